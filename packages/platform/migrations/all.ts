@@ -1,0 +1,31 @@
+import { up as up0001 } from './0001-kernel.ts'
+import { up as up0002 } from './0002-jobs.ts'
+import { up as up0003 } from './0003-ledger.ts'
+import { up as up0004 } from './0004-auth.ts'
+import { up as up0010 } from './0010-datasets.ts'
+import { up as up0020 } from './0020-features.ts'
+import { up as up0030 } from './0030-tracking.ts'
+import { up as up0040 } from './0040-pipelines.ts'
+import { up as up0050 } from './0050-registry.ts'
+import { up as up0060 } from './0060-delivery.ts'
+import { up as up0070 } from './0070-serving.ts'
+import { up as up0080 } from './0080-monitoring.ts'
+import { up as up0090 } from './0090-definitions.ts'
+import type { Migration } from '../src/kernel/db/index.ts'
+
+/** Every migration, in order. Forward only: a released file never changes. */
+export const MIGRATIONS: readonly Migration[] = [
+  { name: '0001-kernel', up: (db) => up0001(db as never) },
+  { name: '0002-jobs', up: (db) => up0002(db as never) },
+  { name: '0003-ledger', up: (db) => up0003(db as never) },
+  { name: '0004-auth', up: (db) => up0004(db as never) },
+  { name: '0010-datasets', up: (db) => up0010(db as never) },
+  { name: '0020-features', up: (db) => up0020(db as never) },
+  { name: '0030-tracking', up: (db) => up0030(db as never) },
+  { name: '0040-pipelines', up: (db) => up0040(db as never) },
+  { name: '0050-registry', up: (db) => up0050(db as never) },
+  { name: '0060-delivery', up: (db) => up0060(db as never) },
+  { name: '0070-serving', up: (db) => up0070(db as never) },
+  { name: '0080-monitoring', up: (db) => up0080(db as never) },
+  { name: '0090-definitions', up: (db) => up0090(db as never) },
+]

@@ -1,0 +1,96 @@
+import { mkdir } from 'node:fs/promises'
+import { Worker } from 'node:worker_threads'
+import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { siblingModule } from '../../kernel/sibling-module.ts'
+import { lockDirectory } from './lock.ts'
+import type { WorkerReply } from './worker.ts'
+
+interface Waiting {
+  resolve: (reply: { rows: Record<string, unknown>[]; affected: bigint | undefined }) => void
+  reject: (error: Error) => void
+}
+
+/**
+ * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it.
+ * `directory` undefined keeps everything in memory. Survives the death of the process, not the loss of power.
+ *
+ * @throws conflict pglite.directory_in_use, naming the holder
+ */
+export async function openPglite(directory: string | undefined): Promise<SqlBackend> {
+  let unlock = async () => {}
+  if (directory !== undefined) {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    unlock = await lockDirectory(directory)
+  }
+  const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: { directory: directory ?? null } })
+  const waiting = new Map<number, Waiting>()
+  let nextId = 1
+  let failure: Error | undefined
+  const fail = (error: Error) => {
+    failure = new PlimsollError('unavailable', 'pglite.stopped', 'The embedded database has stopped', {}, error)
+    for (const waiter of waiting.values()) waiter.reject(failure)
+    waiting.clear()
+  }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve())
+      worker.once('error', reject)
+      worker.once('exit', (code) => reject(new Error(`the worker exited with ${code}`)))
+    })
+  } catch (error) {
+    await unlock()
+    throw new PlimsollError('unavailable', 'pglite.open_failed', `Cannot open the embedded database: ${(error as Error).message}`, {}, error)
+  }
+  worker.on('error', fail)
+  worker.on('exit', (code) => fail(new Error(`the worker exited with ${code}`)))
+  worker.on('message', (reply: WorkerReply) => {
+    const waiter = waiting.get(reply.id)
+    if (!waiter) return
+    waiting.delete(reply.id)
+    if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
+    else waiter.resolve({ rows: reply.rows, affected: reply.affected })
+  })
+
+  const query: SqlSession['query'] = (sql, values) =>
+    new Promise((resolve, reject) => {
+      if (failure) {
+        reject(failure)
+        return
+      }
+      const id = nextId++
+      waiting.set(id, { resolve, reject })
+      worker.postMessage({ id, sql, values: [...values] })
+    })
+
+  const turn = openTurn()
+  return {
+    name: 'pglite',
+    async acquire() {
+      const done = await turn()
+      return { query, release: async () => done() }
+    },
+    async close() {
+      const done = await turn()
+      const exited = new Promise((resolve) => worker.once('exit', resolve))
+      worker.postMessage('close')
+      await exited
+      done()
+      await unlock()
+    },
+  }
+}
+
+/** First come, first served: resolves with the function that ends one's turn. */
+function openTurn(): () => Promise<() => void> {
+  let tail: Promise<void> = Promise.resolve()
+  return async () => {
+    const before = tail
+    let end = () => {}
+    tail = new Promise((resolve) => {
+      end = resolve
+    })
+    await before
+    return end
+  }
+}

@@ -1,0 +1,49 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { PGlite, types } from '@electric-sql/pglite'
+
+export interface WorkerRequest {
+  id: number
+  sql: string
+  values: unknown[]
+}
+
+export type WorkerReply =
+  | { id: number; rows: Record<string, unknown>[]; affected: bigint | undefined }
+  | { id: number; error: { message: string; code?: string | undefined; detail?: string | undefined; constraint?: string | undefined } }
+
+const { directory } = workerData as { directory: string | null } // set by backend.ts, its only starter
+if (!parentPort) throw new Error('adapters/pglite/worker.ts runs in a worker thread only')
+const port = parentPort
+
+const lite = await PGlite.create({
+  ...(directory === null ? {} : { dataDir: directory }),
+  parsers: {
+    [types.INT8]: (text: string) => BigInt(text),
+    [types.NUMERIC]: (text: string) => text,
+  },
+  serializers: { [types.INT8]: (value: unknown) => String(value) },
+})
+
+async function answer(request: WorkerRequest): Promise<WorkerReply> {
+  try {
+    const result = await lite.query<Record<string, unknown>>(request.sql, request.values)
+    const affected = result.affectedRows
+    return { id: request.id, rows: result.rows, affected: affected === undefined ? undefined : BigInt(affected) }
+  } catch (thrown) {
+    const fault = thrown as { message?: string; code?: string; detail?: string; constraint?: string }
+    return { id: request.id, error: { message: fault.message ?? String(thrown), code: fault.code, detail: fault.detail, constraint: fault.constraint } }
+  }
+}
+
+let queue: Promise<void> = Promise.resolve()
+port.on('message', (request: WorkerRequest | 'close') => {
+  queue = queue.then(async () => {
+    if (request === 'close') {
+      await lite.close()
+      port.close()
+      return
+    }
+    port.postMessage(await answer(request))
+  })
+})
+port.postMessage('ready')

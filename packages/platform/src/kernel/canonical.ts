@@ -1,0 +1,54 @@
+import { PlimsollError } from './errors.ts'
+
+const DEPTH_MAX = 64
+
+/** A value that JSON can carry. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined }
+
+/**
+ * RFC 8785 canonical JSON: keys sorted by UTF-16 code units, numbers as ECMAScript prints them, no white space.
+ * Members whose value is `undefined` are left out, as in JSON.stringify.
+ *
+ * @throws invalid canonical.not_json for NaN, infinities, bigint, lone surrogates, functions and more than 64 levels
+ * @source RFC 8785
+ */
+export function canonicalJson(value: unknown): string {
+  return print(value, 0, '')
+}
+
+function refuse(path: string, what: string): never {
+  throw new PlimsollError('invalid', 'canonical.not_json', `Cannot print canonical JSON: ${path || '/'} is ${what}`, {
+    faults: [{ pointer: path, detail: `is ${what}` }],
+  })
+}
+
+function print(value: unknown, depth: number, path: string): string {
+  if (depth > DEPTH_MAX) refuse(path, `nested deeper than ${DEPTH_MAX} levels`)
+  if (value === null) return 'null'
+  switch (typeof value) {
+    case 'boolean':
+      return value ? 'true' : 'false'
+    case 'number':
+      if (!Number.isFinite(value)) refuse(path, String(value))
+      return JSON.stringify(value)
+    case 'string':
+      if (!value.isWellFormed()) refuse(path, 'a string with a lone surrogate')
+      return JSON.stringify(value)
+    case 'object':
+      break
+    default:
+      refuse(path, `a ${typeof value}`)
+  }
+  if (Array.isArray(value)) {
+    return `[${value.map((item, index) => print(item === undefined ? null : item, depth + 1, `${path}/${index}`)).join(',')}]`
+  }
+  const members = value as Record<string, unknown> // narrowed by the switch: a non-null object
+  const keys = Object.keys(members)
+    .filter((key) => members[key] !== undefined)
+    .sort()
+  const printed = keys.map((key) => {
+    if (!key.isWellFormed()) refuse(path, 'a key with a lone surrogate')
+    return `${JSON.stringify(key)}:${print(members[key], depth + 1, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)}`
+  })
+  return `{${printed.join(',')}}`
+}

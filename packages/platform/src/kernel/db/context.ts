@@ -1,0 +1,61 @@
+import type { Kysely } from 'kysely'
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../log.ts'
+import type { Tables } from './tables.ts'
+
+export const ROLES = ['viewer', 'editor', 'approver', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/** Who acts. `named` is false for the anonymous caller on loopback and for the platform itself. */
+export interface Principal {
+  readonly id: string
+  readonly kind: 'anonymous' | 'user' | 'token' | 'run' | 'system'
+  readonly named: boolean
+  /** Role on the project of the context. */
+  readonly role: Role
+  /** How the identity was shown: `token:tok_…`, `ssh:SHA256:…`, `oidc:issuer`, `none`. */
+  readonly proof: string
+}
+
+export const SYSTEM_PRINCIPAL: Principal = { id: 'system', kind: 'system', named: false, role: 'admin', proof: 'none' }
+
+export interface OutboxEvent {
+  /** `domain.what_happened`, for example `registry.alias_moved`. */
+  readonly type: string
+  /** Events of one subject are delivered in commit order. */
+  readonly subject: string
+  readonly data: unknown
+}
+
+export interface AuditEntry {
+  /** Verb in the domain's words, for example `release.create`. */
+  readonly action: string
+  readonly subject: string
+  readonly data?: unknown
+}
+
+/** What every domain function receives first. Its project and principal are already authorised. */
+export interface Context {
+  readonly db: Kysely<Tables>
+  readonly clock: Clock
+  readonly log: Logger
+  readonly project: string
+  readonly principal: Principal
+  /**
+   * Runs `work` in one transaction; a nested call joins the outer one. Serialisation failures are retried up to three
+   * times, so `work` must have no effect outside the database. Never await outside I/O inside.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /** The same context for another project or principal. */
+  as(change: { project?: string; principal?: Principal }): Context
+}
+
+/** A context inside a transaction: the only place from which state may change. */
+export interface Tx extends Context {
+  /** Writes an outbox event in this transaction. */
+  emit(event: OutboxEvent): Promise<void>
+  /** Writes an audit row of this transaction's principal. */
+  audit(entry: AuditEntry): Promise<void>
+  /** Runs after a successful commit, outside the transaction; its failure is logged, never thrown. */
+  afterCommit(hook: () => void): void
+}

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestDatabase, type TestDatabase } from './database.fixture.ts'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await openTestDatabase()
+})
+afterAll(() => database.close())
+
+test('transaction() commits rows and events together, and a nested call joins', async () => {
+  await database.ctx.transaction(async (tx) => {
+    await tx.emit({ type: 'test.happened', subject: 'a', data: { n: 1 } })
+    await tx.transaction(async (inner) => inner.emit({ type: 'test.happened', subject: 'b', data: null }))
+  })
+  expect((await database.events()).map((event) => event.subject)).toEqual(['a', 'b'])
+})
+
+test('transaction() leaves nothing when the work throws', async () => {
+  await database.clear()
+  const failed = database.ctx.transaction(async (tx) => {
+    await tx.emit({ type: 'test.happened', subject: 'a', data: null })
+    throw new Error('no')
+  })
+  await expect(failed).rejects.toThrow('no')
+  expect(await database.events()).toEqual([])
+})
+
+test('a query on the root handle inside a transaction is an error, not a hang', async () => {
+  const failed = database.ctx.transaction(async () => database.ctx.db.selectFrom('outbox').selectAll().execute())
+  await expect(failed).rejects.toMatchObject({ code: 'db.root_inside_transaction' })
+})
+
+test('int8 arrives as bigint and timestamptz as Date', async () => {
+  await database.ctx.transaction((tx) => tx.emit({ type: 'test.happened', subject: 'a', data: null }))
+  const row = await database.ctx.db.selectFrom('outbox').selectAll().executeTakeFirstOrThrow()
+  expect(typeof row.seq).toBe('bigint')
+  expect(row.at).toBeInstanceOf(Date)
+})

@@ -1,0 +1,16 @@
+export type { SqlBackend, SqlSession } from './backend.ts'
+export {
+  type AuditEntry,
+  type Context,
+  type OutboxEvent,
+  type Principal,
+  ROLES,
+  type Role,
+  SYSTEM_PRINCIPAL,
+  type Tx,
+} from './context.ts'
+export { openDatabase } from './database.ts'
+export type { Filled, Jsonb } from './kernel-tables.ts'
+export { type Migration, migrate } from './migrate.ts'
+export { type ContextOptions, openContext } from './open-context.ts'
+export type { Tables } from './tables.ts'

@@ -1,0 +1,44 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { type Clock, realClock } from './clock.ts'
+
+/** A branded identifier: `Id<'run'>` is not assignable to `Id<'mv'>`. */
+export type Id<Prefix extends string> = string & { readonly __prefix?: Prefix }
+
+/**
+ * UUID version 7: 48 bits of Unix milliseconds, then random bits.
+ * @source RFC 9562, section 5.7
+ */
+export function uuidv7(clock: Clock = realClock): string {
+  const bytes = randomBytes(16)
+  bytes.writeUIntBE(Math.max(0, Math.floor(clock.nowMs())), 0, 6)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x70
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  const hex = bytes.toString('hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+/** Milliseconds since the epoch that a version 7 UUID carries, or undefined when it is not one. */
+export function uuidv7Ms(id: string): number | undefined {
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)) return undefined
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+}
+
+/** `run_018f…`: a prefix and a time-ordered UUID without dashes. */
+export function newId<Prefix extends string>(prefix: Prefix, clock: Clock = realClock): Id<Prefix> {
+  return `${prefix}_${uuidv7(clock).replaceAll('-', '')}`
+}
+
+/** `count` random bytes as lower-case hex. */
+export function randomHex(count: number): string {
+  return randomBytes(count).toString('hex')
+}
+
+/** A uniform integer in [0, limit). */
+export function randomBelow(limit: number): number {
+  return randomInt(limit)
+}
+
+/** A uniform number in [0, 1). */
+export function randomUnit(): number {
+  return randomInt(2 ** 48 - 1) / 2 ** 48
+}

@@ -1,0 +1,31 @@
+import { type DestinationStream, pino } from 'pino'
+
+/** Structured log: fields first, then a short message. */
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+  child(fields: object): Logger
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const REDACTED_PATHS = ['authorization', '*.authorization', 'token', '*.token', 'secret', '*.secret', 'password', '*.password']
+
+/** JSON lines to `destination`, standard error when absent. Well-known secret fields are redacted by name. */
+export function openLog(options: { level: LogLevel; name: string; destination?: DestinationStream }): Logger {
+  return pino(
+    { name: options.name, level: options.level, redact: { paths: REDACTED_PATHS, censor: '[redacted]' }, base: { name: options.name, pid: process.pid } },
+    options.destination ?? pino.destination({ fd: 2, sync: true }),
+  )
+}
+
+export const silentLog: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLog,
+}
