@@ -1,0 +1,1 @@
+export type { Definition } from './wire/definition/index.ts'

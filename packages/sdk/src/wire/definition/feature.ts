@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import { definitionName, described, fieldName, valueType } from './name.ts'
+
+export const entityDefinition = z.strictObject({
+  kind: z.literal('entity'),
+  name: definitionName,
+  ...described,
+  /** Join keys in order. */
+  keys: z.array(z.strictObject({ name: fieldName, type: z.enum(['text', 'int32', 'int64', 'boolean', 'bytes']) })).min(1).max(8),
+})
+export type EntityDefinition = z.output<typeof entityDefinition>
+
+export const AGGREGATES = ['count', 'sum', 'mean', 'min', 'max', 'std'] as const
+
+/** A feature is a column of the newest row, or an aggregate over the window (T − window, T] on the view's time. */
+export const featureExpression = z.discriminatedUnion('from', [
+  z.strictObject({ from: z.literal('column'), column: fieldName, type: valueType }),
+  z.strictObject({
+    from: z.literal('aggregate'),
+    function: z.enum(AGGREGATES),
+    /** Absent only for `count`, which then counts rows. */
+    column: fieldName.optional(),
+    windowUs: z.int().positive(),
+    type: valueType,
+  }),
+])
+export type FeatureExpression = z.output<typeof featureExpression>
+
+export const featureViewDefinition = z.strictObject({
+  kind: z.literal('feature-view'),
+  name: definitionName,
+  ...described,
+  entity: definitionName,
+  /** Dataset that it reads. */
+  source: definitionName,
+  /** Entity key → source column, where the names differ. */
+  keyColumns: z.record(fieldName, fieldName).default({}),
+  eventTime: fieldName,
+  /** Column that says when a row could be known. Without it, event time is used and `plan` warns. */
+  knownAt: fieldName.optional(),
+  /** Age, in microseconds, beyond which a column feature is null; null = never. */
+  ttlUs: z.int().positive().nullable().default(null),
+  features: z.record(fieldName, featureExpression),
+  online: z.boolean().default(true),
+})
+export type FeatureViewDefinition = z.output<typeof featureViewDefinition>
+
+export const featureServiceDefinition = z.strictObject({
+  kind: z.literal('feature-service'),
+  name: definitionName,
+  ...described,
+  views: z
+    .array(
+      z.strictObject({
+        view: definitionName,
+        /** Prefix of the feature names; the view's name when absent. */
+        as: definitionName.optional(),
+        /** Entity key → spine column or request field, where the names differ. */
+        keys: z.record(fieldName, fieldName).default({}),
+        /** All features of the view when absent. */
+        features: z.array(fieldName).optional(),
+      }),
+    )
+    .min(1)
+    .max(100),
+})
+export type FeatureServiceDefinition = z.output<typeof featureServiceDefinition>

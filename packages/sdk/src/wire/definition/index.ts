@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import { datasetDefinition } from './dataset.ts'
+import { entityDefinition, featureServiceDefinition, featureViewDefinition } from './feature.ts'
+import { modelDefinition } from './model.ts'
+import { pipelineDefinition } from './pipeline.ts'
+import { routeDefinition } from './route.ts'
+
+export { type DatasetDefinition, datasetDefinition, datasetSource, type Expectation, expectation } from './dataset.ts'
+export {
+  AGGREGATES,
+  type EntityDefinition,
+  entityDefinition,
+  type FeatureExpression,
+  type FeatureServiceDefinition,
+  type FeatureViewDefinition,
+  featureExpression,
+  featureServiceDefinition,
+  featureViewDefinition,
+} from './feature.ts'
+export { gate, type ModelDefinition, modelDefinition } from './model.ts'
+export { type ColumnType, columnType, definitionName, fieldName, VALUE_TYPES, type ValueType, valueType } from './name.ts'
+export { type CodeBundle, codeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep, type StepInput, stepInput } from './pipeline.ts'
+export { type FeatureMapping, featureMapping, type RouteDefinition, routeDefinition, routeInput } from './route.ts'
+
+/** One thing that a project declares. */
+export const definition = z.discriminatedUnion('kind', [
+  datasetDefinition,
+  entityDefinition,
+  featureViewDefinition,
+  featureServiceDefinition,
+  pipelineDefinition,
+  modelDefinition,
+  routeDefinition,
+])
+export type Definition = z.output<typeof definition>
+export const DEFINITION_KINDS = ['dataset', 'entity', 'feature-view', 'feature-service', 'pipeline', 'model', 'route'] as const
+export type DefinitionKind = (typeof DEFINITION_KINDS)[number]

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { definitionName, described } from './name.ts'
+
+/** A declared criterion. Stored and shown now; judged by the gates of delivery. */
+export const gate = z.strictObject({ type: z.string().regex(/^[a-z][a-z-]{0,62}$/), kwargs: z.record(z.string(), z.json()).default({}) })
+
+export const modelDefinition = z.strictObject({
+  kind: z.literal('model'),
+  name: definitionName,
+  ...described,
+  gates: z.array(gate).max(100).default([]),
+  /** Approvals that an environment needs, by its name. */
+  approvals: z.record(definitionName, z.int().min(0).max(10)).default({ production: 1 }),
+  /** Notes of the passport that a definition may fill. */
+  intent: z
+    .strictObject({
+      intendedUse: z.string().max(4_000).optional(),
+      outOfScope: z.string().max(4_000).optional(),
+      limitations: z.string().max(4_000).optional(),
+      licence: z.string().max(100).optional(),
+      riskClass: z.enum(['minimal', 'limited', 'high']).optional(),
+    })
+    .default({}),
+})
+export type ModelDefinition = z.output<typeof modelDefinition>
