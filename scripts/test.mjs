@@ -1,0 +1,67 @@
+// All checks and tests. `npm test -- PATH …` runs only those test files. The last line is `N passed, N failed, N skipped`.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const paths = process.argv.slice(2)
+const work = mkdtempSync(join(tmpdir(), 'plimsoll-test-'))
+const report = join(work, 'report.json')
+let passed = 0
+let failed = 0
+let skipped = 0
+
+function run(command, args) {
+  return spawnSync(command, args, { stdio: 'inherit' }).status ?? 1
+}
+
+if (paths.length === 0) {
+  if (run(process.execPath, ['scripts/check.mjs']) === 0) passed++
+  else failed++
+}
+
+const status = run(process.execPath, [
+  'scripts/with-node.mjs',
+  'node_modules/vitest/vitest.mjs',
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...paths,
+])
+const leftOut = []
+try {
+  const result = JSON.parse(readFileSync(report, 'utf8'))
+  passed += result.numPassedTests
+  failed += result.numFailedTests
+  skipped += result.numPendingTests + result.numTodoTests
+  for (const file of result.testResults) {
+    if (file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed')) failed++
+    for (const test of file.assertionResults) if (test.status === 'pending' || test.status === 'skipped') leftOut.push(test.fullName)
+  }
+} catch {
+  failed++
+}
+if (status !== 0 && failed === 0) failed++
+
+if (paths.length === 0) {
+  const python = spawnSync('python3', ['-m', 'unittest', 'discover', '-s', 'packages/platform/python', '-q'], { encoding: 'utf8' })
+  const ran = Number(/Ran (\d+) tests?/.exec(python.stderr ?? '')?.[1] ?? 0)
+  process.stdout.write(python.stderr ?? '')
+  if (python.status === 0) passed += ran
+  else failed += Math.max(1, ran)
+}
+rmSync(work, { recursive: true, force: true })
+
+if (leftOut.length > 0) {
+  console.log('\nLeft out, each with its reason (npm run setup:servers installs the servers):')
+  for (const name of [...new Set(leftOut)].slice(0, 60)) console.log(`  ${name}`)
+}
+const required = process.env.PLIMSOLL_REQUIRE_SERVERS === '1'
+if (required && skipped > 0) {
+  console.log(`${skipped} tests were left out although every server is required: that counts as a failure`)
+  failed += skipped
+  skipped = 0
+}
+console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
+process.exit(failed === 0 ? 0 : 1)
