@@ -1,0 +1,1 @@
+export { type DuckdbOptions, openDuckdbQueryEngine } from './query-engine.ts'
