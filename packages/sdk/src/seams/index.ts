@@ -1,2 +1,2 @@
 export type { BlobStore } from './blob-store.ts'
-export type { Cell, InputRelation, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from './query-engine.ts'
+export type { Cell, CsvFormat, InputRelation, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from './query-engine.ts'

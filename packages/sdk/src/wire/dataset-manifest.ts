@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { csvFormat } from './definition/dataset.ts'
 import { columnType, fieldName } from './definition/name.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
@@ -10,9 +11,12 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 export const datasetManifest = z.strictObject({
   v: z.literal(1),
   format: z.enum(['parquet', 'csv']),
+  csv: csvFormat.optional(),
   schema: z.record(fieldName, columnType),
   rowCount: z.int().nonnegative(),
-  files: z.array(z.strictObject({ digest, sizeBytes: z.int().nonnegative(), rows: z.int().nonnegative() })).max(100_000),
+  files: z
+    .array(z.strictObject({ digest, sizeBytes: z.int().nonnegative(), rows: z.int().nonnegative() }))
+    .max(100_000),
 })
 export type DatasetManifest = z.output<typeof datasetManifest>
 
@@ -23,6 +27,7 @@ export type DatasetManifest = z.output<typeof datasetManifest>
  */
 export const datasetOutput = z.strictObject({
   format: z.enum(['parquet', 'csv']),
+  csv: csvFormat.optional(),
   schema: z.record(fieldName, columnType),
   files: z.array(
     z.union([

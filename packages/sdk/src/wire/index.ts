@@ -1,12 +1,48 @@
-export { type DatasetManifest, type DatasetOutput, datasetManifest, datasetOutput, STRENGTHS, type Strength } from './dataset-manifest.ts'
+export {
+  type DatasetVersionParams,
+  type DatasetVersionSummary,
+  datasetDetail,
+  datasetPage,
+  datasetSummary,
+  datasetVersionDetail,
+  datasetVersionPage,
+  datasetVersionParams,
+  datasetVersionSummary,
+  VERSION_VERDICTS,
+  type VersionVerdict,
+} from './dataset.ts'
+export {
+  type DatasetManifest,
+  type DatasetOutput,
+  datasetManifest,
+  datasetOutput,
+  STRENGTHS,
+  type Strength,
+} from './dataset-manifest.ts'
+export {
+  type ColumnProfile,
+  columnProfile,
+  type DatasetProfile,
+  datasetProfile,
+  type FrozenBins,
+  frozenBins,
+  type Histogram,
+  histogram,
+} from './dataset-profile.ts'
+export {
+  type ExpectationResult,
+  expectationResult,
+  type ValidationResult,
+  validationResult,
+} from './dataset-validation.ts'
 export {
   AGGREGATES,
   type CodeBundle,
   type ColumnType,
   codeBundle,
   columnType,
-  DEFINITION_KINDS,
   type DatasetDefinition,
+  DEFINITION_KINDS,
   type Definition,
   type DefinitionKind,
   datasetDefinition,

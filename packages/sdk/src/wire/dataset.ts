@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import { datasetManifest, STRENGTHS } from './dataset-manifest.ts'
+import { datasetProfile } from './dataset-profile.ts'
+import { validationResult } from './dataset-validation.ts'
+import { datasetDefinition } from './definition/dataset.ts'
+import { columnType, definitionName } from './definition/name.ts'
+
+export const VERSION_VERDICTS = ['passed', 'failed', 'unchecked'] as const
+export type VersionVerdict = (typeof VERSION_VERDICTS)[number]
+
+/** Params of a step of the kind `dataset-version`. */
+export const datasetVersionParams = z.strictObject({
+  dataset: definitionName,
+  /** Absolute path of the project folder, in which the source's path lies. */
+  root: z.string().min(1).max(4_096),
+  /** Path or glob inside `root` in place of the definition's, for example the file of one month. */
+  path: z.string().min(1).max(1_024).optional(),
+  /** Version whose histogram bins are taken, so that the two profiles can be compared. */
+  reference: z.int().positive().optional(),
+})
+export type DatasetVersionParams = z.output<typeof datasetVersionParams>
+
+export const datasetSummary = z.strictObject({
+  name: definitionName,
+  description: z.string().optional(),
+  owner: z.string().optional(),
+  /** `declared` by a project, or `derived`: written by steps, such as training sets. */
+  origin: z.enum(['declared', 'derived']),
+  latestVersion: z.int().positive().nullable(),
+  latestVerdict: z.enum(VERSION_VERDICTS).nullable(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+})
+
+export const datasetDetail = datasetSummary.extend({
+  definitionDigest: z.string().nullable(),
+  definition: datasetDefinition.nullable(),
+})
+
+export const datasetVersionSummary = z.strictObject({
+  dataset: definitionName,
+  version: z.int().positive(),
+  digest: z.string(),
+  strength: z.enum(STRENGTHS),
+  verdict: z.enum(VERSION_VERDICTS),
+  /** Expectations evaluated and failed. */
+  expectations: z.strictObject({ evaluated: z.int(), failed: z.int() }),
+  rowCount: z.int().nonnegative(),
+  sizeBytes: z.int().nonnegative(),
+  fileCount: z.int().nonnegative(),
+  format: z.enum(['parquet', 'csv']),
+  run: z.string().nullable(),
+  step: z.string().nullable(),
+  createdAt: z.string(),
+})
+export type DatasetVersionSummary = z.output<typeof datasetVersionSummary>
+
+export const datasetVersionDetail = datasetVersionSummary.extend({
+  schema: z.record(z.string(), columnType),
+  definitionDigest: z.string().nullable(),
+  suiteDigest: z.string().nullable(),
+  profileDigest: z.string().nullable(),
+  manifest: datasetManifest.nullable(),
+  profile: datasetProfile.nullable(),
+  validation: validationResult.nullable(),
+  /** Where files were last seen, at most 1,000. */
+  locations: z.array(
+    z.strictObject({ digest: z.string(), location: z.string(), sizeBytes: z.int(), seenAt: z.string() }),
+  ),
+})
+
+export const datasetPage = z.strictObject({ datasets: z.array(datasetSummary), next: z.string().nullable() })
+export const datasetVersionPage = z.strictObject({
+  versions: z.array(datasetVersionSummary),
+  next: z.string().nullable(),
+})
