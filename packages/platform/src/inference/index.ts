@@ -1,0 +1,26 @@
+export type { ModelPoolOptions } from './host-launch.ts'
+export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
+export { compareInterfaces, countRows, shapeFits, validateAgainst } from './model-interface.ts'
+export type { OnnxReport } from './onnx-report.ts'
+export type {
+  HostStats,
+  ModelPool,
+  ModelState,
+  ModelStats,
+  PoolRequest,
+  PoolResult,
+  PoolStats,
+} from './pool-stats.ts'
+export {
+  allocateData,
+  bytesOf,
+  DATATYPES,
+  type Datatype,
+  ELEMENT_BYTES,
+  elementCount,
+  type ModelInterface,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+  viewData,
+} from './tensor.ts'

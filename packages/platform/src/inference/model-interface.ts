@@ -1,0 +1,122 @@
+import { type Fault, refuseFaults } from '../kernel/errors.ts'
+import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from './tensor.ts'
+
+/** True when every known dimension of `spec` equals that of `shape`. */
+export function shapeFits(spec: readonly number[], shape: readonly number[]): boolean {
+  if (spec.length !== shape.length) return false
+  for (let index = 0; index < spec.length; index++) {
+    const wanted = spec[index]
+    if (wanted !== -1 && wanted !== shape[index]) return false
+  }
+  return true
+}
+
+function tensorFaults(spec: TensorSpec, tensor: Tensor, pointer: string): Fault[] {
+  if (tensor.datatype !== spec.datatype) {
+    return [{ pointer, detail: `"${spec.name}" has datatype ${tensor.datatype}, the model has ${spec.datatype}` }]
+  }
+  if (!shapeFits(spec.shape, tensor.shape)) {
+    return [
+      { pointer, detail: `"${spec.name}" has shape [${tensor.shape}], the model has [${spec.shape}] (-1: any size)` },
+    ]
+  }
+  const count = elementCount(tensor.shape)
+  if (count !== tensor.data.length) {
+    return [
+      {
+        pointer,
+        detail: `"${spec.name}" has ${tensor.data.length} elements, its shape needs ${count ?? 'more than 2^53'}`,
+      },
+    ]
+  }
+  return []
+}
+
+function listFaults(specs: readonly TensorSpec[], tensors: readonly Tensor[], where: string): Fault[] {
+  const faults: Fault[] = []
+  const seen = new Set<string>()
+  for (const [index, tensor] of tensors.entries()) {
+    const pointer = `/${where}/${index}`
+    const spec = specs.find((candidate) => candidate.name === tensor.name)
+    if (!spec) faults.push({ pointer, detail: `"${tensor.name}" is not among the model's ${where}: ${names(specs)}` })
+    else if (seen.has(tensor.name)) faults.push({ pointer, detail: `"${tensor.name}" is given twice` })
+    else faults.push(...tensorFaults(spec, tensor, pointer))
+    seen.add(tensor.name)
+  }
+  for (const spec of specs) {
+    if (!seen.has(spec.name)) faults.push({ pointer: `/${where}`, detail: `"${spec.name}" is missing` })
+  }
+  return faults
+}
+
+export function names(specs: readonly TensorSpec[]): string {
+  return specs.length > 20 ? `${specs.length} names` : specs.map((spec) => `"${spec.name}"`).join(', ')
+}
+
+/**
+ * Rows that the inputs carry: their common first dimension when the model batches, else 1.
+ * @throws invalid inference.rows_differ | inference.too_many_rows
+ */
+export function countRows(model: ModelInterface, inputs: readonly Tensor[]): number {
+  if (model.maxBatchSize === 0) return 1
+  const rows = inputs[0]?.shape[0] ?? 1
+  const faults: Fault[] = []
+  for (const [index, input] of inputs.entries()) {
+    if (input.shape[0] !== rows) {
+      faults.push({
+        pointer: `/inputs/${index}/shape/0`,
+        detail: `is ${input.shape[0]}, "${inputs[0]?.name}" has ${rows}`,
+      })
+    }
+  }
+  refuseFaults('inference.rows_differ', 'Cannot infer: the inputs have different numbers of rows', faults)
+  if (rows > model.maxBatchSize) {
+    refuseFaults('inference.too_many_rows', `Cannot infer: ${rows} rows, at most ${model.maxBatchSize} are allowed`, [
+      { pointer: '/inputs/0/shape/0', detail: `is ${rows}, at most ${model.maxBatchSize}` },
+    ])
+  }
+  return rows
+}
+
+/**
+ * Checks inputs (and outputs, when given) against an interface; all faults at once.
+ * @returns the number of rows
+ * @throws invalid inference.signature_mismatch | inference.rows_differ | inference.too_many_rows
+ */
+export function validateAgainst(model: ModelInterface, inputs: readonly Tensor[], outputs?: readonly Tensor[]): number {
+  const faults = listFaults(model.inputs, inputs, 'inputs')
+  if (outputs) faults.push(...listFaults(model.outputs, outputs, 'outputs'))
+  refuseFaults('inference.signature_mismatch', 'Cannot infer: the tensors do not fit the model', faults)
+  return countRows(model, inputs)
+}
+
+/**
+ * Differences between a declared interface and the one that the real model shows; empty when whatever fits the declared
+ * one is accepted by the model. Names and datatypes must be equal; a declared −1 needs a −1 in the model.
+ */
+export function compareInterfaces(
+  declared: Pick<ModelInterface, 'inputs' | 'outputs'>,
+  actual: ModelInterface,
+): Fault[] {
+  const faults: Fault[] = []
+  for (const side of ['inputs', 'outputs'] as const) {
+    const known = new Map(actual[side].map((spec) => [spec.name, spec]))
+    for (const [index, spec] of declared[side].entries()) {
+      const pointer = `/${side}/${index}`
+      const real = known.get(spec.name)
+      if (!real)
+        faults.push({ pointer, detail: `"${spec.name}" is not in the model, which has ${names(actual[side])}` })
+      else if (real.datatype !== spec.datatype) {
+        faults.push({ pointer: `${pointer}/datatype`, detail: `is ${spec.datatype}, the model has ${real.datatype}` })
+      } else if (!shapeFits(real.shape, spec.shape)) {
+        faults.push({ pointer: `${pointer}/shape`, detail: `is [${spec.shape}], the model has [${real.shape}]` })
+      }
+      known.delete(spec.name)
+    }
+    if (side === 'inputs') {
+      for (const name of known.keys())
+        faults.push({ pointer: '/inputs', detail: `"${name}" is missing, the model needs it` })
+    }
+  }
+  return faults
+}
