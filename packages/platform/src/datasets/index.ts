@@ -1,0 +1,15 @@
+export { type Dataset, declareDataset, findDataset, listDatasets, requireDataset } from './dataset.ts'
+export { type FileLocation, locationsOf, rememberLocations } from './location.ts'
+export { relationOf, type StoredFile, toManifest } from './manifest.ts'
+export { type ExpectedFile, type FileAlteration, findAlteredFile, verifyFiles } from './verify-files.ts'
+export {
+  type DatasetVersion,
+  findVersion,
+  latestVersion,
+  listVersions,
+  type NewVersion,
+  registerVersion,
+  requireVersion,
+  type VersionRef,
+  versionContent,
+} from './version.ts'
