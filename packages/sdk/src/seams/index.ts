@@ -1,2 +1,12 @@
 export type { BlobStore } from './blob-store.ts'
 export type { Cell, CsvFormat, InputRelation, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from './query-engine.ts'
+export type {
+  ModelRuntime,
+  ModelSession,
+  PlacementLevel,
+  RuntimeCapabilities,
+  RuntimeData,
+  RuntimeDatatype,
+  RuntimeSpec,
+  RuntimeTensor,
+} from './model-runtime.ts'
