@@ -1,4 +1,5 @@
 export { type Dataset, declareDataset, findDataset, listDatasets, requireDataset } from './dataset.ts'
+export { stepKinds } from './dataset-version-step.ts'
 export { type FileLocation, locationsOf, rememberLocations } from './location.ts'
 export { relationOf, type StoredFile, toManifest } from './manifest.ts'
 export { type ExpectedFile, type FileAlteration, findAlteredFile, verifyFiles } from './verify-files.ts'

@@ -1,0 +1,219 @@
+import type { QueryEngine } from '@plimsoll/sdk/seams'
+import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
+import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
+import { relationOf } from './manifest.ts'
+import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
+
+const FILES_PER_STATEMENT = 200
+const FAULTS_MAX = 100
+
+/** Types of files that a column type accepts without loss. A naive timestamp needs a declared zone besides. */
+const ACCEPTED: Record<ColumnType['type'], RegExp> = {
+  boolean: /^BOOLEAN$/,
+  int32: /^(?:INTEGER|U?SMALLINT|U?TINYINT)$/,
+  int64: /^(?:BIGINT|U?INTEGER|U?SMALLINT|U?TINYINT)$/,
+  float32: /^FLOAT$/,
+  float64: /^(?:DOUBLE|FLOAT|DECIMAL\(\d+,\d+\))$/,
+  text: /^(?:VARCHAR|UUID|ENUM\(.*\))$/s,
+  timestamp: /^TIMESTAMP(?: WITH TIME ZONE|_S|_MS|_NS)?$/,
+  date: /^DATE$/,
+  bytes: /^BLOB$/,
+}
+
+/** Closest declaration for a type of the engine, for messages. */
+const SUGGESTED: Record<string, string> = {
+  BOOLEAN: 'boolean()',
+  INTEGER: 'int32()',
+  SMALLINT: 'int32()',
+  TINYINT: 'int32()',
+  BIGINT: 'int64()',
+  UINTEGER: 'int64()',
+  FLOAT: 'float32()',
+  DOUBLE: 'float64()',
+  VARCHAR: 'text()',
+  DATE: 'date()',
+  BLOB: 'bytes()',
+  'TIMESTAMP WITH TIME ZONE': 'timestamp()',
+  TIMESTAMP: "timestamp({ zone: '…' })",
+}
+
+export interface FoundSchema {
+  /** Columns of the first file, in order. */
+  readonly columns: readonly string[]
+  /** Columns of any file that the schema does not name. */
+  readonly extra: readonly string[]
+}
+
+/** Columns and engine types of each file, by name, in the order of the files. */
+async function readColumns(
+  engine: QueryEngine,
+  source: DatasetDefinition['source'],
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<Map<string, string>[]> {
+  const found: Map<string, string>[] = []
+  for (let start = 0; start < files.length; start += FILES_PER_STATEMENT) {
+    const batch = files.slice(start, start + FILES_PER_STATEMENT)
+    const inputs = Object.fromEntries(
+      batch.map((file, index) => [
+        `f${index}`,
+        { format: source.format, files: [file], ...(source.csv ? { csv: source.csv } : {}) },
+      ]),
+    )
+    const sql = `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index`
+    const { rows } = await engine.rows({ sql, inputs, signal, rowsMax: 2_000_000 })
+    const columns = batch.map(() => new Map<string, string>())
+    for (const [table, name, type] of rows) columns[Number(String(table).slice(1))]?.set(String(name), String(type))
+    found.push(...columns)
+  }
+  return found
+}
+
+/** When a batch cannot be read, each file is tried alone, so that every unreadable one is named. */
+async function readAllColumns(
+  engine: QueryEngine,
+  definition: DatasetDefinition,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<Map<string, string>[]> {
+  try {
+    return await readColumns(engine, definition.source, files, signal)
+  } catch (thrown) {
+    signal.throwIfAborted()
+    if (!isPlimsollError(thrown) || thrown.kind !== 'invalid') throw thrown
+    const faults: Fault[] = []
+    for (const [index, file] of files.entries()) {
+      if (faults.length >= FAULTS_MAX) break
+      await readColumns(engine, definition.source, [file], signal).catch((error: unknown) => {
+        signal.throwIfAborted()
+        faults.push({
+          pointer: `/files/${index}`,
+          detail: `${file}: ${error instanceof Error ? error.message : String(error)}`,
+        })
+      })
+    }
+    if (faults.length === 0) throw thrown
+    throw new PlimsollError(
+      'invalid',
+      'datasets.unreadable_files',
+      `Cannot read ${faults.length} of ${files.length} files of dataset "${definition.name}": ${faults[0]!.detail}`,
+      { faults },
+      thrown,
+    )
+  }
+}
+
+/**
+ * Compares every file with the declared schema; columns that the schema does not name are returned, not refused.
+ * @throws invalid datasets.schema_mismatch (faults: every missing column, wrong type and zone in question)
+ * @throws invalid datasets.unreadable_files
+ */
+export async function checkFileSchema(
+  engine: QueryEngine,
+  definition: DatasetDefinition,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<FoundSchema> {
+  const { source, schema, name } = definition
+  if (source.format === 'csv' && source.csv?.header === false) return { columns: Object.keys(schema), extra: [] }
+  const found = await readAllColumns(engine, definition, files, signal)
+  const faults: Fault[] = []
+  const extra = new Set<string>()
+  for (const [index, columns] of found.entries()) {
+    for (const column of columns.keys()) if (!Object.hasOwn(schema, column)) extra.add(column)
+    for (const [column, type] of Object.entries(schema)) {
+      const detail = mismatch(type, columns.get(column), source.format)
+      if (detail) faults.push({ pointer: `/schema/${column}`, detail: `${files[index]}: ${detail}` })
+    }
+  }
+  if (faults.length > 0) {
+    const message = `Cannot read dataset "${name}": ${faults.length} ${faults.length === 1 ? 'column differs' : 'columns differ'} from its schema`
+    throw new PlimsollError('invalid', 'datasets.schema_mismatch', message, {
+      faults: faults.slice(0, FAULTS_MAX),
+      faultCount: faults.length,
+    })
+  }
+  return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort() }
+}
+
+function mismatch(type: ColumnType, found: string | undefined, format: 'parquet' | 'csv'): string | undefined {
+  if (found === undefined) return 'the column is missing'
+  if (format === 'csv') return undefined
+  if (!ACCEPTED[type.type].test(found)) {
+    const suggestion = SUGGESTED[found]
+    return `declared ${type.type}, found ${found}${suggestion ? `: declare ${suggestion}` : ''}`
+  }
+  if (type.type === 'timestamp' && found !== 'TIMESTAMP WITH TIME ZONE' && type.zone === undefined) {
+    return `found ${found} without a time zone: declare the zone of its values, for example timestamp({ zone: 'UTC' })`
+  }
+  return undefined
+}
+
+const CAST: Record<ColumnType['type'], string> = {
+  boolean: 'BOOLEAN',
+  int32: 'INTEGER',
+  int64: 'BIGINT',
+  float32: 'FLOAT',
+  float64: 'DOUBLE',
+  text: 'VARCHAR',
+  timestamp: 'TIMESTAMP',
+  date: 'DATE',
+  bytes: 'BLOB',
+}
+
+/**
+ * Looks for CSV text that is no value of its column, in all columns at once.
+ * @throws invalid datasets.bad_values (faults: count and first example by column)
+ */
+export async function checkCsvValues(
+  engine: QueryEngine,
+  definition: DatasetDefinition,
+  files: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { columns: _columns, ...untyped } = relationOf(
+    { format: 'csv', schema: {}, ...(definition.source.csv ? { csv: definition.source.csv } : {}) },
+    files,
+  )
+  const texts = Object.fromEntries(
+    Object.keys(definition.schema).map((column): [string, ColumnType] => [column, { type: 'text', nullable: true }]),
+  )
+  const scan: Scan = { engine, relation: { ...untyped, columns: texts }, signal }
+  const typed = Object.entries(definition.schema).filter(([, type]) => type.type !== 'text')
+  if (typed.length === 0) return
+  const conditions = typed.map(([column, type]) => unreadable(column, type))
+  const chosen = conditions.flatMap(({ sql }, index) => {
+    const name = quoted(typed[index]![0])
+    return [`count(*) FILTER (WHERE ${sql})`, `min(${name}) FILTER (WHERE ${sql})`]
+  })
+  const [row = []] = await selectRows(scan, `SELECT ${chosen.join(', ')} FROM data`)
+  const faults: Fault[] = []
+  for (const [index, [column, type]] of typed.entries()) {
+    const count = Number(row[index * 2] ?? 0)
+    if (count === 0) continue
+    const zone =
+      type.type === 'timestamp' && type.zone === undefined ? ' (a time without an offset needs a declared zone)' : ''
+    faults.push({
+      pointer: `/schema/${column}`,
+      detail: `${count} values are no ${type.type}${zone}, for example ${JSON.stringify(String(row[index * 2 + 1]).slice(0, 100))}`,
+    })
+  }
+  if (faults.length === 0) return
+  throw new PlimsollError(
+    'invalid',
+    'datasets.bad_values',
+    `Cannot read dataset "${definition.name}": ${faults.length} columns hold text that is no value of their type`,
+    { faults },
+  )
+}
+
+function unreadable(column: string, type: ColumnType): Measure {
+  const name = quoted(column)
+  if (type.type !== 'timestamp')
+    return { sql: `${name} IS NOT NULL AND TRY_CAST(${name} AS ${CAST[type.type]}) IS NULL` }
+  const hasOffset = `(contains(${name}, ':') AND regexp_matches(${name}, '(?i)(Z|[+-][0-9]{2}(:?[0-9]{2})?)' || chr(36)))`
+  const naive = type.zone === undefined ? 'true' : `TRY_CAST(${name} AS TIMESTAMP) IS NULL`
+  return {
+    sql: `${name} IS NOT NULL AND CASE WHEN ${hasOffset} THEN TRY_CAST(${name} AS TIMESTAMPTZ) IS NULL ELSE ${naive} END`,
+  }
+}
