@@ -13,6 +13,10 @@ export interface FileLocation {
   readonly mtimeMs: number
 }
 
+export interface SeenLocation extends FileLocation {
+  readonly seenAt: Date
+}
+
 /** Remembers where files lie; a place that is known already only moves its time. */
 export async function rememberLocations(tx: Tx, seen: readonly FileLocation[]): Promise<void> {
   const unique = [...new Map(seen.map((place) => [`${place.digest}\0${place.location}`, place])).values()]
@@ -39,8 +43,8 @@ export async function rememberLocations(tx: Tx, seen: readonly FileLocation[]): 
 }
 
 /** Known places by digest, newest sight first. A digest without any (a blob, or a file never seen) is absent. */
-export async function locationsOf(ctx: Context, digests: readonly string[]): Promise<Map<string, FileLocation[]>> {
-  const places = new Map<string, FileLocation[]>()
+export async function locationsOf(ctx: Context, digests: readonly string[]): Promise<Map<string, SeenLocation[]>> {
+  const places = new Map<string, SeenLocation[]>()
   const wanted = [...new Set(digests)]
   for (let start = 0; start < wanted.length; start += BATCH) {
     const rows = await ctx.db
@@ -57,6 +61,7 @@ export async function locationsOf(ctx: Context, digests: readonly string[]): Pro
         location: row.location,
         sizeBytes: Number(row.size_bytes),
         mtimeMs: row.mtime_ms,
+        seenAt: row.seen_at,
       } // stored by rememberLocations
       const known = places.get(row.digest)
       if (known) known.push(place)
