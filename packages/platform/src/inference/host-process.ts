@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { PlimsollError } from '../kernel/errors.ts'
+import { siblingModule } from '../kernel/sibling-module.ts'
+import { OPERATIONS, openFrameReader, readHeader } from './frame.ts'
+
+const ENTRY = fileURLToPath(siblingModule(import.meta.url, '../processes/model-host'))
+const HELLO_TIMEOUT_MS = 15_000
+const SOCKET_FD = 3
+
+/** A running model host with at most one frame in flight. */
+export interface HostProcess {
+  readonly pid: number
+  readonly isBusy: boolean
+  readonly isAlive: boolean
+  /** Sends a frame; `onAnswer` gets the answer, or undefined when the host died first. */
+  send(frame: Buffer, onAnswer: (answer: Buffer | undefined) => void): void
+  ask(frame: Buffer): Promise<Buffer>
+  /** Resident bytes, 0 where the system does not tell. */
+  residentBytes(): number
+  kill(): void
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<void>
+}
+
+export const hostDied = () => new PlimsollError('internal', 'inference.host_died', 'The model host died while it ran this request')
+
+/**
+ * Starts a host over a socket pair and waits for its greeting. Not detached: `setsid` would take its nice value out of
+ * the comparison with its neighbours.
+ * @throws unavailable inference.host_not_started
+ */
+export function startHost(options: { niceness: number; hasArena: boolean }): Promise<HostProcess> {
+  const child = spawn(process.execPath, [ENTRY, ...(options.hasArena ? [] : ['--no-arena'])], {
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    env: {},
+  })
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => {
+      clearTimeout(timer)
+      child.kill('SIGKILL')
+      reject(new PlimsollError('unavailable', 'inference.host_not_started', `Cannot start a model host: ${why}`))
+    }
+    const timer = setTimeout(() => fail(`no greeting in ${HELLO_TIMEOUT_MS} ms`), HELLO_TIMEOUT_MS)
+    child.once('error', (error) => fail(error.message))
+    const { pid } = child
+    if (pid === undefined) return
+    if (options.niceness > 0) setPriority(pid, options.niceness)
+    const host = wrapHost(child, pid, () => {
+      clearTimeout(timer)
+      resolve(host)
+    })
+    void host.gone.then(() => fail('it ended at once'))
+  })
+}
+
+function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostProcess {
+  const socket = child.stdio[SOCKET_FD] as Socket // 'pipe' on an extra descriptor is a socket pair
+  const { promise: gone, resolve: markGone } = Promise.withResolvers<void>()
+  let waiting: ((answer: Buffer | undefined) => void) | undefined
+  let isAlive = true
+  const die = () => {
+    if (!isAlive) return
+    isAlive = false
+    child.kill('SIGKILL')
+    socket.destroy()
+    const callback = waiting
+    waiting = undefined
+    callback?.(undefined)
+  }
+  child.once('exit', () => {
+    die()
+    markGone()
+  })
+  socket.on('error', die)
+  socket.on('close', die)
+  const read = openFrameReader((frame) => {
+    if (readHeader(frame).operation === OPERATIONS.hello) {
+      onHello()
+      return
+    }
+    const callback = waiting
+    waiting = undefined
+    callback?.(frame)
+  })
+  socket.on('data', (chunk: Buffer) => {
+    try {
+      read(chunk)
+    } catch {
+      die() // a host that does not speak the protocol
+    }
+  })
+  const send: HostProcess['send'] = (frame, onAnswer) => {
+    if (!isAlive || waiting) {
+      queueMicrotask(() => onAnswer(undefined))
+      return
+    }
+    waiting = onAnswer
+    socket.write(frame)
+  }
+  return {
+    pid,
+    gone,
+    send,
+    get isBusy() {
+      return waiting !== undefined
+    },
+    get isAlive() {
+      return isAlive
+    },
+    ask: (frame) =>
+      new Promise((resolve, reject) => send(frame, (answer) => (answer ? resolve(answer) : reject(hostDied())))),
+    residentBytes: () => readResidentBytes(pid),
+    kill: die,
+  }
+}
+
+function readResidentBytes(pid: number): number {
+  try {
+    const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
+    return Number(line?.[1] ?? 0) * 1024
+  } catch {
+    return 0 // gone, or not Linux
+  }
+}

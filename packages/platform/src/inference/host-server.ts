@@ -1,0 +1,144 @@
+import { readFile, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import type { ModelRuntime, ModelSession } from '@plimsoll/sdk/seams'
+import type { Clock } from '../kernel/clock.ts'
+import { digestBytes } from '../kernel/digest.ts'
+import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
+import {
+  decodeTensors,
+  encodeJsonFrame,
+  encodeTensorFrame,
+  OPERATIONS,
+  openFrameReader,
+  readHeader,
+  readJson,
+} from './frame.ts'
+
+export const MODEL_BYTES_MAX = 2 * 1024 * 1024 * 1024 - 1
+
+export interface LoadOrder {
+  readonly digest: string
+  readonly path: string
+}
+
+export interface HostFailure {
+  readonly kind: 'invalid' | 'unsupported' | 'not_found' | 'internal'
+  readonly code: string
+  readonly message: string
+}
+
+/** Outputs wanted by a run: positions in the model's output list, sent as a leading UINT16 tensor. */
+const OUTPUT_LIST = [{ name: 'outputs', datatype: 'UINT16', shape: [-1] }] as const
+
+/**
+ * Serves frames on an inherited socket until its other end closes, then resolves. Frames are answered one after the
+ * other; the pool sends the next when it has the answer.
+ */
+export async function serveModelHost(options: { fd: number; runtime: ModelRuntime; clock: Clock }): Promise<void> {
+  const { fd, runtime, clock } = options
+  const socket = new Socket({ fd, readable: true, writable: true })
+  const sessions = new Map<number, ModelSession>()
+  let queue: Promise<void> = Promise.resolve()
+
+  const handle = async (frame: Buffer): Promise<Buffer> => {
+    const header = readHeader(frame)
+    const answer = { request: header.request, session: header.session, operation: OPERATIONS.done, micros: 0 }
+    switch (header.operation) {
+      case OPERATIONS.load: {
+        const session = await loadModel(runtime, readJson(frame) as LoadOrder) // written by our own pool
+        sessions.set(header.session, session)
+        return encodeJsonFrame(answer, { inputs: session.inputs, outputs: session.outputs })
+      }
+      case OPERATIONS.unload:
+        await sessions.get(header.session)?.close()
+        sessions.delete(header.session)
+        return encodeJsonFrame(answer, {})
+      case OPERATIONS.run:
+        return runModel({ frame, session: sessions.get(header.session), header: answer, clock })
+      default:
+        throw new PlimsollError('internal', 'inference.operation_unknown', `Cannot handle operation ${header.operation}`)
+    }
+  }
+
+  const onFrame = (frame: Buffer) => {
+    queue = queue.then(async () => {
+      const { request, session } = readHeader(frame)
+      try {
+        socket.write(await handle(frame))
+      } catch (thrown) {
+        socket.write(encodeJsonFrame({ request, session, operation: OPERATIONS.failed, micros: 0 }, toFailure(thrown)))
+      }
+    })
+  }
+  await new Promise<void>((resolve) => {
+    socket.on('data', openFrameReader(onFrame))
+    socket.on('error', () => resolve())
+    socket.on('close', () => resolve())
+    socket.on('end', () => resolve())
+    socket.write(encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, { runtime: runtime.name, version: runtime.version }))
+  })
+  socket.destroy()
+}
+
+async function loadModel(runtime: ModelRuntime, order: LoadOrder): Promise<ModelSession> {
+  const { size } = await stat(order.path)
+  if (size > MODEL_BYTES_MAX) {
+    throw new PlimsollError('too_large', 'inference.model_too_large', `Cannot load model ${order.digest}: ${size} bytes, at most ${MODEL_BYTES_MAX}`)
+  }
+  const bytes = await readFile(order.path)
+  const digest = digestBytes(bytes)
+  if (digest !== order.digest) {
+    throw new PlimsollError('invalid', 'inference.digest_mismatch', `Cannot load model ${order.digest}: the file has digest ${digest}`)
+  }
+  return runtime.load({ digest, bytes })
+}
+
+interface RunInput {
+  readonly frame: Buffer
+  readonly session: ModelSession | undefined
+  readonly header: { request: number; session: number; operation: typeof OPERATIONS.done; micros: number }
+  readonly clock: Clock
+}
+
+async function runModel({ frame, session, header, clock }: RunInput): Promise<Buffer> {
+  if (!session) throw new PlimsollError('internal', 'inference.session_unknown', 'Cannot run a model that is not loaded')
+  const [list, ...inputs] = decodeTensors(frame, session.inputs.length > 0 ? withList(session) : OUTPUT_LIST)
+  const wanted = Array.from(list?.data as Uint16Array, (index) => session.outputs[index]?.name ?? '') // first tensor is always the list
+  const startMs = clock.monotonicMs()
+  const outputs = await session.run(inputs, wanted)
+  const micros = Math.round((clock.monotonicMs() - startMs) * 1000)
+  const indexes = list?.data as Uint16Array
+  return encodeTensorFrame(
+    { ...header, micros },
+    outputs.map((output, position) => ({
+      datatype: output.datatype,
+      index: indexes[position] ?? 0,
+      shape: output.shape,
+      chunks: [output.data],
+    })),
+  )
+}
+
+const listed = new WeakMap<ModelSession, (typeof OUTPUT_LIST)[number][]>()
+
+/** Names by frame index: 0 is the output list, input i has index i + 1. */
+function withList(session: ModelSession) {
+  let specs = listed.get(session)
+  if (!specs) {
+    specs = [...OUTPUT_LIST, ...session.inputs] as (typeof OUTPUT_LIST)[number][] // only names are read
+    listed.set(session, specs)
+  }
+  return specs
+}
+
+function toFailure(thrown: unknown): HostFailure {
+  if (isPlimsollError(thrown)) {
+    const kind = thrown.kind === 'unsupported' || thrown.kind === 'internal' ? thrown.kind : 'invalid'
+    return { kind, code: thrown.code, message: thrown.message }
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  if ((thrown as { code?: unknown } | null)?.code === 'ENOENT') {
+    return { kind: 'not_found', code: 'inference.file_missing', message: 'Cannot load the model: its file is missing' }
+  }
+  return { kind: 'invalid', code: 'inference.runtime_refused', message: message.slice(0, 500) }
+}
