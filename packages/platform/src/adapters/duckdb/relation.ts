@@ -1,4 +1,4 @@
-import { symlink } from 'node:fs/promises'
+import { stat, symlink } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import type { InputRelation } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
@@ -67,6 +67,13 @@ export async function readablePaths(relation: InputRelation, linkDirectory: stri
   for (const [index, file] of relation.files.entries()) {
     if (!isAbsolute(file)) throw refused(`"${file}" is not an absolute path`)
     if (file.includes('\0')) throw refused('a path with a zero byte')
+    const found = await stat(file).catch(() => undefined)
+    if (!found?.isFile())
+      throw new PlimsollError(
+        'invalid',
+        'query.file_unreadable',
+        `Cannot read an input file: "${file}" is ${found ? 'not a regular file' : 'not there'}`,
+      )
     if (!PATTERN_CHARACTERS.test(file)) {
       paths.push(file)
       continue

@@ -1,0 +1,52 @@
+import { mkdtempSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { queryEngineContract } from '../../../../sdk/src/seams/query-engine.contract.ts'
+import { digestFile } from '../../kernel/digest.ts'
+import { openDuckdbQueryEngine } from './index.ts'
+
+const directory = () => mkdtempSync(join(tmpdir(), 'plimsoll-duckdb-'))
+
+for (const { name, run } of queryEngineContract) {
+  test(`openDuckdbQueryEngine() keeps the contract: ${name}`, () =>
+    run(async () => {
+      const folder = directory()
+      return {
+        engine: openDuckdbQueryEngine({ tempDirectory: directory(), threads: 2, memoryLimitBytes: 512 * 2 ** 20 }),
+        directory: folder,
+      }
+    }))
+}
+
+test('write() gives equal bytes with one thread and with two', async () => {
+  const sql = `SELECT i, hash(i) % 1000 AS h, 'row ' || (i % 777) AS s, i / 3.0 AS d, make_timestamp(i * 1000000) AS t FROM range(400000) x(i) ORDER BY h, i`
+  const digests = []
+  for (const threads of [1, 2, 2]) {
+    const engine = openDuckdbQueryEngine({ tempDirectory: directory(), threads })
+    const { files } = await engine.write({ sql, inputs: {}, output: { directory: join(directory(), 'out') } })
+    digests.push((await digestFile(files[0]!)).digest)
+    await engine.close()
+  }
+  expect(new Set(digests).size).toBe(1)
+})
+
+test('rows() refuses what does not fit its memory, spills what does, and leaves its folder empty', async () => {
+  const tempDirectory = directory()
+  const engine = openDuckdbQueryEngine({ tempDirectory, threads: 1, memoryLimitBytes: 100e6, tempBytesMax: 10e6 })
+  const sql = `SELECT max(m) FROM (SELECT i, md5(CAST(i AS VARCHAR)) AS m FROM range(4000000) t(i) ORDER BY m, i)`
+  await expect(engine.rows({ sql: sql.replace('max(m)', 'list(m)'), inputs: {} })).rejects.toMatchObject({
+    code: 'query.memory',
+    kind: 'exhausted',
+  })
+  await engine.close()
+  const roomy = openDuckdbQueryEngine({ tempDirectory, threads: 1, memoryLimitBytes: 150e6 })
+  const { rowCount } = await roomy.write({
+    sql: `SELECT i, md5(CAST(i AS VARCHAR)) AS m FROM range(2000000) t(i) ORDER BY m, i`,
+    inputs: {},
+    output: { directory: join(directory(), 'out') },
+  })
+  expect(rowCount).toBe(2_000_000)
+  await roomy.close()
+  expect(readdirSync(tempDirectory)).toEqual([])
+})
