@@ -5,13 +5,30 @@ import type { Context, Role } from '../db/context.ts'
 /** What a caller must hold: a role on the project, `public` (no identity), `named` (a named principal with that role), or a run's own token. */
 export type Scope = 'public' | Role | `named:${Role}` | 'run'
 
+export const SCOPES: readonly Scope[] = [
+  'public',
+  'run',
+  'viewer',
+  'editor',
+  'approver',
+  'admin',
+  'named:viewer',
+  'named:editor',
+  'named:approver',
+  'named:admin',
+]
+
 type Infer<S> = S extends z.ZodType ? z.output<S> : undefined
 
 /**
  * One HTTP operation: its contract, its scope and its handler. Domains export a list named `endpoints`. A path has the
  * form `/api/v1/runs/:run`; the project comes from the header `X-Plimsoll-Project`, `default` when absent.
  */
-export interface Endpoint<P extends z.ZodType | undefined = undefined, Q extends z.ZodType | undefined = undefined, B extends z.ZodType | undefined = undefined> {
+export interface Endpoint<
+  P extends z.ZodType | undefined = undefined,
+  Q extends z.ZodType | undefined = undefined,
+  B extends z.ZodType | undefined = undefined,
+> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly scope: Scope
@@ -25,15 +42,24 @@ export interface Endpoint<P extends z.ZodType | undefined = undefined, Q extends
   readonly bodyLimitBytes?: number
   /** `stream`: the body is not parsed; read `request.raw.body` as a stream. */
   readonly bodyKind?: 'json' | 'stream'
-  handler(call: { ctx: Context; params: Infer<P>; query: Infer<Q>; body: Infer<B>; request: FastifyRequest; reply: FastifyReply }): Promise<unknown>
+  handler(call: {
+    ctx: Context
+    params: Infer<P>
+    query: Infer<Q>
+    body: Infer<B>
+    request: FastifyRequest
+    reply: FastifyReply
+  }): Promise<unknown>
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the list of all endpoints forgets each one's schemas
 export type AnyEndpoint = Endpoint<any, any, any>
 
 /** Declares an endpoint; the identity function, for inference. */
-export function endpoint<P extends z.ZodType | undefined = undefined, Q extends z.ZodType | undefined = undefined, B extends z.ZodType | undefined = undefined>(
-  declared: Endpoint<P, Q, B>,
-): AnyEndpoint {
+export function endpoint<
+  P extends z.ZodType | undefined = undefined,
+  Q extends z.ZodType | undefined = undefined,
+  B extends z.ZodType | undefined = undefined,
+>(declared: Endpoint<P, Q, B>): AnyEndpoint {
   return declared
 }

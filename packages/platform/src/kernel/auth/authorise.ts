@@ -1,0 +1,150 @@
+import type { FastifyRequest } from 'fastify'
+import { type Context, type Principal, ROLES, type Role } from '../db/context.ts'
+import { PlimsollError } from '../errors.ts'
+import type { Authoriser, Scope } from '../http/index.ts'
+import { requireToken } from './tokens.ts'
+import './tables.ts'
+import { isTokenForm } from './verify/index.ts'
+
+/** Who calls, before any project is known. `roleOn` undefined: the caller may not know that the project exists. */
+export interface Identity {
+  readonly principal: Omit<Principal, 'role'>
+  roleOn(project: string): Promise<Role | undefined>
+}
+
+/** Reads a scheme of the Authorization header beyond our own tokens: SSH signatures, OIDC. */
+export type Scheme = (
+  request: FastifyRequest,
+  credentials: { scheme: string; value: string },
+  project: string,
+) => Promise<Identity | undefined>
+
+export interface AuthoriserOptions {
+  ctx: Context
+  /** False on loopback unless asked for: then a caller without identity works as an editor. */
+  requireToken: boolean
+  schemes?: readonly Scheme[]
+}
+
+const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
+
+const ANONYMOUS: Identity = {
+  principal: { id: 'anonymous', kind: 'anonymous', named: false, proof: 'none' },
+  roleOn: async () => 'editor',
+}
+
+export function hasRole(held: Role, needed: Role): boolean {
+  return ROLES.indexOf(held) >= ROLES.indexOf(needed)
+}
+
+/** Decides for every route: identity, project, role on it, and whether the scope asks for a named principal. */
+export function openAuthoriser(options: AuthoriserOptions): Authoriser {
+  return {
+    async authorise(request, scope) {
+      const project = projectOf(request)
+      if (scope === 'public') return options.ctx.as({ project, principal: { ...ANONYMOUS.principal, role: 'viewer' } })
+      const identity = await identify(options, request, project)
+      const role = await identity.roleOn(project)
+      const exists = role === undefined ? false : await projectExists(options.ctx, project)
+      if (role === undefined || !exists) {
+        throw new PlimsollError(
+          'not_found',
+          'auth.project_not_found',
+          `There is no project "${project}", or you may not see it`,
+          { action: 'Check the name and your token' },
+        )
+      }
+      const principal: Principal = { ...identity.principal, role }
+      requireScope(principal, scope)
+      return options.ctx.as({ project, principal })
+    },
+  }
+}
+
+function projectOf(request: FastifyRequest): string {
+  const header = request.headers['x-plimsoll-project'] ?? request.headers['x-mlflow-workspace']
+  const project = typeof header === 'string' && header !== '' ? header : 'default'
+  if (!PROJECT.test(project))
+    throw new PlimsollError(
+      'invalid',
+      'auth.bad_project',
+      'Cannot read the project: a name has lower-case letters, digits, - and _, at most 63',
+      { faults: [{ pointer: '', detail: 'X-Plimsoll-Project is not a project name' }] },
+    )
+  return project
+}
+
+async function projectExists(ctx: Context, project: string): Promise<boolean> {
+  return (
+    (await ctx.db.selectFrom('auth_project').select('project').where('project', '=', project).executeTakeFirst()) !==
+    undefined
+  )
+}
+
+async function identify(options: AuthoriserOptions, request: FastifyRequest, project: string): Promise<Identity> {
+  const header = request.headers.authorization
+  if (header === undefined) {
+    if (!options.requireToken) return ANONYMOUS
+    throw new PlimsollError('unauthenticated', 'auth.token_missing', 'This server asks for a token', {
+      action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+    })
+  }
+  const [, scheme, value] = /^([A-Za-z][A-Za-z0-9-]*) +(\S.*)$/.exec(header) ?? []
+  if (scheme === undefined || value === undefined)
+    throw new PlimsollError('unauthenticated', 'auth.bad_header', 'The Authorization header cannot be read')
+  if (scheme.toLowerCase() === 'bearer' && value.startsWith('plim_')) return identifyToken(options.ctx, value.trim())
+  for (const read of options.schemes ?? []) {
+    const identity = await read(request, { scheme: scheme.toLowerCase(), value: value.trim() }, project)
+    if (identity !== undefined) return identity
+  }
+  throw new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login')
+}
+
+async function identifyToken(ctx: Context, text: string): Promise<Identity> {
+  if (!isTokenForm(text))
+    throw new PlimsollError(
+      'unauthenticated',
+      'auth.token_malformed',
+      'The token is damaged: its check characters do not fit',
+    )
+  const row = await requireToken(ctx, text)
+  return {
+    principal: {
+      id: row.principal,
+      kind: row.kind === 'run' ? 'run' : 'token',
+      named: row.kind === 'named',
+      proof: `token:${row.id}`,
+    },
+    roleOn: async (project) => (row.project === '*' || row.project === project ? row.role : undefined),
+  }
+}
+
+function requireScope(principal: Principal, scope: Exclude<Scope, 'public'>): void {
+  if (scope === 'run') {
+    if (principal.kind === 'run' || hasRole(principal.role, 'editor')) return
+    throw new PlimsollError(
+      'forbidden',
+      'auth.scope_missing',
+      `${principal.id} may not do this: it needs a run's token or the role editor, and ${principal.id} has ${principal.role}`,
+    )
+  }
+  const isNamedScope = scope.startsWith('named:')
+  const needed = (isNamedScope ? scope.slice('named:'.length) : scope) as Role // the scopes are built from the roles
+  if (isNamedScope && !principal.named) {
+    throw new PlimsollError(
+      'forbidden',
+      'auth.named_principal_needed',
+      `${principal.id} may not do this: it needs a named person or program`,
+      {
+        action: 'Use a named token (plimsoll token create), an SSH key signature, or an OIDC login',
+      },
+    )
+  }
+  if (!hasRole(principal.role, needed)) {
+    throw new PlimsollError(
+      'forbidden',
+      'auth.scope_missing',
+      `${principal.id} may not do this: it needs the role ${needed} on the project, and has ${principal.role}`,
+    )
+  }
+}

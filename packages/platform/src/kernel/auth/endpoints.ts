@@ -1,0 +1,85 @@
+import { z } from 'zod'
+import type { Config } from '../config/index.ts'
+import { ROLES } from '../db/context.ts'
+import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { createToken, listTokens, revokeToken } from './tokens.ts'
+
+const principalName = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,127}$/, 'must be a name or an address: letters, digits and . _ @ + -')
+const role = z.enum(ROLES)
+const RESERVED = /^(?:anonymous|system|operator|run:)/
+
+const tokenShape = z.object({
+  id: z.string(),
+  name: z.string(),
+  principal: z.string(),
+  role,
+  created_at: z.date(),
+  created_by: z.string(),
+  expires_at: z.date(),
+  last_used_at: z.date().nullable(),
+  revoked_at: z.date().nullable(),
+})
+
+/** Tokens of a project. */
+export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/whoami',
+      scope: 'viewer',
+      summary: 'Who you are here, and what you may do',
+      response: z.object({
+        principal: z.string(),
+        kind: z.string(),
+        named: z.boolean(),
+        role,
+        proof: z.string(),
+        project: z.string(),
+      }),
+      handler: async ({ ctx }) => ({ ...ctx.principal, principal: ctx.principal.id, project: ctx.project }),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/tokens',
+      scope: 'admin',
+      status: 201,
+      summary: 'Makes a token of a named person or program; its text is shown once',
+      body: z.strictObject({
+        principal: principalName.refine((name) => !RESERVED.test(name), 'is reserved'),
+        name: z.string().min(1).max(128).default('token'),
+        role,
+        days: z.int().min(1).max(auth.tokenDays).default(auth.tokenDays),
+      }),
+      response: z.object({ id: z.string(), token: z.string(), expires_at: z.date() }),
+      handler: async ({ ctx, body }) => {
+        const issued = await createToken(ctx, body)
+        return { id: issued.id, token: issued.token, expires_at: issued.expiresAt }
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/tokens',
+      scope: 'admin',
+      summary: 'Tokens of the project, without their text',
+      query: z.object({
+        after: z.string().max(64).default(''),
+        limit: z.coerce.number().int().min(1).max(200).default(50),
+      }),
+      response: z.object({ tokens: z.array(tokenShape), next: z.string().nullable() }),
+      handler: async ({ ctx, query }) => {
+        const tokens = await listTokens(ctx, query)
+        return { tokens, next: tokens.length === query.limit ? tokens.at(-1)!.id : null }
+      },
+    }),
+    endpoint({
+      method: 'DELETE',
+      path: '/api/v1/tokens/:token',
+      scope: 'admin',
+      summary: 'Revokes a token',
+      params: z.object({ token: z.string().max(64) }),
+      handler: async ({ ctx, params }) => revokeToken(ctx, params.token),
+    }),
+  ]
+}

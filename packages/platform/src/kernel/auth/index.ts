@@ -1,0 +1,12 @@
+export { type AuthoriserOptions, hasRole, type Identity, openAuthoriser, type Scheme } from './authorise.ts'
+export { authEndpoints } from './endpoints.ts'
+export {
+  createOperatorToken,
+  createToken,
+  type IssuedToken,
+  issueRunToken,
+  listTokens,
+  requireToken,
+  revokeRunTokens,
+  revokeToken,
+} from './tokens.ts'

@@ -1,0 +1,175 @@
+import { type Clock, realClock } from '../clock.ts'
+import type { Context, Role, Tx } from '../db/context.ts'
+import { PlimsollError } from '../errors.ts'
+import { newId, randomHex } from '../ids.ts'
+import type { TokenRow } from './tables.ts'
+import { formatToken, hashToken } from './verify/index.ts'
+
+const DAY_MS = 86_400_000
+const RUN_TOKEN_MAX_MS = 2 * DAY_MS
+/** Writes of `last_used_at` are spared within this time. */
+const LAST_USED_GRAIN_MS = 60_000
+
+export interface IssuedToken {
+  id: string
+  /** Shown once; only its hash is stored. */
+  token: string
+  expiresAt: Date
+}
+
+async function insertToken(
+  tx: Tx,
+  row: Pick<TokenRow, 'project' | 'name' | 'principal' | 'role' | 'kind' | 'run'>,
+  ttlMs: number,
+): Promise<IssuedToken> {
+  const token = formatToken(randomHex(32))
+  const id = newId('tok')
+  const nowMs = realClock.nowMs() // tokens live in real time, also under a replay clock
+  const expiresAt = new Date(nowMs + ttlMs)
+  await tx.db
+    .insertInto('auth_token')
+    .values({
+      ...row,
+      id,
+      hash: hashToken(token),
+      created_at: new Date(nowMs),
+      created_by: tx.principal.id,
+      expires_at: expiresAt,
+      last_used_at: null,
+      revoked_at: null,
+    })
+    .execute()
+  return { id, token, expiresAt }
+}
+
+/** A token of a named person or program: a named principal. */
+export async function createToken(
+  ctx: Context,
+  wanted: { principal: string; name: string; role: Role; days: number },
+): Promise<IssuedToken> {
+  return ctx.transaction(async (tx) => {
+    const issued = await insertToken(
+      tx,
+      {
+        project: tx.project,
+        name: wanted.name,
+        principal: wanted.principal,
+        role: wanted.role,
+        kind: 'named',
+        run: null,
+      },
+      wanted.days * DAY_MS,
+    )
+    await tx.audit({
+      action: 'token.create',
+      subject: issued.id,
+      data: { principal: wanted.principal, role: wanted.role, expires_at: issued.expiresAt.toISOString() },
+    })
+    return issued
+  })
+}
+
+/** The operator's token of this data directory, for the CLI on the same machine: admin everywhere, but not a named principal. */
+export async function createOperatorToken(ctx: Context, ttlMs: number): Promise<IssuedToken> {
+  return ctx.transaction(async (tx) => {
+    await tx.db
+      .updateTable('auth_token')
+      .set({ revoked_at: new Date(realClock.nowMs()) })
+      .where('kind', '=', 'operator')
+      .where('revoked_at', 'is', null)
+      .execute()
+    return insertToken(
+      tx,
+      { project: '*', name: 'operator', principal: 'operator', role: 'admin', kind: 'operator', run: null },
+      ttlMs,
+    )
+  })
+}
+
+/** A short-lived token for the steps of one run: it satisfies scope `run` and may read what a viewer may. */
+export async function issueRunToken(tx: Tx, run: string, ttlMs: number): Promise<string> {
+  const issued = await insertToken(
+    tx,
+    { project: tx.project, name: run, principal: `run:${run}`, role: 'viewer', kind: 'run', run },
+    Math.min(ttlMs, RUN_TOKEN_MAX_MS),
+  )
+  return issued.token
+}
+
+export async function revokeToken(ctx: Context, id: string): Promise<void> {
+  await ctx.transaction(async (tx) => {
+    const result = await tx.db
+      .updateTable('auth_token')
+      .set({ revoked_at: new Date(realClock.nowMs()) })
+      .where('id', '=', id)
+      .where('project', '=', tx.project)
+      .where('revoked_at', 'is', null)
+      .executeTakeFirst()
+    if (result.numUpdatedRows === 0n)
+      throw new PlimsollError('not_found', 'auth.token_not_found', `There is no live token ${id}`)
+    await tx.audit({ action: 'token.revoke', subject: id })
+  })
+}
+
+/** Ends all tokens of a run. */
+export async function revokeRunTokens(tx: Tx, run: string): Promise<void> {
+  await tx.db
+    .updateTable('auth_token')
+    .set({ revoked_at: new Date(realClock.nowMs()) })
+    .where('run', '=', run)
+    .where('project', '=', tx.project)
+    .where('revoked_at', 'is', null)
+    .execute()
+}
+
+export async function listTokens(
+  ctx: Context,
+  page: { after: string; limit: number },
+): Promise<Omit<TokenRow, 'hash'>[]> {
+  return ctx.db
+    .selectFrom('auth_token')
+    .select([
+      'id',
+      'project',
+      'name',
+      'principal',
+      'role',
+      'kind',
+      'run',
+      'created_at',
+      'created_by',
+      'expires_at',
+      'last_used_at',
+      'revoked_at',
+    ])
+    .where('project', '=', ctx.project)
+    .where('kind', '=', 'named')
+    .where('id', '>', page.after)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+}
+
+/**
+ * The live token of that text.
+ * @throws unauthenticated auth.token_unknown · auth.token_expired
+ */
+export async function requireToken(ctx: Context, text: string, clock: Clock = realClock): Promise<TokenRow> {
+  const row = await ctx.db.selectFrom('auth_token').selectAll().where('hash', '=', hashToken(text)).executeTakeFirst()
+  if (row === undefined || row.revoked_at !== null)
+    throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here, or was revoked')
+  const nowMs = clock.nowMs()
+  if (row.expires_at.getTime() <= nowMs) {
+    throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has expired', {
+      action: 'Ask an admin of the project for a new one',
+    })
+  }
+  if (row.kind !== 'run' && (row.last_used_at === null || nowMs - row.last_used_at.getTime() > LAST_USED_GRAIN_MS)) {
+    await ctx.db
+      .updateTable('auth_token')
+      .set({ last_used_at: new Date(nowMs) })
+      .where('id', '=', row.id)
+      .execute()
+  }
+  return row
+}

@@ -1,0 +1,138 @@
+import { readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { type Fault, PlimsollError } from '../errors.ts'
+import { type Environment, getPath, SETTINGS, setPath, settingsFromEnvironment } from './environment.ts'
+import { type Config, settings, settingsFaults } from './settings.ts'
+
+const FILE_LIMIT_BYTES = 256 * 1024
+
+type Origin = 'flag' | 'environment' | 'file' | 'default'
+
+export interface LoadedConfig {
+  config: Config
+  /** The file that was read, if any. */
+  file: string | undefined
+  warnings: string[]
+}
+
+export interface ConfigSources {
+  /** Nested like the settings; members that are undefined were not given. */
+  flags?: Record<string, unknown>
+  env?: Environment
+  /** Path of the file; when absent, `plimsoll.yaml` in the data directory if it exists. */
+  file?: string | undefined
+}
+
+/**
+ * Settings by precedence flags, environment, file, defaults. Every problem of every source is reported at once, and the
+ * value of a secret never appears in a message.
+ *
+ * @throws invalid config.invalid
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const flags = sources.flags ?? {}
+  const environment = settingsFromEnvironment(sources.env ?? {})
+  const dataDir = String(flags.dataDir ?? environment.values.dataDir ?? '.plimsoll')
+  const path = sources.file ?? sources.env?.PLIMSOLL_CONFIG ?? join(dataDir, 'plimsoll.yaml')
+  const isRequired = sources.file !== undefined || sources.env?.PLIMSOLL_CONFIG !== undefined
+  const faults: Fault[] = []
+  const file = readSettings(path, isRequired, faults)
+  const merged: Record<string, unknown> = {}
+  const origins = new Map<string, Origin>()
+  for (const setting of SETTINGS) {
+    const given: [Origin, unknown][] = [
+      ['flag', getPath(flags, setting.path)],
+      ['environment', getPath(environment.values, setting.path)],
+      ['file', getPath(file, setting.path)],
+    ]
+    const found = given.find(([, value]) => value !== undefined)
+    if (found === undefined) continue
+    origins.set(`/${setting.path.join('/')}`, found[0])
+    setPath(merged, setting.path, found[1])
+  }
+  faults.push(...unknownKeys(file))
+  const parsed = settings.safeParse(merged)
+  if (!parsed.success) faults.push(...parsed.error.issues.map((issue) => issueFault(issue, origins)))
+  else faults.push(...settingsFaults(parsed.data))
+  if (!parsed.success || faults.length > 0) {
+    throw new PlimsollError(
+      'invalid',
+      'config.invalid',
+      `Cannot use the configuration: ${faults.length} ${faults.length === 1 ? 'problem' : 'problems'}`,
+      {
+        faults,
+        action: 'Correct the settings that are listed',
+      },
+    )
+  }
+  return {
+    config: { ...parsed.data, dataDir: resolve(parsed.data.dataDir) },
+    file: file === undefined ? undefined : path,
+    warnings: environment.unknown.map((name) => `${name} is no setting of Plimsoll and was ignored`),
+  }
+}
+
+function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin>): Fault {
+  const parts = issue.path.map(String)
+  const setting = SETTINGS.find((known) => known.path.every((part, index) => parts[index] === part))
+  const pointer = `/${parts.join('/')}`
+  const origin = setting && origins.get(`/${setting.path.join('/')}`)
+  const where =
+    origin === 'environment' ? ` (from ${setting?.name})` : origin === undefined ? '' : ` (from the ${origin})`
+  return { pointer, detail: `${setting?.isSecret ? 'is not valid' : issue.message}${where}` }
+}
+
+function unknownKeys(file: unknown): Fault[] {
+  if (file === undefined) return []
+  const parsed = settings.safeParse(file)
+  if (parsed.success) return []
+  return parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({
+          pointer: `/${[...issue.path.map(String), key].join('/')}`,
+          detail: 'is no setting (from the file)',
+        }))
+      : issue.path.length < 2 && issue.code === 'invalid_type'
+        ? [{ pointer: `/${issue.path.map(String).join('/')}`, detail: `${issue.message} (from the file)` }]
+        : [],
+  )
+}
+
+function readSettings(path: string, isRequired: boolean, faults: Fault[]): unknown {
+  let text: string
+  try {
+    if (statSync(path).size > FILE_LIMIT_BYTES) {
+      faults.push({ pointer: '', detail: `${path} is larger than ${FILE_LIMIT_BYTES} bytes` })
+      return undefined
+    }
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (isRequired || code !== 'ENOENT') faults.push({ pointer: '', detail: `${path} cannot be read: ${code}` })
+    return undefined
+  }
+  try {
+    const document = parseDocument(text, { uniqueKeys: true })
+    const [first] = document.errors
+    if (first) {
+      faults.push({ pointer: '', detail: `${path} is not YAML: line ${first.linePos?.[0].line ?? '?'}, ${first.code}` })
+      return undefined
+    }
+    return document.toJS({ maxAliasCount: 0 }) ?? undefined
+  } catch {
+    faults.push({ pointer: '', detail: `${path} is not usable YAML: aliases and deep nesting are refused` })
+    return undefined
+  }
+}
+
+/** The configuration for people: secrets show only that they are set. */
+export function describeConfig(config: Config): Record<string, unknown> {
+  const shown: Record<string, unknown> = {}
+  for (const setting of SETTINGS) {
+    const value = getPath(config, setting.path)
+    if (value !== undefined) setPath(shown, setting.path, setting.isSecret ? '(set)' : value)
+  }
+  return shown
+}

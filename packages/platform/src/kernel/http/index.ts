@@ -1,0 +1,7 @@
+export { type AnyEndpoint, type Endpoint, endpoint, SCOPES, type Scope } from './endpoint.ts'
+export { formatJson, refuseDeepJson } from './json.ts'
+export { type Authoriser, mountEndpoints } from './mount-endpoints.ts'
+export { type OpenApiDocument, openApiDocument, renderApiPage } from './open-api.ts'
+export { errorHeaders, type Problem, problemOf, toHttpError } from './problem.ts'
+export { type Audience, guardRequest } from './request-guard.ts'
+export { drainHttp, type HttpOptions, listenHttp, openHttp } from './server.ts'

@@ -1,0 +1,133 @@
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import type { Context } from '../db/context.ts'
+import { type Fault, PlimsollError } from '../errors.ts'
+import { type AnyEndpoint, SCOPES, type Scope } from './endpoint.ts'
+
+/** Decides who calls and opens the context of the project and principal; throws when the scope is not met. */
+export interface Authoriser {
+  authorise(request: FastifyRequest, scope: Scope): Promise<Context>
+}
+
+const PATH = /^\/(?:[a-z0-9._~-]+|:[a-z][a-zA-Z0-9_]*|\*)(?:\/(?:[a-zA-Z0-9._~-]+|:[a-zA-Z][a-zA-Z0-9_]*|\*))*$/
+const FAULTS_MAX = 100
+
+/** Mounts endpoints. A route without a known scope, or declared twice, stops the start. */
+export function mountEndpoints(app: FastifyInstance, endpoints: readonly AnyEndpoint[], authoriser: Authoriser): void {
+  for (const endpoint of endpoints) {
+    if (!SCOPES.includes(endpoint.scope)) {
+      throw new PlimsollError(
+        'internal',
+        'http.no_scope',
+        `Cannot start: ${endpoint.method} ${endpoint.path} declares no scope`,
+      )
+    }
+    if (!PATH.test(endpoint.path))
+      throw new PlimsollError('internal', 'http.bad_path', `Cannot start: ${endpoint.path} is no path of an endpoint`)
+    if (endpoint.bodyKind === 'stream') {
+      // A scope of its own, whose only parser hands the body on as it arrives.
+      void app.register(async (inner) => {
+        inner.removeAllContentTypeParsers()
+        inner.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+        mountOne(inner, endpoint, authoriser)
+      })
+    } else mountOne(app, endpoint, authoriser)
+  }
+}
+
+const contexts = new WeakMap<FastifyRequest, Context>()
+
+function mountOne(app: FastifyInstance, endpoint: AnyEndpoint, authoriser: Authoriser): void {
+  app.route({
+    method: endpoint.method,
+    url: endpoint.path,
+    exposeHeadRoute: false,
+    ...(endpoint.bodyLimitBytes === undefined ? {} : { bodyLimit: endpoint.bodyLimitBytes }),
+    // Before the body is read: who may not call costs us no parsing.
+    onRequest: async (request) => {
+      contexts.set(request, await authoriser.authorise(request, endpoint.scope))
+    },
+    handler: (request, reply) => answer(endpoint, request, reply),
+  })
+}
+
+async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const faults: Fault[] = []
+  const params = parsePart(endpoint.params, request.params, (path) => `:${path.join('.')}`, faults)
+  const query = parsePart(endpoint.query, request.query, (path) => `?${path.join('.')}`, faults)
+  const isStream = endpoint.bodyKind === 'stream'
+  const body = isStream
+    ? (request.body ?? Readable.from([]))
+    : parsePart(
+        endpoint.body,
+        request.body ?? undefined,
+        (path) => path.map((part) => `/${escapePointer(part)}`).join(''),
+        faults,
+      )
+  if (faults.length > 0) {
+    const shown = faults.slice(0, FAULTS_MAX)
+    throw new PlimsollError(
+      'invalid',
+      'http.invalid_request',
+      `Cannot take the request: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`,
+      { faults: shown },
+    )
+  }
+  if (isStream) {
+    const limit = request.routeOptions.bodyLimit
+    if (Number(request.headers['content-length'] ?? 0) > limit)
+      throw new PlimsollError('too_large', 'http.body_too_large', `The body is larger than ${limit} bytes`)
+    Object.assign(request.raw, { body })
+  }
+  const ctx = contexts.get(request)
+  if (ctx === undefined) throw new PlimsollError('internal', 'http.no_context', 'A route ran without being authorised')
+  const result: unknown = await endpoint.handler({ ctx, params, query, body, request, reply } as never) // the schemas above made the types true
+  if (reply.sent || result === reply) return reply
+  reply.code(endpoint.status ?? (result === undefined && endpoint.response === undefined ? 204 : 200))
+  if (result === undefined) return null
+  return endpoint.response === undefined || result instanceof Readable
+    ? result
+    : shape(endpoint, endpoint.response, result)
+}
+
+function escapePointer(part: PropertyKey): string {
+  return String(part).replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
+function parsePart(
+  schema: z.ZodType | undefined,
+  value: unknown,
+  pointer: (path: PropertyKey[]) => string,
+  faults: Fault[],
+): unknown {
+  if (schema === undefined) return undefined
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  faults.push(...flatten(parsed.error.issues).map((issue) => ({ pointer: pointer(issue.path), detail: issue.message })))
+  return undefined
+}
+
+/** Issues of a union are inside it: the branch that got furthest says most. */
+function flatten(issues: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; message: string }[] {
+  return issues.flatMap((issue) => {
+    if (issue.code !== 'invalid_union' || issue.errors.length === 0)
+      return [{ path: issue.path, message: issue.message }]
+    const depth = (branch: readonly z.core.$ZodIssue[]) => Math.max(0, ...branch.map((inner) => inner.path.length))
+    const best = issue.errors.reduce((left, right) => (depth(right) > depth(left) ? right : left))
+    return depth(best) === 0
+      ? [{ path: issue.path, message: issue.message }]
+      : flatten(best).map((inner) => ({ path: [...issue.path, ...inner.path], message: inner.message }))
+  })
+}
+
+function shape(endpoint: AnyEndpoint, schema: z.ZodType, result: unknown): unknown {
+  const shaped = schema.safeParse(result)
+  if (shaped.success) return shaped.data
+  const where = shaped.error.issues.slice(0, 5).map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`)
+  throw new PlimsollError(
+    'internal',
+    'http.response_mismatch',
+    `${endpoint.method} ${endpoint.path} broke its contract: ${where.join('; ')}`,
+  )
+}

@@ -1,0 +1,221 @@
+import type { Socket } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/index.ts'
+import { PlimsollError } from '../errors.ts'
+import { newId } from '../ids.ts'
+import type { Logger } from '../log.ts'
+import { decompressBody } from './decompress.ts'
+import { formatJson, refuseDeepJson } from './json.ts'
+import { errorHeaders, problemOf, toHttpError } from './problem.ts'
+import { guardRequest } from './request-guard.ts'
+
+export interface HttpOptions {
+  /** The bounds: `config.http`, with the body limit of this process. */
+  http: Config['http']
+  host: string
+  publicHosts: readonly string[]
+  behindProxy: boolean
+  clock: Clock
+  log: Logger
+  /** Called once per answer, for metrics; `route` is the pattern, never the path. */
+  onAnswer?: (answer: { method: string; route: string; status: number; durationMs: number }) => void
+}
+
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'private, no-store',
+  vary: 'Authorization, Origin, X-Plimsoll-Project',
+}
+const TIMEOUT_CHECK_MS = 1_000
+
+/** A Fastify with the house's bounds, guards and error funnel; routes come from `mountEndpoints` and the surfaces. */
+export function openHttp(options: HttpOptions): FastifyInstance {
+  const { http, log } = options
+  const app = Fastify({
+    logger: false,
+    bodyLimit: http.bodyLimitBytes,
+    requestTimeout: http.requestTimeoutMs,
+    keepAliveTimeout: http.keepAliveTimeoutMs,
+    routerOptions: { maxParamLength: http.maxParamLength, caseSensitive: true, ignoreTrailingSlash: false },
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    trustProxy: false,
+    genReqId: () => newId('req', options.clock),
+    http: {
+      headersTimeout: Math.min(http.headersTimeoutMs, http.requestTimeoutMs),
+      maxHeaderSize: http.maxHeaderBytes,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, http.requestTimeoutMs),
+    },
+    clientErrorHandler,
+    frameworkErrors: (error, request, reply) => {
+      const house = toHttpError(error)
+      const problem = problemOf(house, request.id)
+      const plain = reply as FastifyReply // the generic reply of this hook knows no status codes
+      void plain
+        .headers({ ...SECURITY_HEADERS, ...errorHeaders(house) })
+        .code(problem.status)
+        .type('application/problem+json')
+        .send(formatJson(problem))
+    },
+  })
+  app.server.maxConnections = http.maxConnections
+  app.setReplySerializer(formatJson)
+  addParsers(app, http.jsonDepth)
+  addHooks(app, options)
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toHttpError(thrown)
+    const problem = problemOf(error, request.id)
+    if (problem.status >= 500 && error.kind !== 'overloaded')
+      log.error(
+        { error: thrown, request: request.id, route: request.routeOptions.url, code: error.code },
+        'a request failed',
+      )
+    return reply
+      .headers(errorHeaders(error))
+      .code(problem.status)
+      .type('application/problem+json')
+      .serializer(formatJson)
+      .send(problem)
+  })
+  app.setNotFoundHandler((request) => {
+    throw new PlimsollError(
+      'not_found',
+      'http.no_route',
+      `There is nothing at ${request.method} ${request.url.slice(0, 200)}`,
+      { action: 'See /api for what there is' },
+    )
+  })
+  return app
+}
+
+function addParsers(app: FastifyInstance, jsonDepth: number): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      const bytes = body as Buffer // parseAs: 'buffer'
+      request.rawBody = bytes
+      refuseDeepJson(bytes, jsonDepth)
+      parseJson(request, new TextDecoder('utf-8', { fatal: true }).decode(bytes), done)
+    } catch (error) {
+      done(
+        error instanceof TypeError
+          ? new PlimsollError('invalid', 'http.bad_utf8', 'The body is not valid UTF-8')
+          : (error as Error),
+        undefined,
+      )
+    }
+  })
+}
+
+function addHooks(app: FastifyInstance, options: HttpOptions): void {
+  app.decorateRequest('rawBody', undefined)
+  app.decorateRequest('startedAtMs', 0)
+  app.addHook('onRequest', async (request, reply) => {
+    request.startedAtMs = options.clock.monotonicMs()
+    reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })
+    const address = app.server.address()
+    const port = typeof address === 'object' && address !== null ? address.port : undefined
+    guardRequest(request.raw, {
+      host: options.host,
+      port,
+      publicHosts: options.publicHosts,
+      behindProxy: options.behindProxy,
+    })
+  })
+  app.addHook(
+    'preParsing',
+    async (request, _reply, payload) =>
+      decompressBody(request.raw, request.routeOptions.bodyLimit ?? options.http.bodyLimitBytes) ?? payload,
+  )
+  app.addHook('onResponse', async (request, reply) => {
+    options.onAnswer?.({
+      method: request.method,
+      route: request.routeOptions.url ?? 'none',
+      status: reply.statusCode,
+      durationMs: options.clock.monotonicMs() - request.startedAtMs,
+    })
+  })
+}
+
+const CLIENT_ERRORS: Record<string, [string, string, string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'http.request_timeout', 'The request took too long to arrive'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'http.headers_too_large', 'The headers are too large'],
+}
+
+/** What Node's parser refuses never reaches a route: the answer is written to the socket. */
+function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, code, detail] = CLIENT_ERRORS[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'http.bad_request',
+    'The request cannot be read',
+  ]
+  const body = formatJson({
+    type: `/docs/errors#${code}`,
+    title: status.slice(4),
+    status: Number(status.slice(0, 3)),
+    detail,
+    code,
+  })
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+/** Listens and returns the base URL. @throws conflict http.port_taken · invalid http.cannot_listen */
+export async function listenHttp(
+  app: FastifyInstance,
+  host: string,
+  port: number,
+): Promise<{ url: string; port: number }> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE') {
+      throw new PlimsollError('conflict', 'http.port_taken', `Cannot listen on ${host}:${port}: the port is taken`, {
+        action: 'Stop what uses it, or choose another port (0 picks a free one)',
+      })
+    }
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new PlimsollError('invalid', 'http.cannot_listen', `Cannot listen on ${host}:${port}: ${code}`, {
+        action: 'Choose another host or port',
+      })
+    }
+    throw error
+  }
+  const address = app.server.address()
+  const bound = typeof address === 'object' && address !== null ? address.port : port
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
+  return { url: `http://${shown}:${bound}`, port: bound }
+}
+
+/** Stops taking requests, lets those under way finish, and cuts what is left after `drainMs`. */
+export async function drainHttp(app: FastifyInstance, drainMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs)
+  try {
+    await app.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Bytes of a JSON body, for signatures over it. */
+    rawBody: Buffer | undefined
+    startedAtMs: number
+  }
+}

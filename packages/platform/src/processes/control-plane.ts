@@ -1,0 +1,89 @@
+import { chmod } from 'node:fs/promises'
+import { MIGRATIONS } from '../../migrations/all.ts'
+import { authEndpoints, createOperatorToken, openAuthoriser } from '../kernel/auth/index.ts'
+import type { Config } from '../kernel/config/index.ts'
+import { type Context, migrate, openContext, openDatabase, type SqlBackend } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import { drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { type Logger, openLog } from '../kernel/log.ts'
+import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
+import { dataPaths, openDataDirectory, openDirectoryClock, writeWhole } from './data-directory.ts'
+import { DOMAIN_ENDPOINTS } from './domains.ts'
+import { platformEndpoints } from './platform-endpoints.ts'
+import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
+
+const DAY_MS = 86_400_000
+
+async function openBackend(config: Config, directory: string): Promise<SqlBackend> {
+  if (config.database.kind === 'pglite') {
+    const { openPglite } = await import('../adapters/pglite/backend.ts')
+    return openPglite(directory)
+  }
+  throw new PlimsollError('unsupported', 'database.no_postgres', 'Cannot use PostgreSQL yet')
+}
+
+/** The composition root of the control plane: everything it is made of, opened in order and closed in reverse. */
+export async function openControlPlane(start: StartMessage): Promise<Opened> {
+  const { config } = start
+  const log = openLog({ level: config.log.level, name: 'control-plane' })
+  await using stack = new AsyncDisposableStack()
+  const paths = await openDataDirectory(config.dataDir)
+  const { clock, replay } = await openDirectoryClock(config.dataDir, start.replay)
+  const backend = await openBackend(config, paths.database)
+  const db = openDatabase(backend)
+  stack.defer(() => db.destroy())
+  const applied = await migrate(db, backend, MIGRATIONS)
+  if (applied.length > 0) log.info({ migrations: applied.length }, 'the schema was brought forward')
+  const ctx = openContext({ db, backend, clock, log })
+  await writeOperatorToken(ctx, config)
+  const metrics = openMetrics('control-plane')
+  const app = openControlHttp({ config, ctx, log, metrics, replayRate: replay?.rate })
+  const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
+  log.info({ url }, 'the control plane serves')
+  const rest = stack.move()
+  return {
+    ready: { ports: { api: port }, urls: { api: url } },
+    async close(drainMs) {
+      await drainHttp(app, drainMs)
+      await rest.disposeAsync()
+      log.info({}, 'the control plane has closed')
+    },
+  }
+}
+
+function openControlHttp(parts: {
+  config: Config
+  ctx: Context
+  log: Logger
+  metrics: Metrics
+  replayRate: number | undefined
+}) {
+  const { config, ctx, log, metrics } = parts
+  const app = openHttp({
+    http: config.http,
+    host: config.server.host,
+    publicHosts: config.server.publicHosts,
+    behindProxy: config.server.behindProxy,
+    clock: ctx.clock,
+    log,
+    onAnswer: metrics.answered,
+  })
+  const endpoints = [...authEndpoints(config.auth), ...DOMAIN_ENDPOINTS]
+  const authoriser = openAuthoriser({ ctx, requireToken: config.auth.requireToken })
+  mountEndpoints(
+    app,
+    [...platformEndpoints({ endpoints, metrics, replayRate: parts.replayRate }), ...endpoints],
+    authoriser,
+  )
+  return app
+}
+
+/** A new operator's token at each start, in a file that only the owner of the data directory reads. */
+async function writeOperatorToken(ctx: Context, config: Config): Promise<void> {
+  const path = dataPaths(config.dataDir).operatorToken
+  const { token } = await createOperatorToken(ctx, config.auth.tokenDays * DAY_MS)
+  await writeWhole(path, `${token}\n`)
+  await chmod(path, 0o600)
+}
+
+if (import.meta.main) await runSupervised(openControlPlane)

@@ -1,0 +1,118 @@
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
+import { type Clock, type ReplayClockSettings, realClock, replayClock } from '../kernel/clock.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+
+/** Where things are in a data directory. */
+export function dataPaths(dataDir: string) {
+  return {
+    database: join(dataDir, 'database'),
+    blobs: join(dataDir, 'blobs'),
+    journal: join(dataDir, 'journal'),
+    logs: join(dataDir, 'logs'),
+    runs: join(dataDir, 'runs'),
+    environments: join(dataDir, 'environments'),
+    online: join(dataDir, 'online'),
+    gateway: join(dataDir, 'gateway'),
+    intake: join(dataDir, 'intake'),
+    server: join(dataDir, 'server.json'),
+    operatorToken: join(dataDir, 'operator-token'),
+    clock: join(dataDir, 'clock.json'),
+    signingKey: join(dataDir, 'signing-key.json'),
+  } as const
+}
+
+/** Makes the directory, readable by its owner alone. @throws unavailable data_dir.cannot_open */
+export async function openDataDirectory(dataDir: string): Promise<ReturnType<typeof dataPaths>> {
+  const paths = dataPaths(dataDir)
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    await chmod(dataDir, 0o700)
+    await mkdir(paths.logs, { recursive: true, mode: 0o700 })
+    await writeFile(join(dataDir, '.gitignore'), '*\n', { mode: 0o600 })
+  } catch (error) {
+    throw new PlimsollError(
+      'unavailable',
+      'data_dir.cannot_open',
+      `Cannot use the data directory ${dataDir}: ${(error as NodeJS.ErrnoException).code}`,
+      { action: 'Choose another --data-dir, or correct its permissions' },
+      error,
+    )
+  }
+  return paths
+}
+
+/** Replaces a file as a whole. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`
+  await writeFile(temporary, text, { mode: 0o600 })
+  await rename(temporary, path)
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T // written by us alone
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new PlimsollError('unavailable', 'data_dir.damaged', `Cannot read ${path}: it is damaged`, {}, error)
+  }
+}
+
+/** The clock that this data directory was created with: once a replay clock, always that one. */
+export async function openDirectoryClock(
+  dataDir: string,
+  wanted: { originMs: number; rate: number } | undefined,
+): Promise<{ clock: Clock; replay: ReplayClockSettings | undefined }> {
+  const { clock: path, database } = dataPaths(dataDir)
+  const stored = await readJson<{ replay: ReplayClockSettings | null }>(path)
+  if (stored !== undefined) {
+    if (wanted && (stored.replay?.originMs !== wanted.originMs || stored.replay.rate !== wanted.rate)) {
+      throw new PlimsollError(
+        'precondition',
+        'data_dir.clock_fixed',
+        `Cannot change the clock of ${dataDir}: it was created with ${stored.replay ? 'another replay clock' : 'the real clock'}`,
+        { action: `Choose a new --data-dir (this one has ${database})` },
+      )
+    }
+    return { clock: stored.replay ? replayClock(stored.replay) : realClock, replay: stored.replay ?? undefined }
+  }
+  const replay = wanted && { ...wanted, startedAtMs: realClock.nowMs() }
+  await writeWhole(path, JSON.stringify({ replay: replay ?? null }))
+  return { clock: replay ? replayClock(replay) : realClock, replay }
+}
+
+/** The key that signs this installation's snapshots, made at the first start. */
+export async function openSigningKey(dataDir: string): Promise<SigningKey> {
+  const { signingKey: path } = dataPaths(dataDir)
+  const stored = await readJson<SigningKey>(path)
+  if (stored !== undefined) return stored
+  const key = newSigningKey()
+  await writeWhole(path, JSON.stringify(key))
+  return key
+}
+
+/** What `up` leaves for the CLI: where the servers are, and the process to signal. */
+export interface ServerFile {
+  api: string
+  gateway?: string
+  grpc?: string
+  pid: number
+  ports: Record<string, number>
+}
+
+export async function readServerFile(dataDir: string): Promise<ServerFile | undefined> {
+  try {
+    return await readJson<ServerFile>(dataPaths(dataDir).server)
+  } catch {
+    return undefined
+  }
+}
+
+export async function writeServerFile(dataDir: string, file: ServerFile): Promise<void> {
+  await writeWhole(dataPaths(dataDir).server, `${JSON.stringify(file)}\n`)
+}
+
+export async function removeServerFile(dataDir: string): Promise<void> {
+  await rm(dataPaths(dataDir).server, { force: true })
+}
