@@ -115,7 +115,6 @@ export async function checkFileSchema(
   signal: AbortSignal,
 ): Promise<FoundSchema> {
   const { source, schema, name } = definition
-  if (source.format === 'csv' && source.csv?.header === false) return { columns: Object.keys(schema), extra: [] }
   const found = await readAllColumns(engine, definition, files, signal)
   const faults: Fault[] = []
   const extra = new Set<string>()

@@ -72,12 +72,21 @@ export function parquet(path: string): DatasetSource {
   return datasetSource.parse({ format: 'parquet', path })
 }
 
-/** CSV files, read as the schema says. Fields are separated by commas and the first line is a header unless told otherwise. */
+/** CSV files, read as the schema says. Fields are separated by commas and the first line is a header, unless `columns` names the fields. */
 export function csv(
   path: string,
-  options: { readonly delimiter?: string; readonly header?: boolean; readonly nullText?: string } = {},
+  options: {
+    readonly delimiter?: string
+    readonly header?: boolean
+    readonly columns?: readonly string[]
+    readonly nullText?: string
+  } = {},
 ): DatasetSource {
-  return datasetSource.parse({ format: 'csv', path, csv: csvFormat.parse(options) })
+  return datasetSource.parse({
+    format: 'csv',
+    path,
+    csv: csvFormat.parse({ ...options, ...(options.columns ? { header: false } : {}) }),
+  })
 }
 
 /** A value to compare with: for a timestamp or date, ISO text. */

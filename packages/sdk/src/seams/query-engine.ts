@@ -6,6 +6,8 @@ export interface CsvFormat {
   readonly delimiter?: string
   /** True when absent: the first line of each file names the columns, in any order. */
   readonly header?: boolean
+  /** Names of the fields in order, for files without a header. */
+  readonly columns?: readonly string[] | undefined
   /** Unquoted text that means null, the empty string when absent. */
   readonly nullText?: string
 }

@@ -105,7 +105,8 @@ export function scanSql(relation: InputRelation, paths: readonly string[]): stri
     'ignore_errors = false',
     'max_line_size = 16777216',
   )
-  if (!header && relation.columns) options.push(`names = [${Object.keys(relation.columns).map(quoteText).join(', ')}]`)
+  const names = relation.csv?.columns
+  if (!header && names) options.push(`names = [${names.map(quoteText).join(', ')}]`)
   return `read_csv(${[list, ...options].join(', ')})`
 }
 

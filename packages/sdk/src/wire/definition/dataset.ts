@@ -9,17 +9,24 @@ export const expectation = z.strictObject({
 export type Expectation = z.output<typeof expectation>
 
 /** How CSV files are written; quotes are `"`, doubled inside a quoted field. */
-export const csvFormat = z.strictObject({
-  delimiter: z
-    .string()
-    .length(1)
-    .regex(/[^"\n\r]/, 'expected one character that is no quote and no line end')
-    .default(','),
-  /** The first line of each file names the columns. Without it, fields follow the order of the schema. */
-  header: z.boolean().default(true),
-  /** Unquoted text that means null. */
-  nullText: z.string().max(32).default(''),
-})
+export const csvFormat = z
+  .strictObject({
+    delimiter: z
+      .string()
+      .length(1)
+      .regex(/[^"\n\r]/, 'expected one character that is no quote and no line end')
+      .default(','),
+    /** The first line of each file names the columns. */
+    header: z.boolean().default(true),
+    /** Names of the fields in order, for files without a header: a schema has no order. */
+    columns: z.array(fieldName).min(1).max(2_000).optional(),
+    /** Unquoted text that means null. */
+    nullText: z.string().max(32).default(''),
+  })
+  .refine((format) => format.header === (format.columns === undefined), {
+    path: ['columns'],
+    error: 'is needed without a header, and only then',
+  })
 
 export const datasetSource = z
   .strictObject({

@@ -1,0 +1,168 @@
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { QueryEngine } from '@plimsoll/sdk/seams'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { toPlimsollError } from '../kernel/errors.ts'
+import { listSourceFiles } from './source-files.ts'
+import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
+import { findAlteredFile, verifyFiles } from './verify-files.ts'
+
+let database: TestDatabase
+let engine: QueryEngine
+let good: Buffer
+beforeAll(async () => {
+  database = await openTestDatabase()
+  engine = openDuckdbQueryEngine({ tempDirectory: temporaryFolder(), threads: 1 })
+  const { files } = await engine.write({
+    sql: 'SELECT CAST(i AS INTEGER) AS n FROM range(10) t(i)',
+    inputs: {},
+    output: { directory: join(temporaryFolder(), 'out') },
+  })
+  good = readFileSync(files[0]!)
+})
+afterAll(async () => {
+  await engine.close()
+  await database.close()
+})
+beforeEach(() => database.clear())
+
+const N = { n: { type: 'int32', nullable: false } } as const
+
+async function failureOf(
+  files: Record<string, string | Buffer>,
+  schema: Parameters<typeof declare>[1]['schema'],
+  format: 'parquet' | 'csv' = 'parquet',
+) {
+  const root = temporaryFolder()
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(root, name), content)
+  await declare(database.ctx, { name: 'd', source: { format, path: `*.${format}` }, schema })
+  return runDatasetVersion(database.ctx, engine, { dataset: 'd', root }).then(
+    (result) => ({ code: 'none', message: '', details: {}, result }),
+    (thrown: unknown) => {
+      const { code, message, details } = toPlimsollError(thrown)
+      return { code, message, details, result: undefined }
+    },
+  )
+}
+
+const lines = (details: object) =>
+  ((details as { faults?: { detail: string }[] }).faults ?? []).map((fault) => fault.detail).join('\n')
+
+test('dataset-version names every unreadable Parquet file', async () => {
+  const truncated = good.subarray(0, good.length - 20)
+  const { code, details } = await failureOf(
+    { 'a.parquet': good, 'b.parquet': truncated, 'c.parquet': 'no parquet, but some text' },
+    N,
+  )
+  expect(code).toBe('datasets.unreadable_files')
+  expect(lines(details)).toMatch(/b\.parquet[\s\S]*c\.parquet/)
+  expect((await failureOf({ 'a.parquet': '' }, N)).code).toBe('datasets.unreadable_files')
+})
+
+test('dataset-version lists every column that differs, and only warns of extra ones', async () => {
+  const { code, details } = await failureOf(
+    { 'a.parquet': good },
+    { n: { type: 'text', nullable: false }, gone: { type: 'int32', nullable: false } },
+  )
+  expect(code).toBe('datasets.schema_mismatch')
+  expect(lines(details)).toMatch(/declared text, found INTEGER: declare int32\(\)[\s\S]*the column is missing/)
+  const wide = await failureOf({ 'a.csv': 'n,more\n1,2\n' }, N, 'csv')
+  expect(wide.result).toMatchObject({ verdict: 'passed', validation: { meta: { extra_columns: ['more'] } } })
+})
+
+test('dataset-version refuses naive timestamps without a declared zone, in Parquet and in CSV', async () => {
+  const { files } = await engine.write({
+    sql: `SELECT TIMESTAMP '2001-01-01' AS at_`,
+    inputs: {},
+    output: { directory: join(temporaryFolder(), 'out') },
+  })
+  const schema = { at_: { type: 'timestamp', nullable: false } } as const
+  const parquet = await failureOf({ 'a.parquet': readFileSync(files[0]!) }, schema)
+  expect(lines(parquet.details)).toContain('declare the zone')
+  const csv = await failureOf({ 'a.csv': 'at_\n2001-01-01 00:00:00\n' }, schema, 'csv')
+  expect(csv.code).toBe('datasets.bad_values')
+  expect(lines(csv.details)).toContain('needs a declared zone')
+})
+
+test('dataset-version lists CSV text that is no value, in all columns, with counts and an example', async () => {
+  const schema = {
+    n: { type: 'int32', nullable: true },
+    d: { type: 'date', nullable: true },
+    s: { type: 'text', nullable: true },
+  } as const
+  const { code, details } = await failureOf(
+    { 'a.csv': 'n,d,s\n1,2001-02-31,a\nx,2001-01-01,"b\nc"\n99999999999,,\n' },
+    schema,
+    'csv',
+  )
+  expect(code).toBe('datasets.bad_values')
+  expect(lines(details)).toMatch(/1 values are no date.*2001-02-31[\s\S]*2 values are no int32/)
+})
+
+test('dataset-version takes zero rows, and fails nulls that the schema forbids', async () => {
+  expect((await failureOf({ 'a.csv': 'n\n' }, N, 'csv')).result).toMatchObject({ rowCount: 0, verdict: 'passed' })
+  expect((await failureOf({ 'b.csv': 'n,m\n1,2\n,3\n' }, N, 'csv')).result).toMatchObject({
+    rowCount: 2,
+    verdict: 'failed',
+    failed: 1,
+  })
+})
+
+test('listSourceFiles() keeps to the root: parents, links and other absolute paths are refused', async () => {
+  const [root, outside] = [temporaryFolder(), temporaryFolder()]
+  mkdirSync(join(root, 'data/deep'), { recursive: true })
+  for (const name of ['data/b.parquet', 'data/a*.parquet', 'data/deep/c.parquet', 'data/.hidden.parquet'])
+    writeFileSync(join(root, name), 'x')
+  writeFileSync(join(outside, 'secret.parquet'), 'x')
+  const list = (path: string, allowAbsolute = false) =>
+    listSourceFiles({ root, path, allowAbsolute }).then((files) =>
+      files.map((file) => file.path.slice(root.length + 1)),
+    )
+  expect(await list('data/*.parquet')).toEqual(['data/a*.parquet', 'data/b.parquet'])
+  expect(await list('data/a*.parquet')).toEqual(['data/a*.parquet'])
+  expect(await list('**/*.parquet')).toEqual(['data/a*.parquet', 'data/b.parquet', 'data/deep/c.parquet'])
+  expect((await listSourceFiles({ root, path: join(outside, 'secret.parquet'), allowAbsolute: true })).length).toBe(1)
+  symlinkSync(join(outside, 'secret.parquet'), join(root, 'data/link.parquet'))
+  for (const path of [
+    '../x.parquet',
+    'data/../../x',
+    join(outside, 'secret.parquet'),
+    'data/link.parquet',
+    'data/l*.parquet',
+  ]) {
+    await expect(list(path), path).rejects.toMatchObject({ code: 'datasets.path_outside' })
+  }
+  await expect(list('data/none*.parquet')).rejects.toMatchObject({ code: 'datasets.no_files' })
+  await expect(list('data')).rejects.toMatchObject({ code: 'datasets.not_regular' })
+  await expect(listSourceFiles({ root: 'relative', path: 'a', allowAbsolute: false })).rejects.toMatchObject({
+    code: 'datasets.bad_root',
+  })
+})
+
+test('verifyFiles() names the first altered file, also when only one byte differs', async () => {
+  const path = join(temporaryFolder(), 'a')
+  writeFileSync(path, 'abc')
+  const file = { path, digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', sizeBytes: 3 }
+  await verifyFiles([file])
+  writeFileSync(path, 'abd')
+  await expect(verifyFiles([file])).rejects.toMatchObject({
+    code: 'datasets.file_altered',
+    details: { alteration: { path, state: 'altered' } },
+  })
+  expect(await findAlteredFile([{ ...file, path: `${path}.gone` }])).toMatchObject({ state: 'missing' })
+})
+
+test('dataset-version reads CSV without a header by the declared order of its fields', async () => {
+  const root = temporaryFolder()
+  writeFileSync(join(root, 'a.csv'), 'x|1\ny|2\n')
+  const csv = { delimiter: '|', header: false, columns: ['z', 'a'], nullText: '' }
+  await declare(database.ctx, {
+    name: 'd',
+    source: { format: 'csv', path: 'a.csv', csv },
+    schema: { a: { type: 'int32', nullable: false }, z: { type: 'text', nullable: false } },
+  })
+  const { profile } = await runDatasetVersion(database.ctx, engine, { dataset: 'd', root })
+  expect(profile).toMatchObject({ columns: { a: { min: 1, max: 2 }, z: { min: 'x', max: 'y' } } })
+})
