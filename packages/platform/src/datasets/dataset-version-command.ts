@@ -9,7 +9,7 @@ import type { StepCommand } from '../kernel/step-kind.ts'
 import { type DatasetVersionSpec, datasetVersionSpec } from './dataset-version-spec.ts'
 import { compileSuite } from './expectation/compile.ts'
 import { judgeSuite, suiteMeasures } from './expectation/validate.ts'
-import { checkCsvValues, checkFileSchema, type FoundSchema } from './file-schema.ts'
+import { checkFileSchema, checkValues, type FoundSchema } from './file-schema.ts'
 import { relationOf, toManifest } from './manifest.ts'
 import { evaluateMeasures, type Scan, selectRows } from './measure.ts'
 import { buildProfile, profileMeasures } from './profile.ts'
@@ -35,7 +35,7 @@ export async function runDatasetVersionCommand(command: StepCommand): Promise<vo
   const hashed = await hashFiles(spec.files, command)
   const paths = hashed.map((file) => file.path)
   const found = await checkFileSchema(engine, definition, paths, command.signal)
-  if (definition.source.format === 'csv') await checkCsvValues(engine, definition, paths, command.signal)
+  await checkValues(engine, definition, paths, found.unsure, command.signal)
   command.progress(0.5, 'checking values')
   const scan: Scan = { engine, relation: relationOf(formOf(definition), paths), signal: command.signal }
   const rows = await countRows(scan)

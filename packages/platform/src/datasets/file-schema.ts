@@ -1,17 +1,16 @@
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
-import { relationOf } from './manifest.ts'
 import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
 
 const FILES_PER_STATEMENT = 200
 const FAULTS_MAX = 100
 
-/** Types of files that a column type accepts without loss. A naive timestamp needs a declared zone besides. */
+/** Types of files that a column type accepts; wider integers when every value fits. A naive timestamp needs a declared zone besides. */
 const ACCEPTED: Record<ColumnType['type'], RegExp> = {
   boolean: /^BOOLEAN$/,
-  int32: /^(?:INTEGER|U?SMALLINT|U?TINYINT)$/,
-  int64: /^(?:BIGINT|U?INTEGER|U?SMALLINT|U?TINYINT)$/,
+  int32: /^(?:U?BIGINT|U?INTEGER|U?SMALLINT|U?TINYINT)$/,
+  int64: /^(?:U?BIGINT|U?INTEGER|U?SMALLINT|U?TINYINT)$/,
   float32: /^FLOAT$/,
   float64: /^(?:DOUBLE|FLOAT|DECIMAL\(\d+,\d+\))$/,
   text: /^(?:VARCHAR|UUID|ENUM\(.*\))$/s,
@@ -19,6 +18,9 @@ const ACCEPTED: Record<ColumnType['type'], RegExp> = {
   date: /^DATE$/,
   bytes: /^BLOB$/,
 }
+
+/** Integers that may not fit the declared type. */
+const WIDER: Partial<Record<ColumnType['type'], RegExp>> = { int32: /^(?:U?BIGINT|UINTEGER)$/, int64: /^UBIGINT$/ }
 
 /** Closest declaration for a type of the engine, for messages. */
 const SUGGESTED: Record<string, string> = {
@@ -42,6 +44,8 @@ export interface FoundSchema {
   readonly columns: readonly string[]
   /** Columns of any file that the schema does not name. */
   readonly extra: readonly string[]
+  /** Columns whose values must be looked at: text of CSV files, and integers wider than declared. */
+  readonly unsure: readonly string[]
 }
 
 /** Columns and engine types of each file, by name, in the order of the files. */
@@ -118,9 +122,12 @@ export async function checkFileSchema(
   const found = await readAllColumns(engine, definition, files, signal)
   const faults: Fault[] = []
   const extra = new Set<string>()
+  const unsure = new Set<string>()
   for (const [index, columns] of found.entries()) {
     for (const column of columns.keys()) if (!Object.hasOwn(schema, column)) extra.add(column)
     for (const [column, type] of Object.entries(schema)) {
+      const foundType = columns.get(column)
+      if (source.format === 'csv' || (foundType && WIDER[type.type]?.test(foundType))) unsure.add(column)
       const detail = mismatch(type, columns.get(column), source.format)
       if (detail) faults.push({ pointer: `/schema/${column}`, detail: `${files[index]}: ${detail}` })
     }
@@ -132,7 +139,7 @@ export async function checkFileSchema(
       faultCount: faults.length,
     })
   }
-  return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort() }
+  return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort(), unsure: [...unsure] }
 }
 
 function mismatch(type: ColumnType, found: string | undefined, format: 'parquet' | 'csv'): string | undefined {
@@ -161,24 +168,21 @@ const CAST: Record<ColumnType['type'], string> = {
 }
 
 /**
- * Looks for CSV text that is no value of its column, in all columns at once.
- * @throws invalid datasets.bad_values (faults: count and first example by column)
+ * Looks for values that are none of their column's type, in all columns in question at once.
+ * @throws invalid datasets.bad_values (faults: count and an example by column)
  */
-export async function checkCsvValues(
+export async function checkValues(
   engine: QueryEngine,
   definition: DatasetDefinition,
   files: readonly string[],
+  unsure: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const { columns: _columns, ...untyped } = relationOf(
-    { format: 'csv', schema: {}, ...(definition.source.csv ? { csv: definition.source.csv } : {}) },
-    files,
+  const { format, csv } = definition.source
+  const scan: Scan = { engine, relation: { format, files, ...(csv ? { csv } : {}) }, signal }
+  const typed = Object.entries(definition.schema).filter(
+    ([column, type]) => type.type !== 'text' && unsure.includes(column),
   )
-  const texts = Object.fromEntries(
-    Object.keys(definition.schema).map((column): [string, ColumnType] => [column, { type: 'text', nullable: true }]),
-  )
-  const scan: Scan = { engine, relation: { ...untyped, columns: texts }, signal }
-  const typed = Object.entries(definition.schema).filter(([, type]) => type.type !== 'text')
   if (typed.length === 0) return
   const conditions = typed.map(([column, type]) => unreadable(column, type))
   const chosen = conditions.flatMap(({ sql }, index) => {
@@ -201,7 +205,7 @@ export async function checkCsvValues(
   throw new PlimsollError(
     'invalid',
     'datasets.bad_values',
-    `Cannot read dataset "${definition.name}": ${faults.length} columns hold text that is no value of their type`,
+    `Cannot read dataset "${definition.name}": ${faults.length} columns hold values that are none of their type`,
     { faults },
   )
 }

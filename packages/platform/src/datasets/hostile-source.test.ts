@@ -166,3 +166,19 @@ test('dataset-version reads CSV without a header by the declared order of its fi
   const { profile } = await runDatasetVersion(database.ctx, engine, { dataset: 'd', root })
   expect(profile).toMatchObject({ columns: { a: { min: 1, max: 2 }, z: { min: 'x', max: 'y' } } })
 })
+
+test('dataset-version reads wider integers as declared when every value fits, and names those that do not', async () => {
+  const wide = async (last: string) => {
+    const sql = `SELECT CAST(unnest([1, ${last}]) AS BIGINT) AS n`
+    return readFileSync(
+      (await engine.write({ sql, inputs: {}, output: { directory: join(temporaryFolder(), 'out') } })).files[0]!,
+    )
+  }
+  expect((await failureOf({ 'a.parquet': await wide('2147483647') }, N)).result).toMatchObject({
+    verdict: 'passed',
+    rowCount: 2,
+  })
+  const { code, details } = await failureOf({ 'b.parquet': await wide('2147483648') }, N)
+  expect(code).toBe('datasets.bad_values')
+  expect(lines(details)).toContain('1 values are no int32, for example "2147483648"')
+})
