@@ -10,3 +10,4 @@ export type {
   RuntimeSpec,
   RuntimeTensor,
 } from './model-runtime.ts'
+export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'

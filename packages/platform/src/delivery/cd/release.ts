@@ -1,0 +1,209 @@
+import { approvalsOf, passportGaps, projectChampion, requireModelVersion } from '../../registry/index.ts'
+import type { Context, Tx } from '../../kernel/db/index.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { newId } from '../../kernel/ids.ts'
+import { requireRoute } from './route.ts'
+
+export interface ReleaseRequest {
+  route: string
+  environment: string
+  version: number
+  reason: string
+  /** Artifact that the caller believes serves now; null for none. Checked when given. */
+  expected?: string | null
+}
+
+export interface ReleaseRecord {
+  id: string
+  environment: string
+  route: string
+  epoch: number
+  action: 'release' | 'rollback'
+  model: string
+  version: number
+  artifact: string
+  passport: string
+  fromArtifact: string | null
+  actor: string
+  isSelfApproved: boolean
+  reason: string
+  createdAt: Date
+}
+
+function requireNamed(tx: Tx, verb: string): void {
+  if (tx.principal.named) return
+  throw new PlimsollError('forbidden', 'delivery.named_principal_needed', `Cannot ${verb}: a named principal must do it, and this caller is ${tx.principal.id}`, {
+    action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC',
+  })
+}
+
+interface Current {
+  epoch: number
+  artifact: string | null
+  version: number | null
+}
+
+/** Locks the route's row, so that two releases of one route take turns, and reads what serves. */
+async function lockCurrent(tx: Tx, key: { environment: string; name: string }): Promise<Current> {
+  await tx.db.selectFrom('route').select('name').where('project', '=', tx.project).where('environment', '=', key.environment).where('name', '=', key.name).forUpdate().execute()
+  const row = await tx.db
+    .selectFrom('assignment')
+    .select(['epoch', 'artifact', 'version'])
+    .where('project', '=', tx.project)
+    .where('environment', '=', key.environment)
+    .where('route', '=', key.name)
+    .executeTakeFirst()
+  return row ?? { epoch: 0, artifact: null, version: null }
+}
+
+/**
+ * Moves a route to a model version: the one place that decides what serves. The alias `champion` follows in the same
+ * transaction. Every gap of the passport is listed with the command that fills it.
+ *
+ * @throws forbidden    delivery.named_principal_needed
+ * @throws precondition delivery.passport_gaps · delivery.approvals_missing · delivery.route_moved
+ */
+export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseRecord> {
+  requireNamed(tx, 'release')
+  const route = await requireRoute(tx, { environment: request.environment, name: request.route })
+  const { model } = route.definition
+  const version = await requireModelVersion(tx, { model, version: request.version })
+  const gaps = await passportGaps(tx, { model, version: request.version, environment: request.environment })
+  if (gaps.length > 0) {
+    throw new PlimsollError('precondition', 'delivery.passport_gaps', `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${gaps.length} gaps`, {
+      faults: gaps.map((gap) => ({ pointer: gap.field, detail: `${gap.detail}; to fill it: ${gap.command}` })),
+      action: gaps[0]!.command,
+    })
+  }
+  const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
+  if (request.expected !== undefined && request.expected !== current.artifact) {
+    throw new PlimsollError('precondition', 'delivery.route_moved', `Cannot release to ${request.route}: expected ${request.expected ?? 'nothing'} to serve, found ${current.artifact ?? 'nothing'}`, { expected: request.expected, actual: current.artifact })
+  }
+  const approvals = await approvalsOf(tx, { model, version: request.version, environment: request.environment })
+  return assign(tx, {
+    action: 'release',
+    environment: request.environment,
+    route: request.route,
+    current,
+    to: { model, version: request.version, artifact: version.artifact, passport: version.passport },
+    isSelfApproved: approvals.every((approval) => approval.isSelfApproved || approval.by === tx.principal.id),
+    reason: request.reason,
+  })
+}
+
+/**
+ * Returns a route to what served before. Needs no new approval: what has served may be rolled back to.
+ * @throws precondition delivery.nothing_before · forbidden delivery.named_principal_needed
+ */
+export async function rollback(tx: Tx, request: { route: string; environment: string; reason: string }): Promise<ReleaseRecord> {
+  requireNamed(tx, 'roll back')
+  await requireRoute(tx, { environment: request.environment, name: request.route })
+  const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
+  const before = await tx.db
+    .selectFrom('release')
+    .selectAll()
+    .where('project', '=', tx.project)
+    .where('environment', '=', request.environment)
+    .where('route', '=', request.route)
+    .where('epoch', '<', current.epoch)
+    .where('artifact', '!=', current.artifact ?? '')
+    .orderBy('epoch', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  if (!before) throw new PlimsollError('precondition', 'delivery.nothing_before', `Cannot roll ${request.route} back: no other version has served on it`)
+  const { model, version, artifact, passport } = before
+  return assign(tx, { action: 'rollback', environment: request.environment, route: request.route, current, to: { model, version, artifact, passport }, isSelfApproved: false, reason: request.reason })
+}
+
+interface Assignment {
+  action: 'release' | 'rollback'
+  environment: string
+  route: string
+  current: Current
+  to: { model: string; version: number; artifact: string; passport: string }
+  isSelfApproved: boolean
+  reason: string
+}
+
+async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
+  const { environment, route, to, current } = change
+  const id = newId('rel', tx.clock)
+  const epoch = current.epoch + 1
+  const row = await tx.db
+    .insertInto('release')
+    .values({
+      id,
+      project: tx.project,
+      environment,
+      route,
+      epoch,
+      action: change.action,
+      ...to,
+      from_artifact: current.artifact,
+      actor: tx.principal.id,
+      proof: tx.principal.proof,
+      is_self_approved: change.isSelfApproved,
+      reason: change.reason,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  await tx.db
+    .insertInto('assignment')
+    .values({ project: tx.project, environment, route, release: id, epoch, ...to })
+    .onConflict((conflict) => conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to }))
+    .execute()
+  await projectChampion(tx, { model: to.model, version: to.version, environment })
+  await tx.emit({ type: 'delivery.assigned', subject: `${environment}/${route}`, data: { release: id, epoch, ...to, from: current.artifact } })
+  await tx.audit({ action: `release.${change.action === 'release' ? 'create' : 'rollback'}`, subject: `${environment}/${route}`, data: { release: id, epoch, ...to, from: current.artifact, isSelfApproved: change.isSelfApproved, reason: change.reason } })
+  return toRecord(row)
+}
+
+interface StoredRelease {
+  id: string
+  environment: string
+  route: string
+  epoch: number
+  action: 'release' | 'rollback'
+  model: string
+  version: number
+  artifact: string
+  passport: string
+  from_artifact: string | null
+  actor: string
+  is_self_approved: boolean
+  reason: string
+  created_at: Date
+}
+
+function toRecord(row: StoredRelease): ReleaseRecord {
+  const { id, environment, route, epoch, action, model, version, artifact, passport, actor, reason } = row
+  return { id, environment, route, epoch, action, model, version, artifact, passport, fromArtifact: row.from_artifact, actor, isSelfApproved: row.is_self_approved, reason, createdAt: row.created_at }
+}
+
+export async function findRelease(ctx: Context, id: string): Promise<ReleaseRecord | undefined> {
+  const row = await ctx.db.selectFrom('release').selectAll().where('project', '=', ctx.project).where('id', '=', id).executeTakeFirst()
+  return row && toRecord(row)
+}
+
+/** Releases of a route, newest first. */
+export async function listReleases(ctx: Context, key: { environment: string; route: string }, page: { beforeEpoch?: number | undefined; limit: number }): Promise<ReleaseRecord[]> {
+  let query = ctx.db.selectFrom('release').selectAll().where('project', '=', ctx.project).where('environment', '=', key.environment).where('route', '=', key.route)
+  if (page.beforeEpoch !== undefined) query = query.where('epoch', '<', page.beforeEpoch)
+  const rows = await query.orderBy('epoch', 'desc').limit(page.limit).execute()
+  return rows.map(toRecord)
+}
+
+/** What serves on each route of every project: read by the snapshot, which spans projects. */
+export async function listAssignments(ctx: Context): Promise<{ project: string; environment: string; route: string; release: string; epoch: number; model: string; version: number; artifact: string; passport: string }[]> {
+  return ctx.db.selectFrom('assignment').select(['project', 'environment', 'route', 'release', 'epoch', 'model', 'version', 'artifact', 'passport']).orderBy('project').orderBy('environment').orderBy('route').execute()
+}
+
+export async function findAssignment(ctx: Context, key: { environment: string; route: string }) {
+  return ctx.db
+    .selectFrom('assignment')
+    .select(['release', 'epoch', 'model', 'version', 'artifact', 'passport', 'updated_at'])
+    .where('project', '=', ctx.project)
+    .where('environment', '=', key.environment)
+    .where('route', '=', key.route)
+    .executeTakeFirst()
+}

@@ -1,0 +1,52 @@
+import type { RouteDefinition } from '@plimsoll/sdk/wire'
+import type { Filled, Jsonb } from '../../kernel/db/index.ts'
+
+export interface RouteRow {
+  project: string
+  environment: string
+  name: string
+  model: string
+  definition: Jsonb<RouteDefinition>
+  definition_digest: string
+  updated_at: Filled<Date>
+}
+
+export interface ReleaseRow {
+  id: string
+  project: string
+  environment: string
+  route: string
+  epoch: number
+  action: 'release' | 'rollback'
+  model: string
+  version: number
+  artifact: string
+  passport: string
+  from_artifact: string | null
+  actor: string
+  proof: string
+  is_self_approved: boolean
+  reason: string
+  created_at: Filled<Date>
+}
+
+export interface AssignmentRow {
+  project: string
+  environment: string
+  route: string
+  release: string
+  epoch: number
+  model: string
+  version: number
+  artifact: string
+  passport: string
+  updated_at: Filled<Date>
+}
+
+declare module '../../kernel/db/tables.ts' {
+  interface Tables {
+    route: RouteRow
+    release: ReleaseRow
+    assignment: AssignmentRow
+  }
+}

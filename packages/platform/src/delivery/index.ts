@@ -1,0 +1,16 @@
+export {
+  declareRoute,
+  endpoints,
+  findAssignment,
+  findRelease,
+  findRoute,
+  listAssignments,
+  listReleases,
+  listRoutes,
+  type ReleaseRecord,
+  type RouteRecord,
+  release,
+  removeRoute,
+  requireRoute,
+  rollback,
+} from './cd/index.ts'

@@ -1,0 +1,3 @@
+export { joinLabels, recordLabels } from './label.ts'
+export { readLive } from './live.ts'
+export { monitoringEndpoints } from './routes.ts'

@@ -1,0 +1,33 @@
+import type { Filled } from '../kernel/db/index.ts'
+
+export interface PredictionLabelRow {
+  project: string
+  prediction: string
+  row_index: number
+  label: number
+  known_at_ms: bigint
+  received_at: Filled<Date>
+  joined: Filled<boolean>
+}
+
+export interface OutcomeRow {
+  project: string
+  prediction: string
+  row_index: number
+  environment: string
+  route: string
+  release: string
+  arm: string
+  artifact: string
+  at_ms: bigint
+  known_at_ms: bigint
+  score: number
+  label: number
+}
+
+declare module '../kernel/db/tables.ts' {
+  interface Tables {
+    prediction_label: PredictionLabelRow
+    outcome: OutcomeRow
+  }
+}

@@ -1,0 +1,103 @@
+import { type CodeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition } from '@plimsoll/sdk/wire'
+import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Digest, digestValue } from '../kernel/digest.ts'
+import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import type { StepKind } from '../kernel/step-kind.ts'
+import { graphFaults } from './graph.ts'
+import type { Bundles, Origin } from './tables.ts'
+
+export interface PipelineVersion {
+  readonly digest: Digest
+  readonly name: string
+  readonly definition: PipelineDefinition
+  readonly bundles: Bundles
+  readonly origin: Origin
+}
+
+/** Kinds that run the user's own code, beside those that domains contribute. */
+export const PROCESS_KINDS = ['command', 'python', 'typescript'] as const
+export type ProcessKind = (typeof PROCESS_KINDS)[number]
+
+export function isProcessKind(kind: string): kind is ProcessKind {
+  return (PROCESS_KINDS as readonly string[]).includes(kind)
+}
+
+export type StepKinds = ReadonlyMap<string, StepKind>
+
+/** Outputs of a step: those that it declares, and those of its kind. */
+export function outputsOf(step: PipelineStep, kinds: StepKinds): PipelineStep['outputs'] {
+  return { ...kinds.get(step.kind)?.outputs, ...step.outputs }
+}
+
+function collectParams(value: unknown, found: Set<string>): void {
+  if (typeof value !== 'object' || value === null) return
+  if ('$param' in value && typeof value.$param === 'string') found.add(value.$param)
+  else for (const inner of Object.values(value)) collectParams(inner, found)
+}
+
+function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kinds: StepKinds): Fault[] {
+  const faults = graphFaults(definition.steps, (step) => Object.keys(outputsOf(step, kinds)))
+  definition.steps.forEach((step, index) => {
+    if (!isProcessKind(step.kind) && !kinds.has(step.kind)) {
+      faults.push({ pointer: `/steps/${index}/kind`, detail: `there is no step kind ${step.kind}; there are ${[...PROCESS_KINDS, ...kinds.keys()].join(', ')}` })
+    }
+    if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined) faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
+    const used = new Set<string>()
+    collectParams(step.params, used)
+    for (const name of used) if (!Object.hasOwn(definition.params, name)) faults.push({ pointer: `/steps/${index}/params`, detail: `step ${step.key} uses param ${name}, which the pipeline does not declare` })
+  })
+  return faults
+}
+
+/** Stores a version of a pipeline by its digest: definition and code together. @throws invalid pipelines.invalid, with every fault */
+export async function storePipelineVersion(tx: Tx, definition: PipelineDefinition, bundles: Bundles, origin: Origin, kinds: StepKinds): Promise<Digest> {
+  refuseFaults('pipelines.invalid', `Cannot declare pipeline "${definition.name}"`, definitionFaults(definition, bundles, kinds))
+  const digest = digestValue({ definition: pipelineDefinition.parse(definition), bundles })
+  await tx.db
+    .insertInto('pipeline_version')
+    .values({ project: tx.project, digest, name: definition.name, definition: JSON.stringify(definition), bundles: JSON.stringify(bundles), origin: JSON.stringify(origin) })
+    .onConflict((conflict) => conflict.columns(['project', 'digest']).doUpdateSet({ origin: JSON.stringify(origin) }))
+    .execute()
+  return digest
+}
+
+/** Makes the pipeline so; repeating it is free. */
+export async function declarePipeline(tx: Tx, definition: PipelineDefinition, code: { bundles: Readonly<Record<string, CodeBundle>>; origin: Origin; kinds: StepKinds }): Promise<{ digest: Digest }> {
+  const digest = await storePipelineVersion(tx, definition, code.bundles, code.origin, code.kinds)
+  const before = await tx.db.selectFrom('pipeline').select('digest').where('project', '=', tx.project).where('name', '=', definition.name).executeTakeFirst()
+  if (before?.digest === digest) return { digest }
+  await tx.db
+    .insertInto('pipeline')
+    .values({ project: tx.project, name: definition.name, digest })
+    .onConflict((conflict) => conflict.columns(['project', 'name']).doUpdateSet({ digest }))
+    .execute()
+  await tx.emit({ type: 'pipelines.declared', subject: definition.name, data: { digest } })
+  await tx.audit({ action: 'pipeline.declare', subject: definition.name, data: { digest } })
+  return { digest }
+}
+
+/** Takes the name away; versions and runs stay. */
+export async function removePipeline(tx: Tx, name: string): Promise<void> {
+  await tx.db.deleteFrom('pipeline').where('project', '=', tx.project).where('name', '=', name).execute()
+  await tx.audit({ action: 'pipeline.delete', subject: name })
+}
+
+export async function requirePipelineVersion(ctx: Context, digest: string): Promise<PipelineVersion> {
+  const row = await ctx.db.selectFrom('pipeline_version').selectAll().where('project', '=', ctx.project).where('digest', '=', digest).executeTakeFirst()
+  if (!row) throw new PlimsollError('not_found', 'pipelines.version_not_found', `Cannot find pipeline version ${digest}`)
+  return { digest: row.digest as Digest, name: row.name, definition: row.definition, bundles: row.bundles, origin: row.origin } // written by storePipelineVersion
+}
+
+/** @throws not_found pipelines.not_found */
+export async function requirePipeline(ctx: Context, name: string): Promise<PipelineVersion> {
+  const row = await ctx.db.selectFrom('pipeline').select('digest').where('project', '=', ctx.project).where('name', '=', name).executeTakeFirst()
+  if (!row) {
+    const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
+    throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, { action: known.length > 0 ? `There are ${known.slice(0, 10).join(', ')}` : 'Declare one and run plimsoll apply' })
+  }
+  return requirePipelineVersion(ctx, row.digest)
+}
+
+export async function listPipelines(ctx: Context): Promise<{ name: string; digest: string }[]> {
+  return ctx.db.selectFrom('pipeline').select(['name', 'digest']).where('project', '=', ctx.project).orderBy('name').limit(1_000).execute()
+}

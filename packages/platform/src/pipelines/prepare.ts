@@ -1,0 +1,104 @@
+import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { latestVersion, requireVersion } from '../datasets/index.ts'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type Digest, digestValue } from '../kernel/digest.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
+import type { CacheComponents } from './cache.ts'
+import { isProcessKind, type StepKinds } from './pipeline.ts'
+import type { Bundles, NamedOutputs } from './tables.ts'
+
+/** Interpreter and platform on which Python steps run: part of their cache key. */
+export interface PythonIdentity {
+  readonly version: string
+  readonly platform: string
+}
+
+export interface PreparedStep {
+  readonly params: Json
+  readonly spec: Json
+  readonly components: CacheComponents
+  readonly isCacheable: boolean
+}
+
+const CONTRACT = '1'
+
+/** Replaces `{"$param": name}` by the run's value, anywhere in the params of a step. */
+export function bindParams(value: Json, params: Readonly<Record<string, Json>>): Json {
+  if (Array.isArray(value)) return value.map((item: Json) => bindParams(item, params))
+  if (typeof value !== 'object' || value === null) return value
+  const record = value as Readonly<Record<string, Json | undefined>> // an object that is no array
+  if (typeof record['$param'] === 'string' && Object.keys(record).length === 1) return params[record['$param']] ?? null
+  return Object.fromEntries(Object.entries(record).map(([key, inner]) => [key, inner === undefined ? null : bindParams(inner, params)]))
+}
+
+/** Versions of the datasets that a step reads directly: pinned, or the newest that passed. */
+export async function datasetInputs(ctx: Context, step: PipelineStep): Promise<Record<string, StepOutput>> {
+  const found: Record<string, StepOutput> = {}
+  for (const [name, input] of Object.entries(step.inputs)) {
+    if (input.from !== 'dataset') continue
+    const version =
+      input.version === undefined
+        ? await latestVersion(ctx, input.dataset, { allowFailed: input.allowFailed })
+        : await requireVersion(ctx, { dataset: input.dataset, version: input.version }, { allowFailed: input.allowFailed })
+    found[name] = { name, type: 'dataset', digest: version.digest, sizeBytes: version.sizeBytes }
+  }
+  return found
+}
+
+/** Inputs of a step once its upstream steps have outputs. */
+export function stepInputs(step: PipelineStep, fromDatasets: NamedOutputs, outputsOfStep: (key: string) => NamedOutputs | null | undefined): NamedOutputs {
+  const inputs: Record<string, StepOutput> = { ...fromDatasets }
+  for (const [name, input] of Object.entries(step.inputs)) {
+    if (input.from !== 'step') continue
+    const output = outputsOfStep(input.step)?.[input.output]
+    if (!output) throw new PlimsollError('internal', 'pipelines.output_absent', `Cannot prepare step ${step.key}: ${input.step}.${input.output} has not been stored`)
+    inputs[name] = { ...output, name }
+  }
+  return inputs
+}
+
+/** Digest of one file of a bundle. @throws invalid pipelines.file_not_in_bundle */
+function bundleFile(bundles: Bundles, step: PipelineStep, path: unknown, what: string): Digest | undefined {
+  if (path === undefined || path === null) return undefined
+  const file = bundles[step.key]?.files.find((entry) => entry.path === path)
+  if (!file) throw new PlimsollError('invalid', 'pipelines.file_not_in_bundle', `Cannot prepare step ${step.key}: its ${what} "${String(path)}" is not among its files`)
+  return file.digest as Digest // checked when it was applied
+}
+
+function texts(values: Readonly<Record<string, Json | undefined>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, canonicalJson(value ?? null)]))
+}
+
+/** Names everything that the step's result depends on. Quick, and without effect. */
+export async function prepareStep(
+  ctx: Context,
+  deps: { kinds: StepKinds; python: () => Promise<PythonIdentity> },
+  step: PipelineStep,
+  run: { params: Readonly<Record<string, Json>>; bundles: Bundles },
+  inputs: NamedOutputs,
+): Promise<PreparedStep> {
+  const params = bindParams(step.params as Json, run.params)
+  const input = Object.fromEntries(Object.entries(inputs).map(([name, output]) => [name, output.digest]))
+  const byName = params as Readonly<Record<string, Json>> // the wire schema makes it a record
+  const kind: Record<string, string> = { kind: step.kind, contract: CONTRACT, outputs: canonicalJson(step.outputs) }
+  if (isProcessKind(step.kind)) {
+    const code = Object.fromEntries((run.bundles[step.key]?.files ?? []).map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]))
+    const env: Record<string, string> = {}
+    if (step.kind === 'python') {
+      const { version, platform } = await deps.python()
+      const lock = bundleFile(run.bundles, step, byName['lock'], 'lock')
+      Object.assign(env, { python: version, platform }, lock === undefined ? {} : { lock })
+    }
+    return { params, spec: params, isCacheable: step.cache, components: { kind, code, param: texts(byName), input, env } }
+  }
+  const contributed: StepKind = deps.kinds.get(step.kind)!
+  const spec = contributed.resolve ? await contributed.resolve(ctx, { params, inputs }) : params
+  return {
+    params,
+    spec,
+    isCacheable: step.cache && contributed.cacheable,
+    components: { kind, code: {}, param: texts(byName), input, env: { spec: canonicalJson(spec).length > 2_000 ? digestValue(spec) : canonicalJson(spec) } },
+  }
+}

@@ -1,0 +1,142 @@
+import type { PipelineStep, RunOptions, RunState } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
+import type { Json } from '../kernel/canonical.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
+import { digestValue } from '../kernel/digest.ts'
+import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import { newId } from '../kernel/ids.ts'
+import { type PipelineVersion, requirePipeline, type StepKinds, storePipelineVersion } from './pipeline.ts'
+import type { Bundles } from './tables.ts'
+import { TERMINAL_RUNS } from './transition.ts'
+
+export interface StartRun {
+  readonly pipeline: PipelineVersion
+  readonly params: Readonly<Record<string, Json>>
+  readonly options: RunOptions
+  readonly idempotencyKey?: string | undefined
+}
+
+const PARAM_CHECKS: Record<string, (value: Json) => boolean> = {
+  int: (value) => typeof value === 'number' && Number.isSafeInteger(value),
+  float: (value) => typeof value === 'number',
+  text: (value) => typeof value === 'string',
+  boolean: (value) => typeof value === 'boolean',
+  json: () => true,
+}
+
+function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string, Json>>): Record<string, Json> {
+  const declared = pipeline.definition.params
+  const faults: Fault[] = []
+  const resolved: Record<string, Json> = {}
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(declared, name)) faults.push({ pointer: `/params/${name}`, detail: `there is no param ${name}; there are ${Object.keys(declared).join(', ') || 'none'}` })
+  }
+  for (const [name, param] of Object.entries(declared)) {
+    const value = Object.hasOwn(given, name) ? given[name]! : (param.default as Json | undefined)
+    if (value === undefined) faults.push({ pointer: `/params/${name}`, detail: `is missing: expected ${param.type}` })
+    else if (!PARAM_CHECKS[param.type]!(value)) faults.push({ pointer: `/params/${name}`, detail: `expected ${param.type}, found ${JSON.stringify(value).slice(0, 80)}` })
+    else resolved[name] = value
+  }
+  refuseFaults('pipelines.bad_params', `Cannot start pipeline "${pipeline.name}"`, faults)
+  return resolved
+}
+
+function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
+  const keys = new Set(pipeline.definition.steps.map((step) => step.key))
+  const unknown = [...options.force, ...options.forceFrom].filter((key) => !keys.has(key))
+  refuseFaults('pipelines.unknown_step', `Cannot start pipeline "${pipeline.name}"`, unknown.map((key) => ({ pointer: '/options', detail: `there is no step ${key}; there are ${[...keys].join(', ')}` })))
+}
+
+/**
+ * Queues a run; the scheduler plans it. With an idempotency key, the same request gives the same run.
+ * @throws invalid pipelines.bad_params · pipelines.unknown_step · conflict pipelines.idempotency_key_reused
+ */
+export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string; isNew: boolean }> {
+  const { pipeline, options } = request
+  const params = resolveParams(pipeline, request.params)
+  checkForced(pipeline, options)
+  const bodyDigest = digestValue({ pipeline: pipeline.digest, params, options })
+  if (request.idempotencyKey !== undefined) {
+    const before = await tx.db.selectFrom('pipeline_run').select(['id', 'body_digest']).where('project', '=', tx.project).where('idempotency_key', '=', request.idempotencyKey).executeTakeFirst()
+    if (before && before.body_digest !== bodyDigest) {
+      throw new PlimsollError('conflict', 'pipelines.idempotency_key_reused', `Cannot start the run: key "${request.idempotencyKey}" was used for another request`, { run: before.id })
+    }
+    if (before) return { id: before.id, isNew: false }
+  }
+  const id = newId('run', tx.clock)
+  await tx.db
+    .insertInto('pipeline_run')
+    .values({
+      id,
+      project: tx.project,
+      pipeline: pipeline.name,
+      pipeline_digest: pipeline.digest,
+      params: JSON.stringify(params),
+      options: JSON.stringify(options),
+      state: 'queued',
+      reason: null,
+      actor: tx.principal.id,
+      idempotency_key: request.idempotencyKey ?? null,
+      body_digest: bodyDigest,
+      cancel_requested_at: null,
+      started_at: null,
+      finished_at: null,
+    })
+    .execute()
+  await tx.emit({ type: 'pipelines.run_queued', subject: id, data: { pipeline: pipeline.name, digest: pipeline.digest } })
+  await tx.audit({ action: 'run.start', subject: id, data: { pipeline: pipeline.name, digest: pipeline.digest, params } })
+  return { id, isNew: true }
+}
+
+/** Queues a run of one step that stands alone. */
+export async function startStep(tx: Tx, request: { step: PipelineStep; bundles: Bundles; options: RunOptions; kinds: StepKinds; idempotencyKey?: string | undefined }): Promise<{ id: string; isNew: boolean }> {
+  const definition = { kind: 'pipeline' as const, name: `step-${request.step.key}`.slice(0, 63), params: {}, steps: [request.step] }
+  const origin = { source: 'ad-hoc', commit: null, isDirty: false }
+  const digest = await storePipelineVersion(tx, definition, request.bundles, origin, request.kinds)
+  return startRun(tx, { pipeline: { digest, name: definition.name, definition, bundles: request.bundles, origin }, params: {}, options: request.options, idempotencyKey: request.idempotencyKey })
+}
+
+export async function startNamedRun(tx: Tx, request: { pipeline: string; params: Readonly<Record<string, Json>>; options: RunOptions; idempotencyKey?: string | undefined }): Promise<{ id: string; isNew: boolean }> {
+  return startRun(tx, { ...request, pipeline: await requirePipeline(tx, request.pipeline) })
+}
+
+/** @throws not_found pipelines.run_not_found */
+export async function requireRun(ctx: Context, id: string) {
+  const row = await ctx.db.selectFrom('pipeline_run').selectAll().where('project', '=', ctx.project).where('id', '=', id).executeTakeFirst()
+  if (!row) throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`, { action: 'List them with plimsoll run list' })
+  return row
+}
+
+/** @throws not_found pipelines.step_not_found */
+export async function requireStep(ctx: Context, run: string, key: string) {
+  const row = await ctx.db.selectFrom('step').selectAll().where('project', '=', ctx.project).where('run', '=', run).where('key', '=', key).executeTakeFirst()
+  if (!row) throw new PlimsollError('not_found', 'pipelines.step_not_found', `Cannot find step "${key}" of run ${run}`)
+  return row
+}
+
+/**
+ * Asks a run to end: steps that have not started are cancelled at once, running ones are ended by the scheduler.
+ * Repeating it is free; a finished run stays as it is.
+ */
+export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
+  const run = await tx.db.selectFrom('pipeline_run').selectAll().where('project', '=', tx.project).where('id', '=', id).forUpdate().executeTakeFirst()
+  if (!run) throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`)
+  if (TERMINAL_RUNS.includes(run.state)) return run.state
+  const cancelled = await tx.db
+    .updateTable('step')
+    .set({ state: 'cancelled', reason: 'run cancelled', finished_at: sql<Date>`clock_timestamp()` })
+    .where('run', '=', id)
+    .where('state', 'in', ['blocked', 'ready'])
+    .returning('key')
+    .execute()
+  const open = run.open - cancelled.length
+  const state: RunState = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
+  await tx.db
+    .updateTable('pipeline_run')
+    .set({ state, open, cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, clock_timestamp())`, ...(state === 'cancelled' ? { finished_at: sql<Date>`clock_timestamp()` } : {}) })
+    .where('id', '=', id)
+    .execute()
+  await tx.emit({ type: 'pipelines.run_cancelling', subject: id, data: { state } })
+  await tx.audit({ action: 'run.cancel', subject: id })
+  return state
+}

@@ -1,0 +1,193 @@
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { dirname, join, resolve, sep } from 'node:path'
+import { pipeline as pipe } from 'node:stream/promises'
+import { type CodeBundle, type DatasetManifest, datasetManifest, datasetOutput, type PipelineStep } from '@plimsoll/sdk/wire'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import { locationsOf, type FileLocation, toManifest, verifyFiles } from '../datasets/index.ts'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import type { Context } from '../kernel/db/index.ts'
+import type { Digest, TreeEntry } from '../kernel/digest.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import type { OutputType, StepInputFiles, StepOutput } from '../kernel/step-kind.ts'
+import type { NamedOutputs } from './tables.ts'
+
+const JSON_BYTES_MAX = 4 << 20
+const DIRECTORY_ENTRIES_MAX = 100_000
+
+/** A manifest of a `directory` output: its files by digest. Stored as a blob, whose digest names the directory. */
+interface DirectoryManifest {
+  readonly directory: 1
+  readonly entries: readonly TreeEntry[]
+}
+
+async function readBlobText(blobs: BlobStore, digest: string): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of blobs.get(digest)) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Puts a blob where a step may read it: by its local path where there is one, else by copy. */
+async function placeBlob(blobs: BlobStore, digest: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const local = blobs.localPath(digest)
+  if (local !== undefined) await copyFile(local, path)
+  else await pipe(blobs.get(digest), createWriteStream(path, { flags: 'wx', mode: 0o400 }))
+}
+
+async function localFile(blobs: BlobStore, digest: string, inputsDir: string, name: string): Promise<string> {
+  const local = blobs.localPath(digest)
+  if (local !== undefined) return local
+  const path = join(inputsDir, name)
+  await placeBlob(blobs, digest, path)
+  return path
+}
+
+/** Files of a dataset, in the manifest's order: blobs, or in-place files that still are what they were. */
+async function datasetFiles(ctx: Context, blobs: BlobStore, manifest: DatasetManifest, inputsDir: string): Promise<string[]> {
+  const locations = await locationsOf(ctx, manifest.files.map((file) => file.digest))
+  const files: string[] = []
+  for (const [index, file] of manifest.files.entries()) {
+    const places = locations.get(file.digest) ?? []
+    if (await blobs.stat(file.digest)) files.push(await localFile(blobs, file.digest, inputsDir, `${index}.${manifest.format}`))
+    else if (places[0]) {
+      await verifyFiles([{ path: places[0].location, digest: file.digest, sizeBytes: file.sizeBytes }])
+      files.push(places[0].location)
+    } else {
+      throw new PlimsollError('precondition', 'pipelines.input_lost', `Cannot read dataset file ${file.digest}: it is neither stored nor known in place`, { action: 'Add the dataset again, or restore the file' })
+    }
+  }
+  return files
+}
+
+/** Makes the inputs of a step readable below its work directory. @throws precondition datasets.file_altered · pipelines.input_lost */
+export async function placeInputs(ctx: Context, blobs: BlobStore, inputs: NamedOutputs, workDir: string): Promise<Record<string, StepInputFiles>> {
+  const placed: Record<string, StepInputFiles> = {}
+  for (const [name, input] of Object.entries(inputs)) {
+    const inputsDir = join(workDir, 'in', name)
+    await mkdir(inputsDir, { recursive: true, mode: 0o700 })
+    const digest = input.digest
+    if (input.type === 'dataset') {
+      const manifest = datasetManifest.parse(JSON.parse(await readBlobText(blobs, digest)))
+      const path = join(inputsDir, 'manifest.json')
+      const files = await datasetFiles(ctx, blobs, manifest, inputsDir)
+      await writeFile(path, canonicalJson(manifest), { mode: 0o600 })
+      placed[name] = { type: 'dataset', digest, path, files }
+    } else if (input.type === 'directory') {
+      const manifest = JSON.parse(await readBlobText(blobs, digest)) as DirectoryManifest // stored by storeDirectory
+      for (const entry of manifest.entries) await placeBlob(blobs, entry.digest, join(inputsDir, 'tree', entry.path))
+      const path = join(inputsDir, 'tree')
+      placed[name] = { type: 'directory', digest, path, files: manifest.entries.map((entry) => join(path, entry.path)) }
+    } else {
+      const path = await localFile(blobs, digest, inputsDir, input.type === 'onnx' ? `${name}.onnx` : name)
+      placed[name] = { type: input.type, digest, path, files: [path] }
+    }
+  }
+  return placed
+}
+
+/** Writes the files of a code bundle below a directory. */
+export async function placeBundle(blobs: BlobStore, bundle: CodeBundle, directory: string): Promise<void> {
+  for (const file of bundle.files) {
+    const path = resolve(directory, file.path)
+    if (!path.startsWith(directory + sep)) throw new PlimsollError('invalid', 'pipelines.bad_bundle_path', `Cannot write bundle file "${file.path}": it leaves the bundle`)
+    await placeBlob(blobs, file.digest, path)
+    await chmod(path, file.executable ? 0o700 : 0o600)
+  }
+}
+
+async function storeFile(blobs: BlobStore, path: string): Promise<{ digest: Digest; sizeBytes: number }> {
+  const stored = await blobs.put(createReadStream(path, { highWaterMark: 1 << 20 }))
+  return { digest: stored.digest as Digest, sizeBytes: stored.sizeBytes } // the store gives digests of our form
+}
+
+function missing(step: string, name: string, detail: string): PlimsollError {
+  return new PlimsollError('invalid', 'pipelines.output_missing', `Step ${step} ended well, but its output "${name}" ${detail}`)
+}
+
+async function storeDirectory(blobs: BlobStore, root: string, step: string, name: string): Promise<{ digest: Digest; sizeBytes: number }> {
+  const entries: TreeEntry[] = []
+  const walk = async (relative: string): Promise<void> => {
+    for (const child of (await readdir(join(root, relative))).sort()) {
+      const path = relative ? `${relative}/${child}` : child
+      const stat = await lstat(join(root, path))
+      if (stat.isDirectory()) await walk(path)
+      else if (stat.isFile()) entries.push({ path, ...(await storeFile(blobs, join(root, path))), executable: (stat.mode & 0o111) !== 0 })
+      else throw missing(step, name, `holds "${path}", which is no regular file`)
+      if (entries.length > DIRECTORY_ENTRIES_MAX) throw missing(step, name, `holds more than ${DIRECTORY_ENTRIES_MAX} files`)
+    }
+  }
+  await walk('')
+  const stored = await blobs.put(Buffer.from(canonicalJson({ directory: 1, entries } satisfies DirectoryManifest)))
+  return { digest: stored.digest as Digest, sizeBytes: entries.reduce((sum, entry) => sum + entry.sizeBytes, 0) }
+}
+
+async function readDatasetOutput(root: string, step: string, name: string) {
+  const names = await readdir(root)
+  if (!names.includes('manifest.json')) {
+    const parts = names.filter((file) => file.endsWith('.parquet')).sort()
+    if (parts.length === 0) throw missing(step, name, 'holds no manifest.json and no Parquet file')
+    return { format: 'parquet' as const, schema: {}, files: parts.map((path) => ({ path, rows: 0 })) }
+  }
+  const parsed = datasetOutput.safeParse(JSON.parse(await readFile(join(root, 'manifest.json'), 'utf8')))
+  if (!parsed.success) throw missing(step, name, `has a manifest.json that is wrong: ${parsed.error.issues.map((issue) => `${issue.path.join('/')} ${issue.message}`).join('; ').slice(0, 500)}`)
+  return parsed.data
+}
+
+async function storeDataset(blobs: BlobStore, root: string, step: string, name: string): Promise<{ digest: Digest; sizeBytes: number; locations: FileLocation[] }> {
+  const output = await readDatasetOutput(root, step, name)
+  const stored = new Map<string, { digest: string; sizeBytes: number }>()
+  const locations: FileLocation[] = []
+  for (const file of output.files) {
+    if ('location' in file) {
+      const stat = await lstat(file.location)
+      locations.push({ digest: file.digest as Digest, location: file.location, sizeBytes: file.sizeBytes, mtimeMs: stat.mtimeMs })
+      continue
+    }
+    const path = resolve(root, file.path)
+    if (!path.startsWith(root + sep) || !(await lstat(path)).isFile()) throw missing(step, name, `names "${file.path}", which is no file of its own`)
+    stored.set(file.path, await storeFile(blobs, path))
+  }
+  const manifest = toManifest(output, stored)
+  const { digest } = await blobs.put(Buffer.from(canonicalJson(manifest)))
+  return { digest: digest as Digest, sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0), locations }
+}
+
+export interface CollectedOutputs {
+  readonly outputs: Record<string, StepOutput>
+  readonly json: Record<string, Json>
+  readonly locations: FileLocation[]
+}
+
+/**
+ * Stores what a step left under `out/`, each output by its type; all blobs are durable when this returns. Links, missing
+ * outputs and wrong manifests are faults of the step.
+ * @throws invalid pipelines.output_missing
+ */
+export async function collectOutputs(blobs: BlobStore, step: Pick<PipelineStep, 'key'>, declared: Readonly<Record<string, OutputType>>, workDir: string): Promise<CollectedOutputs> {
+  const collected: CollectedOutputs = { outputs: {}, json: {}, locations: [] }
+  for (const [name, type] of Object.entries(declared)) {
+    const path = join(workDir, 'out', name)
+    const stat = await lstat(path).catch(() => undefined)
+    if (stat === undefined) throw missing(step.key, name, `is not there: write it to the path of output "${name}"`)
+    const isTree = type === 'directory' || type === 'dataset'
+    if (isTree ? !stat.isDirectory() : !stat.isFile()) throw missing(step.key, name, `is no regular ${isTree ? 'directory' : 'file'}`)
+    if (type === 'json') {
+      if (stat.size > JSON_BYTES_MAX) throw missing(step.key, name, `is larger than ${JSON_BYTES_MAX} bytes`)
+      try {
+        collected.json[name] = JSON.parse(await readFile(path, 'utf8')) as Json
+      } catch {
+        throw missing(step.key, name, 'is not JSON')
+      }
+    }
+    if (type === 'dataset') {
+      const { locations, ...stored } = await storeDataset(blobs, path, step.key, name)
+      collected.locations.push(...locations)
+      collected.outputs[name] = { name, type, ...stored }
+    } else {
+      const stored = type === 'directory' ? await storeDirectory(blobs, path, step.key, name) : await storeFile(blobs, path)
+      collected.outputs[name] = { name, type, ...stored }
+    }
+  }
+  return collected
+}

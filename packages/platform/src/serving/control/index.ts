@@ -1,0 +1,3 @@
+export { type ServingControlDeps, servingEndpoints } from './routes.ts'
+export { findPredictions, requirePrediction } from './segment.ts'
+export { publishSnapshot, type SnapshotDeps } from './snapshot.ts'

@@ -1,0 +1,106 @@
+import { Readable } from 'node:stream'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import { gatewayStatus, predictionRecord, signedSnapshot } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
+import type { Context } from '../../kernel/db/index.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
+import { commitSegment, decodeSegment, requirePrediction } from './segment.ts'
+import { findSnapshot, publishSnapshot, type SnapshotDeps } from './snapshot.ts'
+
+const SEGMENT_BYTES_MAX = 64 << 20
+const WAIT_STEP_MS = 250
+const gatewayName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+
+export interface ServingControlDeps extends SnapshotDeps {
+  readonly blobs: BlobStore
+}
+
+async function awaitSnapshot(ctx: Context, deps: ServingControlDeps, after: number, waitMs: number, signal: AbortSignal) {
+  const untilMs = ctx.clock.monotonicMs() + waitMs
+  for (;;) {
+    const found = await findSnapshot(ctx, after)
+    if (found || signal.aborted || ctx.clock.monotonicMs() >= untilMs) return found
+    await ctx.transaction((tx) => publishSnapshot(tx, deps))
+    const fresh = await findSnapshot(ctx, after)
+    if (fresh) return fresh
+    await ctx.clock.sleep(WAIT_STEP_MS)
+  }
+}
+
+async function readAll(body: unknown, limitBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body as Readable) {
+    size += (chunk as Buffer).length
+    if (size > limitBytes) throw new PlimsollError('too_large', 'serving.segment_too_large', `Cannot take the segment: it is larger than ${limitBytes} bytes`)
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** What gateways ask of the control plane, and what people ask of predictions. */
+export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/serving/snapshot',
+      scope: 'viewer',
+      summary: 'The newest signed snapshot after an epoch; waits for one',
+      query: z.strictObject({ after: z.coerce.number().int().min(-1).default(-1), wait_ms: z.coerce.number().int().min(0).max(30_000).default(0) }),
+      response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
+      handler: async ({ ctx, query, request }) => {
+        const closed = new AbortController()
+        request.raw.once('close', () => closed.abort())
+        return { snapshot: (await awaitSnapshot(ctx, deps, query.after, query.wait_ms, closed.signal)) ?? null }
+      },
+    }),
+    endpoint({
+      method: 'PUT',
+      path: '/api/v1/serving/gateways/:gateway/status',
+      scope: 'editor',
+      summary: 'A gateway says how it is',
+      params: z.strictObject({ gateway: gatewayName }),
+      body: gatewayStatus,
+      response: z.strictObject({}),
+      handler: async ({ ctx, params, body }) => {
+        const row = { boot: body.boot, epoch: body.epoch, state: body.state, refused: body.refused === null ? null : JSON.stringify(body.refused), spooled_bytes: BigInt(body.spooledBytes), seen_at: new Date(ctx.clock.nowMs()) }
+        await ctx.transaction((tx) =>
+          tx.db
+            .insertInto('gateway_status')
+            .values({ gateway: params.gateway, ...row })
+            .onConflict((conflict) => conflict.column('gateway').doUpdateSet(row))
+            .execute(),
+        )
+        return {}
+      },
+    }),
+    endpoint({
+      method: 'PUT',
+      path: '/api/v1/serving/segments/:gateway/:boot/:sequence',
+      scope: 'editor',
+      summary: 'A gateway ships a segment of predictions; idempotent',
+      params: z.strictObject({ gateway: gatewayName, boot: z.string().regex(/^boot_[0-9a-f]{32}$/), sequence: z.coerce.number().int().nonnegative() }),
+      bodyKind: 'stream',
+      bodyLimitBytes: SEGMENT_BYTES_MAX,
+      response: z.strictObject({ records: z.int() }),
+      handler: async ({ ctx, params, body }) => {
+        const bytes = await readAll(body, SEGMENT_BYTES_MAX)
+        const records = decodeSegment(bytes)
+        if (records.length === 0) return { records: 0 }
+        const stored = await deps.blobs.put(bytes)
+        await ctx.transaction((tx) => commitSegment(tx, params, stored, records))
+        return { records: records.length }
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/predictions/:prediction',
+      scope: 'viewer',
+      summary: 'The identity record of one prediction',
+      params: z.strictObject({ prediction: z.string().max(64) }),
+      response: z.strictObject({ record: predictionRecord, segment: z.string() }),
+      handler: async ({ ctx, params }) => requirePrediction(ctx, deps.blobs, params.prediction),
+    }),
+  ]
+}

@@ -1,0 +1,123 @@
+import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { Context, Tx } from '../../kernel/db/index.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { uuidv7Ms } from '../../kernel/ids.ts'
+import { readFrames } from '../gateway/index.ts'
+import './tables.ts'
+
+const HOUR_MS = 3_600_000
+/** Records of one gateway may be written a little out of the order of their ids. */
+const SLACK_MS = 5_000
+const SEGMENTS_SEARCHED_MAX = 200
+
+export interface SegmentKey {
+  gateway: string
+  boot: string
+  sequence: number
+}
+
+/** @throws invalid serving.segment_damaged */
+export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
+  const { payloads, wholeBytes } = readFrames(bytes)
+  if (wholeBytes !== bytes.length) throw new PlimsollError('invalid', 'serving.segment_damaged', `Cannot read the segment: ${bytes.length - wholeBytes} of ${bytes.length} bytes are no whole frame`)
+  return payloads.map((payload, index) => {
+    const parsed = predictionRecord.safeParse(JSON.parse(payload.toString('utf8')))
+    if (!parsed.success) throw new PlimsollError('invalid', 'serving.segment_damaged', `Cannot read record ${index} of the segment: ${parsed.error.issues[0]?.message}`)
+    return parsed.data
+  })
+}
+
+interface Counted {
+  record: PredictionRecord
+  hourMs: number
+  predictions: number
+  rows: number
+}
+
+function countRecords(records: readonly PredictionRecord[]): Counted[] {
+  const counted = new Map<string, Counted>()
+  for (const record of records) {
+    const hourMs = Math.floor(record.atMs / HOUR_MS) * HOUR_MS
+    const key = JSON.stringify([record.project, record.environment, record.route, record.release, record.arm, hourMs])
+    const entry = counted.get(key) ?? { record, hourMs, predictions: 0, rows: 0 }
+    entry.predictions++
+    entry.rows += record.rows
+    counted.set(key, entry)
+  }
+  return [...counted].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+}
+
+/** Takes a stored segment in, once by its key: a repeat changes nothing. */
+export async function commitSegment(tx: Tx, key: SegmentKey, stored: { digest: string; sizeBytes: number }, records: readonly PredictionRecord[]): Promise<boolean> {
+  const times = records.map((record) => record.atMs)
+  const inserted = await tx.db
+    .insertInto('prediction_segment')
+    .values({
+      ...key,
+      digest: stored.digest,
+      size_bytes: BigInt(stored.sizeBytes),
+      records: records.length,
+      first_ms: BigInt(Math.floor(times.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY))),
+      last_ms: BigInt(Math.ceil(times.reduce((a, b) => Math.max(a, b), 0))),
+    })
+    .onConflict((conflict) => conflict.columns(['gateway', 'boot', 'sequence']).doNothing())
+    .executeTakeFirst()
+  if (inserted.numInsertedOrUpdatedRows === 0n) return false
+  for (const { record, hourMs, predictions, rows } of countRecords(records)) {
+    const { project, environment, route, release, arm, artifact } = record
+    await tx.db
+      .insertInto('prediction_count')
+      .values({ project, environment, route, release, arm, artifact, hour_ms: BigInt(hourMs), predictions: BigInt(predictions), row_count: BigInt(rows) })
+      .onConflict((conflict) =>
+        conflict.columns(['project', 'environment', 'route', 'release', 'arm', 'hour_ms']).doUpdateSet((eb) => ({
+          predictions: eb('prediction_count.predictions', '+', BigInt(predictions)),
+          row_count: eb('prediction_count.row_count', '+', BigInt(rows)),
+        })),
+      )
+      .execute()
+  }
+  return true
+}
+
+async function readBlob(blobs: BlobStore, digest: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of blobs.get(digest)) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** Records of the given predictions, found by the time that their ids carry. Those not shipped yet are absent. */
+export async function findPredictions(ctx: Context, blobs: BlobStore, ids: ReadonlySet<string>): Promise<Map<string, { record: PredictionRecord; segment: string }>> {
+  const found = new Map<string, { record: PredictionRecord; segment: string }>()
+  const times = [...ids].map(uuidv7Ms).filter((ms) => ms !== undefined)
+  if (times.length === 0) return found
+  const low = times.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY) - SLACK_MS
+  const high = times.reduce((a, b) => Math.max(a, b), 0) + SLACK_MS
+  const segments = await ctx.db
+    .selectFrom('prediction_segment')
+    .select(['digest', 'first_ms', 'last_ms'])
+    .where('last_ms', '>=', BigInt(low))
+    .where('first_ms', '<=', BigInt(high))
+    .orderBy('first_ms')
+    .limit(SEGMENTS_SEARCHED_MAX)
+    .execute()
+  for (const segment of segments) {
+    if (found.size === ids.size) break
+    for (const record of decodeSegment(await readBlob(blobs, segment.digest))) {
+      if (record.project === ctx.project && ids.has(record.id)) found.set(record.id, { record, segment: segment.digest })
+    }
+  }
+  return found
+}
+
+/** @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown */
+export async function requirePrediction(ctx: Context, blobs: BlobStore, id: string): Promise<{ record: PredictionRecord; segment: string }> {
+  if (uuidv7Ms(id) === undefined) {
+    throw new PlimsollError('invalid', 'serving.bad_prediction_id', `Cannot find prediction "${id.slice(0, 80)}": expected the id that the gateway answered, a UUID of version 7`)
+  }
+  const prediction = (await findPredictions(ctx, blobs, new Set([id]))).get(id)
+  if (!prediction) {
+    throw new PlimsollError('not_found', 'serving.prediction_unknown', `Cannot find prediction ${id}: no segment of its time holds it`, { action: 'A fresh prediction arrives within seconds; try again' })
+  }
+  return prediction
+}

@@ -1,0 +1,106 @@
+import type { RouteDefinition, ServedInput, ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import { listAssignments, requireRoute } from '../../delivery/index.ts'
+import { requireEntity, servingSpec } from '../../features/index.ts'
+import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
+import { canonicalJson } from '../../kernel/canonical.ts'
+import type { ReplayClockSettings } from '../../kernel/clock.ts'
+import type { Context, Tx } from '../../kernel/db/index.ts'
+import { digestValue } from '../../kernel/digest.ts'
+import { approvalsOf, requireModelVersion } from '../../registry/index.ts'
+import './tables.ts'
+
+export interface SnapshotDeps {
+  readonly signingKey: SigningKey
+  readonly replay: ReplayClockSettings | undefined
+  readonly inflightMax: number
+  readonly payloadRate: number
+}
+
+const SNAPSHOTS_KEPT = 1_000
+
+async function servedInputs(ctx: Context, definition: RouteDefinition): Promise<Record<string, ServedInput>> {
+  const inputs: Record<string, ServedInput> = {}
+  for (const [name, input] of Object.entries(definition.inputs)) {
+    if (!('entity' in input)) {
+      inputs[name] = input
+      continue
+    }
+    const { keys } = await requireEntity(ctx, input.entity)
+    const key = input.key === undefined ? keys[0]! : keys.find((candidate) => candidate.name === input.key)
+    inputs[name] = { entity: input.entity, key: key?.name ?? keys[0]!.name, type: (key ?? keys[0]!).type }
+  }
+  return inputs
+}
+
+type Assigned = Awaited<ReturnType<typeof listAssignments>>[number]
+
+async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDeps): Promise<ServedRoute> {
+  const { definition, digest } = await requireRoute(ctx, { environment: assigned.environment, name: assigned.route })
+  return {
+    project: assigned.project,
+    environment: assigned.environment,
+    name: assigned.route,
+    definition: digest,
+    epoch: assigned.epoch,
+    release: assigned.release,
+    sloMs: definition.sloMs,
+    inputs: await servedInputs(ctx, definition),
+    columns: definition.columns,
+    features: definition.features === undefined ? null : ((await servingSpec(ctx, definition.features)) as ServedRoute['features']), // canonical JSON, opaque here
+    arms: [{ arm: 'champion', artifact: assigned.artifact, weight: 1 }],
+    payloadRate: deps.payloadRate,
+    inflightMax: deps.inflightMax,
+  }
+}
+
+async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<ServedVersion> {
+  const version = await requireModelVersion(ctx, { model: assigned.model, version: assigned.version })
+  const approvals = await approvalsOf(ctx, { model: assigned.model, version: assigned.version, environment: assigned.environment })
+  return {
+    artifact: assigned.artifact,
+    sizeBytes: version.sizeBytes,
+    passport: assigned.passport,
+    model: assigned.model,
+    version: assigned.version,
+    approvals: approvals.map((approval) => ({ by: approval.by, artifact: approval.artifact, passport: approval.passport })),
+    labels: {},
+  }
+}
+
+/** What all routes of all projects should serve now, without epoch and time. */
+async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Snapshot, 'epoch' | 'issuedAtMs'>> {
+  const routes: ServedRoute[] = []
+  const versions = new Map<string, ServedVersion>()
+  for (const assigned of await listAssignments(ctx)) {
+    const own = ctx.as({ project: assigned.project })
+    routes.push(await servedRouteOf(own, assigned, deps))
+    versions.set(assigned.artifact, await servedVersionOf(own, assigned))
+  }
+  return { v: 1, clock: deps.replay ?? null, routes, versions: [...versions.values()].sort((a, b) => (a.artifact < b.artifact ? -1 : 1)) }
+}
+
+/**
+ * Makes and signs a new snapshot when what should serve has changed; epochs count up without gaps. Returns the newest
+ * epoch. Idempotent: called after each assignment and again by whoever asks.
+ */
+export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
+  const content = await compileContent(tx, deps)
+  const contentDigest = digestValue(content)
+  const last = await tx.db.selectFrom('serving_snapshot').select(['epoch', 'content_digest', 'key_id']).orderBy('epoch', 'desc').limit(1).executeTakeFirst()
+  if (last?.content_digest === contentDigest && last.key_id === deps.signingKey.keyId) return last.epoch
+  const epoch = (last?.epoch ?? 0) + 1
+  const payload = canonicalJson({ ...content, epoch, issuedAtMs: Math.floor(tx.clock.nowMs()) })
+  await tx.db
+    .insertInto('serving_snapshot')
+    .values({ epoch, content_digest: contentDigest, payload, signature: signBytes(deps.signingKey, Buffer.from(payload)), key_id: deps.signingKey.keyId })
+    .execute()
+  await tx.db.deleteFrom('serving_snapshot').where('epoch', '<=', epoch - SNAPSHOTS_KEPT).execute()
+  await tx.emit({ type: 'serving.snapshot_published', subject: 'serving', data: { epoch, contentDigest } })
+  return epoch
+}
+
+/** The newest snapshot after `epoch`, or undefined. */
+export async function findSnapshot(ctx: Context, after: number): Promise<SignedSnapshot | undefined> {
+  const row = await ctx.db.selectFrom('serving_snapshot').select(['payload', 'signature', 'key_id']).where('epoch', '>', after).orderBy('epoch', 'desc').limit(1).executeTakeFirst()
+  return row && { payload: row.payload, signature: row.signature, keyId: row.key_id }
+}

@@ -1,0 +1,74 @@
+import { ERROR_KINDS, type PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { elementCount, type Tensor } from '../../inference/index.ts'
+
+export type CellValue = number | string | boolean | null
+
+/** Elements of one tensor as JSON can carry them: NaN and infinities become null, int64 beyond 2^53 text. */
+export function jsonElements(tensor: Tensor, from: number, to: number): CellValue[] {
+  const { data } = tensor
+  const values: CellValue[] = []
+  for (let index = from; index < to; index++) {
+    const value: number | bigint | string | undefined = data[index]
+    if (typeof value === 'bigint') values.push(value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value.toString())
+    else if (typeof value === 'number') values.push(tensor.datatype === 'BOOL' ? value !== 0 : Number.isFinite(value) ? value : null)
+    else values.push(value ?? null)
+  }
+  return values
+}
+
+/** Value of one output for one row: a scalar when the row has one element, else a flat list. */
+export function rowValue(tensor: Tensor, row: number, rows: number): CellValue | CellValue[] {
+  const width = rows === 0 ? 0 : (elementCount(tensor.shape) ?? 0) / rows
+  const values = jsonElements(tensor, row * width, (row + 1) * width)
+  return values.length === 1 ? values[0]! : values
+}
+
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string | Uint8Array
+}
+
+const TITLES: Record<number, string> = { 400: 'Bad request', 404: 'Not found', 405: 'Method not allowed', 413: 'Too large', 415: 'Unsupported media type', 429: 'Quota spent', 500: 'Internal error', 501: 'Not supported', 503: 'Not available now', 504: 'Deadline passed' }
+
+function retryHeaders(error: PlimsollError): Record<string, string> {
+  const ms = error.details.retryAfterMs
+  if (ms === undefined && ERROR_KINDS[error.kind].status !== 503) return {}
+  return { 'retry-after': String(Math.max(1, Math.ceil((ms ?? 1_000) / 1_000))) }
+}
+
+/** RFC 9457 problem JSON, for the routes of our own. */
+export function problemAnswer(thrown: unknown, requestId: string): Answer {
+  const error = toPlimsollError(thrown)
+  const { status } = ERROR_KINDS[error.kind]
+  const isInternal = error.kind === 'internal'
+  const body = {
+    type: `https://plimsoll.dev/errors#${error.code}`,
+    title: TITLES[status] ?? 'Error',
+    status,
+    detail: isInternal ? 'Something went wrong here; the request id finds it in the log' : error.message,
+    instance: requestId,
+    code: error.code,
+    ...(error.details.faults && !isInternal ? { errors: error.details.faults } : {}),
+    ...(error.details.action && !isInternal ? { action: error.details.action } : {}),
+    ...(error.details.retryAfterMs === undefined ? {} : { retry_after_ms: error.details.retryAfterMs }),
+  }
+  return { status, headers: { 'content-type': 'application/problem+json', ...retryHeaders(error) }, body: JSON.stringify(body) }
+}
+
+/** The protocol's error shape. The content type is exactly `application/json`: a client compares it with `==`. */
+export function oipErrorAnswer(thrown: unknown, requestId: string): Answer {
+  const error = toPlimsollError(thrown)
+  const { status } = ERROR_KINDS[error.kind]
+  const faults = error.details.faults?.map((fault) => `${fault.pointer} ${fault.detail}`).join('; ')
+  const text = error.kind === 'internal' ? `Internal error, request ${requestId}` : faults ? `${error.message}: ${faults}` : error.message
+  return {
+    status,
+    headers: { 'content-type': 'application/json', ...retryHeaders(error) },
+    body: JSON.stringify({ error: text, code: error.code, request_id: requestId }),
+  }
+}
+
+export function jsonAnswer(value: unknown, status = 200): Answer {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) }
+}

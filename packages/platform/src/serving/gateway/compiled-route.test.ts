@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest'
+import type { PlimsollError } from '../../kernel/errors.ts'
+import { compileRoute } from './compiled-route.ts'
+import { localTimePart } from './local-time.ts'
+import { exampleRoute } from './snapshot.fixture.ts'
+
+const matrix = { inputs: [{ name: 'x', datatype: 'FP32' as const, shape: [-1, 2] }], outputs: [], maxBatchSize: 8 }
+
+function faultsOf(rows: unknown[]): string[] {
+  try {
+    compileRoute(exampleRoute(), undefined).prepare(rows, 0n, matrix)
+  } catch (thrown) {
+    return ((thrown as PlimsollError).details.faults ?? []).map((fault) => `${fault.pointer} ${fault.detail}`)
+  }
+  return []
+}
+
+test('prepare() fills one matrix input in the order of the columns', () => {
+  const { tensors } = compileRoute(exampleRoute(), undefined).prepare([{ distance: 100, date: '2001-04-01T04:30:00Z' }, { distance: -1, date: '2001-07-01T12:00:00+02:00' }], 0n, matrix)
+  expect(tensors).toEqual([{ name: 'x', datatype: 'FP32', shape: [2, 2], data: new Float32Array([100, 23, -1, 6]) }])
+})
+
+test('prepare() fills named inputs, and says which the route lacks', () => {
+  const named = { inputs: [{ name: 'hour', datatype: 'INT64' as const, shape: [-1, 1] }], outputs: [], maxBatchSize: 8 }
+  const { tensors } = compileRoute(exampleRoute(), undefined).prepare([{ distance: 1, date: '2001-01-01T12:00:00Z' }], 0n, named)
+  expect(tensors).toEqual([{ name: 'hour', datatype: 'INT64', shape: [1, 1], data: new BigInt64Array([7n]) }])
+  const other = { inputs: [{ name: 'speed', datatype: 'FP32' as const, shape: [-1, 1] }], outputs: [], maxBatchSize: 8 }
+  expect(() => compileRoute(exampleRoute(), undefined).prepare([{ distance: 1, date: '2001-01-01T12:00:00Z' }], 0n, other)).toThrow(/speed/)
+})
+
+test('prepare() lists every fault at once with its pointer', () => {
+  expect(faultsOf([{ distance: 'far', date: 'yesterday', colour: 1 }, 7, { date: '2001-01-01T00:00:00Z' }])).toEqual([
+    '/rows/0/distance expected an integer of type int32',
+    '/rows/0/date expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z',
+    '/rows/0/colour is not an input of route delay: expected distance, date',
+    '/rows/1 expected an object',
+    '/rows/2/distance is missing: expected int32',
+  ])
+})
+
+test.each([
+  [{ distance: 2 ** 31, date: '2001-01-01T00:00:00Z' }],
+  [{ distance: 1.5, date: '2001-01-01T00:00:00Z' }],
+  [{ distance: 1, date: '2001-01-01T00:00:00' }],
+  [JSON.parse('{"distance":1,"date":"2001-01-01T00:00:00Z","__proto__":{"x":1}}') as unknown],
+])('prepare() refuses %j', (row) => {
+  expect(faultsOf([row])).toHaveLength(1)
+})
+
+test('compileRoute() refuses a column whose feature the service does not have', () => {
+  const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
+  expect(() => compileRoute(route, undefined)).toThrow(expect.objectContaining({ code: 'serving.unknown_feature' }))
+  const lookup = { names: ['origin__mean'], lookup: () => ({ values: [4], statuses: ['PRESENT'] }) }
+  const { tensors } = compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, { ...matrix, inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 1] }] })
+  expect(tensors[0]!.data).toEqual(new Float32Array([4]))
+})
+
+test.each([
+  ['2001-04-01T06:59:00Z', 'America/New_York', 1],
+  ['2001-04-01T07:00:00Z', 'America/New_York', 3],
+  ['2001-10-28T05:30:00Z', 'America/New_York', 1],
+  ['2001-10-28T06:30:00Z', 'America/New_York', 1],
+  ['2001-06-15T00:00:00Z', 'Asia/Kolkata', 5],
+])('localTimePart() of %s in %s is hour %i, summer time included', (at, zone, hour) => {
+  expect(localTimePart(Date.parse(at), zone, 'hour')).toBe(hour)
+})
+
+test('localTimePart() counts Monday as 1 and knows days before 1970', () => {
+  expect(localTimePart(Date.parse('2001-01-01T12:00:00Z'), 'UTC', 'day-of-week')).toBe(1)
+  expect(localTimePart(Date.parse('1969-12-28T12:00:00Z'), 'UTC', 'day-of-week')).toBe(7)
+  expect(localTimePart(Date.parse('1969-12-31T23:59:00Z'), 'UTC', 'minute-of-day')).toBe(1_439)
+})

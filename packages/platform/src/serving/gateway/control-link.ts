@@ -1,0 +1,57 @@
+import { type GatewayStatus, type SignedSnapshot, signedSnapshot } from '@plimsoll/sdk/wire'
+import { PlimsollError } from '../../kernel/errors.ts'
+
+/** What the gateway asks of the control plane. Each call fails with `unavailable` while it is down. */
+export interface ControlLink {
+  /** Waits up to `waitMs` for a snapshot newer than `epoch`; undefined when there is none. */
+  awaitSnapshot(epoch: number, waitMs: number, signal: AbortSignal): Promise<SignedSnapshot | undefined>
+  fetchBlob(digest: string): AsyncIterable<Uint8Array>
+  sendStatus(gateway: string, status: GatewayStatus): Promise<void>
+  /** Idempotent by (gateway, boot, sequence). */
+  sendSegment(gateway: string, boot: string, sequence: number, bytes: Uint8Array): Promise<void>
+}
+
+const REQUEST_TIMEOUT_MS = 30_000
+
+export function openControlLink(url: string, token: string): ControlLink {
+  const call = async (path: string, init: RequestInit, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> => {
+    const deadline = AbortSignal.timeout(timeoutMs)
+    let response: Response
+    try {
+      response = await fetch(`${url}${path}`, {
+        ...init,
+        headers: { ...init.headers, authorization: `Bearer ${token}` },
+        signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+        redirect: 'error',
+      })
+    } catch (error) {
+      throw new PlimsollError('unavailable', 'serving.control_unreachable', `Cannot reach the control plane at ${url}`, {}, error)
+    }
+    if (!response.ok) {
+      const text = (await response.text()).slice(0, 500)
+      throw new PlimsollError('unavailable', 'serving.control_refused', `The control plane answered ${response.status} to ${path}: ${text}`)
+    }
+    return response
+  }
+  return {
+    async awaitSnapshot(epoch, waitMs, signal) {
+      const response = await call(`/api/v1/serving/snapshot?after=${epoch}&wait_ms=${waitMs}`, { signal }, waitMs + REQUEST_TIMEOUT_MS)
+      const body: unknown = await response.json()
+      return body === null || (body as { snapshot?: unknown }).snapshot === null ? undefined : signedSnapshot.parse((body as { snapshot: unknown }).snapshot)
+    },
+    async *fetchBlob(digest) {
+      const response = await call(`/api/v1/blobs/${digest}`, {}, 600_000)
+      if (response.body) yield* response.body
+    },
+    async sendStatus(gateway, status) {
+      await call(`/api/v1/serving/gateways/${gateway}/status`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(status) })
+    },
+    async sendSegment(gateway, boot, sequence, bytes) {
+      await call(`/api/v1/serving/segments/${gateway}/${boot}/${sequence}`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: new Uint8Array(bytes),
+      })
+    },
+  }
+}

@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import type { GatewayStatus, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import type { Clock } from '../../kernel/clock.ts'
+import { replayClock } from '../../kernel/clock.ts'
+import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import type { Logger } from '../../kernel/log.ts'
+import type { ModelInterface, ModelPool } from '../../inference/index.ts'
+import { type CompiledRoute, compileRoute, type FeatureLookup } from './compiled-route.ts'
+import type { ControlLink } from './control-link.ts'
+import type { ModelFiles } from './model-files.ts'
+import { loadSnapshot, storeSnapshot, verifySnapshot } from './snapshot-file.ts'
+
+/** A snapshot whose models are loaded: what requests are answered from. Replaced whole. */
+export interface LiveState {
+  readonly snapshot: Snapshot
+  readonly clock: Clock
+  /** By name, `name@environment` for environments other than production. */
+  readonly routes: ReadonlyMap<string, LiveRoute>
+  readonly versions: ReadonlyMap<string, ServedVersion>
+  readonly interfaces: ReadonlyMap<string, ModelInterface>
+}
+
+export interface LiveRoute extends CompiledRoute {
+  inflight: number
+}
+
+export interface GatewayDeps {
+  readonly directory: string
+  readonly snapshotKey: string
+  readonly retainMs: number
+  readonly link: ControlLink
+  readonly files: ModelFiles
+  readonly pool: ModelPool
+  readonly clock: Clock
+  readonly log: Logger
+  readonly openFeatures: (spec: unknown, clock: Clock) => FeatureLookup
+  /** Told after every change of the live state. */
+  readonly onChange: () => void
+}
+
+export interface Gateway {
+  readonly name: string
+  live(): LiveState | undefined
+  refused(): GatewayStatus['refused']
+  /** Takes a snapshot when it is newer, valid and loadable; a refused one leaves everything as it was. */
+  offer(signed: SignedSnapshot): Promise<boolean>
+  /** Starts from what is kept on disk. */
+  restore(): Promise<void>
+  close(): void
+}
+
+const EMPTY_EPOCH = -1
+
+export function routeKey(name: string, environment: string): string {
+  return environment === 'production' ? name : `${name}@${environment}`
+}
+
+export function openGateway(name: string, deps: GatewayDeps): Gateway {
+  const path = join(deps.directory, 'snapshot.json')
+  let live: LiveState | undefined
+  let refused: GatewayStatus['refused'] = null
+  const unloads = new Map<string, NodeJS.Timeout>()
+
+  const activate = async (content: Snapshot): Promise<void> => {
+    const next = await loadState(content, deps)
+    const previous = live
+    live = next
+    for (const artifact of next.versions.keys()) {
+      clearTimeout(unloads.get(artifact))
+      unloads.delete(artifact)
+    }
+    for (const artifact of previous?.versions.keys() ?? []) {
+      if (next.versions.has(artifact)) continue
+      const timer = setTimeout(() => {
+        unloads.delete(artifact)
+        deps.pool.unload(artifact).catch((error: unknown) => deps.log.warn({ error, artifact }, 'a model could not be unloaded'))
+      }, deps.retainMs)
+      unloads.set(artifact, timer.unref())
+    }
+    deps.onChange()
+  }
+
+  return {
+    name,
+    live: () => live,
+    refused: () => refused,
+    async offer(signed) {
+      const current = live?.snapshot.epoch ?? EMPTY_EPOCH
+      try {
+        const content = verifySnapshot(signed, deps.snapshotKey)
+        if (content.epoch <= current) return false
+        await activate(content)
+        await storeSnapshot(path, signed)
+        refused = null
+        deps.log.info({ epoch: content.epoch, routes: content.routes.length }, 'snapshot taken')
+        return true
+      } catch (thrown) {
+        const error = toPlimsollError(thrown)
+        refused = { epoch: epochOf(signed), reason: error.message.slice(0, 2_000) }
+        deps.log.warn({ code: error.code, reason: error.message }, 'snapshot refused; the one before stays')
+        deps.onChange()
+        return false
+      }
+    },
+    async restore() {
+      try {
+        const kept = await loadSnapshot(path, deps.snapshotKey)
+        if (kept) await activate(kept.content)
+      } catch (thrown) {
+        deps.log.error({ error: toPlimsollError(thrown).message }, 'the kept snapshot cannot be used; waiting for the control plane')
+      }
+    },
+    close() {
+      for (const timer of unloads.values()) clearTimeout(timer)
+    },
+  }
+}
+
+function epochOf(signed: SignedSnapshot): number {
+  try {
+    return Number((JSON.parse(signed.payload) as { epoch?: unknown }).epoch) || 0
+  } catch {
+    return 0
+  }
+}
+
+async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveState> {
+  const versions = new Map(content.versions.map((version) => [version.artifact, version]))
+  const interfaces = new Map<string, ModelInterface>()
+  for (const version of versions.values()) {
+    const file = await deps.files.require(version.artifact, version.sizeBytes)
+    interfaces.set(version.artifact, await deps.pool.load({ digest: version.artifact, path: file }))
+  }
+  const clock = content.clock ? replayClock(content.clock, deps.clock) : deps.clock
+  const routes = new Map<string, LiveRoute>()
+  for (const route of content.routes) {
+    const key = routeKey(route.name, route.environment)
+    if (routes.has(key)) throw new PlimsollError('conflict', 'serving.route_twice', `Cannot take the snapshot: two projects serve a route named ${key}`)
+    const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
+    routes.set(key, { ...compileRoute(route, features), inflight: 0 })
+  }
+  return { snapshot: content, clock, routes, versions, interfaces }
+}

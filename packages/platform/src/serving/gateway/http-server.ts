@@ -1,0 +1,185 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Clock } from '../../kernel/clock.ts'
+import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { guardRequest } from '../../kernel/http/request-guard.ts'
+import { newId } from '../../kernel/ids.ts'
+import type { Logger } from '../../kernel/log.ts'
+import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
+import { answerOip } from './oip-surface.ts'
+import type { PredictionDeps } from './predict.ts'
+import { answerInvocations, answerPredict, onlyRoute } from './predict-surface.ts'
+import { parseJson, readBody } from './request-body.ts'
+import { routeOpenApi } from './route-openapi.ts'
+import type { GatewaySettings } from './settings.ts'
+
+export interface GatewayServer {
+  readonly port: number
+  /** Answers 503 to readiness, lets running requests finish, closes. */
+  drain(): Promise<void>
+}
+
+export interface GatewayServerDeps extends PredictionDeps {
+  readonly settings: GatewaySettings
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly metrics: () => Promise<string>
+}
+
+const CONNECTIONS_MAX = 10_000
+const REQUEST_ID = /^[\w.-]{1,128}$/
+
+interface Call {
+  request: IncomingMessage
+  segments: string[]
+  query: URLSearchParams
+  requestId: string
+  signal: AbortSignal
+}
+
+function parseTarget(target: string): { segments: string[]; query: URLSearchParams } {
+  const cut = target.indexOf('?')
+  const path = cut < 0 ? target : target.slice(0, cut)
+  try {
+    return { segments: path.split('/').slice(1).map(decodeURIComponent), query: new URLSearchParams(cut < 0 ? '' : target.slice(cut + 1)) }
+  } catch {
+    throw new PlimsollError('invalid', 'serving.bad_target', 'Cannot read the request: its path is not valid percent-encoding')
+  }
+}
+
+function timeoutOf(request: IncomingMessage): number | undefined {
+  const text = request.headers['x-request-timeout-ms'] ?? request.headers['x-envoy-expected-rq-timeout-ms']
+  const ms = Number(text)
+  return typeof text === 'string' && Number.isFinite(ms) && ms > 0 ? ms : undefined
+}
+
+function demand(call: Call, method: 'GET' | 'POST'): void {
+  if (call.request.method !== method && !(method === 'GET' && call.request.method === 'HEAD')) {
+    throw new MethodRefused(method)
+  }
+}
+
+class MethodRefused extends PlimsollError {
+  readonly allow: string
+
+  constructor(allow: string) {
+    super('invalid', 'serving.method', `Cannot use this method here: expected ${allow}`)
+    this.allow = allow
+  }
+}
+
+async function predictCall(deps: GatewayServerDeps, call: Call, route: string) {
+  const body = parseJson(await readBody(call.request, deps.settings.bodyBytesMax))
+  const sticky = call.request.headers['x-plimsoll-key']
+  return { route, body, stickyKey: typeof sticky === 'string' ? sticky : undefined, requestId: call.requestId, timeoutMs: timeoutOf(call.request), signal: call.signal }
+}
+
+async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
+  const [first, second, third] = call.segments
+  switch (first) {
+    case 'v2':
+      return answerOip(deps, call, isDraining())
+    case 'predict':
+      if (second && third === 'openapi.json') return jsonAnswer(routeOpenApi(deps.gateway.live(), second))
+      demand(call, 'POST')
+      return answerPredict(deps, await predictCall(deps, call, second ?? ''))
+    case 'invocations':
+      demand(call, 'POST')
+      return answerInvocations(deps, await predictCall(deps, call, second ?? onlyRoute(deps)))
+    case 'ping':
+    case 'health':
+      return deps.gateway.live() && !isDraining() ? jsonAnswer({ status: 'ok' }) : jsonAnswer({ status: 'not ready' }, 503)
+    case 'metrics':
+      return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4' }, body: await deps.metrics() }
+    case '':
+      return jsonAnswer({ name: 'plimsoll gateway', routes: [...(deps.gateway.live()?.routes.keys() ?? [])], epoch: deps.gateway.live()?.snapshot.epoch ?? null })
+    default:
+      throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${call.request.url?.slice(0, 200)}`, { action: 'Use /predict/<route>, /invocations/<route> or /v2' })
+  }
+}
+
+function send(response: ServerResponse, answer: Answer, requestId: string, isDraining: boolean): void {
+  const length = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
+  response.writeHead(answer.status, {
+    ...answer.headers,
+    'content-length': length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'x-request-id': requestId,
+    ...(isDraining ? { connection: 'close' } : {}),
+  })
+  response.end(answer.body)
+}
+
+/** The gateway's HTTP side. Plain node:http: a prediction costs less CPU than with a framework, and there are few routes. */
+export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServer> {
+  const { settings } = deps
+  let isDraining = false
+  let boundPort: number | undefined
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const startedMs = deps.clock.monotonicMs()
+    const given = request.headers['x-request-id']
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
+    const isOip = request.url?.startsWith('/v2') ?? false
+    const abort = new AbortController()
+    response.once('close', () => abort.abort())
+    let answer: Answer
+    let segments: string[] = []
+    try {
+      guardRequest(request, { host: settings.host, port: boundPort, publicHosts: settings.publicHosts, behindProxy: false })
+      const target = parseTarget(request.url ?? '/')
+      segments = target.segments
+      answer = await answerCall(deps, { request, ...target, requestId, signal: abort.signal }, () => isDraining)
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      if (error.kind === 'internal') deps.logger.error({ error: error.message, cause: String(error.cause), requestId }, 'a request failed')
+      answer = isOip ? oipErrorAnswer(error, requestId) : problemAnswer(error, requestId)
+      if (thrown instanceof MethodRefused) answer = { ...answer, status: 405, headers: { ...answer.headers, allow: thrown.allow } }
+      if (!request.complete) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
+    }
+    if (!response.destroyed) send(response, answer, requestId, isDraining)
+    const route = segments[0] === 'v2' ? segments[2] : segments[1]
+    if (request.method === 'POST' && route) deps.observe(deps.gateway.live()?.routes.has(route) ? route : 'unknown', String(answer.status), (deps.clock.monotonicMs() - startedMs) / 1_000)
+  }
+
+  const server = createServer(
+    { requestTimeout: 60_000, headersTimeout: 10_000, keepAliveTimeout: 72_000, maxHeaderSize: 16_384, highWaterMark: 65_536, noDelay: true },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        deps.logger.error({ error: String(error) }, 'a request could not be answered')
+        response.destroy()
+      })
+    },
+  )
+  server.maxConnections = CONNECTIONS_MAX
+  return listen(server, settings).then((port) => {
+    boundPort = port
+    return {
+      port,
+      async drain() {
+        isDraining = true
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+        server.closeIdleConnections()
+        const hurry = setTimeout(() => server.closeAllConnections(), settings.drainMs)
+        await closed
+        clearTimeout(hurry)
+      },
+    }
+  })
+}
+
+function listen(server: Server, settings: GatewaySettings): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new PlimsollError('unavailable', 'serving.port_taken', `Cannot listen on ${settings.host}:${settings.port}: the port is taken`, { action: 'Choose another --gateway-port, or 0 for a free one' })
+          : error,
+      )
+    })
+    server.listen(settings.port, settings.host, () => {
+      const address = server.address()
+      resolve(typeof address === 'object' && address !== null ? address.port : settings.port)
+    })
+  })
+}

@@ -1,0 +1,8 @@
+export type { FeatureLookup } from './compiled-route.ts'
+export { openControlLink } from './control-link.ts'
+export { type Gateway, openGateway } from './gateway.ts'
+export { type GatewayServer, openGatewayServer } from './http-server.ts'
+export { openModelFiles } from './model-files.ts'
+export { openPredictionLog, type PredictionLog, readFrames } from './prediction-log.ts'
+export { GATEWAY_DEFAULTS, type GatewaySettings } from './settings.ts'
+export { openGatewayLoops } from './loops.ts'

@@ -1,0 +1,76 @@
+import { PlimsollError } from '../../kernel/errors.ts'
+import { type Answer, jsonAnswer, rowValue } from './answer.ts'
+import type { PreparedRows } from './compiled-route.ts'
+import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
+import { chooseTarget, type PredictionDeps, recordPrediction, runTarget, type Target } from './predict.ts'
+import type { PoolResult } from '../../inference/index.ts'
+
+export interface PredictCall {
+  readonly route: string
+  readonly body: unknown
+  readonly stickyKey: string | undefined
+  readonly requestId: string
+  readonly timeoutMs: number | undefined
+  readonly signal: AbortSignal
+}
+
+interface Scored {
+  target: Target
+  prepared: PreparedRows
+  result: PoolResult
+}
+
+async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unknown[]): Promise<Scored> {
+  const target = chooseTarget(deps, call.route, undefined, call.stickyKey)
+  const prepared = target.entry.prepare(rows, target.live.clock.nowUs(), target.model)
+  const result = await runTarget(deps, target, prepared.tensors, { timeoutMs: call.timeoutMs, signal: call.signal })
+  await recordPrediction(deps, target, {
+    rows: prepared.rows,
+    outputs: result.outputs,
+    requestId: call.requestId,
+    payload: () => ({
+      inputs: prepared.inputs.slice(0, 64),
+      features: prepared.features.slice(0, 64).map((looked) => ({ values: Array.from(looked.values, (value) => (Number.isFinite(value) ? value : null)), statuses: [...looked.statuses] })),
+    }),
+  })
+  return { target, prepared, result }
+}
+
+function identityHeaders(target: Target): Record<string, string> {
+  return { 'x-plimsoll-prediction-id': target.predictionId, 'x-plimsoll-version': `${target.version.model}/${target.version.version}`, 'x-plimsoll-artifact': target.version.artifact }
+}
+
+/** `POST /predict/<route>`: JSON rows in, one object of outputs per row out. */
+export async function answerPredict(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
+  const { rows } = rowsOfPredict(call.body)
+  const { target, prepared, result } = await score(deps, call, rows)
+  const predictions = Array.from({ length: prepared.rows }, (_, row) => Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])))
+  const answer = jsonAnswer({
+    prediction_id: target.predictionId,
+    route: target.route.name,
+    model: target.version.model,
+    version: String(target.version.version),
+    artifact: target.version.artifact,
+    predictions,
+  })
+  return { ...answer, headers: { ...answer.headers, ...identityHeaders(target) } }
+}
+
+/** MLflow's `/invocations`: the first output when the model has one, else an object per row. */
+export async function answerInvocations(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
+  const rows = rowsOfInvocations(call.body)
+  const { target, prepared, result } = await score(deps, call, rows)
+  const only = result.outputs.length === 1 ? result.outputs[0] : undefined
+  const predictions = Array.from({ length: prepared.rows }, (_, row) =>
+    only ? rowValue(only, row, prepared.rows) : Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
+  )
+  const answer = jsonAnswer({ predictions })
+  return { ...answer, headers: { ...answer.headers, ...identityHeaders(target) } }
+}
+
+/** The route that a bare `/invocations` means: the only one there is. @throws invalid serving.route_ambiguous */
+export function onlyRoute(deps: PredictionDeps): string {
+  const names = [...(deps.gateway.live()?.routes.keys() ?? [])]
+  if (names.length === 1) return names[0]!
+  throw new PlimsollError('invalid', 'serving.route_ambiguous', `Cannot tell which route is meant: there are ${names.length}`, { action: 'Send to /invocations/<route>' })
+}

@@ -1,0 +1,115 @@
+import type { ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
+import type { Clock } from '../../kernel/clock.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { uuidv7 } from '../../kernel/ids.ts'
+import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
+import { type CellValue, jsonElements } from './answer.ts'
+import type { Gateway, LiveRoute, LiveState } from './gateway.ts'
+import type { PredictionLog } from './prediction-log.ts'
+import { chooseArm, unitHash } from './routing.ts'
+
+const LOGGED_ROWS_MAX = 64
+
+export interface PredictionDeps {
+  readonly gateway: Gateway
+  readonly pool: ModelPool
+  readonly log: PredictionLog
+  readonly clock: Clock
+  readonly observe: (route: string, code: string, seconds: number) => void
+}
+
+export interface Target {
+  readonly live: LiveState
+  readonly entry: LiveRoute
+  readonly route: ServedRoute
+  readonly version: ServedVersion
+  readonly arm: string
+  readonly model: ModelInterface
+  readonly predictionId: string
+}
+
+export interface Prediction {
+  readonly target: Target
+  readonly result: PoolResult
+}
+
+/** Finds the route and chooses the arm for a new prediction. @throws unavailable serving.no_snapshot · not_found serving.route_unknown */
+export function chooseTarget(deps: PredictionDeps, name: string, version: string | undefined, stickyKey: string | undefined): Target {
+  const live = deps.gateway.live()
+  if (!live) throw new PlimsollError('unavailable', 'serving.no_snapshot', 'Cannot predict: this gateway has no snapshot yet', { retryAfterMs: 1_000 })
+  const entry = live.routes.get(name)
+  if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, { action: 'List the routes with GET /v2/models' })
+  const predictionId = uuidv7(live.clock)
+  const pinned = version === undefined ? undefined : entry.route.arms.find((arm) => String(live.versions.get(arm.artifact)!.version) === version || arm.arm === version)
+  if (version !== undefined && !pinned) {
+    throw new PlimsollError('not_found', 'serving.version_not_served', `Cannot find version "${version.slice(0, 60)}" on route ${name}`)
+  }
+  const arm = pinned ?? chooseArm(entry.route.arms, `${entry.route.project}/${entry.route.name}/${entry.route.epoch}`, stickyKey ?? predictionId)
+  if (!arm) throw new PlimsollError('unavailable', 'serving.no_weight', `Cannot predict: route ${name} sends no traffic to any version`)
+  return { live, entry, route: entry.route, version: live.versions.get(arm.artifact)!, arm: arm.arm, model: live.interfaces.get(arm.artifact)!, predictionId }
+}
+
+/** Runs the model within the deadline, one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
+export async function runTarget(
+  deps: PredictionDeps,
+  target: Target,
+  inputs: readonly Tensor[],
+  options: { timeoutMs: number | undefined; outputs?: readonly string[]; signal?: AbortSignal },
+): Promise<PoolResult> {
+  const { entry, route } = target
+  if (entry.inflight >= route.inflightMax) {
+    throw new PlimsollError('overloaded', 'serving.route_full', `Cannot take the request: route ${route.name} has ${entry.inflight} in flight`, { retryAfterMs: 1_000 })
+  }
+  entry.inflight++
+  try {
+    return await deps.pool.infer(target.version.artifact, {
+      inputs,
+      deadlineMs: deps.clock.monotonicMs() + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
+      ...(options.outputs ? { outputs: options.outputs } : {}),
+      ...(options.signal ? { signal: options.signal } : {}),
+    })
+  } finally {
+    entry.inflight--
+  }
+}
+
+export function loggedOutputs(outputs: readonly Tensor[], rows: number): Record<string, CellValue[]> {
+  const logged: Record<string, CellValue[]> = {}
+  for (const tensor of outputs) {
+    const total = tensor.data.length
+    logged[tensor.name] = jsonElements(tensor, 0, rows > LOGGED_ROWS_MAX ? Math.floor(total / rows) * LOGGED_ROWS_MAX : total)
+  }
+  return logged
+}
+
+/** Writes the identity record; resolves once it is in the file, from where the answer may leave. */
+export function recordPrediction(
+  deps: PredictionDeps,
+  target: Target,
+  done: { rows: number; outputs: readonly Tensor[]; requestId: string | undefined; payload: () => unknown },
+): Promise<void> {
+  const { route, version, live, predictionId, arm } = target
+  const isSampled = route.payloadRate >= 1 || (route.payloadRate > 0 && unitHash(predictionId) < route.payloadRate)
+  return new Promise((resolve, reject) => {
+    deps.log.append(
+      {
+        id: predictionId,
+        atMs: live.clock.nowMs(),
+        project: route.project,
+        environment: route.environment,
+        route: route.name,
+        release: route.release,
+        epoch: route.epoch,
+        snapshot: live.snapshot.epoch,
+        arm,
+        artifact: version.artifact,
+        rows: done.rows,
+        ...(done.requestId === undefined ? {} : { requestId: done.requestId }),
+        outputs: loggedOutputs(done.outputs, done.rows),
+        ...(isSampled ? { payload: done.payload() } : {}),
+      },
+      resolve,
+      reject,
+    )
+  })
+}

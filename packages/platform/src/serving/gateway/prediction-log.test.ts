@@ -1,0 +1,77 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { realClock } from '../../kernel/clock.ts'
+import { frame, openPredictionLog, readFrames } from './prediction-log.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'plimsoll-log-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+function open(overrides: { spoolBytesMax?: number; segmentBytesMax?: number } = {}) {
+  return openPredictionLog({ directory, clock: realClock, segmentBytesMax: 1 << 20, segmentAgeMs: 0, spoolBytesMax: 1 << 20, ...overrides })
+}
+
+function append(log: ReturnType<typeof open>, record: object): Promise<void> {
+  return new Promise((resolve, reject) => log.append(record, resolve, reject))
+}
+
+test('append() answers only after the record is in the file', async () => {
+  const log = open()
+  await append(log, { id: 'a' })
+  const files = readdirSync(directory)
+  expect(files).toHaveLength(1)
+  expect(readFrames(readFileSync(join(directory, files[0]!))).payloads.map(String)).toEqual(['{"id":"a"}'])
+  log.close()
+})
+
+test('rotate() makes a segment ready, and acknowledge() forgets it', async () => {
+  const log = open()
+  await Promise.all([append(log, { id: 'a' }), append(log, { id: 'b' })])
+  log.rotate()
+  const [segment] = log.pending()
+  expect(segment).toMatchObject({ boot: log.boot, sequence: 0 })
+  expect(readFrames(readFileSync(segment!.path)).payloads).toHaveLength(2)
+  log.acknowledge(segment!)
+  expect(log.pending()).toEqual([])
+  expect(log.spooledBytes()).toBe(0)
+  await append(log, { id: 'c' })
+  log.rotate(true)
+  expect(log.pending().map((next) => next.sequence)).toEqual([1])
+})
+
+test('a torn tail of a killed process is cut and the whole records are kept', () => {
+  const path = join(directory, 'boot_00000000000000000000000000000001-0.open')
+  writeFileSync(path, frame(Buffer.from('{"id":"kept"}')))
+  appendFileSync(path, frame(Buffer.from('{"id":"torn"}')).subarray(0, 12))
+  const log = open()
+  const [segment] = log.pending()
+  expect(readFrames(readFileSync(segment!.path)).payloads.map(String)).toEqual(['{"id":"kept"}'])
+  log.close()
+})
+
+test('append() fails when the spool is full, so that no prediction leaves unrecorded', async () => {
+  const log = open({ spoolBytesMax: 10 })
+  await append(log, { id: 'fits the first time' })
+  await expect(append(log, { id: 'b' })).rejects.toMatchObject({ code: 'serving.spool_full', kind: 'unavailable' })
+  log.close()
+})
+
+test('readFrames() ends at the first damaged byte and never throws', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 8 }), fc.nat(), fc.integer({ min: 1, max: 255 }), (payloads, at, flip) => {
+      const bytes = Buffer.concat(payloads.map(frame))
+      if (bytes.length === 0) return
+      const index = at % bytes.length
+      bytes[index] = bytes[index]! ^ flip
+      const { payloads: read, wholeBytes } = readFrames(bytes)
+      expect(wholeBytes).toBeLessThanOrEqual(bytes.length)
+      read.forEach((payload, position) => expect(Buffer.compare(payload, payloads[position]!)).toBe(0))
+      expect(read.length).toBeLessThan(payloads.length)
+    }),
+  )
+})

@@ -1,0 +1,29 @@
+/** Bounds of the gateway, filled from `kernel/config` by its process. */
+export interface GatewaySettings {
+  readonly host: string
+  readonly port: number
+  readonly publicHosts: readonly string[]
+  /** Keeps the snapshot, the models and the prediction segments. */
+  readonly directory: string
+  readonly controlUrl: string
+  /** Bearer token of this gateway for the control plane. */
+  readonly controlToken: string
+  /** SPKI, DER, base64: the only key whose snapshots are taken. */
+  readonly snapshotKey: string
+  readonly bodyBytesMax: number
+  readonly segmentBytesMax: number
+  readonly segmentAgeMs: number
+  readonly spoolBytesMax: number
+  readonly drainMs: number
+  /** A version that left the snapshot stays warm this long, so that a rollback is quick. */
+  readonly retainMs: number
+}
+
+export const GATEWAY_DEFAULTS = {
+  bodyBytesMax: 64 << 20,
+  segmentBytesMax: 4 << 20,
+  segmentAgeMs: 1_000,
+  spoolBytesMax: 1 << 30,
+  drainMs: 5_000,
+  retainMs: 900_000,
+} as const

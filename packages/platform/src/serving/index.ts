@@ -1,0 +1,1 @@
+export { findPredictions, publishSnapshot, requirePrediction, type ServingControlDeps, type SnapshotDeps, servingEndpoints } from './control/index.ts'

@@ -1,0 +1,70 @@
+import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
+import type { z } from 'zod'
+
+type RouteInput = z.input<typeof routeDefinition>['inputs'][string]
+type Named = { readonly name: string }
+
+/** An input that is the key of an entity. `key` names which of its keys, when there are several. */
+export function entity(of: Named, key?: string): RouteInput {
+  return key === undefined ? { entity: of.name } : { entity: of.name, key }
+}
+
+/** Canary steps in percent of traffic. */
+export function canary(options: { steps: readonly number[] }): NonNullable<RouteDefinition['rollout']> {
+  return { type: 'canary', steps: [...options.steps] }
+}
+
+/** A model column that is a request input, as it comes. */
+export function fromInput(input: string): FeatureMapping {
+  return { from: 'input', input }
+}
+
+/** A model column that is a looked-up feature, named `view__feature`. */
+export function fromFeature(feature: string): FeatureMapping {
+  return { from: 'feature', feature }
+}
+
+/** A model column that is a part of a request timestamp in an IANA zone; `zoneOf` names a request input that holds the zone. */
+export function fromTime(input: string, part: 'hour' | 'day-of-week' | 'minute-of-day', where: { zone?: string; zoneOf?: string } = {}): FeatureMapping {
+  return { from: 'time', input, part, ...where }
+}
+
+/** What `defineRoute` takes: a duration such as `'50ms'` for the SLO, definitions or names for model and features. */
+export interface RouteOptions {
+  name: string
+  description?: string
+  owner?: string
+  environment?: string
+  model: Named | string
+  slo?: string
+  inputs: Record<string, RouteInput>
+  features?: Named | string
+  columns?: Record<string, FeatureMapping>
+  rollout?: RouteDefinition['rollout']
+}
+
+function parseSloMs(text: string): number {
+  const match = /^(\d+)(ms|s)$/.exec(text)
+  if (!match) throw new RangeError(`Cannot read the SLO "${text}": expected for example 50ms or 2s`)
+  return Number(match[1]) * (match[2] === 's' ? 1_000 : 1)
+}
+
+function nameOf(of: Named | string): string {
+  return typeof of === 'string' ? of : of.name
+}
+
+/**
+ * Declares a route: the stable name that clients call, with its SLO. `columns` are the model's input columns, in order;
+ * absent, each input of the route is a column of its own name.
+ */
+export function defineRoute(options: RouteOptions): RouteDefinition {
+  const { model, slo, features, columns, ...rest } = options
+  return routeDefinition.parse({
+    ...rest,
+    kind: 'route',
+    model: nameOf(model),
+    ...(slo === undefined ? {} : { sloMs: parseSloMs(slo) }),
+    ...(features === undefined ? {} : { features: nameOf(features) }),
+    columns: Object.entries(columns ?? Object.fromEntries(Object.keys(options.inputs).map((input) => [input, fromInput(input)]))).map(([name, source]) => ({ name, source })),
+  })
+}

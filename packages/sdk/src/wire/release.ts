@@ -1,0 +1,103 @@
+import { z } from 'zod'
+import { definitionName } from './definition/name.ts'
+import { routeDefinition } from './definition/route.ts'
+
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+
+export const releaseBody = z.strictObject({
+  version: z.int().positive(),
+  environment: definitionName.default('production'),
+  reason: z.string().min(1).max(2_000),
+  /** Artifact that the caller believes serves now; null for none. Refused when another one does. */
+  expected: digest.nullable().optional(),
+})
+
+export const rollbackBody = z.strictObject({
+  environment: definitionName.default('production'),
+  reason: z.string().min(1).max(2_000),
+})
+
+export const releaseView = z.strictObject({
+  id: z.string(),
+  environment: z.string(),
+  route: z.string(),
+  epoch: z.int(),
+  action: z.enum(['release', 'rollback']),
+  model: z.string(),
+  version: z.int(),
+  artifact: digest,
+  passport: digest,
+  fromArtifact: digest.nullable(),
+  actor: z.string(),
+  isSelfApproved: z.boolean(),
+  reason: z.string(),
+  createdAt: z.iso.datetime(),
+})
+export type ReleaseView = z.output<typeof releaseView>
+
+export const routeView = z.strictObject({
+  environment: z.string(),
+  name: z.string(),
+  digest,
+  definition: routeDefinition,
+  assignment: z
+    .strictObject({
+      release: z.string(),
+      epoch: z.int(),
+      model: z.string(),
+      version: z.int(),
+      artifact: digest,
+      passport: digest,
+      since: z.iso.datetime(),
+    })
+    .nullable(),
+})
+export type RouteView = z.output<typeof routeView>
+
+/** Live figures of a route: counts by arm and hour, and quality where labels have come back. */
+export const liveView = z.strictObject({
+  route: z.string(),
+  environment: z.string(),
+  predictions: z.int(),
+  rows: z.int(),
+  labelled: z.int(),
+  arms: z.array(
+    z.strictObject({
+      release: z.string(),
+      arm: z.string(),
+      artifact: digest,
+      predictions: z.int(),
+      rows: z.int(),
+      labelled: z.int(),
+      /** Area under the ROC curve, Brier score and log loss of the labelled rows; null while there are too few. */
+      auc: z.number().nullable(),
+      brier: z.number().nullable(),
+      logLoss: z.number().nullable(),
+    }),
+  ),
+  hours: z.array(z.strictObject({ hourMs: z.number(), predictions: z.int() })),
+  gateways: z.array(
+    z.strictObject({
+      gateway: z.string(),
+      epoch: z.int(),
+      state: z.string(),
+      seenAt: z.iso.datetime(),
+      refused: z.json().nullable(),
+    }),
+  ),
+})
+export type LiveView = z.output<typeof liveView>
+
+export const labelsBody = z.strictObject({
+  labels: z
+    .array(
+      z.strictObject({
+        prediction: z.string().max(64),
+        row: z.int().nonnegative().default(0),
+        label: z.number(),
+        knownAtMs: z.number().nonnegative(),
+      }),
+    )
+    .min(1)
+    .max(10_000),
+})

@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { columnType, definitionName, fieldName } from './definition/name.ts'
+import { featureMapping } from './definition/route.ts'
+
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+
+/** A version that a gateway may serve. `approvals` bind digests: the gateway refuses a snapshot whose approvals name others. */
+export const servedVersion = z.strictObject({
+  artifact: digest,
+  sizeBytes: z.int().nonnegative(),
+  passport: digest,
+  model: z.string().max(250),
+  version: z.int().positive(),
+  approvals: z.array(z.strictObject({ by: z.string().max(250), artifact: digest, passport: digest })).max(20),
+  /** Labels of a classifier's outputs, where the model was exported with them. */
+  labels: z.record(z.string(), z.array(z.string())).default({}),
+})
+export type ServedVersion = z.output<typeof servedVersion>
+
+/** A part of a route's traffic: `weight` is relative, `epoch` names the assignment under which it is counted. */
+export const servedArm = z.strictObject({
+  arm: z.enum(['champion', 'challenger']),
+  artifact: digest,
+  weight: z.number().nonnegative(),
+})
+
+export const servedInput = z.union([
+  z.strictObject({
+    entity: definitionName,
+    key: fieldName,
+    type: z.enum(['text', 'int32', 'int64', 'boolean', 'bytes']),
+  }),
+  columnType,
+])
+export type ServedInput = z.output<typeof servedInput>
+
+export const servedRoute = z.strictObject({
+  project: definitionName,
+  environment: definitionName,
+  name: definitionName,
+  /** Digest of the route's definition. */
+  definition: digest,
+  epoch: z.int().nonnegative(),
+  release: z.string().max(100),
+  sloMs: z.int().positive(),
+  inputs: z.record(fieldName, servedInput),
+  columns: z.array(z.strictObject({ name: z.string().max(130), source: featureMapping })),
+  /** What the online store must be asked: compiled by features, opaque here. */
+  features: z.json().nullable(),
+  arms: z.array(servedArm).min(1).max(2),
+  /** Share of predictions whose inputs and features are logged, chosen by the hash of the prediction's id. */
+  payloadRate: z.number().min(0).max(1),
+  /** Requests waiting or running at once; beyond it, 503. */
+  inflightMax: z.int().positive(),
+})
+export type ServedRoute = z.output<typeof servedRoute>
+
+/** Everything that a gateway needs to answer without the control plane. Signed as the exact bytes of its canonical JSON. */
+export const snapshot = z.strictObject({
+  v: z.literal(1),
+  epoch: z.int().nonnegative(),
+  issuedAtMs: z.int(),
+  /** The data directory's replay clock, if it has one. */
+  clock: z.strictObject({ originMs: z.number(), startedAtMs: z.number(), rate: z.number().positive() }).nullable(),
+  routes: z.array(servedRoute).max(10_000),
+  versions: z.array(servedVersion).max(10_000),
+})
+export type Snapshot = z.output<typeof snapshot>
+
+export const signedSnapshot = z.strictObject({
+  payload: z.string().max(64 << 20),
+  signature: z.string().max(200),
+  keyId: z.string().max(100),
+})
+export type SignedSnapshot = z.output<typeof signedSnapshot>
+
+/** What a gateway says of itself after each change, and every few seconds. */
+export const gatewayStatus = z.strictObject({
+  boot: z.string().max(100),
+  epoch: z.int().nonnegative(),
+  state: z.enum(['starting', 'ready', 'draining']),
+  /** The newest snapshot that it could not take, and why. */
+  refused: z.strictObject({ epoch: z.int(), reason: z.string().max(2_000) }).nullable(),
+  spooledBytes: z.int().nonnegative(),
+})
+export type GatewayStatus = z.output<typeof gatewayStatus>
+
+/**
+ * The identity record of one prediction. Written before the answer leaves; `outputs` of up to 64 rows; `payload` only
+ * for the sampled share.
+ */
+export const predictionRecord = z.strictObject({
+  id: z.string().max(64),
+  /** Under the clock of the data directory. */
+  atMs: z.number(),
+  project: z.string(),
+  environment: z.string(),
+  route: z.string(),
+  release: z.string(),
+  epoch: z.int(),
+  snapshot: z.int(),
+  arm: z.string(),
+  artifact: digest,
+  rows: z.int(),
+  requestId: z.string().optional(),
+  outputs: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.boolean(), z.null()]))).optional(),
+  payload: z.json().optional(),
+})
+export type PredictionRecord = z.output<typeof predictionRecord>
