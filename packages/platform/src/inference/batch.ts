@@ -50,7 +50,11 @@ export function splitBatch(model: ModelInterface, entries: readonly Entry[], out
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
   for (const output of outputs) {
     if (output.shape[0] !== rows) {
-      throw new PlimsollError('internal', 'inference.rows_lost', `The model gave ${output.shape[0]} rows of "${output.name}" for ${rows}`)
+      throw new PlimsollError(
+        'internal',
+        'inference.rows_lost',
+        `The model gave ${output.shape[0]} rows of "${output.name}" for ${rows}`,
+      )
     }
   }
   let row = 0

@@ -4,9 +4,9 @@ import {
   DATATYPES,
   ELEMENT_BYTES,
   elementCount,
+  type Tensor,
   type TensorData,
   type TensorSpec,
-  type Tensor,
   viewData,
 } from './tensor.ts'
 
@@ -76,7 +76,11 @@ export function encodeTensorFrame(header: FrameHeader, parts: readonly TensorPar
   const { total, sizes } = measure(parts)
   const length = total + 4
   if (length > FRAME_BYTES_MAX) {
-    throw new PlimsollError('too_large', 'inference.frame_too_large', `Cannot send ${length} bytes to a model host: at most ${FRAME_BYTES_MAX} are allowed`)
+    throw new PlimsollError(
+      'too_large',
+      'inference.frame_too_large',
+      `Cannot send ${length} bytes to a model host: at most ${FRAME_BYTES_MAX} are allowed`,
+    )
   }
   const frame = Buffer.allocUnsafe(length)
   writeHeader(frame, header)
@@ -137,7 +141,8 @@ export function readJson(frame: Buffer): unknown {
   return JSON.parse(frame.toString('utf8', HEADER_BYTES))
 }
 
-const malformed = (why: string) => new PlimsollError('internal', 'inference.frame_malformed', `Cannot read a frame: ${why}`)
+const malformed = (why: string) =>
+  new PlimsollError('internal', 'inference.frame_malformed', `Cannot read a frame: ${why}`)
 
 /** Tensors of a frame: views on its bytes where aligned. `specs` gives their names. */
 export function decodeTensors(frame: Buffer, specs: readonly TensorSpec[]): Tensor[] {
@@ -164,7 +169,8 @@ export function decodeTensors(frame: Buffer, specs: readonly TensorSpec[]): Tens
     const elements = elementCount(shape)
     const width = ELEMENT_BYTES[datatype]
     offset += size
-    if (offset > end || elements === undefined || (width !== undefined && elements * width !== size)) throw malformed('tensor sizes')
+    if (offset > end || elements === undefined || (width !== undefined && elements * width !== size))
+      throw malformed('tensor sizes')
     const data = datatype === 'BYTES' ? readTexts(bytes, elements) : viewData(datatype, bytes)
     return { name: spec.name, datatype, shape, data }
   })
@@ -187,7 +193,7 @@ function readTexts(bytes: Buffer, count: number): string[] {
 export function openFrameReader(onFrame: (frame: Buffer) => void): (chunk: Buffer) => void {
   let target: Buffer | undefined
   let filled = 0
-  let head = Buffer.alloc(0)
+  let head: Buffer = Buffer.alloc(0)
   return (chunk) => {
     let rest = chunk
     while (rest.length > 0) {

@@ -9,9 +9,14 @@ const INTERNALS = /(\/[\w.+-]+){2,}(:\d+)?|0x[0-9a-f]{6,}/g
 export function failureOf(frame: Buffer, action: string): PlimsollError | undefined {
   if (readHeader(frame).operation !== OPERATIONS.failed) return undefined
   const failure = readJson(frame) as HostFailure // written by our own host
-  if (failure.code !== 'inference.runtime_refused') return new PlimsollError(failure.kind, failure.code, failure.message)
+  if (failure.code !== 'inference.runtime_refused')
+    return new PlimsollError(failure.kind, failure.code, failure.message)
   const reason = failure.message.replaceAll(INTERNALS, '…').trim()
   return action === 'load'
-    ? new PlimsollError('invalid', 'inference.model_refused', `Cannot load the model: the runtime refused it: ${reason}`)
+    ? new PlimsollError(
+        'invalid',
+        'inference.model_refused',
+        `Cannot load the model: the runtime refused it: ${reason}`,
+      )
     : new PlimsollError('invalid', 'inference.run_failed', `Cannot infer: the model refused these inputs: ${reason}`)
 }

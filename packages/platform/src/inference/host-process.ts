@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { setPriority } from 'node:os'
 import type { Socket } from 'node:net'
+import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { PlimsollError } from '../kernel/errors.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
@@ -26,7 +26,8 @@ export interface HostProcess {
   readonly gone: Promise<void>
 }
 
-export const hostDied = () => new PlimsollError('internal', 'inference.host_died', 'The model host died while it ran this request')
+export const hostDied = () =>
+  new PlimsollError('internal', 'inference.host_died', 'The model host died while it ran this request')
 
 /**
  * Starts a host over a socket pair and waits for its greeting. Not detached: `setsid` would take its nice value out of

@@ -56,7 +56,11 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
       case OPERATIONS.run:
         return runModel({ frame, session: sessions.get(header.session), header: answer, clock })
       default:
-        throw new PlimsollError('internal', 'inference.operation_unknown', `Cannot handle operation ${header.operation}`)
+        throw new PlimsollError(
+          'internal',
+          'inference.operation_unknown',
+          `Cannot handle operation ${header.operation}`,
+        )
     }
   }
 
@@ -75,7 +79,12 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
     socket.on('error', () => resolve())
     socket.on('close', () => resolve())
     socket.on('end', () => resolve())
-    socket.write(encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, { runtime: runtime.name, version: runtime.version }))
+    socket.write(
+      encodeJsonFrame(
+        { request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 },
+        { runtime: runtime.name, version: runtime.version },
+      ),
+    )
   })
   socket.destroy()
 }
@@ -83,12 +92,20 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
 async function loadModel(runtime: ModelRuntime, order: LoadOrder): Promise<ModelSession> {
   const { size } = await stat(order.path)
   if (size > MODEL_BYTES_MAX) {
-    throw new PlimsollError('too_large', 'inference.model_too_large', `Cannot load model ${order.digest}: ${size} bytes, at most ${MODEL_BYTES_MAX}`)
+    throw new PlimsollError(
+      'too_large',
+      'inference.model_too_large',
+      `Cannot load model ${order.digest}: ${size} bytes, at most ${MODEL_BYTES_MAX}`,
+    )
   }
   const bytes = await readFile(order.path)
   const digest = digestBytes(bytes)
   if (digest !== order.digest) {
-    throw new PlimsollError('invalid', 'inference.digest_mismatch', `Cannot load model ${order.digest}: the file has digest ${digest}`)
+    throw new PlimsollError(
+      'invalid',
+      'inference.digest_mismatch',
+      `Cannot load model ${order.digest}: the file has digest ${digest}`,
+    )
   }
   return runtime.load({ digest, bytes })
 }
@@ -101,7 +118,8 @@ interface RunInput {
 }
 
 async function runModel({ frame, session, header, clock }: RunInput): Promise<Buffer> {
-  if (!session) throw new PlimsollError('internal', 'inference.session_unknown', 'Cannot run a model that is not loaded')
+  if (!session)
+    throw new PlimsollError('internal', 'inference.session_unknown', 'Cannot run a model that is not loaded')
   const [list, ...inputs] = decodeTensors(frame, session.inputs.length > 0 ? withList(session) : OUTPUT_LIST)
   const wanted = Array.from(list?.data as Uint16Array, (index) => session.outputs[index]?.name ?? '') // first tensor is always the list
   const startMs = clock.monotonicMs()

@@ -1,7 +1,8 @@
-export type { ModelPoolOptions } from './host-launch.ts'
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 export { compareInterfaces, countRows, shapeFits, validateAgainst } from './model-interface.ts'
 export type { OnnxReport } from './onnx-report.ts'
+export { openModelPool, POOL_DEFAULTS } from './pool.ts'
+export type { ModelPoolOptions } from './pool-options.ts'
 export type {
   HostStats,
   ModelPool,

@@ -51,7 +51,7 @@ export interface ModelStats {
 
 export interface HostStats {
   readonly pid: number | undefined
-  readonly state: 'starting' | 'idle' | 'busy' | 'loading' | 'down'
+  readonly state: 'idle' | 'busy' | 'loading' | 'down'
   readonly deaths: number
   readonly recycles: number
   readonly runs: number

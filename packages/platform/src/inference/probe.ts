@@ -1,9 +1,16 @@
-import { PlimsollError } from '../kernel/errors.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { PlimsollError } from '../kernel/errors.ts'
 import { decodeTensors, encodeJsonFrame, encodeTensorFrame, OPERATIONS, readJson, type TensorPart } from './frame.ts'
 import { failureOf } from './host-failure.ts'
 import type { HostProcess } from './host-process.ts'
-import { allocateData, elementCount, type ModelInterface, type Tensor, type TensorData, type TensorSpec } from './tensor.ts'
+import {
+  allocateData,
+  elementCount,
+  type ModelInterface,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+} from './tensor.ts'
 
 /** Size taken for a varying dimension other than the batch. */
 const FREE_DIM = 2
@@ -50,7 +57,11 @@ export async function probeModel(options: {
   const isCandidate = [...specs.inputs].every((spec) => spec.shape[0] === -1) && specs.inputs.length > 0
   const one = await run(rowsOf(specs, [0], isCandidate))
   if (one instanceof PlimsollError) {
-    return { interface: { ...specs, maxBatchSize: 0 }, timings: [], unbatchedBecause: `it refuses synthetic rows: ${one.message}` }
+    return {
+      interface: { ...specs, maxBatchSize: 0 },
+      timings: [],
+      unbatchedBecause: `it refuses synthetic rows: ${one.message}`,
+    }
   }
   const timings = [{ rows: 1, ms: one.ms }]
   const again = await run(rowsOf(specs, [0], isCandidate))
@@ -62,7 +73,13 @@ export async function probeModel(options: {
   }
   for (const rows of TIMED_ROWS) {
     if (rows > maxBatchRows) break
-    const timed = await run(rowsOf(specs, Array.from({ length: rows }, (_, row) => row), true))
+    const timed = await run(
+      rowsOf(
+        specs,
+        Array.from({ length: rows }, (_, row) => row),
+        true,
+      ),
+    )
     if (timed instanceof PlimsollError) break
     timings.push({ rows, ms: timed.ms })
   }
@@ -80,7 +97,9 @@ function createRunner(host: HostProcess, specs: Specs, clock: Clock): Run {
       parts.push({ datatype: input.datatype, index: index + 1, shape: input.shape, chunks: [input.data] })
     }
     const startMs = clock.monotonicMs()
-    const answer = await host.ask(encodeTensorFrame({ request: 0, session: 1, operation: OPERATIONS.run, micros: 0 }, parts))
+    const answer = await host.ask(
+      encodeTensorFrame({ request: 0, session: 1, operation: OPERATIONS.run, micros: 0 }, parts),
+    )
     const ms = clock.monotonicMs() - startMs
     return failureOf(answer, 'run') ?? { outputs: decodeTensors(answer, specs.outputs), ms }
   }
@@ -96,7 +115,8 @@ function fill(data: TensorData, offset: number, width: number, row: number): voi
   for (let element = 0; element < width; element++) {
     const value = syntheticValue(row, element)
     if (Array.isArray(data)) data[offset + element] = value < 0.5 ? 'a' : 'b'
-    else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[offset + element] = value < 0.5 ? 0n : 1n
+    else if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+      data[offset + element] = value < 0.5 ? 0n : 1n
     else if (data instanceof Float32Array || data instanceof Float64Array) data[offset + element] = value
     else data[offset + element] = value < 0.5 ? 0 : 1
   }
@@ -107,7 +127,11 @@ function rowsOf(specs: Specs, rows: readonly number[], hasBatch: boolean): Tenso
     const shape = spec.shape.map((dim, axis) => (dim !== -1 ? dim : axis === 0 && hasBatch ? rows.length : FREE_DIM))
     const count = elementCount(shape)
     if (count === undefined || count > ELEMENTS_MAX) {
-      throw new PlimsollError('too_large', 'inference.input_too_large', `Cannot probe the model: input "${spec.name}" has shape [${spec.shape}]`)
+      throw new PlimsollError(
+        'too_large',
+        'inference.input_too_large',
+        `Cannot probe the model: input "${spec.name}" has shape [${spec.shape}]`,
+      )
     }
     const data = allocateData(spec.datatype, count)
     const width = rows.length === 0 ? 0 : count / rows.length
@@ -123,7 +147,11 @@ async function findDependence(run: Run, specs: Specs, first: Tensor[]): Promise<
     if (single instanceof PlimsollError) return `it refuses one row: ${single.message}`
     singles.push(single.outputs)
   }
-  for (const order of [[0, 1], [0, 1, 2], [2, 0, 1]]) {
+  for (const order of [
+    [0, 1],
+    [0, 1, 2],
+    [2, 0, 1],
+  ]) {
     const many = await run(rowsOf(specs, order, true))
     if (many instanceof PlimsollError) return `it refuses ${order.length} rows: ${many.message}`
     for (const [position, row] of order.entries()) {
@@ -137,7 +165,8 @@ async function findDependence(run: Run, specs: Specs, first: Tensor[]): Promise<
 function compareRow(given: { many: Tensor[]; position: number; rows: number; single: Tensor[] }): string | undefined {
   for (const [index, output] of given.many.entries()) {
     const alone = given.single[index]
-    if (output.shape[0] !== given.rows || alone?.shape[0] !== 1) return `output "${output.name}" does not have one entry per row`
+    if (output.shape[0] !== given.rows || alone?.shape[0] !== 1)
+      return `output "${output.name}" does not have one entry per row`
     const width = alone.data.length
     if (output.data.length !== width * given.rows) return `output "${output.name}" changes its size with the rows`
     for (let element = 0; element < width; element++) {

@@ -30,7 +30,10 @@ const DATATYPES = new Map<string, RuntimeDatatype>(
 )
 
 /** y = Identity(x) on float16: shows at the first FP16 model whether the runtime carries the type here. */
-const FP16_PROBE = Buffer.from('CAg6OQoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgKEgQKAggBYg8KAXkSCgoICAoSBAoCCAFCBAoAEA0=', 'base64')
+const FP16_PROBE = Buffer.from(
+  'CAgSB2ZpeHR1cmU6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgKEgQKAggBYg8KAXkSCgoICAoSBAoCCAFCBAoAEA0=',
+  'base64',
+)
 
 export interface OnnxRuntimeOptions {
   /** Keep the memory arena: faster, but its high-water mark stays allocated. */
@@ -72,7 +75,11 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
       if ([...inputs, ...outputs].some((spec) => spec.datatype === 'FP16')) {
         isFp16Sound ??= proveFp16(ort, sessionOptions)
         if (!(await isFp16Sound)) {
-          throw new PlimsollError('unsupported', 'onnx.fp16_broken', 'Cannot load the model: this runtime does not carry FP16 tensors here')
+          throw new PlimsollError(
+            'unsupported',
+            'onnx.fp16_broken',
+            'Cannot load the model: this runtime does not carry FP16 tensors here',
+          )
         }
       }
       const model = wrapSession({ ort, session, digest, inputs, outputs, onClose: () => open.delete(model) })
@@ -99,7 +106,11 @@ function readSpecs(metadata: readonly InferenceSession.ValueMetadata[], side: st
     const datatype = value.isTensor ? DATATYPES.get(value.type) : undefined
     if (!value.isTensor || !datatype) {
       const what = value.isTensor ? `datatype ${value.type}` : 'a sequence or a map'
-      throw new PlimsollError('unsupported', 'onnx.value_unsupported', `Cannot load the model: ${side} "${value.name}" is ${what}, only tensors are served`)
+      throw new PlimsollError(
+        'unsupported',
+        'onnx.value_unsupported',
+        `Cannot load the model: ${side} "${value.name}" is ${what}, only tensors are served`,
+      )
     }
     return { name: value.name, datatype, shape: value.shape.map((dim) => (typeof dim === 'number' ? dim : -1)) }
   })
@@ -123,14 +134,23 @@ function wrapSession(parts: SessionParts): ModelSession {
     inputs,
     outputs,
     async run(tensors, wanted) {
-      if (isClosed) throw new PlimsollError('unavailable', 'onnx.session_closed', 'Cannot run the model: it was unloaded')
+      if (isClosed)
+        throw new PlimsollError('unavailable', 'onnx.session_closed', 'Cannot run the model: it was unloaded')
       const feeds: Record<string, Tensor> = Object.create(null)
       for (const tensor of tensors) {
         // the runtime ignores feeds that it does not know
         if (!inputs.some((spec) => spec.name === tensor.name)) {
-          throw new PlimsollError('invalid', 'onnx.input_unknown', `Cannot run the model: it has no input "${tensor.name}"`)
+          throw new PlimsollError(
+            'invalid',
+            'onnx.input_unknown',
+            `Cannot run the model: it has no input "${tensor.name}"`,
+          )
         }
-        feeds[tensor.name] = new ort.Tensor(ORT_TYPES[tensor.datatype] as 'float32', tensor.data as Float32Array, tensor.shape) // the constructor's overloads are per type
+        feeds[tensor.name] = new ort.Tensor(
+          ORT_TYPES[tensor.datatype] as 'float32',
+          tensor.data as Float32Array,
+          tensor.shape,
+        ) // the constructor's overloads are per type
       }
       const results = await session.run(feeds, wanted)
       return wanted.map((name) => readOutput(name, results[name]))
@@ -147,7 +167,11 @@ function wrapSession(parts: SessionParts): ModelSession {
 function readOutput(name: string, value: OnnxValue | undefined): RuntimeTensor {
   const datatype = value && DATATYPES.get(value.type)
   if (!value || !datatype) {
-    throw new PlimsollError('unsupported', 'onnx.value_unsupported', `Cannot read output "${name}": it is not a tensor that can be served`)
+    throw new PlimsollError(
+      'unsupported',
+      'onnx.value_unsupported',
+      `Cannot read output "${name}": it is not a tensor that can be served`,
+    )
   }
   return { name, datatype, shape: value.dims, data: value.data as RuntimeData } // CPU tensors hold typed arrays or strings
 }

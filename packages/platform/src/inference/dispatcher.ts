@@ -1,0 +1,393 @@
+import type { Clock } from '../kernel/clock.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import { encodeBatch, splitBatch } from './batch.ts'
+import { decodeTensors, readHeader } from './frame.ts'
+import { failureOf } from './host-failure.ts'
+import { hostDied } from './host-process.ts'
+import { countRows, shapeFits, validateAgainst } from './model-interface.ts'
+import {
+  arrange,
+  type ModelSlot,
+  noteDeath,
+  noteRun,
+  prefixLength,
+  queuedMs,
+  queuedRows,
+  queueOf,
+  requireReady,
+} from './model-slot.ts'
+import type { HostPlace, PoolHosts } from './pool-hosts.ts'
+import type { PoolRequest, PoolResult } from './pool-stats.ts'
+import type { Entry, RequestQueue } from './request-queue.ts'
+import type { ModelInterface, Tensor } from './tensor.ts'
+
+const MARGIN_MS = 1
+
+export interface DispatcherOptions {
+  readonly clock: Clock
+  readonly queueRowsMax: number
+  readonly queueRequestsMax: number
+  readonly defaultDeadlineMs: number
+  readonly runTimeoutMs: number
+}
+
+interface Waiting {
+  readonly slot: ModelSlot
+  readonly queue: RequestQueue
+}
+
+/**
+ * Queues and batches. A free host takes work at once; while hosts are busy requests wait, ordered by deadline, and the
+ * next free host takes the largest batch that still meets the earliest deadline. No timer is on this path.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions
+  readonly #clock: Clock
+  readonly #waiting = new Map<RequestQueue, Waiting>()
+  #hosts: PoolHosts | undefined
+  #queued = 0
+  #request = 0
+  readonly #idleWatchers = new Set<() => void>()
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#clock = options.clock
+  }
+
+  attach(hosts: PoolHosts): void {
+    this.#hosts = hosts
+  }
+
+  submit(slot: ModelSlot, request: PoolRequest): Promise<PoolResult> {
+    const nowMs = this.#clock.monotonicMs()
+    requireReady(slot, nowMs)
+    const { inputs, rows } = admit(slot.model, request.inputs)
+    const outputs = resolveOutputs(slot, request.outputs)
+    const deadlineMs = request.deadlineMs ?? nowMs + this.#options.defaultDeadlineMs
+    return new Promise((resolve, reject) => {
+      const entry: Entry = {
+        inputs,
+        outputs,
+        rows,
+        arrivedMs: nowMs,
+        deadlineMs,
+        startedMs: 0,
+        isSolo: false,
+        attempts: 0,
+        isSettled: false,
+        resolve,
+        reject,
+      }
+      try {
+        this.#arrive(slot, entry, nowMs)
+      } catch (thrown) {
+        slot.counters.rejectedCount++
+        reject(thrown)
+        return
+      }
+      if (request.signal) this.#watchAbort(slot, entry, request.signal)
+    })
+  }
+
+  #watchAbort(slot: ModelSlot, entry: Entry, signal: AbortSignal): void {
+    const onAbort = () => {
+      const { queue } = queueOf(slot, entry)
+      if (entry.isSettled || !queue.remove(entry)) return
+      this.#queued--
+      this.#fail(slot, entry, signal.reason)
+    }
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  }
+
+  #arrive(slot: ModelSlot, entry: Entry, nowMs: number): void {
+    if (entry.deadlineMs <= nowMs) throw deadlinePassed()
+    const { queue, isSolo } = queueOf(slot, entry)
+    entry.isSolo = isSolo
+    if (this.#queued === 0) {
+      const place = this.#freePlace(slot)
+      if (place) {
+        if (nowMs + slot.cost.optimisticMs(entry.rows) > entry.deadlineMs) {
+          slot.cost.relax()
+          throw infeasible(slot.cost.estimateMs(entry.rows))
+        }
+        this.#run(place, slot, [entry], nowMs)
+        return
+      }
+    }
+    const waitMs = this.#waitMs(slot, entry.rows, nowMs)
+    if (this.#queued >= this.#options.queueRequestsMax || queuedRows(slot) + entry.rows > this.#options.queueRowsMax) {
+      throw queueFull(waitMs)
+    }
+    if (nowMs + waitMs + MARGIN_MS > entry.deadlineMs) throw infeasible(waitMs)
+    this.#enqueue(slot, queue, entry)
+  }
+
+  /** Expected time until a request that arrives now would be answered. */
+  #waitMs(slot: ModelSlot, rows: number, nowMs: number): number {
+    const places = this.#hosts?.places ?? []
+    let totalMs = queuedMs(slot, rows)
+    let alive = 0
+    for (const place of places) {
+      if (!place.process?.isAlive) continue
+      alive++
+      if (place.process.isBusy) totalMs += Math.max(0, place.expectedMs - nowMs)
+    }
+    const others = new Set<ModelSlot>()
+    for (const waiting of this.#waiting.values()) if (waiting.slot !== slot) others.add(waiting.slot)
+    for (const other of others) totalMs += queuedMs(other)
+    return totalMs / Math.max(1, alive)
+  }
+
+  #enqueue(slot: ModelSlot, queue: RequestQueue, entry: Entry): void {
+    queue.insert(entry)
+    this.#queued++
+    this.#waiting.set(queue, { slot, queue })
+  }
+
+  #freePlace(slot: ModelSlot): HostPlace | undefined {
+    const hosts = this.#hosts
+    return hosts?.places.find((place) => place.loaded.has(slot.session) && hosts.settle(place))
+  }
+
+  /** Gives work to every free host. */
+  dispatch(): void {
+    const hosts = this.#hosts
+    if (!hosts) return
+    for (const place of hosts.places) {
+      if (!hosts.settle(place)) continue
+      const nowMs = this.#clock.monotonicMs()
+      const next = this.#nextQueue(place, nowMs)
+      if (!next) continue
+      const entries = next.queue.take(prefixLength(next.slot, next.queue, nowMs))
+      this.#queued -= entries.length
+      if (next.queue.size === 0) this.#waiting.delete(next.queue)
+      this.#run(place, next.slot, entries, nowMs)
+    }
+  }
+
+  #nextQueue(place: HostPlace, nowMs: number): Waiting | undefined {
+    let best: Waiting | undefined
+    let bestMs = Number.POSITIVE_INFINITY
+    for (const waiting of this.#waiting.values()) {
+      if (!place.loaded.has(waiting.slot.session)) continue
+      this.#expireHead(waiting, nowMs)
+      const head = waiting.queue.head()
+      if (head && head.deadlineMs < bestMs) {
+        best = waiting
+        bestMs = head.deadlineMs
+      }
+    }
+    return best
+  }
+
+  /** Fails waiting requests that can no longer be answered in time; they are never run. */
+  #expireHead({ slot, queue }: Waiting, nowMs: number): void {
+    for (;;) {
+      const head = queue.head()
+      if (!head || nowMs + slot.cost.optimisticMs(head.rows) <= head.deadlineMs) break
+      queue.take(1)
+      this.#queued--
+      slot.counters.expiredCount++
+      this.#fail(slot, head, deadlinePassed())
+    }
+    if (queue.size === 0) this.#waiting.delete(queue)
+  }
+
+  /** Fails what passed its deadline while every host was busy. */
+  expire(): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const waiting of [...this.#waiting.values()]) {
+      const head = waiting.queue.head()
+      if (head && head.deadlineMs <= nowMs) this.#expireHead(waiting, nowMs)
+    }
+  }
+
+  #run(place: HostPlace, slot: ModelSlot, entries: readonly Entry[], nowMs: number): void {
+    const rows = slot.model.maxBatchSize === 0 ? 1 : entries.reduce((sum, entry) => sum + entry.rows, 0)
+    this.#request = (this.#request + 1) >>> 0
+    let frame: Buffer
+    try {
+      frame = encodeBatch({ request: this.#request, session: slot.session, model: slot.model, entries })
+    } catch (thrown) {
+      for (const entry of entries) this.#fail(slot, entry, thrown)
+      return
+    }
+    for (const entry of entries) entry.startedMs = nowMs
+    place.busySinceMs = nowMs
+    place.busyLimitMs = this.#options.runTimeoutMs
+    place.expectedMs = nowMs + slot.cost.estimateMs(rows)
+    slot.running += entries.length
+    place.process?.send(frame, (answer) => {
+      slot.running -= entries.length
+      const endMs = this.#clock.monotonicMs()
+      place.counters.runs++
+      place.counters.busyUs += (endMs - nowMs) * 1000
+      if (answer) this.#finish({ slot, entries, rows, answer, nowMs, endMs })
+      else this.#afterDeath(slot, entries, endMs)
+      this.dispatch()
+      for (const watcher of this.#idleWatchers) watcher()
+    })
+  }
+
+  #finish(run: {
+    slot: ModelSlot
+    entries: readonly Entry[]
+    rows: number
+    answer: Buffer
+    nowMs: number
+    endMs: number
+  }): void {
+    const { slot, entries, rows, answer, nowMs, endMs } = run
+    let outputs: Tensor[][]
+    try {
+      const failure = failureOf(answer, 'run')
+      if (failure) throw failure
+      outputs = splitBatch(slot.model, entries, decodeTensors(answer, slot.model.outputs))
+    } catch (thrown) {
+      if (entries.length === 1)
+        this.#fail(slot, entries[0]!, thrown) // one entry: checked on this line
+      else for (const entry of entries) this.#again(slot, entry)
+      return
+    }
+    slot.cost.observe(rows, endMs - nowMs)
+    const inferUs = readHeader(answer).micros
+    noteRun(slot, { rows, inferUs, isLate: entries.some((entry) => endMs > entry.deadlineMs) })
+    for (const [index, entry] of entries.entries()) {
+      const queueUs = Math.round((entry.startedMs - entry.arrivedMs) * 1000)
+      slot.counters.successCount++
+      slot.counters.successUs += (endMs - entry.arrivedMs) * 1000
+      slot.counters.queueUs += queueUs
+      entry.isSettled = true
+      entry.resolve({ outputs: outputs[index] ?? [], queueUs, inferUs, batchRows: rows })
+    }
+  }
+
+  /** Back into the queue, to run alone: a batch failed and only the culprit may err. */
+  #again(slot: ModelSlot, entry: Entry): void {
+    entry.isSolo = true
+    this.#enqueue(slot, queueOf(slot, entry).queue, entry)
+  }
+
+  #afterDeath(slot: ModelSlot, entries: readonly Entry[], nowMs: number): void {
+    if (noteDeath(slot, nowMs)) {
+      for (const entry of entries) this.#fail(slot, entry, hostDied())
+      this.failWaiting(slot, () => {
+        const retryAfterMs = Math.max(1000, slot.failedUntilMs - nowMs)
+        return new PlimsollError(
+          'unavailable',
+          'inference.model_failed',
+          `Cannot infer: model ${slot.digest} failed: ${slot.reason}`,
+          { retryAfterMs },
+        )
+      })
+      return
+    }
+    for (const entry of entries) {
+      const isInTime = nowMs + slot.cost.optimisticMs(entry.rows) <= entry.deadlineMs
+      if (entry.attempts++ === 0 && isInTime) this.#again(slot, entry)
+      else this.#fail(slot, entry, hostDied())
+    }
+  }
+
+  #fail(slot: ModelSlot, entry: Entry, error: unknown): void {
+    if (entry.isSettled) return
+    entry.isSettled = true
+    slot.counters.failureCount++
+    slot.counters.failureUs += (this.#clock.monotonicMs() - entry.arrivedMs) * 1000
+    entry.reject(error)
+  }
+
+  failWaiting(slot: ModelSlot, error: () => PlimsollError): void {
+    for (const queue of slot.queues.values()) {
+      const entries = queue.take(queue.size)
+      this.#queued -= entries.length
+      this.#waiting.delete(queue)
+      for (const entry of entries) this.#fail(slot, entry, error())
+    }
+  }
+
+  /** Resolves when the model has nothing waiting and nothing running, or after `limitMs`. */
+  async drained(slots: readonly ModelSlot[], limitMs: number): Promise<void> {
+    const isIdle = () => slots.every((slot) => slot.running === 0 && queuedRows(slot) === 0)
+    if (isIdle()) return
+    const stop = new AbortController()
+    await new Promise<void>((resolve) => {
+      const check = () => {
+        if (!isIdle()) return
+        stop.abort()
+        resolve()
+      }
+      this.#idleWatchers.add(check)
+      const done = () => {
+        this.#idleWatchers.delete(check)
+        resolve()
+      }
+      this.#clock.sleep(limitMs, stop.signal).then(done, done)
+    })
+  }
+}
+
+function admit(model: ModelInterface, given: readonly Tensor[]): { inputs: readonly Tensor[]; rows: number } {
+  const inputs = arrange(model, given)
+  if (!inputs) {
+    validateAgainst(model, given)
+    throw new PlimsollError('invalid', 'inference.signature_mismatch', 'Cannot infer: the tensors do not fit the model')
+  }
+  for (let index = 0; index < inputs.length; index++) {
+    const input = inputs[index]!
+    const spec = model.inputs[index]! // arranged: equal lengths
+    let count = 1
+    for (const dim of input.shape) count *= dim
+    if (input.datatype !== spec.datatype || count !== input.data.length || !shapeFits(spec.shape, input.shape)) {
+      validateAgainst(model, given)
+    }
+  }
+  return { inputs, rows: countRows(model, inputs) }
+}
+
+function resolveOutputs(slot: ModelSlot, names: readonly string[] | undefined): readonly number[] {
+  if (!names || names.length === 0) return slot.allOutputs
+  if (
+    names.length === slot.allOutputs.length &&
+    names.every((name, index) => slot.model.outputs[index]?.name === name)
+  ) {
+    return slot.allOutputs
+  }
+  return names.map((name) => {
+    const index = slot.model.outputs.findIndex((spec) => spec.name === name)
+    if (index < 0)
+      throw new PlimsollError(
+        'invalid',
+        'inference.output_unknown',
+        `Cannot infer: the model has no output "${name.slice(0, 128)}"`,
+      )
+    return index
+  })
+}
+
+const deadlinePassed = () =>
+  new PlimsollError(
+    'deadline',
+    'inference.deadline_passed',
+    'Cannot infer in time: the deadline passed before the model ran',
+  )
+
+const wholeSeconds = (ms: number) => Math.max(1, Math.ceil(ms / 1000)) * 1000
+
+function infeasible(waitMs: number): PlimsollError {
+  return new PlimsollError(
+    'overloaded',
+    'inference.deadline_infeasible',
+    `Cannot infer in time: an answer would take about ${Math.ceil(waitMs)} ms`,
+    {
+      retryAfterMs: wholeSeconds(waitMs),
+    },
+  )
+}
+
+function queueFull(waitMs: number): PlimsollError {
+  return new PlimsollError('overloaded', 'inference.queue_full', 'Cannot infer: too many requests are waiting', {
+    retryAfterMs: wholeSeconds(waitMs),
+  })
+}

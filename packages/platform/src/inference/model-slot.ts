@@ -1,0 +1,217 @@
+import { PlimsollError } from '../kernel/errors.ts'
+import { type CostModel, createCostModel } from './cost-model.ts'
+import type { ModelState, ModelStats } from './pool-stats.ts'
+import { createRequestQueue, type Entry, type RequestQueue } from './request-queue.ts'
+import type { ModelInterface, Tensor } from './tensor.ts'
+
+const DEATHS_MAX = 3
+const DEATH_WINDOW_MS = 60_000
+const FAILED_MS_MAX = 300_000
+const SIGNATURES_MAX = 64
+/** Clean runs after which the batch ceiling grows by one row; a missed deadline cuts it to nine tenths (Clipper's AIMD). */
+const CLEAN_RUNS = 100
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+export type Counters = Mutable<
+  Pick<
+    ModelStats,
+    | 'inferenceCount'
+    | 'executionCount'
+    | 'successCount'
+    | 'failureCount'
+    | 'rejectedCount'
+    | 'expiredCount'
+    | 'successUs'
+    | 'failureUs'
+    | 'queueUs'
+    | 'inferUs'
+  >
+>
+
+/** One model in a pool: interface, queues, cost, health and counters. */
+export interface ModelSlot {
+  readonly digest: string
+  readonly path: string
+  readonly session: number
+  model: ModelInterface
+  state: ModelState
+  reason: string | undefined
+  cost: CostModel
+  ceiling: number
+  cleanRuns: number
+  readonly queues: Map<string, RequestQueue>
+  running: number
+  deathsMs: number[]
+  failures: number
+  failedUntilMs: number
+  readonly counters: Counters
+  readonly batches: Map<number, { count: number; inferUs: number }>
+  allOutputs: readonly number[]
+  hasFreeDims: boolean
+  ready: Promise<ModelInterface>
+}
+
+export function createCounters(): Counters {
+  return {
+    inferenceCount: 0,
+    executionCount: 0,
+    successCount: 0,
+    failureCount: 0,
+    rejectedCount: 0,
+    expiredCount: 0,
+    successUs: 0,
+    failureUs: 0,
+    queueUs: 0,
+    inferUs: 0,
+  }
+}
+
+const NO_INTERFACE: ModelInterface = { inputs: [], outputs: [], maxBatchSize: 0 }
+
+export function createSlot(given: { digest: string; path: string; session: number; counters: Counters }): ModelSlot {
+  return {
+    ...given,
+    model: NO_INTERFACE,
+    state: 'loading',
+    reason: undefined,
+    cost: createCostModel([]),
+    ceiling: 1,
+    cleanRuns: 0,
+    queues: new Map(),
+    running: 0,
+    deathsMs: [],
+    failures: 0,
+    failedUntilMs: 0,
+    batches: new Map(),
+    allOutputs: [],
+    hasFreeDims: false,
+    ready: Promise.resolve(NO_INTERFACE),
+  }
+}
+
+export function setInterface(slot: ModelSlot, model: ModelInterface): void {
+  slot.model = model
+  slot.ceiling = Math.max(1, model.maxBatchSize)
+  slot.allOutputs = model.outputs.map((_, index) => index)
+  slot.hasFreeDims = model.inputs.some((spec) => spec.shape.indexOf(-1, 1) > 0)
+}
+
+/** The queue of a request: only equal trailing shapes share a batch. Past the limit of signatures requests run alone. */
+export function queueOf(slot: ModelSlot, entry: Pick<Entry, 'inputs'>): { queue: RequestQueue; isSolo: boolean } {
+  let signature = ''
+  if (slot.model.maxBatchSize > 0 && slot.hasFreeDims) {
+    signature = entry.inputs.map((input) => input.shape.slice(1).join('x')).join('|')
+  }
+  let queue = slot.queues.get(signature)
+  let isSolo = slot.model.maxBatchSize === 0
+  if (!queue && slot.queues.size >= SIGNATURES_MAX) {
+    for (const [key, idle] of slot.queues) if (key !== '' && idle.size === 0) slot.queues.delete(key)
+    if (slot.queues.size >= SIGNATURES_MAX) {
+      isSolo = true
+      signature = ''
+      queue = slot.queues.get('')
+    }
+  }
+  if (!queue) {
+    queue = createRequestQueue()
+    slot.queues.set(signature, queue)
+  }
+  return { queue, isSolo }
+}
+
+export function queuedRows(slot: ModelSlot): number {
+  let rows = 0
+  for (const queue of slot.queues.values()) rows += queue.rows
+  return rows
+}
+
+/** Estimated time to run what waits, in full batches. */
+export function queuedMs(slot: ModelSlot, extraRows = 0): number {
+  const rows = queuedRows(slot) + extraRows
+  if (rows === 0) return 0
+  const full = slot.model.maxBatchSize > 0 ? slot.ceiling : 1
+  const rest = rows % full
+  return Math.floor(rows / full) * slot.cost.estimateMs(full) + (rest > 0 ? slot.cost.estimateMs(rest) : 0)
+}
+
+/** The largest prefix that fits the ceiling and still meets the earliest deadline in it. */
+export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number): number {
+  const head = queue.head()
+  if (!head || head.isSolo) return head ? 1 : 0
+  const slackMs = head.deadlineMs - nowMs - 1 - slot.cost.sigmaMs()
+  let rows = head.rows
+  let count = 1
+  for (;;) {
+    const next = queue.peek(count)
+    if (!next || next.isSolo || rows + next.rows > slot.ceiling) return count
+    if (slot.cost.estimateMs(rows + next.rows) > slackMs) return count
+    rows += next.rows
+    count++
+  }
+}
+
+export function noteRun(slot: ModelSlot, run: { rows: number; inferUs: number; isLate: boolean }): void {
+  const { counters } = slot
+  counters.executionCount++
+  counters.inferenceCount += run.rows
+  counters.inferUs += run.inferUs
+  const batch = slot.batches.get(run.rows) ?? { count: 0, inferUs: 0 }
+  batch.count++
+  batch.inferUs += run.inferUs
+  slot.batches.set(run.rows, batch)
+  if (run.isLate) {
+    slot.ceiling = Math.max(1, Math.floor(slot.ceiling * 0.9))
+    slot.cleanRuns = 0
+  } else if (++slot.cleanRuns >= CLEAN_RUNS) {
+    slot.ceiling = Math.min(slot.model.maxBatchSize, slot.ceiling + 1)
+    slot.cleanRuns = 0
+  }
+}
+
+/** Counts a host's death against the model that ran. @returns true when the model has now failed */
+export function noteDeath(slot: ModelSlot, nowMs: number): boolean {
+  slot.deathsMs = [...slot.deathsMs.filter((atMs) => nowMs - atMs < DEATH_WINDOW_MS), nowMs]
+  if (slot.deathsMs.length < DEATHS_MAX) return false
+  slot.deathsMs = []
+  slot.failedUntilMs = nowMs + Math.min(FAILED_MS_MAX, 1000 * 2 ** slot.failures++)
+  slot.state = 'failed'
+  slot.reason = `${DEATHS_MAX} model hosts died under it within ${DEATH_WINDOW_MS / 1000} s`
+  return true
+}
+
+/** @throws unavailable inference.model_loading | inference.model_failed | inference.model_draining */
+export function requireReady(slot: ModelSlot, nowMs: number): void {
+  if (slot.state === 'ready') return
+  if (slot.state === 'failed') {
+    if (nowMs >= slot.failedUntilMs && slot.model !== NO_INTERFACE) {
+      slot.state = 'ready'
+      slot.reason = undefined
+      return
+    }
+    const retryAfterMs = Math.max(1000, slot.failedUntilMs - nowMs)
+    throw new PlimsollError(
+      'unavailable',
+      'inference.model_failed',
+      `Cannot infer: model ${slot.digest} failed: ${slot.reason}`,
+      { retryAfterMs },
+    )
+  }
+  throw new PlimsollError(
+    'unavailable',
+    `inference.model_${slot.state}`,
+    `Cannot infer: model ${slot.digest} is ${slot.state}`,
+    { retryAfterMs: 1000 },
+  )
+}
+
+/** The inputs in the model's order; undefined when one is missing, unknown or does not fit. */
+export function arrange(model: ModelInterface, inputs: readonly Tensor[]): readonly Tensor[] | undefined {
+  if (inputs.length !== model.inputs.length) return undefined
+  let isOrdered = true
+  for (let index = 0; index < inputs.length; index++) {
+    if (inputs[index]?.name !== model.inputs[index]?.name) isOrdered = false
+  }
+  if (isOrdered) return inputs
+  const arranged = model.inputs.flatMap((spec) => inputs.find((input) => input.name === spec.name) ?? [])
+  return arranged.length === inputs.length ? arranged : undefined
+}
