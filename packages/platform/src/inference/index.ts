@@ -1,3 +1,6 @@
+export { type ContentCoding, chooseCoding, compressBody, expandBody } from './content-coding.ts'
+export { BODY_BYTES_MAX, decodeInferRequest } from './infer-decode.ts'
+export { type EncodedResponse, type EncodeInput, encodeInferResponse } from './infer-encode.ts'
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 export { compareInterfaces, countRows, shapeFits, validateAgainst } from './model-interface.ts'
 export type { OnnxReport } from './onnx-report.ts'

@@ -1,0 +1,79 @@
+import { PlimsollError } from '../kernel/errors.ts'
+
+const DEPTH_MAX = 64
+const [QUOTE, BACKSLASH, OPEN_LIST, OPEN_MAP, CLOSE_LIST, CLOSE_MAP] = [0x22, 0x5c, 0x5b, 0x7b, 0x5d, 0x7d]
+
+const malformed = (detail: string) =>
+  new PlimsollError('invalid', 'inference.json_malformed', `Cannot read the inference request: ${detail}`)
+
+/** @throws invalid inference.json_too_deep */
+function checkDepth(bytes: Uint8Array): void {
+  let depth = 0
+  let isText = false
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]
+    if (isText) {
+      if (byte === BACKSLASH) index++
+      else if (byte === QUOTE) isText = false
+    } else if (byte === QUOTE) isText = true
+    else if (byte === OPEN_LIST || byte === OPEN_MAP) {
+      if (++depth > DEPTH_MAX) {
+        throw new PlimsollError(
+          'invalid',
+          'inference.json_too_deep',
+          `Cannot read the inference request: it is nested deeper than ${DEPTH_MAX} levels`,
+        )
+      }
+    } else if (byte === CLOSE_LIST || byte === CLOSE_MAP) depth--
+  }
+}
+
+/** Stands for a bare token outside strings; revived to the number. No JSON text of a client can hold an unescaped U+0000. */
+const NON_FINITE = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+])
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g
+const MARK = '\u0000plimsoll:'
+
+/** Numbers beyond 2^53 keep their digits: they come back as bigint. */
+function reviveExact(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value === 'string' && value.startsWith(MARK)) return NON_FINITE.get(value.slice(MARK.length)) ?? value
+  const source = context?.source
+  if (typeof value === 'number' && !Number.isSafeInteger(value) && source && /^-?\d+$/.test(source))
+    return BigInt(source)
+  return value
+}
+
+/**
+ * JSON of an inference request, with the bare tokens NaN and Infinity that Python clients send. With `isExact`, integers
+ * that a double cannot hold come back as bigint.
+ *
+ * @throws invalid inference.json_malformed | inference.json_too_deep
+ */
+export function parseInferJson(bytes: Uint8Array, isExact: boolean): unknown {
+  checkDepth(bytes)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw malformed('it is not UTF-8')
+  }
+  // the exact form costs ten times a plain parse: only where a long number can be an integer tensor's
+  const parse = (json: string, isMarked: boolean) =>
+    isMarked || (isExact && /\d{16}/.test(json)) ? JSON.parse(json, reviveExact) : JSON.parse(json)
+  try {
+    return parse(text, false)
+  } catch (thrown) {
+    const marked = /NaN|Infinity/.test(text)
+      ? text.replace(TOKEN, (token) => (token.startsWith('"') ? token : `"\\u0000plimsoll:${token}"`))
+      : text
+    try {
+      if (marked !== text) return parse(marked, true)
+    } catch {
+      // the first message names the fault in the client's own text
+    }
+    throw malformed(thrown instanceof SyntaxError ? thrown.message.slice(0, 200) : 'it is not JSON')
+  }
+}
