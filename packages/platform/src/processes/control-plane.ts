@@ -1,18 +1,18 @@
-import { chmod } from 'node:fs/promises'
 import { MIGRATIONS } from '../../migrations/all.ts'
-import { authEndpoints, createOperatorToken, openAuthoriser } from '../kernel/auth/index.ts'
+import { authEndpoints, createOperatorToken, isOperatorTokenLive, openAuthoriser } from '../kernel/auth/index.ts'
 import type { Config } from '../kernel/config/index.ts'
 import { type Context, migrate, openContext, openDatabase, type SqlBackend } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
-import { dataPaths, openDataDirectory, openDirectoryClock, writeWhole } from './data-directory.ts'
+import { dataPaths, findOperatorToken, openDataDirectory, openDirectoryClock, writeWhole } from './data-directory.ts'
 import { DOMAIN_ENDPOINTS } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const DAY_MS = 86_400_000
+const RENEW_MS = 7 * DAY_MS
 
 async function openBackend(config: Config, directory: string): Promise<SqlBackend> {
   if (config.database.kind === 'pglite') {
@@ -35,7 +35,7 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   const applied = await migrate(db, backend, MIGRATIONS)
   if (applied.length > 0) log.info({ migrations: applied.length }, 'the schema was brought forward')
   const ctx = openContext({ db, backend, clock, log })
-  await writeOperatorToken(ctx, config)
+  await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
   const app = openControlHttp({ config, ctx, log, metrics, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
@@ -78,12 +78,12 @@ function openControlHttp(parts: {
   return app
 }
 
-/** A new operator's token at each start, in a file that only the owner of the data directory reads. */
-async function writeOperatorToken(ctx: Context, config: Config): Promise<void> {
-  const path = dataPaths(config.dataDir).operatorToken
+/** The operator's token, in a file that only the owner of the data directory reads; renewed a week before it ends. */
+async function keepOperatorToken(ctx: Context, config: Config): Promise<void> {
+  const stored = await findOperatorToken(config.dataDir)
+  if (stored !== undefined && (await isOperatorTokenLive(ctx, stored, RENEW_MS))) return
   const { token } = await createOperatorToken(ctx, config.auth.tokenDays * DAY_MS)
-  await writeWhole(path, `${token}\n`)
-  await chmod(path, 0o600)
+  await writeWhole(dataPaths(config.dataDir).operatorToken, `${token}\n`)
 }
 
 if (import.meta.main) await runSupervised(openControlPlane)

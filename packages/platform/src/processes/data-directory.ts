@@ -92,6 +92,34 @@ export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   return key
 }
 
+/** The operator's token, for processes of this machine and the CLI. Undefined before the first start. */
+export async function findOperatorToken(dataDir: string): Promise<string | undefined> {
+  try {
+    return (await readFile(dataPaths(dataDir).operatorToken, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new PlimsollError(
+      'unavailable',
+      'data_dir.no_token',
+      `Cannot read the operator's token in ${dataDir}`,
+      {},
+      error,
+    )
+  }
+}
+
+/** @throws unavailable data_dir.no_token */
+export async function readOperatorToken(dataDir: string): Promise<string> {
+  const token = await findOperatorToken(dataDir)
+  if (token === undefined)
+    throw new PlimsollError(
+      'unavailable',
+      'data_dir.no_token',
+      `There is no operator's token in ${dataDir}: the control plane has not started there`,
+    )
+  return token
+}
+
 /** What `up` leaves for the CLI: where the servers are, and the process to signal. */
 export interface ServerFile {
   api: string

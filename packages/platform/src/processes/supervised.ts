@@ -53,22 +53,24 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
   }
   process.on('SIGINT', () => {})
   let opened: Opened | undefined
-  let stopping: Promise<void> | undefined
-  const stop = (drainMs: number) => {
-    stopping ??= (opened?.close(drainMs) ?? Promise.resolve()).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        process.stderr.write(`plimsoll: could not close: ${String(error)}\n`)
-        process.exit(1)
-      },
-    )
+  let isStopping = false
+  const stop = async (drainMs: number) => {
+    if (isStopping) return
+    isStopping = true
+    try {
+      await opened?.close(drainMs)
+      process.exit(0)
+    } catch (error) {
+      process.stderr.write(`plimsoll: could not close: ${String(error)}\n`)
+      process.exit(1)
+    }
   }
   const start = await new Promise<StartMessage>((resolve) => {
     process.once('message', (message) => resolve(message as StartMessage)) // the supervisor sends nothing else
     process.once('disconnect', () => process.exit(0))
   })
-  process.on('SIGTERM', () => stop(start.config.server.drainMs))
-  process.on('disconnect', () => stop(ORPHAN_DRAIN_MS))
+  process.on('SIGTERM', () => void stop(start.config.server.drainMs))
+  process.on('disconnect', () => void stop(ORPHAN_DRAIN_MS))
   try {
     opened = await open(start)
   } catch (thrown) {
@@ -76,7 +78,7 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
     return
   }
   if (process.connected) process.send({ kind: 'ready', info: opened.ready } satisfies ChildMessage)
-  else stop(ORPHAN_DRAIN_MS)
+  else await stop(ORPHAN_DRAIN_MS)
 }
 
 async function reportFailure(thrown: unknown): Promise<void> {

@@ -4,6 +4,7 @@ export {
   createOperatorToken,
   createToken,
   type IssuedToken,
+  isOperatorTokenLive,
   issueRunToken,
   listTokens,
   requireToken,

@@ -86,6 +86,17 @@ export async function createOperatorToken(ctx: Context, ttlMs: number): Promise<
   })
 }
 
+/** True when this is the operator's token and it holds for `forMs` more. */
+export async function isOperatorTokenLive(ctx: Context, text: string, forMs: number): Promise<boolean> {
+  const row = await ctx.db
+    .selectFrom('auth_token')
+    .select(['expires_at', 'revoked_at'])
+    .where('hash', '=', hashToken(text))
+    .where('kind', '=', 'operator')
+    .executeTakeFirst()
+  return row !== undefined && row.revoked_at === null && row.expires_at.getTime() > realClock.nowMs() + forMs
+}
+
 /** A short-lived token for the steps of one run: it satisfies scope `run` and may read what a viewer may. */
 export async function issueRunToken(tx: Tx, run: string, ttlMs: number): Promise<string> {
   const issued = await insertToken(

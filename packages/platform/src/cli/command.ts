@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import type { SharedOptions } from './connection.ts'
+import { type Io, openIo } from './io.ts'
+
+/** What a command's action receives. */
+export interface Invocation<O> {
+  readonly io: Io
+  readonly options: SharedOptions & O
+  readonly args: readonly string[]
+}
+
+export type Action<O> = (invocation: Invocation<O>) => Promise<void>
+
+/** A command with the options that all have, and an example in its help. */
+export interface CommandShape<O> {
+  /** Name and arguments, for example `logs <run> [step]`. */
+  readonly use: string
+  readonly summary: string
+  readonly example: string
+  readonly options?: readonly [flags: string, description: string][]
+  /** False for commands that speak to no server. */
+  readonly isRemote?: boolean
+  readonly action: Action<O>
+}
+
+/** Adds a command to a parent. */
+export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
+  const command = parent.command(shape.use).description(shape.summary)
+  for (const [flags, description] of shape.options ?? []) command.option(flags, description)
+  command.option('--json', 'answer as one line of JSON')
+  if (shape.isRemote !== false) {
+    command
+      .option('--server <url>', 'address of the control plane')
+      .option('--data-dir <dir>', 'data directory of a running plimsoll up')
+      .option('--project <name>', 'project (default: default)')
+      .option('--token-file <file>', 'file with a token; PLIMSOLL_TOKEN does the same')
+  }
+  command.addHelpText('after', `\nExample:\n  $ ${shape.example}`)
+  command.action(async () => {
+    const options = command.opts() as SharedOptions & O // declared by the flags above
+    await shape.action({ io: openIo({ isJson: options.json === true }), options, args: command.args })
+  })
+}
+
+/** Adds a group of commands, such as `dataset`. */
+export function addGroup(parent: Command, name: string, summary: string): Command {
+  return parent.command(name).description(summary)
+}

@@ -1,0 +1,94 @@
+import type { Command } from 'commander'
+import { loadConfig, readEnvironment } from '../kernel/config/index.ts'
+import { addCommand } from './command.ts'
+import { EXIT, UsageError } from './exit-code.ts'
+
+interface UpFlags {
+  config?: string
+  host?: string
+  port?: string
+  gatewayPort?: string
+  grpcPort?: string
+  requireToken?: boolean
+  replayOrigin?: string
+  replayRate?: string
+}
+
+const RATE_MAX = 1_000_000
+
+function wholeNumber(text: string | undefined): number | string | undefined {
+  return text === undefined || !/^\d+$/.test(text) ? text : Number(text)
+}
+
+function replayOf(flags: UpFlags): { originMs: number; rate: number } | undefined {
+  if (flags.replayOrigin === undefined && flags.replayRate === undefined) return undefined
+  const originMs = Date.parse(flags.replayOrigin ?? '')
+  const rate = Number(flags.replayRate ?? '1')
+  if (Number.isNaN(originMs))
+    throw new UsageError('--replay-origin must be an instant, for example 2001-01-01T00:00:00Z')
+  if (!(rate > 0 && rate <= RATE_MAX)) throw new UsageError(`--replay-rate must be above 0 and at most ${RATE_MAX}`)
+  return { originMs, rate }
+}
+
+/** Resolves when the operator, the terminal or the launcher asks to stop. */
+function stopAsked(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
+    process.once('disconnect', () => resolve())
+  })
+}
+
+export function addUp(program: Command): void {
+  addCommand<UpFlags & { dataDir?: string }>(program, {
+    use: 'up',
+    summary: 'start the platform here: control plane, gateway, and what they need',
+    example: 'plimsoll up --data-dir .plimsoll --port 7440',
+    isRemote: false,
+    options: [
+      ['--data-dir <dir>', 'where everything is kept (default: .plimsoll)'],
+      ['--config <file>', 'settings (default: plimsoll.yaml in the data directory)'],
+      ['--host <host>', 'address to listen on (default: 127.0.0.1)'],
+      ['--port <port>', 'port of the control plane, 0 for a free one (default: 7440)'],
+      ['--gateway-port <port>', 'port of the gateway, 0 for a free one (default: 7441)'],
+      ['--grpc-port <port>', 'port of gRPC, 0 for a free one (default: 7442)'],
+      ['--require-token', 'ask for a token on loopback too: for hosts that others share'],
+      ['--replay-origin <instant>', 'create the data directory with a clock that starts here'],
+      ['--replay-rate <rate>', 'and runs this many times as fast'],
+    ],
+    action: async ({ io, options }) => {
+      const stopped = stopAsked()
+      const server = {
+        host: options.host,
+        port: wholeNumber(options.port),
+        gatewayPort: wholeNumber(options.gatewayPort),
+        grpcPort: wholeNumber(options.grpcPort),
+      }
+      const flags = { dataDir: options.dataDir, server, auth: { requireToken: options.requireToken } }
+      const { config, warnings } = loadConfig({ flags, env: readEnvironment(), file: options.config })
+      for (const warning of warnings) io.note(warning)
+      const replay = replayOf(options)
+      const { openUp } = await import('../processes/up.ts')
+      io.note('Starting …')
+      const early = Promise.withResolvers<'stopped'>()
+      void stopped.then(() => early.resolve('stopped'))
+      const opening = openUp({ config, replay, onChange: (line) => io.note(line) })
+      const up = await Promise.race([opening, early.promise])
+      if (up === 'stopped') {
+        await opening.then((late) => late.close()).catch(() => {})
+        return
+      }
+      io.answer({ ready: true, api: up.api, gateway: up.gateway ?? null, grpc: up.grpc ?? null, pid: process.pid }, [
+        `Plimsoll is up: ${up.api}`,
+        ...(up.gateway ? [`  gateway  ${up.gateway}`] : []),
+        ...(up.grpc ? [`  gRPC     ${up.grpc}`] : []),
+        `  data     ${config.dataDir}`,
+        `  logs     ${up.logs}`,
+        'Press Ctrl-C to stop.',
+      ])
+      await stopped
+      io.note('Draining …')
+      await up.close()
+      process.exitCode = EXIT.ok
+    },
+  })
+}

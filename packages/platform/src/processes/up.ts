@@ -1,0 +1,110 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Clock, realClock } from '../kernel/clock.ts'
+import type { Config } from '../kernel/config/index.ts'
+import { isPlimsollError } from '../kernel/errors.ts'
+import { openLog } from '../kernel/log.ts'
+import { siblingModule } from '../kernel/sibling-module.ts'
+import { openChild, type SupervisedChild } from './child.ts'
+import { dataPaths, openDataDirectory, readServerFile, removeServerFile, writeServerFile } from './data-directory.ts'
+import type { StartMessage } from './supervised.ts'
+
+/** How long a start waits for the children of a supervisor that was killed. */
+const ORPHAN_WAIT_MS = 15_000
+const ORPHAN_POLL_MS = 200
+const ORPHAN_CODES = new Set(['pglite.directory_in_use', 'http.port_taken', 'serving.port_taken'])
+
+export interface UpOptions {
+  readonly config: Config
+  readonly replay: { originMs: number; rate: number } | undefined
+  /** One line about a change, for the terminal. */
+  onChange(line: string): void
+}
+
+export interface Up {
+  readonly api: string
+  readonly gateway: string | undefined
+  readonly grpc: string | undefined
+  readonly logs: string
+  readonly children: readonly SupervisedChild[]
+  close(): Promise<void>
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Starts one child; when the last supervisor here was killed, waits for its children to end. */
+async function openPatiently(
+  clock: Clock,
+  wasKilled: boolean,
+  open: () => Promise<SupervisedChild>,
+): Promise<SupervisedChild> {
+  const giveUpAtMs = clock.monotonicMs() + ORPHAN_WAIT_MS
+  for (;;) {
+    try {
+      return await open()
+    } catch (thrown) {
+      const isOrphan = wasKilled && isPlimsollError(thrown) && ORPHAN_CODES.has(thrown.code)
+      if (!isOrphan || clock.monotonicMs() > giveUpAtMs) throw thrown
+      await clock.sleep(ORPHAN_POLL_MS)
+    }
+  }
+}
+
+/**
+ * Starts control plane and gateway and keeps them running. Each gets its settings over its channel, and takes the loss
+ * of that channel for SIGTERM, so that nothing outlives a supervisor that was killed.
+ */
+export async function openUp(options: UpOptions): Promise<Up> {
+  const { config, replay, onChange } = options
+  const paths = await openDataDirectory(config.dataDir)
+  const log = openLog({ level: config.log.level === 'silent' ? 'silent' : 'error', name: 'supervisor' })
+  const last = await readServerFile(config.dataDir)
+  const wasKilled = last !== undefined && last.pid !== process.pid && !isAlive(last.pid)
+  await using stack = new AsyncDisposableStack()
+  const open = async (name: string, module: string, api: string | undefined) => {
+    const child = await openPatiently(realClock, wasKilled, () =>
+      openChild({
+        name,
+        entry: siblingModule(import.meta.url, module),
+        logPath: join(paths.logs, `${name}.log`),
+        clock: realClock,
+        log,
+        drainMs: config.server.drainMs,
+        startMessage: (ports): StartMessage => ({ kind: 'start', config, ports, api, replay }),
+        onChange,
+      }),
+    )
+    stack.defer(() => child.stop())
+    return child
+  }
+  const control = await open('control-plane', './control-plane', undefined)
+  const api = control.ready.urls.api ?? ''
+  const gateway = existsSync(siblingModule(import.meta.url, './gateway'))
+    ? await open('gateway', './gateway', api)
+    : undefined
+  const urls = gateway?.ready.urls
+  await writeServerFile(config.dataDir, {
+    api,
+    ...(urls?.gateway === undefined ? {} : { gateway: urls.gateway }),
+    ...(urls?.grpc === undefined ? {} : { grpc: urls.grpc }),
+    pid: process.pid,
+    ports: { ...control.ready.ports, ...gateway?.ready.ports },
+  })
+  stack.defer(() => removeServerFile(config.dataDir))
+  const rest = stack.move()
+  return {
+    api,
+    gateway: urls?.gateway,
+    grpc: urls?.grpc,
+    logs: dataPaths(config.dataDir).logs,
+    children: gateway ? [control, gateway] : [control],
+    close: () => rest.disposeAsync(),
+  }
+}
