@@ -1,137 +1,235 @@
-import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { statSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { type Content, hashing, missingBlob, unexpectedContent, verified } from '../../kernel/blob/content.ts'
+import { type Clock, realClock } from '../../kernel/clock.ts'
+import { isDigest, parseDigest } from '../../kernel/digest.ts'
+import { isPlimsollError, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { FILE_CALLS, type FileCalls } from './file-calls.ts'
+import { isAbandoned, unfinishedName } from './leftover.ts'
 
-const PATTERN = /^sha256:([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{60})$/
-const READ_BYTES = 1 << 20
+const CHUNK_BYTES = 256 * 1024
 
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+export interface FilesBlobStoreOptions {
+  clock?: Clock
+  /** The file system; a test passes one that fails. */
+  calls?: FileCalls
 }
 
-async function writeAll(file: FileHandle, hash: Hash, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<number> {
-  let sizeBytes = 0
-  const chunks = content instanceof Uint8Array ? [content] : content
-  for await (const chunk of chunks) {
-    hash.update(chunk)
-    sizeBytes += chunk.length
-    for (let offset = 0; offset < chunk.length; ) offset += (await file.write(chunk, offset)).bytesWritten
-  }
-  return sizeBytes
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null)?.code
 }
 
-function refuseDigest(digest: string): never {
-  throw new PlimsollError('invalid', 'blob.bad_digest', `Cannot read blob "${digest.slice(0, 80)}": expected sha256: and 64 hex digits`)
+function asBlobError(error: unknown, action: string): PlimsollError {
+  if (isPlimsollError(error)) return error
+  const known = toPlimsollError(error)
+  if (known.kind !== 'internal') return known
+  return new PlimsollError('unavailable', 'blob.io_failed', `Cannot ${action}: ${known.message}`, {}, error)
 }
 
 /**
- * Blobs as files below `root`, named by digest only: `sha256/ab/cd/…`. A blob is written to a temporary file, flushed,
- * renamed, and its directory flushed, before `put` returns; what a killed process left half-written is swept at the start.
+ * Content-addressed files below `directory`: `sha256/ab/cdef…`. A blob is written beside, flushed, renamed into place,
+ * and its directory flushed; what a dead writer left behind is removed at the next opening.
  */
-export async function openFilesBlobStore(root: string): Promise<BlobStore> {
-  const temporary = join(root, 'tmp')
-  await rm(temporary, { recursive: true, force: true })
-  await mkdir(temporary, { recursive: true, mode: 0o700 })
-  const base = join(root, 'sha256')
-  await mkdir(base, { recursive: true, mode: 0o700 })
-  let counter = 0
+export async function openFilesBlobStore(directory: string, options: FilesBlobStoreOptions = {}): Promise<BlobStore> {
+  const store = new FilesBlobStore(resolve(directory), options.clock ?? realClock, options.calls ?? FILE_CALLS)
+  await store.prepare()
+  return store
+}
 
-  const pathOf = (digest: string): string => {
-    const match = PATTERN.exec(digest)
-    return match ? join(base, match[1]!, match[2]!, match[3]!) : refuseDigest(digest)
+class FilesBlobStore implements BlobStore {
+  readonly #root: string
+  readonly #clock: Clock
+  readonly #calls: FileCalls
+  #isClosed = false
+
+  constructor(root: string, clock: Clock, calls: FileCalls) {
+    this.#root = root
+    this.#clock = clock
+    this.#calls = calls
   }
 
-  const adopt = async (from: string, digest: string): Promise<void> => {
-    const path = pathOf(digest)
-    if (await stat(path).catch(() => undefined)) {
-      await rm(from, { force: true })
-      return
-    }
-    const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    await rename(from, path)
-    await syncDirectory(dirname(path))
-    if (made !== undefined) for (let parent = dirname(made); parent.startsWith(root); parent = dirname(parent)) await syncDirectory(parent)
-  }
-
-  return {
-    async put(content, options = {}) {
-      const path = join(temporary, `${process.pid}-${counter++}`)
-      const hash = createHash('sha256')
-      try {
-        const file = await open(path, 'wx', 0o600)
-        let sizeBytes: number
-        try {
-          sizeBytes = await writeAll(file, hash, content)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-        const digest = `sha256:${hash.digest('hex')}`
-        if (options.expected !== undefined && options.expected !== digest) {
-          throw new PlimsollError('invalid', 'blob.digest_mismatch', `Cannot store the blob: expected ${options.expected}, its bytes are ${digest}`)
-        }
-        await adopt(path, digest)
-        return { digest, sizeBytes }
-      } catch (error) {
-        await rm(path, { force: true }).catch(() => {})
-        throw toPlimsollError(error)
+  async prepare(): Promise<void> {
+    const incoming = join(this.#root, 'incoming')
+    await this.#guard('open the blob store', async () => {
+      await this.#calls.mkdir(incoming)
+      await this.#calls.mkdir(join(this.#root, 'sha256'))
+      for (const name of await this.#calls.readdir(incoming)) {
+        const path = join(incoming, name)
+        const found = await this.#statPath(path)
+        if (found && isAbandoned(name, this.#clock.nowMs() - found.storedAtMs)) await this.#calls.unlink(path)
       }
-    },
-    async *get(digest, range) {
-      const path = pathOf(digest)
-      const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') throw new PlimsollError('not_found', 'blob.missing', `Cannot find blob ${digest}`)
-        throw toPlimsollError(error)
-      })
-      const isWhole = range === undefined || (range.start === 0 && range.end === undefined)
-      const hash = isWhole ? createHash('sha256') : undefined
-      try {
-        let position = range?.start ?? 0
-        const end = range?.end ?? Number.POSITIVE_INFINITY
-        while (position < end) {
-          const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(Math.min(READ_BYTES, end - position)), position })
-          if (bytesRead === 0) break
-          position += bytesRead
-          const chunk = buffer.subarray(0, bytesRead)
-          hash?.update(chunk)
-          yield chunk
-        }
-      } finally {
+    })
+  }
+
+  async put(content: Content, options: { expected?: string } = {}): Promise<{ digest: string; sizeBytes: number }> {
+    const expected = options.expected === undefined ? undefined : parseDigest(options.expected)
+    return this.#guard('store a blob', async () => {
+      if (expected !== undefined && (await this.#refresh(expected))) return this.#compare(content, expected)
+      return this.#write(content, expected)
+    })
+  }
+
+  /** The blob is there already: the content is read and compared, not written again. */
+  async #compare(content: Content, expected: string): Promise<{ digest: string; sizeBytes: number }> {
+    const { stream, result } = hashing(content)
+    for await (const _chunk of stream);
+    const actual = result()
+    if (actual.digest !== expected) throw unexpectedContent(expected, actual.digest)
+    return actual
+  }
+
+  async #write(content: Content, expected: string | undefined): Promise<{ digest: string; sizeBytes: number }> {
+    const unfinished = join(this.#root, 'incoming', unfinishedName())
+    const { stream, result } = hashing(content)
+    let file: FileHandle | undefined
+    try {
+      file = await this.#calls.open(unfinished, 'wx')
+      for await (const chunk of stream) await this.#calls.write(file, chunk)
+      const written = result()
+      if (expected !== undefined && written.digest !== expected) throw unexpectedContent(expected, written.digest)
+      const found = await this.#statPath(this.#path(written.digest))
+      if (found?.sizeBytes === written.sizeBytes && (await this.#refresh(written.digest))) {
         await file.close()
+        await this.#calls.unlink(unfinished)
+        return written
       }
-      if (hash && `sha256:${hash.digest('hex')}` !== digest) {
-        throw new PlimsollError('precondition', 'blob.corrupt', `Cannot trust blob ${digest}: its stored bytes have another digest`, { path, action: 'Restore it from a backup, or make it again' })
-      }
-    },
-    async stat(digest) {
-      const found = await stat(pathOf(digest)).catch(() => undefined)
-      return found && { sizeBytes: found.size, storedAtMs: found.mtimeMs }
-    },
-    async delete(digest) {
-      const path = pathOf(digest)
-      if (!(await stat(path).catch(() => undefined))) return false
-      await rm(path, { force: true })
+      await this.#calls.sync(file)
+      await file.close()
+      await this.#publish(unfinished, written.digest)
+      return written
+    } catch (error) {
+      await file?.close().catch(() => {})
+      // The first error is the one to report; the next opening sweeps what could not be removed.
+      await this.#calls.unlink(unfinished).catch(() => {})
+      throw error
+    }
+  }
+
+  async #publish(unfinished: string, digest: string): Promise<void> {
+    const shard = join(this.#root, 'sha256', digest.slice(7, 9))
+    const isNewShard = (await this.#statPath(shard)) === undefined
+    if (isNewShard) await this.#calls.mkdir(shard)
+    await this.#calls.rename(unfinished, this.#path(digest))
+    await this.#syncDirectory(shard)
+    if (isNewShard) await this.#syncDirectory(join(this.#root, 'sha256'))
+  }
+
+  async #syncDirectory(path: string): Promise<void> {
+    const handle = await this.#calls.open(path, 'r')
+    try {
+      await this.#calls.sync(handle)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Makes an existing blob young again, so that a collection under way lets it live. */
+  async #refresh(digest: string): Promise<boolean> {
+    try {
+      await this.#calls.touch(this.#path(digest), new Date(this.#clock.nowMs()))
       return true
-    },
-    async *list() {
-      for await (const first of await opendir(base)) {
-        for await (const second of await opendir(join(base, first.name))) {
-          for await (const rest of await opendir(join(base, first.name, second.name))) {
-            const digest = `sha256:${first.name}${second.name}${rest.name}`
-            const found = await stat(join(base, first.name, second.name, rest.name)).catch(() => undefined)
-            if (found && PATTERN.test(digest)) yield { digest, sizeBytes: found.size, storedAtMs: found.mtimeMs }
-          }
-        }
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  async *get(digest: string, range: { start: number; end?: number } = { start: 0 }): AsyncGenerator<Uint8Array> {
+    const path = this.#path(parseDigest(digest))
+    this.#refuseClosed()
+    let file: FileHandle
+    try {
+      file = await this.#calls.open(path, 'r')
+    } catch (error) {
+      throw codeOf(error) === 'ENOENT' ? missingBlob(digest) : asBlobError(error, `read ${digest}`)
+    }
+    try {
+      const { size } = await file.stat()
+      const end = Math.min(range.end ?? size, size)
+      const chunks = readRange(file, range.start, end)
+      yield* range.start === 0 && end === size ? verified(chunks, digest) : chunks
+    } catch (error) {
+      throw asBlobError(error, `read ${digest}`)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async stat(digest: string): Promise<{ sizeBytes: number; storedAtMs: number } | undefined> {
+    const path = this.#path(parseDigest(digest))
+    return this.#guard(`look up ${digest}`, () => this.#statPath(path))
+  }
+
+  async #statPath(path: string): Promise<{ sizeBytes: number; storedAtMs: number } | undefined> {
+    try {
+      const { size, mtimeMs } = await this.#calls.stat(path)
+      return { sizeBytes: size, storedAtMs: mtimeMs }
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  async delete(digest: string): Promise<boolean> {
+    const path = this.#path(parseDigest(digest))
+    return this.#guard(`delete ${digest}`, async () => {
+      try {
+        await this.#calls.unlink(path)
+        return true
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return false
+        throw error
       }
-    },
-    localPath: (digest) => pathOf(digest),
-    async close() {},
+    })
+  }
+
+  async *list(): AsyncGenerator<{ digest: string; sizeBytes: number; storedAtMs: number }> {
+    this.#refuseClosed()
+    for (const shard of await this.#calls.readdir(join(this.#root, 'sha256'))) {
+      for (const rest of await this.#calls.readdir(join(this.#root, 'sha256', shard))) {
+        const digest = `sha256:${shard}${rest}`
+        if (!isDigest(digest)) continue
+        const found = await this.stat(digest)
+        if (found) yield { digest, ...found }
+      }
+    }
+  }
+
+  localPath(digest: string): string | undefined {
+    const path = this.#path(parseDigest(digest))
+    return statSync(path, { throwIfNoEntry: false }) ? path : undefined
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+  }
+
+  #path(digest: string): string {
+    return join(this.#root, 'sha256', digest.slice(7, 9), digest.slice(9))
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw new PlimsollError('unavailable', 'blob.closed', 'Cannot use the blob store: it is closed')
+  }
+
+  async #guard<T>(action: string, work: () => Promise<T>): Promise<T> {
+    this.#refuseClosed()
+    try {
+      return await work()
+    } catch (error) {
+      throw asBlobError(error, action)
+    }
+  }
+}
+
+async function* readRange(file: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array> {
+  for (let position = start; position < end; ) {
+    const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, end - position))
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position)
+    if (bytesRead === 0) return
+    position += bytesRead
+    yield buffer.subarray(0, bytesRead)
   }
 }

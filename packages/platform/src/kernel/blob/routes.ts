@@ -5,7 +5,9 @@ import { PlimsollError } from '../errors.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 
 const BLOB_BYTES_MAX = 4 * 2 ** 30
-const digestParam = z.strictObject({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits') })
+const digestParam = z.strictObject({
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'),
+})
 
 /** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. */
 export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
@@ -20,7 +22,12 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
         const found = await deps.blobs.stat(params.digest)
         if (!found) throw new PlimsollError('not_found', 'blob.missing', `Cannot find blob ${params.digest}`)
         return reply
-          .headers({ 'content-length': String(found.sizeBytes), 'x-content-type-options': 'nosniff', 'content-disposition': 'attachment', 'content-security-policy': "sandbox; default-src 'none'" })
+          .headers({
+            'content-length': String(found.sizeBytes),
+            'x-content-type-options': 'nosniff',
+            'content-disposition': 'attachment',
+            'content-security-policy': "sandbox; default-src 'none'",
+          })
           .type('application/octet-stream')
           .send(Readable.from(deps.blobs.get(params.digest)))
       },
