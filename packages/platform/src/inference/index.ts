@@ -28,3 +28,5 @@ export {
   type TensorSpec,
   viewData,
 } from './tensor.ts'
+export { inspectOnnx } from './onnx-inspect.ts'
+export { type StrippedModel, stripZipMap } from './zip-map.ts'
