@@ -30,3 +30,4 @@ export {
 } from './tensor.ts'
 export { inspectOnnx } from './onnx-inspect.ts'
 export { type StrippedModel, stripZipMap } from './zip-map.ts'
+export { type TriedModel, tryModel } from './try-model.ts'

@@ -1,0 +1,246 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { realClock } from '../kernel/clock.ts'
+import { digestBytes } from '../kernel/digest.ts'
+import {
+  arithmeticModel,
+  bombModel,
+  crossRowModel,
+  endlessModel,
+  externalDataModel,
+  identityModel,
+  mlpModel,
+  poisonModel,
+  tripsModel,
+  zipMapModel,
+} from './onnx.fixture.ts'
+import { openModelPool } from './pool.ts'
+import type { ModelPool } from './pool-stats.ts'
+import type { Tensor } from './tensor.ts'
+import { tryModel } from './try-model.ts'
+import { stripZipMap } from './zip-map.ts'
+
+let directory: string
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'pool-'))
+})
+afterAll(() => rm(directory, { recursive: true }))
+
+async function store(bytes: Uint8Array): Promise<{ digest: string; path: string }> {
+  const digest = digestBytes(bytes)
+  const path = join(directory, digest.slice(7))
+  await writeFile(path, bytes)
+  return { digest, path }
+}
+const fp32 = (shape: number[], data: number[]): Tensor => ({ name: 'x', datatype: 'FP32', shape, data: Float32Array.from(data) })
+const int64 = (...data: number[]): Tensor => ({ name: 'x', datatype: 'INT64', shape: [data.length], data: BigInt64Array.from(data, BigInt) })
+const inMs = (ms: number) => realClock.monotonicMs() + ms
+/** Polls a fact that another process brings about. */
+const until = (fact: () => boolean) => expect.poll(fact, { timeout: 10_000, interval: 5 }).toBe(true)
+const modelStats = (pool: ModelPool, digest: string) => pool.stats().models.find((model) => model.digest === digest)
+/** Trips that keep a host busy for about `ms`; measured, since machines differ. */
+async function tripsFor(pool: ModelPool, digest: string, ms: number): Promise<number> {
+  const { inferUs } = await pool.infer(digest, { inputs: [int64(20_000)] })
+  return Math.ceil((20_000 * ms * 1000) / inferUs)
+}
+
+describe('load()', () => {
+  test('probes which models may be batched, and what they take', async () => {
+    await using pool = await openModelPool()
+    expect(await pool.load(await store(arithmeticModel()))).toMatchObject({ maxBatchSize: 1024, inputs: [{ name: 'a' }, { name: 'b' }] })
+    expect((await pool.load(await store(crossRowModel()))).maxBatchSize).toBe(0)
+    for (const datatype of ['FP16', 'BYTES', 'BOOL', 'UINT64', 'FP64'] as const) {
+      expect(await pool.load(await store(identityModel(datatype)))).toMatchObject({ maxBatchSize: 1024, inputs: [{ datatype }] })
+    }
+    const stripped = stripZipMap(zipMapModel())
+    expect(await pool.load(await store(stripped.bytes))).toMatchObject({ outputs: [{ name: 'label', shape: [-1] }, { name: 'scores', shape: [-1, 2] }] })
+  })
+
+  test('refuses hostile models and goes on serving', async () => {
+    await using pool = await openModelPool({ hostMemoryMiB: 400, loadTimeoutMs: 2000 })
+    const good = await store(identityModel())
+    await pool.load(good)
+    const [host] = pool.stats().hosts
+    for (const bytes of [bombModel(40), bombModel(30), endlessModel(), externalDataModel('../x'), zipMapModel(), new Uint8Array(9)]) {
+      const model = await store(bytes)
+      const outcome = await pool.load(model).then((found) => found.maxBatchSize, (thrown) => thrown)
+      // an allocation that the system refuses at once fails the run, not the host: the model then is not batched
+      if (outcome !== 0) expect(outcome).toMatchObject({ code: expect.stringMatching(/^(inference\.model_refused|onnx\.)/) })
+    }
+    await expect(pool.load({ ...good, digest: digestBytes('x') })).rejects.toMatchObject({ code: 'inference.digest_mismatch' })
+    await expect(pool.load({ digest: digestBytes('y'), path: join(directory, 'none') })).rejects.toMatchObject({ kind: 'not_found' })
+    expect((await pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).outputs[0]?.data).toEqual(Float32Array.of(1, 2))
+    expect(pool.stats().hosts[0]?.pid).toBe(host?.pid)
+  })
+
+  test('coalesces concurrent loads; a model can leave and come back', async () => {
+    await using pool = await openModelPool()
+    const model = await store(identityModel())
+    const [first, second] = await Promise.all([pool.load(model), pool.load(model)])
+    expect(first).toBe(second)
+    await pool.infer(model.digest, { inputs: [fp32([1, 2], [1, 2])] })
+    await pool.unload(model.digest)
+    await expect(pool.infer(model.digest, { inputs: [] })).rejects.toMatchObject({ code: 'inference.model_unknown' })
+    await pool.load(model)
+    expect(modelStats(pool, model.digest)?.inferenceCount).toBe(1)
+  })
+})
+
+describe('infer()', () => {
+  test('takes named inputs in any order, gives the wanted outputs in the wanted order', async () => {
+    await using pool = await openModelPool()
+    const { digest } = await store(arithmeticModel())
+    await pool.load(await store(arithmeticModel()))
+    const a = { ...fp32([1, 2], [10, 20]), name: 'a' }
+    const b = { ...fp32([1, 2], [1, 2]), name: 'b' }
+    const result = await pool.infer(digest, { inputs: [b, a], outputs: ['difference', 'sum'] })
+    expect(result.outputs.map((output) => [output.name, [...(output.data as Float32Array)]])).toEqual([['difference', [9, 18]], ['sum', [11, 22]]])
+    await expect(pool.infer(digest, { inputs: [a] })).rejects.toMatchObject({ code: 'inference.signature_mismatch' })
+    await expect(pool.infer(digest, { inputs: [a, a] })).rejects.toMatchObject({ code: 'inference.signature_mismatch' })
+    await expect(pool.infer(digest, { inputs: [a, b], outputs: ['q'] })).rejects.toMatchObject({ code: 'inference.output_unknown' })
+  })
+
+  test('forms one batch of what waits while the host is busy, and gives each caller its own rows', async () => {
+    await using pool = await openModelPool()
+    const busy = await store(tripsModel())
+    const { digest } = await store(mlpModel(16, 2))
+    await Promise.all([pool.load(busy), pool.load(await store(mlpModel(16, 2)))])
+    const row = (value: number) => fp32([1, 20], Array(20).fill(value))
+    const alone = await Promise.all([1, 2, 3, 4, 5].map(async (value) => (await pool.infer(digest, { inputs: [row(value)] })).outputs[0]?.data))
+    const before = modelStats(pool, digest)
+    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
+    const results = await Promise.all([1, 2, 3, 4, 5].map((value) => pool.infer(digest, { inputs: [row(value)] })))
+    await running
+    expect(results.map((result) => result.batchRows)).toEqual([5, 5, 5, 5, 5])
+    expect(results.map((result) => result.outputs[0]?.data)).toEqual(alone)
+    expect(modelStats(pool, digest)).toMatchObject({ executionCount: (before?.executionCount ?? 0) + 1, inferenceCount: (before?.inferenceCount ?? 0) + 5 })
+  })
+
+  test('runs at once on an idle host', async () => {
+    await using pool = await openModelPool()
+    const { digest } = await store(identityModel())
+    await pool.load(await store(identityModel()))
+    expect((await pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])] })).queueUs).toBeLessThan(200)
+  })
+
+  test('rejects what cannot be answered in time without running it', async () => {
+    await using pool = await openModelPool()
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const trips = await tripsFor(pool, digest, 60)
+    for (let run = 0; run < 40; run++) await pool.infer(digest, { inputs: [int64(trips)] })
+    const runs = modelStats(pool, digest)?.executionCount
+    await expect(pool.infer(digest, { inputs: [int64(trips)], deadlineMs: inMs(5) })).rejects.toMatchObject({
+      kind: 'overloaded',
+      code: 'inference.deadline_infeasible',
+      details: { retryAfterMs: 1000 },
+    })
+    await expect(pool.infer(digest, { inputs: [int64(1)], deadlineMs: inMs(-1) })).rejects.toMatchObject({ kind: 'deadline' })
+    expect(modelStats(pool, digest)?.executionCount).toBe(runs)
+  })
+
+  test('fails a waiting request at its deadline and never runs it', async () => {
+    await using pool = await openModelPool()
+    const busy = await store(tripsModel())
+    const { digest } = await store(identityModel())
+    await Promise.all([pool.load(busy), pool.load(await store(identityModel()))])
+    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 400))] })
+    const late = pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])], deadlineMs: inMs(100) })
+    await expect(late).rejects.toMatchObject({ kind: expect.stringMatching(/deadline|overloaded/) })
+    await running
+    expect(modelStats(pool, digest)).toMatchObject({ executionCount: 0, queuedRequests: 0 })
+  })
+
+  test('bounds the queue', async () => {
+    await using pool = await openModelPool({ queueRequestsMax: 2 })
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const trips = await tripsFor(pool, digest, 50)
+    const all = await Promise.allSettled(Array.from({ length: 5 }, () => pool.infer(digest, { inputs: [int64(trips)] })))
+    const codes = all.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'ok'))
+    expect(codes).toEqual(['ok', 'ok', 'ok', 'inference.queue_full', 'inference.queue_full'])
+  })
+
+  test('one bad row in a batch fails alone', async () => {
+    await using pool = await openModelPool()
+    const busy = await store(tripsModel())
+    const { digest } = await store(poisonModel())
+    await Promise.all([pool.load(busy), pool.load(await store(poisonModel()))])
+    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
+    const outcomes = await Promise.allSettled([0, 1, 2, 99, 3, 0, 1, 2].map((index) => pool.infer(digest, { inputs: [int64(index)] })))
+    await running
+    expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? (outcome.value.outputs[0]?.data as Float32Array)[0] : outcome.reason.code))).toEqual([
+      10, 11, 12, 'inference.run_failed', 13, 10, 11, 12,
+    ])
+  })
+
+  test('an aborted request leaves the queue', async () => {
+    await using pool = await openModelPool()
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const running = pool.infer(digest, { inputs: [int64(await tripsFor(pool, digest, 100))] })
+    const stop = new AbortController()
+    const waiting = pool.infer(digest, { inputs: [int64(1)], signal: stop.signal })
+    stop.abort(new Error('gone'))
+    await expect(waiting).rejects.toThrow('gone')
+    await running
+    expect(modelStats(pool, digest)?.queuedRequests).toBe(0)
+  })
+})
+
+describe('a host that dies', () => {
+  test('is replaced within a second, and the request that it ran is answered by its successor', async () => {
+    await using pool = await openModelPool()
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const running = pool.infer(digest, { inputs: [int64(await tripsFor(pool, digest, 300))] })
+    const { pid } = pool.stats().hosts[0]!
+    process.kill(pid!, 'SIGKILL')
+    const killedMs = realClock.monotonicMs()
+    await until(() => ['idle', 'busy'].includes(pool.stats().hosts[0]?.state ?? '') && pool.stats().hosts[0]?.pid !== pid)
+    expect(realClock.monotonicMs() - killedMs).toBeLessThan(2000)
+    expect((await running).outputs).toHaveLength(1)
+    expect(pool.stats().hosts[0]).toMatchObject({ deaths: 1 })
+  })
+
+  test('does not stop the pool when it was idle', async () => {
+    await using pool = await openModelPool({ executors: 2 })
+    const { digest } = await store(identityModel())
+    await pool.load(await store(identityModel()))
+    for (const host of pool.stats().hosts) process.kill(host.pid!, 'SIGKILL')
+    await until(() => pool.stats().hosts.every((host) => host.state === 'idle' && host.deaths === 1))
+    await expect(pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])] })).resolves.toMatchObject({ batchRows: 1 })
+  })
+
+  test('fails the model after three deaths under it, and no other', async () => {
+    await using pool = await openModelPool({ runTimeoutMs: 300 })
+    const bad = await store(tripsModel())
+    const good = await store(identityModel())
+    await Promise.all([pool.load(bad), pool.load(good)])
+    const forever = { inputs: [int64(2 ** 40)] }
+    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ kind: 'internal', code: 'inference.host_died' })
+    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ code: 'inference.host_died' })
+    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ kind: 'unavailable', code: 'inference.model_failed' })
+    await expect(pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).resolves.toMatchObject({ batchRows: 1 })
+  })
+})
+
+test('close() lets running work finish and ends every host', async () => {
+  const pool = await openModelPool()
+  const { digest } = await store(tripsModel())
+  await pool.load(await store(tripsModel()))
+  const running = pool.infer(digest, { inputs: [int64(await tripsFor(pool, digest, 100))] })
+  const { pid } = pool.stats().hosts[0]!
+  await pool.close()
+  await pool.close()
+  expect((await running).outputs).toHaveLength(1)
+  expect(() => process.kill(pid!, 0)).toThrow()
+  await expect(pool.infer(digest, { inputs: [] })).rejects.toMatchObject({ code: 'inference.pool_closed' })
+})
+
+test('tryModel() shows what a model takes and gives', async () => {
+  const tried = await tryModel(await store(identityModel()), { samples: [fp32([2, 2], [1, 2, 3, 4])] })
+  expect(tried).toMatchObject({ interface: { maxBatchSize: 1024 }, outputs: [{ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }] })
+})
