@@ -3,6 +3,7 @@ export { BODY_BYTES_MAX, decodeInferRequest } from './infer-decode.ts'
 export { type EncodedResponse, type EncodeInput, encodeInferResponse } from './infer-encode.ts'
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 export { compareInterfaces, countRows, shapeFits, validateAgainst } from './model-interface.ts'
+export { inspectOnnx } from './onnx-inspect.ts'
 export type { OnnxReport } from './onnx-report.ts'
 export { openModelPool, POOL_DEFAULTS } from './pool.ts'
 export type { ModelPoolOptions } from './pool-options.ts'
@@ -28,6 +29,5 @@ export {
   type TensorSpec,
   viewData,
 } from './tensor.ts'
-export { inspectOnnx } from './onnx-inspect.ts'
-export { type StrippedModel, stripZipMap } from './zip-map.ts'
 export { type TriedModel, tryModel } from './try-model.ts'
+export { type StrippedModel, stripZipMap } from './zip-map.ts'

@@ -17,17 +17,32 @@ const decode = (model: ModelInterface, body: unknown, tail = Buffer.alloc(0), he
   const length = headerLength ?? (tail.length > 0 ? String(json.length) : undefined)
   return decodeInferRequest({ model, body: Buffer.concat([json, tail]), headerLength: length })
 }
-const input = (datatype: Datatype, shape: unknown, data: unknown) => ({ inputs: [{ name: 'x', datatype, shape, data }] })
+const input = (datatype: Datatype, shape: unknown, data: unknown) => ({
+  inputs: [{ name: 'x', datatype, shape, data }],
+})
 const back = (request: ReturnType<typeof decode>, output: Partial<Tensor> = {}) => {
   const [x] = request.inputs
   return encodeInferResponse({ modelName: 'r', modelVersion: '3', request, outputs: [{ ...x!, name: 'y', ...output }] })
 }
-const refused = (message: RegExp) => expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) })
+const refused = (message: RegExp) =>
+  expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) })
 
 describe('decodeInferRequest()', () => {
   test('takes flat and nested data alike', () => {
     const flat = decode(identity('FP32'), input('FP32', [2, 2], [1, 2, 3, 4]))
-    expect(decode(identity('FP32'), input('FP32', [2, 2], [[1, 2], [3, 4]]))).toEqual(flat)
+    expect(
+      decode(
+        identity('FP32'),
+        input(
+          'FP32',
+          [2, 2],
+          [
+            [1, 2],
+            [3, 4],
+          ],
+        ),
+      ),
+    ).toEqual(flat)
     expect(flat).toMatchObject({ rows: 2, inputs: [{ data: Float32Array.of(1, 2, 3, 4) }] })
   })
 
@@ -38,7 +53,11 @@ describe('decodeInferRequest()', () => {
     ['a product past 2^53', input('FP32', [2 ** 31, 2 ** 31], [1]), /2\^53/],
     ['a wrong datatype', input('FP64', [1, 2], [1, 2]), /FP64/],
     ['text for a number', input('FP32', [1, 2], ['1', 2]), /holds "1"/],
-    ['data and a binary size', { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2], parameters: { binary_data_size: 8 } }] }, /exactly one/],
+    [
+      'data and a binary size',
+      { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2], parameters: { binary_data_size: 8 } }] },
+      /exactly one/,
+    ],
     ['no inputs', {}, /inputs is not a list/],
     ['more rows than allowed', input('FP32', [9, 2], Array(18).fill(0)), /9 rows/],
     ['an unknown output', { ...input('FP32', [1, 2], [1, 2]), outputs: [{ name: 'q' }] }, /"q"/],
@@ -51,109 +70,202 @@ describe('decodeInferRequest()', () => {
   })
 
   test('names an extra input, and lists every fault', () => {
-    const body = { inputs: [{ name: 'z', datatype: 'FP32', shape: [1], data: [1] }, { name: 'x', datatype: 'FP32', shape: [1], data: [1] }] }
+    const body = {
+      inputs: [
+        { name: 'z', datatype: 'FP32', shape: [1], data: [1] },
+        { name: 'x', datatype: 'FP32', shape: [1], data: [1] },
+      ],
+    }
     try {
       decode(identity('FP32'), body)
       expect.unreachable()
     } catch (thrown) {
-      expect(isPlimsollError(thrown) && thrown.details.faults).toMatchObject([{ detail: expect.stringContaining('"z"') }, { detail: expect.stringContaining('shape') }])
+      expect(isPlimsollError(thrown) && thrown.details.faults).toMatchObject([
+        { detail: expect.stringContaining('"z"') },
+        { detail: expect.stringContaining('shape') },
+      ])
     }
   })
 
   test('keeps the digits of 64-bit integers', () => {
-    const request = decode(identity('INT64'), '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[9007199254740993,-9223372036854775808]}]}')
+    const request = decode(
+      identity('INT64'),
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[9007199254740993,-9223372036854775808]}]}',
+    )
     expect(back(request).body.toString()).toContain('"data":[9007199254740993,-9223372036854775808]')
-    expect(() => decode(identity('INT64'), '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[9223372036854775808,1]}]}')).toThrow(refused(/takes integers/))
+    expect(() =>
+      decode(
+        identity('INT64'),
+        '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[9223372036854775808,1]}]}',
+      ),
+    ).toThrow(refused(/takes integers/))
   })
 
-  test.each([['UINT8', 256], ['INT8', -129], ['INT32', 1.5], ['UINT32', -1], ['BOOL', 2], ['UINT64', -1]] as const)('refuses %s %s', (datatype, value) => {
+  test.each([
+    ['UINT8', 256],
+    ['INT8', -129],
+    ['INT32', 1.5],
+    ['UINT32', -1],
+    ['BOOL', 2],
+    ['UINT64', -1],
+  ] as const)('refuses %s %s', (datatype, value) => {
     expect(() => decode(identity(datatype), input(datatype, [1, 2], [value, 1]))).toThrow(refused(/takes/))
   })
 
   test('takes bare NaN and Infinity outside strings and null for NaN, answers null', () => {
-    const request = decode(identity('FP32'), '{"id":"NaN \\" Infinity","inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,null]}]}')
+    const request = decode(
+      identity('FP32'),
+      '{"id":"NaN \\" Infinity","inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,null]}]}',
+    )
     expect(request.id).toBe('NaN " Infinity')
     expect(request.inputs[0]?.data).toEqual(Float32Array.of(Number.NaN, Number.NaN))
     expect(JSON.parse(back(request).body.toString())).toMatchObject({ outputs: [{ data: [null, null] }] })
-    const infinite = decode(identity('FP32'), '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[-Infinity,1]}]}')
-    expect(JSON.parse(back(infinite).body.toString())).toMatchObject({ parameters: { nonfinite: true }, outputs: [{ data: [null, 1] }] })
+    const infinite = decode(
+      identity('FP32'),
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[-Infinity,1]}]}',
+    )
+    expect(JSON.parse(back(infinite).body.toString())).toMatchObject({
+      parameters: { nonfinite: true },
+      outputs: [{ data: [null, 1] }],
+    })
   })
 
   test('takes FP16 as binary only', () => {
     expect(() => decode(identity('FP16'), input('FP16', [1, 2], [1, 2]))).toThrow(refused(/binary/))
-    const body = { inputs: [{ name: 'x', datatype: 'FP16', shape: [1, 2], parameters: { binary_data_size: 4 } }], parameters: { binary_data_output: true } }
-    expect(back(decode(identity('FP16'), body, Buffer.from([0, 0x3c, 0, 0x40]))).body.subarray(-4)).toEqual(Buffer.from([0, 0x3c, 0, 0x40]))
+    const body = {
+      inputs: [{ name: 'x', datatype: 'FP16', shape: [1, 2], parameters: { binary_data_size: 4 } }],
+      parameters: { binary_data_output: true },
+    }
+    expect(back(decode(identity('FP16'), body, Buffer.from([0, 0x3c, 0, 0x40]))).body.subarray(-4)).toEqual(
+      Buffer.from([0, 0x3c, 0, 0x40]),
+    )
   })
 
   test('round-trips BYTES in binary: é and the empty string are 10 bytes', () => {
     const bytes = Buffer.from('02000000c3a900000000', 'hex')
-    const body = { inputs: [{ name: 'x', datatype: 'BYTES', shape: [1, 2], parameters: { binary_data_size: 10 } }], outputs: [{ name: 'y', parameters: { binary_data: true } }] }
+    const body = {
+      inputs: [{ name: 'x', datatype: 'BYTES', shape: [1, 2], parameters: { binary_data_size: 10 } }],
+      outputs: [{ name: 'y', parameters: { binary_data: true } }],
+    }
     const request = decode(identity('BYTES'), body, bytes)
     expect(request.inputs[0]?.data).toEqual(['é', ''])
     const response = back(request)
     expect(response).toMatchObject({ contentType: 'application/octet-stream' })
     expect(response.body.subarray(response.headerLength)).toEqual(bytes)
-    expect(() => decode(identity('BYTES'), body, Buffer.from('ffffffffc3a900000000', 'hex'))).toThrow(refused(/within element 0/))
+    expect(() => decode(identity('BYTES'), body, Buffer.from('ffffffffc3a900000000', 'hex'))).toThrow(
+      refused(/within element 0/),
+    )
   })
 
   test('refuses binary bodies one byte short or long, and bad header lengths', () => {
     const body = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }] }
     expect(() => decode(identity('FP32'), body, Buffer.alloc(7))).toThrow(refused(/7 bytes are left/))
     expect(() => decode(identity('FP32'), body, Buffer.alloc(9))).toThrow(refused(/unexpected additional input data/))
-    for (const length of ['abc', '-1', '99999', '1e3', '']) expect(() => decode(identity('FP32'), body, Buffer.alloc(8), length)).toThrow(refused(/Header-Content-Length/))
+    for (const length of ['abc', '-1', '99999', '1e3', ''])
+      expect(() => decode(identity('FP32'), body, Buffer.alloc(8), length)).toThrow(refused(/Header-Content-Length/))
   })
 
   test('reads an unaligned binary tensor exactly', () => {
     for (const id of ['', 'a', 'ab', 'abc']) {
       const body = { id, inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }] }
-      expect(decode(identity('FP32'), body, Buffer.from(Float32Array.of(1.5, -2).buffer)).inputs[0]?.data).toEqual(Float32Array.of(1.5, -2))
+      expect(decode(identity('FP32'), body, Buffer.from(Float32Array.of(1.5, -2).buffer)).inputs[0]?.data).toEqual(
+        Float32Array.of(1.5, -2),
+      )
     }
   })
 
   test('takes a raw body as the one input, one row, all outputs binary', () => {
     const model = identity('FP32', [-1, 4])
-    const request = decodeInferRequest({ model, body: Buffer.from(Float32Array.of(1, 2, 3, 4).buffer), headerLength: '0' })
+    const request = decodeInferRequest({
+      model,
+      body: Buffer.from(Float32Array.of(1, 2, 3, 4).buffer),
+      headerLength: '0',
+    })
     expect(request).toMatchObject({ rows: 1, inputs: [{ shape: [1, 4] }], outputs: [{ isBinary: true }] })
     expect(() => decodeInferRequest({ model, body: Buffer.alloc(15), headerLength: '0' })).toThrow(refused(/needs 16/))
   })
 
   test('never pollutes prototypes, refuses shared memory', () => {
-    decode(identity('FP32'), '{"__proto__":{"polluted":1},"parameters":{"__proto__":1},"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}')
+    decode(
+      identity('FP32'),
+      '{"__proto__":{"polluted":1},"parameters":{"__proto__":1},"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
+    )
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
-    const shared = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { shared_memory_region: 'r' } }] }
+    const shared = {
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { shared_memory_region: 'r' } }],
+    }
     expect(() => decode(identity('FP32'), shared)).toThrow(expect.objectContaining({ kind: 'unsupported' }))
   })
 
   test('throws nothing but house errors on anything', () => {
-    const tensor = fc.record({ name: fc.constantFrom('x', 'z', 1), datatype: fc.constantFrom(...DATATYPES, 'BF16', null), shape: fc.anything(), data: fc.anything(), parameters: fc.anything() }, { requiredKeys: [] })
-    const body = fc.oneof(fc.json(), fc.anything().map((value) => JSON.stringify(value) ?? ''), fc.record({ id: fc.anything(), inputs: fc.array(tensor), outputs: fc.anything(), parameters: fc.anything() }, { requiredKeys: [] }).map((value) => {
-      try {
-        return JSON.stringify(value)
-      } catch {
-        return '{}'
-      }
-    }))
+    const tensor = fc.record(
+      {
+        name: fc.constantFrom('x', 'z', 1),
+        datatype: fc.constantFrom(...DATATYPES, 'BF16', null),
+        shape: fc.anything(),
+        data: fc.anything(),
+        parameters: fc.anything(),
+      },
+      { requiredKeys: [] },
+    )
+    const body = fc.oneof(
+      fc.json(),
+      fc.anything().map((value) => JSON.stringify(value) ?? ''),
+      fc
+        .record(
+          { id: fc.anything(), inputs: fc.array(tensor), outputs: fc.anything(), parameters: fc.anything() },
+          { requiredKeys: [] },
+        )
+        .map((value) => {
+          try {
+            return JSON.stringify(value)
+          } catch {
+            return '{}'
+          }
+        }),
+    )
     fc.assert(
-      fc.property(fc.constantFrom(...DATATYPES), body, fc.uint8Array({ maxLength: 32 }), fc.option(fc.oneof(fc.string(), fc.nat(64).map(String)), { nil: undefined }), (datatype, text, tail, headerLength) => {
-        try {
-          const request = decodeInferRequest({ model: identity(datatype), body: Buffer.concat([Buffer.from(text), tail]), headerLength })
-          back(request)
-        } catch (thrown) {
-          if (!isPlimsollError(thrown)) throw thrown
-        }
-      }),
+      fc.property(
+        fc.constantFrom(...DATATYPES),
+        body,
+        fc.uint8Array({ maxLength: 32 }),
+        fc.option(fc.oneof(fc.string(), fc.nat(64).map(String)), { nil: undefined }),
+        (datatype, text, tail, headerLength) => {
+          try {
+            const request = decodeInferRequest({
+              model: identity(datatype),
+              body: Buffer.concat([Buffer.from(text), tail]),
+              headerLength,
+            })
+            back(request)
+          } catch (thrown) {
+            if (!isPlimsollError(thrown)) throw thrown
+          }
+        },
+      ),
       { numRuns: 5000 },
     )
   })
 })
 
 describe('encodeInferResponse()', () => {
-  const two: ModelInterface = { ...identity('FP32'), outputs: [{ name: 'a', datatype: 'FP32', shape: [-1, 2] }, { name: 'b', datatype: 'FP32', shape: [-1, 2] }] }
-  const outputs = ['a', 'b'].map((name): Tensor => ({ name, datatype: 'FP32', shape: [1, 2], data: Float32Array.of(1, 2) }))
+  const two: ModelInterface = {
+    ...identity('FP32'),
+    outputs: [
+      { name: 'a', datatype: 'FP32', shape: [-1, 2] },
+      { name: 'b', datatype: 'FP32', shape: [-1, 2] },
+    ],
+  }
+  const outputs = ['a', 'b'].map(
+    (name): Tensor => ({ name, datatype: 'FP32', shape: [1, 2], data: Float32Array.of(1, 2) }),
+  )
 
   test('answers outputs in the requested order, all in model order otherwise', () => {
     const order = (wanted?: string[]) => {
-      const request = decode(two, { ...input('FP32', [1, 2], [1, 2]), ...(wanted ? { outputs: wanted.map((name) => ({ name })) } : {}) })
+      const request = decode(two, {
+        ...input('FP32', [1, 2], [1, 2]),
+        ...(wanted ? { outputs: wanted.map((name) => ({ name })) } : {}),
+      })
       const { body } = encodeInferResponse({ modelName: 'r', request, outputs })
       return JSON.parse(body.toString()).outputs.map((output: Tensor) => output.name)
     }
@@ -163,16 +275,27 @@ describe('encodeInferResponse()', () => {
   })
 
   test('echoes the id, and leaves it out when there was none', () => {
-    expect(JSON.parse(back(decode(identity('FP32'), { ...input('FP32', [1, 2], [1, 2]), id: '42' })).body.toString())).toMatchObject({ id: '42', model_version: '3' })
-    expect(JSON.parse(back(decode(identity('FP32'), input('FP32', [1, 2], [1, 2]))).body.toString())).not.toHaveProperty('id')
+    expect(
+      JSON.parse(back(decode(identity('FP32'), { ...input('FP32', [1, 2], [1, 2]), id: '42' })).body.toString()),
+    ).toMatchObject({ id: '42', model_version: '3' })
+    expect(
+      JSON.parse(back(decode(identity('FP32'), input('FP32', [1, 2], [1, 2]))).body.toString()),
+    ).not.toHaveProperty('id')
   })
 
   test('classifies as value:index[:label] with six decimals', () => {
     const request = { outputs: [{ name: 'a', isBinary: false, classification: 2 }] }
     const output: Tensor = { name: 'a', datatype: 'FP32', shape: [4], data: Float32Array.of(1.1, 3.3, 0.5, 2.4) }
     const { body } = encodeInferResponse({ modelName: 'r', request, outputs: [output] })
-    expect(JSON.parse(body.toString()).outputs).toEqual([{ name: 'a', datatype: 'BYTES', shape: [2], data: ['3.300000:1', '2.400000:3'] }])
-    const labelled = encodeInferResponse({ modelName: 'r', request, outputs: [output], labels: new Map([['a', ['p', 'q']]]) })
+    expect(JSON.parse(body.toString()).outputs).toEqual([
+      { name: 'a', datatype: 'BYTES', shape: [2], data: ['3.300000:1', '2.400000:3'] },
+    ])
+    const labelled = encodeInferResponse({
+      modelName: 'r',
+      request,
+      outputs: [output],
+      labels: new Map([['a', ['p', 'q']]]),
+    })
     expect(labelled.body.toString()).toContain('3.300000:1:q')
   })
 })
@@ -180,7 +303,9 @@ describe('encodeInferResponse()', () => {
 describe('expandBody()', () => {
   test('expands gzip, stops at the limit, refuses other codings and broken bytes', async () => {
     expect(Buffer.from(await expandBody(gzipSync('abc'), 'GZIP', 10)).toString()).toBe('abc')
-    await expect(expandBody(gzipSync(Buffer.alloc(1 << 24)), 'gzip', 1 << 20)).rejects.toMatchObject({ kind: 'too_large' })
+    await expect(expandBody(gzipSync(Buffer.alloc(1 << 24)), 'gzip', 1 << 20)).rejects.toMatchObject({
+      kind: 'too_large',
+    })
     await expect(expandBody(Buffer.from('abc'), 'gzip', 10)).rejects.toMatchObject({ kind: 'invalid' })
     await expect(expandBody(gzipSync('abc'), 'gzip, gzip', 10)).rejects.toMatchObject({ kind: 'media_type' })
   })

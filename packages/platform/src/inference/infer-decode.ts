@@ -42,13 +42,13 @@ export function decodeInferRequest({ model, body, headerLength }: DecodeInput): 
   const isExact = model.inputs.some((spec) => spec.datatype === 'INT64' || spec.datatype === 'UINT64')
   const parsed = parseInferJson(body.subarray(0, jsonBytes), isExact)
   if (!isMembers(parsed)) throw invalid('the body is not a JSON object')
-  const parameters = readParameters(parsed['parameters'], '/parameters')
+  const parameters = readParameters(parsed.parameters, '/parameters')
   refuseUnsupported(parameters)
-  const id = readId(parsed['id'])
-  const inputs = readInputs(model, parsed['inputs'], body.subarray(jsonBytes))
-  const outputs = readOutputs(model, parsed['outputs'], parameters['binary_data_output'] === true)
-  const timeoutUs = readTimeout(parameters['timeout'])
-  const priority = parameters['priority']
+  const id = readId(parsed.id)
+  const inputs = readInputs(model, parsed.inputs, body.subarray(jsonBytes))
+  const outputs = readOutputs(model, parsed.outputs, parameters.binary_data_output === true)
+  const timeoutUs = readTimeout(parameters.timeout)
+  const priority = parameters.priority
   return {
     ...(id === undefined ? {} : { id }),
     inputs,
@@ -179,7 +179,7 @@ function readInputs(model: ModelInterface, value: unknown, binary: Uint8Array): 
       found.set(tensor.name, tensor)
     } catch (thrown) {
       if (!(thrown instanceof TensorFault)) throw thrown
-      const name = isMembers(given) && typeof given['name'] === 'string' ? `"${given['name'].slice(0, 128)}" ` : ''
+      const name = isMembers(given) && typeof given.name === 'string' ? `"${given.name.slice(0, 128)}" ` : ''
       faults.push({ pointer, detail: `input ${name}${thrown.message}` })
     }
   }
@@ -195,13 +195,13 @@ function readInputs(model: ModelInterface, value: unknown, binary: Uint8Array): 
 
 function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): { tensor: Tensor; used: number } {
   if (!isMembers(given)) throw new TensorFault('is not an object')
-  const spec = model.inputs.find((candidate) => candidate.name === given['name'])
+  const spec = model.inputs.find((candidate) => candidate.name === given.name)
   if (!spec) throw new TensorFault(`is not among the model's inputs: ${names(model.inputs)}`)
-  if (given['datatype'] !== spec.datatype)
+  if (given.datatype !== spec.datatype)
     throw new TensorFault(
-      `has datatype ${String(JSON.stringify(given['datatype'])).slice(0, 40)}, the model has ${spec.datatype}`,
+      `has datatype ${String(JSON.stringify(given.datatype)).slice(0, 40)}, the model has ${spec.datatype}`,
     )
-  const shape = given['shape']
+  const shape = given.shape
   if (!Array.isArray(shape) || shape.length > 32) throw new TensorFault('has no shape')
   const count = elementCount(shape)
   if (count === undefined)
@@ -210,15 +210,15 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
     )
   if (!shapeFits(spec.shape, shape))
     throw new TensorFault(`has shape [${shape}], the model has [${spec.shape}] (-1: any size)`)
-  const parameters = readParameters(given['parameters'], '/inputs')
+  const parameters = readParameters(given.parameters, '/inputs')
   refuseUnsupported(parameters)
-  const size = parameters['binary_data_size']
+  const size = parameters.binary_data_size
   const { name, datatype } = spec
-  if ((size === undefined) === (given['data'] === undefined))
+  if ((size === undefined) === (given.data === undefined))
     throw new TensorFault('needs exactly one of data and parameters.binary_data_size')
   if (size === undefined)
     return {
-      tensor: { name, datatype, shape, data: convertData(datatype, flattenData(given['data'], shape, count)) },
+      tensor: { name, datatype, shape, data: convertData(datatype, flattenData(given.data, shape, count)) },
       used: 0,
     }
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > binary.length) {
@@ -241,7 +241,7 @@ function readOutputs(model: ModelInterface, value: unknown, isBinaryDefault: boo
   const seen = new Set<string>()
   const outputs = value.map((given, index): RequestedOutput => {
     const pointer = `/outputs/${index}`
-    const name = isMembers(given) && typeof given['name'] === 'string' ? given['name'] : ''
+    const name = isMembers(given) && typeof given.name === 'string' ? given.name : ''
     const spec = model.outputs.find((candidate) => candidate.name === name)
     if (!spec)
       faults.push({
@@ -250,15 +250,15 @@ function readOutputs(model: ModelInterface, value: unknown, isBinaryDefault: boo
       })
     else if (seen.has(name)) faults.push({ pointer, detail: `output "${name}" is given twice` })
     seen.add(name)
-    const parameters = isMembers(given) ? readParameters(given['parameters'], `${pointer}/parameters`) : {}
+    const parameters = isMembers(given) ? readParameters(given.parameters, `${pointer}/parameters`) : {}
     refuseUnsupported(parameters)
-    const classification = parameters['classification'] ?? 0
+    const classification = parameters.classification ?? 0
     if (typeof classification !== 'number' || !Number.isInteger(classification) || classification < 0) {
       faults.push({ pointer, detail: `output "${name.slice(0, 128)}" has a classification that is not a whole number` })
     } else if (classification > 0 && spec && ['BYTES', 'FP16', 'BOOL'].includes(spec.datatype)) {
       faults.push({ pointer, detail: `output "${name}" of datatype ${spec.datatype} cannot be classified` })
     }
-    const binary = parameters['binary_data']
+    const binary = parameters.binary_data
     return {
       name,
       isBinary: typeof binary === 'boolean' ? binary : isBinaryDefault,

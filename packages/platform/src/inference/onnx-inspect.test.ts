@@ -31,13 +31,14 @@ describe('inspectOnnx()', () => {
     })
   })
 
-  test.each([
-    ['../../etc/passwd'],
-    ['/etc/passwd'],
-    ['weights.bin'],
-  ])('refuses data outside the file: %s', (location) => {
-    expect(() => inspectOnnx(externalDataModel(location))).toThrow(expect.objectContaining({ code: 'inference.onnx_external_data' }))
-  })
+  test.each([['../../etc/passwd'], ['/etc/passwd'], ['weights.bin']])(
+    'refuses data outside the file: %s',
+    (location) => {
+      expect(() => inspectOnnx(externalDataModel(location))).toThrow(
+        expect.objectContaining({ code: 'inference.onnx_external_data' }),
+      )
+    },
+  )
 
   test.each([
     ['an unknown operator domain', customDomainModel(), /evil\.example/],
@@ -45,11 +46,21 @@ describe('inspectOnnx()', () => {
     ['a newer IR', model({ irVersion: 99, nodes: [], inputs: [], outputs: [] }), /IR version is 99/],
     ['a newer operator set', model({ opset: 99, nodes: [], inputs: [], outputs: [] }), /ai\.onnx 99/],
     ['a map without ZipMap', model({ nodes: [], inputs: [], outputs: [mapSequenceInfo('m')] }), /"m" is a sequence/],
-    ['5,000 outputs', model({ nodes: [], inputs: [], outputs: Array.from({ length: 5000 }, (_, i) => ({ name: `y${i}`, type: 'FP32', shape: [] })) }), /more than 4096/],
+    [
+      '5,000 outputs',
+      model({
+        nodes: [],
+        inputs: [],
+        outputs: Array.from({ length: 5000 }, (_, i) => ({ name: `y${i}`, type: 'FP32', shape: [] })),
+      }),
+      /more than 4096/,
+    ],
     ['a graph alone', graph({ nodes: [], inputs: [], outputs: [] }), /./],
     ['no bytes', new Uint8Array(0), /no graph/],
   ] as const)('refuses %s', (_, bytes, message) => {
-    expect(() => inspectOnnx(bytes)).toThrow(expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) }))
+    expect(() => inspectOnnx(bytes)).toThrow(
+      expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) }),
+    )
   })
 
   test('passes a model whose cost shows only when it runs', () => {

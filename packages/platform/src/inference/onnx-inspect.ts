@@ -1,13 +1,19 @@
 import { digestBytes } from '../kernel/digest.ts'
-import { elementCount, type TensorSpec } from './tensor.ts'
 import type { OnnxReport } from './onnx-report.ts'
-import { fieldsOf, integersOf, refuseModel, textOf } from './onnx-wire.ts'
 import { readValue, type Value } from './onnx-value.ts'
+import { fieldsOf, integersOf, refuseModel, textOf } from './onnx-wire.ts'
+import { elementCount, type TensorSpec } from './tensor.ts'
 
 const LIMITS = { depth: 16, nodes: 200_000, values: 4096, initializers: 200_000, sizeBytes: 2 ** 31 - 1 } as const
 /** What onnxruntime 1.30 loads. */
 const IR_MAX = 13
-const OPSET_MAX: Readonly<Record<string, number>> = { 'ai.onnx': 26, 'ai.onnx.ml': 5, 'com.microsoft': 1, 'com.microsoft.nchwc': 1, 'ai.onnx.training': 1 }
+const OPSET_MAX: Readonly<Record<string, number>> = {
+  'ai.onnx': 26,
+  'ai.onnx.ml': 5,
+  'com.microsoft': 1,
+  'com.microsoft.nchwc': 1,
+  'ai.onnx.training': 1,
+}
 
 export interface NodeView {
   op: string
@@ -56,8 +62,11 @@ function readGraph(bytes: Uint8Array, depth: number, tally: Tally): GraphView {
     else if (field.no === 5) graph.initializers.add(readTensor(field.bytes, tally))
     else if (field.no === 11) graph.inputs.push(readValue(field.bytes))
     else if (field.no === 12) graph.outputs.push(readValue(field.bytes))
-    else if (field.no === 15) for (const part of fieldsOf(field.bytes)) if (part.no === 1 || part.no === 2) graph.initializers.add(readTensor(part.bytes, tally))
-    if (graph.inputs.length > LIMITS.values || graph.outputs.length > LIMITS.values) throw refuseModel(`it has more than ${LIMITS.values} inputs or outputs`)
+    else if (field.no === 15)
+      for (const part of fieldsOf(field.bytes))
+        if (part.no === 1 || part.no === 2) graph.initializers.add(readTensor(part.bytes, tally))
+    if (graph.inputs.length > LIMITS.values || graph.outputs.length > LIMITS.values)
+      throw refuseModel(`it has more than ${LIMITS.values} inputs or outputs`)
   }
   return graph
 }
@@ -82,7 +91,8 @@ const EXTERNAL = 1n
 
 /** Name of an initialiser. Data outside the file is refused: a model is exactly the bytes of its digest. */
 function readTensor(bytes: Uint8Array, tally: Tally): string {
-  if (++tally.initializers > LIMITS.initializers) throw refuseModel(`it has more than ${LIMITS.initializers} stored tensors`)
+  if (++tally.initializers > LIMITS.initializers)
+    throw refuseModel(`it has more than ${LIMITS.initializers} stored tensors`)
   let name = ''
   let location = ''
   let isExternal = false
@@ -96,9 +106,13 @@ function readTensor(bytes: Uint8Array, tally: Tally): string {
     } else if (field.no === 14 && field.value === EXTERNAL) isExternal = true
   }
   if (isExternal) {
-    throw refuseModel(`tensor "${name}" keeps its data outside the file ("${location.slice(0, 128)}"), save the model as one file`, 'inference.onnx_external_data')
+    throw refuseModel(
+      `tensor "${name}" keeps its data outside the file ("${location.slice(0, 128)}"), save the model as one file`,
+      'inference.onnx_external_data',
+    )
   }
-  if (elementCount(dims) === undefined) throw refuseModel(`tensor "${name}" has dimensions [${dims.slice(0, 8)}] that no memory holds`)
+  if (elementCount(dims) === undefined)
+    throw refuseModel(`tensor "${name}" has dimensions [${dims.slice(0, 8)}] that no memory holds`)
   tally.initializerBytes += bytes.length
   return name
 }
@@ -125,8 +139,20 @@ export interface ModelView {
 /** @throws invalid inference.onnx_malformed | inference.onnx_refused | inference.onnx_external_data */
 export function readModel(bytes: Uint8Array): ModelView {
   if (bytes.length > LIMITS.sizeBytes) throw refuseModel(`it has ${bytes.length} bytes, at most ${LIMITS.sizeBytes}`)
-  const tally: Tally = { nodes: 0, depth: 0, initializers: 0, initializerBytes: 0, operators: new Map(), domains: new Set() }
-  const view = { irVersion: 0, producer: { name: '', version: '' }, opsets: [] as ModelView['opsets'], metadata: Object.create(null) as ModelView['metadata'] } // empty lists and maps of the declared types
+  const tally: Tally = {
+    nodes: 0,
+    depth: 0,
+    initializers: 0,
+    initializerBytes: 0,
+    operators: new Map(),
+    domains: new Set(),
+  }
+  const view = {
+    irVersion: 0,
+    producer: { name: '', version: '' },
+    opsets: [] as ModelView['opsets'],
+    metadata: Object.create(null) as ModelView['metadata'],
+  } // empty lists and maps of the declared types
   let graph: GraphView | undefined
   for (const field of fieldsOf(bytes)) {
     if (field.no === 1) view.irVersion = Number(field.value)
@@ -163,13 +189,16 @@ function readProperty(bytes: Uint8Array): Record<string, string> {
 }
 
 function checkVersions(view: Pick<ModelView, 'irVersion' | 'opsets'>, tally: Tally): void {
-  if (view.irVersion < 3 || view.irVersion > IR_MAX) throw refuseModel(`its IR version is ${view.irVersion}, 3 to ${IR_MAX} are supported`)
+  if (view.irVersion < 3 || view.irVersion > IR_MAX)
+    throw refuseModel(`its IR version is ${view.irVersion}, 3 to ${IR_MAX} are supported`)
   for (const domain of tally.domains) {
-    if (!Object.hasOwn(OPSET_MAX, domain)) throw refuseModel(`it uses operators of the unknown domain "${domain.slice(0, 128)}"`)
+    if (!Object.hasOwn(OPSET_MAX, domain))
+      throw refuseModel(`it uses operators of the unknown domain "${domain.slice(0, 128)}"`)
   }
   for (const { domain, version } of view.opsets) {
     const most = Object.hasOwn(OPSET_MAX, domain) ? OPSET_MAX[domain] : undefined
-    if (most !== undefined && version > most) throw refuseModel(`it needs operator set ${domain} ${version}, at most ${most} is supported`)
+    if (most !== undefined && version > most)
+      throw refuseModel(`it needs operator set ${domain} ${version}, at most ${most} is supported`)
   }
 }
 
@@ -178,7 +207,7 @@ export function findZipMap(graph: GraphView): { node: NodeView; output: Value; l
   for (const output of graph.outputs) {
     if (output.kind === 'tensor') continue
     const node = graph.nodes.find((one) => one.outputs.includes(output.name))
-    if (!node || node.op !== 'ZipMap' || node.domain !== 'ai.onnx.ml' || node.inputs.length !== 1) continue
+    if (node?.op !== 'ZipMap' || node.domain !== 'ai.onnx.ml' || node.inputs.length !== 1) continue
     return { node, output, labels: node.attributes.flatMap(readLabels) }
   }
   return undefined
@@ -206,7 +235,8 @@ export function inspectOnnx(bytes: Uint8Array): OnnxReport {
   const zipMap = findZipMap(graph)
   const spec = (value: Value, side: string): TensorSpec => {
     if (value.kind === 'tensor') return { name: value.name, datatype: value.datatype, shape: value.shape }
-    if (value === zipMap?.output) return { name: zipMap.node.inputs[0] ?? '', datatype: 'FP32', shape: [-1, zipMap.labels.length || -1] }
+    if (value === zipMap?.output)
+      return { name: zipMap.node.inputs[0] ?? '', datatype: 'FP32', shape: [-1, zipMap.labels.length || -1] }
     throw refuseModel(`its ${side} "${value.name.slice(0, 128)}" is ${value.what}, only tensors are served`)
   }
   return {
@@ -220,6 +250,8 @@ export function inspectOnnx(bytes: Uint8Array): OnnxReport {
     initializerBytes: tally.initializerBytes,
     depth: tally.depth,
     operators: Object.fromEntries([...tally.operators].sort(([a], [b]) => (a < b ? -1 : 1))),
-    ...(zipMap ? { zipMap: { output: zipMap.output.name, tensor: zipMap.node.inputs[0] ?? '', labels: zipMap.labels } } : {}),
+    ...(zipMap
+      ? { zipMap: { output: zipMap.output.name, tensor: zipMap.node.inputs[0] ?? '', labels: zipMap.labels } }
+      : {}),
   }
 }

@@ -1,5 +1,5 @@
-import type { Datatype } from './tensor.ts'
 import { fieldsOf, refuseModel, textOf } from './onnx-wire.ts'
+import type { Datatype } from './tensor.ts'
 
 /** TensorProto.DataType by number; the others (complex, bfloat16, 8- and 4-bit floats) are not served. */
 const DATATYPES: readonly (Datatype | undefined)[] = [
@@ -58,7 +58,8 @@ function readTensorType(name: string, bytes: Uint8Array): Value {
   }
   const datatype = DATATYPES[code]
   if (!datatype) return { kind: 'other', name, what: `a tensor of the unsupported type ${code}` }
-  if (shape.length > RANK_MAX) throw refuseModel(`"${name.slice(0, 128)}" has ${shape.length} dimensions, at most ${RANK_MAX}`)
+  if (shape.length > RANK_MAX)
+    throw refuseModel(`"${name.slice(0, 128)}" has ${shape.length} dimensions, at most ${RANK_MAX}`)
   return { kind: 'tensor', name, datatype, shape }
 }
 

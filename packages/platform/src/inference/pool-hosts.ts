@@ -138,29 +138,7 @@ export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
 
   const inspect = () => {
     const nowMs = clock.monotonicMs()
-    for (const place of places) {
-      const { process } = place
-      if (!process?.isAlive) continue
-      if (process.isBusy && nowMs - place.busySinceMs > place.busyLimitMs) {
-        log.error({ pid: process.pid, limitMs: place.busyLimitMs }, 'model host exceeded its time, killing it')
-        process.kill()
-        continue
-      }
-      const resident = process.residentBytes()
-      if (resident > memoryBytes * KILL_FACTOR) {
-        log.error({ pid: process.pid, resident, memoryBytes }, 'model host exceeded its memory, killing it')
-        process.kill()
-      } else if (
-        resident > memoryBytes &&
-        resident > place.residentAtStart * GROWTH &&
-        !process.isBusy &&
-        place.residentAtStart > 0
-      ) {
-        log.info({ pid: process.pid, resident }, 'recycling a model host that grew')
-        place.counters.recycles++
-        process.kill()
-      }
-    }
+    for (const place of places) inspectPlace(place, nowMs, { memoryBytes, log })
   }
   for (const place of places) watchers.push(watch(place))
 
@@ -178,6 +156,29 @@ export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
       }
       await Promise.all(watchers)
     },
+  }
+}
+
+function inspectPlace(
+  place: HostPlace,
+  nowMs: number,
+  { memoryBytes, log }: Pick<PoolHostsOptions, 'memoryBytes' | 'log'>,
+): void {
+  const { process, residentAtStart } = place
+  if (!process?.isAlive) return
+  if (process.isBusy && nowMs - place.busySinceMs > place.busyLimitMs) {
+    log.error({ pid: process.pid, limitMs: place.busyLimitMs }, 'model host exceeded its time, killing it')
+    process.kill()
+    return
+  }
+  const resident = process.residentBytes()
+  if (resident > memoryBytes * KILL_FACTOR) {
+    log.error({ pid: process.pid, resident, memoryBytes }, 'model host exceeded its memory, killing it')
+    process.kill()
+  } else if (resident > memoryBytes && residentAtStart > 0 && resident > residentAtStart * GROWTH && !process.isBusy) {
+    log.info({ pid: process.pid, resident }, 'recycling a model host that grew')
+    place.counters.recycles++
+    process.kill()
   }
 }
 

@@ -34,8 +34,18 @@ async function store(bytes: Uint8Array): Promise<{ digest: string; path: string 
   await writeFile(path, bytes)
   return { digest, path }
 }
-const fp32 = (shape: number[], data: number[]): Tensor => ({ name: 'x', datatype: 'FP32', shape, data: Float32Array.from(data) })
-const int64 = (...data: number[]): Tensor => ({ name: 'x', datatype: 'INT64', shape: [data.length], data: BigInt64Array.from(data, BigInt) })
+const fp32 = (shape: number[], data: number[]): Tensor => ({
+  name: 'x',
+  datatype: 'FP32',
+  shape,
+  data: Float32Array.from(data),
+})
+const int64 = (...data: number[]): Tensor => ({
+  name: 'x',
+  datatype: 'INT64',
+  shape: [data.length],
+  data: BigInt64Array.from(data, BigInt),
+})
 const inMs = (ms: number) => realClock.monotonicMs() + ms
 /** Polls a fact that another process brings about. */
 const until = (fact: () => boolean) => expect.poll(fact, { timeout: 10_000, interval: 5 }).toBe(true)
@@ -49,13 +59,24 @@ async function tripsFor(pool: ModelPool, digest: string, ms: number): Promise<nu
 describe('load()', () => {
   test('probes which models may be batched, and what they take', async () => {
     await using pool = await openModelPool()
-    expect(await pool.load(await store(arithmeticModel()))).toMatchObject({ maxBatchSize: 1024, inputs: [{ name: 'a' }, { name: 'b' }] })
+    expect(await pool.load(await store(arithmeticModel()))).toMatchObject({
+      maxBatchSize: 1024,
+      inputs: [{ name: 'a' }, { name: 'b' }],
+    })
     expect((await pool.load(await store(crossRowModel()))).maxBatchSize).toBe(0)
     for (const datatype of ['FP16', 'BYTES', 'BOOL', 'UINT64', 'FP64'] as const) {
-      expect(await pool.load(await store(identityModel(datatype)))).toMatchObject({ maxBatchSize: 1024, inputs: [{ datatype }] })
+      expect(await pool.load(await store(identityModel(datatype)))).toMatchObject({
+        maxBatchSize: 1024,
+        inputs: [{ datatype }],
+      })
     }
     const stripped = stripZipMap(zipMapModel())
-    expect(await pool.load(await store(stripped.bytes))).toMatchObject({ outputs: [{ name: 'label', shape: [-1] }, { name: 'scores', shape: [-1, 2] }] })
+    expect(await pool.load(await store(stripped.bytes))).toMatchObject({
+      outputs: [
+        { name: 'label', shape: [-1] },
+        { name: 'scores', shape: [-1, 2] },
+      ],
+    })
   })
 
   test('refuses hostile models and goes on serving', async () => {
@@ -63,15 +84,32 @@ describe('load()', () => {
     const good = await store(identityModel())
     await pool.load(good)
     const [host] = pool.stats().hosts
-    for (const bytes of [bombModel(40), bombModel(30), endlessModel(), externalDataModel('../x'), zipMapModel(), new Uint8Array(9)]) {
+    for (const bytes of [
+      bombModel(40),
+      bombModel(30),
+      endlessModel(),
+      externalDataModel('../x'),
+      zipMapModel(),
+      new Uint8Array(9),
+    ]) {
       const model = await store(bytes)
-      const outcome = await pool.load(model).then((found) => found.maxBatchSize, (thrown) => thrown)
+      const outcome = await pool.load(model).then(
+        (found) => found.maxBatchSize,
+        (thrown) => thrown,
+      )
       // an allocation that the system refuses at once fails the run, not the host: the model then is not batched
-      if (outcome !== 0) expect(outcome).toMatchObject({ code: expect.stringMatching(/^(inference\.model_refused|onnx\.)/) })
+      if (outcome !== 0)
+        expect(outcome).toMatchObject({ code: expect.stringMatching(/^(inference\.model_refused|onnx\.)/) })
     }
-    await expect(pool.load({ ...good, digest: digestBytes('x') })).rejects.toMatchObject({ code: 'inference.digest_mismatch' })
-    await expect(pool.load({ digest: digestBytes('y'), path: join(directory, 'none') })).rejects.toMatchObject({ kind: 'not_found' })
-    expect((await pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).outputs[0]?.data).toEqual(Float32Array.of(1, 2))
+    await expect(pool.load({ ...good, digest: digestBytes('x') })).rejects.toMatchObject({
+      code: 'inference.digest_mismatch',
+    })
+    await expect(pool.load({ digest: digestBytes('y'), path: join(directory, 'none') })).rejects.toMatchObject({
+      kind: 'not_found',
+    })
+    expect((await pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).outputs[0]?.data).toEqual(
+      Float32Array.of(1, 2),
+    )
     expect(pool.stats().hosts[0]?.pid).toBe(host?.pid)
   })
 
@@ -96,10 +134,15 @@ describe('infer()', () => {
     const a = { ...fp32([1, 2], [10, 20]), name: 'a' }
     const b = { ...fp32([1, 2], [1, 2]), name: 'b' }
     const result = await pool.infer(digest, { inputs: [b, a], outputs: ['difference', 'sum'] })
-    expect(result.outputs.map((output) => [output.name, [...(output.data as Float32Array)]])).toEqual([['difference', [9, 18]], ['sum', [11, 22]]])
+    expect(result.outputs.map((output) => [output.name, [...(output.data as Float32Array)]])).toEqual([
+      ['difference', [9, 18]],
+      ['sum', [11, 22]],
+    ])
     await expect(pool.infer(digest, { inputs: [a] })).rejects.toMatchObject({ code: 'inference.signature_mismatch' })
     await expect(pool.infer(digest, { inputs: [a, a] })).rejects.toMatchObject({ code: 'inference.signature_mismatch' })
-    await expect(pool.infer(digest, { inputs: [a, b], outputs: ['q'] })).rejects.toMatchObject({ code: 'inference.output_unknown' })
+    await expect(pool.infer(digest, { inputs: [a, b], outputs: ['q'] })).rejects.toMatchObject({
+      code: 'inference.output_unknown',
+    })
   })
 
   test('forms one batch of what waits while the host is busy, and gives each caller its own rows', async () => {
@@ -108,14 +151,19 @@ describe('infer()', () => {
     const { digest } = await store(mlpModel(16, 2))
     await Promise.all([pool.load(busy), pool.load(await store(mlpModel(16, 2)))])
     const row = (value: number) => fp32([1, 20], Array(20).fill(value))
-    const alone = await Promise.all([1, 2, 3, 4, 5].map(async (value) => (await pool.infer(digest, { inputs: [row(value)] })).outputs[0]?.data))
+    const alone = await Promise.all(
+      [1, 2, 3, 4, 5].map(async (value) => (await pool.infer(digest, { inputs: [row(value)] })).outputs[0]?.data),
+    )
     const before = modelStats(pool, digest)
     const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
     const results = await Promise.all([1, 2, 3, 4, 5].map((value) => pool.infer(digest, { inputs: [row(value)] })))
     await running
     expect(results.map((result) => result.batchRows)).toEqual([5, 5, 5, 5, 5])
     expect(results.map((result) => result.outputs[0]?.data)).toEqual(alone)
-    expect(modelStats(pool, digest)).toMatchObject({ executionCount: (before?.executionCount ?? 0) + 1, inferenceCount: (before?.inferenceCount ?? 0) + 5 })
+    expect(modelStats(pool, digest)).toMatchObject({
+      executionCount: (before?.executionCount ?? 0) + 1,
+      inferenceCount: (before?.inferenceCount ?? 0) + 5,
+    })
   })
 
   test('runs at once on an idle host', async () => {
@@ -137,7 +185,9 @@ describe('infer()', () => {
       code: 'inference.deadline_infeasible',
       details: { retryAfterMs: 1000 },
     })
-    await expect(pool.infer(digest, { inputs: [int64(1)], deadlineMs: inMs(-1) })).rejects.toMatchObject({ kind: 'deadline' })
+    await expect(pool.infer(digest, { inputs: [int64(1)], deadlineMs: inMs(-1) })).rejects.toMatchObject({
+      kind: 'deadline',
+    })
     expect(modelStats(pool, digest)?.executionCount).toBe(runs)
   })
 
@@ -158,7 +208,9 @@ describe('infer()', () => {
     const { digest } = await store(tripsModel())
     await pool.load(await store(tripsModel()))
     const trips = await tripsFor(pool, digest, 50)
-    const all = await Promise.allSettled(Array.from({ length: 5 }, () => pool.infer(digest, { inputs: [int64(trips)] })))
+    const all = await Promise.allSettled(
+      Array.from({ length: 5 }, () => pool.infer(digest, { inputs: [int64(trips)] })),
+    )
     const codes = all.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'ok'))
     expect(codes).toEqual(['ok', 'ok', 'ok', 'inference.queue_full', 'inference.queue_full'])
   })
@@ -169,11 +221,17 @@ describe('infer()', () => {
     const { digest } = await store(poisonModel())
     await Promise.all([pool.load(busy), pool.load(await store(poisonModel()))])
     const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
-    const outcomes = await Promise.allSettled([0, 1, 2, 99, 3, 0, 1, 2].map((index) => pool.infer(digest, { inputs: [int64(index)] })))
+    const outcomes = await Promise.allSettled(
+      [0, 1, 2, 99, 3, 0, 1, 2].map((index) => pool.infer(digest, { inputs: [int64(index)] })),
+    )
     await running
-    expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? (outcome.value.outputs[0]?.data as Float32Array)[0] : outcome.reason.code))).toEqual([
-      10, 11, 12, 'inference.run_failed', 13, 10, 11, 12,
-    ])
+    expect(
+      outcomes.map((outcome) =>
+        outcome.status === 'fulfilled'
+          ? (outcome.value.outputs[0]?.data as Float32Array | undefined)?.[0]
+          : outcome.reason.code,
+      ),
+    ).toEqual([10, 11, 12, 'inference.run_failed', 13, 10, 11, 12])
   })
 
   test('an aborted request leaves the queue', async () => {
@@ -199,7 +257,9 @@ describe('a host that dies', () => {
     const { pid } = pool.stats().hosts[0]!
     process.kill(pid!, 'SIGKILL')
     const killedMs = realClock.monotonicMs()
-    await until(() => ['idle', 'busy'].includes(pool.stats().hosts[0]?.state ?? '') && pool.stats().hosts[0]?.pid !== pid)
+    await until(
+      () => ['idle', 'busy'].includes(pool.stats().hosts[0]?.state ?? '') && pool.stats().hosts[0]?.pid !== pid,
+    )
     expect(realClock.monotonicMs() - killedMs).toBeLessThan(2000)
     expect((await running).outputs).toHaveLength(1)
     expect(pool.stats().hosts[0]).toMatchObject({ deaths: 1 })
@@ -220,9 +280,15 @@ describe('a host that dies', () => {
     const good = await store(identityModel())
     await Promise.all([pool.load(bad), pool.load(good)])
     const forever = { inputs: [int64(2 ** 40)] }
-    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ kind: 'internal', code: 'inference.host_died' })
+    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({
+      kind: 'internal',
+      code: 'inference.host_died',
+    })
     await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ code: 'inference.host_died' })
-    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ kind: 'unavailable', code: 'inference.model_failed' })
+    await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'inference.model_failed',
+    })
     await expect(pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).resolves.toMatchObject({ batchRows: 1 })
   })
 })
@@ -242,5 +308,8 @@ test('close() lets running work finish and ends every host', async () => {
 
 test('tryModel() shows what a model takes and gives', async () => {
   const tried = await tryModel(await store(identityModel()), { samples: [fp32([2, 2], [1, 2, 3, 4])] })
-  expect(tried).toMatchObject({ interface: { maxBatchSize: 1024 }, outputs: [{ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }] })
+  expect(tried).toMatchObject({
+    interface: { maxBatchSize: 1024 },
+    outputs: [{ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }],
+  })
 })

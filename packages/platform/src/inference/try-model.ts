@@ -1,5 +1,5 @@
-import type { ModelPoolOptions } from './pool-options.ts'
 import { openModelPool } from './pool.ts'
+import type { ModelPoolOptions } from './pool-options.ts'
 import type { ModelInterface, Tensor } from './tensor.ts'
 
 export interface TriedModel {

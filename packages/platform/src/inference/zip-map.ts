@@ -22,12 +22,25 @@ function message(write: (writer: BinaryWriter) => void): Uint8Array {
   return writer.finish()
 }
 
-const nested = (writer: BinaryWriter, no: number, bytes: Uint8Array) => writer.tag(no, WireType.LengthDelimited).bytes(bytes)
+const nested = (writer: BinaryWriter, no: number, bytes: Uint8Array) =>
+  writer.tag(no, WireType.LengthDelimited).bytes(bytes)
 
 function scoresInfo(name: string, classes: number): Uint8Array {
   const shape = message((writer) => {
-    nested(writer, 1, message((dim) => dim.tag(2, WireType.LengthDelimited).string('rows')))
-    nested(writer, 1, message((dim) => (classes > 0 ? dim.tag(1, WireType.Varint).int64(classes) : dim.tag(2, WireType.LengthDelimited).string('classes'))))
+    nested(
+      writer,
+      1,
+      message((dim) => dim.tag(2, WireType.LengthDelimited).string('rows')),
+    )
+    nested(
+      writer,
+      1,
+      message((dim) =>
+        classes > 0
+          ? dim.tag(1, WireType.Varint).int64(classes)
+          : dim.tag(2, WireType.LengthDelimited).string('classes'),
+      ),
+    )
   })
   const tensor = message((writer) => {
     writer.tag(1, WireType.Varint).int32(FP32)
@@ -35,7 +48,11 @@ function scoresInfo(name: string, classes: number): Uint8Array {
   })
   return message((writer) => {
     writer.tag(1, WireType.LengthDelimited).string(name)
-    nested(writer, 2, message((type) => nested(type, 1, tensor)))
+    nested(
+      writer,
+      2,
+      message((type) => nested(type, 1, tensor)),
+    )
   })
 }
 
@@ -51,7 +68,8 @@ export function stripZipMap(bytes: Uint8Array): StrippedModel {
     message((writer) => {
       for (const field of fieldsOf(graph)) {
         if (field.no === 1 && readNode(field.bytes).outputs.includes(found.output.name)) continue
-        if (field.no === 12 && nameOf(field.bytes) === found.output.name) nested(writer, 12, scoresInfo(scores, found.labels.length))
+        if (field.no === 12 && nameOf(field.bytes) === found.output.name)
+          nested(writer, 12, scoresInfo(scores, found.labels.length))
         else writer.raw(field.raw)
       }
     })
@@ -61,7 +79,13 @@ export function stripZipMap(bytes: Uint8Array): StrippedModel {
       else writer.raw(field.raw)
     }
   })
-  return { bytes: stripped, digest: digestBytes(stripped), parent: digestBytes(bytes), output: scores, labels: found.labels }
+  return {
+    bytes: stripped,
+    digest: digestBytes(stripped),
+    parent: digestBytes(bytes),
+    output: scores,
+    labels: found.labels,
+  }
 }
 
 function nameOf(value: Uint8Array): string {

@@ -6,21 +6,31 @@ import { openOnnxRuntime } from './runtime.ts'
 
 const given = (bytes: Uint8Array) => ({ bytes, digest: digestBytes(bytes) })
 
-describe.each([{ hasArena: true }, { hasArena: false }])('ONNX runtime keeps the model runtime contract, %o', (options) => {
-  for (const { name, run } of modelRuntimeContract) {
-    test(name, () =>
-      run(async () => ({
-        runtime: await openOnnxRuntime(options),
-        identity: given(identityModel()),
-        arithmetic: given(arithmeticModel()),
-      })),
-    )
-  }
-})
+describe.each([{ hasArena: true }, { hasArena: false }])(
+  'ONNX runtime keeps the model runtime contract, %o',
+  (options) => {
+    for (const { name, run } of modelRuntimeContract) {
+      test(name, () =>
+        run(async () => ({
+          runtime: await openOnnxRuntime(options),
+          identity: given(identityModel()),
+          arithmetic: given(arithmeticModel()),
+        })),
+      )
+    }
+  },
+)
 
 test('openOnnxRuntime() carries every datatype unchanged', async () => {
   const runtime = await openOnnxRuntime()
-  const cases = { FP16: Uint16Array.of(0x3c00, 0xc000), INT64: BigInt64Array.of(-(2n ** 63n), 2n ** 63n - 1n), UINT64: BigUint64Array.of(2n ** 64n - 1n, 0n), BYTES: ['é', ''], INT8: Int8Array.of(-128, 127), FP64: Float64Array.of(0.1, -0) } as const
+  const cases = {
+    FP16: Uint16Array.of(0x3c00, 0xc000),
+    INT64: BigInt64Array.of(-(2n ** 63n), 2n ** 63n - 1n),
+    UINT64: BigUint64Array.of(2n ** 64n - 1n, 0n),
+    BYTES: ['é', ''],
+    INT8: Int8Array.of(-128, 127),
+    FP64: Float64Array.of(0.1, -0),
+  } as const
   for (const [datatype, data] of Object.entries(cases)) {
     const session = await runtime.load(given(identityModel(datatype as keyof typeof cases))) // keys of the table above
     const tensor = { name: 'x', datatype: datatype as keyof typeof cases, shape: [1, 2], data: data as Float64Array }
