@@ -142,5 +142,9 @@ export async function prepareLaunch(
     OMP_NUM_THREADS: String(Math.max(1, Math.ceil(step.definition.resources.cpu))),
     ...(token === undefined ? {} : { MLFLOW_TRACKING_TOKEN: token }),
   }
-  return { workDir, argv, environment, cwd: bundle ? code : workDir, outputs }
+  const cwd = bundle ? code : workDir
+  // For `step debug`; without the token, which must not lie about.
+  const { MLFLOW_TRACKING_TOKEN: _token, ...shown } = environment
+  await writeFile(join(workDir, 'launch.json'), JSON.stringify({ cwd, argv, environment: shown }), { mode: 0o600 })
+  return { workDir, argv, environment, cwd, outputs }
 }

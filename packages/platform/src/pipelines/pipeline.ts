@@ -88,14 +88,20 @@ export async function requirePipelineVersion(ctx: Context, digest: string): Prom
   return { digest: row.digest as Digest, name: row.name, definition: row.definition, bundles: row.bundles, origin: row.origin } // written by storePipelineVersion
 }
 
+/** Digest of the pipeline as it is declared now. */
+export async function findPipelineDigest(ctx: Context, name: string): Promise<string | undefined> {
+  const row = await ctx.db.selectFrom('pipeline').select('digest').where('project', '=', ctx.project).where('name', '=', name).executeTakeFirst()
+  return row?.digest
+}
+
 /** @throws not_found pipelines.not_found */
 export async function requirePipeline(ctx: Context, name: string): Promise<PipelineVersion> {
-  const row = await ctx.db.selectFrom('pipeline').select('digest').where('project', '=', ctx.project).where('name', '=', name).executeTakeFirst()
-  if (!row) {
+  const digest = await findPipelineDigest(ctx, name)
+  if (digest === undefined) {
     const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
     throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, { action: known.length > 0 ? `There are ${known.slice(0, 10).join(', ')}` : 'Declare one and run plimsoll apply' })
   }
-  return requirePipelineVersion(ctx, row.digest)
+  return requirePipelineVersion(ctx, digest)
 }
 
 export async function listPipelines(ctx: Context): Promise<{ name: string; digest: string }[]> {

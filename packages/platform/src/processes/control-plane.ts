@@ -1,13 +1,16 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { FastifyRequest } from 'fastify'
 import { MIGRATIONS } from '../../migrations/all.ts'
 import { authEndpoints, createOperatorToken, isOperatorTokenLive, openAuthoriser } from '../kernel/auth/index.ts'
 import type { Config } from '../kernel/config/index.ts'
 import { type Context, migrate, openContext, openDatabase, type SqlBackend } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
-import { dataPaths, findOperatorToken, openDataDirectory, openDirectoryClock, writeWhole } from './data-directory.ts'
-import { DOMAIN_ENDPOINTS } from './domains.ts'
+import { registerMlflowSurface } from '../tracking/index.ts'
+import { dataPaths, findOperatorToken, openDataDirectory, openDirectoryClock, openSigningKey, writeWhole } from './data-directory.ts'
+import { type Domains, openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
@@ -37,8 +40,13 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   const ctx = openContext({ db, backend, clock, log })
   await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
-  const app = openControlHttp({ config, ctx, log, metrics, replayRate: replay?.rate })
+  const blobs = await openBlobs(config, paths.blobs)
+  stack.defer(() => blobs.close())
+  const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })
+  stack.defer(() => domains.close())
+  const app = await openControlHttp({ config, ctx, log, metrics, domains, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
+  await domains.start(url)
   log.info({ url }, 'the control plane serves')
   const rest = stack.move()
   return {
@@ -51,11 +59,20 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   }
 }
 
-function openControlHttp(parts: {
+async function openBlobs(config: Config, directory: string): Promise<BlobStore> {
+  if (config.blob.kind === 'files') {
+    const { openFilesBlobStore } = await import('../adapters/files/index.ts')
+    return openFilesBlobStore(directory)
+  }
+  throw new PlimsollError('unsupported', 'blob.no_s3', 'Cannot use an S3 store yet', { action: 'Set blob.kind to files' })
+}
+
+async function openControlHttp(parts: {
   config: Config
   ctx: Context
   log: Logger
   metrics: Metrics
+  domains: Domains
   replayRate: number | undefined
 }) {
   const { config, ctx, log, metrics } = parts
@@ -68,14 +85,27 @@ function openControlHttp(parts: {
     log,
     onAnswer: metrics.answered,
   })
-  const endpoints = [...authEndpoints(config.auth), ...DOMAIN_ENDPOINTS]
+  const endpoints = [...authEndpoints(config.auth), ...parts.domains.endpoints]
   const authoriser = openAuthoriser({ ctx, requireToken: config.auth.requireToken })
   mountEndpoints(
     app,
     [...platformEndpoints({ endpoints, metrics, replayRate: parts.replayRate }), ...endpoints],
     authoriser,
   )
+  await registerMlflowSurface(app, {
+    endpoints: [],
+    contextOf: (request) => mlflowContext(authoriser, request),
+    clock: ctx.clock,
+    log,
+    health: false,
+  })
   return app
+}
+
+/** A run's own token may write; tracking holds it to its own run. */
+async function mlflowContext(authoriser: Authoriser, request: FastifyRequest): Promise<Context> {
+  const own = await authoriser.authorise(request, 'run')
+  return own.principal.kind === 'run' ? own.as({ principal: { ...own.principal, role: 'editor' } }) : own
 }
 
 /** The operator's token, in a file that only the owner of the data directory reads; renewed a week before it ends. */

@@ -1,4 +1,93 @@
+import { fileURLToPath } from 'node:url'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import { endpoints as datasetEndpoints } from '../datasets/index.ts'
+import { definitionEndpoints } from '../definitions/index.ts'
+import { endpoints as deliveryEndpoints } from '../delivery/index.ts'
+import { issueRunToken } from '../kernel/auth/index.ts'
+import type { SigningKey } from '../kernel/auth/verify/index.ts'
+import { blobEndpoints } from '../kernel/blob/routes.ts'
+import { realClock, type ReplayClockSettings } from '../kernel/clock.ts'
+import { type Config, readEnvironment } from '../kernel/config/index.ts'
+import type { Context } from '../kernel/db/index.ts'
 import type { AnyEndpoint } from '../kernel/http/index.ts'
+import { siblingModule } from '../kernel/sibling-module.ts'
+import { lineageEndpoints } from '../lineage/index.ts'
+import { monitoringEndpoints } from '../monitoring/index.ts'
+import { openPythonEnvironments, openScheduler, pipelineEndpoints, type Scheduler, type SchedulerDeps } from '../pipelines/index.ts'
+import { endpoints as registryEndpoints } from '../registry/index.ts'
+import { servingEndpoints } from '../serving/index.ts'
+import { STEP_KINDS } from './step-kinds.ts'
 
-/** Every domain's endpoints, in the order of the domains. */
-export const DOMAIN_ENDPOINTS: readonly AnyEndpoint[] = []
+const CANCEL_GRACE_MS = 10_000
+const INFLIGHT_MAX = 1_024
+const PAYLOAD_RATE = 0.1
+/** Variables of ours that a step may see. Everything else stays here. */
+const STEP_VARIABLES = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'PIP_INDEX_URL', 'PIP_EXTRA_INDEX_URL', 'PIP_CONFIG_FILE', 'PIP_CERT', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY']
+
+export interface DomainParts {
+  readonly config: Config
+  readonly ctx: Context
+  readonly blobs: BlobStore
+  readonly signingKey: SigningKey
+  readonly replay: ReplayClockSettings | undefined
+  readonly paths: { readonly runs: string; readonly environments: string }
+}
+
+export interface Domains {
+  readonly endpoints: readonly AnyEndpoint[]
+  /** Starts what runs in the background, once the address is known. */
+  start(controlUrl: string): Promise<void>
+  close(): Promise<void>
+}
+
+function stepEnvironment(): Record<string, string> {
+  const own = readEnvironment()
+  return Object.fromEntries(STEP_VARIABLES.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]])))
+}
+
+/** Joins the domains with what they need: their endpoints, and the scheduler of steps. */
+export function openDomains(parts: DomainParts): Domains {
+  const { config, ctx, blobs } = parts
+  let scheduler: Scheduler | undefined
+  const kinds = STEP_KINDS
+  const wake = () => scheduler?.wake()
+  const environment = stepEnvironment()
+  const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
+    const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
+    return {
+      blobs,
+      kinds,
+      executor: openLocalProcessExecutor(),
+      python: openPythonEnvironments(parts.paths.environments, environment, realClock),
+      clock: realClock,
+      runsDir: parts.paths.runs,
+      node: process.execPath,
+      launcher: fileURLToPath(siblingModule(import.meta.url, './step-launcher')),
+      pythonPath: fileURLToPath(new URL('../../python', import.meta.url)),
+      environment,
+      controlUrl: () => controlUrl,
+      mintRunToken: (run, grant) => run.transaction((tx) => issueRunToken(tx, grant.trackedRun, grant.ttlMs)),
+      slots: config.steps.slots,
+      cancelGraceMs: CANCEL_GRACE_MS,
+    }
+  }
+  return {
+    endpoints: [
+      ...blobEndpoints({ blobs }),
+      ...datasetEndpoints,
+      ...pipelineEndpoints({ blobs, kinds, onStarted: wake }),
+      ...registryEndpoints,
+      ...deliveryEndpoints,
+      ...servingEndpoints({ blobs, signingKey: parts.signingKey, replay: parts.replay, inflightMax: INFLIGHT_MAX, payloadRate: PAYLOAD_RATE }),
+      ...monitoringEndpoints({ blobs }),
+      ...lineageEndpoints({ blobs }),
+      ...definitionEndpoints({ blobs, kinds }),
+    ],
+    async start(controlUrl) {
+      scheduler = openScheduler(ctx, await schedulerDeps(controlUrl))
+    },
+    async close() {
+      await scheduler?.close()
+    },
+  }
+}

@@ -5,8 +5,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
 import { openControlLink, openGateway, openGatewayLoops, openGatewayServer, openModelFiles, openPredictionLog, GATEWAY_DEFAULTS } from '../serving/gateway/index.ts'
-import { dataPaths, openSigningKey, readOperatorToken } from './data-directory.ts'
-import { openFeatureReader } from './online-features.ts'
+import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const SHIP_GRACE_MS = 2_000
@@ -33,7 +32,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     publicHosts: config.server.publicHosts,
     directory,
     controlUrl: api,
-    controlToken: await readOperatorToken(config.dataDir),
+    controlToken: (await findOperatorToken(config.dataDir)) ?? '',
     snapshotKey: (await openSigningKey(config.dataDir)).publicKey,
     bodyBytesMax: config.http.inferenceBodyLimitBytes,
     spoolBytesMax: config.gateway.spoolLimitBytes,
@@ -42,11 +41,9 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const link = openControlLink(settings.controlUrl, settings.controlToken)
   const pool = await openModelPool({ name: 'realtime', executors: config.gateway.modelHosts, queueRequestsMax: config.gateway.queueMax, hostMemoryMiB: Math.floor(config.gateway.modelMemoryBytes / 2 ** 20), log })
   stack.defer(() => pool.close())
-  const predictions = openPredictionLog({ directory: join(directory, 'segments'), clock: realClock, ...settings })
+  const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock })
   const { metrics, epoch, observe } = openGatewayMetrics()
   let wake = () => {}
-  const features = openFeatureReader(dataPaths(config.dataDir).online)
-  stack.defer(() => features.close())
   const gateway = openGateway('gateway', {
     ...settings,
     link,
@@ -54,7 +51,9 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     pool,
     clock: realClock,
     log,
-    openFeatures: features.open,
+    openFeatures: () => {
+      throw new PlimsollError('unsupported', 'serving.no_feature_lookup', 'Cannot take the snapshot: this gateway does not look features up')
+    },
     onChange: () => {
       epoch.set(gateway.live()?.snapshot.epoch ?? 0)
       wake()

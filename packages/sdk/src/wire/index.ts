@@ -132,3 +132,22 @@ export {
   stepOutputView,
   stepView,
 } from './run.ts'
+export {
+  type ApprovalView,
+  approvalView,
+  approveBody,
+  type ModelSummary,
+  type ModelVersionSummary,
+  type ModelVersionView,
+  modelSummary,
+  modelVersionSummary,
+  modelVersionView,
+  type PassportBound,
+  type PassportGap,
+  type PassportNotes,
+  passportBound,
+  passportGap,
+  passportNotes,
+} from './passport.ts'
+export { applyBody, type DefinitionChange, definitionChange, type PlanView, type ProjectContent, planBody, planView, projectContent } from './plan.ts'
+export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'

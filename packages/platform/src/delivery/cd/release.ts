@@ -75,6 +75,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
       action: gaps[0]!.command,
     })
   }
+  if (version.artifact === null) throw new PlimsollError('internal', 'delivery.no_artifact', 'A version without an artifact has no gap')
   const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
   if (request.expected !== undefined && request.expected !== current.artifact) {
     throw new PlimsollError('precondition', 'delivery.route_moved', `Cannot release to ${request.route}: expected ${request.expected ?? 'nothing'} to serve, found ${current.artifact ?? 'nothing'}`, { expected: request.expected, actual: current.artifact })

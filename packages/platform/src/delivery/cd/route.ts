@@ -1,5 +1,4 @@
 import type { RouteDefinition } from '@plimsoll/sdk/wire'
-import { requireFeatureService } from '../../features/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { PlimsollError, refuseFaults, type Fault } from '../../kernel/errors.ts'
@@ -26,7 +25,10 @@ function checkReferences(definition: RouteDefinition): Fault[] {
 /** Makes the route so. Repeating it is free. @throws invalid delivery.route_invalid */
 export async function declareRoute(tx: Tx, definition: RouteDefinition): Promise<RouteRecord> {
   refuseFaults('delivery.route_invalid', `Cannot declare route "${definition.name}"`, checkReferences(definition))
-  if (definition.features !== undefined) await requireFeatureService(tx, definition.features)
+  const needsLookup = definition.features !== undefined || Object.values(definition.inputs).some((input) => 'entity' in input)
+  if (needsLookup) {
+    throw new PlimsollError('unsupported', 'delivery.no_feature_lookup', `Cannot declare route "${definition.name}": gateways of this release do not look features up`, { action: 'Send the features as inputs of the request' })
+  }
   const digest = digestValue(definition)
   const { environment, name, model } = definition
   const present = await findRoute(tx, { environment, name })

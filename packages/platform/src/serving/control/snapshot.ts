@@ -1,6 +1,5 @@
 import type { RouteDefinition, ServedInput, ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
 import { listAssignments, requireRoute } from '../../delivery/index.ts'
-import { requireEntity, servingSpec } from '../../features/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
 import { canonicalJson } from '../../kernel/canonical.ts'
 import type { ReplayClockSettings } from '../../kernel/clock.ts'
@@ -18,17 +17,9 @@ export interface SnapshotDeps {
 
 const SNAPSHOTS_KEPT = 1_000
 
-async function servedInputs(ctx: Context, definition: RouteDefinition): Promise<Record<string, ServedInput>> {
+function servedInputs(definition: RouteDefinition): Record<string, ServedInput> {
   const inputs: Record<string, ServedInput> = {}
-  for (const [name, input] of Object.entries(definition.inputs)) {
-    if (!('entity' in input)) {
-      inputs[name] = input
-      continue
-    }
-    const { keys } = await requireEntity(ctx, input.entity)
-    const key = input.key === undefined ? keys[0]! : keys.find((candidate) => candidate.name === input.key)
-    inputs[name] = { entity: input.entity, key: key?.name ?? keys[0]!.name, type: (key ?? keys[0]!).type }
-  }
+  for (const [name, input] of Object.entries(definition.inputs)) if (!('entity' in input)) inputs[name] = input
   return inputs
 }
 
@@ -44,9 +35,9 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDep
     epoch: assigned.epoch,
     release: assigned.release,
     sloMs: definition.sloMs,
-    inputs: await servedInputs(ctx, definition),
+    inputs: servedInputs(definition),
     columns: definition.columns,
-    features: definition.features === undefined ? null : ((await servingSpec(ctx, definition.features)) as ServedRoute['features']), // canonical JSON, opaque here
+    features: null,
     arms: [{ arm: 'champion', artifact: assigned.artifact, weight: 1 }],
     payloadRate: deps.payloadRate,
     inflightMax: deps.inflightMax,

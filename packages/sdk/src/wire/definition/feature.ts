@@ -38,6 +38,10 @@ export const featureViewDefinition = z.strictObject({
   eventTime: fieldName,
   /** Column that says when a row could be known. Without it, event time is used and `plan` warns. */
   knownAt: fieldName.optional(),
+  /** Integer column that breaks ties of event time and known-at time; the row's place in the dataset when absent. */
+  sequence: fieldName.optional(),
+  /** Boolean column that is true where a row deletes the entity. */
+  tombstone: fieldName.optional(),
   /** Age, in microseconds, beyond which a column feature is null; null = never. */
   ttlUs: z.int().positive().nullable().default(null),
   features: z.record(fieldName, featureExpression),

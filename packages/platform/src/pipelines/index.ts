@@ -1,0 +1,8 @@
+export type { LaunchDeps } from './launch.ts'
+export { declarePipeline, findPipelineDigest, listPipelines, PROCESS_KINDS, type PipelineVersion, removePipeline, requirePipeline, requirePipelineVersion, type StepKinds } from './pipeline.ts'
+export { openPythonEnvironments, type PythonEnvironments } from './python-environment.ts'
+export { type PipelineEndpointDeps, pipelineEndpoints } from './routes.ts'
+export { cancelRun, requireRun, startNamedRun, startRun, startStep } from './run.ts'
+export { openScheduler, type Scheduler, type SchedulerDeps } from './scheduler.ts'
+export type { Bundles, Origin } from './tables.ts'
+export { listRuns, readRun, readStep } from './view.ts'

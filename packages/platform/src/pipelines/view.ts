@@ -1,0 +1,103 @@
+import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
+import type { Selectable } from 'kysely'
+import type { Context } from '../kernel/db/index.ts'
+import type { StepOutput } from '../kernel/step-kind.ts'
+import { needsOf } from './graph.ts'
+import { requirePipelineVersion } from './pipeline.ts'
+import { requireRun, requireStep } from './run.ts'
+import type { AttemptRow, NamedOutputs, PipelineRunRow, StepRow } from './tables.ts'
+import { isTerminalStep } from './transition.ts'
+
+function iso(at: Date | null): string | null {
+  return at === null ? null : at.toISOString()
+}
+
+function outputsView(outputs: NamedOutputs | null) {
+  return Object.entries(outputs ?? {}).map(([name, output]: [string, StepOutput]) => ({ name, type: output.type, digest: output.digest, sizeBytes: output.sizeBytes }))
+}
+
+type Counted = { total: number; done: number; cached: number; failed: number; running: number }
+
+function summaryOf(run: Selectable<PipelineRunRow>, steps: Counted): RunSummary {
+  return {
+    id: run.id,
+    pipeline: run.pipeline,
+    pipelineDigest: run.pipeline_digest,
+    state: run.state,
+    reason: run.reason,
+    actor: run.actor,
+    createdAt: run.created_at.toISOString(),
+    startedAt: iso(run.started_at),
+    finishedAt: iso(run.finished_at),
+    steps,
+  }
+}
+
+function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
+  const of = (states: readonly string[]) => rows.filter((row) => states.includes(row.state)).length
+  return { total: rows.length, done: rows.filter((row) => isTerminalStep(row.state)).length, cached: of(['cached']), failed: of(['failed', 'upstream_failed']), running: of(['running']) }
+}
+
+function stepViewOf(row: Selectable<StepRow>): StepView {
+  return {
+    key: row.key,
+    kind: row.kind,
+    state: row.state,
+    reason: row.reason,
+    needs: needsOf(row.definition),
+    attempts: row.attempts_used + row.infra_used + (row.state === 'running' || row.state === 'succeeded' || row.state === 'failed' ? 1 : 0),
+    cache: row.cache_verdict,
+    outputs: outputsView(row.outputs),
+    progress: row.progress,
+    trackedRun: row.tracked_run,
+    startedAt: iso(row.started_at),
+    finishedAt: iso(row.finished_at),
+  }
+}
+
+/** One run with its graph. A queued run shows the steps of its pipeline, all blocked. */
+export async function readRun(ctx: Context, id: string): Promise<RunView> {
+  const run = await requireRun(ctx, id)
+  const rows = await ctx.db.selectFrom('step').selectAll().where('run', '=', id).orderBy('position').execute()
+  const graph = rows.map(stepViewOf)
+  if (rows.length === 0) {
+    const { definition } = await requirePipelineVersion(ctx, run.pipeline_digest)
+    for (const step of definition.steps) {
+      graph.push({ key: step.key, kind: step.kind, state: 'blocked', reason: null, needs: needsOf(step), attempts: 0, cache: null, outputs: [], progress: null, trackedRun: null, startedAt: null, finishedAt: null })
+    }
+  }
+  return { ...summaryOf(run, countSteps(rows.length > 0 ? rows : graph)), params: run.params as RunView['params'], graph } // stored as JSON
+}
+
+/** Runs, newest first; `before` is the id of the last one seen. */
+export async function listRuns(ctx: Context, page: { before?: string | undefined; limit: number; pipeline?: string | undefined }): Promise<RunSummary[]> {
+  let query = ctx.db.selectFrom('pipeline_run').selectAll().where('project', '=', ctx.project)
+  if (page.before !== undefined) query = query.where('id', '<', page.before)
+  if (page.pipeline !== undefined) query = query.where('pipeline', '=', page.pipeline)
+  const runs = await query.orderBy('id', 'desc').limit(page.limit).execute()
+  if (runs.length === 0) return []
+  const steps = await ctx.db.selectFrom('step').select(['run', 'state']).where('run', 'in', runs.map((run) => run.id)).execute()
+  return runs.map((run) => summaryOf(run, countSteps(steps.filter((step) => step.run === run.id))))
+}
+
+function attemptViewOf(row: Selectable<AttemptRow>): StepDetail['tries'][number] {
+  return {
+    fence: String(row.fence),
+    number: row.number,
+    state: row.state,
+    startedAt: row.started_at.toISOString(),
+    finishedAt: iso(row.finished_at),
+    exitCode: row.exit_code,
+    signal: row.signal,
+    failureClass: row.failure_class,
+    message: row.message,
+    logBytes: row.log_bytes === null ? null : Number(row.log_bytes),
+    usage: row.usage as StepDetail['tries'][number]['usage'], // stored as JSON
+  }
+}
+
+export async function readStep(ctx: Context, run: string, key: string): Promise<StepDetail> {
+  const row = await requireStep(ctx, run, key)
+  const tries = await ctx.db.selectFrom('attempt').selectAll().where('run', '=', run).where('key', '=', key).orderBy('number').limit(100).execute()
+  return { ...stepViewOf(row), definition: row.definition, spec: row.spec as StepDetail['spec'], inputs: outputsView(row.inputs), result: row.result as StepDetail['result'], tries: tries.map(attemptViewOf) } // stored as JSON
+}

@@ -1,0 +1,64 @@
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { QueryEngine } from '@plimsoll/sdk/seams'
+import { z } from 'zod'
+import { readEnvironment } from '../kernel/config/index.ts'
+import { toPlimsollError } from '../kernel/errors.ts'
+import { openLog } from '../kernel/log.ts'
+import { OUTPUT_TYPES, type StepCommand } from '../kernel/step-kind.ts'
+import { STEP_KINDS } from './step-kinds.ts'
+
+const contract = z.object({
+  run: z.string(),
+  step: z.string(),
+  attempt: z.string(),
+  kind: z.string(),
+  spec: z.json(),
+  inputs: z.record(z.string(), z.object({ type: z.enum(OUTPUT_TYPES), digest: z.string(), path: z.string(), files: z.array(z.string()) })),
+  outputs: z.record(z.string(), z.object({ path: z.string() })),
+  events: z.string(),
+  work_dir: z.string(),
+})
+
+const EXIT_CONFIG = 78
+const EXIT_TEMPORARY = 75
+
+/** Runs the heavy part of a contributed step kind: a child process without a database. */
+async function main(): Promise<void> {
+  const step = contract.parse(JSON.parse(readFileSync(readEnvironment()['PLIMSOLL_STEP'] ?? '', 'utf8')))
+  const log = openLog({ level: 'info', name: `step ${step.step}` })
+  const stop = new AbortController()
+  process.once('SIGTERM', () => stop.abort(new Error('the step was asked to end')))
+  let engine: Promise<QueryEngine> | undefined
+  const command: StepCommand = {
+    run: step.run,
+    step: step.step,
+    attempt: step.attempt,
+    spec: step.spec,
+    inputs: step.inputs as StepCommand['inputs'], // digests were made by the control plane
+    outputs: Object.fromEntries(Object.entries(step.outputs).map(([name, output]) => [name, output.path])),
+    workDir: step.work_dir,
+    engine: () => {
+      engine ??= import('../adapters/duckdb/index.ts').then(({ openDuckdbQueryEngine }) => openDuckdbQueryEngine({ tempDirectory: join(step.work_dir, 'tmp') }))
+      return engine
+    },
+    log,
+    progress: (fraction, message) => appendFileSync(step.events, `${JSON.stringify({ t: 'progress', fraction, message })}\n`),
+    signal: stop.signal,
+  }
+  const kind = STEP_KINDS.get(step.kind)
+  try {
+    await kind?.command?.(command)
+  } catch (thrown) {
+    const error = toPlimsollError(thrown)
+    process.stderr.write(`${error.code}: ${error.message}\n`)
+    for (const fault of error.details.faults ?? []) process.stderr.write(`  ${fault.pointer} ${fault.detail}\n`)
+    if (error.details.action) process.stderr.write(`${error.details.action}\n`)
+    if (error.kind === 'internal') process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? ''}\n`)
+    process.exitCode = error.kind === 'internal' ? 1 : error.kind === 'unavailable' ? EXIT_TEMPORARY : EXIT_CONFIG
+  } finally {
+    await (await engine?.catch(() => undefined))?.close()
+  }
+}
+
+await main()

@@ -1,0 +1,77 @@
+import type { Context, Tx } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import { requireModelVersion } from './version.ts'
+
+/** Aliases that follow a route's assignment: nobody else moves them. */
+const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
+const PATTERN = /^[\w-]{1,255}$/
+
+export interface AliasMove {
+  readonly model: string
+  readonly alias: string
+  readonly version: number
+  /** Version that the caller believes it points at; null for none. Checked when given. */
+  readonly expected?: number | null
+}
+
+export interface Alias {
+  readonly model: string
+  readonly alias: string
+  readonly version: number
+}
+
+/** @throws invalid registry.bad_alias · forbidden registry.alias_protected */
+export function checkAlias(alias: string): void {
+  if (!PATTERN.test(alias) || /^latest$/i.test(alias) || /^v\d+$/i.test(alias)) {
+    throw new PlimsollError('invalid', 'registry.bad_alias', `Cannot use alias "${alias.slice(0, 80)}": expected letters, digits, _ or -, and neither "latest" nor a version`)
+  }
+  if (PROTECTED.test(alias)) {
+    throw new PlimsollError('forbidden', 'registry.alias_protected', `Cannot move alias "${alias}": it follows what a route serves`, { action: 'Release the version: plimsoll release ROUTE VERSION' })
+  }
+}
+
+async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove): Promise<Alias> {
+  await requireModelVersion(tx, { model, version })
+  const current = await tx.db.selectFrom('model_alias').select('version').where('project', '=', tx.project).where('model', '=', model).where('alias', '=', alias).forUpdate().executeTakeFirst()
+  const actual = current?.version ?? null
+  const moved = () => new PlimsollError('precondition', 'registry.alias_moved', `Cannot move alias "${alias}" of ${model}: expected version ${expected ?? 'none'}, found ${actual ?? 'none'}`, { expected, actual })
+  if (expected !== undefined && expected !== actual) throw moved()
+  if (actual === version) return { model, alias, version }
+  const insert = tx.db.insertInto('model_alias').values({ project: tx.project, model, alias, version })
+  // The lock above holds nothing when there is no row: two first writers meet here, and only one may win.
+  const written = await insert.onConflict((conflict) => (expected === null ? conflict.columns(['project', 'model', 'alias']).doNothing() : conflict.columns(['project', 'model', 'alias']).doUpdateSet({ version }))).executeTakeFirst()
+  if (written.numInsertedOrUpdatedRows === 0n) throw moved()
+  await tx.emit({ type: 'registry.alias_moved', subject: `${model}@${alias}`, data: { from: actual, to: version } })
+  await tx.audit({ action: 'alias.move', subject: `${model}@${alias}`, data: { from: actual, to: version } })
+  return { model, alias, version }
+}
+
+/**
+ * Points an alias at a version. Repeating the call is free: no row is written and no event is emitted.
+ * @throws not_found registry.version_not_found · precondition registry.alias_moved (details: expected, actual)
+ */
+export async function moveAlias(ctx: Context, move: AliasMove): Promise<Alias> {
+  checkAlias(move.alias)
+  return ctx.transaction((tx) => setAlias(tx, move))
+}
+
+/** The projection of a route's assignment: for delivery's release and rollback only. */
+export async function projectChampion(tx: Tx, served: { model: string; version: number; environment: string }): Promise<void> {
+  const alias = served.environment === 'production' ? 'champion' : `champion@${served.environment}`
+  await setAlias(tx, { model: served.model, alias, version: served.version })
+}
+
+/** Free when there is no such alias. @throws forbidden registry.alias_protected */
+export async function deleteAlias(ctx: Context, key: { model: string; alias: string }): Promise<void> {
+  checkAlias(key.alias)
+  await ctx.transaction(async (tx) => {
+    const deleted = await tx.db.deleteFrom('model_alias').where('project', '=', tx.project).where('model', '=', key.model).where('alias', '=', key.alias).executeTakeFirst()
+    if (deleted.numDeletedRows === 0n) return
+    await tx.emit({ type: 'registry.alias_deleted', subject: `${key.model}@${key.alias}`, data: {} })
+    await tx.audit({ action: 'alias.delete', subject: `${key.model}@${key.alias}` })
+  })
+}
+
+export async function listAliases(ctx: Context, model: string): Promise<Alias[]> {
+  return ctx.db.selectFrom('model_alias').select(['model', 'alias', 'version']).where('project', '=', ctx.project).where('model', '=', model).orderBy('alias').execute()
+}

@@ -1,0 +1,7 @@
+export { type Alias, type AliasMove, deleteAlias, listAliases, moveAlias, projectChampion } from './alias.ts'
+export { type Approval, approvalsOf, approve } from './approval.ts'
+export { declareModel, ensureModel, findModel, listModels, type RegisteredModel, requireModel, undeclareModel } from './model.ts'
+export { notesOf, passportGaps } from './passport.ts'
+export { stepKinds } from './register-step.ts'
+export { endpoints } from './routes.ts'
+export { findModelVersion, listModelVersions, type ModelVersion, type NewModelVersion, registerModelVersion, requireModelVersion, versionsOfArtifact } from './version.ts'

@@ -1,0 +1,53 @@
+import type { PassportBound } from '@plimsoll/sdk/wire'
+import type { Context } from '../kernel/db/index.ts'
+import { requirePipelineVersion } from '../pipelines/index.ts'
+
+interface StepRecord {
+  key: string
+  kind: string
+  definition: { inputs: Record<string, { from: string; step?: string; dataset?: string }>; params: Record<string, unknown> }
+  inputs: Record<string, { digest: string; type: string }> | null
+  spec: unknown
+}
+
+/** The parts of a passport that the run itself knows: code, data, environment. */
+export type Provenance = Pick<PassportBound, 'code' | 'data' | 'environment'>
+
+/** Steps from which `key` came, itself included. */
+function ancestors(steps: ReadonlyMap<string, StepRecord>, key: string): StepRecord[] {
+  const found = new Map<string, StepRecord>()
+  const visit = (name: string) => {
+    const step = steps.get(name)
+    if (!step || found.has(name)) return
+    found.set(name, step)
+    for (const input of Object.values(step.definition.inputs)) if (input.from === 'step' && input.step !== undefined) visit(input.step)
+  }
+  visit(key)
+  return [...found.values()]
+}
+
+/** Reads, from the run's own rows, what made the output that `producer` left. */
+export async function provenanceOf(ctx: Context, run: string, producer: string, interpreter: { version: string; platform: string } | null): Promise<Provenance> {
+  const { pipeline_digest } = await ctx.db.selectFrom('pipeline_run').select('pipeline_digest').where('id', '=', run).executeTakeFirstOrThrow()
+  const rows = await ctx.db.selectFrom('step').select(['key', 'kind', 'definition', 'inputs', 'spec']).where('run', '=', run).execute()
+  const steps = new Map(rows.map((row) => [row.key, row as unknown as StepRecord])) // jsonb of the shapes named above
+  const pipeline = await requirePipelineVersion(ctx, pipeline_digest)
+  const bundle = pipeline.bundles[producer]
+  const own = steps.get(producer)
+  const lockPath = own?.definition.params['lock']
+  const lock = bundle?.files.find((file) => file.path === lockPath)?.digest ?? null
+  const data: PassportBound['data'] = []
+  for (const step of ancestors(steps, producer)) {
+    for (const [name, input] of Object.entries(step.inputs ?? {})) {
+      if (input.type !== 'dataset') continue
+      const declared = step.definition.inputs[name]
+      const isOwn = step.key === producer
+      data.push({ role: isOwn ? 'training' : 'source', name: declared?.dataset ?? declared?.step ?? name, digest: input.digest as `sha256:${string}`, step: step.key })
+    }
+  }
+  return {
+    code: { source: pipeline.origin.source, commit: pipeline.origin.commit, isDirty: pipeline.origin.isDirty, bundle: (bundle?.digest as `sha256:${string}` | undefined) ?? null },
+    data: data.sort((a, b) => (`${a.step}/${a.name}` < `${b.step}/${b.name}` ? -1 : 1)),
+    environment: { lock: lock as `sha256:${string}` | null, interpreter: interpreter?.version ?? null, platform: interpreter?.platform ?? null },
+  }
+}

@@ -1,0 +1,140 @@
+import { approvalView, approveBody, type ModelVersionSummary, modelSummary, modelVersionSummary, modelVersionView, passportGap } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
+import type { Json } from '../kernel/canonical.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
+import { deleteAlias, listAliases, moveAlias } from './alias.ts'
+import { approve, listApprovals } from './approval.ts'
+import { listModels, requireModel } from './model.ts'
+import { notesOf, passportGaps } from './passport.ts'
+import { listModelVersions, type ModelVersion, requireModelVersion } from './version.ts'
+
+const modelParams = z.strictObject({ model: z.string().max(250) })
+const versionParams = modelParams.extend({ version: z.coerce.number().int().positive() })
+const environmentQuery = z.strictObject({ environment: z.string().max(63).default('production') })
+const HISTORY_MAX = 200
+
+function summaryOf(version: ModelVersion, aliases: readonly { alias: string; version: number }[]): ModelVersionSummary {
+  const { model, artifact, passport, sizeBytes, run, trackedRun, createdBy } = version
+  return { model, version: version.version, artifact, passport, sizeBytes, aliases: aliases.filter((alias) => alias.version === version.version).map((alias) => alias.alias), run, trackedRun, metrics: version.bound.metrics, createdBy, createdAt: version.createdAt.toISOString() }
+}
+
+/** What happened to a version, its aliases and its releases, newest first. */
+async function historyOf(ctx: Context, model: string, version: number) {
+  const rows = await ctx.db
+    .selectFrom('audit')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where((eb) => eb.or([eb('subject', '=', `${model}/${version}`), eb('subject', 'like', `${model.replaceAll(/[\\%_]/g, '\\$&')}@%`), eb('action', 'in', ['release.create', 'release.rollback'])]))
+    .orderBy('seq', 'desc')
+    .limit(HISTORY_MAX * 5)
+    .execute()
+  return rows
+    .filter((row) => {
+      const data = row.data as { model?: unknown; version?: unknown; to?: unknown; from?: unknown } | null // written by tx.audit
+      if (row.subject === `${model}/${version}`) return true
+      return row.action.startsWith('release.') ? data?.model === model && data.version === version : data?.to === version || data?.from === version
+    })
+    .slice(0, HISTORY_MAX)
+    .map((row) => ({ at: row.at.toISOString(), actor: row.actor, proof: row.proof, action: row.action, subject: row.subject, data: row.data as Json as never })) // stored as JSON
+}
+
+const modelEndpoints: readonly AnyEndpoint[] = [
+  endpoint({
+    method: 'GET',
+    path: '/api/v1/models',
+    scope: 'viewer',
+    summary: 'Registered models, by name',
+    query: z.strictObject({ after: z.string().max(250).optional(), limit: z.coerce.number().int().min(1).max(1_000).default(200) }),
+    response: z.strictObject({ models: z.array(modelSummary) }),
+    handler: async ({ ctx, query }) => {
+      const models = await listModels(ctx, query)
+      return {
+        models: await Promise.all(
+          models.map(async (model) => ({
+            name: model.name,
+            description: model.description,
+            versions: model.lastVersion,
+            latest: model.lastVersion === 0 ? null : model.lastVersion,
+            champion: (await listAliases(ctx, model.name)).find((alias) => alias.alias === 'champion')?.version ?? null,
+            updatedAt: model.updatedAt.toISOString(),
+          })),
+        ),
+      }
+    },
+  }),
+  endpoint({
+    method: 'GET',
+    path: '/api/v1/models/:model/versions',
+    scope: 'viewer',
+    summary: 'Versions of a model, newest first',
+    params: modelParams,
+    query: z.strictObject({ before: z.coerce.number().int().positive().optional(), limit: z.coerce.number().int().min(1).max(500).default(100) }),
+    response: z.strictObject({ versions: z.array(modelVersionSummary) }),
+    handler: async ({ ctx, params, query }) => {
+      await requireModel(ctx, params.model)
+      const aliases = await listAliases(ctx, params.model)
+      return { versions: (await listModelVersions(ctx, params.model, query)).map((version) => summaryOf(version, aliases)) }
+    },
+  }),
+  endpoint({
+    method: 'GET',
+    path: '/api/v1/models/:model/versions/:version',
+    scope: 'viewer',
+    summary: 'One version: passport, gaps, approvals, history',
+    params: versionParams,
+    query: environmentQuery,
+    response: modelVersionView,
+    handler: async ({ ctx, params, query }) => {
+      const version = await requireModelVersion(ctx, params)
+      const key = { ...params, environment: query.environment }
+      return {
+        ...summaryOf(version, await listAliases(ctx, params.model)),
+        description: version.description,
+        bound: version.bound,
+        notes: await notesOf(ctx, params.model),
+        gaps: await passportGaps(ctx, key),
+        environment: query.environment,
+        approvals: await listApprovals(ctx, key),
+        history: await historyOf(ctx, params.model, params.version),
+      }
+    },
+  }),
+]
+
+/** Models, versions with their passports, approvals and aliases. */
+export const endpoints: readonly AnyEndpoint[] = [
+  ...modelEndpoints,
+  endpoint({
+    method: 'POST',
+    path: '/api/v1/models/:model/versions/:version/approvals',
+    scope: 'named:approver',
+    summary: 'Approve a version for an environment',
+    params: versionParams,
+    body: approveBody,
+    response: z.strictObject({ approval: approvalView, gaps: z.array(passportGap) }),
+    handler: async ({ ctx, params, body }) =>
+      ctx.transaction(async (tx) => {
+        const { at, ...approval } = await approve(tx, { ...params, ...body })
+        return { approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() }, gaps: await passportGaps(tx, { ...params, environment: body.environment }) }
+      }),
+  }),
+  endpoint({
+    method: 'PUT',
+    path: '/api/v1/models/:model/aliases/:alias',
+    scope: 'editor',
+    summary: 'Point an alias at a version',
+    params: modelParams.extend({ alias: z.string().max(255) }),
+    body: z.strictObject({ version: z.int().positive(), expected: z.int().positive().nullable().optional() }),
+    response: z.strictObject({ model: z.string(), alias: z.string(), version: z.int() }),
+    handler: async ({ ctx, params, body }) => moveAlias(ctx, { ...params, version: body.version, ...(body.expected === undefined ? {} : { expected: body.expected }) }),
+  }),
+  endpoint({
+    method: 'DELETE',
+    path: '/api/v1/models/:model/aliases/:alias',
+    scope: 'editor',
+    summary: 'Take an alias away',
+    params: modelParams.extend({ alias: z.string().max(255) }),
+    handler: async ({ ctx, params }) => deleteAlias(ctx, params),
+  }),
+]

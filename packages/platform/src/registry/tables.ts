@@ -1,0 +1,77 @@
+import type { ModelDefinition, PassportBound } from '@plimsoll/sdk/wire'
+import type { Filled, Jsonb } from '../kernel/db/index.ts'
+
+export interface RegisteredModelRow {
+  project: string
+  name: string
+  description: Filled<string>
+  definition: Jsonb<ModelDefinition> | null
+  definition_digest: string | null
+  last_version: Filled<number>
+  created_at: Filled<Date>
+  updated_at: Filled<Date>
+}
+
+export interface ModelVersionRow {
+  project: string
+  model: string
+  version: number
+  description: Filled<string>
+  /** As the client gave it: `plimsoll:run/step`, `runs:/…`, `models:/m-…`. */
+  source: string
+  artifact: string | null
+  size_bytes: Filled<bigint>
+  passport: Jsonb<PassportBound>
+  passport_digest: string
+  run: string | null
+  step: string | null
+  tracked_run: string | null
+  logged_model: string | null
+  stage: Filled<string>
+  created_by: string
+  created_at: Filled<Date>
+  updated_at: Filled<Date>
+  deleted_at: Date | null
+}
+
+/** Tags of a model (`version` 0) and of its versions. */
+export interface ModelTagRow {
+  project: string
+  model: string
+  version: number
+  key: string
+  value: string
+}
+
+export interface ModelAliasRow {
+  project: string
+  model: string
+  alias: string
+  version: number
+  updated_at: Filled<Date>
+}
+
+export interface ApprovalRow {
+  id: string
+  project: string
+  model: string
+  version: number
+  environment: string
+  artifact: string
+  passport: string
+  approver: string
+  proof: string
+  comment: string
+  is_self_approved: boolean
+  created_at: Filled<Date>
+}
+
+declare module '../kernel/db/tables.ts' {
+  interface Tables {
+    registered_model: RegisteredModelRow
+    model_version: ModelVersionRow
+    model_tag: ModelTagRow
+    model_alias: ModelAliasRow
+    approval: ApprovalRow
+  }
+}

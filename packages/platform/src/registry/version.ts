@@ -1,0 +1,121 @@
+import { type PassportBound, passportBound } from '@plimsoll/sdk/wire'
+import { type Selectable, sql } from 'kysely'
+import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Digest, digestValue } from '../kernel/digest.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import { ensureModel } from './model.ts'
+import type { ModelVersionRow } from './tables.ts'
+
+export interface ModelVersion {
+  readonly model: string
+  readonly version: number
+  readonly description: string
+  readonly source: string
+  readonly artifact: Digest | null
+  readonly sizeBytes: number
+  readonly bound: PassportBound
+  readonly passport: Digest
+  readonly run: string | null
+  readonly step: string | null
+  readonly trackedRun: string | null
+  readonly createdBy: string
+  readonly createdAt: Date
+}
+
+export interface NewModelVersion {
+  readonly model: string
+  readonly source: string
+  readonly bound: PassportBound
+  readonly description?: string
+  readonly trackedRun?: string | null
+  readonly loggedModel?: string | null
+}
+
+function toVersion(row: Selectable<ModelVersionRow>): ModelVersion {
+  return {
+    model: row.model,
+    version: row.version,
+    description: row.description,
+    source: row.source,
+    artifact: row.artifact as Digest | null, // written by registerModelVersion
+    sizeBytes: Number(row.size_bytes),
+    bound: row.passport,
+    passport: row.passport_digest as Digest, // likewise
+    run: row.run,
+    step: row.step,
+    trackedRun: row.tracked_run,
+    createdBy: row.created_by,
+    createdAt: row.created_at,
+  }
+}
+
+/**
+ * Registers a version: the next number, never one that was used. Never refused for a gap in its passport. The same
+ * passport again gives the version that has it.
+ */
+export async function registerModelVersion(tx: Tx, next: NewModelVersion): Promise<{ model: string; version: number; passport: Digest; isNew: boolean }> {
+  const { model } = next
+  const bound = passportBound.parse(next.bound)
+  const passport = digestValue(bound)
+  await ensureModel(tx, model)
+  await tx.db.selectFrom('registered_model').select('name').where('project', '=', tx.project).where('name', '=', model).forUpdate().execute()
+  const same = await tx.db.selectFrom('model_version').select('version').where('project', '=', tx.project).where('model', '=', model).where('passport_digest', '=', passport).where('deleted_at', 'is', null).executeTakeFirst()
+  if (same && bound.artifact.digest !== null) return { model, version: same.version, passport, isNew: false }
+  const { last_version: version } = await tx.db
+    .updateTable('registered_model')
+    .set((eb) => ({ last_version: eb('last_version', '+', 1), updated_at: sql<Date>`clock_timestamp()` }))
+    .where('project', '=', tx.project)
+    .where('name', '=', model)
+    .returning('last_version')
+    .executeTakeFirstOrThrow()
+  await tx.db
+    .insertInto('model_version')
+    .values({
+      project: tx.project,
+      model,
+      version,
+      description: next.description ?? '',
+      source: next.source,
+      artifact: bound.artifact.digest,
+      size_bytes: BigInt(bound.artifact.sizeBytes),
+      passport: JSON.stringify(bound),
+      passport_digest: passport,
+      run: bound.origin.run,
+      step: bound.origin.step,
+      tracked_run: next.trackedRun ?? bound.origin.trackedRun,
+      logged_model: next.loggedModel ?? null,
+      created_by: tx.principal.id,
+      deleted_at: null,
+    })
+    .execute()
+  await tx.emit({ type: 'registry.version_registered', subject: `${model}/${version}`, data: { artifact: bound.artifact.digest, passport } })
+  await tx.audit({ action: 'version.register', subject: `${model}/${version}`, data: { artifact: bound.artifact.digest, passport, run: bound.origin.run, source: next.source } })
+  return { model, version, passport, isNew: true }
+}
+
+export async function findModelVersion(ctx: Context, key: { model: string; version: number }): Promise<ModelVersion | undefined> {
+  const row = await ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('model', '=', key.model).where('version', '=', key.version).where('deleted_at', 'is', null).executeTakeFirst()
+  return row && toVersion(row)
+}
+
+/** @throws not_found registry.version_not_found */
+export async function requireModelVersion(ctx: Context, key: { model: string; version: number }): Promise<ModelVersion> {
+  const version = await findModelVersion(ctx, key)
+  if (!version) {
+    throw new PlimsollError('not_found', 'registry.version_not_found', `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`, { action: `List them with plimsoll model versions ${key.model}` })
+  }
+  return version
+}
+
+/** Versions with this artifact, newest first. */
+export async function versionsOfArtifact(ctx: Context, artifact: string): Promise<ModelVersion[]> {
+  const rows = await ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('artifact', '=', artifact).where('deleted_at', 'is', null).orderBy('created_at', 'desc').limit(100).execute()
+  return rows.map(toVersion)
+}
+
+/** Versions of a model, newest first. */
+export async function listModelVersions(ctx: Context, model: string, page: { before?: number | undefined; limit: number }): Promise<ModelVersion[]> {
+  let query = ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('model', '=', model).where('deleted_at', 'is', null)
+  if (page.before !== undefined) query = query.where('version', '<', page.before)
+  return (await query.orderBy('version', 'desc').limit(page.limit).execute()).map(toVersion)
+}

@@ -1,0 +1,202 @@
+import type { IncomingMessage } from 'node:http'
+import { decodeInferRequest, encodeInferResponse, type ModelInterface, type TensorSpec } from '../../inference/index.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { type Answer, jsonAnswer } from './answer.ts'
+import type { LiveRoute, LiveState } from './gateway.ts'
+import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
+import { readBody } from './request-body.ts'
+
+export interface OipCall {
+  readonly request: IncomingMessage
+  readonly segments: readonly string[]
+  readonly requestId: string
+  readonly signal: AbortSignal
+}
+
+export interface OipDeps extends PredictionDeps {
+  readonly settings: { readonly bodyBytesMax: number }
+}
+
+const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_configuration', 'model_repository', 'parameters', 'schedule_policy', 'statistics']
+const PLATFORM = 'onnxruntime_onnx'
+const SERVER = { name: 'plimsoll', version: '0.1.0', extensions: EXTENSIONS }
+const EMPTY: Answer = { status: 200, headers: { 'content-type': 'application/json' }, body: '' }
+
+function notFound(what: string): never {
+  throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${what.slice(0, 200)}`)
+}
+
+function requireLive(deps: OipDeps): LiveState {
+  const live = deps.gateway.live()
+  if (!live) throw new PlimsollError('unavailable', 'serving.no_snapshot', 'This gateway has no snapshot yet', { retryAfterMs: 1_000 })
+  return live
+}
+
+interface Located {
+  live: LiveState
+  entry: LiveRoute
+  model: ModelInterface
+  versions: string[]
+}
+
+function locate(deps: OipDeps, name: string, version: string | undefined): Located {
+  const live = requireLive(deps)
+  const entry = live.routes.get(name)
+  if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`)
+  const versions = entry.route.arms.map((arm) => String(live.versions.get(arm.artifact)!.version))
+  const arm = version === undefined ? entry.route.arms[0]! : entry.route.arms[versions.indexOf(version)]
+  if (!arm) throw new PlimsollError('not_found', 'serving.version_not_served', `Unknown version "${version}" of model "${name}"`)
+  return { live, entry, model: live.interfaces.get(arm.artifact)!, versions }
+}
+
+function configDims(model: ModelInterface, spec: TensorSpec): readonly number[] {
+  return model.maxBatchSize > 0 ? spec.shape.slice(1) : spec.shape
+}
+
+function dataType(spec: TensorSpec): string {
+  return `TYPE_${spec.datatype === 'BYTES' ? 'STRING' : spec.datatype}`
+}
+
+function configOf(name: string, model: ModelInterface): object {
+  return {
+    name,
+    platform: PLATFORM,
+    backend: 'onnxruntime',
+    max_batch_size: model.maxBatchSize,
+    input: model.inputs.map((spec) => ({ name: spec.name, data_type: dataType(spec), dims: configDims(model, spec), is_shape_tensor: false, optional: false })),
+    output: model.outputs.map((spec) => ({ name: spec.name, data_type: dataType(spec), dims: configDims(model, spec), is_shape_tensor: false })),
+    dynamic_batching: {},
+  }
+}
+
+const ns = (count: number, us: number) => ({ count, ns: Math.round(us * 1_000) })
+
+function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute): object[] {
+  const all = new Map(deps.pool.stats().models.map((model) => [model.digest, model]))
+  return entry.route.arms.map((arm) => {
+    const stats = all.get(arm.artifact)
+    return {
+      name,
+      version: String(live.versions.get(arm.artifact)!.version),
+      last_inference: 0,
+      inference_count: stats?.inferenceCount ?? 0,
+      execution_count: stats?.executionCount ?? 0,
+      inference_stats: {
+        success: ns(stats?.successCount ?? 0, stats?.successUs ?? 0),
+        fail: ns(stats?.failureCount ?? 0, stats?.failureUs ?? 0),
+        queue: ns(stats?.successCount ?? 0, stats?.queueUs ?? 0),
+        compute_input: ns(stats?.executionCount ?? 0, 0),
+        compute_infer: ns(stats?.executionCount ?? 0, stats?.inferUs ?? 0),
+        compute_output: ns(stats?.executionCount ?? 0, 0),
+        cache_hit: ns(0, 0),
+        cache_miss: ns(0, 0),
+      },
+      batch_stats: (stats?.batches ?? []).map((batch) => ({ batch_size: batch.rows, compute_input: ns(batch.count, 0), compute_infer: ns(batch.count, batch.inferUs), compute_output: ns(batch.count, 0) })),
+    }
+  })
+}
+
+function metadataOf(name: string, { model, versions }: Located): object {
+  return { name, versions, platform: PLATFORM, inputs: model.inputs, outputs: model.outputs }
+}
+
+async function infer(deps: OipDeps, call: OipCall, name: string, version: string | undefined): Promise<Answer> {
+  const sticky = call.request.headers['x-plimsoll-key']
+  const target = chooseTarget(deps, name, version, typeof sticky === 'string' ? sticky : undefined)
+  const body = await readBody(call.request, deps.settings.bodyBytesMax)
+  const length = call.request.headers['inference-header-content-length']
+  const decoded = decodeInferRequest({ model: target.model, body, headerLength: typeof length === 'string' ? length : undefined })
+  const result = await runTarget(deps, target, decoded.inputs, {
+    timeoutMs: decoded.timeoutUs === undefined ? undefined : decoded.timeoutUs / 1_000,
+    outputs: decoded.outputs.map((output) => output.name),
+    signal: call.signal,
+  })
+  await recordPrediction(deps, target, { rows: decoded.rows, outputs: result.outputs, requestId: call.requestId, payload: () => ({ protocol: 'oip', id: decoded.id ?? null }) })
+  const encoded = encodeInferResponse({
+    modelName: name,
+    modelVersion: String(target.version.version),
+    request: decoded,
+    outputs: result.outputs,
+    labels: new Map(Object.entries(target.version.labels)),
+  })
+  return {
+    status: 200,
+    headers: {
+      'content-type': encoded.contentType,
+      ...(encoded.headerLength === undefined ? {} : { 'inference-header-content-length': String(encoded.headerLength) }),
+      'x-plimsoll-prediction-id': target.predictionId,
+      'x-plimsoll-version': `${target.version.model}/${target.version.version}`,
+    },
+    body: encoded.body,
+  }
+}
+
+function demand(call: OipCall, method: 'GET' | 'POST'): void {
+  if (call.request.method !== method) throw new PlimsollError('invalid', 'serving.method', `Cannot use ${call.request.method} here: expected ${method}`)
+}
+
+/** `/v2/models/<name>[/versions/<version>][/<verb>]`. */
+async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
+  const name = call.segments[2]!
+  const isVersioned = call.segments[3] === 'versions'
+  const version = isVersioned ? call.segments[4] : undefined
+  const verb = call.segments[isVersioned ? 5 : 3]
+  switch (verb) {
+    case undefined:
+      return jsonAnswer(metadataOf(name, locate(deps, name, version)))
+    case 'ready':
+      locate(deps, name, version)
+      return jsonAnswer({ name, ready: true })
+    case 'config':
+      return jsonAnswer(configOf(name, locate(deps, name, version).model))
+    case 'stats': {
+      const { live, entry } = locate(deps, name, version)
+      return jsonAnswer({ model_stats: statsOf(deps, name, live, entry) })
+    }
+    case 'infer':
+      demand(call, 'POST')
+      return infer(deps, call, name, version)
+    case 'generate':
+    case 'generate_stream':
+    case 'trace':
+      throw new PlimsollError('unsupported', 'serving.unsupported', `Cannot do "${verb}": this server does not support it`)
+    default:
+      return notFound(call.segments.join('/'))
+  }
+}
+
+function answerRepository(deps: OipDeps, call: OipCall): Answer {
+  demand(call, 'POST')
+  const live = requireLive(deps)
+  if (call.segments[2] === 'index') {
+    return jsonAnswer([...live.routes].flatMap(([name, entry]) => entry.route.arms.map((arm) => ({ name, version: String(live.versions.get(arm.artifact)!.version), state: 'READY' }))))
+  }
+  const name = call.segments[3] ?? ''
+  if (call.segments[2] !== 'models' || !['load', 'unload'].includes(call.segments[4] ?? '')) return notFound(call.segments.join('/'))
+  locate(deps, name, undefined)
+  if (call.segments[4] === 'unload') {
+    throw new PlimsollError('forbidden', 'serving.route_decides', `Cannot unload "${name}": what serves is decided by its route`, { action: 'Use plimsoll release or plimsoll rollback' })
+  }
+  return EMPTY
+}
+
+/**
+ * The Open Inference Protocol v2 over REST. A route is the protocol's model; tensors are the model's own.
+ * @source kserve open-inference-protocol, inference_rest; extensions as Triton has them
+ */
+export async function answerOip(deps: OipDeps, call: OipCall, isDraining: boolean): Promise<Answer> {
+  const [, second, third] = call.segments
+  if (second === undefined || second === '') return jsonAnswer(SERVER)
+  if (second === 'health' && (third === 'live' || third === 'ready')) {
+    const isReady = deps.gateway.live() !== undefined && !isDraining
+    return jsonAnswer({ live: true, ready: isReady }, third === 'live' || isReady ? 200 : 503)
+  }
+  if (second === 'repository') return answerRepository(deps, call)
+  if (second !== 'models') return notFound(call.segments.join('/'))
+  if (third === undefined || third === '') return jsonAnswer({ models: [...requireLive(deps).routes.keys()] })
+  if (third === 'stats') {
+    const live = requireLive(deps)
+    return jsonAnswer({ model_stats: [...live.routes].flatMap(([name, entry]) => statsOf(deps, name, live, entry)) })
+  }
+  return answerModel(deps, call)
+}

@@ -1,0 +1,94 @@
+import { z } from 'zod'
+
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+
+export const tensorSpec = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })
+
+/**
+ * The bound part of a passport: what the version is and what it was made of, by digest. Its canonical JSON gives the
+ * passport's digest, which approvals bind; any change voids them. A null is a gap: registration accepts it, moving to an
+ * environment does not.
+ */
+export const passportBound = z.strictObject({
+  v: z.literal(1),
+  artifact: z.strictObject({ digest: digest.nullable(), sizeBytes: z.int().nonnegative(), format: z.string() }),
+  code: z.strictObject({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean(), bundle: digest.nullable() }).nullable(),
+  data: z.array(z.strictObject({ role: z.enum(['training', 'source']), name: z.string(), digest, step: z.string().nullable() })),
+  environment: z.strictObject({ lock: digest.nullable(), interpreter: z.string().nullable(), platform: z.string().nullable() }).nullable(),
+  signature: z.strictObject({ inputs: z.array(tensorSpec), outputs: z.array(tensorSpec), maxBatchSize: z.int() }).nullable(),
+  metrics: z.record(z.string(), z.number()),
+  origin: z.strictObject({ pipeline: z.string().nullable(), pipelineDigest: digest.nullable(), run: z.string().nullable(), step: z.string().nullable(), trackedRun: z.string().nullable() }),
+  parents: z.array(digest),
+})
+export type PassportBound = z.output<typeof passportBound>
+
+/** What may change without voiding anything: purpose and people. */
+export const passportNotes = z.strictObject({
+  description: z.string(),
+  owner: z.string().nullable(),
+  intendedUse: z.string().nullable(),
+  outOfScope: z.string().nullable(),
+  limitations: z.string().nullable(),
+  licence: z.string().nullable(),
+  riskClass: z.string().nullable(),
+})
+export type PassportNotes = z.output<typeof passportNotes>
+
+/** Something that an environment demands and the version lacks, with the command that fills it. */
+export const passportGap = z.strictObject({ field: z.string(), detail: z.string(), command: z.string() })
+export type PassportGap = z.output<typeof passportGap>
+
+export const approvalView = z.strictObject({
+  by: z.string(),
+  proof: z.string(),
+  environment: z.string(),
+  comment: z.string(),
+  artifact: digest,
+  passport: digest,
+  isSelfApproved: z.boolean(),
+  /** False once the version's passport or artifact is another one. */
+  isValid: z.boolean(),
+  at: z.iso.datetime(),
+})
+export type ApprovalView = z.output<typeof approvalView>
+
+export const modelVersionSummary = z.strictObject({
+  model: z.string(),
+  version: z.int(),
+  artifact: digest.nullable(),
+  passport: digest,
+  sizeBytes: z.int(),
+  aliases: z.array(z.string()),
+  run: z.string().nullable(),
+  trackedRun: z.string().nullable(),
+  metrics: z.record(z.string(), z.number()),
+  createdBy: z.string(),
+  createdAt: z.iso.datetime(),
+})
+export type ModelVersionSummary = z.output<typeof modelVersionSummary>
+
+/** One event in the life of a version, newest first: from the audit rows. */
+export const historyEntry = z.strictObject({ at: z.iso.datetime(), actor: z.string(), proof: z.string(), action: z.string(), subject: z.string(), data: z.json() })
+
+export const modelVersionView = modelVersionSummary.extend({
+  description: z.string(),
+  bound: passportBound,
+  notes: passportNotes,
+  gaps: z.array(passportGap),
+  environment: z.string(),
+  approvals: z.array(approvalView),
+  history: z.array(historyEntry),
+})
+export type ModelVersionView = z.output<typeof modelVersionView>
+
+export const modelSummary = z.strictObject({
+  name: z.string(),
+  description: z.string(),
+  versions: z.int(),
+  latest: z.int().nullable(),
+  champion: z.int().nullable(),
+  updatedAt: z.iso.datetime(),
+})
+export type ModelSummary = z.output<typeof modelSummary>
+
+export const approveBody = z.strictObject({ environment: z.string().max(63).default('production'), comment: z.string().max(2_000).default('') })
