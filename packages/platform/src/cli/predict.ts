@@ -1,0 +1,45 @@
+import { openClient } from '@plimsoll/sdk/client'
+import { explanation } from '@plimsoll/sdk/wire'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { addCommand } from './command.ts'
+import { connect } from './connection.ts'
+import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
+
+const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
+
+function parseRow(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new UsageError(`Cannot read the row: ${text.slice(0, 80)} is not JSON`, `Write it like '{"distance": 900}'`)
+  }
+}
+
+/** `predict` and `explain`. */
+export function addPredict(program: Command): void {
+  addCommand<{ gateway?: string }>(program, {
+    use: 'predict <route> <row>',
+    summary: 'ask a route for one prediction',
+    example: `plimsoll predict flight-delay '{"distance": 900, "hour": 17, "day_of_week": 5}'`,
+    options: [['--gateway <url>', 'address of the gateway']],
+    action: async ({ io, options, args }) => {
+      const found = connect(options)
+      const gateway = options.gateway ?? found.gateway
+      if (gateway === undefined) throw new UsageError('Cannot find the gateway', 'Name it with --gateway')
+      const answer = await openClient({ server: gateway }).call({ method: 'POST', path: `/predict/${encodeURIComponent(args[0]!)}`, body: { rows: [parseRow(args[1]!)] }, schema: z.object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) }).loose() })
+      io.answer(answer, [`${JSON.stringify(answer.predictions[0])}`, `by ${answer.model}/${answer.version}; explain it with: plimsoll explain ${answer.prediction_id}`])
+    },
+  })
+  addCommand(program, {
+    use: 'explain <prediction>',
+    summary: 'walk a prediction back to the commit and the data, hashing again what is here',
+    example: 'plimsoll explain 01a20d1c-7eba-7feb-88ef-0c924eae2e32',
+    action: async ({ io, options, args }) => {
+      const answer = await connect(options).client.call({ path: `/api/v1/predictions/${encodeURIComponent(args[0]!)}/explanation`, schema: explanation })
+      const lines = answer.links.map((link) => `${MARKS[link.check]} ${link.kind.padEnd(14)} ${link.name}${link.digest ? `\n    ${link.digest}` : ''}${link.problem ? `\n    ${link.check}: ${link.problem}` : ''}`)
+      io.answer(answer, [...lines, answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
+      if (!answer.isIntact) throw new CommandEnd(EXIT.failed)
+    },
+  })
+}

@@ -1,0 +1,43 @@
+import { releaseView } from '@plimsoll/sdk/wire'
+import type { Command } from 'commander'
+import { addCommand } from './command.ts'
+import { connect } from './connection.ts'
+
+interface ReleaseFlags {
+  environment?: string
+  reason?: string
+}
+
+const OPTIONS: readonly [string, string][] = [
+  ['--environment <name>', 'environment (default: production)'],
+  ['--reason <text>', 'why'],
+]
+
+/** `release` and `rollback`: the manual path. */
+export function addRelease(program: Command): void {
+  addCommand<ReleaseFlags>(program, {
+    use: 'release <route> <version>',
+    summary: 'let a route serve a model version, as a named approver',
+    example: 'plimsoll release flight-delay 2 --reason "better on the April holdout" --token-file ada.token',
+    options: OPTIONS,
+    action: async ({ io, options, args }) => {
+      const released = await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/routes/${args[0]}/releases`,
+        body: { version: Number(args[1]), environment: options.environment ?? 'production', reason: options.reason ?? 'released by hand' },
+        schema: releaseView,
+      })
+      io.answer(released, `${released.route} serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''})`)
+    },
+  })
+  addCommand<ReleaseFlags>(program, {
+    use: 'rollback <route>',
+    summary: 'return a route to what it served before',
+    example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
+    options: OPTIONS,
+    action: async ({ io, options, args }) => {
+      const released = await connect(options).client.call({ method: 'POST', path: `/api/v1/routes/${args[0]}/rollback`, body: { environment: options.environment ?? 'production', reason: options.reason ?? 'rolled back by hand' }, schema: releaseView })
+      io.answer(released, `${released.route} serves ${released.model}/${released.version} again (release ${released.id}, epoch ${released.epoch})`)
+    },
+  })
+}

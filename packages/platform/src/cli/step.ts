@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process'
+import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
+import type { Command } from 'commander'
+import { readEnvironment } from '../kernel/config/index.ts'
+import { addCommand, addGroup } from './command.ts'
+import { connect } from './connection.ts'
+import { UsageError } from './exit-code.ts'
+import { printable } from './io.ts'
+
+function stepPath(text: string | undefined): string {
+  const [run, step, ...rest] = (text ?? '').split('/')
+  if (!run || !step || rest.length > 0) throw new UsageError(`Cannot read "${text ?? ''}": a step is named RUN/STEP`)
+  return `/api/v1/runs/${encodeURIComponent(run)}/steps/${encodeURIComponent(step)}`
+}
+
+function addShow(group: Command): void {
+  addCommand(group, {
+    use: 'show <run/step>',
+    summary: 'show a step: attempts, inputs, outputs, cache verdict',
+    example: 'plimsoll step show run_0192…/train',
+    action: async ({ io, options, args }) => {
+      const step = await connect(options).client.call({ path: stepPath(args[0]), schema: stepDetail })
+      io.answer(step, [
+        `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${printable(step.reason)}` : ''}`,
+        ...step.inputs.map((input) => `  in   ${input.name}  ${input.type}  ${input.digest}`),
+        ...step.outputs.map((output) => `  out  ${output.name}  ${output.type}  ${output.digest}  ${output.sizeBytes} bytes`),
+        ...step.tries.map((attempt) => `  try ${attempt.number}  ${attempt.state}${attempt.message ? `  ${printable(attempt.message.trim().split('\n').at(-1) ?? '')}` : ''}`),
+      ])
+    },
+  })
+}
+
+function addDebug(group: Command): void {
+  addCommand<{ run?: boolean }>(group, {
+    use: 'debug <run/step>',
+    summary: 'open a shell in the files and environment of the newest attempt (on the same machine)',
+    example: 'plimsoll step debug run_0192…/train',
+    action: async ({ io, options, args }) => {
+      const view = await connect(options).client.call({ path: `${stepPath(args[0])}/debug`, schema: stepDebugView })
+      if (io.isJson) {
+        io.answer(view, '')
+        return
+      }
+      const shell = readEnvironment().SHELL ?? '/bin/sh'
+      process.stderr.write(`The step ran: ${view.argv.map((part) => JSON.stringify(part)).join(' ')}\nLeave with exit; files are in ${view.workDir}\n`)
+      const child = spawn(shell, [], { cwd: view.cwd, env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' }, stdio: 'inherit' })
+      await new Promise<void>((resolve, reject) => {
+        child.once('exit', () => resolve())
+        child.once('error', reject)
+      })
+    },
+  })
+}
+
+export function addStep(program: Command): void {
+  const group = addGroup(program, 'step', 'look into one step of a run')
+  addShow(group)
+  addDebug(group)
+}

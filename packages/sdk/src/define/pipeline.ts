@@ -1,0 +1,161 @@
+import { type PipelineDefinition, pipelineDefinition, type PipelineStep } from '../wire/definition/index.ts'
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+type Param = PipelineDefinition['params'][string]
+type OutputType = PipelineStep['outputs'][string]
+
+/** A param of type int. */
+export function int(value?: number): Param {
+  return value === undefined ? { type: 'int' } : { type: 'int', default: value }
+}
+
+/** A param of type float. */
+export function float(value?: number): Param {
+  return value === undefined ? { type: 'float' } : { type: 'float', default: value }
+}
+
+/** A param of type text. */
+export function string(value?: string): Param {
+  return value === undefined ? { type: 'text' } : { type: 'text', default: value }
+}
+
+/** One output of a step. */
+export interface OutputRef {
+  readonly step: string
+  readonly output: string
+}
+
+/** A step of the pipeline that is being built. Used as an input, it stands for its first output. */
+export interface StepRef {
+  readonly key: string
+  readonly first: string
+  output(name: string): OutputRef
+}
+
+/** What a step may read: a step's first output, one of its outputs, or a dataset (its newest version that passed, unless pinned). */
+export type StepSource = StepRef | OutputRef | { readonly kind: 'dataset'; readonly name: string; readonly version?: number }
+
+/** What every step takes. `memory` is like `2Gi`, `timeout` like `30m`. */
+export interface StepOptions {
+  key?: string
+  after?: readonly StepRef[]
+  resources?: { cpu?: number; memory?: string }
+  timeout?: string
+  retries?: number
+  cache?: boolean
+}
+
+let building: PipelineStep[] | undefined
+
+const BYTES: Record<string, number> = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 }
+const MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 }
+
+function parseWith(units: Record<string, number>, text: string, example: string): number {
+  const match = /^(\d+)([A-Za-z]+)$/.exec(text)
+  const unit = match ? units[match[2]!] : undefined
+  if (!match || unit === undefined) throw new RangeError(`Cannot read "${text}": expected for example ${example}`)
+  return Number(match[1]) * unit
+}
+
+function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
+  if ('kind' in source) return { from: 'dataset', dataset: source.name, allowFailed: false, ...(source.version === undefined ? {} : { version: source.version }) }
+  return 'first' in source ? { from: 'step', step: source.key, output: source.first } : { from: 'step', step: source.step, output: source.output }
+}
+
+interface Shape {
+  kind: string
+  key: string
+  params: Record<string, Json>
+  inputs?: Readonly<Record<string, StepSource>>
+  outputs?: Readonly<Record<string, OutputType>>
+  first: string
+}
+
+function addStep(shape: Shape, options: StepOptions): StepRef {
+  if (!building) throw new Error('Steps are made inside the build function of definePipeline')
+  const key = options.key ?? shape.key
+  building.push({
+    key,
+    kind: shape.kind,
+    params: shape.params as PipelineStep['params'],
+    inputs: Object.fromEntries(Object.entries(shape.inputs ?? {}).map(([name, source]) => [name, sourceOf(source)])),
+    after: (options.after ?? []).map((step) => step.key),
+    outputs: { ...shape.outputs },
+    resources: { cpu: options.resources?.cpu ?? 1, ...(options.resources?.memory === undefined ? {} : { memoryBytes: parseWith(BYTES, options.resources.memory, '2Gi') }) },
+    timeoutMs: options.timeout === undefined ? 3_600_000 : parseWith(MS, options.timeout, '30m'),
+    retries: options.retries ?? 0,
+    cache: options.cache ?? true,
+  })
+  return { key, first: shape.first, output: (name) => ({ step: key, output: name }) }
+}
+
+function keyFrom(path: string): string {
+  return (path.split('/').at(-1) ?? path).replace(/\.[a-z]+$/, '').replaceAll(/[^a-z0-9_-]/g, '-')
+}
+
+/** A version of a dataset at which a step is pinned. */
+export function pinned(dataset: { readonly name: string }, version: number): StepSource {
+  return { kind: 'dataset', name: dataset.name, version }
+}
+
+/** A Python step: a script with its files and its lock. Outputs are what it must leave; the first is the default one. */
+export function python(
+  script: string,
+  options: StepOptions & { files?: readonly string[]; lock?: string; args?: readonly Json[]; params?: Record<string, Json>; inputs?: Record<string, StepSource>; outputs: Record<string, OutputType> },
+): StepRef {
+  const { files, lock, args, params, inputs, outputs } = options
+  const own = { ...params, script, ...(files ? { files: [...files] } : {}), ...(lock ? { lock } : {}), ...(args ? { args: [...args] } : {}) }
+  return addStep({ kind: 'python', key: keyFrom(script), params: own, ...(inputs ? { inputs } : {}), outputs, first: Object.keys(outputs)[0] ?? '' }, options)
+}
+
+/** A TypeScript step: bundled at apply; the bundle's digest is its code. */
+export function typescript(script: string, options: StepOptions & { args?: readonly Json[]; params?: Record<string, Json>; inputs?: Record<string, StepSource>; outputs: Record<string, OutputType> }): StepRef {
+  const { args, params, inputs, outputs } = options
+  return addStep({ kind: 'typescript', key: keyFrom(script), params: { ...params, script, ...(args ? { args: [...args] } : {}) }, ...(inputs ? { inputs } : {}), outputs, first: Object.keys(outputs)[0] ?? '' }, options)
+}
+
+/** A program with its arguments; never a shell line. */
+export function command(argv: readonly Json[], options: StepOptions & { inputs?: Record<string, StepSource>; outputs?: Record<string, OutputType> } = {}): StepRef {
+  const { inputs, outputs } = options
+  return addStep({ kind: 'command', key: keyFrom(String(argv[0])), params: { argv: [...argv] }, ...(inputs ? { inputs } : {}), ...(outputs ? { outputs } : {}), first: Object.keys(outputs ?? {})[0] ?? '' }, options)
+}
+
+/** Makes a version of what a dataset's files are now: hashed, profiled, checked. */
+export function datasetVersion(dataset: { readonly name: string }, options: StepOptions & { path?: string } = {}): StepRef {
+  return addStep({ kind: 'dataset-version', key: `version-${dataset.name}`, params: { dataset: dataset.name, ...(options.path === undefined ? {} : { path: options.path }) }, first: 'version' }, options)
+}
+
+/** Registers the ONNX file that a step left as a version of a model. */
+export function register(options: StepOptions & { model: { readonly name: string } | string; from: StepSource; description?: string }): StepRef {
+  const model = typeof options.model === 'string' ? options.model : options.model.name
+  const params: Record<string, Json> = { model, ...(options.description === undefined ? {} : { description: options.description }) }
+  return addStep({ kind: 'register', key: `register-${model}`, params, inputs: { model: options.from }, first: 'signature' }, options)
+}
+
+/** What `build` receives: references to the run's params. */
+export interface PipelineBuilder {
+  param(name: string): Json
+}
+
+/** Declares a pipeline: `build` runs once, and the steps that it makes are the graph. */
+export function definePipeline(options: { name: string; description?: string; owner?: string; params?: Record<string, Param>; build: (p: PipelineBuilder) => unknown }): PipelineDefinition {
+  const { build, params, ...rest } = options
+  if (building) throw new Error('Cannot define a pipeline inside another one')
+  building = []
+  try {
+    build({
+      param: (name) => {
+        if (!Object.hasOwn(params ?? {}, name)) throw new RangeError(`Pipeline ${options.name} has no param ${name}`)
+        return { $param: name }
+      },
+    })
+    return pipelineDefinition.parse({ kind: 'pipeline', ...rest, params: params ?? {}, steps: building })
+  } finally {
+    building = undefined
+  }
+}
+
+/** Names the project: `apply` owns what it declares, and nothing else. */
+export function defineProject(options: { name: string }): { kind: 'project'; name: string } {
+  return { kind: 'project', name: options.name }
+}
