@@ -1,6 +1,5 @@
 import { planView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { collectProject } from '../definitions/client/index.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { changeLines } from './plan-text.ts'
@@ -15,10 +14,17 @@ export function addApply(program: Command): void {
       ['--plan <digest>', 'refuse unless this is the plan that plimsoll plan --json gave'],
     ],
     action: async ({ io, options, args }) => {
+      const { collectProject } = await import('../definitions/client/index.ts')
       const { content, blobs } = await collectProject(args[0] ?? '.')
       const { client } = connect(options)
       const prune = options.prune === true
-      const plan = await client.call({ method: 'POST', path: '/api/v1/plan', body: { content, prune }, schema: planView, isIdempotent: true })
+      const plan = await client.call({
+        method: 'POST',
+        path: '/api/v1/plan',
+        body: { content, prune },
+        schema: planView,
+        isIdempotent: true,
+      })
       let sent = 0
       for (const digest of plan.missingBlobs) {
         const bytes = blobs.get(digest)

@@ -8,7 +8,11 @@ export function addCancel(program: Command): void {
     summary: 'end a run: its steps get SIGTERM, then SIGKILL',
     example: 'plimsoll cancel run_0192…',
     action: async ({ io, options, args }) => {
-      const answer = (await connect(options).client.call({ method: 'POST', path: `/api/v1/runs/${encodeURIComponent(args[0]!)}/cancel`, isIdempotent: true })) as { state: string } // the endpoint's contract
+      const answer = (await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/runs/${encodeURIComponent(args[0]!)}/cancel`,
+        isIdempotent: true,
+      })) as { state: string } // the endpoint's contract
       io.answer(answer, `run ${args[0]} is ${answer.state}`)
     },
   })

@@ -14,8 +14,15 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001a\u001c-\u001f\u007f]|\u0
 async function pickStep(client: Client, run: string): Promise<string> {
   const { graph } = await client.call({ path: `/api/v1/runs/${encodeURIComponent(run)}`, schema: runView })
   const [only] = graph
-  const candidate = graph.find((step) => step.state === 'failed') ?? graph.find((step) => step.state === 'running') ?? (graph.length === 1 ? only : undefined)
-  if (candidate === undefined) throw new UsageError(`Which step? Run ${run} has ${graph.map((step) => step.key).join(', ')}`, `plimsoll logs ${run} STEP`)
+  const candidate =
+    graph.find((step) => step.state === 'failed') ??
+    graph.find((step) => step.state === 'running') ??
+    (graph.length === 1 ? only : undefined)
+  if (candidate === undefined)
+    throw new UsageError(
+      `Which step? Run ${run} has ${graph.map((step) => step.key).join(', ')}`,
+      `plimsoll logs ${run} STEP`,
+    )
   return candidate.key
 }
 
@@ -23,7 +30,10 @@ async function copyLog(client: Client, io: Io, path: string, follow: boolean): P
   for (let offset = 0; ; ) {
     const response = await client.fetch({ path, query: { offset } })
     const text = await response.text()
-    if (text !== '') process.stdout.write(io.isJson ? `${JSON.stringify({ offset, text })}\n` : process.stdout.isTTY ? text.replace(CONTROL, '�') : text)
+    if (text !== '')
+      process.stdout.write(
+        io.isJson ? `${JSON.stringify({ offset, text })}\n` : process.stdout.isTTY ? text.replace(CONTROL, '�') : text,
+      )
     const next = Number(response.headers.get('x-plimsoll-next-offset') ?? offset)
     const isEnd = response.headers.get('x-plimsoll-end') === '1'
     if (isEnd || (!follow && next === offset)) return
@@ -42,7 +52,12 @@ export function addLogs(program: Command): void {
       const { client } = connect(options)
       const run = args[0]!
       const step = args[1] ?? (await pickStep(client, run))
-      await copyLog(client, io, `/api/v1/runs/${encodeURIComponent(run)}/steps/${encodeURIComponent(step)}/log`, options.follow === true)
+      await copyLog(
+        client,
+        io,
+        `/api/v1/runs/${encodeURIComponent(run)}/steps/${encodeURIComponent(step)}/log`,
+        options.follow === true,
+      )
     },
   })
 }

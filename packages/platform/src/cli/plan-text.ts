@@ -20,10 +20,13 @@ export function changeLines(plan: PlanView): string[] {
     lines.push(`${SIGNS[change.change]} ${change.kind} ${printable(change.name)}`)
     if (change.change === 'kept') lines.push('    no longer declared here; --prune deletes it')
     if (change.change !== 'change') continue
-    for (const diff of change.diff.slice(0, DIFFS_MAX)) lines.push(`    ${printable(diff.pointer)}: ${short(diff.old)} → ${short(diff.new)}`)
+    for (const diff of change.diff.slice(0, DIFFS_MAX))
+      lines.push(`    ${printable(diff.pointer)}: ${short(diff.old)} → ${short(diff.new)}`)
     if (change.diff.length > DIFFS_MAX) lines.push(`    and ${change.diff.length - DIFFS_MAX} more`)
   }
   for (const warning of plan.warnings) lines.push(`warning: ${printable(warning)}`)
-  lines.push(`${counts.create} to create, ${counts.change} to change, ${counts.delete} to delete, ${counts.unchanged} unchanged`)
+  lines.push(
+    `${counts.create} to create, ${counts.change} to change, ${counts.delete} to delete, ${counts.unchanged} unchanged`,
+  )
   return lines
 }

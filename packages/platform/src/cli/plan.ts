@@ -1,6 +1,5 @@
 import { planView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { collectProject } from '../definitions/client/index.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { changeLines } from './plan-text.ts'
@@ -12,6 +11,7 @@ export function addPlan(program: Command): void {
     example: 'plimsoll plan',
     options: [['--prune', 'also delete what this project declared before and no longer does']],
     action: async ({ io, options, args }) => {
+      const { collectProject } = await import('../definitions/client/index.ts')
       const { content } = await collectProject(args[0] ?? '.')
       const plan = await connect(options).client.call({
         method: 'POST',

@@ -16,19 +16,37 @@ const DIFF_SHOWN_MAX = 8
 function describePlan(plan: PlanView): string[] {
   const lines = plan.changes.flatMap(({ kind, name, change, diff }) => [
     `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${change === 'kept' ? ' (no longer declared; --prune deletes it)' : ''}`,
-    ...diff.slice(0, DIFF_SHOWN_MAX).map((entry) => `      ${entry.pointer || '/'}: ${JSON.stringify(entry.old)} → ${JSON.stringify(entry.new)}`),
+    ...diff
+      .slice(0, DIFF_SHOWN_MAX)
+      .map((entry) => `      ${entry.pointer || '/'}: ${JSON.stringify(entry.old)} → ${JSON.stringify(entry.new)}`),
     ...(diff.length > DIFF_SHOWN_MAX ? [`      and ${diff.length - DIFF_SHOWN_MAX} more`] : []),
   ])
   const warnings = plan.warnings.map((warning) => `warning: ${warning}`)
-  return [...lines, ...warnings, ...(plan.changes.every((entry) => entry.change === 'unchanged') ? ['Nothing to change'] : [])]
+  return [
+    ...lines,
+    ...warnings,
+    ...(plan.changes.every((entry) => entry.change === 'unchanged') ? ['Nothing to change'] : []),
+  ]
 }
 
 async function planOf(client: Client, project: CollectedProject, prune: boolean): Promise<PlanView> {
-  return client.call({ method: 'POST', path: '/api/v1/plan', body: { content: project.content, prune }, schema: planView, isIdempotent: true })
+  return client.call({
+    method: 'POST',
+    path: '/api/v1/plan',
+    body: { content: project.content, prune },
+    schema: planView,
+    isIdempotent: true,
+  })
 }
 
 async function upload(client: Client, project: CollectedProject, missing: readonly string[]): Promise<void> {
-  for (const digest of missing) await client.call({ method: 'PUT', path: `/api/v1/blobs/${digest}`, bytes: project.blobs.get(digest)!, schema: z.object({ digest: z.string() }) })
+  for (const digest of missing)
+    await client.call({
+      method: 'PUT',
+      path: `/api/v1/blobs/${digest}`,
+      bytes: project.blobs.get(digest)!,
+      schema: z.object({ digest: z.string() }),
+    })
 }
 
 async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
@@ -47,13 +65,30 @@ async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<v
     await upload(client, project, plan.missingBlobs)
     plan = await planOf(client, project, prune)
   }
-  const applied = await client.call({ method: 'POST', path: '/api/v1/apply', body: { content: project.content, prune, plan: plan.digest }, schema: planView })
+  const applied = await client.call({
+    method: 'POST',
+    path: '/api/v1/apply',
+    body: { content: project.content, prune, plan: plan.digest },
+    schema: planView,
+  })
   io.answer(applied, describePlan(applied))
 }
 
 /** `plan` and `apply`. */
 export function addProject(program: Command): void {
   const prune: [string, string] = ['--prune', 'delete what this project no longer declares']
-  addCommand<PlanFlags>(program, { use: 'plan [folder]', summary: 'show what apply would change on the server', example: 'plimsoll plan examples/flight-delay', options: [prune], action: runPlan })
-  addCommand<PlanFlags>(program, { use: 'apply [folder]', summary: 'make the server as the project says', example: 'plimsoll apply examples/flight-delay', options: [prune], action: runApply })
+  addCommand<PlanFlags>(program, {
+    use: 'plan [folder]',
+    summary: 'show what apply would change on the server',
+    example: 'plimsoll plan examples/flight-delay',
+    options: [prune],
+    action: runPlan,
+  })
+  addCommand<PlanFlags>(program, {
+    use: 'apply [folder]',
+    summary: 'make the server as the project says',
+    example: 'plimsoll apply examples/flight-delay',
+    options: [prune],
+    action: runApply,
+  })
 }

@@ -14,7 +14,10 @@ export async function watchRun(client: Client, io: Io, run: string, signal: Abor
       if (ENDED.has(view.state)) return view
       const running = view.graph.filter((step) => step.state === 'running')
       const partial = running.reduce((sum, step) => sum + (step.progress?.fraction ?? 0), 0)
-      io.progress((view.steps.done + partial) / Math.max(1, view.steps.total), running.map((step) => `${step.key} ${step.progress?.message ?? ''}`.trim()).join(', ') || view.state)
+      io.progress(
+        (view.steps.done + partial) / Math.max(1, view.steps.total),
+        running.map((step) => `${step.key} ${step.progress?.message ?? ''}`.trim()).join(', ') || view.state,
+      )
       await realClock.sleep(POLL_MS, signal)
     }
   } finally {
@@ -31,8 +34,16 @@ function duration(from: string | null, to: string | null): string {
 export function runLines(view: RunView): string[] {
   const rows = view.graph.map((step) => {
     const change = step.cache?.diff[0]
-    const why = step.cache === null ? (step.reason ?? '') : step.cache.hit ? `cache: ${step.cache.source?.run ?? 'hit'}` : `${step.cache.reason}${change ? ` (${change.part} ${change.name})` : ''}`
+    const why =
+      step.cache === null
+        ? (step.reason ?? '')
+        : step.cache.hit
+          ? `cache: ${step.cache.source?.run ?? 'hit'}`
+          : `${step.cache.reason}${change ? ` (${change.part} ${change.name})` : ''}`
     return [step.key, step.kind, step.state, duration(step.startedAt, step.finishedAt), why]
   })
-  return [`run ${view.id}  ${view.state}${view.reason ? `: ${printable(view.reason)}` : ''}`, ...table(['step', 'kind', 'state', 'time', 'why'], rows, 'no steps')]
+  return [
+    `run ${view.id}  ${view.state}${view.reason ? `: ${printable(view.reason)}` : ''}`,
+    ...table(['step', 'kind', 'state', 'time', 'why'], rows, 'no steps'),
+  ]
 }

@@ -19,7 +19,16 @@ interface StartFlags {
 
 const POLL_MS = 500
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled'])
-const MARKS: Record<string, string> = { succeeded: '✓', cached: '=', failed: '✗', upstream_failed: '·', cancelled: '·', running: '▸', ready: '○', blocked: ' ' }
+const MARKS: Record<string, string> = {
+  succeeded: '✓',
+  cached: '=',
+  failed: '✗',
+  upstream_failed: '·',
+  cancelled: '·',
+  running: '▸',
+  ready: '○',
+  blocked: ' ',
+}
 
 /** `name=value`, where value is JSON when it parses, else text. */
 export function parseParams(given: readonly string[]): Record<string, unknown> {
@@ -46,7 +55,13 @@ function whyOf(step: StepView): string {
 
 function describeRun(run: RunView): string[] {
   const head = `${run.id}  ${run.state}  ${run.pipeline ?? ''}  ${run.steps.done}/${run.steps.total} steps, ${run.steps.cached} from the cache${run.reason ? `\n  ${run.reason}` : ''}`
-  return [head, ...run.graph.map((step) => `  ${MARKS[step.state] ?? ' '} ${step.key.padEnd(24)} ${step.state.padEnd(16)}${whyOf(step)}${step.reason ? `\n      ${step.reason.split('\n').join('\n      ')}` : ''}`)]
+  return [
+    head,
+    ...run.graph.map(
+      (step) =>
+        `  ${MARKS[step.state] ?? ' '} ${step.key.padEnd(24)} ${step.state.padEnd(16)}${whyOf(step)}${step.reason ? `\n      ${step.reason.split('\n').join('\n      ')}` : ''}`,
+    ),
+  ]
 }
 
 async function follow(client: Client, io: Io, id: string): Promise<RunView> {
@@ -54,7 +69,10 @@ async function follow(client: Client, io: Io, id: string): Promise<RunView> {
     const run = await client.call({ path: `/api/v1/runs/${id}`, schema: runView })
     const running = run.graph.find((step) => step.state === 'running')
     const label = running ? `${running.key}${running.progress ? `: ${running.progress.message}` : ''}` : run.state
-    io.progress(run.steps.total === 0 ? 0 : (run.steps.done + (running?.progress?.fraction ?? 0)) / run.steps.total, label)
+    io.progress(
+      run.steps.total === 0 ? 0 : (run.steps.done + (running?.progress?.fraction ?? 0)) / run.steps.total,
+      label,
+    )
     if (TERMINAL.has(run.state)) {
       io.endProgress()
       return run
@@ -69,7 +87,12 @@ function end(run: RunView): void {
 
 /** Starts a request that makes a run, follows it, and answers with it. */
 export async function startAndFollow(client: Client, io: Io, body: unknown, isDetached: boolean): Promise<void> {
-  const started = await client.call({ method: 'POST', path: '/api/v1/runs', body, schema: z.object({ id: z.string(), isNew: z.boolean() }) })
+  const started = await client.call({
+    method: 'POST',
+    path: '/api/v1/runs',
+    body,
+    schema: z.object({ id: z.string(), isNew: z.boolean() }),
+  })
   if (isDetached) {
     io.answer(started, started.id)
     return
@@ -119,8 +142,20 @@ export function addRun(program: Command): void {
     options: [['--limit <n>', 'how many (default: 20)']],
     action: async ({ io, options }) => {
       const { client } = connect(options)
-      const { runs } = await client.call({ path: '/api/v1/runs', query: { limit: options.limit ?? '20' }, schema: z.object({ runs: z.array(runSummary) }) })
-      io.answer({ runs }, runs.length === 0 ? 'No runs yet. Start one: plimsoll run start PIPELINE' : runs.map((entry) => `${entry.id}  ${entry.state.padEnd(10)} ${(entry.pipeline ?? '').padEnd(24)} ${entry.createdAt}  ${entry.steps.done}/${entry.steps.total}`))
+      const { runs } = await client.call({
+        path: '/api/v1/runs',
+        query: { limit: options.limit ?? '20' },
+        schema: z.object({ runs: z.array(runSummary) }),
+      })
+      io.answer(
+        { runs },
+        runs.length === 0
+          ? 'No runs yet. Start one: plimsoll run start PIPELINE'
+          : runs.map(
+              (entry) =>
+                `${entry.id}  ${entry.state.padEnd(10)} ${(entry.pipeline ?? '').padEnd(24)} ${entry.createdAt}  ${entry.steps.done}/${entry.steps.total}`,
+            ),
+      )
     },
   })
   addCommand(run, {
@@ -147,7 +182,13 @@ export function addRun(program: Command): void {
     summary: 'cancel a run',
     example: 'plimsoll cancel run_01…',
     action: async ({ io, options, args }) => {
-      const { state } = await connect(options).client.call({ method: 'POST', path: `/api/v1/runs/${args[0]}/cancel`, body: {}, schema: z.object({ state: z.string() }), isIdempotent: true })
+      const { state } = await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/runs/${args[0]}/cancel`,
+        body: {},
+        schema: z.object({ state: z.string() }),
+        isIdempotent: true,
+      })
       io.answer({ run: args[0], state }, `${args[0]} is ${state}`)
     },
   })

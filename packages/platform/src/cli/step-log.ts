@@ -15,7 +15,10 @@ export function addLogs(program: Command): void {
     options: [['--follow', 'wait for more until the step ends']],
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
-      const steps = args[1] === undefined ? (await client.call({ path: `/api/v1/runs/${args[0]}`, schema: runView })).graph.map((step) => step.key) : [args[1]]
+      const steps =
+        args[1] === undefined
+          ? (await client.call({ path: `/api/v1/runs/${args[0]}`, schema: runView })).graph.map((step) => step.key)
+          : [args[1]]
       const logs: Record<string, string> = {}
       for (const step of steps) {
         if (steps.length > 1 && !io.isJson) process.stdout.write(`── ${step}\n`)

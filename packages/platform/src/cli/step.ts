@@ -23,8 +23,13 @@ function addShow(group: Command): void {
       io.answer(step, [
         `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${printable(step.reason)}` : ''}`,
         ...step.inputs.map((input) => `  in   ${input.name}  ${input.type}  ${input.digest}`),
-        ...step.outputs.map((output) => `  out  ${output.name}  ${output.type}  ${output.digest}  ${output.sizeBytes} bytes`),
-        ...step.tries.map((attempt) => `  try ${attempt.number}  ${attempt.state}${attempt.message ? `  ${printable(attempt.message.trim().split('\n').at(-1) ?? '')}` : ''}`),
+        ...step.outputs.map(
+          (output) => `  out  ${output.name}  ${output.type}  ${output.digest}  ${output.sizeBytes} bytes`,
+        ),
+        ...step.tries.map(
+          (attempt) =>
+            `  try ${attempt.number}  ${attempt.state}${attempt.message ? `  ${printable(attempt.message.trim().split('\n').at(-1) ?? '')}` : ''}`,
+        ),
       ])
     },
   })
@@ -42,8 +47,14 @@ function addDebug(group: Command): void {
         return
       }
       const shell = readEnvironment().SHELL ?? '/bin/sh'
-      process.stderr.write(`The step ran: ${view.argv.map((part) => JSON.stringify(part)).join(' ')}\nLeave with exit; files are in ${view.workDir}\n`)
-      const child = spawn(shell, [], { cwd: view.cwd, env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' }, stdio: 'inherit' })
+      process.stderr.write(
+        `The step ran: ${view.argv.map((part) => JSON.stringify(part)).join(' ')}\nLeave with exit; files are in ${view.workDir}\n`,
+      )
+      const child = spawn(shell, [], {
+        cwd: view.cwd,
+        env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' },
+        stdio: 'inherit',
+      })
       await new Promise<void>((resolve, reject) => {
         child.once('exit', () => resolve())
         child.once('error', reject)
