@@ -1,138 +1,69 @@
-import { datasetDetail, datasetPage, datasetVersionDetail, datasetVersionPage } from '@plimsoll/sdk/wire'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { newId } from '../kernel/ids.ts'
+import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
-import { table } from './io.ts'
-import { runLines, watchRun } from './run-watch.ts'
+import { startAndFollow } from './run.ts'
 
-function addList(group: Command): void {
-  addCommand(group, {
+const versionShape = z
+  .object({
+    version: z.int(),
+    digest: z.string(),
+    verdict: z.string(),
+    rowCount: z.number(),
+    expectations: z.object({ evaluated: z.int(), failed: z.int() }).loose(),
+  })
+  .loose()
+
+/** `dataset list|versions|add`. */
+export function addDataset(program: Command): void {
+  const dataset = addGroup(program, 'dataset', 'look at datasets and add versions')
+  addCommand(dataset, {
     use: 'list',
-    summary: 'datasets with their newest version',
+    summary: 'list datasets',
     example: 'plimsoll dataset list',
     action: async ({ io, options }) => {
-      const page = await connect(options).client.call({
+      const answer = await connect(options).client.call({
         path: '/api/v1/datasets',
-        query: { limit: 200 },
-        schema: datasetPage,
+        schema: z.object({ datasets: z.array(z.object({ name: z.string() }).loose()) }).loose(),
       })
-      const rows = page.datasets.map((one) => [
-        one.name,
-        one.latestVersion === null ? '—' : String(one.latestVersion),
-        one.latestVerdict ?? '—',
-        one.owner ?? '',
-      ])
-      io.answer(
-        page,
-        table(
-          ['dataset', 'version', 'verdict', 'owner'],
-          rows,
-          'No dataset yet. Declare one in plimsoll.project.mts and run plimsoll apply',
-        ),
-      )
+      io.answer(answer, answer.datasets.length === 0 ? 'No datasets yet' : answer.datasets.map((entry) => entry.name))
     },
   })
-}
-
-function addShow(group: Command): void {
-  addCommand<{ at?: string }>(group, {
-    use: 'show <dataset>',
-    summary: 'versions of a dataset, or one of them with --at',
-    example: 'plimsoll dataset show flights --at 3',
-    options: [['--at <version>', 'one version, with its manifest, profile and checks']],
+  addCommand(dataset, {
+    use: 'versions <dataset>',
+    summary: 'list the versions of a dataset with their verdicts',
+    example: 'plimsoll dataset versions flights',
     action: async ({ io, options, args }) => {
-      const { client } = connect(options)
-      const path = `/api/v1/datasets/${encodeURIComponent(args[0]!)}`
-      if (options.at !== undefined) {
-        const version = await client.call({
-          path: `${path}/versions/${encodeURIComponent(options.at)}`,
-          schema: datasetVersionDetail,
-        })
-        io.answer(version, [
-          `${version.dataset} version ${version.version}  ${version.verdict}`,
-          `  digest    ${version.digest} (strength: ${version.strength})`,
-          `  rows      ${version.rowCount} in ${version.fileCount} files, ${version.sizeBytes} bytes`,
-          `  checks    ${version.expectations.evaluated} evaluated, ${version.expectations.failed} failed`,
-          ...Object.entries(version.schema).map(([name, column]) => `  column    ${name}  ${JSON.stringify(column)}`),
-        ])
-        return
-      }
-      const detail = await client.call({ path, schema: datasetDetail })
-      const page = await client.call({ path: `${path}/versions`, query: { limit: 50 }, schema: datasetVersionPage })
-      const rows = page.versions.map((one) => [
-        String(one.version),
-        one.verdict,
-        String(one.rowCount),
-        one.strength,
-        one.digest.slice(0, 19),
-        one.createdAt,
-      ])
+      const answer = await connect(options).client.call({
+        path: `/api/v1/datasets/${args[0]}/versions`,
+        schema: z.object({ versions: z.array(versionShape) }).loose(),
+      })
       io.answer(
-        { ...detail, versions: page.versions },
-        table(
-          ['version', 'verdict', 'rows', 'strength', 'digest', 'made'],
-          rows,
-          `No version of ${detail.name} yet. Make one: plimsoll dataset add ${detail.name}`,
+        answer,
+        answer.versions.map(
+          (version) =>
+            `${version.version}  ${version.verdict.padEnd(9)} ${version.rowCount} rows, ${version.expectations.failed} of ${version.expectations.evaluated} expectations failed  ${version.digest}`,
         ),
       )
     },
   })
-}
-
-function addVersion(group: Command): void {
-  addCommand<{ file?: string[]; copy?: boolean }>(group, {
+  addCommand<{ root?: string; path?: string }>(dataset, {
     use: 'add <dataset>',
-    summary: 'make a new version from the declared source, or from the files given',
-    example: 'plimsoll dataset add flights --file data/2001-01.parquet',
+    summary: 'make a version of what the dataset’s files are now: hash, profile, check',
+    example: 'plimsoll dataset add flights --root examples/flight-delay --path "data/2001-0[12].parquet"',
     options: [
-      ['--file <path...>', 'files of this version instead of the declared source'],
-      ['--copy', 'copy the files instead of leaving them where they are'],
+      ['--root <folder>', 'folder that the path is relative to (default: here)'],
+      ['--path <glob>', 'files, instead of those of the definition'],
     ],
     action: async ({ io, options, args }) => {
-      const { client } = connect(options)
       const name = args[0]!
-      const { resolve } = await import('node:path')
       const params = {
         dataset: name,
-        ...(options.file ? { files: options.file.map((file) => resolve(file)) } : {}),
-        ...(options.copy === true ? { copy: true } : {}),
+        root: resolve(options.root ?? '.'),
+        ...(options.path === undefined ? {} : { path: options.path }),
       }
-      const body = {
-        step: { key: 'version', kind: 'dataset-version', params, inputs: {}, outputs: { dataset: 'dataset' } },
-        idempotencyKey: newId('cli'),
-      }
-      const started = (await client.call({ method: 'POST', path: '/api/v1/runs', body, isIdempotent: true })) as {
-        id: string
-      } // the endpoint's contract
-      const interrupted = new AbortController()
-      process.once('SIGINT', () => interrupted.abort(new UsageError(`Stopped watching; run ${started.id} goes on`)))
-      const view = await watchRun(client, io, started.id, interrupted.signal)
-      if (view.state !== 'succeeded') {
-        io.answer(view, runLines(view))
-        throw new CommandEnd(EXIT.failed)
-      }
-      const page = await client.call({
-        path: `/api/v1/datasets/${encodeURIComponent(name)}/versions`,
-        query: { limit: 1 },
-        schema: datasetVersionPage,
-      })
-      const newest = page.versions[0]
-      io.answer(
-        { run: started.id, version: newest ?? null },
-        newest
-          ? `${name} version ${newest.version}: ${newest.verdict}, ${newest.rowCount} rows, ${newest.digest}`
-          : runLines(view),
-      )
-      if (newest?.verdict === 'fail') throw new CommandEnd(EXIT.gateSaidNo)
+      await startAndFollow(connect(options).client, io, { step: { key: name, kind: 'dataset-version', params } }, false)
     },
   })
-}
-
-export function addDataset(program: Command): void {
-  const group = addGroup(program, 'dataset', 'datasets and their versions')
-  addList(group)
-  addShow(group)
-  addVersion(group)
 }

@@ -48,13 +48,12 @@ export function openIo(options: { isJson: boolean }): Io {
   }
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not reach the terminal
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+
 /** Text from elsewhere, safe for a terminal: control and bidirectional characters are made visible. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not reach the terminal
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** Columns of equal width; the header only when there are rows. */

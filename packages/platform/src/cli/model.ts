@@ -1,98 +1,126 @@
-import { modelVersionView } from '@plimsoll/sdk/wire'
+import {
+  approvalView,
+  type ModelVersionView,
+  modelSummary,
+  modelVersionSummary,
+  modelVersionView,
+  passportGap,
+} from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { UsageError } from './exit-code.ts'
-import { printable, table } from './io.ts'
 
-/** `flight-delay/3`: a model and a version. */
-export function parseModelVersion(text: string | undefined): { model: string; version: number } {
-  const match = /^(.+)\/([1-9]\d{0,8})$/.exec(text ?? '')
-  if (match === null)
-    throw new UsageError(`Cannot read "${text ?? ''}": a version is named MODEL/NUMBER`, 'For example flight-delay/3')
-  return { model: match[1]!, version: Number(match[2]) }
+function short(digest: string | null): string {
+  return digest === null ? 'none' : digest.slice(0, 19)
 }
 
-export function versionPath(text: string | undefined): string {
-  const { model, version } = parseModelVersion(text)
-  return `/api/v1/models/${encodeURIComponent(model)}/versions/${version}`
-}
-
-function addList(group: Command): void {
-  addCommand(group, {
-    use: 'list [model]',
-    summary: 'registered models, or the versions of one',
-    example: 'plimsoll model list flight-delay',
-    action: async ({ io, options, args }) => {
-      const { client } = connect(options)
-      if (args[0] !== undefined) {
-        const answer = (await client.call({ path: `/api/v1/models/${encodeURIComponent(args[0])}/versions` })) as {
-          versions: {
-            version: number
-            aliases: string[]
-            artifact: string | null
-            createdBy: string
-            createdAt: string
-          }[]
-        } // the endpoint's contract
-        const rows = answer.versions.map((one) => [
-          String(one.version),
-          one.aliases.join(', '),
-          one.artifact?.slice(0, 19) ?? '—',
-          one.createdBy,
-          one.createdAt,
-        ])
-        io.answer(
-          answer,
-          table(['version', 'aliases', 'artifact', 'by', 'made'], rows, `${args[0]} has no version yet`),
+function describeVersion(version: ModelVersionView): string[] {
+  const { bound } = version
+  return [
+    `${version.model}/${version.version}${version.aliases.length > 0 ? `  @${version.aliases.join(' @')}` : ''}`,
+    `  artifact     ${version.artifact ?? 'none'}`,
+    `  passport     ${version.passport}`,
+    `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
+    `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
+    `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'} ${bound.environment?.interpreter ?? ''}`,
+    `  metrics      ${
+      Object.entries(bound.metrics)
+        .map(([name, value]) => `${name} ${value.toPrecision(4)}`)
+        .join(', ') || 'none'
+    }`,
+    `  approvals    ${
+      version.approvals
+        .filter((approval) => approval.isValid)
+        .map(
+          (approval) =>
+            `${approval.by} for ${approval.environment}${approval.isSelfApproved ? ' (self-approved)' : ''}`,
         )
-        return
-      }
-      const answer = (await client.call({ path: '/api/v1/models' })) as {
-        models: { name: string; latest: number | null; champion: number | null }[]
-      } // the endpoint's contract
-      const rows = answer.models.map((one) => [one.name, String(one.latest ?? '—'), String(one.champion ?? '—')])
+        .join(', ') || 'none'
+    }`,
+    ...(version.gaps.length === 0
+      ? [`  nothing is missing for ${version.environment}`]
+      : [
+          `  missing for ${version.environment}:`,
+          ...version.gaps.map((gap) => `    ${gap.field}: ${gap.detail}\n      → ${gap.command}`),
+        ]),
+  ]
+}
+
+/** `model list|versions|show` and `approve`. */
+export function addModel(program: Command): void {
+  const model = addGroup(program, 'model', 'look at registered models and their passports')
+  addCommand(model, {
+    use: 'list',
+    summary: 'list registered models',
+    example: 'plimsoll model list',
+    action: async ({ io, options }) => {
+      const { models } = await connect(options).client.call({
+        path: '/api/v1/models',
+        schema: z.object({ models: z.array(modelSummary) }),
+      })
       io.answer(
-        answer,
-        table(['model', 'latest', 'champion'], rows, 'No model yet. A pipeline with a register step makes one'),
+        { models },
+        models.length === 0
+          ? 'No models yet'
+          : models.map(
+              (entry) => `${entry.name.padEnd(32)} ${entry.versions} versions, champion ${entry.champion ?? 'none'}`,
+            ),
       )
     },
   })
-}
-
-function addShow(group: Command): void {
-  addCommand<{ environment?: string }>(group, {
-    use: 'show <model/version>',
-    summary: 'the passport of a version: what it is made of, what it lacks, who approved it',
-    example: 'plimsoll model show flight-delay/3',
-    options: [['--environment <name>', 'whose demands to check (default: production)']],
+  addCommand(model, {
+    use: 'versions <model>',
+    summary: 'list the versions of a model, newest first',
+    example: 'plimsoll model versions flight-delay',
+    action: async ({ io, options, args }) => {
+      const { versions } = await connect(options).client.call({
+        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions`,
+        schema: z.object({ versions: z.array(modelVersionSummary) }),
+      })
+      io.answer(
+        { versions },
+        versions.map(
+          (version) =>
+            `${version.model}/${version.version}  ${short(version.artifact)}  ${version.createdAt}  ${version.aliases.join(' ')}`,
+        ),
+      )
+    },
+  })
+  addCommand<{ environment?: string }>(model, {
+    use: 'show <model> <version>',
+    summary: 'show the passport of a version, and what is missing for an environment',
+    example: 'plimsoll model show flight-delay 2',
+    options: [['--environment <name>', 'environment to check against (default: production)']],
     action: async ({ io, options, args }) => {
       const view = await connect(options).client.call({
-        path: versionPath(args[0]),
+        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions/${args[1]}`,
         query: { environment: options.environment },
         schema: modelVersionView,
       })
-      const { bound } = view
-      io.answer(view, [
-        `${view.model}/${view.version}${view.aliases.length > 0 ? `  (${view.aliases.join(', ')})` : ''}`,
-        `  passport  ${view.passport}`,
-        `  artifact  ${bound.artifact.digest ?? '—'}  ${bound.artifact.format}, ${bound.artifact.sizeBytes} bytes`,
-        `  code      ${bound.code ? `${bound.code.commit ?? 'no commit'}${bound.code.isDirty ? ' with changes' : ''}` : '—'}`,
-        ...bound.data.map((data) => `  data      ${data.name}  ${data.digest} (${data.role})`),
-        ...Object.entries(bound.metrics).map(([name, value]) => `  metric    ${printable(name)} = ${value}`),
-        ...view.approvals.map(
-          (approval) =>
-            `  approved  by ${approval.by} for ${approval.environment}${approval.isSelfApproved ? ' (self-approved)' : ''}${approval.isValid ? '' : ' — void'}`,
-        ),
-        ...view.gaps.map((gap) => `  lacks     ${gap.field}: ${printable(gap.detail)} — ${printable(gap.command)}`),
-        ...(view.gaps.length === 0 ? [`  ready for ${view.environment}`] : []),
+      io.answer(view, describeVersion(view))
+    },
+  })
+  addCommand<{ environment?: string; comment?: string }>(program, {
+    use: 'approve <model> <version>',
+    summary: 'approve a version for an environment, as a named person',
+    example: 'plimsoll approve flight-delay 2 --comment "reviewed with operations" --token-file ada.token',
+    options: [
+      ['--environment <name>', 'environment (default: production)'],
+      ['--comment <text>', 'what you looked at'],
+    ],
+    action: async ({ io, options, args }) => {
+      const answer = await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions/${args[1]}/approvals`,
+        body: { environment: options.environment ?? 'production', comment: options.comment ?? '' },
+        schema: z.object({ approval: approvalView, gaps: z.array(passportGap) }),
+        isIdempotent: true,
+      })
+      io.answer(answer, [
+        `${answer.approval.by} approves ${args[0]}/${args[1]} for ${answer.approval.environment}${answer.approval.isSelfApproved ? ', recorded as self-approved' : ''}`,
+        ...answer.gaps.map((gap) => `still missing: ${gap.field}: ${gap.detail}`),
       ])
     },
   })
-}
-
-export function addModel(program: Command): void {
-  const group = addGroup(program, 'model', 'registered models and their versions')
-  addList(group)
-  addShow(group)
 }

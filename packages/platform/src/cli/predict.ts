@@ -1,60 +1,61 @@
-import { readFileSync } from 'node:fs'
 import { openClient } from '@plimsoll/sdk/client'
+import { explanation } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
-import { UsageError } from './exit-code.ts'
-import { table } from './io.ts'
+import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 
-function parseRows(text: string, where: string): unknown[] {
-  let parsed: unknown
+const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
+
+function parseRow(text: string): unknown {
   try {
-    parsed = JSON.parse(text)
+    return JSON.parse(text)
   } catch {
-    throw new UsageError(`Cannot read ${where}: it is not JSON`, `Write rows as '[{"origin": "ATL"}]'`)
+    throw new UsageError(`Cannot read the row: ${text.slice(0, 80)} is not JSON`, `Write it like '{"distance": 900}'`)
   }
-  return Array.isArray(parsed) ? parsed : [parsed]
 }
 
+/** `predict` and `explain`. */
 export function addPredict(program: Command): void {
-  addCommand<{ row?: string; file?: string; gateway?: string }>(program, {
-    use: 'predict <route>',
-    summary: 'ask a route for predictions',
-    example: `plimsoll predict flight-delay --row '{"origin": "ATL", "destination": "ORD", "distance": 606}'`,
-    options: [
-      ['--row <json>', 'one row, or an array of rows'],
-      ['--file <path>', 'rows from a file; - for standard input'],
-      ['--gateway <url>', 'address of the gateway, when it is not the local one'],
-    ],
+  addCommand<{ gateway?: string }>(program, {
+    use: 'predict <route> <row>',
+    summary: 'ask a route for one prediction',
+    example: `plimsoll predict flight-delay '{"distance": 900, "hour": 17, "day_of_week": 5}'`,
+    options: [['--gateway <url>', 'address of the gateway']],
     action: async ({ io, options, args }) => {
-      const rows =
-        options.row !== undefined
-          ? parseRows(options.row, '--row')
-          : options.file !== undefined
-            ? parseRows(readFileSync(options.file === '-' ? 0 : options.file, 'utf8'), options.file)
-            : undefined
-      if (rows === undefined) throw new UsageError('Which rows? They are missing', 'Give --row JSON or --file PATH')
-      const gateway = options.gateway ?? connect(options).gateway
+      const found = connect(options)
+      const gateway = options.gateway ?? found.gateway
       if (gateway === undefined) throw new UsageError('Cannot find the gateway', 'Name it with --gateway')
-      const answer = (await openClient({ server: gateway, project: options.project }).call({
+      const answer = await openClient({ server: gateway }).call({
         method: 'POST',
         path: `/predict/${encodeURIComponent(args[0]!)}`,
-        body: { rows },
-      })) as {
-        prediction_id: string
-        model: string
-        version: string
-        predictions: Record<string, unknown>[]
-      } // the gateway's contract
-      const names = Object.keys(answer.predictions[0] ?? {})
+        body: { rows: [parseRow(args[1]!)] },
+        schema: z
+          .object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) })
+          .loose(),
+      })
       io.answer(answer, [
-        ...table(
-          names,
-          answer.predictions.map((row) => names.map((name) => JSON.stringify(row[name]) ?? '')),
-          'no rows',
-        ),
-        `by ${answer.model}/${answer.version}; ask why: plimsoll explain ${answer.prediction_id}`,
+        `${JSON.stringify(answer.predictions[0])}`,
+        `by ${answer.model}/${answer.version}; explain it with: plimsoll explain ${answer.prediction_id}`,
       ])
+    },
+  })
+  addCommand(program, {
+    use: 'explain <prediction>',
+    summary: 'walk a prediction back to the commit and the data, hashing again what is here',
+    example: 'plimsoll explain 01a20d1c-7eba-7feb-88ef-0c924eae2e32',
+    action: async ({ io, options, args }) => {
+      const answer = await connect(options).client.call({
+        path: `/api/v1/predictions/${encodeURIComponent(args[0]!)}/explanation`,
+        schema: explanation,
+      })
+      const lines = answer.links.map(
+        (link) =>
+          `${MARKS[link.check]} ${link.kind.padEnd(14)} ${link.name}${link.digest ? `\n    ${link.digest}` : ''}${link.problem ? `\n    ${link.check}: ${link.problem}` : ''}`,
+      )
+      io.answer(answer, [...lines, answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
+      if (!answer.isIntact) throw new CommandEnd(EXIT.failed)
     },
   })
 }

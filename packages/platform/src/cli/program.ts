@@ -9,10 +9,9 @@ function openProgram(version: string): Command {
     .description('From commit to a promoted, monitored model.')
     .version(version)
     .showSuggestionAfterError(true)
-    .showHelpAfterError('Run with --help for what there is.')
     .addHelpText(
       'after',
-      '\nStart here:\n  $ plimsoll init my-project && cd my-project\n  $ plimsoll up\n  $ plimsoll apply && plimsoll run hello\n\nExit status: 0 ok, 1 failed, 2 usage, 3 a gate said no, 4 inconclusive, 5 infrastructure.',
+      '\nStart here:\n  $ plimsoll init my-project && cd my-project\n  $ plimsoll up\n  $ plimsoll apply && plimsoll run start hello\n\nExit status: 0 ok, 1 failed, 2 usage, 3 a gate said no, 4 inconclusive, 5 infrastructure.',
     )
     .exitOverride()
     .configureOutput({

@@ -2,32 +2,56 @@ import { releaseView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
-import { UsageError } from './exit-code.ts'
 
+interface ReleaseFlags {
+  environment?: string
+  reason?: string
+}
+
+const OPTIONS: readonly [string, string][] = [
+  ['--environment <name>', 'environment (default: production)'],
+  ['--reason <text>', 'why'],
+]
+
+/** `release` and `rollback`: the manual path. */
 export function addRelease(program: Command): void {
-  addCommand<{ environment?: string; reason?: string; to?: string }>(program, {
+  addCommand<ReleaseFlags>(program, {
     use: 'release <route> <version>',
-    summary: 'let a version of the route’s model serve, as a named approver',
-    example: 'plimsoll release flight-delay 3 --reason "better on May" --token-file ~/.plimsoll-token',
-    options: [
-      ['--environment <name>', 'where (default: production)'],
-      ['--reason <text>', 'why; it is kept with the release'],
-    ],
+    summary: 'let a route serve a model version, as a named approver',
+    example: 'plimsoll release flight-delay 2 --reason "better on the April holdout" --token-file ada.token',
+    options: OPTIONS,
     action: async ({ io, options, args }) => {
-      const version = Number(args[1]?.split('/').at(-1))
-      if (!Number.isInteger(version) || version < 1)
-        throw new UsageError(`Cannot read the version "${args[1]}"`, 'Give its number, for example 3')
-      if (options.reason === undefined) throw new UsageError('A release needs a reason', 'Add --reason "…"')
-      const body = { version, environment: options.environment ?? 'production', reason: options.reason }
       const released = await connect(options).client.call({
         method: 'POST',
-        path: `/api/v1/routes/${encodeURIComponent(args[0]!)}/releases`,
-        body,
+        path: `/api/v1/routes/${args[0]}/releases`,
+        body: {
+          version: Number(args[1]),
+          environment: options.environment ?? 'production',
+          reason: options.reason ?? 'released by hand',
+        },
         schema: releaseView,
       })
       io.answer(
         released,
-        `${released.model}/${released.version} serves on ${released.route} in ${released.environment}: release ${released.id}, epoch ${released.epoch}, by ${released.actor}${released.isSelfApproved ? ' (self-approved)' : ''}`,
+        `${released.route} serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''})`,
+      )
+    },
+  })
+  addCommand<ReleaseFlags>(program, {
+    use: 'rollback <route>',
+    summary: 'return a route to what it served before',
+    example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
+    options: OPTIONS,
+    action: async ({ io, options, args }) => {
+      const released = await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/routes/${args[0]}/rollback`,
+        body: { environment: options.environment ?? 'production', reason: options.reason ?? 'rolled back by hand' },
+        schema: releaseView,
+      })
+      io.answer(
+        released,
+        `${released.route} serves ${released.model}/${released.version} again (release ${released.id}, epoch ${released.epoch})`,
       )
     },
   })

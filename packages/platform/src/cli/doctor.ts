@@ -1,0 +1,35 @@
+import type { Command } from 'commander'
+import { addCommand } from './command.ts'
+import { type Finding, findings } from './doctor-checks.ts'
+import { CommandEnd, EXIT } from './exit-code.ts'
+
+const MARKS = { ok: '✓', missing: '·', problem: '✗' } as const
+
+export function addDoctor(program: Command): void {
+  addCommand<{ dataDir?: string }>(program, {
+    use: 'doctor',
+    summary: 'say what is present and missing here, what each lack costs, and which guarantees hold',
+    example: 'plimsoll doctor',
+    isRemote: false,
+    options: [['--data-dir <dir>', 'data directory to look at (default: .plimsoll)']],
+    action: async ({ io, options }) => {
+      const found = await findings(options.dataDir ?? '.plimsoll')
+      const problems = found.filter((finding) => finding.state === 'problem')
+      const line = (finding: Finding) =>
+        `${MARKS[finding.state]} ${finding.name.padEnd(22)} ${finding.found}${finding.cost ? `\n    ${finding.cost}` : ''}`
+      const groups = [...new Set(found.map((finding) => finding.group))]
+      const text = groups.flatMap((group) => [
+        `${group}:`,
+        ...found.filter((finding) => finding.group === group).map(line),
+        '',
+      ])
+      io.answer({ ok: problems.length === 0, findings: found }, [
+        ...text,
+        problems.length === 0
+          ? 'Everything that is needed is here.'
+          : `${problems.length} ${problems.length === 1 ? 'thing' : 'things'} must be put right.`,
+      ])
+      if (problems.length > 0) throw new CommandEnd(EXIT.infrastructure)
+    },
+  })
+}
