@@ -1,3 +1,28 @@
-export { createExperiment, ensureExperiment, requireExperiment } from './experiment.ts'
-export { createRun, finishTrackedRun, requireTrackedRun, type RunStatus, startTrackedRun, type TrackedRun } from './run.ts'
-export { registerMlflowSurface } from './surface/plugin.ts'
+export {
+  type ArtifactFile,
+  artifactRoot,
+  listArtifacts,
+  listArtifactTree,
+  putArtifact,
+  requireArtifact,
+} from './artifact.ts'
+export { checkArtifactPath } from './artifact-path.ts'
+export { createExperiment, ensureExperiment, nowMs, type Pair, requireExperiment } from './experiment.ts'
+export { type Comparison, parseFilter } from './filter.ts'
+export { numberSql, textSql } from './filter-sql.ts'
+export { type LoggedModel, noteModelVersion, requireLoggedModel } from './logged-model.ts'
+export { mlflowTrackingEndpoints } from './mlflow/index.ts'
+export { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
+export { pageQuery, readPageToken, writePageToken } from './page-token.ts'
+export {
+  createRun,
+  finishTrackedRun,
+  type RunStatus,
+  requireTrackedRun,
+  startTrackedRun,
+  type TrackedRun,
+} from './run.ts'
+export { type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
+export { choice, flag, int64, list, pageSize, record, required, text } from './surface/fields.ts'
+export { wireInt } from './surface/json.ts'
+export { type MlflowSurface, registerMlflowSurface } from './surface/plugin.ts'

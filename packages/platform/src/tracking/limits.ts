@@ -1,0 +1,51 @@
+import { posix } from 'node:path'
+import { refusal } from './failure.ts'
+import { refuseLonger } from './surface/fields.ts'
+
+/** @source MLflow: mlflow/utils/validation.py */
+export const LIMITS = {
+  key: 250,
+  paramValue: 6_000,
+  runTagValue: 8_000,
+  experimentTagValue: 5_000,
+  experimentName: 500,
+  batchMetrics: 1_000,
+  batchParams: 100,
+  batchTags: 100,
+  batchItems: 1_000,
+  loggedModelParams: 100,
+  runIdsInHistory: 100,
+} as const
+
+const KEY = /^[/\p{L}\p{N}_.\- :]*$/u
+const RUN_ID = /^[a-zA-Z0-9][\w-]{0,255}$/
+const EXPERIMENT_ID = /^[a-zA-Z0-9][\w-]{0,63}$/
+
+/** A metric, param or tag key. @throws invalid tracking.invalid_parameter */
+export function checkKey(key: string, path: string): void {
+  if (key === '') throw refusal(`Missing value for required parameter '${path}'.`)
+  refuseLonger(key, LIMITS.key, path)
+  if (!KEY.test(key)) {
+    throw refusal(
+      `Invalid value ${JSON.stringify(key.slice(0, 200))} for parameter '${path}' supplied: Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).`,
+    )
+  }
+  if (key === '.' || key.startsWith('..') || key.startsWith('/') || posix.normalize(key) !== key || key.endsWith('/')) {
+    throw refusal(
+      `Invalid value ${JSON.stringify(key.slice(0, 200))} for parameter '${path}' supplied: Names may be treated as files in certain cases, and must not resolve to other names when treated as such.`,
+    )
+  }
+}
+
+export function checkRunId(id: string): void {
+  if (!RUN_ID.test(id)) throw refusal(`Invalid run ID: '${id.slice(0, 200)}'`)
+}
+
+export function checkExperimentId(id: string): void {
+  if (!EXPERIMENT_ID.test(id)) throw refusal(`Invalid experiment ID: '${id.slice(0, 200)}'`)
+}
+
+export function checkInstant(ms: bigint, path: string): void {
+  if (ms < 0n)
+    throw refusal(`Invalid value ${ms} for parameter '${path}' supplied: Timestamps must be a nonnegative long`)
+}
