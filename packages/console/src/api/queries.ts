@@ -1,0 +1,118 @@
+import {
+  datasetPage,
+  liveView,
+  modelSummary,
+  modelVersionSummary,
+  modelVersionView,
+  releaseView,
+  routeView,
+  runSummary,
+  runView,
+  stepDetail,
+} from '@plimsoll/sdk/wire'
+import { queryOptions } from '@tanstack/react-query'
+import { z } from 'zod'
+import { client } from './session.ts'
+
+const SLOW_MS = 15_000
+const LIVE_MS = 1_500
+const RUNS_MAX = 50
+
+const health = z.object({
+  status: z.string(),
+  version: z.string(),
+  time: z.string(),
+  replay_rate: z.number().nullable(),
+})
+const routePage = z.object({ routes: z.array(routeView) })
+const releasePage = z.object({ releases: z.array(releaseView) })
+const runPage = z.object({ runs: z.array(runSummary) })
+const modelPage = z.object({ models: z.array(modelSummary) })
+const versionPage = z.object({ versions: z.array(modelVersionSummary) })
+
+const ENDED = new Set(['succeeded', 'failed', 'cancelled'])
+const STEP_ENDED = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
+
+/** True once a run changes no more. */
+export function hasEnded(state: string): boolean {
+  return ENDED.has(state)
+}
+
+/** True once a step changes no more. */
+export function hasStepEnded(state: string): boolean {
+  return STEP_ENDED.has(state)
+}
+
+function get<S extends z.ZodType>(
+  key: readonly unknown[],
+  path: string,
+  schema: S,
+  query: Record<string, string | number> = {},
+) {
+  return {
+    queryKey: key,
+    queryFn: ({ signal }: { signal: AbortSignal }) => client().call({ path, schema, query, signal }),
+  }
+}
+
+const part = encodeURIComponent
+
+export const healthQuery = queryOptions({ ...get(['health'], '/health', health), refetchInterval: SLOW_MS })
+
+export const routesQuery = queryOptions({ ...get(['routes'], '/api/v1/routes', routePage), refetchInterval: SLOW_MS })
+
+export function releasesQuery(route: string, environment: string) {
+  const path = `/api/v1/routes/${part(route)}/releases`
+  return queryOptions(get(['releases', environment, route], path, releasePage, { environment, limit: 1 }))
+}
+
+export function liveQuery(route: string, environment: string) {
+  const path = `/api/v1/routes/${part(route)}/live`
+  return queryOptions({
+    ...get(['live', environment, route], path, liveView, { environment }),
+    refetchInterval: SLOW_MS,
+  })
+}
+
+export function runsQuery(before?: string) {
+  const query = { limit: RUNS_MAX, ...(before === undefined ? {} : { before }) }
+  return queryOptions({
+    ...get(['runs', before ?? ''], '/api/v1/runs', runPage, query),
+    refetchInterval: (answer) => (answer.state.data?.runs.some((run) => !hasEnded(run.state)) ? LIVE_MS * 2 : SLOW_MS),
+  })
+}
+
+export function runQuery(run: string) {
+  return queryOptions({
+    ...get(['run', run], `/api/v1/runs/${part(run)}`, runView),
+    refetchInterval: (answer) => (answer.state.data && !hasEnded(answer.state.data.state) ? LIVE_MS : false),
+  })
+}
+
+export function stepQuery(run: string, step: string) {
+  return queryOptions({
+    ...get(['step', run, step], `/api/v1/runs/${part(run)}/steps/${part(step)}`, stepDetail),
+    refetchInterval: (answer) => (answer.state.data && !hasStepEnded(answer.state.data.state) ? LIVE_MS : false),
+  })
+}
+
+export const datasetsQuery = queryOptions({
+  ...get(['datasets'], '/api/v1/datasets', datasetPage),
+  refetchInterval: SLOW_MS,
+})
+
+export const modelsQuery = queryOptions({ ...get(['models'], '/api/v1/models', modelPage), refetchInterval: SLOW_MS })
+
+export function versionsQuery(model: string) {
+  return queryOptions(get(['versions', model], `/api/v1/models/${part(model)}/versions`, versionPage))
+}
+
+export function versionQuery(model: string, version: number) {
+  const path = `/api/v1/models/${part(model)}/versions/${version}`
+  return queryOptions({ ...get(['version', model, version], path, modelVersionView), refetchInterval: SLOW_MS })
+}
+
+/** Asks the server to cancel a run. */
+export async function cancelRun(run: string): Promise<void> {
+  await client().call({ method: 'POST', path: `/api/v1/runs/${part(run)}/cancel`, body: {}, isIdempotent: true })
+}

@@ -1,0 +1,38 @@
+const SHORT_DIGEST = 12
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+const WHOLE = new Intl.NumberFormat('en-GB')
+const FINE = new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 4 })
+
+/** `sha256:0123456789ab…` as `0123456789ab`: enough to tell two apart by eye, never to compare by. */
+export function shortDigest(digest: string): string {
+  return digest.replace(/^sha256:/, '').slice(0, SHORT_DIGEST)
+}
+
+export function formatCount(value: number): string {
+  return WHOLE.format(value)
+}
+
+/** Four significant digits; counts stay whole. */
+export function formatMetric(value: number): string {
+  return Number.isInteger(value) ? WHOLE.format(value) : FINE.format(value)
+}
+
+export function formatBytes(bytes: number): string {
+  if (!Number.isFinite(bytes) || bytes < 0) return '–'
+  let value = bytes
+  let unit = 0
+  while (value >= 1_024 && unit < UNITS.length - 1) {
+    value /= 1_024
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${UNITS[unit]}`
+}
+
+/**
+ * Text from outside, safe to put on a line: control characters and the marks that turn the writing direction are
+ * replaced, so that a name cannot show as another one.
+ */
+export function plainText(text: string, max = 500): string {
+  const clean = text.replace(/[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, '\ufffd')
+  return clean.length > max ? `${clean.slice(0, max - 1)}…` : clean
+}

@@ -1,0 +1,21 @@
+import type { ModelVersionView } from '@plimsoll/sdk/wire'
+import { plainText } from '../../format/amount.ts'
+
+type Entry = ModelVersionView['history'][number]
+
+function field(entry: Entry, name: string): string | undefined {
+  const { data } = entry
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return undefined
+  const value = data[name]
+  return typeof value === 'string' || typeof value === 'number' ? plainText(String(value), 200) : undefined
+}
+
+/** One line about an event; an action that this page does not know is named as it is. */
+export function historyText(entry: Entry): string {
+  const subject = plainText(entry.subject, 120)
+  const reason = field(entry, 'reason')
+  const because = reason === undefined ? '' : `: ${reason}`
+  if (entry.action === 'release.create') return `Released to ${subject}${because}`
+  if (entry.action === 'release.rollback') return `${subject} rolled back${because}`
+  return `${plainText(entry.action, 80)} ${subject}`
+}

@@ -1,0 +1,255 @@
+import type { ModelVersionView } from '@plimsoll/sdk/wire'
+import { useQuery } from '@tanstack/react-query'
+import { Link, useParams } from '@tanstack/react-router'
+import { versionQuery } from '../../api/queries.ts'
+import { formatBytes, formatMetric, plainText } from '../../format/amount.ts'
+import { Answer } from '../../parts/answer.tsx'
+import { Clip, Command, Digest, When } from '../../parts/text.tsx'
+import { historyText } from './history-text.ts'
+
+function Gaps({ version }: { version: ModelVersionView }) {
+  if (version.gaps.length === 0)
+    return (
+      <section className="surface row">
+        <span className="state" data-tone="proof">
+          <span aria-hidden="true">✓</span> Nothing is missing for {version.environment}
+        </span>
+      </section>
+    )
+  return (
+    <section className="surface stack" aria-labelledby="gaps">
+      <h2 id="gaps">
+        Missing for {version.environment}: {version.gaps.length}
+      </h2>
+      {version.gaps.map((gap) => (
+        <div className="gap stack" key={`${gap.field}/${gap.detail}`}>
+          <p className="wrap">
+            <strong>{plainText(gap.field, 80)}</strong> {plainText(gap.detail)}
+          </p>
+          <Command text={gap.command} />
+        </div>
+      ))}
+    </section>
+  )
+}
+
+function Lineage({ bound }: { bound: ModelVersionView['bound'] }) {
+  const { code, environment, origin } = bound
+  return (
+    <>
+      <dt>Code</dt>
+      <dd>
+        {code === null ? (
+          <Missing />
+        ) : (
+          <>
+            {plainText(code.source, 200)} {code.commit?.slice(0, 12) ?? 'no commit'}
+            {code.isDirty && ', with uncommitted changes'} <Digest digest={code.bundle} what="code digest" />
+          </>
+        )}
+      </dd>
+      <dt>Data</dt>
+      <dd>
+        {bound.data.length === 0 && <Missing />}
+        {bound.data.map((one) => (
+          <div className="row" key={`${one.role}/${one.name}/${one.digest}`}>
+            <span>
+              {one.role}: <Clip text={one.name} />
+            </span>
+            <Digest digest={one.digest} what={`digest of ${one.name}`} />
+          </div>
+        ))}
+      </dd>
+      <dt>Environment</dt>
+      <dd>
+        {environment === null ? (
+          <Missing />
+        ) : (
+          <>
+            {plainText([environment.interpreter, environment.platform].filter((part) => part !== null).join(', '), 200)}{' '}
+            <Digest digest={environment.lock} what="lock digest" />
+          </>
+        )}
+      </dd>
+      <dt>Made by</dt>
+      <dd>
+        {origin.run === null ? (
+          <span className="soft">outside of a pipeline</span>
+        ) : (
+          <Link to="/runs/$run" params={{ run: origin.run }} search={origin.step === null ? {} : { step: origin.step }}>
+            {plainText(`${origin.pipeline ?? 'one step'}${origin.step === null ? '' : `, step ${origin.step}`}`, 200)}
+          </Link>
+        )}
+      </dd>
+    </>
+  )
+}
+
+function Missing() {
+  return (
+    <span className="state" data-tone="signal">
+      missing
+    </span>
+  )
+}
+
+function Passport({ version }: { version: ModelVersionView }) {
+  const { bound } = version
+  const tensors = (list: readonly { name: string; datatype: string; shape: readonly number[] }[]) =>
+    list.map((tensor) => `${plainText(tensor.name, 80)} ${tensor.datatype} [${tensor.shape.join(', ')}]`).join('; ')
+  return (
+    <section className="surface stack" aria-labelledby="passport">
+      <h2 id="passport">Passport</h2>
+      <p className="soft">What the version is, by digest. A change here voids every approval.</p>
+      <dl className="facts">
+        <dt>Passport digest</dt>
+        <dd>
+          <Digest digest={version.passport} what="passport digest" />
+        </dd>
+        <dt>Artifact</dt>
+        <dd>
+          {bound.artifact.format}, {formatBytes(bound.artifact.sizeBytes)}{' '}
+          <Digest digest={bound.artifact.digest} what="artifact digest" />
+        </dd>
+        <Lineage bound={bound} />
+        <dt>Takes</dt>
+        <dd>{bound.signature === null ? <Missing /> : tensors(bound.signature.inputs)}</dd>
+        <dt>Gives</dt>
+        <dd>{bound.signature === null ? <Missing /> : tensors(bound.signature.outputs)}</dd>
+      </dl>
+      <h3>Metrics</h3>
+      {Object.keys(bound.metrics).length === 0 ? (
+        <Missing />
+      ) : (
+        <div className="figures">
+          {Object.entries(bound.metrics).map(([name, value]) => (
+            <div key={name}>
+              <div className="figure">{formatMetric(value)}</div>
+              <Clip className="soft" text={name} />
+            </div>
+          ))}
+        </div>
+      )}
+    </section>
+  )
+}
+
+const NOTES = [
+  ['owner', 'Owner'],
+  ['intendedUse', 'Intended use'],
+  ['outOfScope', 'Out of scope'],
+  ['limitations', 'Limitations'],
+  ['licence', 'Licence'],
+  ['riskClass', 'Risk class'],
+] as const
+
+function Notes({ version }: { version: ModelVersionView }) {
+  return (
+    <section className="surface stack" aria-labelledby="notes">
+      <h2 id="notes">Notes</h2>
+      <p className="wrap">{plainText(version.notes.description || version.description, 2_000)}</p>
+      <dl className="facts">
+        {NOTES.map(([field, label]) => (
+          <div key={field} style={{ display: 'contents' }}>
+            <dt>{label}</dt>
+            <dd>
+              {version.notes[field] === null ? (
+                <span className="soft">not said</span>
+              ) : (
+                plainText(version.notes[field] ?? '', 2_000)
+              )}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  )
+}
+
+function Approvals({ version }: { version: ModelVersionView }) {
+  return (
+    <section className="surface stack" aria-labelledby="approvals">
+      <h2 id="approvals">Approvals</h2>
+      {version.approvals.length === 0 && (
+        <Command text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment}`} />
+      )}
+      {version.approvals.map((approval) => (
+        <div className="stack" key={`${approval.by}/${approval.at}`}>
+          <div className="row between">
+            <span className="state" data-tone={approval.isValid ? 'proof' : 'calm'}>
+              <span aria-hidden="true">{approval.isValid ? '✓' : '–'}</span> {plainText(approval.by, 120)}
+              {!approval.isValid && ', void: the passport changed'}
+              {approval.isSelfApproved && ', self-approved'}
+            </span>
+            <When at={approval.at} />
+          </div>
+          <span className="soft wrap">
+            {approval.environment}, by {plainText(approval.proof, 80)}
+            {approval.comment === '' ? '' : `: ${plainText(approval.comment)}`}
+          </span>
+        </div>
+      ))}
+    </section>
+  )
+}
+
+function History({ version }: { version: ModelVersionView }) {
+  return (
+    <section className="surface stack" aria-labelledby="history">
+      <h2 id="history">History</h2>
+      <ol className="timeline">
+        {version.history.map((entry) => (
+          <li key={`${entry.at}/${entry.action}/${entry.subject}`}>
+            <div className="row between">
+              <strong className="wrap">{historyText(entry)}</strong>
+              <span className="soft">
+                <When at={entry.at} />
+              </span>
+            </div>
+            <span className="soft wrap">
+              by {plainText(entry.actor, 120)} ({plainText(entry.proof, 60)})
+            </span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  )
+}
+
+/** One version: its passport, what it lacks, who answers for it, and what happened to it. */
+export function ModelVersion() {
+  const params = useParams({ from: '/models/$model/versions/$version' })
+  const query = useQuery(versionQuery(params.model, Number(params.version)))
+  return (
+    <Answer query={query}>
+      {(version) => (
+        <>
+          <header className="row">
+            <h1 className="clip" title={version.model}>
+              <Link to="/models/$model" params={{ model: version.model }}>
+                {version.model}
+              </Link>{' '}
+              version {version.version}
+            </h1>
+            {version.aliases.map((alias) => (
+              <span className="state" data-tone="work" key={alias}>
+                @<Clip text={alias} />
+              </span>
+            ))}
+          </header>
+          <Gaps version={version} />
+          <div className="pair">
+            <div className="stack">
+              <Passport version={version} />
+              <Notes version={version} />
+            </div>
+            <div className="stack">
+              <Approvals version={version} />
+              <History version={version} />
+            </div>
+          </div>
+        </>
+      )}
+    </Answer>
+  )
+}

@@ -1,0 +1,124 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, useParams } from '@tanstack/react-router'
+import { modelsQuery, versionsQuery } from '../../api/queries.ts'
+import { formatMetric, plainText } from '../../format/amount.ts'
+import { Answer, Empty } from '../../parts/answer.tsx'
+import { Clip, Digest, When } from '../../parts/text.tsx'
+
+/** Registered models. */
+export function Models() {
+  const query = useQuery(modelsQuery)
+  return (
+    <>
+      <h1>Models</h1>
+      <Answer query={query}>
+        {({ models }) =>
+          models.length === 0 ? (
+            <Empty
+              title="No model yet"
+              text="A register step of a pipeline makes the first version."
+              command="plimsoll run <pipeline>"
+            />
+          ) : (
+            <section className="surface scroll">
+              <table className="plain">
+                <thead>
+                  <tr>
+                    <th scope="col">Model</th>
+                    <th scope="col">Versions</th>
+                    <th scope="col">Champion</th>
+                    <th scope="col">Changed</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {models.map((model) => (
+                    <tr key={model.name}>
+                      <td>
+                        <Link to="/models/$model" params={{ model: model.name }}>
+                          <Clip text={model.name} />
+                        </Link>
+                        <div className="soft">{plainText(model.description, 200)}</div>
+                      </td>
+                      <td>{model.versions}</td>
+                      <td>
+                        {model.champion === null ? <span className="soft">none</span> : `version ${model.champion}`}
+                      </td>
+                      <td>
+                        <When at={model.updatedAt} />
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </section>
+          )
+        }
+      </Answer>
+    </>
+  )
+}
+
+/** Versions of one model, newest first. */
+export function Versions() {
+  const { model } = useParams({ from: '/models/$model' })
+  const query = useQuery(versionsQuery(model))
+  return (
+    <>
+      <h1 className="clip" title={model}>
+        {model}
+      </h1>
+      <Answer query={query}>
+        {({ versions }) =>
+          versions.length === 0 ? (
+            <Empty
+              title="No version yet"
+              text="Run a pipeline that registers this model."
+              command="plimsoll run <pipeline>"
+            />
+          ) : (
+            <section className="surface scroll">
+              <table className="plain">
+                <thead>
+                  <tr>
+                    <th scope="col">Version</th>
+                    <th scope="col">Artifact</th>
+                    <th scope="col">Metrics</th>
+                    <th scope="col">Made</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {versions.map((version) => (
+                    <tr key={version.version}>
+                      <td>
+                        <Link
+                          to="/models/$model/versions/$version"
+                          params={{ model, version: String(version.version) }}
+                        >
+                          version {version.version}
+                        </Link>
+                        <div className="soft">{plainText(version.aliases.join(', '), 200)}</div>
+                      </td>
+                      <td>
+                        <Digest digest={version.artifact} what="artifact digest" />
+                      </td>
+                      <td className="soft">
+                        {Object.entries(version.metrics)
+                          .slice(0, 3)
+                          .map(([name, value]) => `${plainText(name, 40)} ${formatMetric(value)}`)
+                          .join(' · ')}
+                      </td>
+                      <td>
+                        <When at={version.createdAt} />{' '}
+                        <span className="soft">by {plainText(version.createdBy, 80)}</span>
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </section>
+          )
+        }
+      </Answer>
+    </>
+  )
+}

@@ -1,0 +1,13 @@
+import { Link } from '@tanstack/react-router'
+
+export function NotFound() {
+  return (
+    <section className="surface stack">
+      <h1>There is no such page</h1>
+      <p className="soft">The address may be mistyped, or what it named is gone.</p>
+      <p>
+        <Link to="/">Go to the overview</Link>
+      </p>
+    </section>
+  )
+}

@@ -1,0 +1,125 @@
+import type { LiveView, RouteView } from '@plimsoll/sdk/wire'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { lazy, Suspense } from 'react'
+import { liveQuery, releasesQuery } from '../../api/queries.ts'
+import { formatCount, formatMetric } from '../../format/amount.ts'
+import { formatDuration } from '../../format/time.ts'
+import { Answer } from '../../parts/answer.tsx'
+import { LoadLine } from '../../parts/load-line.tsx'
+import { Clip, Command, Digest, When } from '../../parts/text.tsx'
+
+const HourChart = lazy(() => import('./hour-chart.tsx'))
+
+function Serving({ route }: { route: RouteView }) {
+  const { assignment, environment, name } = route
+  const releases = useQuery(releasesQuery(name, environment))
+  if (assignment === null)
+    return (
+      <div className="stack">
+        <p className="soft">No version serves here. Release one:</p>
+        <Command text={`plimsoll release ${name} --version <n> --reason "…"`} />
+      </div>
+    )
+  const newest = releases.data?.releases[0]
+  const isNamed = newest?.id === assignment.release
+  return (
+    <dl className="facts">
+      <dt>Serves</dt>
+      <dd>
+        <Link
+          to="/models/$model/versions/$version"
+          params={{ model: assignment.model, version: String(assignment.version) }}
+        >
+          <Clip text={`${assignment.model} version ${assignment.version}`} />
+        </Link>
+      </dd>
+      <dt>Artifact</dt>
+      <dd>
+        <Digest digest={assignment.artifact} what="artifact digest" />
+      </dd>
+      <dt>Since</dt>
+      <dd>
+        <When at={assignment.since} />
+        {isNamed &&
+          ` · ${newest.action === 'rollback' ? 'rolled back' : 'released'} by ${newest.actor}${newest.isSelfApproved ? ', self-approved' : ''}`}
+      </dd>
+    </dl>
+  )
+}
+
+function Quality({ live }: { live: LiveView }) {
+  const arm = live.arms.find((one) => one.auc !== null || one.brier !== null)
+  return (
+    <div className="figures">
+      <div>
+        <div className="figure">{formatCount(live.predictions)}</div>
+        <div className="soft">predictions</div>
+      </div>
+      <div>
+        <div className="figure">{formatCount(live.labelled)}</div>
+        <div className="soft">labelled</div>
+      </div>
+      {arm?.auc != null && (
+        <div>
+          <div className="figure">{formatMetric(arm.auc)}</div>
+          <div className="soft">AUC of labelled</div>
+        </div>
+      )}
+      {arm?.brier != null && (
+        <div>
+          <div className="figure">{formatMetric(arm.brier)}</div>
+          <div className="soft">Brier score</div>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Gateways({ live, epoch }: { live: LiveView; epoch: number | undefined }) {
+  if (live.gateways.length === 0) return <p className="soft">No gateway has reported. Is plimsoll up running?</p>
+  return live.gateways.map((gateway) => {
+    const isBehind = epoch !== undefined && gateway.epoch < epoch
+    return (
+      <div className="row between soft" key={gateway.gateway}>
+        <Clip text={gateway.gateway} />
+        <span className="state" data-tone={gateway.refused === null ? (isBehind ? 'signal' : 'calm') : 'harm'}>
+          {gateway.refused === null ? gateway.state : 'refused a release'} · epoch {gateway.epoch}
+          {isBehind && ` of ${epoch}`}
+        </span>
+        <When at={gateway.seenAt} />
+      </div>
+    )
+  })
+}
+
+/** One route: what serves, how much, how well, and against which line. */
+export function RouteCard({ route }: { route: RouteView }) {
+  const live = useQuery(liveQuery(route.name, route.environment))
+  return (
+    <article className="surface stack" aria-label={`Route ${route.name}`}>
+      <div className="row between">
+        <h2 className="clip" title={route.name}>
+          {route.name}
+        </h2>
+        <span className="soft">{route.environment}</span>
+      </div>
+      <Serving route={route} />
+      <LoadLine label="Latency against the SLO" value={null} mark={route.definition.sloMs} format={formatDuration} />
+      <Answer query={live} rows={1}>
+        {(data) => (
+          <>
+            <Quality live={data} />
+            {data.hours.length > 0 && (
+              <Suspense fallback={<div className="chart" />}>
+                <HourChart hours={data.hours} />
+              </Suspense>
+            )}
+            <h3>Gateways</h3>
+            <Gateways live={data} epoch={route.assignment?.epoch} />
+          </>
+        )}
+      </Answer>
+    </article>
+  )
+}

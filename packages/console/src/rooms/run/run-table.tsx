@@ -1,0 +1,60 @@
+import type { RunSummary } from '@plimsoll/sdk/wire'
+import { Link } from '@tanstack/react-router'
+import { formatDuration } from '../../format/time.ts'
+import { lookOf, State } from '../../parts/state.tsx'
+import { Clip, When } from '../../parts/text.tsx'
+import { useNow } from '../../shell/now.tsx'
+
+function Duration({ run }: { run: RunSummary }) {
+  const { nowMs } = useNow()
+  if (run.startedAt === null) return '–'
+  return formatDuration((run.finishedAt === null ? nowMs : Date.parse(run.finishedAt)) - Date.parse(run.startedAt))
+}
+
+export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
+  return (
+    <div className="scroll">
+      <table className="plain">
+        <thead>
+          <tr>
+            <th scope="col">Run</th>
+            <th scope="col">State</th>
+            <th scope="col">Steps</th>
+            <th scope="col">Started</th>
+            <th scope="col">Took</th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map((run) => (
+            <tr key={run.id}>
+              <td>
+                <Link to="/runs/$run" params={{ run: run.id }}>
+                  <Clip text={run.pipeline ?? 'one step'} />
+                </Link>
+                <div className="soft">
+                  <Clip className="mono" text={run.id} />
+                </div>
+              </td>
+              <td>
+                <State look={lookOf(run.state)} />
+              </td>
+              <td>
+                {run.steps.done} of {run.steps.total}
+                {run.steps.cached > 0 && <span className="soft"> · {run.steps.cached} cached</span>}
+              </td>
+              <td>
+                <When at={run.createdAt} />
+                <div className="soft">
+                  <Clip text={`by ${run.actor}`} />
+                </div>
+              </td>
+              <td>
+                <Duration run={run} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}

@@ -1,0 +1,123 @@
+import { Button, Modal } from '@mantine/core'
+import type { RunView } from '@plimsoll/sdk/wire'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { useCallback, useState } from 'react'
+import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
+import { plainText } from '../../format/amount.ts'
+import { Answer, Problem } from '../../parts/answer.tsx'
+import { lookOf, State } from '../../parts/state.tsx'
+import { Clip, Digest, When } from '../../parts/text.tsx'
+import { Graph } from './graph.tsx'
+import { StepPanel } from './step-panel.tsx'
+
+function Cancel({ run }: { run: RunView }) {
+  const [isAsking, setAsking] = useState(false)
+  const queries = useQueryClient()
+  const cancel = useMutation({
+    mutationFn: () => cancelRun(run.id),
+    onSuccess: async () => {
+      setAsking(false)
+      await queries.invalidateQueries({ queryKey: ['run', run.id] })
+    },
+  })
+  return (
+    <>
+      <Button variant="default" disabled={run.state === 'cancelling'} onClick={() => setAsking(true)}>
+        Cancel run
+      </Button>
+      <Modal
+        opened={isAsking}
+        onClose={() => setAsking(false)}
+        title="Cancel this run?"
+        centered
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        <div className="stack">
+          <p>
+            Steps that run are stopped and lose their work since the last checkpoint. What has finished stays in the
+            cache.
+          </p>
+          {cancel.error !== null && <Problem error={cancel.error} />}
+          <div className="row">
+            <Button color="red" loading={cancel.isPending} onClick={() => cancel.mutate()}>
+              Cancel the run
+            </Button>
+            <Button variant="default" onClick={() => setAsking(false)}>
+              Let it go on
+            </Button>
+          </div>
+        </div>
+      </Modal>
+    </>
+  )
+}
+
+function Head({ run }: { run: RunView }) {
+  const params = Object.entries(run.params)
+  return (
+    <header className="stack">
+      <div className="row between">
+        <div className="row">
+          <h1 className="clip" title={run.pipeline ?? run.id}>
+            {run.pipeline ?? 'One step'}
+          </h1>
+          <State look={lookOf(run.state)} />
+        </div>
+        {!hasEnded(run.state) && <Cancel run={run} />}
+      </div>
+      <div className="row soft">
+        <Clip className="mono" text={run.id} />
+        <span>
+          started <When at={run.createdAt} /> by {plainText(run.actor, 80)}
+        </span>
+        <span>
+          {run.steps.done} of {run.steps.total} steps done, {run.steps.cached} from the cache
+        </span>
+        <span>
+          pipeline <Digest digest={run.pipelineDigest} what="pipeline digest" />
+        </span>
+      </div>
+      {params.length > 0 && (
+        <p className="soft mono wrap">
+          {plainText(params.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join('  '), 1_000)}
+        </p>
+      )}
+      {run.reason !== null && <p className="wrap">{plainText(run.reason)}</p>}
+    </header>
+  )
+}
+
+function firstOf(run: RunView): string | undefined {
+  return (
+    run.graph.find((step) => step.state === 'failed') ??
+    run.graph.find((step) => step.state === 'running') ??
+    run.graph[0]
+  )?.key
+}
+
+/** One run: its graph, live, and one step of it with its log. */
+export function Run() {
+  const { run: id } = useParams({ from: '/runs/$run' })
+  const { step } = useSearch({ from: '/runs/$run' })
+  const navigate = useNavigate()
+  const query = useQuery(runQuery(id))
+  const choose = useCallback(
+    (key: string) => void navigate({ to: '/runs/$run', params: { run: id }, search: { step: key }, replace: true }),
+    [id, navigate],
+  )
+  return (
+    <Answer query={query}>
+      {(run) => {
+        const chosen = step ?? firstOf(run)
+        return (
+          <>
+            <Head run={run} />
+            <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
+            {chosen !== undefined && <StepPanel key={chosen} run={id} step={chosen} />}
+          </>
+        )
+      }}
+    </Answer>
+  )
+}

@@ -1,0 +1,46 @@
+import { Button } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { runsQuery } from '../../api/queries.ts'
+import { Answer, Empty } from '../../parts/answer.tsx'
+import { RunTable } from './run-table.tsx'
+
+const PAGE = 50
+
+/** Runs, newest first, a page at a time. */
+export function Runs() {
+  const [before, setBefore] = useState<string>()
+  const query = useQuery(runsQuery(before))
+  return (
+    <>
+      <h1>Runs</h1>
+      <Answer query={query}>
+        {({ runs }) =>
+          runs.length === 0 && before === undefined ? (
+            <Empty
+              title="No run yet"
+              text="Apply a project that defines a pipeline, then start it."
+              command="plimsoll run <pipeline>"
+            />
+          ) : (
+            <section className="surface stack">
+              <RunTable runs={runs} />
+              <div className="row">
+                {before !== undefined && (
+                  <Button variant="default" onClick={() => setBefore(undefined)}>
+                    Newest
+                  </Button>
+                )}
+                {runs.length === PAGE && (
+                  <Button variant="default" onClick={() => setBefore(runs.at(-1)?.id)}>
+                    Older
+                  </Button>
+                )}
+              </div>
+            </section>
+          )
+        }
+      </Answer>
+    </>
+  )
+}

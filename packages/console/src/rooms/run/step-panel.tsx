@@ -1,0 +1,166 @@
+import { Switch } from '@mantine/core'
+import type { AttemptView, StepDetail } from '@plimsoll/sdk/wire'
+import { useQuery } from '@tanstack/react-query'
+import { useEffect, useRef, useState } from 'react'
+import { hasStepEnded, stepQuery } from '../../api/queries.ts'
+import { useStepLog } from '../../api/step-log.ts'
+import { formatBytes, plainText } from '../../format/amount.ts'
+import { formatDuration } from '../../format/time.ts'
+import { Answer, Problem } from '../../parts/answer.tsx'
+import { LoadLine } from '../../parts/load-line.tsx'
+import { lookOf, State } from '../../parts/state.tsx'
+import { Clip, Digest, When } from '../../parts/text.tsx'
+import { useNow } from '../../shell/now.tsx'
+import { cacheText } from './cache-text.ts'
+
+function Attempts({ tries }: { tries: readonly AttemptView[] }) {
+  if (tries.length === 0) return <p className="soft">None: the step has not run here.</p>
+  return tries.map((attempt) => (
+    <div className="stack" key={attempt.fence}>
+      <div className="row between soft">
+        <span>
+          {attempt.number}. {attempt.state}
+          {attempt.exitCode !== null && attempt.exitCode !== 0 && `, exit code ${attempt.exitCode}`}
+          {attempt.signal !== null && `, ${attempt.signal}`}
+        </span>
+        <span>
+          {attempt.finishedAt === null ? (
+            <When at={attempt.startedAt} />
+          ) : (
+            formatDuration(Date.parse(attempt.finishedAt) - Date.parse(attempt.startedAt))
+          )}
+        </span>
+      </div>
+      {attempt.message !== null && (
+        <p className="wrap state" data-tone="harm">
+          {plainText(attempt.message)}
+        </p>
+      )}
+    </div>
+  ))
+}
+
+function Outputs({ outputs }: { outputs: StepDetail['outputs'] }) {
+  if (outputs.length === 0) return <p className="soft">None yet.</p>
+  return outputs.map((output) => (
+    <div className="row between" key={output.name}>
+      <Clip text={`${output.name} (${output.type})`} />
+      <span className="row soft">
+        {formatBytes(output.sizeBytes)}
+        <Digest digest={output.digest} what={`digest of ${output.name}`} />
+      </span>
+    </div>
+  ))
+}
+
+function CacheDiff({ step }: { step: StepDetail }) {
+  if (step.cache === null) return <p className="soft">Not decided yet.</p>
+  return (
+    <div className="stack">
+      <p>{cacheText(step.cache)}</p>
+      {step.cache.diff.length > 0 && (
+        <div className="scroll">
+          <table className="plain">
+            <thead>
+              <tr>
+                <th scope="col">What</th>
+                <th scope="col">Before</th>
+                <th scope="col">Now</th>
+              </tr>
+            </thead>
+            <tbody>
+              {step.cache.diff.map((one) => (
+                <tr key={`${one.part}/${one.name}`}>
+                  <td>
+                    {one.part} <Clip text={one.name} />
+                  </td>
+                  <td>
+                    <Clip className="mono" text={one.old ?? '–'} />
+                  </td>
+                  <td>
+                    <Clip className="mono" text={one.new ?? '–'} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Log({ run, step }: { run: string; step: StepDetail }) {
+  const log = useStepLog({ run, step: step.key, attempt: step.attempts })
+  const [isFollowing, setFollowing] = useState(true)
+  const place = useRef<HTMLPreElement>(null)
+  useEffect(() => {
+    const element = place.current
+    if (isFollowing && element !== null && log.text !== '') element.scrollTop = element.scrollHeight
+  }, [isFollowing, log.text])
+  return (
+    <div className="stack">
+      <div className="row between">
+        <h3>Log</h3>
+        <Switch label="Follow" checked={isFollowing} onChange={(event) => setFollowing(event.currentTarget.checked)} />
+      </div>
+      {log.error !== null && <Problem error={log.error} />}
+      {log.isCut && (
+        <p className="soft">
+          Only the newest part is shown. Read the whole with plimsoll logs {plainText(run, 80)} {step.key}.
+        </p>
+      )}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
+        {log.text === '' ? (hasStepEnded(step.state) ? 'The log is empty.' : 'Nothing written yet.') : log.text}
+      </pre>
+    </div>
+  )
+}
+
+function Running({ step }: { step: StepDetail }) {
+  const { nowMs } = useNow()
+  if (step.state !== 'running' || step.startedAt === null) return null
+  return (
+    <LoadLine
+      label="Running time against the timeout"
+      value={Math.max(0, nowMs - Date.parse(step.startedAt))}
+      mark={step.definition.timeoutMs}
+      format={formatDuration}
+    />
+  )
+}
+
+/** One step: attempts, outputs, why it ran, and its log. */
+export function StepPanel({ run, step: key }: { run: string; step: string }) {
+  const query = useQuery(stepQuery(run, key))
+  return (
+    <section className="surface stack" aria-label={`Step ${key}`}>
+      <Answer query={query} rows={2}>
+        {(step) => (
+          <>
+            <div className="row between">
+              <h2 className="clip" title={step.key}>
+                {step.key}
+              </h2>
+              <State look={lookOf(step.state)} />
+            </div>
+            {step.reason !== null && <p className="wrap">{plainText(step.reason)}</p>}
+            <Running step={step} />
+            <div className="pair">
+              <Log run={run} step={step} />
+              <div className="stack">
+                <h3>Cache</h3>
+                <CacheDiff step={step} />
+                <h3>Attempts</h3>
+                <Attempts tries={step.tries} />
+                <h3>Outputs</h3>
+                <Outputs outputs={step.outputs} />
+              </div>
+            </div>
+          </>
+        )}
+      </Answer>
+    </section>
+  )
+}

@@ -1,0 +1,66 @@
+import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
+import { Link, Outlet } from '@tanstack/react-router'
+import { PROJECT } from '../api/session.ts'
+import { formatAbsolute } from '../format/time.ts'
+import { Mark } from '../parts/mark.tsx'
+import { useNow } from './now.tsx'
+
+function Clock() {
+  const { nowMs, replayRate } = useNow()
+  const time = formatAbsolute(nowMs).slice(0, 16)
+  if (replayRate === null) return <span className="clock">{time} UTC</span>
+  return (
+    <span
+      className="clock"
+      data-replay=""
+      title="This data directory replays the past: every time on these pages is the replay's"
+    >
+      Replay × {replayRate} · {time} UTC
+    </span>
+  )
+}
+
+function SchemeSwitch() {
+  const { setColorScheme } = useMantineColorScheme()
+  const scheme = useComputedColorScheme('light')
+  const other = scheme === 'dark' ? 'light' : 'dark'
+  return (
+    <ActionIcon
+      variant="subtle"
+      aria-label={`Use the ${other} look`}
+      title={`Use the ${other} look`}
+      onClick={() => setColorScheme(other)}
+    >
+      {scheme === 'dark' ? '☀' : '☾'}
+    </ActionIcon>
+  )
+}
+
+/** The frame around every room. */
+export function Shell() {
+  return (
+    <>
+      <a className="skip" href="#room">
+        Skip to the content
+      </a>
+      <header className="bar">
+        <Link to="/" className="brand">
+          <Mark /> Plimsoll
+        </Link>
+        <nav aria-label="Rooms">
+          <Link to="/" activeOptions={{ exact: true }}>
+            Overview
+          </Link>
+          <Link to="/runs">Runs</Link>
+          <Link to="/models">Models</Link>
+        </nav>
+        <span className="soft">{PROJECT}</span>
+        <Clock />
+        <SchemeSwitch />
+      </header>
+      <main id="room" tabIndex={-1}>
+        <Outlet />
+      </main>
+    </>
+  )
+}
