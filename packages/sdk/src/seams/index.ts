@@ -11,3 +11,4 @@ export type {
   RuntimeTensor,
 } from './model-runtime.ts'
 export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'
+export type { OnlineBatch, OnlineBatchResult, OnlineGeneration, OnlineRecord, OnlineStore } from './online-store.ts'

@@ -1,0 +1,1 @@
+export { type LmdbOptions, openLmdbOnlineStore } from './online-store.ts'
