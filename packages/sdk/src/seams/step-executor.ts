@@ -32,6 +32,13 @@ export interface StepExecutor {
   readonly name: string
   /** Idempotent by `attempt`. Resolves once the attempt is started. */
   submit(submission: StepSubmission): Promise<{ handle: string }>
+  /**
+   * The handle of an attempt that was submitted, when the reply to `submit` was lost. Undefined when none runs or ran;
+   * then nothing of it runs any more.
+   */
+  find(
+    submitted: Pick<StepSubmission, 'attempt' | 'workDir' | 'timeoutMs' | 'memoryBytes'>,
+  ): Promise<{ handle: string } | undefined>
   /** Resolves when the attempt has ended; works on handles of an earlier incarnation of the control plane as well. */
   wait(handle: string): Promise<StepExit>
   /** Asks it to end, and after the grace makes it end, with every process that it started. */

@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
+/** The kernel's clock tick as user space sees it. @source proc(5), sysconf(_SC_CLK_TCK) */
+export const TICK_MS = 10
+
 /** One line of the process table, from `/proc/<pid>/stat`. */
 export interface ProcessEntry {
   readonly pid: number
@@ -39,24 +42,48 @@ export function listProcesses(): ProcessEntry[] {
   }
 }
 
-/** Processes whose environment carries `PLIMSOLL_ATTEMPT=<attempt>`: also those that left the group by `setsid`. */
-export function processesOf(attempt: string): number[] {
-  const wanted = `\0PLIMSOLL_ATTEMPT=${attempt}\0`
-  return listProcesses()
-    .filter((entry) => {
-      try {
-        return !entry.isZombie && `\0${readFileSync(`/proc/${entry.pid}/environ`, 'latin1')}\0`.includes(wanted)
-      } catch {
-        return false
-      }
-    })
-    .map((entry) => entry.pid)
+/** The attempt that a process belongs to, by its environment: also when it left the group by `setsid`. */
+export function attemptOf(pid: number): string | undefined {
+  try {
+    return /(?:^|\0)PLIMSOLL_ATTEMPT=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1]
+  } catch {
+    return undefined
+  }
 }
 
-export function bootId(): string {
+/** Processes of these attempts: one pass over the process table for all of them. */
+export function processesOf(attempts: ReadonlySet<string>): number[] {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => attempts.has(attemptOf(pid) ?? ''))
+      .filter((pid) => readProcess(pid)?.isZombie === false)
   } catch {
-    return 'unknown'
+    return []
   }
+}
+
+/** How long a process has run, by the kernel's clock. */
+export function processAgeMs(entry: ProcessEntry): number {
+  try {
+    const uptimeSeconds = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0])
+    return Math.max(0, uptimeSeconds * 1_000 - Number(entry.startTicks) * TICK_MS)
+  } catch {
+    return 0
+  }
+}
+
+let ownBoot: string | undefined
+
+/** Identity of this boot of the machine; it cannot change while we run. */
+export function bootId(): string {
+  if (ownBoot === undefined) {
+    try {
+      ownBoot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    } catch {
+      ownBoot = 'unknown'
+    }
+  }
+  return ownBoot
 }

@@ -1,74 +1,56 @@
-import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { StepExecutor, StepExit, StepSubmission } from '@plimsoll/sdk/seams'
+import type { StepExecutor, StepExit } from '@plimsoll/sdk/seams'
 import { type Clock, realClock } from '../../kernel/clock.ts'
-import { PlimsollError } from '../../kernel/errors.ts'
-import { bootId, listProcesses, processesOf, readProcess } from './process-table.ts'
+import { type Handle, isAlive, readExit, recoverHandle, signalGroup, startProcess } from './attempt-process.ts'
+import {
+  bootId,
+  listProcesses,
+  type ProcessEntry,
+  processAgeMs,
+  processesOf,
+  readProcess,
+  TICK_MS,
+} from './process-table.ts'
 
-/**
- * Leaves the pid before and the exit code after, so that a control plane which is not the parent can learn both. A
- * missing ` ok` is a torn file.
- */
-const WRAPPER = 'ulimit -c 0; d=$1; shift; echo "$$ ok" > "$d/pid"; "$@"; c=$?; echo "$c ok" > "$d/exit"; exit $c'
-const POLL_MS = 300
+const POLL_MS = 250
 const SAMPLE_MS = 1_000
+const SWEEP_MS = 500
+const CANCEL_POLL_MS = 50
+const TIMEOUT_GRACE_MS = 10_000
+/** Resident memory beyond the request at which an attempt is ended: pages shared within the group count twice. */
 const MEMORY_SLACK = 1.1
 const PAGE_BYTES = 4_096
-const TICK_MS = 10
-const TIMEOUT_GRACE_MS = 10_000
-
-interface Handle {
-  attempt: string
-  workDir: string
-  pid: number
-  startTicks: string
-  boot: string
-  timeoutMs: number
-  memoryBytes: number | undefined
-}
+/** Ends that nobody has asked for yet. */
+const ENDED_MAX = 10_000
 
 interface Watched {
-  handle: Handle
-  exit: Promise<StepExit>
+  readonly handle: Handle
+  readonly exit: Promise<StepExit>
   end: (exit: StepExit) => void
+  /** False for attempts of an earlier incarnation, whose end no event tells. */
+  readonly isChild: boolean
+  readonly startedMs: number
   endedBy: StepExit['endedBy']
-  startedMs: number
   cpuMs: number
   maxResidentBytes: number
 }
 
-function readMark(path: string): number | undefined {
-  try {
-    const match = /^(\d+) ok\n?$/.exec(readFileSync(path, 'utf8'))
-    return match ? Number(match[1]) : undefined
-  } catch {
-    return undefined
-  }
+interface Watch {
+  readonly clock: Clock
+  readonly watched: Map<string, Watched>
+  /** Ends of attempts before somebody waits for them. */
+  readonly ended: Map<string, StepExit>
+  /** Attempts that have ended since the last sweep. */
+  readonly unswept: Set<string>
+  readonly closed: AbortController
+  isLooping: boolean
+  isSweeping: boolean
 }
 
-function isAlive(handle: Handle): boolean {
-  if (handle.boot !== bootId()) return false
-  const entry = readProcess(handle.pid)
-  if (process.platform !== 'linux') return existsSync(join(handle.workDir, 'pid')) && !existsSync(join(handle.workDir, 'exit'))
-  return entry !== undefined && !entry.isZombie && entry.startTicks === handle.startTicks
-}
-
-function signalGroup(handle: Handle, signal: NodeJS.Signals): void {
-  if (isAlive(handle)) {
-    try {
-      process.kill(-handle.pid, signal)
-    } catch {
-      // It ended in between.
-    }
-  }
-}
-
-/** Ends what the group's end leaves: children that called `setsid`. They are known by their environment. */
-function sweep(handle: Handle): void {
-  if (handle.boot !== bootId()) return
-  for (const pid of processesOf(handle.attempt)) {
+/** Ends what an attempt leaves outside its group: children that called `setsid`. They are known by their environment. */
+function sweep(attempts: ReadonlySet<string>): void {
+  for (const pid of processesOf(attempts)) {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
@@ -77,116 +59,173 @@ function sweep(handle: Handle): void {
   }
 }
 
-/** Attempts as local processes, each leader of its own group, its output in a file. */
-export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepExecutor {
-  const clock = options.clock ?? realClock
-  const watched = new Map<string, Watched>()
-  const closed = new AbortController()
-  let isSampling = false
+/** One pass over the process table serves all attempts that ended meanwhile. */
+async function sweepSoon(state: Watch): Promise<void> {
+  if (state.isSweeping) return
+  state.isSweeping = true
+  await state.clock.sleep(SWEEP_MS, state.closed.signal).catch(() => {})
+  state.isSweeping = false
+  const attempts = new Set(state.unswept)
+  state.unswept.clear()
+  sweep(attempts)
+}
 
-  const watch = (handle: Handle): Watched => {
-    let end = (_exit: StepExit) => {}
-    const exit = new Promise<StepExit>((resolve) => {
-      end = resolve
-    })
-    const entry: Watched = { handle, exit, end: () => {}, endedBy: undefined, startedMs: clock.monotonicMs(), cpuMs: 0, maxResidentBytes: 0 }
-    entry.end = (result) => {
-      if (!watched.delete(handle.attempt)) return
-      sweep(handle)
-      end({ ...result, ...(entry.endedBy ? { endedBy: entry.endedBy } : {}), usage: { cpuMs: entry.cpuMs, maxResidentBytes: entry.maxResidentBytes } })
-    }
-    watched.set(handle.attempt, entry)
-    if (!isSampling) void sampleAll()
-    return entry
+function watch(state: Watch, handle: Handle, isChild: boolean): Watched {
+  const { promise, resolve } = Promise.withResolvers<StepExit>()
+  const running = isChild ? undefined : readProcess(handle.pid)
+  const ageMs = running && running.startTicks === handle.startTicks ? processAgeMs(running) : 0
+  const entry: Watched = {
+    handle,
+    exit: promise,
+    end: () => {},
+    isChild,
+    startedMs: state.clock.monotonicMs() - ageMs,
+    endedBy: undefined,
+    cpuMs: 0,
+    maxResidentBytes: 0,
   }
-
-  /** Watches memory and time of everything that runs, and the ends of attempts that an earlier incarnation started. */
-  const sampleAll = async () => {
-    isSampling = true
-    while (watched.size > 0 && !closed.signal.aborted) {
-      const table = listProcesses()
-      for (const entry of watched.values()) sampleOne(entry, table.filter((line) => line.group === entry.handle.pid))
-      await clock.sleep(watched.size > 0 ? POLL_MS : SAMPLE_MS, closed.signal).catch(() => {})
+  entry.end = (seen) => {
+    if (!state.watched.delete(handle.attempt)) return
+    const { cpuMs } = readExit(handle.workDir) ?? { cpuMs: 0 }
+    const exit: StepExit = {
+      ...seen,
+      ...(entry.endedBy ? { endedBy: entry.endedBy } : {}),
+      usage: { cpuMs: Math.max(cpuMs, entry.cpuMs), maxResidentBytes: entry.maxResidentBytes },
     }
-    isSampling = false
+    if (state.ended.size >= ENDED_MAX) state.ended.delete(state.ended.keys().next().value!)
+    state.ended.set(handle.attempt, exit)
+    resolve(exit)
+    if (handle.boot === bootId()) {
+      state.unswept.add(handle.attempt)
+      void sweepSoon(state)
+    }
   }
+  state.watched.set(handle.attempt, entry)
+  if (!state.isLooping) void loop(state)
+  return entry
+}
 
-  const sampleOne = (entry: Watched, group: ReturnType<typeof listProcesses>) => {
-    const { handle } = entry
-    const resident = group.reduce((sum, line) => sum + line.residentPages * PAGE_BYTES, 0)
-    entry.maxResidentBytes = Math.max(entry.maxResidentBytes, resident)
-    entry.cpuMs = Math.max(entry.cpuMs, group.reduce((sum, line) => sum + line.cpuTicks * TICK_MS, 0))
-    if (handle.memoryBytes !== undefined && resident > handle.memoryBytes * MEMORY_SLACK && entry.endedBy === undefined) {
-      entry.endedBy = 'memory_limit'
-      signalGroup(handle, 'SIGKILL')
+/** Watches time, memory, and the ends of attempts that an earlier incarnation started. */
+async function loop(state: Watch): Promise<void> {
+  state.isLooping = true
+  let sampledMs = Number.NEGATIVE_INFINITY
+  while (state.watched.size > 0 && !state.closed.signal.aborted) {
+    const nowMs = state.clock.monotonicMs()
+    const isSampleDue = nowMs - sampledMs >= SAMPLE_MS
+    const table = isSampleDue ? listProcesses() : []
+    if (isSampleDue) sampledMs = nowMs
+    for (const entry of state.watched.values()) {
+      if (isSampleDue)
+        sample(
+          entry,
+          table.filter((line) => line.group === entry.handle.pid),
+        )
+      if (nowMs - entry.startedMs > entry.handle.timeoutMs && entry.endedBy === undefined) {
+        entry.endedBy = 'timeout'
+        void endGroup(state, entry, TIMEOUT_GRACE_MS)
+      }
+      if (!entry.isChild) lookForEnd(entry)
     }
-    if (clock.monotonicMs() - entry.startedMs > handle.timeoutMs && entry.endedBy === undefined) {
-      entry.endedBy = 'timeout'
-      void endGroup(entry, TIMEOUT_GRACE_MS)
-    }
-    const exitCode = readMark(join(handle.workDir, 'exit'))
-    if (exitCode !== undefined) entry.end({ state: 'exited', exitCode })
-    else if (!isAlive(handle)) entry.end(readMark(join(handle.workDir, 'exit')) === undefined ? endOfDead(handle) : { state: 'exited', exitCode: readMark(join(handle.workDir, 'exit'))! })
+    await state.clock.sleep(POLL_MS, state.closed.signal).catch(() => {})
   }
+  state.isLooping = false
+}
 
-  const endGroup = async (entry: Watched, graceMs: number) => {
-    signalGroup(entry.handle, 'SIGTERM')
-    for (let waited = 0; waited < graceMs && watched.has(entry.handle.attempt); waited += 100) await clock.sleep(100)
+function sample(entry: Watched, group: readonly ProcessEntry[]): void {
+  const resident = group.reduce((sum, line) => sum + line.residentPages * PAGE_BYTES, 0)
+  entry.maxResidentBytes = Math.max(entry.maxResidentBytes, resident)
+  entry.cpuMs = Math.max(
+    entry.cpuMs,
+    group.reduce((sum, line) => sum + line.cpuTicks * TICK_MS, 0),
+  )
+  const { memoryBytes } = entry.handle
+  if (memoryBytes !== undefined && resident > memoryBytes * MEMORY_SLACK && entry.endedBy === undefined) {
+    entry.endedBy = 'memory_limit'
     signalGroup(entry.handle, 'SIGKILL')
-    sweep(entry.handle)
-  }
-
-  return {
-    name: 'local-process',
-    async submit(submission) {
-      const started = await start(submission, (code, signal, handle) => {
-        const entry = watched.get(handle.attempt)
-        entry?.end(signal === null ? { state: 'exited', exitCode: code ?? 0 } : { state: 'exited', signal })
-      })
-      watch(started)
-      return { handle: JSON.stringify(started) }
-    },
-    async wait(handle) {
-      const parsed = JSON.parse(handle) as Handle // made by submit
-      return (watched.get(parsed.attempt) ?? watch(parsed)).exit
-    },
-    async cancel(handle, graceMs) {
-      const parsed = JSON.parse(handle) as Handle // made by submit
-      const entry = watched.get(parsed.attempt) ?? watch(parsed)
-      entry.endedBy ??= 'cancel'
-      await endGroup(entry, graceMs)
-    },
-    async close() {
-      closed.abort()
-    },
   }
 }
 
 /** A dead leader without an exit mark was killed, or the machine restarted. */
-function endOfDead(handle: Handle): StepExit {
-  return handle.boot === bootId() ? { state: 'exited', signal: 'SIGKILL' } : { state: 'lost' }
+function lookForEnd(entry: Watched): void {
+  const isDead = !isAlive(entry.handle) // first: a mark may appear between the two looks, a process never comes back
+  const mark = readExit(entry.handle.workDir)
+  if (mark) entry.end({ state: 'exited', exitCode: mark.exitCode })
+  else if (isDead)
+    entry.end(entry.handle.boot === bootId() ? { state: 'exited', signal: 'SIGKILL' } : { state: 'lost' })
 }
 
-function start(submission: StepSubmission, onExit: (code: number | null, signal: string | null, handle: Handle) => void): Promise<Handle> {
-  const { workDir, argv, attempt } = submission
-  mkdirSync(workDir, { recursive: true, mode: 0o700 })
-  const log = openSync(join(workDir, 'log'), 'a', 0o600)
-  const child = spawn('/bin/sh', ['-c', WRAPPER, 'sh', workDir, ...argv], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: submission.cwd,
-    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt },
-  })
-  closeSync(log)
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) => reject(new PlimsollError('unavailable', 'executor.spawn_failed', `Cannot start the step: ${error.message}`, {}, error)))
-    child.once('spawn', () => {
-      const pid = child.pid!
-      const handle: Handle = { attempt, workDir, pid, startTicks: readProcess(pid)?.startTicks ?? '', boot: bootId(), timeoutMs: submission.timeoutMs, memoryBytes: submission.memoryBytes }
-      child.once('exit', (code, signal) => onExit(code, signal, handle))
-      child.unref()
-      void writeFile(join(workDir, 'handle.json'), JSON.stringify(handle), { mode: 0o600 })
-      resolve(handle)
-    })
-  })
+async function endGroup(state: Watch, entry: Watched, graceMs: number): Promise<void> {
+  const { clock, watched } = state
+  const { attempt } = entry.handle
+  const isRunning = () => {
+    if (!entry.isChild && watched.has(attempt)) lookForEnd(entry)
+    return watched.has(attempt)
+  }
+  signalGroup(entry.handle, 'SIGTERM')
+  for (const startedMs = clock.monotonicMs(); isRunning() && clock.monotonicMs() - startedMs < graceMs; )
+    await clock.sleep(CANCEL_POLL_MS)
+  signalGroup(entry.handle, 'SIGKILL')
+  if (entry.handle.boot === bootId()) sweep(new Set([attempt]))
+}
+
+/** Attempts as local processes, each leader of its own group, its output in a file. */
+export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepExecutor {
+  const state: Watch = {
+    clock: options.clock ?? realClock,
+    watched: new Map(),
+    ended: new Map(),
+    unswept: new Set(),
+    closed: new AbortController(),
+    isLooping: false,
+    isSweeping: false,
+  }
+  const { watched, ended } = state
+  const find: StepExecutor['find'] = async (submitted) => {
+    const known = watched.get(submitted.attempt)?.handle ?? recoverHandle(submitted)
+    if (known) return { handle: JSON.stringify(known) }
+    sweep(new Set([submitted.attempt]))
+    return undefined
+  }
+  return {
+    name: 'local-process',
+    async submit(submission) {
+      if (watched.has(submission.attempt) || existsSync(join(submission.workDir, 'pid'))) {
+        const found = await find(submission)
+        if (found) return found
+      }
+      const handle = await startProcess(
+        submission,
+        (code, signal) => {
+          watched
+            .get(submission.attempt)
+            ?.end(signal === null ? { state: 'exited', exitCode: code ?? 0 } : { state: 'exited', signal })
+        },
+        (started) => watch(state, started, true),
+      )
+      return { handle: JSON.stringify(handle) }
+    },
+    find,
+    async wait(handle) {
+      const parsed = JSON.parse(handle) as Handle // made by submit or find
+      const known = ended.get(parsed.attempt)
+      if (known) {
+        ended.delete(parsed.attempt)
+        return known
+      }
+      const exit = await (watched.get(parsed.attempt) ?? watch(state, parsed, false)).exit
+      ended.delete(parsed.attempt)
+      return exit
+    },
+    async cancel(handle, graceMs) {
+      const parsed = JSON.parse(handle) as Handle // made by submit or find
+      if (ended.has(parsed.attempt)) return
+      const entry = watched.get(parsed.attempt) ?? watch(state, parsed, false)
+      entry.endedBy ??= 'cancel'
+      await endGroup(state, entry, graceMs)
+    },
+    async close() {
+      state.closed.abort()
+      if (state.unswept.size > 0) sweep(state.unswept)
+    },
+  }
 }

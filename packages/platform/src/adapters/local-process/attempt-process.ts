@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { StepSubmission } from '@plimsoll/sdk/seams'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { attemptOf, bootId, readProcess } from './process-table.ts'
+
+/**
+ * Leaves the pid before and the exit code after, so that a control plane which is not the parent can learn both. A
+ * missing ` ok` is a torn file. `times` says what the program and its children used, without another process.
+ */
+const WRAPPER =
+  'ulimit -c 0; d=$1; shift; echo "$$ ok" > "$d/pid"; "$@"; c=$?; { echo "$c ok"; times; } > "$d/exit"; exit $c'
+
+/** Identity of an attempt's process: the same pid with another start or boot is another process. */
+export interface Handle {
+  readonly attempt: string
+  readonly workDir: string
+  readonly pid: number
+  readonly startTicks: string
+  readonly boot: string
+  readonly timeoutMs: number
+  readonly memoryBytes: number | undefined
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+/** The exit code that the wrapper left, and the processor time of what it ran. */
+export function readExit(workDir: string): { exitCode: number; cpuMs: number } | undefined {
+  const text = readText(join(workDir, 'exit'))
+  const code = /^(\d+) ok\n/.exec(text)
+  if (!code) return undefined
+  const [user, system] = [...(text.split('\n')[2] ?? '').matchAll(/(\d+)m([\d.]+)s/g)].map(
+    (match) => Number(match[1]) * 60_000 + Number(match[2]) * 1_000,
+  )
+  return { exitCode: Number(code[1]), cpuMs: Math.round((user ?? 0) + (system ?? 0)) }
+}
+
+export function isAlive(handle: Handle): boolean {
+  if (handle.boot !== bootId()) return false
+  if (process.platform !== 'linux')
+    return existsSync(join(handle.workDir, 'pid')) && !existsSync(join(handle.workDir, 'exit'))
+  const entry = readProcess(handle.pid)
+  return entry !== undefined && !entry.isZombie && entry.startTicks === handle.startTicks
+}
+
+export function signalGroup(handle: Handle, signal: NodeJS.Signals): void {
+  if (!isAlive(handle)) return
+  try {
+    process.kill(-handle.pid, signal)
+  } catch {
+    // It ended in between.
+  }
+}
+
+/** The handle of an attempt whose start was not recorded: from the file beside it, or from what its wrapper wrote. */
+export function recoverHandle(
+  submitted: Pick<StepSubmission, 'attempt' | 'workDir' | 'timeoutMs' | 'memoryBytes'>,
+): Handle | undefined {
+  const { attempt, workDir, timeoutMs, memoryBytes } = submitted
+  try {
+    return JSON.parse(readText(join(workDir, 'handle.json'))) as Handle // written whole by startProcess, or torn and no JSON
+  } catch {
+    const mark = /^(\d+) ok\n/.exec(readText(join(workDir, 'pid')))
+    if (!mark) return undefined
+    const pid = Number(mark[1])
+    const entry = attemptOf(pid) === attempt ? readProcess(pid) : undefined
+    if (!entry && !readExit(workDir)) return undefined
+    return { attempt, workDir, pid, startTicks: entry?.startTicks ?? '', boot: bootId(), timeoutMs, memoryBytes }
+  }
+}
+
+/** Starts the wrapper as leader of its own session and group, standard output and error in one file. */
+export function startProcess(
+  submission: StepSubmission,
+  onExit: (code: number | null, signal: string | null) => void,
+  onStart: (handle: Handle) => void,
+): Promise<Handle> {
+  const { workDir, argv, attempt, timeoutMs, memoryBytes } = submission
+  mkdirSync(workDir, { recursive: true, mode: 0o700 })
+  const log = openSync(join(workDir, 'log'), 'a', 0o600)
+  const child = spawn('/bin/sh', ['-c', WRAPPER, 'sh', workDir, ...argv], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: submission.cwd,
+    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt },
+  })
+  closeSync(log)
+  return new Promise((resolve, reject) => {
+    child.once('error', (error) =>
+      reject(
+        new PlimsollError('unavailable', 'executor.spawn_failed', `Cannot start the step: ${error.message}`, {}, error),
+      ),
+    )
+    child.once('exit', onExit)
+    child.once('spawn', () => {
+      const pid = child.pid!
+      const handle: Handle = {
+        attempt,
+        workDir,
+        pid,
+        startTicks: readProcess(pid)?.startTicks ?? '',
+        boot: bootId(),
+        timeoutMs,
+        memoryBytes,
+      }
+      child.unref()
+      onStart(handle)
+      writeFileSync(join(workDir, 'handle.json'), JSON.stringify(handle), { mode: 0o600 })
+      resolve(handle)
+    })
+  })
+}

@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { StepSubmission } from '@plimsoll/sdk/seams'
+import { afterEach, expect, test } from 'vitest'
+import { STEP_EXECUTOR_CONTRACT, type StepExecutorSubject } from '../../../../sdk/src/seams/step-executor.contract.ts'
+import { realClock } from '../../kernel/clock.ts'
+import { newId } from '../../kernel/ids.ts'
+import { processesOf, readProcess } from './process-table.ts'
+import { openLocalProcessExecutor } from './step-executor.ts'
+
+const closing: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+async function openSubject(): Promise<StepExecutorSubject> {
+  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-executor-'))
+  const open = () => {
+    const executor = openLocalProcessExecutor()
+    closing.push(() => executor.close())
+    return executor
+  }
+  closing.push(() => rm(directory, { recursive: true, force: true }))
+  return { executor: open(), reopen: async () => open(), directory, newAttempt: () => newId('test') }
+}
+
+for (const contractCase of STEP_EXECUTOR_CONTRACT) test(contractCase.name, () => contractCase.run(openSubject))
+
+function sleeping(subject: StepExecutorSubject, more: Partial<StepSubmission> = {}): StepSubmission {
+  const attempt = subject.newAttempt()
+  return {
+    attempt,
+    argv: ['/bin/sleep', '1000'],
+    environment: {},
+    cwd: '/',
+    workDir: join(subject.directory, attempt),
+    timeoutMs: 60_000,
+    ...more,
+  }
+}
+
+test('wait() reports the lost attempt of an earlier boot without looking at its pid', async () => {
+  const subject = await openSubject()
+  const { handle } = await subject.executor.submit(sleeping(subject))
+  const earlier = JSON.stringify({ ...(JSON.parse(handle) as object), boot: 'another boot' })
+  expect((await (await subject.reopen()).wait(earlier)).state).toBe('lost')
+  await subject.executor.cancel(handle, 0)
+})
+
+test('a pid that another process has now is neither waited for nor signalled', async () => {
+  const subject = await openSubject()
+  const other = spawn('/bin/sleep', ['1000'], { detached: true, stdio: 'ignore' })
+  closing.push(async () => {
+    other.kill('SIGKILL')
+  })
+  const submitted = sleeping(subject)
+  const { handle } = await subject.executor.submit(submitted)
+  await subject.executor.cancel(handle, 0)
+  const reused = JSON.stringify({
+    ...(JSON.parse(handle) as object),
+    workDir: join(subject.directory, 'none'),
+    pid: other.pid,
+    startTicks: '1',
+  })
+  const next = await subject.reopen()
+  await next.cancel(reused, 0)
+  expect(await next.wait(reused)).toMatchObject({ state: 'exited', signal: 'SIGKILL' })
+  expect(readProcess(other.pid!)?.isZombie).toBe(false)
+})
+
+test('find() recovers an attempt whose handle was not written, from what its wrapper left', async () => {
+  const subject = await openSubject()
+  const submitted = sleeping(subject)
+  const { handle } = await subject.executor.submit(submitted)
+  while (!(await readFile(join(submitted.workDir, 'pid'), 'utf8').catch(() => '')).endsWith('ok\n'))
+    await realClock.sleep(5)
+  await writeFile(join(submitted.workDir, 'handle.json'), handle.slice(0, 20))
+  const next = await subject.reopen()
+  expect(await next.find(submitted)).toEqual({ handle })
+  await next.cancel(handle, 0)
+})
+
+test('find() ends what is left of an attempt that it cannot recover', async () => {
+  const subject = await openSubject()
+  const submitted = sleeping(subject)
+  await subject.executor.submit(submitted)
+  await rm(submitted.workDir, { recursive: true })
+  expect(await (await subject.reopen()).find(submitted)).toBeUndefined()
+  while (processesOf(new Set([submitted.attempt])).length > 0) await realClock.sleep(5)
+})
+
+test('an attempt that uses more memory than its limit is ended by it', async () => {
+  const subject = await openSubject()
+  const hungry = sleeping(subject, {
+    argv: [process.execPath, '-e', 'const a = []; setInterval(() => a.push(Buffer.alloc(8 << 20, 1)), 20)'],
+    memoryBytes: 128 << 20,
+  })
+  const { handle } = await subject.executor.submit(hungry)
+  const exit = await subject.executor.wait(handle)
+  expect(exit.endedBy).toBe('memory_limit')
+  expect(exit.usage!.maxResidentBytes).toBeGreaterThan(128 << 20)
+})
+
+test('usage counts the processor time of short programs', async () => {
+  const subject = await openSubject()
+  const busy = sleeping(subject, { argv: ['/bin/sh', '-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'] })
+  const { handle } = await subject.executor.submit(busy)
+  expect((await subject.executor.wait(handle)).usage!.cpuMs).toBeGreaterThan(10)
+})
+
+test('what a program leaves behind outside its group ends soon after it', async () => {
+  const subject = await openSubject()
+  const leaving = sleeping(subject, { argv: ['/bin/sh', '-c', '/usr/bin/setsid /bin/sleep 1000 & exit 0'] })
+  const { handle } = await subject.executor.submit(leaving)
+  expect((await subject.executor.wait(handle)).exitCode).toBe(0)
+  while (processesOf(new Set([leaving.attempt])).length > 0) await realClock.sleep(20)
+})
