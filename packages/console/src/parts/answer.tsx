@@ -1,12 +1,14 @@
 import { Button, Skeleton, TextInput } from '@mantine/core'
 import { ClientError } from '@plimsoll/sdk/client'
 import type { UseQueryResult } from '@tanstack/react-query'
-import type { ReactNode } from 'react'
+import type { FormEvent, ReactNode } from 'react'
 import { storeToken } from '../api/session.ts'
 import { plainText } from '../format/amount.ts'
 import { Command } from './text.tsx'
 
-function askedToken(form: FormData): void {
+function askedToken(event: FormEvent<HTMLFormElement>): void {
+  event.preventDefault()
+  const form = new FormData(event.currentTarget)
   const token = form.get('token')
   if (typeof token !== 'string' || token.trim() === '') return
   storeToken(token.trim())
@@ -33,7 +35,7 @@ export function Problem({ error, retry }: { error: Error; retry?: (() => void) |
         </p>
       )}
       {known?.status === 401 && (
-        <form action={askedToken} className="row">
+        <form onSubmit={askedToken} className="row">
           <TextInput
             name="token"
             type="password"

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { randomHex } from '../kernel/ids.ts'
 
@@ -13,7 +14,7 @@ const FILES_MAX = 500
 const FILE_BYTES_MAX = 8 << 20
 const NONCE_BYTES = 18
 const NONCE_MARK = '__PLIMSOLL_NONCE__'
-/** First segments that belong to other surfaces: an unknown path below them stays a problem, not a page. */
+/** Paths of the console's own rooms; any other unknown path stays a problem, not a page. */
 const ROOMS = ['/', '/runs', '/runs/*', '/models', '/models/*']
 const MISSING_PAGE =
   '<!doctype html><html lang="en"><meta charset="utf-8"><title>Plimsoll</title><p>The console is not built. Run npm run build, then start again. The API is described at <a href="/api">/api</a>.</p></html>'
@@ -23,9 +24,9 @@ interface ConsoleFile {
   readonly mediaType: string
 }
 
-/** The build in the package, or in a checkout; undefined when there is none. */
+/** Where a build may lie: in the published package, or in a checkout. */
 export function consoleDirectories(): string[] {
-  return ['../../console', '../../../console/dist'].map((path) => new URL(path, import.meta.url).pathname)
+  return ['../../console', '../../../console/dist'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
 }
 
 async function readFolder(directory: string, prefix: string): Promise<[string, ConsoleFile][]> {

@@ -89,10 +89,9 @@ export function Graph({
         nodesDraggable={false}
         nodesConnectable={false}
         onlyRenderVisibleElements={steps.length > 200}
-        onNodeClick={(_event, node) => onChoose(node.id)}
-        onSelectionChange={({ nodes: selected }) => {
-          const key = selected[0]?.id
-          if (key !== undefined && key !== chosen) onChoose(key)
+        // The address says what is chosen; xyflow only reports what a person selects, by mouse or by keyboard.
+        onNodesChange={(changes) => {
+          for (const change of changes) if (change.type === 'select' && change.selected) onChoose(change.id)
         }}
         proOptions={{ hideAttribution: true }}
       >

@@ -1,0 +1,212 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { suiteWith } from '../servers.ts'
+import { LONG_NAME, openRecordedApi } from './recorded-api.fixture.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const SHOTS = join(ROOT, 'artifacts/screenshots')
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+suiteWith('chromium', 'the console in a browser', (program) => {
+  let browser: Browser
+
+  beforeAll(async () => {
+    if (!existsSync(join(ROOT, 'packages/console/dist/index.html'))) {
+      const { status } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' })
+      expect(status).toBe(0)
+    }
+    mkdirSync(SHOTS, { recursive: true })
+    browser = await chromium.launch({ executablePath: program, headless: true, args: FLAGS })
+  })
+  afterAll(() => browser?.close())
+
+  /** Opens a page of a recorded server; what the page's policy refuses and what its scripts throw must be nothing. */
+  async function visit(
+    kind: Parameters<typeof openRecordedApi>[0],
+    path: string,
+    look: (page: Page, api: Awaited<ReturnType<typeof openRecordedApi>>) => Promise<void>,
+    options: { scheme?: 'light' | 'dark'; width?: number } = {},
+  ) {
+    const api = await openRecordedApi(kind)
+    const context = await browser.newContext({
+      colorScheme: options.scheme ?? 'light',
+      viewport: { width: options.width ?? 1_280, height: 900 },
+    })
+    const page = await context.newPage()
+    const faults: string[] = []
+    page.on('pageerror', (error) => faults.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+        faults.push(message.text())
+    })
+    try {
+      await page.goto(api.url + path)
+      await look(page, api)
+      expect(faults).toEqual([])
+      expect(
+        await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
+      ).toBeLessThanOrEqual(0)
+    } finally {
+      await context.close()
+      await api.app.close()
+    }
+  }
+
+  const shot = (page: Page, name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+
+  test.each(['light', 'dark'] as const)(
+    'Overview shows what serves, its figures and the replay clock (%s)',
+    async (scheme) => {
+      await visit(
+        'full',
+        '/',
+        async (page) => {
+          await page.getByRole('link', { name: 'flight-delay version 3' }).waitFor()
+          await page.getByText('184,220').waitFor()
+          await page.getByText('released by ada, self-approved').waitFor()
+          await page.getByText('epoch 3 of 4').waitFor()
+          await page.getByText('version 5 fails its checks').waitFor()
+          await page.getByText('Replay × 60').waitFor()
+          await page.locator('canvas').waitFor()
+          await shot(page, `overview-${scheme}`)
+        },
+        { scheme },
+      )
+    },
+  )
+
+  test('Overview names the next command when nothing serves', async () => {
+    await visit('empty', '/', async (page) => {
+      await page.getByText('Nothing serves yet').waitFor()
+      await page.getByText('plimsoll apply', { exact: true }).waitFor()
+      await shot(page, 'overview-empty')
+    })
+  })
+
+  test('Overview shows a problem with its code and what to do', async () => {
+    await visit('broken', '/', async (page) => {
+      await page.getByText('The database does not answer').first().waitFor()
+      await page.getByText('database.broken').first().waitFor()
+      await page.getByText('Run plimsoll doctor').first().waitFor()
+      await shot(page, 'overview-broken')
+    })
+  })
+
+  test.each(['light', 'dark'] as const)(
+    'Run shows its graph, follows the log and cancels after asking (%s)',
+    async (scheme) => {
+      await visit(
+        'full',
+        '/runs/run_1?step=flight-delay',
+        async (page, api) => {
+          await page.getByLabel('Step ingest: from the cache').waitFor()
+          expect(await page.locator('.node').count()).toBe(7)
+          await page.getByText('tree 84 of 200').last().waitFor()
+          await page.getByText('cache miss: a param changed (trees)').last().waitFor()
+          await shot(page, `run-${scheme}`)
+          expect(await page.title()).toBe('Plimsoll')
+          await page.getByRole('button', { name: 'Cancel run' }).click()
+          await page.getByRole('dialog').waitFor()
+          expect(api.cancelled).toEqual([])
+          await shot(page, `run-cancel-${scheme}`)
+          await page.getByRole('button', { name: 'Cancel the run' }).click()
+          await page.getByRole('dialog').waitFor({ state: 'hidden' })
+          expect(api.cancelled).toEqual(['run_1'])
+        },
+        { scheme },
+      )
+    },
+  )
+
+  test('Run opens the step that was chosen in the graph', async () => {
+    await visit('full', '/runs/run_1?step=flight-delay', async (page) => {
+      await page.getByLabel('Step audit: failed').click()
+      await page.getByRole('heading', { name: 'audit' }).waitFor()
+      expect(page.url()).toContain('step=audit')
+      await page.getByLabel('Step flight-delay: running').focus()
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: 'flight-delay', level: 2 }).waitFor()
+    })
+  })
+
+  test.each(['light', 'dark'] as const)(
+    'Model version shows passport, gaps, approvals and history (%s)',
+    async (scheme) => {
+      await visit(
+        'full',
+        '/models/flight-delay/versions/3',
+        async (page) => {
+          await page.getByText('Missing for production: 1').waitFor()
+          await page.getByText('plimsoll model note flight-delay 3').waitFor()
+          await page.getByText('flight-delay rolled back: version 4 was slow').waitFor()
+          await page.getByText('grace').first().waitFor()
+          await shot(page, `version-${scheme}`)
+        },
+        { scheme },
+      )
+    },
+  )
+
+  test.each([
+    ['/', 'overview'],
+    ['/runs/run_1', 'run'],
+    [`/models/${LONG_NAME}/versions/3`, 'version'],
+  ])('long names and a narrow window do not break %s', async (path, name) => {
+    await visit(
+      'long',
+      path,
+      async (page) => {
+        await page.getByText(LONG_NAME).first().waitFor()
+        await page.getByText('Replay × 60').waitFor()
+        await page.waitForLoadState('networkidle', { timeout: 3_000 }).catch(() => {})
+        await shot(page, `${name}-long-narrow`)
+      },
+      { width: 420 },
+    )
+  })
+
+  test('an unknown page of a room, and an unknown thing, say so', async () => {
+    await visit('full', '/runs/run_9', async (page) => {
+      await page.getByText('There is no such thing here').waitFor()
+      await shot(page, 'run-not-found')
+    })
+    await visit('full', '/models/a/b', async (page) => {
+      await page.getByText('There is no such page').waitFor()
+    })
+  })
+
+  test('assets are kept forever, pages never, and nothing else is served', async () => {
+    const api = await openRecordedApi('empty')
+    try {
+      const page = await fetch(`${api.url}/runs/anything`)
+      expect(page.headers.get('cache-control')).toBe('no-store')
+      const policy = page.headers.get('content-security-policy')
+      expect(policy).not.toContain('unsafe')
+      expect(policy).toContain("frame-ancestors 'none'")
+      const asset = /\/assets\/[^"]+\.js/.exec(await page.text())![0]
+      expect((await fetch(api.url + asset)).headers.get('cache-control')).toContain('immutable')
+      for (const path of [
+        '/assets/../package.json',
+        '/assets/%2e%2e/index.html',
+        '/assets/',
+        '/index.html',
+        '/package.json',
+        '/assets/..%2f..%2fpackage.json',
+      ])
+        expect((await fetch(api.url + path)).status, path).toBe(404)
+    } finally {
+      await api.app.close()
+    }
+  })
+})

@@ -1,0 +1,322 @@
+import { datasetPage, liveView, modelVersionView, routeView, runSummary, runView, stepDetail } from '@plimsoll/sdk/wire'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { registerConsole } from '../../packages/platform/src/processes/console-files.ts'
+
+const NOW = '2001-04-23T12:00:00.000Z'
+const hex = (character: string) => `sha256:${character.repeat(64)}`
+const at = (minutesAgo: number) => new Date(Date.parse(NOW) - minutesAgo * 60_000).toISOString()
+export const LONG_NAME = `delay${'_with_a_name_that_goes_on'.repeat(2)}`.slice(0, 63)
+const HOSTILE = '<img src=x onerror="document.title=1">\u202egpj.exe {{7*7}}'
+
+const hit = { hit: true, reason: 'hit' as const, key: hex('1'), source: { run: 'run_0', step: 'ingest' }, diff: [] }
+const miss = {
+  hit: false,
+  reason: 'param-changed' as const,
+  key: hex('2'),
+  source: null,
+  diff: [{ part: 'param', name: 'trees', old: '100', new: '200' }],
+}
+const output = { name: 'model', type: 'onnx' as const, digest: hex('a'), sizeBytes: 1_482_112 }
+
+function step(
+  key: string,
+  state: z.output<typeof runView>['graph'][number]['state'],
+  needs: string[],
+  more: object = {},
+) {
+  return {
+    key,
+    kind: 'python',
+    state,
+    reason: null,
+    needs,
+    attempts: 1,
+    cache: miss,
+    outputs: [],
+    progress: null,
+    trackedRun: null,
+    startedAt: at(6),
+    finishedAt: state === 'running' ? null : at(5),
+    ...more,
+  }
+}
+
+function graph(name: string) {
+  return [
+    step('ingest', 'cached', [], { cache: hit, attempts: 0, kind: 'dataset-version' }),
+    step('weather', 'succeeded', [], { kind: 'dataset-version' }),
+    step('set', 'succeeded', ['ingest', 'weather'], { kind: 'training-set' }),
+    step(name, 'running', ['set'], { progress: { fraction: 0.42, message: 'tree 84 of 200' } }),
+    step('audit', 'failed', ['set'], { reason: 'Exit code 1: column "origin" has a value outside of the expectation' }),
+    step('register', 'blocked', [name], {
+      kind: 'register',
+      attempts: 0,
+      cache: null,
+      startedAt: null,
+      finishedAt: null,
+    }),
+    step('report', 'upstream_failed', ['audit'], { attempts: 0, cache: null, startedAt: null, finishedAt: null }),
+  ]
+}
+
+function summaryOf(id: string, state: z.output<typeof runSummary>['state'], pipeline: string) {
+  return {
+    id,
+    pipeline,
+    pipelineDigest: hex('3'),
+    state,
+    reason: null,
+    actor: HOSTILE,
+    createdAt: at(7),
+    startedAt: at(7),
+    finishedAt: state === 'running' ? null : at(2),
+    steps: { total: 7, done: 3, cached: 1, failed: 1, running: 1 },
+  }
+}
+
+function answers(name: string): Record<string, unknown> {
+  const definition = { kind: 'route', name, environment: 'production', model: name, sloMs: 50, inputs: {}, columns: [] }
+  const assignment = {
+    release: 'rel_1',
+    epoch: 4,
+    model: name,
+    version: 3,
+    artifact: hex('a'),
+    passport: hex('b'),
+    since: at(180),
+  }
+  const arm = {
+    release: 'rel_1',
+    arm: 'champion',
+    artifact: hex('a'),
+    predictions: 184_220,
+    rows: 184_220,
+    labelled: 160_114,
+    auc: 0.7871,
+    brier: 0.1402,
+    logLoss: 0.44,
+  }
+  const hours = Array.from({ length: 24 }, (_, index) => ({
+    hourMs: Date.parse(NOW) - (24 - index) * 3_600_000,
+    predictions: 3_000 + ((index * 2_311) % 7_000),
+  }))
+  const gateways = [
+    { gateway: 'gw-1', epoch: 4, state: 'serving', seenAt: at(0), refused: null },
+    { gateway: 'gw-2', epoch: 3, state: 'serving', seenAt: at(1), refused: null },
+  ]
+  const running = summaryOf('run_1', 'running', name)
+  const detail = {
+    ...graph(name)[3],
+    outputs: [output],
+    definition: {
+      key: 'fit',
+      kind: 'python',
+      params: {},
+      inputs: {},
+      after: [],
+      outputs: {},
+      resources: { cpu: 1 },
+      timeoutMs: 390_000,
+      retries: 0,
+      cache: true,
+    },
+    spec: null,
+    inputs: [],
+    result: null,
+    tries: [
+      {
+        fence: 'f1',
+        number: 1,
+        state: 'running',
+        startedAt: at(6),
+        finishedAt: null,
+        exitCode: null,
+        signal: null,
+        failureClass: null,
+        message: null,
+        logBytes: null,
+        usage: null,
+      },
+    ],
+  }
+  const version = {
+    model: name,
+    version: 3,
+    artifact: hex('a'),
+    passport: hex('b'),
+    sizeBytes: 1_482_112,
+    aliases: ['champion'],
+    run: 'run_1',
+    trackedRun: null,
+    metrics: { auc: 0.7871, brier: 0.1402 },
+    createdBy: 'ada',
+    createdAt: at(400),
+    description: HOSTILE,
+    bound: {
+      v: 1,
+      artifact: { digest: hex('a'), sizeBytes: 1_482_112, format: 'onnx' },
+      code: { source: 'git', commit: 'c0ffee'.repeat(6), isDirty: true, bundle: hex('c') },
+      data: [{ role: 'training', name: 'flights_train', digest: hex('d'), step: 'set' }],
+      environment: null,
+      signature: {
+        inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 11] }],
+        outputs: [{ name: 'probability', datatype: 'FP32', shape: [-1] }],
+        maxBatchSize: 1_024,
+      },
+      metrics: { auc: 0.7871, brier: 0.1402 },
+      origin: { pipeline: 'train', pipelineDigest: hex('3'), run: 'run_1', step: 'register', trackedRun: null },
+      parents: [],
+    },
+    notes: {
+      description: 'Probability that a flight lands late.',
+      owner: 'ada',
+      intendedUse: null,
+      outOfScope: null,
+      limitations: null,
+      licence: null,
+      riskClass: null,
+    },
+    gaps: [
+      {
+        field: 'environment',
+        detail: 'The version names no lock of its environment',
+        command: `plimsoll model note ${name} 3`,
+      },
+    ],
+    environment: 'production',
+    approvals: [
+      {
+        by: 'grace',
+        proof: 'ssh',
+        environment: 'production',
+        comment: 'Holdout read, slices fine',
+        artifact: hex('a'),
+        passport: hex('b'),
+        isSelfApproved: false,
+        isValid: true,
+        at: at(200),
+      },
+    ],
+    history: [
+      {
+        at: at(90),
+        actor: 'grace',
+        proof: 'ssh',
+        action: 'release.rollback',
+        subject: name,
+        data: { model: name, version: 3, reason: 'version 4 was slow' },
+      },
+      {
+        at: at(180),
+        actor: 'ada',
+        proof: 'ssh',
+        action: 'release.create',
+        subject: name,
+        data: { model: name, version: 3, reason: 'better slices' },
+      },
+    ],
+  }
+  const dataset = {
+    name: 'flights',
+    origin: 'declared',
+    latestVersion: 5,
+    latestVerdict: 'failed',
+    createdAt: at(9_000),
+    updatedAt: at(30),
+  }
+  return {
+    '/api/v1/routes': z
+      .object({ routes: z.array(routeView) })
+      .parse({ routes: [{ environment: 'production', name, digest: hex('e'), definition, assignment }] }),
+    [`/api/v1/routes/${name}/live`]: liveView.parse({
+      route: name,
+      environment: 'production',
+      predictions: 184_220,
+      rows: 184_220,
+      labelled: 160_114,
+      arms: [arm],
+      hours,
+      gateways,
+    }),
+    [`/api/v1/routes/${name}/releases`]: {
+      releases: [
+        {
+          id: 'rel_1',
+          environment: 'production',
+          route: name,
+          epoch: 4,
+          action: 'release',
+          model: name,
+          version: 3,
+          artifact: hex('a'),
+          passport: hex('b'),
+          fromArtifact: null,
+          actor: 'ada',
+          isSelfApproved: true,
+          reason: 'better slices',
+          createdAt: at(180),
+        },
+      ],
+    },
+    '/api/v1/runs': { runs: z.array(runSummary).parse([running, summaryOf('run_0', 'succeeded', 'train')]) },
+    '/api/v1/runs/run_1': runView.parse({ ...running, params: { trees: 200 }, graph: graph(name) }),
+    [`/api/v1/runs/run_1/steps/${name}`]: stepDetail.parse({ ...detail, key: name }),
+    '/api/v1/runs/run_1/steps/audit': stepDetail.parse({ ...detail, key: 'audit', state: 'failed', finishedAt: at(5) }),
+    '/api/v1/datasets': datasetPage.parse({ datasets: [dataset], next: null }),
+    [`/api/v1/models/${name}/versions/3`]: modelVersionView.parse(version),
+  }
+}
+
+const NOTHING: Record<string, unknown> = {
+  '/api/v1/routes': { routes: [] },
+  '/api/v1/runs': { runs: [] },
+  '/api/v1/datasets': { datasets: [], next: null },
+  '/api/v1/models': { models: [] },
+}
+
+/** Answers as the API does, from records that the wire schemas accept; the console itself is served by the real code. */
+export async function openRecordedApi(
+  kind: 'full' | 'empty' | 'broken' | 'long',
+): Promise<{ url: string; cancelled: string[]; app: FastifyInstance }> {
+  const app = Fastify()
+  await registerConsole(app)
+  const cancelled: string[] = []
+  const name = kind === 'long' ? LONG_NAME : 'flight-delay'
+  const known = kind === 'empty' ? NOTHING : kind === 'broken' ? {} : answers(name)
+  app.get('/health', () => ({ status: 'ok', version: '0.1.0', time: NOW, replay_rate: kind === 'empty' ? null : 60 }))
+  app.post('/api/v1/runs/:run/cancel', (request) => {
+    cancelled.push((request.params as { run: string }).run)
+    return { state: 'cancelling' }
+  })
+  app.get('/api/v1/runs/:run/steps/:step/log', (request, reply) => {
+    const offset = Number((request.query as { offset: string }).offset)
+    const lines = ['read 2 400 000 rows\n', `${HOSTILE}\n`, 'tree 84 of 200\n']
+    const text = lines[offset] ?? ''
+    return reply
+      .headers({ 'x-plimsoll-next-offset': String(Math.min(lines.length, offset + 1)), 'x-plimsoll-end': '0' })
+      .type('text/plain; charset=utf-8')
+      .send(text)
+  })
+  app.get('/api/*', (request, reply) => {
+    const answer = known[request.url.split('?')[0]!]
+    if (answer !== undefined) return answer
+    const status = kind === 'broken' ? 500 : 404
+    return reply
+      .code(status)
+      .type('application/problem+json')
+      .send(
+        JSON.stringify({
+          type: 'about:blank',
+          title: 'x',
+          status,
+          code: kind === 'broken' ? 'database.broken' : 'thing.not_found',
+          detail: kind === 'broken' ? 'The database does not answer' : 'There is no such thing here',
+          action: 'Run plimsoll doctor',
+          instance: 'req_1',
+        }),
+      )
+  })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return { url, cancelled, app }
+}
