@@ -55,7 +55,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   faults.push(...unknownKeys(file))
   const parsed = settings.safeParse(merged)
   if (!parsed.success) faults.push(...parsed.error.issues.map((issue) => issueFault(issue, origins)))
-  else faults.push(...settingsFaults(parsed.data))
+  faults.push(...settingsFaults(parsed.success ? parsed.data : withoutFaulty(merged, parsed.error.issues)))
   if (!parsed.success || faults.length > 0) {
     throw new PlimsollError(
       'invalid',
@@ -72,6 +72,18 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     file: file === undefined ? undefined : path,
     warnings: environment.unknown.map((name) => `${name} is no setting of Plimsoll and was ignored`),
   }
+}
+
+/** What is left when every faulty setting has its default: rules between settings are judged on it. */
+function withoutFaulty(merged: Record<string, unknown>, issues: readonly z.core.$ZodIssue[]): Config {
+  const rest: Record<string, unknown> = {}
+  for (const setting of SETTINGS) {
+    const value = getPath(merged, setting.path)
+    const isFaulty = issues.some((issue) => setting.path.every((part, index) => String(issue.path[index]) === part))
+    if (value !== undefined && !isFaulty) setPath(rest, setting.path, value)
+  }
+  const parsed = settings.safeParse(rest)
+  return parsed.success ? parsed.data : settings.parse({})
 }
 
 function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin>): Fault {

@@ -40,7 +40,7 @@ export interface Endpoint<
   /** Status of success, 200 by default. */
   readonly status?: number
   readonly bodyLimitBytes?: number
-  /** `stream`: the body is not parsed; read `request.raw.body` as a stream. */
+  /** `stream`: the body is not parsed; `request.body` is a `Readable` that ends with an error beyond the limit. */
   readonly bodyKind?: 'json' | 'stream'
   handler(call: {
     ctx: Context

@@ -29,11 +29,30 @@ export function mountEndpoints(app: FastifyInstance, endpoints: readonly AnyEndp
       // A scope of its own, whose only parser hands the body on as it arrives.
       void app.register(async (inner) => {
         inner.removeAllContentTypeParsers()
-        inner.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+        inner.addContentTypeParser('*', (request, payload, done) =>
+          done(null, cappedStream(payload, request.routeOptions.bodyLimit)),
+        )
         mountOne(inner, endpoint, authoriser)
       })
     } else mountOne(app, endpoint, authoriser)
   }
+}
+
+function tooLarge(limitBytes: number): PlimsollError {
+  return new PlimsollError('too_large', 'http.body_too_large', `The body is larger than ${limitBytes} bytes`)
+}
+
+/** A body as it arrives, counted: chunks announce no length. */
+function cappedStream(source: AsyncIterable<Buffer>, limitBytes: number): Readable {
+  const count = async function* () {
+    let total = 0
+    for await (const chunk of source) {
+      total += chunk.length
+      if (total > limitBytes) throw tooLarge(limitBytes)
+      yield chunk
+    }
+  }
+  return Readable.from(count(), { objectMode: false })
 }
 
 const contexts = new WeakMap<FastifyRequest, Context>()
@@ -76,9 +95,8 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
   }
   if (isStream) {
     const limit = request.routeOptions.bodyLimit
-    if (Number(request.headers['content-length'] ?? 0) > limit)
-      throw new PlimsollError('too_large', 'http.body_too_large', `The body is larger than ${limit} bytes`)
-    Object.assign(request.raw, { body })
+    if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit)
+    request.body = body
   }
   const ctx = contexts.get(request)
   if (ctx === undefined) throw new PlimsollError('internal', 'http.no_context', 'A route ran without being authorised')

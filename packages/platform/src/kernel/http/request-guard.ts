@@ -64,6 +64,7 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   if (target.includes('#') || target.startsWith('//'))
     refuse('http.bad_target', 'Cannot read the request: its target is not a plain path and query')
   const host = (seen.get('host') ?? seen.get(':authority') ?? '').toLowerCase()
+  if (host === '' && !seen.has('host')) refuse('http.no_host', 'Cannot read the request: it names no Host')
   if (!hostAllowList(audience).has(host)) {
     throw new PlimsollError(
       'forbidden',

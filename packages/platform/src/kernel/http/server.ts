@@ -52,6 +52,8 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     http: {
       headersTimeout: Math.min(http.headersTimeoutMs, http.requestTimeoutMs),
       maxHeaderSize: http.maxHeaderBytes,
+      // Our guard says why; Node would answer without a word.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, http.requestTimeoutMs),
     },
     clientErrorHandler,

@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import type { PlimsollError } from '../errors.ts'
+import { describeConfig, loadConfig, SETTINGS } from './index.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'plimsoll-config-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function write(name: string, text: string): string {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+function faultsOf(sources: Parameters<typeof loadConfig>[0]): string[] {
+  try {
+    loadConfig(sources)
+  } catch (thrown) {
+    return ((thrown as PlimsollError).details.faults ?? []).map((fault) => `${fault.pointer} ${fault.detail}`)
+  }
+  return []
+}
+
+test('loadConfig() prefers flags, then the environment, then the file, then defaults', () => {
+  const file = write('a.yaml', 'server: { port: 1, gatewayPort: 2, grpcPort: 3 }\n')
+  const { config } = loadConfig({
+    flags: { server: { port: 11 } },
+    env: { PLIMSOLL_SERVER_PORT: '10', PLIMSOLL_SERVER_GATEWAY_PORT: '20' },
+    file,
+  })
+  expect(config.server).toMatchObject({ port: 11, gatewayPort: 20, grpcPort: 3, host: '127.0.0.1' })
+})
+
+test('loadConfig() reports every problem of every source at once, with where it came from', () => {
+  const file = write('b.yaml', 'server: { prot: 1 }\nblob: { kind: s3 }\nzz: 1\n')
+  const faults = faultsOf({ flags: { server: { port: 99_999 } }, env: { PLIMSOLL_HTTP_JSON_DEPTH: 'deep' }, file })
+  expect(faults).toEqual([
+    '/server/prot is no setting (from the file)',
+    '/zz is no setting (from the file)',
+    '/server/port Too big: expected number to be <=65535 (from the flag)',
+    '/http/jsonDepth Invalid input: expected number, received string (from PLIMSOLL_HTTP_JSON_DEPTH)',
+    '/blob/bucket is needed with kind s3',
+  ])
+})
+
+test('loadConfig() never shows the value of a secret', () => {
+  const secret = `postgres://user:canary@host/${'x'.repeat(3_000)}`
+  const text = JSON.stringify(faultsOf({ env: { PLIMSOLL_DATABASE_URL: secret } }))
+  expect(text).toContain('/database/url is not valid (from PLIMSOLL_DATABASE_URL)')
+  expect(text).not.toContain('canary')
+  const { config } = loadConfig({
+    env: { PLIMSOLL_DATABASE_KIND: 'postgres', PLIMSOLL_DATABASE_URL: 'postgres://user:canary@host/db' },
+  })
+  expect(JSON.stringify(describeConfig(config))).not.toContain('canary')
+  expect(describeConfig(config)).toMatchObject({ database: { url: '(set)' } })
+})
+
+test('loadConfig() refuses another bind without tokens, TLS and a durable database, all at once', () => {
+  expect(faultsOf({ flags: { server: { host: '0.0.0.0' } } }).map((fault) => fault.split(' ')[0])).toEqual([
+    '/auth/requireToken',
+    '/server/behindProxy',
+    '/server/acceptPgliteLoss',
+  ])
+  const { config } = loadConfig({
+    flags: { server: { host: '0.0.0.0', behindProxy: true, acceptPgliteLoss: true }, auth: { requireToken: true } },
+  })
+  expect(config.server.host).toBe('0.0.0.0')
+})
+
+test.each(['127.0.0.1', 'localhost', '::1'])('loadConfig() asks nothing of %s', (host) => {
+  expect(faultsOf({ flags: { server: { host } } })).toEqual([])
+})
+
+test.each([
+  ['an alias bomb', `a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nserver: [*b,*b,*b]\n`],
+  ['20,000 brackets', '['.repeat(20_000)],
+  ['a key twice', 'dataDir: a\ndataDir: b\n'],
+  ['a list', '- 1\n'],
+  ['300 KiB', `# ${'x'.repeat(300_000)}\n`],
+])('loadConfig() refuses a file with %s', (name, text) => {
+  expect(faultsOf({ file: write(`${name.replaceAll(' ', '-')}.yaml`, text) })).not.toEqual([])
+})
+
+test('loadConfig() refuses a file that was named and is not there', () => {
+  expect(faultsOf({ file: join(directory, 'absent.yaml') })).toEqual([
+    ` ${join(directory, 'absent.yaml')} cannot be read: ENOENT`,
+  ])
+})
+
+test('loadConfig() warns of names that look like settings', () => {
+  expect(loadConfig({ env: { PLIMSOLL_HTPP_JSON_DEPTH: '3' } }).warnings).toEqual([
+    'PLIMSOLL_HTPP_JSON_DEPTH is no setting of Plimsoll and was ignored',
+  ])
+})
+
+test('every setting has its own name in the environment', () => {
+  expect(new Set(SETTINGS.map((setting) => setting.name)).size).toBe(SETTINGS.length)
+  expect(SETTINGS.length).toBeGreaterThan(40)
+})

@@ -1,0 +1,148 @@
+import { connect } from 'node:net'
+import { afterEach, expect, test } from 'vitest'
+import type { Context } from '../db/context.ts'
+import { openTestServer, PROBES, sendRaw, type TestServer } from './http.fixture.ts'
+import { type AnyEndpoint, drainHttp, listenHttp, mountEndpoints, openApiDocument } from './index.ts'
+
+let servers: TestServer[] = []
+const open = async (...args: Parameters<typeof openTestServer>) => {
+  const server = await openTestServer(...args)
+  servers.push(server)
+  return server
+}
+afterEach(async () => {
+  await Promise.all(servers.map((server) => server.close()))
+  servers = []
+})
+
+test('a body that arrives too slowly ends with 408', async () => {
+  const { port } = await open({ http: { requestTimeoutMs: 300, headersTimeoutMs: 200 } })
+  const answer = await sendRaw(port, [
+    `POST /probe HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{`,
+  ])
+  expect(answer.status).toBe(408)
+  expect(answer.body).toContain('http.request_timeout')
+})
+
+test('headers that arrive too slowly end with 408', async () => {
+  const { port } = await open({ http: { requestTimeoutMs: 5_000, headersTimeoutMs: 200 } })
+  const answer = await sendRaw(port, ['GET /probe/a HTTP/1.1\r\nhost:'])
+  expect(answer.status).toBe(408)
+})
+
+test('connections beyond the limit are dropped', async () => {
+  const { port } = await open({ http: { maxConnections: 1 } })
+  const first = connect(port, '127.0.0.1')
+  await new Promise((resolve) => first.once('connect', resolve))
+  const answer = await sendRaw(port, [`GET /probe/a HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`])
+  expect(answer.status).toBe(0)
+  first.destroy()
+})
+
+test('a hundred thousand chunks of one byte stay within the limits', async () => {
+  const { port } = await open()
+  const chunks = '1\r\n \r\n'.repeat(100_000)
+  const answer = await sendRaw(port, [
+    `POST /probe HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n`,
+    chunks,
+    '7\r\n{"a":1}\r\n0\r\n\r\n',
+  ])
+  expect(answer.status).toBe(200)
+})
+
+test('every fault of params, query and body is listed at once', async () => {
+  const { url } = await open()
+  const answer = (await (await fetch(`${url}/probe/A-B?n=99&zz=1`)).json()) as { errors: { pointer: string }[] }
+  expect(answer.errors.map((fault) => fault.pointer).sort()).toEqual([':name', '?', '?n'])
+})
+
+test('a bigint is a number where that is exact, else a text', async () => {
+  const { url } = await open()
+  expect(await (await fetch(`${url}/big`)).json()).toEqual({ small: 5, large: '9007199254740993' })
+})
+
+test('a public name is taken as Host only when it is configured', async () => {
+  const { port } = await open({ publicHosts: ['models.example.com'], behindProxy: true })
+  const ask = (...headers: string[]) =>
+    sendRaw(port, [`GET /probe/a HTTP/1.1\r\n${headers.join('\r\n')}\r\nconnection: close\r\n\r\n`])
+  expect((await ask('host: models.example.com', 'origin: https://models.example.com')).status).toBe(200)
+  expect((await ask('host: models.example.com', 'origin: http://models.example.com')).status).toBe(403)
+  expect((await ask('host: other.example.com')).status).toBe(403)
+})
+
+test('forwarded headers do not change what is allowed', async () => {
+  const { port } = await open()
+  const answer = await sendRaw(port, [
+    `GET /probe/a HTTP/1.1\r\nhost: evil.example\r\nx-forwarded-host: 127.0.0.1:${port}\r\nforwarded: host=127.0.0.1:${port}\r\nconnection: close\r\n\r\n`,
+  ])
+  expect(answer.status).toBe(403)
+})
+
+test('listenHttp() names a taken port in one line', async () => {
+  const first = await open()
+  const second = await openTestServer()
+  await second.close()
+  const { openHttp } = await import('./index.ts')
+  const { loadConfig } = await import('../config/index.ts')
+  const { realClock } = await import('../clock.ts')
+  const { silentLog } = await import('../log.ts')
+  const app = openHttp({
+    http: loadConfig({}).config.http,
+    host: '127.0.0.1',
+    publicHosts: [],
+    behindProxy: false,
+    clock: realClock,
+    log: silentLog,
+  })
+  await expect(listenHttp(app, '127.0.0.1', first.port)).rejects.toMatchObject({
+    kind: 'conflict',
+    code: 'http.port_taken',
+  })
+  await app.close()
+})
+
+test('drainHttp() lets a request under way finish, then refuses connections', async () => {
+  const server = await open()
+  const { port } = server
+  const socket = connect(port, '127.0.0.1')
+  socket.write(
+    `PUT /stream HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/octet-stream\r\ncontent-length: 2\r\nconnection: close\r\n\r\nx`,
+  )
+  const answered = new Promise<string>((resolve) => {
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk.toString()
+    })
+    socket.on('close', () => resolve(text))
+  })
+  await expect
+    .poll(() => new Promise((resolve) => server.app.server.getConnections((_error, count) => resolve(count))))
+    .toBe(1)
+  await fetch(`${server.url}/probe/a`)
+  const drained = drainHttp(server.app, 5_000)
+  socket.write('y')
+  expect(await answered).toContain('"bytes":2')
+  await drained
+  await expect(fetch(`${server.url}/probe/a`)).rejects.toThrow()
+})
+
+test('mountEndpoints() stops the start for a route without a scope', async () => {
+  const { app } = await openTestServer().then(async (server) => {
+    await server.close()
+    return server
+  })
+  const bare = { ...PROBES[0]!, scope: undefined } as unknown as AnyEndpoint
+  expect(() => mountEndpoints(app, [bare], { authorise: async () => ({}) as Context })).toThrow('declares no scope')
+})
+
+test('openApiDocument() describes every endpoint with its scope and parameters', () => {
+  const document = openApiDocument(PROBES, { title: 'T', version: '1' })
+  expect(Object.keys(document.paths)).toEqual(['/probe/{name}', '/probe', '/stream', '/broken', '/lies', '/big'])
+  expect(document.paths['/probe/{name}']?.get).toMatchObject({
+    'x-scope': 'public',
+    parameters: [
+      { name: 'name', in: 'path', required: true },
+      { name: 'n', in: 'query', required: false },
+    ],
+  })
+})
