@@ -1,18 +1,23 @@
-import type { CacheVerdict, RunOptions } from '@plimsoll/sdk/wire'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { CacheVerdict, PipelineStep, RunOptions } from '@plimsoll/sdk/wire'
+import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
-import type { Json } from '../kernel/canonical.ts'
 import { needsOf } from './graph.ts'
 import type { NamedOutputs } from './tables.ts'
-import type { PipelineStep } from '@plimsoll/sdk/wire'
 
 /** What a step's result depends on, as text by part and name; the cache key is the digest of it all. */
 export type CacheComponents = Readonly<Record<CachePart, Readonly<Record<string, string>>>>
 const CACHE_PARTS = ['kind', 'code', 'param', 'input', 'env'] as const
 type CachePart = (typeof CACHE_PARTS)[number]
 
-const REASON_OF = { kind: 'kind-changed', code: 'code-changed', param: 'param-changed', input: 'input-changed', env: 'env-changed' } as const
+const REASON_OF = {
+  kind: 'kind-changed',
+  code: 'code-changed',
+  param: 'param-changed',
+  input: 'input-changed',
+  env: 'env-changed',
+} as const
 
 export function cacheKeyOf(components: CacheComponents): string {
   return digestValue({ v: 1, ...components })
@@ -24,7 +29,12 @@ export interface CacheHit {
   readonly result?: Json
 }
 
-function miss(reason: CacheVerdict['reason'], key: string | null, diff: CacheVerdict['diff'] = [], source: CacheVerdict['source'] = null): CacheHit {
+function miss(
+  reason: CacheVerdict['reason'],
+  key: string | null,
+  diff: CacheVerdict['diff'] = [],
+  source: CacheVerdict['source'] = null,
+): CacheHit {
   return { verdict: { hit: false, reason, key, source, diff } }
 }
 
@@ -35,7 +45,12 @@ export function diffComponents(old: CacheComponents, now: CacheComponents): Cach
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
       .sort()
       .filter((name) => before[name] !== after[name])
-      .map((name) => ({ part, name, old: before[name]?.slice(0, 500) ?? null, new: after[name]?.slice(0, 500) ?? null }))
+      .map((name) => ({
+        part,
+        name,
+        old: before[name]?.slice(0, 500) ?? null,
+        new: after[name]?.slice(0, 500) ?? null,
+      }))
   })
 }
 
@@ -53,13 +68,27 @@ export async function lookUp(
   const key = cacheKeyOf(wanted.components)
   if (wanted.isDisabled) return miss('disabled', null)
   if (wanted.isForced) return miss('forced', key)
-  const entry = await ctx.db.selectFrom('cache_entry').selectAll().where('project', '=', ctx.project).where('key', '=', key).executeTakeFirst()
+  const entry = await ctx.db
+    .selectFrom('cache_entry')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('key', '=', key)
+    .executeTakeFirst()
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
     if (!(await areStored(deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
-    const origin = await ctx.db.selectFrom('step').select('result').where('run', '=', entry.source_run).where('key', '=', entry.source_step).executeTakeFirst()
-    return { verdict: { hit: true, reason: 'hit', key, source, diff: [] }, outputs: entry.outputs, ...(origin?.result == null ? {} : { result: origin.result }) }
+    const origin = await ctx.db
+      .selectFrom('step')
+      .select('result')
+      .where('run', '=', entry.source_run)
+      .where('key', '=', entry.source_step)
+      .executeTakeFirst()
+    return {
+      verdict: { hit: true, reason: 'hit', key, source, diff: [] },
+      outputs: entry.outputs,
+      ...(origin?.result == null ? {} : { result: origin.result }),
+    }
   }
   const newest = await ctx.db
     .selectFrom('cache_entry')
@@ -73,7 +102,10 @@ export async function lookUp(
   if (!newest) return miss('first-run', key)
   const diff = diffComponents(newest.components as unknown as CacheComponents, wanted.components) // written by us from the same shape
   const first = diff[0]
-  return miss(first ? REASON_OF[first.part as CachePart] : 'first-run', key, diff, { run: newest.source_run, step: newest.source_step })
+  return miss(first ? REASON_OF[first.part as CachePart] : 'first-run', key, diff, {
+    run: newest.source_run,
+    step: newest.source_step,
+  })
 }
 
 /** Steps that must run though the cache may know them: the forced ones, and all that depend on `forceFrom`. */

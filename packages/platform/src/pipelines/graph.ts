@@ -12,7 +12,8 @@ export function needsOf(step: PipelineStep): string[] {
 export function inOrder(steps: readonly PipelineStep[]): PipelineStep[] {
   const waiting = new Map(steps.map((step) => [step.key, new Set(needsOf(step))]))
   const dependents = new Map<string, PipelineStep[]>()
-  for (const step of steps) for (const need of needsOf(step)) dependents.set(need, [...(dependents.get(need) ?? []), step])
+  for (const step of steps)
+    for (const need of needsOf(step)) dependents.set(need, [...(dependents.get(need) ?? []), step])
   const ordered: PipelineStep[] = []
   const queue = steps.filter((step) => waiting.get(step.key)!.size === 0)
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -42,11 +43,15 @@ export function findCycle(steps: readonly PipelineStep[]): string | undefined {
 }
 
 /** Every fault of a graph: duplicate keys, unknown steps and outputs, cycles. `outputsOf` knows what a kind gives. */
-export function graphFaults(steps: readonly PipelineStep[], outputsOf: (step: PipelineStep) => readonly string[]): Fault[] {
+export function graphFaults(
+  steps: readonly PipelineStep[],
+  outputsOf: (step: PipelineStep) => readonly string[],
+): Fault[] {
   const faults: Fault[] = []
   const byKey = new Map<string, PipelineStep>()
   steps.forEach((step, index) => {
-    if (byKey.has(step.key)) faults.push({ pointer: `/steps/${index}/key`, detail: `step ${step.key} is declared twice` })
+    if (byKey.has(step.key))
+      faults.push({ pointer: `/steps/${index}/key`, detail: `step ${step.key} is declared twice` })
     byKey.set(step.key, step)
   })
   steps.forEach((step, index) => {
@@ -54,12 +59,24 @@ export function graphFaults(steps: readonly PipelineStep[], outputsOf: (step: Pi
       if (input.from !== 'step') continue
       const source = byKey.get(input.step)
       const pointer = `/steps/${index}/inputs/${name}`
-      if (!source) faults.push({ pointer, detail: `step ${step.key} reads ${input.step}.${input.output}, but there is no step ${input.step}` })
+      if (!source)
+        faults.push({
+          pointer,
+          detail: `step ${step.key} reads ${input.step}.${input.output}, but there is no step ${input.step}`,
+        })
       else if (!outputsOf(source).includes(input.output)) {
-        faults.push({ pointer, detail: `step ${step.key} reads ${input.step}.${input.output}; ${input.step} gives ${outputsOf(source).join(', ') || 'nothing'}` })
+        faults.push({
+          pointer,
+          detail: `step ${step.key} reads ${input.step}.${input.output}; ${input.step} gives ${outputsOf(source).join(', ') || 'nothing'}`,
+        })
       }
     }
-    for (const need of step.after) if (!byKey.has(need)) faults.push({ pointer: `/steps/${index}/after`, detail: `step ${step.key} comes after ${need}, but there is no such step` })
+    for (const need of step.after)
+      if (!byKey.has(need))
+        faults.push({
+          pointer: `/steps/${index}/after`,
+          detail: `step ${step.key} comes after ${need}, but there is no such step`,
+        })
   })
   const cycle = faults.length === 0 ? findCycle(steps) : undefined
   if (cycle) faults.push({ pointer: '/steps', detail: `the steps form a cycle: ${cycle}` })

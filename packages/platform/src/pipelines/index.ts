@@ -1,5 +1,15 @@
 export type { LaunchDeps } from './launch.ts'
-export { declarePipeline, findPipelineDigest, listPipelines, PROCESS_KINDS, type PipelineVersion, removePipeline, requirePipeline, requirePipelineVersion, type StepKinds } from './pipeline.ts'
+export {
+  declarePipeline,
+  findPipelineDigest,
+  listPipelines,
+  type PipelineVersion,
+  PROCESS_KINDS,
+  removePipeline,
+  requirePipeline,
+  requirePipelineVersion,
+  type StepKinds,
+} from './pipeline.ts'
 export { openPythonEnvironments, type PythonEnvironments } from './python-environment.ts'
 export { type PipelineEndpointDeps, pipelineEndpoints } from './routes.ts'
 export { cancelRun, requireRun, startNamedRun, startRun, startStep } from './run.ts'

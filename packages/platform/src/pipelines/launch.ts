@@ -7,7 +7,7 @@ import type { Context } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
-import { type CacheComponents } from './cache.ts'
+import type { CacheComponents } from './cache.ts'
 import { isProcessKind, outputsOf, requirePipelineVersion, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
@@ -33,7 +33,10 @@ export interface LaunchDeps {
   /** Address of the control plane, once it listens. */
   readonly controlUrl: () => string
   /** A short-lived token that may write the tracked run only. */
-  readonly mintRunToken: (ctx: Context, grant: { trackedRun: string; run: string; step: string; ttlMs: number }) => Promise<string>
+  readonly mintRunToken: (
+    ctx: Context,
+    grant: { trackedRun: string; run: string; step: string; ttlMs: number },
+  ) => Promise<string>
 }
 
 export interface LaunchedStep {
@@ -65,7 +68,14 @@ function texts(value: Json | undefined, what: string): string[] {
   return value.map(String)
 }
 
-async function argvOf(deps: LaunchDeps, ctx: Context, step: ClaimedStep, params: Readonly<Record<string, Json>>, code: string, report: (message: string) => void): Promise<string[]> {
+async function argvOf(
+  deps: LaunchDeps,
+  ctx: Context,
+  step: ClaimedStep,
+  params: Readonly<Record<string, Json>>,
+  code: string,
+  report: (message: string) => void,
+): Promise<string[]> {
   const args = params['args'] === undefined ? [] : texts(params['args'], 'args')
   switch (step.definition.kind) {
     case 'command':
@@ -75,7 +85,11 @@ async function argvOf(deps: LaunchDeps, ctx: Context, step: ClaimedStep, params:
     case 'python': {
       const { bundles } = await requirePipelineVersion(ctx, step.pipelineDigest)
       const lock = bundles[step.key]?.files.find((file) => file.path === params['lock'])
-      const python = await deps.python.require(lock?.digest as Digest | undefined, () => readBlobText(deps.blobs, lock!.digest), report)
+      const python = await deps.python.require(
+        lock?.digest as Digest | undefined,
+        () => readBlobText(deps.blobs, lock!.digest),
+        report,
+      )
       return [python, '-u', join(code, String(params['script'])), ...args]
     }
     default:
@@ -89,7 +103,16 @@ async function readBlobText(blobs: BlobStore, digest: string): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function contractOf(step: ClaimedStep, launched: { workDir: string; params: Json; spec: Json; inputs: Record<string, StepInputFiles>; outputs: Readonly<Record<string, OutputType>> }): Json {
+function contractOf(
+  step: ClaimedStep,
+  launched: {
+    workDir: string
+    params: Json
+    spec: Json
+    inputs: Record<string, StepInputFiles>
+    outputs: Readonly<Record<string, OutputType>>
+  },
+): Json {
   const { workDir } = launched
   return {
     version: 1,
@@ -99,8 +122,12 @@ function contractOf(step: ClaimedStep, launched: { workDir: string; params: Json
     kind: step.definition.kind,
     params: launched.params,
     spec: launched.spec,
-    inputs: Object.fromEntries(Object.entries(launched.inputs).map(([name, input]) => [name, { ...input, files: [...input.files] }])),
-    outputs: Object.fromEntries(Object.entries(launched.outputs).map(([name, type]) => [name, { path: join(workDir, 'out', name), type }])),
+    inputs: Object.fromEntries(
+      Object.entries(launched.inputs).map(([name, input]) => [name, { ...input, files: [...input.files] }]),
+    ),
+    outputs: Object.fromEntries(
+      Object.entries(launched.outputs).map(([name, type]) => [name, { path: join(workDir, 'out', name), type }]),
+    ),
     checkpoint_dir: join(workDir, '..', `checkpoint-${step.key}`),
     events: join(workDir, 'events'),
     work_dir: workDir,
@@ -117,18 +144,41 @@ export async function prepareLaunch(
   const workDir = workDirOf(deps.runsDir, step)
   const code = join(workDir, 'code')
   const outputs = outputsOf(step.definition, deps.kinds)
-  for (const directory of ['out', 'in', 'tmp', 'code', `../checkpoint-${step.key}`]) await mkdir(join(workDir, directory), { recursive: true, mode: 0o700 })
+  for (const directory of ['out', 'in', 'tmp', 'code', `../checkpoint-${step.key}`])
+    await mkdir(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
   const { bundles } = await requirePipelineVersion(ctx, step.pipelineDigest)
   const bundle = bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
   const params = parts.prepared.params as Readonly<Record<string, Json>> // the wire schema makes it a record
   const argv = await argvOf(deps, ctx, step, params, code, parts.report)
-  for (const [name, type] of Object.entries(outputs)) if (type === 'dataset' || type === 'directory') await mkdir(join(workDir, 'out', name), { recursive: true, mode: 0o700 })
-  await writeFile(join(workDir, 'step.json'), JSON.stringify(contractOf(step, { workDir, params, spec: parts.prepared.spec, inputs, outputs })), { mode: 0o600 })
+  for (const [name, type] of Object.entries(outputs))
+    if (type === 'dataset' || type === 'directory')
+      await mkdir(join(workDir, 'out', name), { recursive: true, mode: 0o700 })
+  await writeFile(
+    join(workDir, 'step.json'),
+    JSON.stringify(contractOf(step, { workDir, params, spec: parts.prepared.spec, inputs, outputs })),
+    { mode: 0o600 },
+  )
   const { spec, components, isCacheable } = parts.prepared
-  await writeFile(join(workDir, 'plan.json'), JSON.stringify({ prepared: { spec, components, isCacheable }, inputs: parts.inputs, trackedRun: parts.trackedRun, outputs } satisfies AttemptPlan), { mode: 0o600 })
-  const token = isProcessKind(step.definition.kind) ? await deps.mintRunToken(ctx, { trackedRun: parts.trackedRun, run: step.run, step: step.key, ttlMs: step.definition.timeoutMs + TOKEN_SLACK_MS }) : undefined
+  await writeFile(
+    join(workDir, 'plan.json'),
+    JSON.stringify({
+      prepared: { spec, components, isCacheable },
+      inputs: parts.inputs,
+      trackedRun: parts.trackedRun,
+      outputs,
+    } satisfies AttemptPlan),
+    { mode: 0o600 },
+  )
+  const token = isProcessKind(step.definition.kind)
+    ? await deps.mintRunToken(ctx, {
+        trackedRun: parts.trackedRun,
+        run: step.run,
+        step: step.key,
+        ttlMs: step.definition.timeoutMs + TOKEN_SLACK_MS,
+      })
+    : undefined
   const environment: Record<string, string> = {
     ...deps.environment,
     TMPDIR: join(workDir, 'tmp'),

@@ -28,14 +28,28 @@ async function readLive(workDir: string, offset: number): Promise<Buffer> {
 async function readStored(blobs: BlobStore, digest: string, offset: number, sizeBytes: number): Promise<Buffer> {
   if (offset >= sizeBytes) return Buffer.alloc(0)
   const chunks: Uint8Array[] = []
-  for await (const chunk of blobs.get(digest, { start: offset, end: Math.min(sizeBytes, offset + CHUNK_BYTES) })) chunks.push(chunk)
+  for await (const chunk of blobs.get(digest, { start: offset, end: Math.min(sizeBytes, offset + CHUNK_BYTES) }))
+    chunks.push(chunk)
   return Buffer.concat(chunks)
 }
 
 /** A part of the log of the newest attempt, from a byte offset: from its blob once it has ended, else from its file. */
-export async function readLog(ctx: Context, deps: { blobs: BlobStore }, run: string, key: string, offset: number): Promise<LogChunk> {
+export async function readLog(
+  ctx: Context,
+  deps: { blobs: BlobStore },
+  run: string,
+  key: string,
+  offset: number,
+): Promise<LogChunk> {
   const step = await requireStep(ctx, run, key)
-  const attempt = await ctx.db.selectFrom('attempt').select(['work_dir', 'log_digest', 'log_bytes']).where('run', '=', run).where('key', '=', key).orderBy('number', 'desc').limit(1).executeTakeFirst()
+  const attempt = await ctx.db
+    .selectFrom('attempt')
+    .select(['work_dir', 'log_digest', 'log_bytes'])
+    .where('run', '=', run)
+    .where('key', '=', key)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   const isOver = isTerminalStep(step.state)
   if (attempt?.log_digest != null) {
     const sizeBytes = Number(attempt.log_bytes)

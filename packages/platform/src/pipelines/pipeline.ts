@@ -39,32 +39,67 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
   const faults = graphFaults(definition.steps, (step) => Object.keys(outputsOf(step, kinds)))
   definition.steps.forEach((step, index) => {
     if (!isProcessKind(step.kind) && !kinds.has(step.kind)) {
-      faults.push({ pointer: `/steps/${index}/kind`, detail: `there is no step kind ${step.kind}; there are ${[...PROCESS_KINDS, ...kinds.keys()].join(', ')}` })
+      faults.push({
+        pointer: `/steps/${index}/kind`,
+        detail: `there is no step kind ${step.kind}; there are ${[...PROCESS_KINDS, ...kinds.keys()].join(', ')}`,
+      })
     }
-    if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined) faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
+    if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined)
+      faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
     const used = new Set<string>()
     collectParams(step.params, used)
-    for (const name of used) if (!Object.hasOwn(definition.params, name)) faults.push({ pointer: `/steps/${index}/params`, detail: `step ${step.key} uses param ${name}, which the pipeline does not declare` })
+    for (const name of used)
+      if (!Object.hasOwn(definition.params, name))
+        faults.push({
+          pointer: `/steps/${index}/params`,
+          detail: `step ${step.key} uses param ${name}, which the pipeline does not declare`,
+        })
   })
   return faults
 }
 
 /** Stores a version of a pipeline by its digest: definition and code together. @throws invalid pipelines.invalid, with every fault */
-export async function storePipelineVersion(tx: Tx, definition: PipelineDefinition, bundles: Bundles, origin: Origin, kinds: StepKinds): Promise<Digest> {
-  refuseFaults('pipelines.invalid', `Cannot declare pipeline "${definition.name}"`, definitionFaults(definition, bundles, kinds))
+export async function storePipelineVersion(
+  tx: Tx,
+  definition: PipelineDefinition,
+  bundles: Bundles,
+  origin: Origin,
+  kinds: StepKinds,
+): Promise<Digest> {
+  refuseFaults(
+    'pipelines.invalid',
+    `Cannot declare pipeline "${definition.name}"`,
+    definitionFaults(definition, bundles, kinds),
+  )
   const digest = digestValue({ definition: pipelineDefinition.parse(definition), bundles })
   await tx.db
     .insertInto('pipeline_version')
-    .values({ project: tx.project, digest, name: definition.name, definition: JSON.stringify(definition), bundles: JSON.stringify(bundles), origin: JSON.stringify(origin) })
+    .values({
+      project: tx.project,
+      digest,
+      name: definition.name,
+      definition: JSON.stringify(definition),
+      bundles: JSON.stringify(bundles),
+      origin: JSON.stringify(origin),
+    })
     .onConflict((conflict) => conflict.columns(['project', 'digest']).doUpdateSet({ origin: JSON.stringify(origin) }))
     .execute()
   return digest
 }
 
 /** Makes the pipeline so; repeating it is free. */
-export async function declarePipeline(tx: Tx, definition: PipelineDefinition, code: { bundles: Readonly<Record<string, CodeBundle>>; origin: Origin; kinds: StepKinds }): Promise<{ digest: Digest }> {
+export async function declarePipeline(
+  tx: Tx,
+  definition: PipelineDefinition,
+  code: { bundles: Readonly<Record<string, CodeBundle>>; origin: Origin; kinds: StepKinds },
+): Promise<{ digest: Digest }> {
   const digest = await storePipelineVersion(tx, definition, code.bundles, code.origin, code.kinds)
-  const before = await tx.db.selectFrom('pipeline').select('digest').where('project', '=', tx.project).where('name', '=', definition.name).executeTakeFirst()
+  const before = await tx.db
+    .selectFrom('pipeline')
+    .select('digest')
+    .where('project', '=', tx.project)
+    .where('name', '=', definition.name)
+    .executeTakeFirst()
   if (before?.digest === digest) return { digest }
   await tx.db
     .insertInto('pipeline')
@@ -83,14 +118,31 @@ export async function removePipeline(tx: Tx, name: string): Promise<void> {
 }
 
 export async function requirePipelineVersion(ctx: Context, digest: string): Promise<PipelineVersion> {
-  const row = await ctx.db.selectFrom('pipeline_version').selectAll().where('project', '=', ctx.project).where('digest', '=', digest).executeTakeFirst()
-  if (!row) throw new PlimsollError('not_found', 'pipelines.version_not_found', `Cannot find pipeline version ${digest}`)
-  return { digest: row.digest as Digest, name: row.name, definition: row.definition, bundles: row.bundles, origin: row.origin } // written by storePipelineVersion
+  const row = await ctx.db
+    .selectFrom('pipeline_version')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
+  if (!row)
+    throw new PlimsollError('not_found', 'pipelines.version_not_found', `Cannot find pipeline version ${digest}`)
+  return {
+    digest: row.digest as Digest,
+    name: row.name,
+    definition: row.definition,
+    bundles: row.bundles,
+    origin: row.origin,
+  } // written by storePipelineVersion
 }
 
 /** Digest of the pipeline as it is declared now. */
 export async function findPipelineDigest(ctx: Context, name: string): Promise<string | undefined> {
-  const row = await ctx.db.selectFrom('pipeline').select('digest').where('project', '=', ctx.project).where('name', '=', name).executeTakeFirst()
+  const row = await ctx.db
+    .selectFrom('pipeline')
+    .select('digest')
+    .where('project', '=', ctx.project)
+    .where('name', '=', name)
+    .executeTakeFirst()
   return row?.digest
 }
 
@@ -99,11 +151,19 @@ export async function requirePipeline(ctx: Context, name: string): Promise<Pipel
   const digest = await findPipelineDigest(ctx, name)
   if (digest === undefined) {
     const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
-    throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, { action: known.length > 0 ? `There are ${known.slice(0, 10).join(', ')}` : 'Declare one and run plimsoll apply' })
+    throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, {
+      action: known.length > 0 ? `There are ${known.slice(0, 10).join(', ')}` : 'Declare one and run plimsoll apply',
+    })
   }
   return requirePipelineVersion(ctx, digest)
 }
 
 export async function listPipelines(ctx: Context): Promise<{ name: string; digest: string }[]> {
-  return ctx.db.selectFrom('pipeline').select(['name', 'digest']).where('project', '=', ctx.project).orderBy('name').limit(1_000).execute()
+  return ctx.db
+    .selectFrom('pipeline')
+    .select(['name', 'digest'])
+    .where('project', '=', ctx.project)
+    .orderBy('name')
+    .limit(1_000)
+    .execute()
 }

@@ -1,5 +1,5 @@
-import type { CacheVerdict, StepState } from '@plimsoll/sdk/wire'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { CacheVerdict, StepState } from '@plimsoll/sdk/wire'
 import { type Insertable, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
@@ -7,7 +7,7 @@ import { toPlimsollError } from '../kernel/errors.ts'
 import { forcedSteps, lookUp } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
 import { requirePipelineVersion, type StepKinds } from './pipeline.ts'
-import { datasetInputs, prepareStep, type PythonIdentity, stepInputs } from './prepare.ts'
+import { datasetInputs, type PythonIdentity, prepareStep, stepInputs } from './prepare.ts'
 import type { NamedOutputs, StepRow } from './tables.ts'
 import { nextOfRun } from './transition.ts'
 
@@ -33,17 +33,33 @@ const INSERT_BATCH = 500
  * Plans a queued run: walks the graph in order, resolves from the cache what can be resolved, and inserts all steps in
  * one transaction. A fault that the plan meets (a dataset without a passing version) fails the run with its reason.
  */
-export async function planRun(ctx: Context, deps: PlanDeps, run: { id: string; pipeline_digest: string; params: Record<string, Json>; options: Parameters<typeof forcedSteps>[1] }): Promise<void> {
+export async function planRun(
+  ctx: Context,
+  deps: PlanDeps,
+  run: {
+    id: string
+    pipeline_digest: string
+    params: Record<string, Json>
+    options: Parameters<typeof forcedSteps>[1]
+  },
+): Promise<void> {
   try {
     const planned = await walk(ctx, deps, run)
     await ctx.transaction((tx) => insertSteps(tx, run.id, planned))
   } catch (thrown) {
     const error = toPlimsollError(thrown)
-    if (error.kind === 'internal' || error.kind === 'unavailable') throw error
+    if (error.kind === 'unavailable') throw error
+    if (error.kind === 'internal')
+      ctx.log.error({ run: run.id, error: String(error.cause ?? error) }, 'a run could not be planned')
     await ctx.transaction(async (tx) => {
       await tx.db
         .updateTable('pipeline_run')
-        .set({ state: 'failed', reason: `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`.slice(0, 4_000), started_at: sql<Date>`clock_timestamp()`, finished_at: sql<Date>`clock_timestamp()` })
+        .set({
+          state: 'failed',
+          reason: `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`.slice(0, 4_000),
+          started_at: sql<Date>`clock_timestamp()`,
+          finished_at: sql<Date>`clock_timestamp()`,
+        })
         .where('id', '=', run.id)
         .where('state', '=', 'queued')
         .execute()
@@ -66,14 +82,36 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
     const needs = needsOf(step)
     for (const src of needs) edges.push({ src, dst: step.key })
     const waiting = needs.filter((need) => planned.get(need)!.state !== 'cached').length
-    let plan: PlannedStep = { state: 'blocked', waiting, spec: null, inputs: null, verdict: null, outputs: null, result: null }
+    let plan: PlannedStep = {
+      state: 'blocked',
+      waiting,
+      spec: null,
+      inputs: null,
+      verdict: null,
+      outputs: null,
+      result: null,
+    }
     const fromDatasets = await datasetInputs(ctx, step)
     if (waiting > 0) plan.inputs = fromDatasets
     else {
       const inputs = stepInputs(step, fromDatasets, (key) => planned.get(key)?.outputs)
       const prepared = await prepareStep(ctx, deps, step, { params: run.params, bundles: pipeline.bundles }, inputs)
-      const hit = await lookUp(ctx, deps, { pipeline: pipeline.name, step: step.key, components: prepared.components, isForced: forced.has(step.key), isDisabled: !run.options.cache || !prepared.isCacheable })
-      plan = { state: hit.outputs ? 'cached' : 'ready', waiting: 0, spec: prepared.spec, inputs, verdict: hit.verdict, outputs: hit.outputs ?? null, result: hit.result ?? null }
+      const hit = await lookUp(ctx, deps, {
+        pipeline: pipeline.name,
+        step: step.key,
+        components: prepared.components,
+        isForced: forced.has(step.key),
+        isDisabled: !run.options.cache || !prepared.isCacheable,
+      })
+      plan = {
+        state: hit.outputs ? 'cached' : 'ready',
+        waiting: 0,
+        spec: prepared.spec,
+        inputs,
+        verdict: hit.verdict,
+        outputs: hit.outputs ?? null,
+        result: hit.result ?? null,
+      }
     }
     planned.set(step.key, plan)
     rows.push(toRow(ctx, run.id, step, positions.get(step.key)!, plan))
@@ -85,7 +123,13 @@ function json(value: unknown): string | null {
   return value === null || value === undefined ? null : JSON.stringify(value)
 }
 
-function toRow(ctx: Context, run: string, step: { key: string; kind: string }, position: number, plan: PlannedStep): Insertable<StepRow> {
+function toRow(
+  ctx: Context,
+  run: string,
+  step: { key: string; kind: string },
+  position: number,
+  plan: PlannedStep,
+): Insertable<StepRow> {
   const now = new Date(ctx.clock.nowMs())
   return {
     project: ctx.project,
@@ -114,13 +158,28 @@ function toRow(ctx: Context, run: string, step: { key: string; kind: string }, p
 }
 
 async function insertSteps(tx: Tx, run: string, { rows, edges }: Planned): Promise<void> {
-  const claimed = await tx.db.selectFrom('pipeline_run').select('state').where('id', '=', run).forUpdate().executeTakeFirst()
+  const claimed = await tx.db
+    .selectFrom('pipeline_run')
+    .select('state')
+    .where('id', '=', run)
+    .forUpdate()
+    .executeTakeFirst()
   if (claimed?.state !== 'queued') return
-  for (let start = 0; start < rows.length; start += INSERT_BATCH) await tx.db.insertInto('step').values(rows.slice(start, start + INSERT_BATCH)).execute()
+  for (let start = 0; start < rows.length; start += INSERT_BATCH)
+    await tx.db
+      .insertInto('step')
+      .values(rows.slice(start, start + INSERT_BATCH))
+      .execute()
   for (let start = 0; start < edges.length; start += INSERT_BATCH * 4) {
-    await tx.db.insertInto('edge').values(edges.slice(start, start + INSERT_BATCH * 4).map((edge) => ({ project: tx.project, run, ...edge }))).execute()
+    await tx.db
+      .insertInto('edge')
+      .values(edges.slice(start, start + INSERT_BATCH * 4).map((edge) => ({ project: tx.project, run, ...edge })))
+      .execute()
   }
-  const hits = rows.filter((row) => row.state === 'cached').map((row) => row.cache_key).filter((key) => key != null)
+  const hits = rows
+    .filter((row) => row.state === 'cached')
+    .map((row) => row.cache_key)
+    .filter((key) => key != null)
   for (let start = 0; start < hits.length; start += INSERT_BATCH) {
     await tx.db
       .updateTable('cache_entry')
@@ -133,8 +192,17 @@ async function insertSteps(tx: Tx, run: string, { rows, edges }: Planned): Promi
   const state = nextOfRun(open, 0, false)
   await tx.db
     .updateTable('pipeline_run')
-    .set({ state, open, started_at: sql<Date>`clock_timestamp()`, ...(open === 0 ? { finished_at: sql<Date>`clock_timestamp()` } : {}) })
+    .set({
+      state,
+      open,
+      started_at: sql<Date>`clock_timestamp()`,
+      ...(open === 0 ? { finished_at: sql<Date>`clock_timestamp()` } : {}),
+    })
     .where('id', '=', run)
     .execute()
-  await tx.emit({ type: open === 0 ? 'pipelines.run_finished' : 'pipelines.run_started', subject: run, data: { state, steps: rows.length, cached: rows.length - open } })
+  await tx.emit({
+    type: open === 0 ? 'pipelines.run_finished' : 'pipelines.run_started',
+    subject: run,
+    data: { state, steps: rows.length, cached: rows.length - open },
+  })
 }

@@ -30,7 +30,9 @@ export function bindParams(value: Json, params: Readonly<Record<string, Json>>):
   if (typeof value !== 'object' || value === null) return value
   const record = value as Readonly<Record<string, Json | undefined>> // an object that is no array
   if (typeof record['$param'] === 'string' && Object.keys(record).length === 1) return params[record['$param']] ?? null
-  return Object.fromEntries(Object.entries(record).map(([key, inner]) => [key, inner === undefined ? null : bindParams(inner, params)]))
+  return Object.fromEntries(
+    Object.entries(record).map(([key, inner]) => [key, inner === undefined ? null : bindParams(inner, params)]),
+  )
 }
 
 /** Versions of the datasets that a step reads directly: pinned, or the newest that passed. */
@@ -41,19 +43,32 @@ export async function datasetInputs(ctx: Context, step: PipelineStep): Promise<R
     const version =
       input.version === undefined
         ? await latestVersion(ctx, input.dataset, { allowFailed: input.allowFailed })
-        : await requireVersion(ctx, { dataset: input.dataset, version: input.version }, { allowFailed: input.allowFailed })
+        : await requireVersion(
+            ctx,
+            { dataset: input.dataset, version: input.version },
+            { allowFailed: input.allowFailed },
+          )
     found[name] = { name, type: 'dataset', digest: version.digest, sizeBytes: version.sizeBytes }
   }
   return found
 }
 
 /** Inputs of a step once its upstream steps have outputs. */
-export function stepInputs(step: PipelineStep, fromDatasets: NamedOutputs, outputsOfStep: (key: string) => NamedOutputs | null | undefined): NamedOutputs {
+export function stepInputs(
+  step: PipelineStep,
+  fromDatasets: NamedOutputs,
+  outputsOfStep: (key: string) => NamedOutputs | null | undefined,
+): NamedOutputs {
   const inputs: Record<string, StepOutput> = { ...fromDatasets }
   for (const [name, input] of Object.entries(step.inputs)) {
     if (input.from !== 'step') continue
     const output = outputsOfStep(input.step)?.[input.output]
-    if (!output) throw new PlimsollError('internal', 'pipelines.output_absent', `Cannot prepare step ${step.key}: ${input.step}.${input.output} has not been stored`)
+    if (!output)
+      throw new PlimsollError(
+        'internal',
+        'pipelines.output_absent',
+        `Cannot prepare step ${step.key}: ${input.step}.${input.output} has not been stored`,
+      )
     inputs[name] = { ...output, name }
   }
   return inputs
@@ -63,7 +78,12 @@ export function stepInputs(step: PipelineStep, fromDatasets: NamedOutputs, outpu
 function bundleFile(bundles: Bundles, step: PipelineStep, path: unknown, what: string): Digest | undefined {
   if (path === undefined || path === null) return undefined
   const file = bundles[step.key]?.files.find((entry) => entry.path === path)
-  if (!file) throw new PlimsollError('invalid', 'pipelines.file_not_in_bundle', `Cannot prepare step ${step.key}: its ${what} "${String(path)}" is not among its files`)
+  if (!file)
+    throw new PlimsollError(
+      'invalid',
+      'pipelines.file_not_in_bundle',
+      `Cannot prepare step ${step.key}: its ${what} "${String(path)}" is not among its files`,
+    )
   return file.digest as Digest // checked when it was applied
 }
 
@@ -84,14 +104,21 @@ export async function prepareStep(
   const byName = params as Readonly<Record<string, Json>> // the wire schema makes it a record
   const kind: Record<string, string> = { kind: step.kind, contract: CONTRACT, outputs: canonicalJson(step.outputs) }
   if (isProcessKind(step.kind)) {
-    const code = Object.fromEntries((run.bundles[step.key]?.files ?? []).map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]))
+    const code = Object.fromEntries(
+      (run.bundles[step.key]?.files ?? []).map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]),
+    )
     const env: Record<string, string> = {}
     if (step.kind === 'python') {
       const { version, platform } = await deps.python()
       const lock = bundleFile(run.bundles, step, byName['lock'], 'lock')
       Object.assign(env, { python: version, platform }, lock === undefined ? {} : { lock })
     }
-    return { params, spec: params, isCacheable: step.cache, components: { kind, code, param: texts(byName), input, env } }
+    return {
+      params,
+      spec: params,
+      isCacheable: step.cache,
+      components: { kind, code, param: texts(byName), input, env },
+    }
   }
   const contributed: StepKind = deps.kinds.get(step.kind)!
   const spec = contributed.resolve ? await contributed.resolve(ctx, { params, inputs }) : params
@@ -99,6 +126,12 @@ export async function prepareStep(
     params,
     spec,
     isCacheable: step.cache && contributed.cacheable,
-    components: { kind, code: {}, param: texts(byName), input, env: { spec: canonicalJson(spec).length > 2_000 ? digestValue(spec) : canonicalJson(spec) } },
+    components: {
+      kind,
+      code: {},
+      param: texts(byName),
+      input,
+      env: { spec: canonicalJson(spec).length > 2_000 ? digestValue(spec) : canonicalJson(spec) },
+    },
   }
 }

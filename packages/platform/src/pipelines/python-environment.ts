@@ -9,7 +9,8 @@ import type { PythonIdentity } from './prepare.ts'
 const BUILD_TIMEOUT_MS = 1_200_000
 const OUTPUT_KEPT_CHARS = 20_000
 const CANDIDATES = ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11', 'python3.10', 'python']
-const PROBE = 'import sys, platform, json; print(json.dumps([list(sys.version_info[:3]), sys.implementation.name, platform.system().lower() + "-" + platform.machine(), sys.executable]))'
+const PROBE =
+  'import sys, platform, json; print(json.dumps([list(sys.version_info[:3]), sys.implementation.name, platform.system().lower() + "-" + platform.machine(), sys.executable]))'
 
 export interface Interpreter extends PythonIdentity {
   readonly path: string
@@ -27,9 +28,17 @@ interface Ran {
   output: string
 }
 
-function run(argv: readonly string[], environment: Record<string, string>, onLine: (line: string) => void = () => {}): Promise<Ran> {
+function run(
+  argv: readonly string[],
+  environment: Record<string, string>,
+  onLine: (line: string) => void = () => {},
+): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: environment, timeout: BUILD_TIMEOUT_MS })
+    const child = spawn(argv[0]!, argv.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: environment,
+      timeout: BUILD_TIMEOUT_MS,
+    })
     let output = ''
     const take = (chunk: Buffer) => {
       output = (output + chunk.toString('utf8')).slice(-OUTPUT_KEPT_CHARS)
@@ -43,12 +52,20 @@ function run(argv: readonly string[], environment: Record<string, string>, onLin
   })
 }
 
-async function probe(candidate: string, environment: Record<string, string>): Promise<(Interpreter & { minor: number }) | undefined> {
+async function probe(
+  candidate: string,
+  environment: Record<string, string>,
+): Promise<(Interpreter & { minor: number }) | undefined> {
   try {
     const { code, output } = await run([candidate, '-I', '-c', PROBE], environment)
     if (code !== 0) return undefined
     const [version, implementation, platform, path] = JSON.parse(output) as [number[], string, string, string] // printed by PROBE
-    return { path, version: `${implementation}-${version.join('.')}`, platform, minor: version[0] === 3 ? version[1]! : 0 }
+    return {
+      path,
+      version: `${implementation}-${version.join('.')}`,
+      platform,
+      minor: version[0] === 3 ? version[1]! : 0,
+    }
   } catch {
     return undefined
   }
@@ -60,29 +77,65 @@ async function findInterpreter(environment: Record<string, string>): Promise<Int
   let old: string | undefined
   for (const candidate of CANDIDATES) {
     const found = await probe(candidate, environment)
-    if (found && found.minor >= PYTHON_MINOR_MIN) return { path: found.path, version: found.version, platform: found.platform }
+    if (found && found.minor >= PYTHON_MINOR_MIN)
+      return { path: found.path, version: found.version, platform: found.platform }
     old ??= found?.version
   }
   throw old === undefined
-    ? new PlimsollError('unavailable', 'python.missing', 'Cannot run Python steps: there is no Python 3.10 or newer on the PATH', { action: 'Install Python (Debian: apt-get install python3 python3-venv)' })
-    : new PlimsollError('unavailable', 'python.too_old', `Cannot run Python steps: found ${old}, and 3.10 is the oldest that works`, { action: 'Install a newer Python' })
+    ? new PlimsollError(
+        'unavailable',
+        'python.missing',
+        'Cannot run Python steps: there is no Python 3.10 or newer on the PATH',
+        { action: 'Install Python (Debian: apt-get install python3 python3-venv)' },
+      )
+    : new PlimsollError(
+        'unavailable',
+        'python.too_old',
+        `Cannot run Python steps: found ${old}, and 3.10 is the oldest that works`,
+        { action: 'Install a newer Python' },
+      )
 }
 
 /** What went wrong, from what pip said: one clear line. */
 function explain(output: string): PlimsollError {
-  const line = output.split('\n').reverse().find((text) => /error/i.test(text))?.trim().slice(0, 400) ?? output.trim().slice(-400)
+  const line =
+    output
+      .split('\n')
+      .reverse()
+      .find((text) => /error/i.test(text))
+      ?.trim()
+      .slice(0, 400) ?? output.trim().slice(-400)
   if (/ensurepip|No module named (?:venv|pip)/.test(output)) {
-    return new PlimsollError('unavailable', 'python.no_ensurepip', 'Cannot make a Python environment: this Python has no ensurepip', { action: 'Install it (Debian: apt-get install python3-venv)' })
+    return new PlimsollError(
+      'unavailable',
+      'python.no_ensurepip',
+      'Cannot make a Python environment: this Python has no ensurepip',
+      { action: 'Install it (Debian: apt-get install python3-venv)' },
+    )
   }
-  if (/Failed to establish|Connection|Temporary failure|Name or service|timed out|No matching distribution/i.test(output)) {
-    return new PlimsollError('unavailable', 'python.no_index', `Cannot install the locked packages: the package index does not give them (${line})`, { action: 'Check the network, the index that pip is configured for, and the lock' })
+  if (
+    /Failed to establish|Connection|Temporary failure|Name or service|timed out|No matching distribution/i.test(output)
+  ) {
+    return new PlimsollError(
+      'unavailable',
+      'python.no_index',
+      `Cannot install the locked packages: the package index does not give them (${line})`,
+      { action: 'Check the network, the index that pip is configured for, and the lock' },
+    )
   }
-  if (/No space left/i.test(output)) return new PlimsollError('exhausted', 'disk.full', 'Cannot make a Python environment: no disk space is left', { action: 'Free disk space and try again' })
+  if (/No space left/i.test(output))
+    return new PlimsollError('exhausted', 'disk.full', 'Cannot make a Python environment: no disk space is left', {
+      action: 'Free disk space and try again',
+    })
   return new PlimsollError('invalid', 'python.install_failed', `Cannot install the locked packages: ${line}`)
 }
 
 /** Environments below `directory`, each made in a temporary place and renamed when whole; a half-made one is never used. */
-export function openPythonEnvironments(directory: string, environment: Record<string, string>, clock: Clock): PythonEnvironments {
+export function openPythonEnvironments(
+  directory: string,
+  environment: Record<string, string>,
+  clock: Clock,
+): PythonEnvironments {
   let interpreter: Promise<Interpreter> | undefined
   const building = new Map<string, Promise<string>>()
   const find = () => {
@@ -93,7 +146,11 @@ export function openPythonEnvironments(directory: string, environment: Record<st
     return interpreter
   }
 
-  const build = async (key: string, lockText: () => Promise<string>, report: (message: string) => void): Promise<string> => {
+  const build = async (
+    key: string,
+    lockText: () => Promise<string>,
+    report: (message: string) => void,
+  ): Promise<string> => {
     const { path: base } = await find()
     const final = join(directory, key)
     const python = join(final, 'bin', 'python')
@@ -108,7 +165,25 @@ export function openPythonEnvironments(directory: string, environment: Record<st
     await writeFile(lock, await lockText())
     report('installing the locked packages')
     const startedMs = clock.monotonicMs()
-    const installed = await run([python, '-I', '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--require-hashes', '--no-deps', '--only-binary', ':all:', '-r', lock], environment, (line) => report(`installing: ${line}`))
+    const installed = await run(
+      [
+        python,
+        '-I',
+        '-m',
+        'pip',
+        'install',
+        '--disable-pip-version-check',
+        '--no-input',
+        '--require-hashes',
+        '--no-deps',
+        '--only-binary',
+        ':all:',
+        '-r',
+        lock,
+      ],
+      environment,
+      (line) => report(`installing: ${line}`),
+    )
     if (installed.code !== 0) {
       await rm(final, { recursive: true, force: true })
       throw explain(installed.output)

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { RUN_STATES, runSummary, runView, startRunBody, stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
+import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
 import { readLog } from './log.ts'
 import { listPipelines, requirePipeline, type StepKinds } from './pipeline.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun, startStep } from './run.ts'
-import type { Json } from '../kernel/canonical.ts'
 import { TERMINAL_RUNS } from './transition.ts'
 import { listRuns, readRun, readStep } from './view.ts'
 
@@ -25,8 +25,19 @@ const stepParams = z.strictObject({ run: z.string().max(80), step: z.string().ma
 async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<typeof startRunBody>) {
   const started = await ctx.transaction((tx) =>
     'pipeline' in body
-      ? startNamedRun(tx, { pipeline: body.pipeline, params: body.params as Record<string, Json>, options: body.options, idempotencyKey: body.idempotencyKey })
-      : startStep(tx, { step: body.step, bundles: body.bundle ? { [body.step.key]: body.bundle } : {}, options: body.options, kinds: deps.kinds, idempotencyKey: body.idempotencyKey }),
+      ? startNamedRun(tx, {
+          pipeline: body.pipeline,
+          params: body.params as Record<string, Json>,
+          options: body.options,
+          idempotencyKey: body.idempotencyKey,
+        })
+      : startStep(tx, {
+          step: body.step,
+          bundles: body.bundle ? { [body.step.key]: body.bundle } : {},
+          options: body.options,
+          kinds: deps.kinds,
+          idempotencyKey: body.idempotencyKey,
+        }),
   )
   deps.onStarted()
   return started
@@ -35,11 +46,24 @@ async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<ty
 /** Where an attempt ran: only on this host, and only while its files are there. */
 async function debugOf(ctx: Context, run: string, key: string) {
   await requireStep(ctx, run, key)
-  const attempt = await ctx.db.selectFrom('attempt').select('work_dir').where('run', '=', run).where('key', '=', key).where('work_dir', 'is not', null).orderBy('number', 'desc').limit(1).executeTakeFirst()
+  const attempt = await ctx.db
+    .selectFrom('attempt')
+    .select('work_dir')
+    .where('run', '=', run)
+    .where('key', '=', key)
+    .where('work_dir', 'is not', null)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   const workDir = attempt?.work_dir
   const text = workDir == null ? undefined : await readFile(join(workDir, 'launch.json'), 'utf8').catch(() => undefined)
   if (workDir == null || text === undefined) {
-    throw new PlimsollError('not_found', 'pipelines.attempt_gone', `Cannot open step ${key} of run ${run}: it left no files here`, { action: 'Cached and skipped steps have none; run it again with --force' })
+    throw new PlimsollError(
+      'not_found',
+      'pipelines.attempt_gone',
+      `Cannot open step ${key} of run ${run}: it left no files here`,
+      { action: 'Cached and skipped steps have none; run it again with --force' },
+    )
   }
   return { workDir, ...(JSON.parse(text) as { cwd: string; argv: string[]; environment: Record<string, string> }) } // written by the launch
 }
@@ -60,11 +84,23 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       path: '/api/v1/runs',
       scope: 'viewer',
       summary: 'Runs, newest first',
-      query: z.strictObject({ before: z.string().max(80).optional(), pipeline: z.string().max(63).optional(), limit: z.coerce.number().int().min(1).max(500).default(50) }),
+      query: z.strictObject({
+        before: z.string().max(80).optional(),
+        pipeline: z.string().max(63).optional(),
+        limit: z.coerce.number().int().min(1).max(500).default(50),
+      }),
       response: z.strictObject({ runs: z.array(runSummary) }),
       handler: async ({ ctx, query }) => ({ runs: await listRuns(ctx, query) }),
     }),
-    endpoint({ method: 'GET', path: '/api/v1/runs/:run', scope: 'viewer', summary: 'One run with its graph', params: runParams, response: runView, handler: async ({ ctx, params }) => readRun(ctx, params.run) }),
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/runs/:run',
+      scope: 'viewer',
+      summary: 'One run with its graph',
+      params: runParams,
+      response: runView,
+      handler: async ({ ctx, params }) => readRun(ctx, params.run),
+    }),
     endpoint({
       method: 'POST',
       path: '/api/v1/runs/:run/cancel',
@@ -90,7 +126,8 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
           if (error.kind === 'not_found') return { state: 'unknown' as const }
           throw error
         })
-        if (run.state !== 'unknown' && !TERMINAL_RUNS.includes(run.state)) throw new PlimsollError('not_found', 'pipelines.not_finished', `Run ${params.run} is ${run.state}`)
+        if (run.state !== 'unknown' && !TERMINAL_RUNS.includes(run.state))
+          throw new PlimsollError('not_found', 'pipelines.not_finished', `Run ${params.run} is ${run.state}`)
         return { state: run.state }
       },
     }),
@@ -99,7 +136,15 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
 
 function stepEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
   return [
-    endpoint({ method: 'GET', path: '/api/v1/runs/:run/steps/:step', scope: 'viewer', summary: 'One step with its attempts', params: stepParams, response: stepDetail, handler: async ({ ctx, params }) => readStep(ctx, params.run, params.step) }),
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/runs/:run/steps/:step',
+      scope: 'viewer',
+      summary: 'One step with its attempts',
+      params: stepParams,
+      response: stepDetail,
+      handler: async ({ ctx, params }) => readStep(ctx, params.run, params.step),
+    }),
     endpoint({
       method: 'GET',
       path: '/api/v1/runs/:run/steps/:step/log',
@@ -110,12 +155,24 @@ function stepEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       handler: async ({ ctx, params, query, reply }) => {
         const chunk = await readLog(ctx, deps, params.run, params.step, query.offset)
         return reply
-          .headers({ 'x-plimsoll-next-offset': String(chunk.nextOffset), 'x-plimsoll-end': chunk.isEnd ? '1' : '0', 'x-content-type-options': 'nosniff' })
+          .headers({
+            'x-plimsoll-next-offset': String(chunk.nextOffset),
+            'x-plimsoll-end': chunk.isEnd ? '1' : '0',
+            'x-content-type-options': 'nosniff',
+          })
           .type('text/plain; charset=utf-8')
           .send(chunk.bytes)
       },
     }),
-    endpoint({ method: 'GET', path: '/api/v1/runs/:run/steps/:step/debug', scope: 'editor', summary: 'Where and how the newest attempt ran', params: stepParams, response: stepDebugView, handler: async ({ ctx, params }) => debugOf(ctx, params.run, params.step) }),
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/runs/:run/steps/:step/debug',
+      scope: 'editor',
+      summary: 'Where and how the newest attempt ran',
+      params: stepParams,
+      response: stepDebugView,
+      handler: async ({ ctx, params }) => debugOf(ctx, params.run, params.step),
+    }),
   ]
 }
 

@@ -29,12 +29,20 @@ function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string,
   const faults: Fault[] = []
   const resolved: Record<string, Json> = {}
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(declared, name)) faults.push({ pointer: `/params/${name}`, detail: `there is no param ${name}; there are ${Object.keys(declared).join(', ') || 'none'}` })
+    if (!Object.hasOwn(declared, name))
+      faults.push({
+        pointer: `/params/${name}`,
+        detail: `there is no param ${name}; there are ${Object.keys(declared).join(', ') || 'none'}`,
+      })
   }
   for (const [name, param] of Object.entries(declared)) {
     const value = Object.hasOwn(given, name) ? given[name]! : (param.default as Json | undefined)
     if (value === undefined) faults.push({ pointer: `/params/${name}`, detail: `is missing: expected ${param.type}` })
-    else if (!PARAM_CHECKS[param.type]!(value)) faults.push({ pointer: `/params/${name}`, detail: `expected ${param.type}, found ${JSON.stringify(value).slice(0, 80)}` })
+    else if (!PARAM_CHECKS[param.type]!(value))
+      faults.push({
+        pointer: `/params/${name}`,
+        detail: `expected ${param.type}, found ${JSON.stringify(value).slice(0, 80)}`,
+      })
     else resolved[name] = value
   }
   refuseFaults('pipelines.bad_params', `Cannot start pipeline "${pipeline.name}"`, faults)
@@ -44,7 +52,14 @@ function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string,
 function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
   const keys = new Set(pipeline.definition.steps.map((step) => step.key))
   const unknown = [...options.force, ...options.forceFrom].filter((key) => !keys.has(key))
-  refuseFaults('pipelines.unknown_step', `Cannot start pipeline "${pipeline.name}"`, unknown.map((key) => ({ pointer: '/options', detail: `there is no step ${key}; there are ${[...keys].join(', ')}` })))
+  refuseFaults(
+    'pipelines.unknown_step',
+    `Cannot start pipeline "${pipeline.name}"`,
+    unknown.map((key) => ({
+      pointer: '/options',
+      detail: `there is no step ${key}; there are ${[...keys].join(', ')}`,
+    })),
+  )
 }
 
 /**
@@ -57,9 +72,19 @@ export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string;
   checkForced(pipeline, options)
   const bodyDigest = digestValue({ pipeline: pipeline.digest, params, options })
   if (request.idempotencyKey !== undefined) {
-    const before = await tx.db.selectFrom('pipeline_run').select(['id', 'body_digest']).where('project', '=', tx.project).where('idempotency_key', '=', request.idempotencyKey).executeTakeFirst()
+    const before = await tx.db
+      .selectFrom('pipeline_run')
+      .select(['id', 'body_digest'])
+      .where('project', '=', tx.project)
+      .where('idempotency_key', '=', request.idempotencyKey)
+      .executeTakeFirst()
     if (before && before.body_digest !== bodyDigest) {
-      throw new PlimsollError('conflict', 'pipelines.idempotency_key_reused', `Cannot start the run: key "${request.idempotencyKey}" was used for another request`, { run: before.id })
+      throw new PlimsollError(
+        'conflict',
+        'pipelines.idempotency_key_reused',
+        `Cannot start the run: key "${request.idempotencyKey}" was used for another request`,
+        { run: before.id },
+      )
     }
     if (before) return { id: before.id, isNew: false }
   }
@@ -83,33 +108,82 @@ export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string;
       finished_at: null,
     })
     .execute()
-  await tx.emit({ type: 'pipelines.run_queued', subject: id, data: { pipeline: pipeline.name, digest: pipeline.digest } })
-  await tx.audit({ action: 'run.start', subject: id, data: { pipeline: pipeline.name, digest: pipeline.digest, params } })
+  await tx.emit({
+    type: 'pipelines.run_queued',
+    subject: id,
+    data: { pipeline: pipeline.name, digest: pipeline.digest },
+  })
+  await tx.audit({
+    action: 'run.start',
+    subject: id,
+    data: { pipeline: pipeline.name, digest: pipeline.digest, params },
+  })
   return { id, isNew: true }
 }
 
 /** Queues a run of one step that stands alone. */
-export async function startStep(tx: Tx, request: { step: PipelineStep; bundles: Bundles; options: RunOptions; kinds: StepKinds; idempotencyKey?: string | undefined }): Promise<{ id: string; isNew: boolean }> {
-  const definition = { kind: 'pipeline' as const, name: `step-${request.step.key}`.slice(0, 63), params: {}, steps: [request.step] }
+export async function startStep(
+  tx: Tx,
+  request: {
+    step: PipelineStep
+    bundles: Bundles
+    options: RunOptions
+    kinds: StepKinds
+    idempotencyKey?: string | undefined
+  },
+): Promise<{ id: string; isNew: boolean }> {
+  const definition = {
+    kind: 'pipeline' as const,
+    name: `step-${request.step.key}`.slice(0, 63),
+    params: {},
+    steps: [request.step],
+  }
   const origin = { source: 'ad-hoc', commit: null, isDirty: false }
   const digest = await storePipelineVersion(tx, definition, request.bundles, origin, request.kinds)
-  return startRun(tx, { pipeline: { digest, name: definition.name, definition, bundles: request.bundles, origin }, params: {}, options: request.options, idempotencyKey: request.idempotencyKey })
+  return startRun(tx, {
+    pipeline: { digest, name: definition.name, definition, bundles: request.bundles, origin },
+    params: {},
+    options: request.options,
+    idempotencyKey: request.idempotencyKey,
+  })
 }
 
-export async function startNamedRun(tx: Tx, request: { pipeline: string; params: Readonly<Record<string, Json>>; options: RunOptions; idempotencyKey?: string | undefined }): Promise<{ id: string; isNew: boolean }> {
+export async function startNamedRun(
+  tx: Tx,
+  request: {
+    pipeline: string
+    params: Readonly<Record<string, Json>>
+    options: RunOptions
+    idempotencyKey?: string | undefined
+  },
+): Promise<{ id: string; isNew: boolean }> {
   return startRun(tx, { ...request, pipeline: await requirePipeline(tx, request.pipeline) })
 }
 
 /** @throws not_found pipelines.run_not_found */
 export async function requireRun(ctx: Context, id: string) {
-  const row = await ctx.db.selectFrom('pipeline_run').selectAll().where('project', '=', ctx.project).where('id', '=', id).executeTakeFirst()
-  if (!row) throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`, { action: 'List them with plimsoll run list' })
+  const row = await ctx.db
+    .selectFrom('pipeline_run')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (!row)
+    throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`, {
+      action: 'List them with plimsoll run list',
+    })
   return row
 }
 
 /** @throws not_found pipelines.step_not_found */
 export async function requireStep(ctx: Context, run: string, key: string) {
-  const row = await ctx.db.selectFrom('step').selectAll().where('project', '=', ctx.project).where('run', '=', run).where('key', '=', key).executeTakeFirst()
+  const row = await ctx.db
+    .selectFrom('step')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('run', '=', run)
+    .where('key', '=', key)
+    .executeTakeFirst()
   if (!row) throw new PlimsollError('not_found', 'pipelines.step_not_found', `Cannot find step "${key}" of run ${run}`)
   return row
 }
@@ -119,7 +193,13 @@ export async function requireStep(ctx: Context, run: string, key: string) {
  * Repeating it is free; a finished run stays as it is.
  */
 export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
-  const run = await tx.db.selectFrom('pipeline_run').selectAll().where('project', '=', tx.project).where('id', '=', id).forUpdate().executeTakeFirst()
+  const run = await tx.db
+    .selectFrom('pipeline_run')
+    .selectAll()
+    .where('project', '=', tx.project)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
   if (!run) throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`)
   if (TERMINAL_RUNS.includes(run.state)) return run.state
   const cancelled = await tx.db
@@ -133,7 +213,12 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
   const state: RunState = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
   await tx.db
     .updateTable('pipeline_run')
-    .set({ state, open, cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, clock_timestamp())`, ...(state === 'cancelled' ? { finished_at: sql<Date>`clock_timestamp()` } : {}) })
+    .set({
+      state,
+      open,
+      cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, clock_timestamp())`,
+      ...(state === 'cancelled' ? { finished_at: sql<Date>`clock_timestamp()` } : {}),
+    })
     .where('id', '=', id)
     .execute()
   await tx.emit({ type: 'pipelines.run_cancelling', subject: id, data: { state } })

@@ -1,10 +1,10 @@
-import { sql } from 'kysely'
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
+import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { type FileLocation, rememberLocations } from '../datasets/index.ts'
-import { finishTrackedRun, startTrackedRun } from '../tracking/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
+import { finishTrackedRun, startTrackedRun } from '../tracking/index.ts'
 import type { CacheComponents } from './cache.ts'
 import type { NamedOutputs } from './tables.ts'
 import { type AttemptEnd, nextOfBlocked, nextOfRun, nextOfStep } from './transition.ts'
@@ -32,7 +32,17 @@ export const LEASE_SECONDS = 30
  */
 export async function claimSteps(ctx: Context, owner: string, limit: number): Promise<ClaimedStep[]> {
   return ctx.transaction(async (tx) => {
-    const claimed = await sql<{ project: string; run: string; key: string; definition: PipelineStep; fence: bigint; spec: Json | null; inputs: NamedOutputs | null; cache_verdict: CacheVerdict | null; number: number }>`
+    const claimed = await sql<{
+      project: string
+      run: string
+      key: string
+      definition: PipelineStep
+      fence: bigint
+      spec: Json | null
+      inputs: NamedOutputs | null
+      cache_verdict: CacheVerdict | null
+      number: number
+    }>`
       with live as (select run, count(*)::int as running from step where state = 'running' group by run),
       turn as materialized (
         select s.run, s.key, row_number() over (partition by s.run order by s.eligible_at, s.key) + coalesce(live.running, 0) as place, s.eligible_at
@@ -43,7 +53,9 @@ export async function claimSteps(ctx: Context, owner: string, limit: number): Pr
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner},
         lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}), started_at = coalesce(s.started_at, clock_timestamp()), progress = null
       from c where s.run = c.run and s.key = c.key
-      returning s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict, (s.attempts_used + s.infra_used + 1)::int as number`.execute(tx.db)
+      returning s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict, (s.attempts_used + s.infra_used + 1)::int as number`.execute(
+      tx.db,
+    )
     if (claimed.rows.length === 0) return []
     const runs = await tx.db
       .selectFrom('pipeline_run')
@@ -51,26 +63,94 @@ export async function claimSteps(ctx: Context, owner: string, limit: number): Pr
       .where('id', 'in', [...new Set(claimed.rows.map((row) => row.run))])
       .execute()
     const byId = new Map(runs.map((run) => [run.id, run]))
-    const steps = claimed.rows.map((row) => ({ ...row, verdict: row.cache_verdict, pipeline: byId.get(row.run)!.pipeline ?? 'ad-hoc', pipelineDigest: byId.get(row.run)!.pipeline_digest }))
+    const steps = claimed.rows.map((row) => ({
+      ...row,
+      verdict: row.cache_verdict,
+      pipeline: byId.get(row.run)!.pipeline ?? 'ad-hoc',
+      pipelineDigest: byId.get(row.run)!.pipeline_digest,
+    }))
     await tx.db
       .insertInto('attempt')
-      .values(steps.map((step) => ({ project: step.project, fence: step.fence, run: step.run, key: step.key, number: step.number, state: 'created' as const, executor: 'local-process', external_ref: null, work_dir: null, finished_at: null, exit_code: null, signal: null, failure_class: null, message: null, log_digest: null, log_bytes: null, usage: null })))
+      .values(
+        steps.map((step) => ({
+          project: step.project,
+          fence: step.fence,
+          run: step.run,
+          key: step.key,
+          number: step.number,
+          state: 'created' as const,
+          executor: 'local-process',
+          external_ref: null,
+          work_dir: null,
+          finished_at: null,
+          exit_code: null,
+          signal: null,
+          failure_class: null,
+          message: null,
+          log_digest: null,
+          log_bytes: null,
+          usage: null,
+        })),
+      )
       .execute()
     return steps
   })
 }
 
+/** Makes running steps this owner's, with the handle under which the executor knows them: all, or those whose lease has run out. */
+export async function takeOver(
+  ctx: Context,
+  owner: string,
+  isOnlyExpired: boolean,
+): Promise<(ClaimedStep & { handle: string | null })[]> {
+  const taken = await sql<
+    Omit<ClaimedStep, 'verdict' | 'pipeline' | 'pipelineDigest'> & {
+      cache_verdict: CacheVerdict | null
+      handle: string | null
+      pipeline: string | null
+      pipeline_digest: string
+    }
+  >`
+    update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+    from attempt a, pipeline_run r
+    where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp()) and a.fence = s.fence and r.id = s.run
+    returning s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict, a.number, a.external_ref as handle, r.pipeline, r.pipeline_digest`.execute(
+    ctx.db,
+  )
+  return taken.rows.map(({ cache_verdict, pipeline, pipeline_digest, ...row }) => ({
+    ...row,
+    verdict: cache_verdict,
+    pipeline: pipeline ?? 'ad-hoc',
+    pipelineDigest: pipeline_digest,
+  }))
+}
+
 /** Records that an attempt runs, and gives its step a tracked run, once. */
-export async function markStarted(ctx: Context, step: ClaimedStep, started: { handle: string; workDir: string }): Promise<void> {
+export async function markStarted(
+  ctx: Context,
+  step: ClaimedStep,
+  started: { handle: string; workDir: string },
+): Promise<void> {
   await ctx.transaction(async (tx) => {
-    await tx.db.updateTable('attempt').set({ state: 'running', external_ref: started.handle, work_dir: started.workDir }).where('fence', '=', step.fence).where('state', '=', 'created').execute()
+    await tx.db
+      .updateTable('attempt')
+      .set({ state: 'running', external_ref: started.handle, work_dir: started.workDir })
+      .where('fence', '=', step.fence)
+      .where('state', '=', 'created')
+      .execute()
   })
 }
 
 /** The tracked run of a step: made at its first attempt, kept over retries. */
 export async function ensureTrackedRun(ctx: Context, step: ClaimedStep): Promise<string> {
   return ctx.transaction(async (tx) => {
-    const row = await tx.db.selectFrom('step').select('tracked_run').where('run', '=', step.run).where('key', '=', step.key).forUpdate().executeTakeFirstOrThrow()
+    const row = await tx.db
+      .selectFrom('step')
+      .select('tracked_run')
+      .where('run', '=', step.run)
+      .where('key', '=', step.key)
+      .forUpdate()
+      .executeTakeFirstOrThrow()
     if (row.tracked_run !== null) return row.tracked_run
     const id = await startTrackedRun(tx, {
       experiment: step.pipeline,
@@ -78,13 +158,22 @@ export async function ensureTrackedRun(ctx: Context, step: ClaimedStep): Promise
       user: 'plimsoll',
       tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
     })
-    await tx.db.updateTable('step').set({ tracked_run: id }).where('run', '=', step.run).where('key', '=', step.key).execute()
+    await tx.db
+      .updateTable('step')
+      .set({ tracked_run: id })
+      .where('run', '=', step.run)
+      .where('key', '=', step.key)
+      .execute()
     return id
   })
 }
 
 /** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
-export async function renewLeases(ctx: Context, owner: string, fences: readonly bigint[]): Promise<Map<bigint, boolean>> {
+export async function renewLeases(
+  ctx: Context,
+  owner: string,
+  fences: readonly bigint[],
+): Promise<Map<bigint, boolean>> {
   if (fences.length === 0) return new Map()
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
@@ -111,7 +200,14 @@ export interface FinishedAttempt {
 }
 
 /** What a step becomes that was found in the cache when it was about to start. */
-export type Adopted = { readonly step: ClaimedStep; readonly verdict: CacheVerdict; readonly outputs: NamedOutputs; readonly result: Json | undefined; readonly spec: Json; readonly inputs: NamedOutputs }
+export type Adopted = {
+  readonly step: ClaimedStep
+  readonly verdict: CacheVerdict
+  readonly outputs: NamedOutputs
+  readonly result: Json | undefined
+  readonly spec: Json
+  readonly inputs: NamedOutputs
+}
 
 /**
  * The fenced transaction that finishes an attempt: only the holder of the fence may; outputs are adopted once. A step
@@ -124,8 +220,22 @@ export async function finishAttempt(ctx: Context, done: FinishedAttempt): Promis
       await closeAttempt(tx, done, 'superseded')
       return false
     }
-    const next = nextOfStep(done.end, { retries: done.step.definition.retries, attemptsUsed: held.attempts_used, infraUsed: held.infra_used }, held.run_state === 'cancelling')
-    await closeAttempt(tx, done, next.state === 'succeeded' ? 'succeeded' : next.state === 'cancelled' ? 'cancelled' : done.end.outcome === 'lost' ? 'lost' : 'failed')
+    const next = nextOfStep(
+      done.end,
+      { retries: done.step.definition.retries, attemptsUsed: held.attempts_used, infraUsed: held.infra_used },
+      held.run_state === 'cancelling',
+    )
+    await closeAttempt(
+      tx,
+      done,
+      next.state === 'succeeded'
+        ? 'succeeded'
+        : next.state === 'cancelled'
+          ? 'cancelled'
+          : done.end.outcome === 'lost'
+            ? 'lost'
+            : 'failed',
+    )
     if (next.state === 'ready') {
       await tx.db
         .updateTable('step')
@@ -135,17 +245,34 @@ export async function finishAttempt(ctx: Context, done: FinishedAttempt): Promis
           lease_owner: null,
           lease_expires_at: null,
           eligible_at: sql<Date>`clock_timestamp() + make_interval(secs => ${next.delayMs / 1_000})`,
-          ...(next.budget === 'user' ? { attempts_used: eb('attempts_used', '+', 1) } : { infra_used: eb('infra_used', '+', 1) }),
+          ...(next.budget === 'user'
+            ? { attempts_used: eb('attempts_used', '+', 1) }
+            : { infra_used: eb('infra_used', '+', 1) }),
         }))
         .where('run', '=', done.step.run)
         .where('key', '=', done.step.key)
         .execute()
-      await tx.emit({ type: 'pipelines.step_retried', subject: done.step.run, data: { step: done.step.key, delayMs: next.delayMs } })
+      await tx.emit({
+        type: 'pipelines.step_retried',
+        subject: done.step.run,
+        data: { step: done.step.key, delayMs: next.delayMs },
+      })
       return true
     }
     const result = next.state === 'succeeded' ? await commitSuccess(tx, done) : undefined
-    await endStep(tx, done.step, next.state, { outputs: next.state === 'succeeded' ? done.outputs : null, result: result ?? null, reason: done.end.message ?? null, spec: done.spec, inputs: done.inputs })
-    if (done.trackedRun !== null) await finishTrackedRun(tx, done.trackedRun, next.state === 'succeeded' ? 'FINISHED' : next.state === 'cancelled' ? 'KILLED' : 'FAILED')
+    await endStep(tx, done.step, next.state, {
+      outputs: next.state === 'succeeded' ? done.outputs : null,
+      result: result ?? null,
+      reason: done.end.message ?? null,
+      spec: done.spec,
+      inputs: done.inputs,
+    })
+    if (done.trackedRun !== null)
+      await finishTrackedRun(
+        tx,
+        done.trackedRun,
+        next.state === 'succeeded' ? 'FINISHED' : next.state === 'cancelled' ? 'KILLED' : 'FAILED',
+      )
     return true
   })
 }
@@ -155,21 +282,54 @@ export async function adoptCached(ctx: Context, adopted: Adopted): Promise<boole
   return ctx.as({ project: adopted.step.project }).transaction(async (tx) => {
     if (!(await lockHeld(tx, adopted.step))) return false
     await tx.db.deleteFrom('attempt').where('fence', '=', adopted.step.fence).execute()
-    await tx.db.updateTable('step').set({ cache_verdict: JSON.stringify(adopted.verdict), cache_key: adopted.verdict.key }).where('run', '=', adopted.step.run).where('key', '=', adopted.step.key).execute()
-    await tx.db.updateTable('cache_entry').set((eb) => ({ hits: eb('hits', '+', 1), last_hit_at: sql<Date>`clock_timestamp()` })).where('project', '=', tx.project).where('key', '=', adopted.verdict.key ?? '').execute()
-    await endStep(tx, adopted.step, 'cached', { outputs: adopted.outputs, result: adopted.result ?? null, reason: null, spec: adopted.spec, inputs: adopted.inputs })
+    await tx.db
+      .updateTable('step')
+      .set({ cache_verdict: JSON.stringify(adopted.verdict), cache_key: adopted.verdict.key })
+      .where('run', '=', adopted.step.run)
+      .where('key', '=', adopted.step.key)
+      .execute()
+    await tx.db
+      .updateTable('cache_entry')
+      .set((eb) => ({ hits: eb('hits', '+', 1), last_hit_at: sql<Date>`clock_timestamp()` }))
+      .where('project', '=', tx.project)
+      .where('key', '=', adopted.verdict.key ?? '')
+      .execute()
+    await endStep(tx, adopted.step, 'cached', {
+      outputs: adopted.outputs,
+      result: adopted.result ?? null,
+      reason: null,
+      spec: adopted.spec,
+      inputs: adopted.inputs,
+    })
     return true
   })
 }
 
 async function lockHeld(tx: Tx, step: ClaimedStep) {
   // The run first, then its steps: every writer takes locks in this order.
-  const run = await tx.db.selectFrom('pipeline_run').select('state').where('id', '=', step.run).forUpdate().executeTakeFirst()
-  const held = await tx.db.selectFrom('step').select(['attempts_used', 'infra_used']).where('run', '=', step.run).where('key', '=', step.key).where('fence', '=', step.fence).where('state', '=', 'running').forUpdate().executeTakeFirst()
+  const run = await tx.db
+    .selectFrom('pipeline_run')
+    .select('state')
+    .where('id', '=', step.run)
+    .forUpdate()
+    .executeTakeFirst()
+  const held = await tx.db
+    .selectFrom('step')
+    .select(['attempts_used', 'infra_used'])
+    .where('run', '=', step.run)
+    .where('key', '=', step.key)
+    .where('fence', '=', step.fence)
+    .where('state', '=', 'running')
+    .forUpdate()
+    .executeTakeFirst()
   return held && run ? { ...held, run_state: run.state } : undefined
 }
 
-async function closeAttempt(tx: Tx, done: FinishedAttempt, state: 'succeeded' | 'failed' | 'lost' | 'cancelled' | 'superseded'): Promise<void> {
+async function closeAttempt(
+  tx: Tx,
+  done: FinishedAttempt,
+  state: 'succeeded' | 'failed' | 'lost' | 'cancelled' | 'superseded',
+): Promise<void> {
   await tx.db
     .updateTable('attempt')
     .set({
@@ -207,21 +367,55 @@ async function commitSuccess(tx: Tx, done: FinishedAttempt): Promise<Json | unde
 async function storeCacheEntry(tx: Tx, done: FinishedAttempt, key: string, components: CacheComponents): Promise<void> {
   const inserted = await tx.db
     .insertInto('cache_entry')
-    .values({ project: tx.project, key, pipeline: done.step.pipeline, step: done.step.key, components: JSON.stringify(components), outputs: JSON.stringify(done.outputs), source_run: done.step.run, source_step: done.step.key, last_hit_at: null })
+    .values({
+      project: tx.project,
+      key,
+      pipeline: done.step.pipeline,
+      step: done.step.key,
+      components: JSON.stringify(components),
+      outputs: JSON.stringify(done.outputs),
+      source_run: done.step.run,
+      source_step: done.step.key,
+      last_hit_at: null,
+    })
     .onConflict((conflict) => conflict.columns(['project', 'key']).doNothing())
     .executeTakeFirst()
   if (inserted.numInsertedOrUpdatedRows !== 0n) return
-  const before = await tx.db.selectFrom('cache_entry').select('outputs').where('project', '=', tx.project).where('key', '=', key).forUpdate().executeTakeFirstOrThrow()
+  const before = await tx.db
+    .selectFrom('cache_entry')
+    .select('outputs')
+    .where('project', '=', tx.project)
+    .where('key', '=', key)
+    .forUpdate()
+    .executeTakeFirstOrThrow()
   if (digestsOf(before.outputs) !== digestsOf(done.outputs)) {
-    await tx.db.updateTable('cache_entry').set({ is_tainted: true }).where('project', '=', tx.project).where('key', '=', key).execute()
-    await tx.emit({ type: 'pipelines.cache_nondeterministic', subject: key, data: { run: done.step.run, step: done.step.key } })
+    await tx.db
+      .updateTable('cache_entry')
+      .set({ is_tainted: true })
+      .where('project', '=', tx.project)
+      .where('key', '=', key)
+      .execute()
+    await tx.emit({
+      type: 'pipelines.cache_nondeterministic',
+      subject: key,
+      data: { run: done.step.run, step: done.step.key },
+    })
   } else {
-    await tx.db.updateTable('cache_entry').set({ outputs: JSON.stringify(done.outputs), source_run: done.step.run, source_step: done.step.key }).where('project', '=', tx.project).where('key', '=', key).execute()
+    await tx.db
+      .updateTable('cache_entry')
+      .set({ outputs: JSON.stringify(done.outputs), source_run: done.step.run, source_step: done.step.key })
+      .where('project', '=', tx.project)
+      .where('key', '=', key)
+      .execute()
   }
 }
 
 function digestsOf(outputs: NamedOutputs): string {
-  return JSON.stringify(Object.values(outputs as Record<string, StepOutput>).map((output) => [output.name, output.digest]).sort())
+  return JSON.stringify(
+    Object.values(outputs as Record<string, StepOutput>)
+      .map((output) => [output.name, output.digest])
+      .sort(),
+  )
 }
 
 interface StepEnd {
@@ -232,7 +426,12 @@ interface StepEnd {
   inputs: NamedOutputs
 }
 
-async function endStep(tx: Tx, step: ClaimedStep, state: 'succeeded' | 'cached' | 'failed' | 'cancelled', end: StepEnd): Promise<void> {
+async function endStep(
+  tx: Tx,
+  step: ClaimedStep,
+  state: 'succeeded' | 'cached' | 'failed' | 'cancelled',
+  end: StepEnd,
+): Promise<void> {
   await tx.db
     .updateTable('step')
     .set({
@@ -254,7 +453,11 @@ async function endStep(tx: Tx, step: ClaimedStep, state: 'succeeded' | 'cached' 
 
 /** Counts down what waited for these steps, cascades failures, and moves the run. */
 async function releaseDependents(tx: Tx, run: string, ended: readonly string[], failedCount: number): Promise<void> {
-  const { state: before } = await tx.db.selectFrom('pipeline_run').select('state').where('id', '=', run).executeTakeFirstOrThrow()
+  const { state: before } = await tx.db
+    .selectFrom('pipeline_run')
+    .select('state')
+    .where('id', '=', run)
+    .executeTakeFirstOrThrow()
   const isCancelling = before === 'cancelling'
   let wave: { keys: readonly string[]; isFailure: boolean } | undefined = { keys: ended, isFailure: failedCount > 0 }
   let closed = ended.length
@@ -270,10 +473,22 @@ async function releaseDependents(tx: Tx, run: string, ended: readonly string[], 
     const free = counted.filter((row) => row.waiting === 0)
     const ready = free.filter((row) => nextOfBlocked(row.up_failed, isCancelling) === 'ready').map((row) => row.key)
     const dead = free.filter((row) => !ready.includes(row.key))
-    if (ready.length > 0) await tx.db.updateTable('step').set({ state: 'ready', eligible_at: sql<Date>`clock_timestamp()` }).where('run', '=', run).where('key', 'in', ready).execute()
+    if (ready.length > 0)
+      await tx.db
+        .updateTable('step')
+        .set({ state: 'ready', eligible_at: sql<Date>`clock_timestamp()` })
+        .where('run', '=', run)
+        .where('key', 'in', ready)
+        .execute()
     for (const state of ['upstream_failed', 'cancelled'] as const) {
       const keys = dead.filter((row) => nextOfBlocked(row.up_failed, isCancelling) === state).map((row) => row.key)
-      if (keys.length > 0) await tx.db.updateTable('step').set({ state, finished_at: sql<Date>`clock_timestamp()` }).where('run', '=', run).where('key', 'in', keys).execute()
+      if (keys.length > 0)
+        await tx.db
+          .updateTable('step')
+          .set({ state, finished_at: sql<Date>`clock_timestamp()` })
+          .where('run', '=', run)
+          .where('key', 'in', keys)
+          .execute()
     }
     closed += dead.length
     wave = dead.length > 0 ? { keys: dead.map((row) => row.key), isFailure: true } : undefined
@@ -286,6 +501,10 @@ async function releaseDependents(tx: Tx, run: string, ended: readonly string[], 
     .executeTakeFirstOrThrow()
   const state = nextOfRun(counts.open, counts.failed, isCancelling)
   if (counts.open > 0) return
-  await tx.db.updateTable('pipeline_run').set({ state, finished_at: sql<Date>`clock_timestamp()` }).where('id', '=', run).execute()
+  await tx.db
+    .updateTable('pipeline_run')
+    .set({ state, finished_at: sql<Date>`clock_timestamp()` })
+    .where('id', '=', run)
+    .execute()
   await tx.emit({ type: 'pipelines.run_finished', subject: run, data: { state } })
 }

@@ -1,4 +1,13 @@
-import type { AttemptState, CacheVerdict, CodeBundle, PipelineDefinition, PipelineStep, RunOptions, RunState, StepState } from '@plimsoll/sdk/wire'
+import type {
+  AttemptState,
+  CacheVerdict,
+  CodeBundle,
+  PipelineDefinition,
+  PipelineStep,
+  RunOptions,
+  RunState,
+  StepState,
+} from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import type { Filled, Jsonb } from '../kernel/db/index.ts'
 import type { StepOutput } from '../kernel/step-kind.ts'

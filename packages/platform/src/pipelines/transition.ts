@@ -27,7 +27,11 @@ const INFRA_CLASSES = new Set(['lost', 'disk_full'])
 const EXIT_ALWAYS_RETRY = 75
 const EXIT_NEVER_RETRY = [64, 78]
 
-export type NextStep = { state: 'succeeded' } | { state: 'cancelled' } | { state: 'failed' } | { state: 'ready'; budget: 'user' | 'infra'; delayMs: number }
+export type NextStep =
+  | { state: 'succeeded' }
+  | { state: 'cancelled' }
+  | { state: 'failed' }
+  | { state: 'ready'; budget: 'user' | 'infra'; delayMs: number }
 
 const BASE_MS = 1_000
 const FACTOR = 2
@@ -44,11 +48,17 @@ export function nextOfStep(end: AttemptEnd, budget: RetryBudget, isCancelling: b
   if (isCancelling || end.outcome === 'cancelled') return { state: 'cancelled' }
   const failureClass = end.outcome === 'lost' ? 'lost' : (end.failureClass ?? 'user_error')
   if (INFRA_CLASSES.has(failureClass)) {
-    return budget.infraUsed < INFRA_RETRIES_MAX ? { state: 'ready', budget: 'infra', delayMs: failureClass === 'lost' ? 0 : retryDelayMs(budget.infraUsed + 1) } : { state: 'failed' }
+    return budget.infraUsed < INFRA_RETRIES_MAX
+      ? { state: 'ready', budget: 'infra', delayMs: failureClass === 'lost' ? 0 : retryDelayMs(budget.infraUsed + 1) }
+      : { state: 'failed' }
   }
   if (failureClass === 'config' || EXIT_NEVER_RETRY.includes(end.exitCode ?? -1)) return { state: 'failed' }
-  const isAllowed = budget.attemptsUsed < budget.retries || (end.exitCode === EXIT_ALWAYS_RETRY && budget.attemptsUsed < INFRA_RETRIES_MAX)
-  return isAllowed ? { state: 'ready', budget: 'user', delayMs: retryDelayMs(budget.attemptsUsed + 1) } : { state: 'failed' }
+  const isAllowed =
+    budget.attemptsUsed < budget.retries ||
+    (end.exitCode === EXIT_ALWAYS_RETRY && budget.attemptsUsed < INFRA_RETRIES_MAX)
+  return isAllowed
+    ? { state: 'ready', budget: 'user', delayMs: retryDelayMs(budget.attemptsUsed + 1) }
+    : { state: 'failed' }
 }
 
 /** State of a blocked step once nothing is left to wait for. */

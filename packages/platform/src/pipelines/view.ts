@@ -13,7 +13,12 @@ function iso(at: Date | null): string | null {
 }
 
 function outputsView(outputs: NamedOutputs | null) {
-  return Object.entries(outputs ?? {}).map(([name, output]: [string, StepOutput]) => ({ name, type: output.type, digest: output.digest, sizeBytes: output.sizeBytes }))
+  return Object.entries(outputs ?? {}).map(([name, output]: [string, StepOutput]) => ({
+    name,
+    type: output.type,
+    digest: output.digest,
+    sizeBytes: output.sizeBytes,
+  }))
 }
 
 type Counted = { total: number; done: number; cached: number; failed: number; running: number }
@@ -35,7 +40,13 @@ function summaryOf(run: Selectable<PipelineRunRow>, steps: Counted): RunSummary 
 
 function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
   const of = (states: readonly string[]) => rows.filter((row) => states.includes(row.state)).length
-  return { total: rows.length, done: rows.filter((row) => isTerminalStep(row.state)).length, cached: of(['cached']), failed: of(['failed', 'upstream_failed']), running: of(['running']) }
+  return {
+    total: rows.length,
+    done: rows.filter((row) => isTerminalStep(row.state)).length,
+    cached: of(['cached']),
+    failed: of(['failed', 'upstream_failed']),
+    running: of(['running']),
+  }
 }
 
 function stepViewOf(row: Selectable<StepRow>): StepView {
@@ -45,7 +56,10 @@ function stepViewOf(row: Selectable<StepRow>): StepView {
     state: row.state,
     reason: row.reason,
     needs: needsOf(row.definition),
-    attempts: row.attempts_used + row.infra_used + (row.state === 'running' || row.state === 'succeeded' || row.state === 'failed' ? 1 : 0),
+    attempts:
+      row.attempts_used +
+      row.infra_used +
+      (row.state === 'running' || row.state === 'succeeded' || row.state === 'failed' ? 1 : 0),
     cache: row.cache_verdict,
     outputs: outputsView(row.outputs),
     progress: row.progress,
@@ -63,20 +77,48 @@ export async function readRun(ctx: Context, id: string): Promise<RunView> {
   if (rows.length === 0) {
     const { definition } = await requirePipelineVersion(ctx, run.pipeline_digest)
     for (const step of definition.steps) {
-      graph.push({ key: step.key, kind: step.kind, state: 'blocked', reason: null, needs: needsOf(step), attempts: 0, cache: null, outputs: [], progress: null, trackedRun: null, startedAt: null, finishedAt: null })
+      graph.push({
+        key: step.key,
+        kind: step.kind,
+        state: 'blocked',
+        reason: null,
+        needs: needsOf(step),
+        attempts: 0,
+        cache: null,
+        outputs: [],
+        progress: null,
+        trackedRun: null,
+        startedAt: null,
+        finishedAt: null,
+      })
     }
   }
-  return { ...summaryOf(run, countSteps(rows.length > 0 ? rows : graph)), params: run.params as RunView['params'], graph } // stored as JSON
+  return {
+    ...summaryOf(run, countSteps(rows.length > 0 ? rows : graph)),
+    params: run.params as RunView['params'],
+    graph,
+  } // stored as JSON
 }
 
 /** Runs, newest first; `before` is the id of the last one seen. */
-export async function listRuns(ctx: Context, page: { before?: string | undefined; limit: number; pipeline?: string | undefined }): Promise<RunSummary[]> {
+export async function listRuns(
+  ctx: Context,
+  page: { before?: string | undefined; limit: number; pipeline?: string | undefined },
+): Promise<RunSummary[]> {
   let query = ctx.db.selectFrom('pipeline_run').selectAll().where('project', '=', ctx.project)
   if (page.before !== undefined) query = query.where('id', '<', page.before)
   if (page.pipeline !== undefined) query = query.where('pipeline', '=', page.pipeline)
   const runs = await query.orderBy('id', 'desc').limit(page.limit).execute()
   if (runs.length === 0) return []
-  const steps = await ctx.db.selectFrom('step').select(['run', 'state']).where('run', 'in', runs.map((run) => run.id)).execute()
+  const steps = await ctx.db
+    .selectFrom('step')
+    .select(['run', 'state'])
+    .where(
+      'run',
+      'in',
+      runs.map((run) => run.id),
+    )
+    .execute()
   return runs.map((run) => summaryOf(run, countSteps(steps.filter((step) => step.run === run.id))))
 }
 
@@ -98,6 +140,20 @@ function attemptViewOf(row: Selectable<AttemptRow>): StepDetail['tries'][number]
 
 export async function readStep(ctx: Context, run: string, key: string): Promise<StepDetail> {
   const row = await requireStep(ctx, run, key)
-  const tries = await ctx.db.selectFrom('attempt').selectAll().where('run', '=', run).where('key', '=', key).orderBy('number').limit(100).execute()
-  return { ...stepViewOf(row), definition: row.definition, spec: row.spec as StepDetail['spec'], inputs: outputsView(row.inputs), result: row.result as StepDetail['result'], tries: tries.map(attemptViewOf) } // stored as JSON
+  const tries = await ctx.db
+    .selectFrom('attempt')
+    .selectAll()
+    .where('run', '=', run)
+    .where('key', '=', key)
+    .orderBy('number')
+    .limit(100)
+    .execute()
+  return {
+    ...stepViewOf(row),
+    definition: row.definition,
+    spec: row.spec as StepDetail['spec'],
+    inputs: outputsView(row.inputs),
+    result: row.result as StepDetail['result'],
+    tries: tries.map(attemptViewOf),
+  } // stored as JSON
 }

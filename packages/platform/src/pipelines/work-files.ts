@@ -1,10 +1,16 @@
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createReadStream, createWriteStream } from 'node:fs'
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline as pipe } from 'node:stream/promises'
-import { type CodeBundle, type DatasetManifest, datasetManifest, datasetOutput, type PipelineStep } from '@plimsoll/sdk/wire'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { locationsOf, type FileLocation, toManifest, verifyFiles } from '../datasets/index.ts'
+import {
+  type CodeBundle,
+  type DatasetManifest,
+  datasetManifest,
+  datasetOutput,
+  type PipelineStep,
+} from '@plimsoll/sdk/wire'
+import { type FileLocation, locationsOf, toManifest, verifyFiles } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { Digest, TreeEntry } from '../kernel/digest.ts'
@@ -44,24 +50,43 @@ async function localFile(blobs: BlobStore, digest: string, inputsDir: string, na
 }
 
 /** Files of a dataset, in the manifest's order: blobs, or in-place files that still are what they were. */
-async function datasetFiles(ctx: Context, blobs: BlobStore, manifest: DatasetManifest, inputsDir: string): Promise<string[]> {
-  const locations = await locationsOf(ctx, manifest.files.map((file) => file.digest))
+async function datasetFiles(
+  ctx: Context,
+  blobs: BlobStore,
+  manifest: DatasetManifest,
+  inputsDir: string,
+): Promise<string[]> {
+  const locations = await locationsOf(
+    ctx,
+    manifest.files.map((file) => file.digest),
+  )
   const files: string[] = []
   for (const [index, file] of manifest.files.entries()) {
     const places = locations.get(file.digest) ?? []
-    if (await blobs.stat(file.digest)) files.push(await localFile(blobs, file.digest, inputsDir, `${index}.${manifest.format}`))
+    if (await blobs.stat(file.digest))
+      files.push(await localFile(blobs, file.digest, inputsDir, `${index}.${manifest.format}`))
     else if (places[0]) {
       await verifyFiles([{ path: places[0].location, digest: file.digest, sizeBytes: file.sizeBytes }])
       files.push(places[0].location)
     } else {
-      throw new PlimsollError('precondition', 'pipelines.input_lost', `Cannot read dataset file ${file.digest}: it is neither stored nor known in place`, { action: 'Add the dataset again, or restore the file' })
+      throw new PlimsollError(
+        'precondition',
+        'pipelines.input_lost',
+        `Cannot read dataset file ${file.digest}: it is neither stored nor known in place`,
+        { action: 'Add the dataset again, or restore the file' },
+      )
     }
   }
   return files
 }
 
 /** Makes the inputs of a step readable below its work directory. @throws precondition datasets.file_altered · pipelines.input_lost */
-export async function placeInputs(ctx: Context, blobs: BlobStore, inputs: NamedOutputs, workDir: string): Promise<Record<string, StepInputFiles>> {
+export async function placeInputs(
+  ctx: Context,
+  blobs: BlobStore,
+  inputs: NamedOutputs,
+  workDir: string,
+): Promise<Record<string, StepInputFiles>> {
   const placed: Record<string, StepInputFiles> = {}
   for (const [name, input] of Object.entries(inputs)) {
     const inputsDir = join(workDir, 'in', name)
@@ -90,7 +115,12 @@ export async function placeInputs(ctx: Context, blobs: BlobStore, inputs: NamedO
 export async function placeBundle(blobs: BlobStore, bundle: CodeBundle, directory: string): Promise<void> {
   for (const file of bundle.files) {
     const path = resolve(directory, file.path)
-    if (!path.startsWith(directory + sep)) throw new PlimsollError('invalid', 'pipelines.bad_bundle_path', `Cannot write bundle file "${file.path}": it leaves the bundle`)
+    if (!path.startsWith(directory + sep))
+      throw new PlimsollError(
+        'invalid',
+        'pipelines.bad_bundle_path',
+        `Cannot write bundle file "${file.path}": it leaves the bundle`,
+      )
     await placeBlob(blobs, file.digest, path)
     await chmod(path, file.executable ? 0o700 : 0o600)
   }
@@ -102,19 +132,30 @@ async function storeFile(blobs: BlobStore, path: string): Promise<{ digest: Dige
 }
 
 function missing(step: string, name: string, detail: string): PlimsollError {
-  return new PlimsollError('invalid', 'pipelines.output_missing', `Step ${step} ended well, but its output "${name}" ${detail}`)
+  return new PlimsollError(
+    'invalid',
+    'pipelines.output_missing',
+    `Step ${step} ended well, but its output "${name}" ${detail}`,
+  )
 }
 
-async function storeDirectory(blobs: BlobStore, root: string, step: string, name: string): Promise<{ digest: Digest; sizeBytes: number }> {
+async function storeDirectory(
+  blobs: BlobStore,
+  root: string,
+  step: string,
+  name: string,
+): Promise<{ digest: Digest; sizeBytes: number }> {
   const entries: TreeEntry[] = []
   const walk = async (relative: string): Promise<void> => {
     for (const child of (await readdir(join(root, relative))).sort()) {
       const path = relative ? `${relative}/${child}` : child
       const stat = await lstat(join(root, path))
       if (stat.isDirectory()) await walk(path)
-      else if (stat.isFile()) entries.push({ path, ...(await storeFile(blobs, join(root, path))), executable: (stat.mode & 0o111) !== 0 })
+      else if (stat.isFile())
+        entries.push({ path, ...(await storeFile(blobs, join(root, path))), executable: (stat.mode & 0o111) !== 0 })
       else throw missing(step, name, `holds "${path}", which is no regular file`)
-      if (entries.length > DIRECTORY_ENTRIES_MAX) throw missing(step, name, `holds more than ${DIRECTORY_ENTRIES_MAX} files`)
+      if (entries.length > DIRECTORY_ENTRIES_MAX)
+        throw missing(step, name, `holds more than ${DIRECTORY_ENTRIES_MAX} files`)
     }
   }
   await walk('')
@@ -130,27 +171,50 @@ async function readDatasetOutput(root: string, step: string, name: string) {
     return { format: 'parquet' as const, schema: {}, files: parts.map((path) => ({ path, rows: 0 })) }
   }
   const parsed = datasetOutput.safeParse(JSON.parse(await readFile(join(root, 'manifest.json'), 'utf8')))
-  if (!parsed.success) throw missing(step, name, `has a manifest.json that is wrong: ${parsed.error.issues.map((issue) => `${issue.path.join('/')} ${issue.message}`).join('; ').slice(0, 500)}`)
+  if (!parsed.success)
+    throw missing(
+      step,
+      name,
+      `has a manifest.json that is wrong: ${parsed.error.issues
+        .map((issue) => `${issue.path.join('/')} ${issue.message}`)
+        .join('; ')
+        .slice(0, 500)}`,
+    )
   return parsed.data
 }
 
-async function storeDataset(blobs: BlobStore, root: string, step: string, name: string): Promise<{ digest: Digest; sizeBytes: number; locations: FileLocation[] }> {
+async function storeDataset(
+  blobs: BlobStore,
+  root: string,
+  step: string,
+  name: string,
+): Promise<{ digest: Digest; sizeBytes: number; locations: FileLocation[] }> {
   const output = await readDatasetOutput(root, step, name)
   const stored = new Map<string, { digest: string; sizeBytes: number }>()
   const locations: FileLocation[] = []
   for (const file of output.files) {
     if ('location' in file) {
       const stat = await lstat(file.location)
-      locations.push({ digest: file.digest as Digest, location: file.location, sizeBytes: file.sizeBytes, mtimeMs: stat.mtimeMs })
+      locations.push({
+        digest: file.digest as Digest,
+        location: file.location,
+        sizeBytes: file.sizeBytes,
+        mtimeMs: stat.mtimeMs,
+      })
       continue
     }
     const path = resolve(root, file.path)
-    if (!path.startsWith(root + sep) || !(await lstat(path)).isFile()) throw missing(step, name, `names "${file.path}", which is no file of its own`)
+    if (!path.startsWith(root + sep) || !(await lstat(path)).isFile())
+      throw missing(step, name, `names "${file.path}", which is no file of its own`)
     stored.set(file.path, await storeFile(blobs, path))
   }
   const manifest = toManifest(output, stored)
   const { digest } = await blobs.put(Buffer.from(canonicalJson(manifest)))
-  return { digest: digest as Digest, sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0), locations }
+  return {
+    digest: digest as Digest,
+    sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    locations,
+  }
 }
 
 export interface CollectedOutputs {
@@ -164,14 +228,20 @@ export interface CollectedOutputs {
  * outputs and wrong manifests are faults of the step.
  * @throws invalid pipelines.output_missing
  */
-export async function collectOutputs(blobs: BlobStore, step: Pick<PipelineStep, 'key'>, declared: Readonly<Record<string, OutputType>>, workDir: string): Promise<CollectedOutputs> {
+export async function collectOutputs(
+  blobs: BlobStore,
+  step: Pick<PipelineStep, 'key'>,
+  declared: Readonly<Record<string, OutputType>>,
+  workDir: string,
+): Promise<CollectedOutputs> {
   const collected: CollectedOutputs = { outputs: {}, json: {}, locations: [] }
   for (const [name, type] of Object.entries(declared)) {
     const path = join(workDir, 'out', name)
     const stat = await lstat(path).catch(() => undefined)
     if (stat === undefined) throw missing(step.key, name, `is not there: write it to the path of output "${name}"`)
     const isTree = type === 'directory' || type === 'dataset'
-    if (isTree ? !stat.isDirectory() : !stat.isFile()) throw missing(step.key, name, `is no regular ${isTree ? 'directory' : 'file'}`)
+    if (isTree ? !stat.isDirectory() : !stat.isFile())
+      throw missing(step.key, name, `is no regular ${isTree ? 'directory' : 'file'}`)
     if (type === 'json') {
       if (stat.size > JSON_BYTES_MAX) throw missing(step.key, name, `is larger than ${JSON_BYTES_MAX} bytes`)
       try {
@@ -185,7 +255,8 @@ export async function collectOutputs(blobs: BlobStore, step: Pick<PipelineStep, 
       collected.locations.push(...locations)
       collected.outputs[name] = { name, type, ...stored }
     } else {
-      const stored = type === 'directory' ? await storeDirectory(blobs, path, step.key, name) : await storeFile(blobs, path)
+      const stored =
+        type === 'directory' ? await storeDirectory(blobs, path, step.key, name) : await storeFile(blobs, path)
       collected.outputs[name] = { name, type, ...stored }
     }
   }

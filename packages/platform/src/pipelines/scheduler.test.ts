@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { processesOf } from '../adapters/local-process/process-table.ts'
+import type { StepKind } from '../kernel/step-kind.ts'
+import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { cancelRun, readStep } from './index.ts'
+import { planRun } from './plan.ts'
+import { claimSteps, finishAttempt } from './store.ts'
+
+const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
+let engine: Engine
+beforeAll(async () => {
+  engine = await openEngine({ kinds: [NOOP] })
+})
+afterAll(() => engine.close())
+
+/** State of a step's newest attempt; undefined while the run is not planned. */
+async function attemptState(run: string, step: string): Promise<string | undefined> {
+  const planned = await engine.ctx.db.selectFrom('step').select('key').where('run', '=', run).execute()
+  return planned.length === 0 ? undefined : (await readStep(engine.ctx, run, step)).tries[0]?.state
+}
+
+async function runOnce(
+  steps: Parameters<Engine['declare']>[0],
+  more: Parameters<Engine['start']>[1] & { name?: string } = {},
+) {
+  const digest = await engine.declare(steps, more.name === undefined ? {} : { name: more.name })
+  return engine.ended(await engine.start(digest, more))
+}
+
+function stateOf(run: Awaited<ReturnType<Engine['ended']>>): Record<string, string> {
+  return Object.fromEntries(run.graph.map((step) => [step.key, step.state]))
+}
+
+test('a command step runs as a child process and its output becomes a blob', async () => {
+  const run = await runOnce([
+    shell('hello', `echo '{"n":1}' > ${outPath('result')}; echo said`, { outputs: { result: 'json' } }),
+  ])
+  expect(run.state).toBe('succeeded')
+  const step = await readStep(engine.ctx, run.id, 'hello')
+  expect(step).toMatchObject({ state: 'succeeded', outputs: [{ name: 'result', type: 'json', sizeBytes: 8 }] })
+  expect(await engine.blobs.stat(step.outputs[0]!.digest)).toBeDefined()
+  expect(step.tries).toMatchObject([{ state: 'succeeded', exitCode: 0, logBytes: 5 }])
+})
+
+test('a second run of equal steps comes from the cache, and a changed argument names itself', async () => {
+  const make = (text: string) => [
+    shell('make', `printf ${text} > ${outPath('file')}`, { outputs: { file: 'file' } }),
+    shell('use', `cat in/file/file 2>/dev/null; printf used > ${outPath('file')}`, {
+      inputs: { file: { from: 'step', step: 'make', output: 'file' } },
+      outputs: { file: 'file' },
+    }),
+  ]
+  const first = await runOnce(make('a'), { name: 'cached' })
+  expect(first.graph.map((step) => step.cache?.reason)).toEqual(['first-run', 'first-run'])
+  const second = await runOnce(make('a'), { name: 'cached' })
+  expect(second.state).toBe('succeeded')
+  expect(stateOf(second)).toEqual({ make: 'cached', use: 'cached' })
+  expect(second.graph[0]!.cache?.source).toEqual({ run: first.id, step: 'make' })
+  const third = await runOnce(make('b'), { name: 'cached' })
+  expect(third.graph.map((step) => step.cache?.reason)).toEqual(['param-changed', 'input-changed'])
+  expect(third.graph[1]!.cache?.diff).toMatchObject([{ part: 'input', name: 'file' }])
+})
+
+test('a forced step with equal output bytes lets its descendants hit', async () => {
+  const steps = [
+    shell('fit', `printf same > ${outPath('file')}`, { outputs: { file: 'file' } }),
+    shell('use', `printf used > ${outPath('file')}`, {
+      inputs: { file: { from: 'step', step: 'fit', output: 'file' } },
+      outputs: { file: 'file' },
+    }),
+  ]
+  await runOnce(steps, { name: 'forced' })
+  const again = await runOnce(steps, { name: 'forced', options: { force: ['fit'] } })
+  expect(stateOf(again)).toEqual({ fit: 'succeeded', use: 'cached' })
+  const all = await runOnce(steps, { name: 'forced', options: { forceFrom: ['fit'] } })
+  expect(stateOf(all)).toEqual({ fit: 'succeeded', use: 'succeeded' })
+  const none = await runOnce(steps, { name: 'forced', options: { cache: false } })
+  expect(none.graph.map((step) => step.cache?.reason)).toEqual(['disabled', 'disabled'])
+})
+
+test('a key that gave two outputs is tainted and no longer hits', async () => {
+  const steps = [
+    shell('chance', `cat /proc/sys/kernel/random/uuid > ${outPath('file')}`, { outputs: { file: 'file' } }),
+  ]
+  await runOnce(steps, { name: 'tainted' })
+  await runOnce(steps, { name: 'tainted', options: { force: ['chance'] } })
+  const third = await runOnce(steps, { name: 'tainted' })
+  expect(third.graph[0]).toMatchObject({ state: 'succeeded', cache: { hit: false, reason: 'tainted' } })
+  expect((await engine.database.events()).some((event) => event.type === 'pipelines.cache_nondeterministic')).toBe(true)
+})
+
+test('a cached output that is gone is made again', async () => {
+  const steps = [shell('make', `printf gone > ${outPath('file')}`, { outputs: { file: 'file' } })]
+  const first = await runOnce(steps, { name: 'collected' })
+  await engine.blobs.delete(first.graph[0]!.outputs[0]!.digest)
+  const second = await runOnce(steps, { name: 'collected' })
+  expect(second.graph[0]).toMatchObject({ state: 'succeeded', cache: { reason: 'outputs-missing' } })
+})
+
+test('a failed step fails the run, its dependents are upstream_failed, independent branches go on', async () => {
+  const run = await runOnce(
+    [
+      shell('bad', 'echo oh no >&2; exit 3'),
+      shell('after', 'true', { after: ['bad'] }),
+      shell('later', 'true', { after: ['after'] }),
+      shell('apart', 'true'),
+    ],
+    { options: { cache: false } },
+  )
+  expect(run.state).toBe('failed')
+  expect(stateOf(run)).toEqual({
+    bad: 'failed',
+    after: 'upstream_failed',
+    later: 'upstream_failed',
+    apart: 'succeeded',
+  })
+  expect(run.graph[0]!.reason).toContain('exit code 3')
+  expect(run.graph[0]!.reason).toContain('oh no')
+})
+
+test('the join of a diamond is ready once', async () => {
+  const run = await runOnce(
+    [
+      shell('a', 'true'),
+      shell('b', 'true', { after: ['a'] }),
+      shell('c', 'true', { after: ['a'] }),
+      shell('d', 'true', { after: ['b', 'c'] }),
+    ],
+    { options: { cache: false } },
+  )
+  expect(run.state).toBe('succeeded')
+  expect((await readStep(engine.ctx, run.id, 'd')).tries).toHaveLength(1)
+})
+
+test('a step is tried again within its budget, then its output counts', async () => {
+  const run = await runOnce([
+    shell('flaky', `test -e ../tried && printf ok > ${outPath('file')} || { touch ../tried; exit 1; }`, {
+      retries: 1,
+      outputs: { file: 'file' },
+    }),
+  ])
+  const step = await readStep(engine.ctx, run.id, 'flaky')
+  expect(step.tries.map((attempt) => attempt.state).sort()).toEqual(['failed', 'succeeded'])
+  expect(run.state).toBe('succeeded')
+})
+
+test.each([
+  ['is not written', 'true', 'is not there'],
+  ['is a link', `ln -s /etc/passwd ${outPath('file')}`, 'is no regular file'],
+])('an output that %s fails the step', async (_name, script, reason) => {
+  const run = await runOnce([shell('bad', script, { outputs: { file: 'file' } })])
+  expect(run.graph[0]).toMatchObject({ state: 'failed', outputs: [] })
+  expect(run.graph[0]!.reason).toContain(reason)
+  expect((await readStep(engine.ctx, run.id, 'bad')).tries[0]!.failureClass).toBe('output_missing')
+})
+
+test('a program that does not exist fails the step with its name', async () => {
+  const run = await runOnce([shell('none', '', { params: { argv: ['/no/such/program'] } })])
+  expect(run.graph[0]!.reason).toContain('/no/such/program')
+})
+
+test('a timeout ends the step', async () => {
+  const run = await runOnce([shell('slow', 'sleep 60', { timeoutMs: 300 })])
+  expect(run.graph[0]!.reason).toContain('timeout')
+})
+
+test('cancelRun() ends what runs, also children that left the group, and repeats for free', async () => {
+  const digest = await engine.declare([
+    shell('long', 'setsid sleep 1000 & sleep 1000'),
+    shell('next', 'true', { after: ['long'] }),
+  ])
+  const run = await engine.start(digest)
+  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  const { fence } = (await readStep(engine.ctx, run, 'long')).tries[0]!
+  expect(await engine.ctx.transaction((tx) => cancelRun(tx, run))).toBe('cancelling')
+  engine.scheduler.wake()
+  const ended = await engine.ended(run)
+  expect(ended.state).toBe('cancelled')
+  expect(stateOf(ended)).toEqual({ long: 'cancelled', next: 'cancelled' })
+  await engine.until(async () => processesOf(new Set([fence])).length === 0)
+  expect(await engine.ctx.transaction((tx) => cancelRun(tx, run))).toBe('cancelled')
+})
+
+test('a restarted scheduler adopts a running step: one attempt, its log complete', async () => {
+  const digest = await engine.declare(
+    [shell('long', `echo one; sleep 1; echo two; printf done > ${outPath('file')}`, { outputs: { file: 'file' } })],
+    { name: 'adopted' },
+  )
+  const run = await engine.start(digest)
+  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  await engine.restart()
+  expect((await engine.ended(run)).state).toBe('succeeded')
+  expect((await readStep(engine.ctx, run, 'long')).tries).toMatchObject([{ state: 'succeeded', logBytes: 8 }])
+})
+
+test('one idempotency key gives one run, and refuses another request', async () => {
+  const digest = await engine.declare([shell('a', 'true')], { params: { n: { type: 'int', default: 1 } } })
+  const first = await engine.start(digest, { idempotencyKey: 'k1' })
+  expect(await engine.start(digest, { idempotencyKey: 'k1' })).toBe(first)
+  await expect(engine.start(digest, { idempotencyKey: 'k1', params: { n: 2 } })).rejects.toMatchObject({
+    code: 'pipelines.idempotency_key_reused',
+  })
+})
+
+test('steps without a command need no process', async () => {
+  const noop = (key: string, after: string[]) => ({ ...shell(key, ''), kind: 'noop', params: {}, after })
+  const run = await runOnce([noop('a', []), noop('b', ['a'])])
+  expect(run.state).toBe('succeeded')
+})
+
+test('a small run ends long before a wide one that came first', async () => {
+  const noop = (key: string, after: string[] = []) => ({ ...shell(key, ''), kind: 'noop', params: {}, after })
+  const wide = await engine.declare(
+    Array.from({ length: 200 }, (_, index) => noop(`w${index}`)),
+    { name: 'wide' },
+  )
+  const small = await engine.declare([noop('a'), noop('b', ['a']), noop('c', ['b'])], { name: 'small' })
+  const wideRun = await engine.start(wide)
+  const smallRun = await engine.start(small)
+  await engine.ended(smallRun)
+  const left = await engine.ctx.db
+    .selectFrom('pipeline_run')
+    .select('open')
+    .where('id', '=', wideRun)
+    .executeTakeFirstOrThrow()
+  expect(left.open).toBeGreaterThan(120)
+  expect((await engine.ended(wideRun)).state).toBe('succeeded')
+})
+
+test('an attempt whose lease ran out is followed again, not run twice', async () => {
+  const digest = await engine.declare([shell('long', 'echo once; sleep 1.5')], { name: 'leases' })
+  const run = await engine.start(digest, { options: { cache: false } })
+  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  await engine.ctx.db
+    .updateTable('step')
+    .set({ lease_owner: 'another', lease_expires_at: new Date(0) })
+    .where('run', '=', run)
+    .execute()
+  await engine.restart()
+  expect((await engine.ended(run)).state).toBe('succeeded')
+  expect((await readStep(engine.ctx, run, 'long')).tries).toMatchObject([{ state: 'succeeded', logBytes: 5 }])
+})
+
+test('an attempt that nobody can find is lost and tried again at once, outside the budget of the user', async () => {
+  const digest = await engine.declare([shell('short', 'true')], { name: 'lost' })
+  await engine.scheduler.close()
+  const run = await engine.start(digest, { options: { cache: false } })
+  await engine.restart()
+  await engine.ended(run)
+  // As after a death between the claim and the start: a claimed step, an attempt, and no process.
+  await engine.scheduler.close()
+  const again = await engine.start(digest, { options: { cache: false } })
+  await planRun(
+    engine.ctx,
+    { ...engine.deps, python: async () => ({ version: '', platform: '' }) },
+    await engine.ctx.db.selectFrom('pipeline_run').selectAll().where('id', '=', again).executeTakeFirstOrThrow(),
+  )
+  expect(await claimSteps(engine.ctx, 'dead', 10)).toHaveLength(1)
+  await engine.restart()
+  expect((await engine.ended(again)).state).toBe('succeeded')
+  const step = await readStep(engine.ctx, again, 'short')
+  expect(step.tries.map((attempt) => attempt.state).sort()).toEqual(['lost', 'succeeded'])
+  expect(step.attempts).toBe(2)
+})
+
+test('finishAttempt() with a lost fence changes nothing but its own attempt', async () => {
+  const digest = await engine.declare([shell('held', 'sleep 0.6')], { name: 'fenced' })
+  const run = await engine.start(digest, { options: { cache: false } })
+  await engine.until(async () => (await attemptState(run, 'held')) === 'running')
+  const row = await engine.ctx.db.selectFrom('step').selectAll().where('run', '=', run).executeTakeFirstOrThrow()
+  const step = {
+    project: row.project,
+    run,
+    key: 'held',
+    definition: row.definition,
+    fence: row.fence! - 1n,
+    spec: null,
+    inputs: null,
+    verdict: null,
+    number: 1,
+    pipeline: 'fenced',
+    pipelineDigest: digest,
+  }
+  const late = {
+    step,
+    end: { outcome: 'succeeded' as const, failureClass: undefined, exitCode: 0 },
+    outputs: {},
+    json: {},
+    locations: [],
+    isCacheable: false,
+    kind: undefined,
+    spec: null,
+    inputs: {},
+    trackedRun: null,
+  }
+  expect(await finishAttempt(engine.ctx, late)).toBe(false)
+  expect(await attemptState(run, 'held')).toBe('running')
+  expect((await engine.ended(run)).state).toBe('succeeded')
+})
