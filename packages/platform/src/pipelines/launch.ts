@@ -183,7 +183,6 @@ export async function prepareLaunch(
     ...deps.environment,
     TMPDIR: join(workDir, 'tmp'),
     PLIMSOLL_STEP: join(workDir, 'step.json'),
-    PLIMSOLL_ATTEMPT: String(step.fence),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     PYTHONDONTWRITEBYTECODE: '1',
     MLFLOW_TRACKING_URI: deps.controlUrl(),

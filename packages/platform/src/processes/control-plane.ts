@@ -8,7 +8,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
-import { registerMlflowSurface } from '../tracking/index.ts'
+import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
 import { dataPaths, findOperatorToken, openDataDirectory, openDirectoryClock, openSigningKey, writeWhole } from './data-directory.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
@@ -44,7 +44,7 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   stack.defer(() => blobs.close())
   const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })
   stack.defer(() => domains.close())
-  const app = await openControlHttp({ config, ctx, log, metrics, domains, replayRate: replay?.rate })
+  const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
   log.info({ url }, 'the control plane serves')
@@ -73,6 +73,7 @@ async function openControlHttp(parts: {
   log: Logger
   metrics: Metrics
   domains: Domains
+  blobs: BlobStore
   replayRate: number | undefined
 }) {
   const { config, ctx, log, metrics } = parts
@@ -93,7 +94,7 @@ async function openControlHttp(parts: {
     authoriser,
   )
   await registerMlflowSurface(app, {
-    endpoints: [],
+    endpoints: mlflowTrackingEndpoints({ blobs: parts.blobs }),
     contextOf: (request) => mlflowContext(authoriser, request),
     clock: ctx.clock,
     log,

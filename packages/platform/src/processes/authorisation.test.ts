@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { authEndpoints, createOperatorToken, createProject, createToken, issueRunToken, openAuthoriser } from '../kernel/auth/index.ts'
+import { newSigningKey } from '../kernel/auth/verify/index.ts'
+import { realClock } from '../kernel/clock.ts'
+import { loadConfig } from '../kernel/config/index.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { ROLES } from '../kernel/db/index.ts'
+import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { silentLog } from '../kernel/log.ts'
+import { openMetrics } from '../kernel/telemetry/index.ts'
+import { openDomains } from './domains.ts'
+import { platformEndpoints } from './platform-endpoints.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'plimsoll-auth-'))
+const { config } = loadConfig({})
+let database: TestDatabase
+let endpoints: AnyEndpoint[]
+const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }
+const tokens: Record<string, string> = {}
+
+/** Every route of the control plane, each answering with who came in: what is walked is the table, not the handlers. */
+function echoing(endpoint: AnyEndpoint): AnyEndpoint {
+  const { params: _params, query: _query, body: _body, response: _response, bodyKind: _kind, ...rest } = endpoint
+  return { ...rest, status: 200, handler: async ({ ctx }) => ({ in: ctx.project, as: ctx.principal.id }) }
+}
+
+function openServer(requireToken: boolean): FastifyInstance {
+  const app = openHttp({ http: config.http, host: '127.0.0.1', publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
+  mountEndpoints(app, endpoints.map(echoing), openAuthoriser({ ctx: database.ctx, requireToken }))
+  return app
+}
+
+beforeAll(async () => {
+  database = await openTestDatabase()
+  const own = database.ctx.as({ principal: { ...database.ctx.principal, id: 'operator' } })
+  await createProject(own, 'foreign')
+  for (const role of ROLES) {
+    tokens[role] = (await createToken(own, { principal: `own-${role}`, name: 't', role, days: 1 })).token
+    tokens[`foreign ${role}`] = (await createToken(own.as({ project: 'foreign' }), { principal: `foreign-${role}`, name: 't', role, days: 1 })).token
+  }
+  tokens.operator = (await createOperatorToken(own, 60_000)).token
+  tokens.run = await own.transaction((tx) => issueRunToken(tx, 'run_1', 60_000))
+  tokens['foreign run'] = await own.as({ project: 'foreign' }).transaction((tx) => issueRunToken(tx, 'run_2', 60_000))
+  const blobs = openFilesBlobStore(directory)
+  const domains = openDomains({ config, ctx: database.ctx, blobs: await blobs, signingKey: newSigningKey(), replay: undefined, paths: { runs: directory, environments: directory } } as Parameters<typeof openDomains>[0])
+  const own_ = [...authEndpoints(config.auth), ...domains.endpoints]
+  endpoints = [...platformEndpoints({ endpoints: own_, metrics: openMetrics('test'), replayRate: undefined }), ...own_]
+  servers.open = openServer(false)
+  servers.guarded = openServer(true)
+})
+afterAll(async () => {
+  await Promise.all(Object.values(servers).map((server) => server?.close()))
+  await database.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+type Caller = 'nobody' | 'run' | 'foreign run' | 'operator' | (typeof ROLES)[number] | `foreign ${(typeof ROLES)[number]}`
+
+/** What the scopes promise, written apart from the code that keeps it. */
+function expected(scope: string, caller: Caller, isGuarded: boolean): number {
+  if (scope === 'public') return 200
+  if (caller.startsWith('foreign')) return 404
+  if (caller === 'nobody' && isGuarded) return 401
+  const isNamed = caller !== 'nobody' && caller !== 'operator' && caller !== 'run'
+  if (scope.startsWith('named:') && !isNamed) return 403
+  const rank = { nobody: 1, run: 0, operator: 3, viewer: 0, editor: 1, approver: 2, admin: 3 }[caller as 'nobody']
+  if (scope === 'run') return caller === 'run' || rank >= 1 ? 200 : 403
+  const needed = ['viewer', 'editor', 'approver', 'admin'].indexOf(scope.replace('named:', ''))
+  return rank >= needed ? 200 : 403
+}
+
+const CALLERS: Caller[] = ['nobody', 'run', 'foreign run', 'operator', ...ROLES, ...ROLES.map((role): Caller => `foreign ${role}`)]
+
+test.each(CALLERS)('every route answers %s as its scope says', async (caller) => {
+  const wrong: string[] = []
+  for (const kind of ['open', 'guarded'] as const) {
+    for (const endpoint of endpoints) {
+      const url = endpoint.path.replace(/:[a-zA-Z]+/g, 'x').replace('*', 'x')
+      const answer = await servers[kind]!.inject({ method: endpoint.method, url, headers: tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {} })
+      const wanted = expected(endpoint.scope, caller, kind === 'guarded')
+      if (answer.statusCode !== wanted) wrong.push(`${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${answer.statusCode}, not ${wanted}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+test('a foreign project and one that does not exist look the same', async () => {
+  const ask = (project: string) => servers.guarded!.inject({ url: '/api/v1/whoami', headers: { authorization: `Bearer ${tokens.admin}`, 'x-plimsoll-project': project } })
+  const [foreign, absent] = [await ask('foreign'), await ask('absent')]
+  const text = (body: string, project: string) => body.replaceAll(project, 'P').replace(/req_[0-9a-f]+/g, 'R')
+  expect(foreign.statusCode).toBe(404)
+  expect(text(foreign.body, 'foreign')).toBe(text(absent.body, 'absent'))
+})
+
+test.each(['approve', 'release', 'rollback'])('what can %s needs a named principal', (word) => {
+  const paths = { approve: /\/approvals$/, release: /\/releases$/, rollback: /\/rollback$/ }[word]!
+  const found = endpoints.filter((endpoint) => endpoint.method === 'POST' && paths.test(endpoint.path))
+  expect(found.map((endpoint) => endpoint.scope)).toEqual(['named:approver'])
+})
+
+test.each([
+  ['a damaged token', (token: string) => `Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`],
+  ['an unknown token', () => 'Bearer plim_0000000000000000000000000000000000000000000000000'],
+  ['a scheme that we do not take', () => 'Basic YTpi'],
+  ['an empty header', () => ''],
+  ['a token in the wrong place', (token: string) => token],
+])('%s is refused even where no token is needed', async (_name, header) => {
+  const answer = await servers.open!.inject({ url: '/api/v1/whoami', headers: { authorization: header(tokens.admin!) } })
+  expect(answer.statusCode).toBe(401)
+  expect(answer.headers['www-authenticate']).toContain('Bearer')
+  expect(answer.body).not.toContain(tokens.admin!)
+})
+
+test('a token in the query is no token', async () => {
+  expect((await servers.guarded!.inject({ url: `/api/v1/whoami?token=${tokens.admin}` })).statusCode).toBe(401)
+})
+
+test.each(['Default', '../x', 'a b', 'x'.repeat(64), 'a/b'])('the project name %j is refused', async (project) => {
+  expect((await servers.open!.inject({ url: '/api/v1/whoami', headers: { 'x-plimsoll-project': project } })).statusCode).toBe(400)
+})
