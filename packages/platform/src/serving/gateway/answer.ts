@@ -1,5 +1,6 @@
-import { ERROR_KINDS, type PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { elementCount, type Tensor } from '../../inference/index.ts'
+import { ERROR_KINDS, type PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { MethodRefused } from './method.ts'
 
 export type CellValue = number | string | boolean | null
 
@@ -9,8 +10,10 @@ export function jsonElements(tensor: Tensor, from: number, to: number): CellValu
   const values: CellValue[] = []
   for (let index = from; index < to; index++) {
     const value: number | bigint | string | undefined = data[index]
-    if (typeof value === 'bigint') values.push(value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value.toString())
-    else if (typeof value === 'number') values.push(tensor.datatype === 'BOOL' ? value !== 0 : Number.isFinite(value) ? value : null)
+    if (typeof value === 'bigint')
+      values.push(value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value.toString())
+    else if (typeof value === 'number')
+      values.push(tensor.datatype === 'BOOL' ? value !== 0 : Number.isFinite(value) ? value : null)
     else values.push(value ?? null)
   }
   return values
@@ -29,18 +32,38 @@ export interface Answer {
   body: string | Uint8Array
 }
 
-const TITLES: Record<number, string> = { 400: 'Bad request', 404: 'Not found', 405: 'Method not allowed', 413: 'Too large', 415: 'Unsupported media type', 429: 'Quota spent', 500: 'Internal error', 501: 'Not supported', 503: 'Not available now', 504: 'Deadline passed' }
+const TITLES: Record<number, string> = {
+  400: 'Bad request',
+  404: 'Not found',
+  405: 'Method not allowed',
+  413: 'Too large',
+  415: 'Unsupported media type',
+  429: 'Quota spent',
+  500: 'Internal error',
+  501: 'Not supported',
+  503: 'Not available now',
+  504: 'Deadline passed',
+}
 
-function retryHeaders(error: PlimsollError): Record<string, string> {
+function errorHeaders(error: PlimsollError): Record<string, string> {
+  const headers: Record<string, string> = {}
   const ms = error.details.retryAfterMs
-  if (ms === undefined && ERROR_KINDS[error.kind].status !== 503) return {}
-  return { 'retry-after': String(Math.max(1, Math.ceil((ms ?? 1_000) / 1_000))) }
+  const { accept } = error.details
+  if (ms !== undefined || ERROR_KINDS[error.kind].status === 503)
+    headers['retry-after'] = String(Math.max(1, Math.ceil((ms ?? 1_000) / 1_000)))
+  if (typeof accept === 'string') headers['accept-encoding'] = accept
+  if (error instanceof MethodRefused) headers['allow'] = error.allow
+  return headers
+}
+
+function statusOf(error: PlimsollError): number {
+  return error instanceof MethodRefused ? 405 : ERROR_KINDS[error.kind].status
 }
 
 /** RFC 9457 problem JSON, for the routes of our own. */
 export function problemAnswer(thrown: unknown, requestId: string): Answer {
   const error = toPlimsollError(thrown)
-  const { status } = ERROR_KINDS[error.kind]
+  const status = statusOf(error)
   const isInternal = error.kind === 'internal'
   const body = {
     type: `https://plimsoll.dev/errors#${error.code}`,
@@ -53,18 +76,26 @@ export function problemAnswer(thrown: unknown, requestId: string): Answer {
     ...(error.details.action && !isInternal ? { action: error.details.action } : {}),
     ...(error.details.retryAfterMs === undefined ? {} : { retry_after_ms: error.details.retryAfterMs }),
   }
-  return { status, headers: { 'content-type': 'application/problem+json', ...retryHeaders(error) }, body: JSON.stringify(body) }
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...errorHeaders(error) },
+    body: JSON.stringify(body),
+  }
 }
 
 /** The protocol's error shape. The content type is exactly `application/json`: a client compares it with `==`. */
 export function oipErrorAnswer(thrown: unknown, requestId: string): Answer {
   const error = toPlimsollError(thrown)
-  const { status } = ERROR_KINDS[error.kind]
   const faults = error.details.faults?.map((fault) => `${fault.pointer} ${fault.detail}`).join('; ')
-  const text = error.kind === 'internal' ? `Internal error, request ${requestId}` : faults ? `${error.message}: ${faults}` : error.message
+  const text =
+    error.kind === 'internal'
+      ? `Internal error, request ${requestId}`
+      : faults
+        ? `${error.message}: ${faults}`
+        : error.message
   return {
-    status,
-    headers: { 'content-type': 'application/json', ...retryHeaders(error) },
+    status: statusOf(error),
+    headers: { 'content-type': 'application/json', ...errorHeaders(error) },
     body: JSON.stringify({ error: text, code: error.code, request_id: requestId }),
   }
 }

@@ -16,16 +16,29 @@ function faultsOf(rows: unknown[]): string[] {
 }
 
 test('prepare() fills one matrix input in the order of the columns', () => {
-  const { tensors } = compileRoute(exampleRoute(), undefined).prepare([{ distance: 100, date: '2001-04-01T04:30:00Z' }, { distance: -1, date: '2001-07-01T12:00:00+02:00' }], 0n, matrix)
+  const { tensors } = compileRoute(exampleRoute(), undefined).prepare(
+    [
+      { distance: 100, date: '2001-04-01T04:30:00Z' },
+      { distance: -1, date: '2001-07-01T12:00:00+02:00' },
+    ],
+    0n,
+    matrix,
+  )
   expect(tensors).toEqual([{ name: 'x', datatype: 'FP32', shape: [2, 2], data: new Float32Array([100, 23, -1, 6]) }])
 })
 
 test('prepare() fills named inputs, and says which the route lacks', () => {
   const named = { inputs: [{ name: 'hour', datatype: 'INT64' as const, shape: [-1, 1] }], outputs: [], maxBatchSize: 8 }
-  const { tensors } = compileRoute(exampleRoute(), undefined).prepare([{ distance: 1, date: '2001-01-01T12:00:00Z' }], 0n, named)
+  const { tensors } = compileRoute(exampleRoute(), undefined).prepare(
+    [{ distance: 1, date: '2001-01-01T12:00:00Z' }],
+    0n,
+    named,
+  )
   expect(tensors).toEqual([{ name: 'hour', datatype: 'INT64', shape: [1, 1], data: new BigInt64Array([7n]) }])
   const other = { inputs: [{ name: 'speed', datatype: 'FP32' as const, shape: [-1, 1] }], outputs: [], maxBatchSize: 8 }
-  expect(() => compileRoute(exampleRoute(), undefined).prepare([{ distance: 1, date: '2001-01-01T12:00:00Z' }], 0n, other)).toThrow(/speed/)
+  expect(() =>
+    compileRoute(exampleRoute(), undefined).prepare([{ distance: 1, date: '2001-01-01T12:00:00Z' }], 0n, other),
+  ).toThrow(/speed/)
 })
 
 test('prepare() lists every fault at once with its pointer', () => {
@@ -51,7 +64,10 @@ test('compileRoute() refuses a column whose feature the service does not have', 
   const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
   expect(() => compileRoute(route, undefined)).toThrow(expect.objectContaining({ code: 'serving.unknown_feature' }))
   const lookup = { names: ['origin__mean'], lookup: () => ({ values: [4], statuses: ['PRESENT'] }) }
-  const { tensors } = compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, { ...matrix, inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 1] }] })
+  const { tensors } = compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, {
+    ...matrix,
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 1] }],
+  })
   expect(tensors[0]!.data).toEqual(new Float32Array([4]))
 })
 

@@ -1,12 +1,15 @@
 import type { FeatureMapping, ServedInput, ServedRoute } from '@plimsoll/sdk/wire'
-import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { allocateData, type ModelInterface, type Tensor, type TensorData } from '../../inference/index.ts'
+import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { localTimePart } from './local-time.ts'
 
 /** Looks the features of one row up by its inputs. `values[i]` belongs to `names[i]`; NaN where there is none. */
 export interface FeatureLookup {
   readonly names: readonly string[]
-  lookup(inputs: Readonly<Record<string, unknown>>, nowUs: bigint): { values: ArrayLike<number>; statuses: readonly string[] }
+  lookup(
+    inputs: Readonly<Record<string, unknown>>,
+    nowUs: bigint,
+  ): { values: ArrayLike<number>; statuses: readonly string[] }
 }
 
 export interface PreparedRows {
@@ -36,11 +39,15 @@ function faultOf(type: string, value: unknown): string | undefined {
       return typeof value === 'boolean' ? undefined : 'expected true or false'
     case 'timestamp':
     case 'date':
-      return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(instantMs(value)) ? undefined : 'expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z'
+      return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(instantMs(value))
+        ? undefined
+        : 'expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z'
     case 'int32':
     case 'int64': {
       const [low, high] = INT_RANGES[type]!
-      return typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high ? undefined : `expected an integer of type ${type}`
+      return typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high
+        ? undefined
+        : `expected an integer of type ${type}`
     }
     default:
       return typeof value === 'number' ? undefined : 'expected a number'
@@ -53,12 +60,18 @@ function instantMs(value: string): number {
 
 type Column = (row: Readonly<Record<string, unknown>>, features: ArrayLike<number>) => number | string
 
-function compileColumn(source: FeatureMapping, featureIndex: ReadonlyMap<string, number>, column: string, inputs: Readonly<Record<string, ServedInput>>): Column {
+function compileColumn(
+  source: FeatureMapping,
+  featureIndex: ReadonlyMap<string, number>,
+  column: string,
+  inputs: Readonly<Record<string, ServedInput>>,
+): Column {
   switch (source.from) {
     case 'input': {
       const { input } = source
       const type = inputs[input]!.type
-      if (type === 'timestamp' || type === 'date') return (row) => (row[input] == null ? Number.NaN : instantMs(row[input] as string))
+      if (type === 'timestamp' || type === 'date')
+        return (row) => (row[input] == null ? Number.NaN : instantMs(row[input] as string))
       return (row) => {
         const value = row[input]
         return value == null ? Number.NaN : typeof value === 'boolean' ? Number(value) : (value as number | string) // checked by faultOf
@@ -66,7 +79,12 @@ function compileColumn(source: FeatureMapping, featureIndex: ReadonlyMap<string,
     }
     case 'feature': {
       const index = featureIndex.get(source.feature)
-      if (index === undefined) throw new PlimsollError('invalid', 'serving.unknown_feature', `Cannot compile the route: column ${column} needs feature ${source.feature}, which its service does not have`)
+      if (index === undefined)
+        throw new PlimsollError(
+          'invalid',
+          'serving.unknown_feature',
+          `Cannot compile the route: column ${column} needs feature ${source.feature}, which its service does not have`,
+        )
       return (_row, features) => features[index] ?? Number.NaN
     }
     case 'time': {
@@ -95,7 +113,10 @@ const NO_FEATURES = { values: [] as readonly number[], statuses: [] as readonly 
 /** @throws invalid serving.unknown_feature */
 export function compileRoute(route: ServedRoute, features: FeatureLookup | undefined): CompiledRoute {
   const featureIndex = new Map((features?.names ?? []).map((name, index) => [name, index]))
-  const columns = route.columns.map((column) => ({ name: column.name, read: compileColumn(column.source, featureIndex, column.name, route.inputs) }))
+  const columns = route.columns.map((column) => ({
+    name: column.name,
+    read: compileColumn(column.source, featureIndex, column.name, route.inputs),
+  }))
   const names = Object.keys(route.inputs)
 
   const checkRow = (row: unknown, index: number, faults: Fault[]): Record<string, unknown> => {
@@ -110,8 +131,10 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       const value = Object.hasOwn(given, name) ? given[name] : undefined
       const isOptional = 'nullable' in input && input.nullable
       if (value === undefined || value === null) {
-        if (!isOptional && !('entity' in input)) faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected ${input.type}` })
-        else if ('entity' in input && value === undefined) faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected the key of ${input.entity}` })
+        if (!isOptional && !('entity' in input))
+          faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected ${input.type}` })
+        else if ('entity' in input && value === undefined)
+          faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected the key of ${input.entity}` })
         continue
       }
       const fault = faultOf(input.type, value)
@@ -119,7 +142,11 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       checked[name] = value
     }
     for (const name of Object.keys(given)) {
-      if (!Object.hasOwn(route.inputs, name)) faults.push({ pointer: `/rows/${index}/${name}`, detail: `is not an input of route ${route.name}: expected ${names.join(', ')}` })
+      if (!Object.hasOwn(route.inputs, name))
+        faults.push({
+          pointer: `/rows/${index}/${name}`,
+          detail: `is not an input of route ${route.name}: expected ${names.join(', ')}`,
+        })
     }
     return checked
   }
@@ -128,29 +155,64 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
     route,
     prepare(rows, nowUs, model) {
       if (rows.length === 0 || rows.length > ROWS_MAX) {
-        throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot predict ${rows.length} rows: expected 1 to ${ROWS_MAX}`, { faults: [{ pointer: '/rows', detail: `expected 1 to ${ROWS_MAX} rows` }] })
+        throw new PlimsollError(
+          'invalid',
+          'serving.bad_rows',
+          `Cannot predict ${rows.length} rows: expected 1 to ${ROWS_MAX}`,
+          { faults: [{ pointer: '/rows', detail: `expected 1 to ${ROWS_MAX} rows` }] },
+        )
       }
       const faults: Fault[] = []
       const inputs = rows.map((row, index) => (faults.length < FAULTS_MAX ? checkRow(row, index, faults) : {}))
-      refuseFaults('serving.invalid_input', `Cannot predict with route ${route.name}: ${faults.length} faults in the input`, faults)
+      refuseFaults(
+        'serving.invalid_input',
+        `Cannot predict with route ${route.name}: ${faults.length} faults in the input`,
+        faults,
+      )
       const looked = inputs.map((row) => (features ? features.lookup(row, nowUs) : NO_FEATURES))
       const cells = (row: number, column: number) => columns[column]!.read(inputs[row]!, looked[row]!.values)
-      return { rows: rows.length, inputs, features: looked, tensors: fillTensors(columns.map((c) => c.name), rows.length, cells, model) }
+      return {
+        rows: rows.length,
+        inputs,
+        features: looked,
+        tensors: fillTensors(
+          columns.map((c) => c.name),
+          rows.length,
+          cells,
+          model,
+        ),
+      }
     },
   }
 }
 
 /** One matrix input takes all columns in order; otherwise each column is the input of its name. */
-function fillTensors(names: readonly string[], rows: number, cells: (row: number, column: number) => number | string, model: ModelInterface): Tensor[] {
+function fillTensors(
+  names: readonly string[],
+  rows: number,
+  cells: (row: number, column: number) => number | string,
+  model: ModelInterface,
+): Tensor[] {
   const only = model.inputs[0]
-  if (model.inputs.length === 1 && only && only.shape.length === 2 && (only.shape[1] === names.length || (only.shape[1] === -1 && names.length > 1))) {
+  if (
+    model.inputs.length === 1 &&
+    only &&
+    only.shape.length === 2 &&
+    (only.shape[1] === names.length || (only.shape[1] === -1 && names.length > 1))
+  ) {
     const data = allocateData(only.datatype, rows * names.length)
-    for (let row = 0; row < rows; row++) for (let column = 0; column < names.length; column++) setCell(data, row * names.length + column, cells(row, column))
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < names.length; column++)
+        setCell(data, row * names.length + column, cells(row, column))
     return [{ name: only.name, datatype: only.datatype, shape: [rows, names.length], data }]
   }
   const missing = model.inputs.filter((input) => !names.includes(input.name)).map((input) => input.name)
   if (missing.length > 0) {
-    throw new PlimsollError('invalid', 'serving.columns_mismatch', `Cannot fill the model's inputs: the route's columns lack ${missing.join(', ')}`)
+    throw new PlimsollError(
+      'invalid',
+      'serving.columns_mismatch',
+      `Cannot fill the model's inputs: the route's columns lack ${missing.join(', ')}`,
+    )
   }
   return model.inputs.map((input) => {
     const column = names.indexOf(input.name)
@@ -162,6 +224,7 @@ function fillTensors(names: readonly string[], rows: number, cells: (row: number
 
 function setCell(data: TensorData, index: number, value: number | string): void {
   if (Array.isArray(data)) data[index] = String(value)
-  else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[index] = BigInt(Math.trunc(Number(value)))
+  else if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    data[index] = BigInt(Math.trunc(Number(value)))
   else data[index] = Number(value)
 }

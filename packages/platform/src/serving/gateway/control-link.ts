@@ -25,26 +25,46 @@ export function openControlLink(url: string, token: string): ControlLink {
         redirect: 'error',
       })
     } catch (error) {
-      throw new PlimsollError('unavailable', 'serving.control_unreachable', `Cannot reach the control plane at ${url}`, {}, error)
+      throw new PlimsollError(
+        'unavailable',
+        'serving.control_unreachable',
+        `Cannot reach the control plane at ${url}`,
+        {},
+        error,
+      )
     }
     if (!response.ok) {
       const text = (await response.text()).slice(0, 500)
-      throw new PlimsollError('unavailable', 'serving.control_refused', `The control plane answered ${response.status} to ${path}: ${text}`)
+      throw new PlimsollError(
+        'unavailable',
+        'serving.control_refused',
+        `The control plane answered ${response.status} to ${path}: ${text}`,
+      )
     }
     return response
   }
   return {
     async awaitSnapshot(epoch, waitMs, signal) {
-      const response = await call(`/api/v1/serving/snapshot?after=${epoch}&wait_ms=${waitMs}`, { signal }, waitMs + REQUEST_TIMEOUT_MS)
+      const response = await call(
+        `/api/v1/serving/snapshot?after=${epoch}&wait_ms=${waitMs}`,
+        { signal },
+        waitMs + REQUEST_TIMEOUT_MS,
+      )
       const body: unknown = await response.json()
-      return body === null || (body as { snapshot?: unknown }).snapshot === null ? undefined : signedSnapshot.parse((body as { snapshot: unknown }).snapshot)
+      return body === null || (body as { snapshot?: unknown }).snapshot === null
+        ? undefined
+        : signedSnapshot.parse((body as { snapshot: unknown }).snapshot)
     },
     async *fetchBlob(digest) {
       const response = await call(`/api/v1/blobs/${digest}`, {}, 600_000)
       if (response.body) yield* response.body
     },
     async sendStatus(gateway, status) {
-      await call(`/api/v1/serving/gateways/${gateway}/status`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(status) })
+      await call(`/api/v1/serving/gateways/${gateway}/status`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(status),
+      })
     },
     async sendSegment(gateway, boot, sequence, bytes) {
       await call(`/api/v1/serving/segments/${gateway}/${boot}/${sequence}`, {

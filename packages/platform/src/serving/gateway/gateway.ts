@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import type { GatewayStatus, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import type { ModelInterface, ModelPool } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { replayClock } from '../../kernel/clock.ts'
-import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/log.ts'
-import type { ModelInterface, ModelPool } from '../../inference/index.ts'
 import { type CompiledRoute, compileRoute, type FeatureLookup } from './compiled-route.ts'
 import type { ControlLink } from './control-link.ts'
 import type { ModelFiles } from './model-files.ts'
@@ -42,6 +42,8 @@ export interface Gateway {
   readonly name: string
   live(): LiveState | undefined
   refused(): GatewayStatus['refused']
+  /** Epoch up to which nothing need be asked for again: the live one, or a signed one that can never be taken. */
+  settledEpoch(): number
   /** Takes a snapshot when it is newer, valid and loadable; a refused one leaves everything as it was. */
   offer(signed: SignedSnapshot): Promise<boolean>
   /** Starts from what is kept on disk. */
@@ -59,10 +61,11 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
   const path = join(deps.directory, 'snapshot.json')
   let live: LiveState | undefined
   let refused: GatewayStatus['refused'] = null
+  let hopelessEpoch = EMPTY_EPOCH
+  let offering: Promise<unknown> = Promise.resolve()
   const unloads = new Map<string, NodeJS.Timeout>()
 
-  const activate = async (content: Snapshot): Promise<void> => {
-    const next = await loadState(content, deps)
+  const swap = (next: LiveState): void => {
     const previous = live
     live = next
     for (const artifact of next.versions.keys()) {
@@ -73,41 +76,56 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
       if (next.versions.has(artifact)) continue
       const timer = setTimeout(() => {
         unloads.delete(artifact)
-        deps.pool.unload(artifact).catch((error: unknown) => deps.log.warn({ error, artifact }, 'a model could not be unloaded'))
+        deps.pool
+          .unload(artifact)
+          .catch((error: unknown) => deps.log.warn({ error, artifact }, 'a model could not be unloaded'))
       }, deps.retainMs)
       unloads.set(artifact, timer.unref())
     }
     deps.onChange()
   }
 
+  const take = async (signed: SignedSnapshot): Promise<boolean> => {
+    let content: Snapshot | undefined
+    try {
+      content = verifySnapshot(signed, deps.snapshotKey)
+      if (content.epoch <= (live?.snapshot.epoch ?? EMPTY_EPOCH)) return false
+      const next = await loadState(content, deps)
+      await storeSnapshot(path, signed)
+      swap(next)
+      refused = null
+      deps.log.info({ epoch: content.epoch, routes: content.routes.length }, 'snapshot taken')
+      return true
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      if (content && !ERROR_KINDS[error.kind].retry && error.kind !== 'internal')
+        hopelessEpoch = Math.max(hopelessEpoch, content.epoch)
+      refused = { epoch: epochOf(signed), reason: error.message.slice(0, 2_000) }
+      deps.log.warn({ code: error.code, reason: error.message }, 'snapshot refused; the one before stays')
+      deps.onChange()
+      return false
+    }
+  }
+
   return {
     name,
     live: () => live,
     refused: () => refused,
-    async offer(signed) {
-      const current = live?.snapshot.epoch ?? EMPTY_EPOCH
-      try {
-        const content = verifySnapshot(signed, deps.snapshotKey)
-        if (content.epoch <= current) return false
-        await activate(content)
-        await storeSnapshot(path, signed)
-        refused = null
-        deps.log.info({ epoch: content.epoch, routes: content.routes.length }, 'snapshot taken')
-        return true
-      } catch (thrown) {
-        const error = toPlimsollError(thrown)
-        refused = { epoch: epochOf(signed), reason: error.message.slice(0, 2_000) }
-        deps.log.warn({ code: error.code, reason: error.message }, 'snapshot refused; the one before stays')
-        deps.onChange()
-        return false
-      }
+    settledEpoch: () => Math.max(live?.snapshot.epoch ?? EMPTY_EPOCH, hopelessEpoch),
+    offer(signed) {
+      const taken = offering.then(() => take(signed))
+      offering = taken
+      return taken
     },
     async restore() {
       try {
         const kept = await loadSnapshot(path, deps.snapshotKey)
-        if (kept) await activate(kept.content)
+        if (kept) swap(await loadState(kept.content, deps))
       } catch (thrown) {
-        deps.log.error({ error: toPlimsollError(thrown).message }, 'the kept snapshot cannot be used; waiting for the control plane')
+        deps.log.error(
+          { error: toPlimsollError(thrown).message },
+          'the kept snapshot cannot be used; waiting for the control plane',
+        )
       }
     },
     close() {
@@ -135,7 +153,12 @@ async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveStat
   const routes = new Map<string, LiveRoute>()
   for (const route of content.routes) {
     const key = routeKey(route.name, route.environment)
-    if (routes.has(key)) throw new PlimsollError('conflict', 'serving.route_twice', `Cannot take the snapshot: two projects serve a route named ${key}`)
+    if (routes.has(key))
+      throw new PlimsollError(
+        'conflict',
+        'serving.route_twice',
+        `Cannot take the snapshot: two projects serve a route named ${key}`,
+      )
     const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
     routes.set(key, { ...compileRoute(route, features), inflight: 0 })
   }

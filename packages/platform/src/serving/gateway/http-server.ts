@@ -1,10 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { chooseCoding, compressBody } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { guardRequest } from '../../kernel/http/request-guard.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
+import { demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute } from './predict-surface.ts'
@@ -40,9 +42,16 @@ function parseTarget(target: string): { segments: string[]; query: URLSearchPara
   const cut = target.indexOf('?')
   const path = cut < 0 ? target : target.slice(0, cut)
   try {
-    return { segments: path.split('/').slice(1).map(decodeURIComponent), query: new URLSearchParams(cut < 0 ? '' : target.slice(cut + 1)) }
+    return {
+      segments: path.split('/').slice(1).map(decodeURIComponent),
+      query: new URLSearchParams(cut < 0 ? '' : target.slice(cut + 1)),
+    }
   } catch {
-    throw new PlimsollError('invalid', 'serving.bad_target', 'Cannot read the request: its path is not valid percent-encoding')
+    throw new PlimsollError(
+      'invalid',
+      'serving.bad_target',
+      'Cannot read the request: its path is not valid percent-encoding',
+    )
   }
 }
 
@@ -52,49 +61,80 @@ function timeoutOf(request: IncomingMessage): number | undefined {
   return typeof text === 'string' && Number.isFinite(ms) && ms > 0 ? ms : undefined
 }
 
-function demand(call: Call, method: 'GET' | 'POST'): void {
-  if (call.request.method !== method && !(method === 'GET' && call.request.method === 'HEAD')) {
-    throw new MethodRefused(method)
-  }
-}
-
-class MethodRefused extends PlimsollError {
-  readonly allow: string
-
-  constructor(allow: string) {
-    super('invalid', 'serving.method', `Cannot use this method here: expected ${allow}`)
-    this.allow = allow
-  }
-}
-
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string) {
   const body = parseJson(await readBody(call.request, deps.settings.bodyBytesMax))
   const sticky = call.request.headers['x-plimsoll-key']
-  return { route, body, stickyKey: typeof sticky === 'string' ? sticky : undefined, requestId: call.requestId, timeoutMs: timeoutOf(call.request), signal: call.signal }
+  return {
+    route,
+    body,
+    stickyKey: typeof sticky === 'string' ? sticky : undefined,
+    requestId: call.requestId,
+    timeoutMs: timeoutOf(call.request),
+    signal: call.signal,
+  }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
+  const { request } = call
   const [first, second, third] = call.segments
   switch (first) {
     case 'v2':
       return answerOip(deps, call, isDraining())
     case 'predict':
-      if (second && third === 'openapi.json') return jsonAnswer(routeOpenApi(deps.gateway.live(), second))
-      demand(call, 'POST')
+      if (second && third === 'openapi.json' && call.segments.length === 3) {
+        demandMethod(request, 'GET')
+        return jsonAnswer(routeOpenApi(deps.gateway.live(), second))
+      }
+      if (call.segments.length > 2) return noSuchPath(request)
+      demandMethod(request, 'POST')
       return answerPredict(deps, await predictCall(deps, call, second ?? ''))
     case 'invocations':
-      demand(call, 'POST')
+      if (call.segments.length > 2) return noSuchPath(request)
+      demandMethod(request, 'POST')
       return answerInvocations(deps, await predictCall(deps, call, second ?? onlyRoute(deps)))
+    default:
+      demandMethod(request, 'GET')
+      return answerState(deps, call, isDraining())
+  }
+}
+
+async function answerState(deps: GatewayServerDeps, call: Call, isDraining: boolean): Promise<Answer> {
+  const live = deps.gateway.live()
+  switch (call.segments.join('/')) {
     case 'ping':
     case 'health':
-      return deps.gateway.live() && !isDraining() ? jsonAnswer({ status: 'ok' }) : jsonAnswer({ status: 'not ready' }, 503)
+      return live && !isDraining ? jsonAnswer({ status: 'ok' }) : jsonAnswer({ status: 'not ready' }, 503)
     case 'metrics':
       return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4' }, body: await deps.metrics() }
     case '':
-      return jsonAnswer({ name: 'plimsoll gateway', routes: [...(deps.gateway.live()?.routes.keys() ?? [])], epoch: deps.gateway.live()?.snapshot.epoch ?? null })
+      return jsonAnswer({
+        name: 'plimsoll gateway',
+        routes: [...(live?.routes.keys() ?? [])],
+        epoch: live?.snapshot.epoch ?? null,
+      })
     default:
-      throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${call.request.url?.slice(0, 200)}`, { action: 'Use /predict/<route>, /invocations/<route> or /v2' })
+      return noSuchPath(call.request)
   }
+}
+
+function noSuchPath(request: IncomingMessage): never {
+  throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${request.url?.slice(0, 200)}`, {
+    action: 'Use /predict/<route>, /invocations/<route> or /v2',
+  })
+}
+
+/** Packs the body when the client takes that. The protocol's header length still counts the JSON as it was. */
+async function packed(request: IncomingMessage, answer: Answer): Promise<Answer> {
+  const coding = chooseCoding(request.headers['accept-encoding'])
+  if (coding === undefined) return answer
+  const pack = await compressBody(Buffer.from(answer.body as Uint8Array), coding) // a string is taken as UTF-8
+  return pack.coding === undefined
+    ? answer
+    : {
+        ...answer,
+        headers: { ...answer.headers, 'content-encoding': pack.coding, vary: 'accept-encoding' },
+        body: pack.body,
+      }
 }
 
 function send(response: ServerResponse, answer: Answer, requestId: string, isDraining: boolean): void {
@@ -126,24 +166,44 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     let answer: Answer
     let segments: string[] = []
     try {
-      guardRequest(request, { host: settings.host, port: boundPort, publicHosts: settings.publicHosts, behindProxy: false })
+      guardRequest(request, {
+        host: settings.host,
+        port: boundPort,
+        publicHosts: settings.publicHosts,
+        behindProxy: false,
+      })
       const target = parseTarget(request.url ?? '/')
       segments = target.segments
-      answer = await answerCall(deps, { request, ...target, requestId, signal: abort.signal }, () => isDraining)
+      answer = await packed(
+        request,
+        await answerCall(deps, { request, ...target, requestId, signal: abort.signal }, () => isDraining),
+      )
     } catch (thrown) {
       const error = toPlimsollError(thrown)
-      if (error.kind === 'internal') deps.logger.error({ error: error.message, cause: String(error.cause), requestId }, 'a request failed')
+      if (error.kind === 'internal')
+        deps.logger.error({ error: error.message, cause: String(error.cause), requestId }, 'a request failed')
       answer = isOip ? oipErrorAnswer(error, requestId) : problemAnswer(error, requestId)
-      if (thrown instanceof MethodRefused) answer = { ...answer, status: 405, headers: { ...answer.headers, allow: thrown.allow } }
       if (!request.complete) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
     }
     if (!response.destroyed) send(response, answer, requestId, isDraining)
     const route = segments[0] === 'v2' ? segments[2] : segments[1]
-    if (request.method === 'POST' && route) deps.observe(deps.gateway.live()?.routes.has(route) ? route : 'unknown', String(answer.status), (deps.clock.monotonicMs() - startedMs) / 1_000)
+    if (request.method === 'POST' && route)
+      deps.observe(
+        deps.gateway.live()?.routes.has(route) ? route : 'unknown',
+        String(answer.status),
+        (deps.clock.monotonicMs() - startedMs) / 1_000,
+      )
   }
 
   const server = createServer(
-    { requestTimeout: 60_000, headersTimeout: 10_000, keepAliveTimeout: 72_000, maxHeaderSize: 16_384, highWaterMark: 65_536, noDelay: true },
+    {
+      requestTimeout: 60_000,
+      headersTimeout: 10_000,
+      keepAliveTimeout: 72_000,
+      maxHeaderSize: 16_384,
+      highWaterMark: 65_536,
+      noDelay: true,
+    },
     (request, response) => {
       handle(request, response).catch((error: unknown) => {
         deps.logger.error({ error: String(error) }, 'a request could not be answered')
@@ -173,7 +233,12 @@ function listen(server: Server, settings: GatewaySettings): Promise<number> {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new PlimsollError('unavailable', 'serving.port_taken', `Cannot listen on ${settings.host}:${settings.port}: the port is taken`, { action: 'Choose another --gateway-port, or 0 for a free one' })
+          ? new PlimsollError(
+              'unavailable',
+              'serving.port_taken',
+              `Cannot listen on ${settings.host}:${settings.port}: the port is taken`,
+              { action: 'Choose another --gateway-port, or 0 for a free one' },
+            )
           : error,
       )
     })

@@ -1,7 +1,9 @@
 import { PlimsollError } from '../../kernel/errors.ts'
 
 function refuse(detail: string, pointer = ''): never {
-  throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot read the rows: ${detail}`, { faults: [{ pointer, detail }] })
+  throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot read the rows: ${detail}`, {
+    faults: [{ pointer, detail }],
+  })
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -19,10 +21,12 @@ export function rowsOfPredict(body: unknown): { rows: unknown[]; isSingle: boole
 }
 
 function fromSplit(split: unknown, pointer: string): unknown[] {
-  if (!isObject(split) || !Array.isArray(split['columns']) || !Array.isArray(split['data'])) refuse('expected {"columns": […], "data": [[…]]}', pointer)
+  if (!isObject(split) || !Array.isArray(split['columns']) || !Array.isArray(split['data']))
+    refuse('expected {"columns": […], "data": [[…]]}', pointer)
   const columns = split['columns'] as unknown[]
   return split['data'].map((cells: unknown, index: number) => {
-    if (!Array.isArray(cells) || cells.length !== columns.length) refuse(`row ${index} has not ${columns.length} cells`, `${pointer}/data/${index}`)
+    if (!Array.isArray(cells) || cells.length !== columns.length)
+      refuse(`row ${index} has not ${columns.length} cells`, `${pointer}/data/${index}`)
     return Object.fromEntries(columns.map((name, column) => [String(name), cells[column]]))
   })
 }
@@ -35,7 +39,8 @@ function fromColumns(inputs: Record<string, unknown>): unknown[] {
     Object.fromEntries(
       names.map((name) => {
         const column = inputs[name]
-        if (!Array.isArray(column) || column.length !== first.length) refuse(`column ${name} has not ${first.length} cells`, `/inputs/${name}`)
+        if (!Array.isArray(column) || column.length !== first.length)
+          refuse(`column ${name} has not ${first.length} cells`, `/inputs/${name}`)
         return [name, column[index] as unknown]
       }),
     ),

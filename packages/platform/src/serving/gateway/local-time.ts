@@ -29,8 +29,19 @@ function offsetMs(zone: string, atMs: number): number {
   const known = offsets.get(key)
   if (known !== undefined) return known
   const start = span * SPAN_MS
-  const parts = Object.fromEntries(formatOf(zone).formatToParts(start).map((part) => [part.type, Number(part.value)]))
-  const local = Date.UTC(parts['year']!, parts['month']! - 1, parts['day'], parts['hour'], parts['minute'], parts['second'])
+  const parts = Object.fromEntries(
+    formatOf(zone)
+      .formatToParts(start)
+      .map((part) => [part.type, Number(part.value)]),
+  )
+  const local = Date.UTC(
+    parts['year']!,
+    parts['month']! - 1,
+    parts['day'],
+    parts['hour'],
+    parts['minute'],
+    parts['second'],
+  )
   if (offsets.size >= CACHE_MAX * 10) offsets.clear()
   offsets.set(key, local - start)
   return local - start

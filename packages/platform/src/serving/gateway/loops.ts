@@ -9,6 +9,8 @@ import type { PredictionLog } from './prediction-log.ts'
 
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000]
 const STATUS_EVERY_MS = 5_000
+/** A snapshot that was refused for a passing reason is asked for again after this. */
+const REFUSED_PAUSE_MS = 2_000
 
 export interface LoopDeps {
   readonly gateway: Gateway
@@ -46,7 +48,11 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
         wasUp = true
       } catch (thrown) {
         if (signal.aborted) return
-        if (wasUp) deps.logger.warn({ loop: name, reason: toPlimsollError(thrown).message }, 'the control plane does not answer; predictions go on')
+        if (wasUp)
+          deps.logger.warn(
+            { loop: name, reason: toPlimsollError(thrown).message },
+            'the control plane does not answer; predictions go on',
+          )
         wasUp = false
         await pause(RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]!)
       }
@@ -54,9 +60,11 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
   }
 
   const takeSnapshots = async () => {
-    const known = Math.max(deps.gateway.live()?.snapshot.epoch ?? -1, deps.gateway.refused()?.epoch ?? -1)
+    const known = deps.gateway.settledEpoch()
     const signed = await deps.link.awaitSnapshot(known, deps.pollMs, signal)
-    if (signed) await deps.gateway.offer(signed)
+    if (!signed) return
+    await deps.gateway.offer(signed)
+    if (deps.gateway.settledEpoch() === known) await pause(REFUSED_PAUSE_MS)
   }
   const shipPending = async () => {
     for (const segment of deps.log.pending()) {
@@ -79,11 +87,18 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
       spooledBytes: deps.log.spooledBytes(),
     }
     await deps.link.sendStatus(deps.gateway.name, status)
-    await Promise.race([pause(STATUS_EVERY_MS), new Promise<void>((resolve) => {
-      wakeStatus = resolve
-    })])
+    await Promise.race([
+      pause(STATUS_EVERY_MS),
+      new Promise<void>((resolve) => {
+        wakeStatus = resolve
+      }),
+    ])
   }
-  const running = Promise.all([loop('snapshot', takeSnapshots), loop('segments', shipSegments), loop('status', sendStatus)])
+  const running = Promise.all([
+    loop('snapshot', takeSnapshots),
+    loop('segments', shipSegments),
+    loop('status', sendStatus),
+  ])
 
   return {
     wakeStatus: () => wakeStatus(),

@@ -10,7 +10,7 @@ import type { ControlLink } from './control-link.ts'
  * anew, never served.
  */
 export interface ModelFiles {
-  /** @throws unavailable serving.model_unreachable · invalid serving.model_altered */
+  /** @throws unavailable serving.control_unreachable · unavailable serving.model_altered (a later transfer may be whole) */
   require(artifact: string, sizeBytes: number): Promise<string>
 }
 
@@ -49,7 +49,11 @@ export function openModelFiles(directory: string, link: Pick<ControlLink, 'fetch
     }
     if (received !== sizeBytes || `sha256:${hash.digest('hex')}` !== artifact) {
       await rm(temporary, { force: true })
-      throw new PlimsollError('invalid', 'serving.model_altered', `Cannot load model ${artifact}: the bytes received have another digest`)
+      throw new PlimsollError(
+        'unavailable',
+        'serving.model_altered',
+        `Cannot load model ${artifact}: the bytes received have another digest`,
+      )
     }
     await rename(temporary, path)
     return path

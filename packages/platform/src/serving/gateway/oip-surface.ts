@@ -3,6 +3,7 @@ import { decodeInferRequest, encodeInferResponse, type ModelInterface, type Tens
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
 import type { LiveRoute, LiveState } from './gateway.ts'
+import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readBody } from './request-body.ts'
 
@@ -17,7 +18,15 @@ export interface OipDeps extends PredictionDeps {
   readonly settings: { readonly bodyBytesMax: number }
 }
 
-const EXTENSIONS = ['binary_tensor_data', 'classification', 'model_configuration', 'model_repository', 'parameters', 'schedule_policy', 'statistics']
+const EXTENSIONS = [
+  'binary_tensor_data',
+  'classification',
+  'model_configuration',
+  'model_repository',
+  'parameters',
+  'schedule_policy',
+  'statistics',
+]
 const PLATFORM = 'onnxruntime_onnx'
 const SERVER = { name: 'plimsoll', version: '0.1.0', extensions: EXTENSIONS }
 const EMPTY: Answer = { status: 200, headers: { 'content-type': 'application/json' }, body: '' }
@@ -28,7 +37,10 @@ function notFound(what: string): never {
 
 function requireLive(deps: OipDeps): LiveState {
   const live = deps.gateway.live()
-  if (!live) throw new PlimsollError('unavailable', 'serving.no_snapshot', 'This gateway has no snapshot yet', { retryAfterMs: 1_000 })
+  if (!live)
+    throw new PlimsollError('unavailable', 'serving.no_snapshot', 'This gateway has no snapshot yet', {
+      retryAfterMs: 1_000,
+    })
   return live
 }
 
@@ -45,7 +57,12 @@ function locate(deps: OipDeps, name: string, version: string | undefined): Locat
   if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`)
   const versions = entry.route.arms.map((arm) => String(live.versions.get(arm.artifact)!.version))
   const arm = version === undefined ? entry.route.arms[0]! : entry.route.arms[versions.indexOf(version)]
-  if (!arm) throw new PlimsollError('not_found', 'serving.version_not_served', `Unknown version "${version}" of model "${name}"`)
+  if (!arm)
+    throw new PlimsollError(
+      'not_found',
+      'serving.version_not_served',
+      `Unknown version "${version}" of model "${name}"`,
+    )
   return { live, entry, model: live.interfaces.get(arm.artifact)!, versions }
 }
 
@@ -63,17 +80,31 @@ function configOf(name: string, model: ModelInterface): object {
     platform: PLATFORM,
     backend: 'onnxruntime',
     max_batch_size: model.maxBatchSize,
-    input: model.inputs.map((spec) => ({ name: spec.name, data_type: dataType(spec), dims: configDims(model, spec), is_shape_tensor: false, optional: false })),
-    output: model.outputs.map((spec) => ({ name: spec.name, data_type: dataType(spec), dims: configDims(model, spec), is_shape_tensor: false })),
+    input: model.inputs.map((spec) => ({
+      name: spec.name,
+      data_type: dataType(spec),
+      dims: configDims(model, spec),
+      is_shape_tensor: false,
+      optional: false,
+    })),
+    output: model.outputs.map((spec) => ({
+      name: spec.name,
+      data_type: dataType(spec),
+      dims: configDims(model, spec),
+      is_shape_tensor: false,
+    })),
     dynamic_batching: {},
   }
 }
 
 const ns = (count: number, us: number) => ({ count, ns: Math.round(us * 1_000) })
 
-function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute): object[] {
+function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute, version?: string): object[] {
   const all = new Map(deps.pool.stats().models.map((model) => [model.digest, model]))
-  return entry.route.arms.map((arm) => {
+  const wanted = entry.route.arms.filter(
+    (arm) => version === undefined || String(live.versions.get(arm.artifact)!.version) === version,
+  )
+  return wanted.map((arm) => {
     const stats = all.get(arm.artifact)
     return {
       name,
@@ -91,7 +122,12 @@ function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute)
         cache_hit: ns(0, 0),
         cache_miss: ns(0, 0),
       },
-      batch_stats: (stats?.batches ?? []).map((batch) => ({ batch_size: batch.rows, compute_input: ns(batch.count, 0), compute_infer: ns(batch.count, batch.inferUs), compute_output: ns(batch.count, 0) })),
+      batch_stats: (stats?.batches ?? []).map((batch) => ({
+        batch_size: batch.rows,
+        compute_input: ns(batch.count, 0),
+        compute_infer: ns(batch.count, batch.inferUs),
+        compute_output: ns(batch.count, 0),
+      })),
     }
   })
 }
@@ -101,17 +137,26 @@ function metadataOf(name: string, { model, versions }: Located): object {
 }
 
 async function infer(deps: OipDeps, call: OipCall, name: string, version: string | undefined): Promise<Answer> {
+  const body = await readBody(call.request, deps.settings.bodyBytesMax)
   const sticky = call.request.headers['x-plimsoll-key']
   const target = chooseTarget(deps, name, version, typeof sticky === 'string' ? sticky : undefined)
-  const body = await readBody(call.request, deps.settings.bodyBytesMax)
   const length = call.request.headers['inference-header-content-length']
-  const decoded = decodeInferRequest({ model: target.model, body, headerLength: typeof length === 'string' ? length : undefined })
+  const decoded = decodeInferRequest({
+    model: target.model,
+    body,
+    headerLength: typeof length === 'string' ? length : undefined,
+  })
   const result = await runTarget(deps, target, decoded.inputs, {
     timeoutMs: decoded.timeoutUs === undefined ? undefined : decoded.timeoutUs / 1_000,
     outputs: decoded.outputs.map((output) => output.name),
     signal: call.signal,
   })
-  await recordPrediction(deps, target, { rows: decoded.rows, outputs: result.outputs, requestId: call.requestId, payload: () => ({ protocol: 'oip', id: decoded.id ?? null }) })
+  await recordPrediction(deps, target, {
+    rows: decoded.rows,
+    outputs: result.outputs,
+    requestId: call.requestId,
+    payload: () => ({ protocol: 'oip', id: decoded.id ?? null }),
+  })
   const encoded = encodeInferResponse({
     modelName: name,
     modelVersion: String(target.version.version),
@@ -123,16 +168,14 @@ async function infer(deps: OipDeps, call: OipCall, name: string, version: string
     status: 200,
     headers: {
       'content-type': encoded.contentType,
-      ...(encoded.headerLength === undefined ? {} : { 'inference-header-content-length': String(encoded.headerLength) }),
+      ...(encoded.headerLength === undefined
+        ? {}
+        : { 'inference-header-content-length': String(encoded.headerLength) }),
       'x-plimsoll-prediction-id': target.predictionId,
       'x-plimsoll-version': `${target.version.model}/${target.version.version}`,
     },
     body: encoded.body,
   }
-}
-
-function demand(call: OipCall, method: 'GET' | 'POST'): void {
-  if (call.request.method !== method) throw new PlimsollError('invalid', 'serving.method', `Cannot use ${call.request.method} here: expected ${method}`)
 }
 
 /** `/v2/models/<name>[/versions/<version>][/<verb>]`. */
@@ -141,6 +184,8 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
   const isVersioned = call.segments[3] === 'versions'
   const version = isVersioned ? call.segments[4] : undefined
   const verb = call.segments[isVersioned ? 5 : 3]
+  if (call.segments.length > (isVersioned ? 6 : 4)) return notFound(call.segments.join('/'))
+  if (verb === undefined || verb === 'ready' || verb === 'config' || verb === 'stats') demandMethod(call.request, 'GET')
   switch (verb) {
     case undefined:
       return jsonAnswer(metadataOf(name, locate(deps, name, version)))
@@ -151,31 +196,49 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
       return jsonAnswer(configOf(name, locate(deps, name, version).model))
     case 'stats': {
       const { live, entry } = locate(deps, name, version)
-      return jsonAnswer({ model_stats: statsOf(deps, name, live, entry) })
+      return jsonAnswer({ model_stats: statsOf(deps, name, live, entry, version) })
     }
     case 'infer':
-      demand(call, 'POST')
+      demandMethod(call.request, 'POST')
       return infer(deps, call, name, version)
     case 'generate':
     case 'generate_stream':
     case 'trace':
-      throw new PlimsollError('unsupported', 'serving.unsupported', `Cannot do "${verb}": this server does not support it`)
+      throw new PlimsollError(
+        'unsupported',
+        'serving.unsupported',
+        `Cannot do "${verb}": this server does not support it`,
+      )
     default:
       return notFound(call.segments.join('/'))
   }
 }
 
 function answerRepository(deps: OipDeps, call: OipCall): Answer {
-  demand(call, 'POST')
+  demandMethod(call.request, 'POST')
   const live = requireLive(deps)
   if (call.segments[2] === 'index') {
-    return jsonAnswer([...live.routes].flatMap(([name, entry]) => entry.route.arms.map((arm) => ({ name, version: String(live.versions.get(arm.artifact)!.version), state: 'READY' }))))
+    return jsonAnswer(
+      [...live.routes].flatMap(([name, entry]) =>
+        entry.route.arms.map((arm) => ({
+          name,
+          version: String(live.versions.get(arm.artifact)!.version),
+          state: 'READY',
+        })),
+      ),
+    )
   }
   const name = call.segments[3] ?? ''
-  if (call.segments[2] !== 'models' || !['load', 'unload'].includes(call.segments[4] ?? '')) return notFound(call.segments.join('/'))
+  if (call.segments[2] !== 'models' || !['load', 'unload'].includes(call.segments[4] ?? ''))
+    return notFound(call.segments.join('/'))
   locate(deps, name, undefined)
   if (call.segments[4] === 'unload') {
-    throw new PlimsollError('forbidden', 'serving.route_decides', `Cannot unload "${name}": what serves is decided by its route`, { action: 'Use plimsoll release or plimsoll rollback' })
+    throw new PlimsollError(
+      'forbidden',
+      'serving.route_decides',
+      `Cannot unload "${name}": what serves is decided by its route`,
+      { action: 'Use plimsoll release or plimsoll rollback' },
+    )
   }
   return EMPTY
 }
@@ -186,6 +249,8 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
  */
 export async function answerOip(deps: OipDeps, call: OipCall, isDraining: boolean): Promise<Answer> {
   const [, second, third] = call.segments
+  const isModel = second === 'models' && third !== undefined && third !== '' && third !== 'stats'
+  if (second !== 'repository' && !isModel) demandMethod(call.request, 'GET')
   if (second === undefined || second === '') return jsonAnswer(SERVER)
   if (second === 'health' && (third === 'live' || third === 'ready')) {
     const isReady = deps.gateway.live() !== undefined && !isDraining

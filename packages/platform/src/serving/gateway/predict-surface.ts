@@ -1,9 +1,9 @@
+import type { PoolResult } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type Answer, jsonAnswer, rowValue } from './answer.ts'
 import type { PreparedRows } from './compiled-route.ts'
 import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget, type Target } from './predict.ts'
-import type { PoolResult } from '../../inference/index.ts'
 
 export interface PredictCall {
   readonly route: string
@@ -30,21 +30,30 @@ async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unk
     requestId: call.requestId,
     payload: () => ({
       inputs: prepared.inputs.slice(0, 64),
-      features: prepared.features.slice(0, 64).map((looked) => ({ values: Array.from(looked.values, (value) => (Number.isFinite(value) ? value : null)), statuses: [...looked.statuses] })),
+      features: prepared.features.slice(0, 64).map((looked) => ({
+        values: Array.from(looked.values, (value) => (Number.isFinite(value) ? value : null)),
+        statuses: [...looked.statuses],
+      })),
     }),
   })
   return { target, prepared, result }
 }
 
 function identityHeaders(target: Target): Record<string, string> {
-  return { 'x-plimsoll-prediction-id': target.predictionId, 'x-plimsoll-version': `${target.version.model}/${target.version.version}`, 'x-plimsoll-artifact': target.version.artifact }
+  return {
+    'x-plimsoll-prediction-id': target.predictionId,
+    'x-plimsoll-version': `${target.version.model}/${target.version.version}`,
+    'x-plimsoll-artifact': target.version.artifact,
+  }
 }
 
 /** `POST /predict/<route>`: JSON rows in, one object of outputs per row out. */
 export async function answerPredict(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
   const { rows } = rowsOfPredict(call.body)
   const { target, prepared, result } = await score(deps, call, rows)
-  const predictions = Array.from({ length: prepared.rows }, (_, row) => Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])))
+  const predictions = Array.from({ length: prepared.rows }, (_, row) =>
+    Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
+  )
   const answer = jsonAnswer({
     prediction_id: target.predictionId,
     route: target.route.name,
@@ -62,7 +71,9 @@ export async function answerInvocations(deps: PredictionDeps, call: PredictCall)
   const { target, prepared, result } = await score(deps, call, rows)
   const only = result.outputs.length === 1 ? result.outputs[0] : undefined
   const predictions = Array.from({ length: prepared.rows }, (_, row) =>
-    only ? rowValue(only, row, prepared.rows) : Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
+    only
+      ? rowValue(only, row, prepared.rows)
+      : Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
   )
   const answer = jsonAnswer({ predictions })
   return { ...answer, headers: { ...answer.headers, ...identityHeaders(target) } }
@@ -72,5 +83,10 @@ export async function answerInvocations(deps: PredictionDeps, call: PredictCall)
 export function onlyRoute(deps: PredictionDeps): string {
   const names = [...(deps.gateway.live()?.routes.keys() ?? [])]
   if (names.length === 1) return names[0]!
-  throw new PlimsollError('invalid', 'serving.route_ambiguous', `Cannot tell which route is meant: there are ${names.length}`, { action: 'Send to /invocations/<route>' })
+  throw new PlimsollError(
+    'invalid',
+    'serving.route_ambiguous',
+    `Cannot tell which route is meant: there are ${names.length}`,
+    { action: 'Send to /invocations/<route>' },
+  )
 }

@@ -1,14 +1,15 @@
 import type { ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
+import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
-import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
 import { type CellValue, jsonElements } from './answer.ts'
 import type { Gateway, LiveRoute, LiveState } from './gateway.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm, unitHash } from './routing.ts'
 
 const LOGGED_ROWS_MAX = 64
+const LOGGED_ELEMENTS_MAX = 16_384
 
 export interface PredictionDeps {
   readonly gateway: Gateway
@@ -34,19 +35,58 @@ export interface Prediction {
 }
 
 /** Finds the route and chooses the arm for a new prediction. @throws unavailable serving.no_snapshot · not_found serving.route_unknown */
-export function chooseTarget(deps: PredictionDeps, name: string, version: string | undefined, stickyKey: string | undefined): Target {
+export function chooseTarget(
+  deps: PredictionDeps,
+  name: string,
+  version: string | undefined,
+  stickyKey: string | undefined,
+): Target {
   const live = deps.gateway.live()
-  if (!live) throw new PlimsollError('unavailable', 'serving.no_snapshot', 'Cannot predict: this gateway has no snapshot yet', { retryAfterMs: 1_000 })
+  if (!live)
+    throw new PlimsollError('unavailable', 'serving.no_snapshot', 'Cannot predict: this gateway has no snapshot yet', {
+      retryAfterMs: 1_000,
+    })
   const entry = live.routes.get(name)
-  if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, { action: 'List the routes with GET /v2/models' })
+  if (!entry)
+    throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, {
+      action: 'List the routes with GET /v2/models',
+    })
   const predictionId = uuidv7(live.clock)
-  const pinned = version === undefined ? undefined : entry.route.arms.find((arm) => String(live.versions.get(arm.artifact)!.version) === version || arm.arm === version)
+  const pinned =
+    version === undefined
+      ? undefined
+      : entry.route.arms.find(
+          (arm) => String(live.versions.get(arm.artifact)!.version) === version || arm.arm === version,
+        )
   if (version !== undefined && !pinned) {
-    throw new PlimsollError('not_found', 'serving.version_not_served', `Cannot find version "${version.slice(0, 60)}" on route ${name}`)
+    throw new PlimsollError(
+      'not_found',
+      'serving.version_not_served',
+      `Cannot find version "${version.slice(0, 60)}" on route ${name}`,
+    )
   }
-  const arm = pinned ?? chooseArm(entry.route.arms, `${entry.route.project}/${entry.route.name}/${entry.route.epoch}`, stickyKey ?? predictionId)
-  if (!arm) throw new PlimsollError('unavailable', 'serving.no_weight', `Cannot predict: route ${name} sends no traffic to any version`)
-  return { live, entry, route: entry.route, version: live.versions.get(arm.artifact)!, arm: arm.arm, model: live.interfaces.get(arm.artifact)!, predictionId }
+  const arm =
+    pinned ??
+    chooseArm(
+      entry.route.arms,
+      `${entry.route.project}/${entry.route.name}/${entry.route.epoch}`,
+      stickyKey ?? predictionId,
+    )
+  if (!arm)
+    throw new PlimsollError(
+      'unavailable',
+      'serving.no_weight',
+      `Cannot predict: route ${name} sends no traffic to any version`,
+    )
+  return {
+    live,
+    entry,
+    route: entry.route,
+    version: live.versions.get(arm.artifact)!,
+    arm: arm.arm,
+    model: live.interfaces.get(arm.artifact)!,
+    predictionId,
+  }
 }
 
 /** Runs the model within the deadline, one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
@@ -58,7 +98,12 @@ export async function runTarget(
 ): Promise<PoolResult> {
   const { entry, route } = target
   if (entry.inflight >= route.inflightMax) {
-    throw new PlimsollError('overloaded', 'serving.route_full', `Cannot take the request: route ${route.name} has ${entry.inflight} in flight`, { retryAfterMs: 1_000 })
+    throw new PlimsollError(
+      'overloaded',
+      'serving.route_full',
+      `Cannot take the request: route ${route.name} has ${entry.inflight} in flight`,
+      { retryAfterMs: 1_000 },
+    )
   }
   entry.inflight++
   try {
@@ -77,7 +122,8 @@ export function loggedOutputs(outputs: readonly Tensor[], rows: number): Record<
   const logged: Record<string, CellValue[]> = {}
   for (const tensor of outputs) {
     const total = tensor.data.length
-    logged[tensor.name] = jsonElements(tensor, 0, rows > LOGGED_ROWS_MAX ? Math.floor(total / rows) * LOGGED_ROWS_MAX : total)
+    const kept = rows > LOGGED_ROWS_MAX ? Math.floor(total / rows) * LOGGED_ROWS_MAX : total
+    if (kept <= LOGGED_ELEMENTS_MAX) logged[tensor.name] = jsonElements(tensor, 0, kept)
   }
   return logged
 }

@@ -13,7 +13,14 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
 function open(overrides: { spoolBytesMax?: number; segmentBytesMax?: number } = {}) {
-  return openPredictionLog({ directory, clock: realClock, segmentBytesMax: 1 << 20, segmentAgeMs: 0, spoolBytesMax: 1 << 20, ...overrides })
+  return openPredictionLog({
+    directory,
+    clock: realClock,
+    segmentBytesMax: 1 << 20,
+    segmentAgeMs: 0,
+    spoolBytesMax: 1 << 20,
+    ...overrides,
+  })
 }
 
 function append(log: ReturnType<typeof open>, record: object): Promise<void> {
@@ -63,15 +70,20 @@ test('append() fails when the spool is full, so that no prediction leaves unreco
 
 test('readFrames() ends at the first damaged byte and never throws', () => {
   fc.assert(
-    fc.property(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 8 }), fc.nat(), fc.integer({ min: 1, max: 255 }), (payloads, at, flip) => {
-      const bytes = Buffer.concat(payloads.map(frame))
-      if (bytes.length === 0) return
-      const index = at % bytes.length
-      bytes[index] = bytes[index]! ^ flip
-      const { payloads: read, wholeBytes } = readFrames(bytes)
-      expect(wholeBytes).toBeLessThanOrEqual(bytes.length)
-      read.forEach((payload, position) => expect(Buffer.compare(payload, payloads[position]!)).toBe(0))
-      expect(read.length).toBeLessThan(payloads.length)
-    }),
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 8 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      (payloads, at, flip) => {
+        const bytes = Buffer.concat(payloads.map(frame))
+        if (bytes.length === 0) return
+        const index = at % bytes.length
+        bytes[index] = bytes[index]! ^ flip
+        const { payloads: read, wholeBytes } = readFrames(bytes)
+        expect(wholeBytes).toBeLessThanOrEqual(bytes.length)
+        for (const [position, payload] of read.entries()) expect(Buffer.compare(payload, payloads[position]!)).toBe(0)
+        expect(read.length).toBeLessThan(payloads.length)
+      },
+    ),
   )
 })

@@ -1,4 +1,16 @@
-import { closeSync, fdatasyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../../kernel/clock.ts'
@@ -112,7 +124,13 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
     const batch = waiting
     waiting = []
     try {
-      if (spooled > options.spoolBytesMax) throw new PlimsollError('unavailable', 'serving.spool_full', 'Cannot record the prediction: the spool is full', { retryAfterMs: 5_000 })
+      if (spooled > options.spoolBytesMax)
+        throw new PlimsollError(
+          'unavailable',
+          'serving.spool_full',
+          'Cannot record the prediction: the spool is full',
+          { retryAfterMs: 5_000 },
+        )
       if (fd === undefined) {
         fd = openSync(openPath(), 'a', 0o600)
         openBytes = 0
@@ -123,7 +141,10 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
       openBytes += bytes.length
       spooled += bytes.length
     } catch (error) {
-      const failure = error instanceof PlimsollError ? error : new PlimsollError('unavailable', 'serving.log_failed', 'Cannot record the prediction', {}, error)
+      const failure =
+        error instanceof PlimsollError
+          ? error
+          : new PlimsollError('unavailable', 'serving.log_failed', 'Cannot record the prediction', {}, error)
       for (const entry of batch) entry.failed(failure)
       return
     }
@@ -134,7 +155,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
   const log: PredictionLog = {
     boot,
     append(record, written, failed) {
-      waiting.push({ framed: frame(Buffer.from(JSON.stringify(record))), written, failed })
+      waiting.push({ framed: frame(encodeRecord(record)), written, failed })
       if (!isScheduled) {
         isScheduled = true
         setImmediate(flush)
@@ -166,6 +187,17 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
     },
   }
   return log
+}
+
+/** A record that is too large for a frame loses its payload, then its outputs; the identity always fits. */
+function encodeRecord(record: object): Buffer {
+  let bytes = Buffer.from(JSON.stringify(record))
+  for (const optional of ['payload', 'outputs']) {
+    if (bytes.length <= FRAME_BYTES_MAX) break
+    record = { ...record, [optional]: undefined }
+    bytes = Buffer.from(JSON.stringify(record))
+  }
+  return bytes
 }
 
 function sizesOf(directory: string): number {

@@ -9,7 +9,9 @@ test('isTooDeep() counts brackets outside strings only', () => {
 })
 
 test('parseJson() answers invalid to what is no JSON and to deep nesting', () => {
-  expect(() => parseJson(Buffer.from('{'))).toThrow(expect.objectContaining({ code: 'serving.bad_json', kind: 'invalid' }))
+  expect(() => parseJson(Buffer.from('{'))).toThrow(
+    expect.objectContaining({ code: 'serving.bad_json', kind: 'invalid' }),
+  )
   expect(() => parseJson(Buffer.from('['.repeat(1_000_000)))).toThrow(/deeper/)
 })
 
@@ -22,9 +24,33 @@ test('rowsOfPredict() takes rows, or one row', () => {
 })
 
 test('rowsOfInvocations() reads the four shapes of MLflow and refuses none or two', () => {
-  const rows = [{ a: 1, b: 2 }, { a: 3, b: 4 }]
-  expect(rowsOfInvocations({ dataframe_split: { columns: ['a', 'b'], data: [[1, 2], [3, 4]] } })).toEqual(rows)
-  expect(rowsOfInvocations({ dataframe_split: { index: [0, 1], columns: ['a', 'b'], data: [[1, 2], [3, 4]] } })).toEqual(rows)
+  const rows = [
+    { a: 1, b: 2 },
+    { a: 3, b: 4 },
+  ]
+  expect(
+    rowsOfInvocations({
+      dataframe_split: {
+        columns: ['a', 'b'],
+        data: [
+          [1, 2],
+          [3, 4],
+        ],
+      },
+    }),
+  ).toEqual(rows)
+  expect(
+    rowsOfInvocations({
+      dataframe_split: {
+        index: [0, 1],
+        columns: ['a', 'b'],
+        data: [
+          [1, 2],
+          [3, 4],
+        ],
+      },
+    }),
+  ).toEqual(rows)
   expect(rowsOfInvocations({ dataframe_records: rows })).toEqual(rows)
   expect(rowsOfInvocations({ instances: rows })).toEqual(rows)
   expect(rowsOfInvocations({ inputs: { a: [1, 3], b: [2, 4] } })).toEqual(rows)

@@ -1,49 +1,48 @@
 import type { IncomingMessage } from 'node:http'
-import { createGunzip, createInflate } from 'node:zlib'
+import { expandBody } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 
 function tooLarge(limitBytes: number): PlimsollError {
-  return new PlimsollError('too_large', 'serving.body_too_large', `Cannot read the request: its body is larger than ${limitBytes} bytes`)
+  return new PlimsollError(
+    'too_large',
+    'serving.body_too_large',
+    `Cannot read the request: its body is larger than ${limitBytes} bytes`,
+  )
 }
 
 /**
- * The whole body, decompressed (`gzip`, `deflate`), counting bytes as they appear.
- * @throws too_large serving.body_too_large · media_type serving.encoding · invalid serving.bad_compression
+ * The whole body, decompressed (`gzip`, `deflate`), never larger than `limitBytes`, packed or not.
+ * @throws too_large serving.body_too_large · inference.body_too_large · media_type inference.encoding_unsupported · invalid inference.encoding_malformed · serving.body_cut
  */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase()
-  const declared = Number(request.headers['content-length'] ?? 0)
-  if (encoding === 'identity' && declared > limitBytes) return Promise.reject(tooLarge(limitBytes))
-  if (encoding === 'identity') return collect(request, limitBytes)
-  if (encoding !== 'gzip' && encoding !== 'deflate') {
-    return Promise.reject(new PlimsollError('media_type', 'serving.encoding', `Cannot read the request: content encoding "${encoding.slice(0, 40)}" is not gzip or deflate`))
-  }
-  const inflate = encoding === 'gzip' ? createGunzip() : createInflate()
-  request.once('error', (error) => inflate.destroy(error))
-  return collect(request.pipe(inflate), limitBytes).catch((error: unknown) => {
-    request.unpipe(inflate)
-    inflate.destroy()
-    if (error instanceof PlimsollError) throw error
-    throw new PlimsollError('invalid', 'serving.bad_compression', `Cannot read the request: its ${encoding} body is damaged`, {}, error)
-  })
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array> {
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
+  const body = await collect(request, limitBytes)
+  return expandBody(body, request.headers['content-encoding'], limitBytes)
 }
 
-function collect(source: NodeJS.ReadableStream, limitBytes: number): Promise<Buffer> {
+function collect(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    source.on('data', (chunk: Buffer) => {
+    request.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size > limitBytes) {
-        source.pause()
-        source.removeAllListeners('data')
+        chunks.length = 0
         reject(tooLarge(limitBytes))
       } else chunks.push(chunk)
     })
-    source.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
-    source.once('error', reject)
-    source.once('close', () => reject(new PlimsollError('invalid', 'serving.body_cut', 'Cannot read the request: the connection closed before its body ended')))
+    request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    request.once('error', () => reject(bodyCut()))
+    request.once('close', () => reject(bodyCut()))
   })
+}
+
+function bodyCut(): PlimsollError {
+  return new PlimsollError(
+    'invalid',
+    'serving.body_cut',
+    'Cannot read the request: the connection closed before its body ended',
+  )
 }
 
 const DEPTH_MAX = 64
@@ -64,10 +63,19 @@ export function isTooDeep(body: Uint8Array, depthMax = DEPTH_MAX): boolean {
 
 /** @throws invalid serving.bad_json */
 export function parseJson(body: Uint8Array): unknown {
-  if (isTooDeep(body)) throw new PlimsollError('invalid', 'serving.bad_json', `Cannot read the request: its JSON nests deeper than ${DEPTH_MAX} levels`)
+  if (isTooDeep(body))
+    throw new PlimsollError(
+      'invalid',
+      'serving.bad_json',
+      `Cannot read the request: its JSON nests deeper than ${DEPTH_MAX} levels`,
+    )
   try {
     return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
   } catch (error) {
-    throw new PlimsollError('invalid', 'serving.bad_json', `Cannot read the request: its body is not JSON (${(error as Error).message.slice(0, 200)})`)
+    throw new PlimsollError(
+      'invalid',
+      'serving.bad_json',
+      `Cannot read the request: its body is not JSON (${(error as Error).message.slice(0, 200)})`,
+    )
   }
 }

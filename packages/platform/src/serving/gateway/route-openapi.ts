@@ -30,12 +30,18 @@ function typeSchema(type: string): object {
 /** OpenAPI 3.1 of one route, generated from its signature. @throws not_found serving.route_unknown */
 export function routeOpenApi(live: LiveState | undefined, name: string): object {
   const entry = live?.routes.get(name)
-  if (!live || !entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`)
+  if (!live || !entry)
+    throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`)
   const { route } = entry
   const required = Object.entries(route.inputs)
     .filter(([, input]) => 'entity' in input || !input.nullable)
     .map(([input]) => input)
-  const row = { type: 'object', additionalProperties: false, required, properties: Object.fromEntries(Object.entries(route.inputs).map(([input, type]) => [input, schemaOf(type)])) }
+  const row = {
+    type: 'object',
+    additionalProperties: false,
+    required,
+    properties: Object.fromEntries(Object.entries(route.inputs).map(([input, type]) => [input, schemaOf(type)])),
+  }
   return {
     openapi: '3.1.0',
     info: { title: `Route ${name}`, version: String(route.epoch) },
@@ -43,8 +49,28 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
       [`/predict/${name}`]: {
         post: {
           summary: `Predict with ${route.arms.map((arm) => `${live.versions.get(arm.artifact)?.model}/${live.versions.get(arm.artifact)?.version}`).join(' or ')}`,
-          requestBody: { required: true, content: { 'application/json': { schema: { type: 'object', required: ['rows'], properties: { rows: { type: 'array', minItems: 1, items: row } } } } } },
-          responses: { 200: { description: 'One object of outputs per row', content: { 'application/json': { schema: { type: 'object' } } } }, default: { description: 'What went wrong', content: { 'application/problem+json': { schema: { type: 'object' } } } } },
+          requestBody: {
+            required: true,
+            content: {
+              'application/json': {
+                schema: {
+                  type: 'object',
+                  required: ['rows'],
+                  properties: { rows: { type: 'array', minItems: 1, items: row } },
+                },
+              },
+            },
+          },
+          responses: {
+            200: {
+              description: 'One object of outputs per row',
+              content: { 'application/json': { schema: { type: 'object' } } },
+            },
+            default: {
+              description: 'What went wrong',
+              content: { 'application/problem+json': { schema: { type: 'object' } } },
+            },
+          },
         },
       },
     },

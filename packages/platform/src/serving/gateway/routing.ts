@@ -10,7 +10,11 @@ export function unitHash(text: string): number {
  * Weighted rendezvous hashing: growing one weight moves keys only *to* that arm. Arms of weight 0 are never chosen.
  * @source Thaler and Ravishankar, "A name-based mapping scheme for rendezvous", 1996; logarithmic weights: Schindelhauer and Schomaker, SPAA 2005
  */
-export function chooseArm<A extends { arm: string; weight: number }>(arms: readonly A[], salt: string, key: string): A | undefined {
+export function chooseArm<A extends { arm: string; weight: number }>(
+  arms: readonly A[],
+  salt: string,
+  key: string,
+): A | undefined {
   if (arms.length === 1) return arms[0]!.weight > 0 ? arms[0] : undefined
   let best: A | undefined
   let bestScore = Number.NEGATIVE_INFINITY

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { newSigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
-import { loadSnapshot, storeSnapshot, verifySnapshot } from './snapshot-file.ts'
 import { exampleSnapshot } from './snapshot.fixture.ts'
+import { loadSnapshot, storeSnapshot, verifySnapshot } from './snapshot-file.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-snapshot-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -20,18 +20,34 @@ test('verifySnapshot() takes what the pinned key signed', () => {
 })
 
 test('verifySnapshot() refuses another key, an altered byte, and a payload of another form', () => {
-  expect(() => verifySnapshot(signed(exampleSnapshot(), newSigningKey()), key.publicKey)).toThrow(expect.objectContaining({ code: 'serving.snapshot_unsigned' }))
+  expect(() => verifySnapshot(signed(exampleSnapshot(), newSigningKey()), key.publicKey)).toThrow(
+    expect.objectContaining({ code: 'serving.snapshot_unsigned' }),
+  )
   const good = signed(exampleSnapshot())
-  expect(() => verifySnapshot({ ...good, payload: good.payload.replace('"epoch":1', '"epoch":2') }, key.publicKey)).toThrow(expect.objectContaining({ code: 'serving.snapshot_unsigned' }))
-  expect(() => verifySnapshot(signed({ v: 1 }), key.publicKey)).toThrow(expect.objectContaining({ code: 'serving.snapshot_malformed' }))
+  expect(() =>
+    verifySnapshot({ ...good, payload: good.payload.replace('"epoch":1', '"epoch":2') }, key.publicKey),
+  ).toThrow(expect.objectContaining({ code: 'serving.snapshot_unsigned' }))
+  expect(() => verifySnapshot(signed({ v: 1 }), key.publicKey)).toThrow(
+    expect.objectContaining({ code: 'serving.snapshot_malformed' }),
+  )
 })
 
 test('verifySnapshot() refuses an approval that binds other digests, and a route to an unknown version', () => {
   const base = exampleSnapshot()
   const other = `sha256:${'f'.repeat(64)}`
-  const unapproved = { ...base, versions: base.versions.map((version) => ({ ...version, approvals: [{ by: 'ada', artifact: other, passport: version.passport }] })) }
-  expect(() => verifySnapshot(signed(unapproved), key.publicKey)).toThrow(expect.objectContaining({ code: 'serving.snapshot_unapproved' }))
-  expect(() => verifySnapshot(signed({ ...base, versions: [] }), key.publicKey)).toThrow(expect.objectContaining({ code: 'serving.snapshot_malformed' }))
+  const unapproved = {
+    ...base,
+    versions: base.versions.map((version) => ({
+      ...version,
+      approvals: [{ by: 'ada', artifact: other, passport: version.passport }],
+    })),
+  }
+  expect(() => verifySnapshot(signed(unapproved), key.publicKey)).toThrow(
+    expect.objectContaining({ code: 'serving.snapshot_unapproved' }),
+  )
+  expect(() => verifySnapshot(signed({ ...base, versions: [] }), key.publicKey)).toThrow(
+    expect.objectContaining({ code: 'serving.snapshot_malformed' }),
+  )
 })
 
 test('loadSnapshot() gives back what storeSnapshot() kept, nothing when there is none, and never a damaged one', async () => {

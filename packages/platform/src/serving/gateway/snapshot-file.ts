@@ -13,7 +13,8 @@ function refuse(code: string, why: string): never {
  * @throws invalid serving.snapshot_unsigned · serving.snapshot_malformed · serving.snapshot_unapproved
  */
 export function verifySnapshot(signed: SignedSnapshot, publicKey: string): Snapshot {
-  if (!verifyBytes(publicKey, Buffer.from(signed.payload), signed.signature)) refuse('snapshot_unsigned', 'its signature is not by the pinned key')
+  if (!verifyBytes(publicKey, Buffer.from(signed.payload), signed.signature))
+    refuse('snapshot_unsigned', 'its signature is not by the pinned key')
   let parsed: unknown
   try {
     parsed = JSON.parse(signed.payload)
@@ -21,23 +22,40 @@ export function verifySnapshot(signed: SignedSnapshot, publicKey: string): Snaps
     refuse('snapshot_malformed', 'its payload is not JSON')
   }
   const result = snapshot.safeParse(parsed)
-  if (!result.success) refuse('snapshot_malformed', result.error.issues.map((issue) => `${issue.path.join('/')}: ${issue.message}`).join('; ').slice(0, 1_000))
+  if (!result.success)
+    refuse(
+      'snapshot_malformed',
+      result.error.issues
+        .map((issue) => `${issue.path.join('/')}: ${issue.message}`)
+        .join('; ')
+        .slice(0, 1_000),
+    )
   const content = result.data
   const versions = new Map(content.versions.map((version) => [version.artifact, version]))
   for (const version of content.versions) {
-    const stray = version.approvals.find((approval) => approval.artifact !== version.artifact || approval.passport !== version.passport)
-    if (stray) refuse('snapshot_unapproved', `the approval of ${version.model} ${version.version} by ${stray.by} binds other digests`)
+    const stray = version.approvals.find(
+      (approval) => approval.artifact !== version.artifact || approval.passport !== version.passport,
+    )
+    if (stray)
+      refuse(
+        'snapshot_unapproved',
+        `the approval of ${version.model} ${version.version} by ${stray.by} binds other digests`,
+      )
   }
   for (const route of content.routes) {
     for (const arm of route.arms) {
-      if (!versions.has(arm.artifact)) refuse('snapshot_malformed', `route ${route.name} names ${arm.artifact}, which is not among its versions`)
+      if (!versions.has(arm.artifact))
+        refuse('snapshot_malformed', `route ${route.name} names ${arm.artifact}, which is not among its versions`)
     }
   }
   return content
 }
 
 /** Reads and verifies what was kept; undefined when there is nothing. A damaged or foreign file is an error. */
-export async function loadSnapshot(path: string, publicKey: string): Promise<{ signed: SignedSnapshot; content: Snapshot } | undefined> {
+export async function loadSnapshot(
+  path: string,
+  publicKey: string,
+): Promise<{ signed: SignedSnapshot; content: Snapshot } | undefined> {
   let text: string
   try {
     text = await readFile(path, 'utf8')

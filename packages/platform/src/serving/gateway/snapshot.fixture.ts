@@ -33,7 +33,17 @@ export function exampleSnapshot(overrides: Partial<Snapshot> = {}): Snapshot {
     issuedAtMs: 1_000,
     clock: null,
     routes: [exampleRoute()],
-    versions: [{ artifact: ARTIFACT, sizeBytes: 10, passport: PASSPORT, model: 'delay', version: 1, approvals: [{ by: 'ada', artifact: ARTIFACT, passport: PASSPORT }], labels: {} }],
+    versions: [
+      {
+        artifact: ARTIFACT,
+        sizeBytes: 10,
+        passport: PASSPORT,
+        model: 'delay',
+        version: 1,
+        approvals: [{ by: 'ada', artifact: ARTIFACT, passport: PASSPORT }],
+        labels: {},
+      },
+    ],
     ...overrides,
   }
 }

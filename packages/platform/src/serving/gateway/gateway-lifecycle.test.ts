@@ -1,0 +1,247 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { identityModel, model, tripsModel } from '../../inference/onnx.fixture.ts'
+import { newSigningKey } from '../../kernel/auth/verify/index.ts'
+import {
+  type ControlPlane,
+  type GatewayOptions,
+  type OpenedGateway,
+  openControlPlane,
+  openTestGateway,
+  routeTo,
+} from './gateway.fixture.ts'
+import { readFrames } from './prediction-log.ts'
+
+const running: OpenedGateway[] = []
+afterEach(async () => {
+  for (const gateway of running.splice(0)) await gateway.close()
+})
+async function start(options: GatewayOptions = {}): Promise<OpenedGateway> {
+  const gateway = await openTestGateway(options)
+  running.push(gateway)
+  return gateway
+}
+async function stopKeeping(gateway: OpenedGateway): Promise<void> {
+  running.splice(running.indexOf(gateway), 1)
+  await gateway.close('keep')
+}
+
+const predict = (gateway: OpenedGateway, row: object = { p: 1, q: 2 }, route = 'delay') =>
+  fetch(`${gateway.url}/predict/${route}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(row),
+  })
+const versionOf = async (gateway: OpenedGateway) => {
+  const response = await predict(gateway)
+  await response.arrayBuffer()
+  return response.headers.get('x-plimsoll-version')
+}
+const unary = (op: string) =>
+  model({
+    nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+    inputs: [{ name: 'x', type: 'FP32', shape: ['n', 2] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['n', 2] }],
+  })
+/** Signs a snapshot whose one route leads to one version. */
+function publish(control: ControlPlane, epoch: number, bytes: Uint8Array, version: number) {
+  const served = control.addVersion(bytes, version)
+  return { served, signed: control.publish(epoch, [routeTo(served, 'delay', ['p', 'q'])], [served]) }
+}
+
+test('a gateway without a snapshot answers 503 and is not ready', async () => {
+  const gateway = await start()
+  expect((await predict(gateway)).status).toBe(503)
+  expect((await predict(gateway)).headers.get('retry-after')).toBe('1')
+  expect((await fetch(`${gateway.url}/v2/health/ready`)).status).toBe(503)
+  expect((await fetch(`${gateway.url}/v2/health/live`)).status).toBe(200)
+})
+
+test('offer() moves from version 1 to 2 under load without a failed request', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  expect(await gateway.gateway.offer(publish(control, 1, identityModel(), 1).signed)).toBe(true)
+  let isDone = false
+  const seen = new Map<string, number>()
+  const client = async () => {
+    while (!isDone) {
+      const response = await predict(gateway)
+      const body = (await response.json()) as { predictions?: { y: number[] }[] }
+      const key = `${response.status} ${response.headers.get('x-plimsoll-version')} ${body.predictions?.[0]?.y}`
+      seen.set(key, (seen.get(key) ?? 0) + 1)
+    }
+  }
+  const clients = Array.from({ length: 8 }, client)
+  await expect.poll(() => seen.size).toBe(1)
+  expect(await gateway.gateway.offer(publish(control, 2, unary('Neg'), 2).signed)).toBe(true)
+  expect(await versionOf(gateway)).toBe('delay/2')
+  isDone = true
+  await Promise.all(clients)
+  expect([...seen.keys()].sort()).toEqual(['200 delay/1 1,2', '200 delay/2 -1,-2'])
+})
+
+test('offer() refuses an older epoch, a foreign key, an altered payload and a stray approval, and the one before stays', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  const older = publish(control, 4, identityModel(), 1).signed
+  const { served, signed } = publish(control, 5, identityModel(), 1)
+  expect(await gateway.gateway.offer(signed)).toBe(true)
+  expect(await gateway.gateway.offer(older)).toBe(false)
+  expect(gateway.gateway.refused()).toBeNull()
+  const content = { ...JSON.parse(signed.payload), epoch: 6 }
+  const refused = [
+    control.sign(content, newSigningKey()),
+    { ...signed, payload: JSON.stringify(content) },
+    control.sign({
+      ...content,
+      versions: [
+        { ...served, approvals: [{ by: 'eve', artifact: `sha256:${'f'.repeat(64)}`, passport: served.passport }] },
+      ],
+    }),
+    control.sign({
+      ...content,
+      routes: [{ ...content.routes[0], columns: [{ name: 'p', source: { from: 'feature', feature: 'none' } }] }],
+    }),
+  ]
+  for (const one of refused) {
+    expect(await gateway.gateway.offer(one)).toBe(false)
+    expect(gateway.gateway.refused()).toMatchObject({ epoch: 6, reason: expect.stringMatching(/^Cannot /) })
+    expect(await versionOf(gateway)).toBe('delay/1')
+  }
+  expect(gateway.gateway.live()?.snapshot.epoch).toBe(5)
+})
+
+test('settledEpoch() is not raised by an unsigned snapshot, nor by a model that cannot be fetched now', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  await gateway.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  const forged = control.sign(
+    { v: 1, epoch: 1_000, issuedAtMs: 0, clock: null, routes: [], versions: [] },
+    newSigningKey(),
+  )
+  await gateway.gateway.offer(forged)
+  expect(gateway.gateway.settledEpoch()).toBe(1)
+  const { served, signed } = publish(control, 2, unary('Neg'), 2)
+  const bytes = control.blobs.get(served.artifact)!
+  control.blobs.delete(served.artifact)
+  expect(await gateway.gateway.offer(signed)).toBe(false)
+  expect(gateway.gateway.settledEpoch()).toBe(1)
+  control.blobs.set(served.artifact, bytes)
+  expect(await gateway.gateway.offer(signed)).toBe(true)
+  expect(gateway.gateway.refused()).toBeNull()
+})
+
+test('offer() refuses model bytes of another digest, over the network and on disk', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  await gateway.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  const { served, signed } = publish(control, 2, unary('Neg'), 2)
+  const good = control.blobs.get(served.artifact)!
+  control.blobs.set(
+    served.artifact,
+    good.map((byte, index) => (index === good.length - 1 ? byte ^ 1 : byte)),
+  )
+  expect(await gateway.gateway.offer(signed)).toBe(false)
+  expect(gateway.gateway.refused()?.reason).toMatch(/another digest/)
+  expect(await versionOf(gateway)).toBe('delay/1')
+  const path = join(gateway.directory, 'models', `${served.artifact.slice(7)}.onnx`)
+  mkdirSync(join(gateway.directory, 'models'), { recursive: true })
+  writeFileSync(path, control.blobs.get(served.artifact)!)
+  control.blobs.set(served.artifact, good)
+  expect(await gateway.gateway.offer(signed)).toBe(true)
+  expect(Buffer.compare(readFileSync(path), good)).toBe(0)
+  expect(await versionOf(gateway)).toBe('delay/2')
+})
+
+test('restore() serves from disk while the control plane is dead, keeps the epoch, and ignores an older push', async () => {
+  const control = openControlPlane()
+  const first = await openTestGateway({ control })
+  running.push(first)
+  const older = publish(control, 2, identityModel(), 1).signed
+  await first.gateway.offer(publish(control, 3, identityModel(), 1).signed)
+  await stopKeeping(first)
+  control.isDown = true
+  const second = await start({ control, directory: first.directory, withLoops: true })
+  expect((await fetch(`${second.url}/v2/health/ready`)).status).toBe(200)
+  expect(await versionOf(second)).toBe('delay/1')
+  expect(second.gateway.live()?.snapshot.epoch).toBe(3)
+  expect(await second.gateway.offer(older)).toBe(false)
+  control.isDown = false
+  publish(control, 4, unary('Neg'), 2)
+  await expect.poll(() => second.gateway.live()?.snapshot.epoch, { timeout: 10_000 }).toBe(4)
+  expect(await versionOf(second)).toBe('delay/2')
+})
+
+test('restore() does not serve a kept snapshot that was altered', async () => {
+  const control = openControlPlane()
+  const first = await openTestGateway({ control })
+  running.push(first)
+  await first.gateway.offer(publish(control, 3, identityModel(), 1).signed)
+  await stopKeeping(first)
+  const path = join(first.directory, 'snapshot.json')
+  writeFileSync(path, readFileSync(path, 'utf8').replace('epoch\\":3', 'epoch\\":9'))
+  const second = await start({ control, directory: first.directory })
+  expect(second.gateway.live()).toBeUndefined()
+  expect((await predict(second)).status).toBe(503)
+})
+
+test('records written before a kill are shipped by the next start, once by boot and sequence', async () => {
+  const control = openControlPlane()
+  const first = await openTestGateway({ control })
+  running.push(first)
+  await first.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  const ids = []
+  for (let index = 0; index < 5; index++) ids.push((await predict(first)).headers.get('x-plimsoll-prediction-id'))
+  const open = readdirSync(join(first.directory, 'segments'))
+  expect(open).toEqual([`${first.log.boot}-0.open`]) // never closed: as a killed process leaves it
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-killed-'))
+  cpSync(first.directory, directory, { recursive: true })
+  const second = await start({ control, directory, withLoops: true })
+  await expect.poll(() => control.segments.size, { timeout: 10_000 }).toBe(1)
+  const shipped = readFrames(control.segments.get(`${first.log.boot}-0`)!).payloads.map(
+    (payload) => JSON.parse(payload.toString()).id,
+  )
+  expect(shipped).toEqual(ids)
+  await expect.poll(() => second.log.pending()).toEqual([])
+})
+
+test('a full spool refuses predictions instead of leaving them unrecorded', async () => {
+  const gateway = await start({ settings: { spoolBytesMax: 1 } })
+  await gateway.gateway.offer(publish(gateway.control, 1, identityModel(), 1).signed)
+  expect((await predict(gateway)).status).toBe(200)
+  const refused = await predict(gateway)
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5'])
+})
+
+test('a record too large for a frame keeps its identity, and the records after it are read', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  const text = control.addVersion(identityModel('BYTES', ['n']))
+  const inputs = { x: { type: 'text' as const, nullable: false } }
+  await gateway.gateway.offer(control.publish(1, [routeTo(text, 'text', ['x'], { inputs })], [text]))
+  const rows = Array.from({ length: 500 }, () => ({ x: 'é'.repeat(4_000) }))
+  const large = await predict(gateway, { rows }, 'text')
+  await predict(gateway, { x: 'small' }, 'text')
+  expect(large.status).toBe(200)
+  const [first, second] = gateway.records()
+  expect(first).toMatchObject({ id: large.headers.get('x-plimsoll-prediction-id'), rows: 500 })
+  expect(second).toMatchObject({ rows: 1, outputs: { y: ['small'] } })
+})
+
+test('drain() answers what runs, tells readiness at once, and closes', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  const trips = control.addVersion(tripsModel())
+  await gateway.gateway.offer(control.publish(1, [routeTo(trips, 'trips', ['x'])], [trips]))
+  const slow = Array.from({ length: 4 }, () => predict(gateway, { x: 300_000 }, 'trips'))
+  await expect.poll(() => gateway.gateway.live()?.routes.get('trips')?.inflight).toBe(4)
+  const drained = gateway.server.drain()
+  const answers = await Promise.all(slow)
+  expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 200])
+  expect(answers.map((answer) => answer.headers.get('connection'))).toEqual(['close', 'close', 'close', 'close'])
+  await drained
+  expect(gateway.records()).toHaveLength(4)
+  await expect(predict(gateway, { x: 1 }, 'trips')).rejects.toThrow()
+})
