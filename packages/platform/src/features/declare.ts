@@ -123,7 +123,8 @@ async function membersOf(ctx: Context, service: FeatureServiceDefinition): Promi
     for (const key of Object.keys(use.keys)) {
       if (!entity.keys.some(({ name }) => name === key)) faults.push({ pointer: `${pointer}/keys/${key}`, detail: `entity "${entity.name}" has no key "${key}"` })
     }
-    const chosen = use.features ?? Object.keys(found.definition.features)
+    // jsonb forgets the order of members, so that only a sorted list is the same everywhere.
+    const chosen = use.features ?? Object.keys(found.definition.features).sort()
     for (const feature of chosen) {
       if (!(feature in found.definition.features)) faults.push({ pointer: `${pointer}/features`, detail: `view "${use.view}" has no feature "${feature}"` })
     }
@@ -133,7 +134,7 @@ async function membersOf(ctx: Context, service: FeatureServiceDefinition): Promi
       if (other) faults.push({ pointer, detail: `"${name}" is also a feature of ${other}: give the view another name with "as"` })
       seen.set(name.toLowerCase(), pointer)
     }
-    const keys = entity.keys.map(({ name }) => use.keys[name] ?? found.definition.keyColumns[name] ?? name)
+    const keys = entity.keys.map(({ name }) => use.keys[name] ?? name)
     members.push({ view: found.definition, viewVersion: found.digest, generation: found.generation ?? 0, entity, keys, features })
   }
   return { members, faults }

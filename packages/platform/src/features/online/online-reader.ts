@@ -1,0 +1,126 @@
+import type { OnlineStore } from '@plimsoll/sdk/seams'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { encodeKey, type KeyValue, rowSection, windowSection } from './entity-key.ts'
+import { createRowReader } from './row-value.ts'
+import { type ServingSpec, servingSpecSchema } from './serving-spec.ts'
+import { createWindowReader, type WindowTotals } from './window-value.ts'
+
+/** `INVALID`: the store no longer holds the whole window. */
+export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'INVALID'
+
+/** `values[i]` and `statuses[i]` belong to `names[i]`; NaN where there is no value. */
+export interface LookedUp {
+  readonly values: Float64Array
+  readonly statuses: FeatureStatus[]
+}
+
+export interface OnlineReader {
+  readonly names: readonly string[]
+  /**
+   * Features of one row as they were known at `nowUs`, looked up by its inputs. An input that is null finds nothing.
+   * @throws invalid features.type_mismatch_key
+   */
+  lookup(inputs: Readonly<Record<string, unknown>>, nowUs: bigint): LookedUp
+}
+
+type ViewSpec = ServingSpec['views'][number]
+type WindowSpec = ViewSpec['windows'][number]
+
+/** Aggregates that one pass answers: same column, same window. */
+interface Pass {
+  readonly column: number
+  readonly windowUs: number
+  readonly features: readonly WindowSpec[]
+}
+
+function passesOf(windows: readonly WindowSpec[]): Pass[] {
+  const groups = Object.groupBy(windows, ({ column, windowUs }) => `${column}/${windowUs}`)
+  return Object.values(groups).flatMap((features) => (features?.[0] ? [{ column: features[0].column, windowUs: features[0].windowUs, features }] : []))
+}
+
+function valueOf(name: WindowSpec['function'], totals: WindowTotals): number {
+  if (name === 'count') return totals.count
+  if (totals.count === 0) return Number.NaN
+  switch (name) {
+    case 'sum':
+      return totals.sum
+    case 'mean':
+      return totals.sum / totals.count
+    case 'min':
+      return totals.min
+    case 'max':
+      return totals.max
+    case 'std':
+      return totals.count > 1 ? Math.sqrt(totals.m2 / (totals.count - 1)) : Number.NaN
+  }
+}
+
+const isNullAggregate = (name: WindowSpec['function'], count: number): boolean => name !== 'count' && count < (name === 'std' ? 2 : 1)
+
+/** Reads the features of a service from a store on this host, by a spec that `servingSpec` made. */
+export function openOnlineReader(options: { store: OnlineStore; spec: unknown }): OnlineReader {
+  const spec = servingSpecSchema.parse(options.spec)
+  const readNow = options.store.readNow?.bind(options.store)
+  if (!readNow) throw new PlimsollError('unsupported', 'features.store_not_local', 'Cannot look features up: the online store does not answer at once')
+  const views = spec.views.map((view) => compileView(view, readNow))
+  return {
+    names: spec.names,
+    lookup(inputs, nowUs) {
+      const answer: LookedUp = { values: new Float64Array(spec.names.length).fill(Number.NaN), statuses: new Array<FeatureStatus>(spec.names.length).fill('NOT_FOUND') }
+      const now = Number(nowUs)
+      for (const read of views) read(inputs, now, answer)
+      return answer
+    },
+  }
+}
+
+function compileView(view: ViewSpec, readNow: NonNullable<OnlineStore['readNow']>) {
+  const types = view.keys.map(({ type }) => type)
+  const row = createRowReader()
+  const window = createWindowReader()
+  const passes = passesOf(view.windows)
+  const totals: WindowTotals = { count: 0, sum: 0, mean: 0, m2: 0, min: 0, max: 0 }
+
+  const readRow = (keys: readonly KeyValue[], now: number, { values, statuses }: LookedUp) => {
+    const encoded = encodeKey(rowSection(view.generation), types, keys)
+    const bytes = encoded && readNow(encoded.key)
+    if (!bytes || !row.open(bytes, encoded.full) || row.isDeleted || row.knownUs > now) return
+    const isTooOld = view.ttlUs !== null && now - row.eventUs > view.ttlUs
+    for (const { at, slot } of view.columns) {
+      if (isTooOld) statuses[at] = 'OUTSIDE_MAX_AGE'
+      else if (row.isNull(slot)) statuses[at] = 'NULL_VALUE'
+      else {
+        statuses[at] = 'PRESENT'
+        values[at] = row.value(slot)
+      }
+    }
+  }
+
+  const readWindows = (keys: readonly KeyValue[], now: number, { values, statuses }: LookedUp) => {
+    const encoded = encodeKey(windowSection(view.generation), types, keys)
+    if (!encoded) return
+    const bytes = readNow(encoded.key)
+    if (!bytes || !window.open(bytes, encoded.full)) {
+      // An entity without events has counted none: the same as offline.
+      for (const { at, function: name } of view.windows) if (name === 'count') values[at] = 0
+      return
+    }
+    const end = window.after(now)
+    for (const { column, windowUs, features } of passes) {
+      const isCut = now - windowUs < window.fromUs
+      const first = window.after(now - windowUs)
+      if (column >= 0) window.total(column, first, end, totals)
+      else totals.count = end - first
+      for (const { at, function: name } of features) {
+        statuses[at] = isCut ? 'INVALID' : isNullAggregate(name, totals.count) ? 'NULL_VALUE' : 'PRESENT'
+        if (!isCut) values[at] = valueOf(name, totals)
+      }
+    }
+  }
+
+  return (inputs: Readonly<Record<string, unknown>>, now: number, answer: LookedUp): void => {
+    const keys = view.keys.map(({ input }) => inputs[input] as KeyValue) // encodeKey refuses whatever does not fit
+    if (view.columns.length > 0) readRow(keys, now, answer)
+    if (view.windows.length > 0) readWindows(keys, now, answer)
+  }
+}

@@ -1,0 +1,52 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import type { InputRelation } from '@plimsoll/sdk/seams'
+import { type DatasetManifest, datasetManifest } from '@plimsoll/sdk/wire'
+import type { z } from 'zod'
+import { relationOf } from '../datasets/index.ts'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import type { StepCommand, StepOutput } from '../kernel/step-kind.ts'
+
+export interface ReadDataset {
+  readonly manifest: DatasetManifest
+  readonly relation: InputRelation
+}
+
+/** A dataset input of a step, with its files typed as its manifest says. */
+export async function readDatasetInput(command: StepCommand, name: string): Promise<ReadDataset> {
+  const input = command.inputs[name]
+  if (input?.type !== 'dataset') throw new PlimsollError('invalid', 'features.input_missing', `Cannot run the step: input "${name}" is not a dataset`)
+  const manifest = datasetManifest.parse(JSON.parse(await readFile(input.path, 'utf8')))
+  return { manifest, relation: relationOf(manifest, input.files) }
+}
+
+export function outputPath(command: StepCommand, name: string): string {
+  const path = command.outputs[name]
+  if (path === undefined) throw new PlimsollError('internal', 'features.output_missing', `Cannot write output "${name}": no path was given`)
+  return path
+}
+
+export async function writeJson(path: string, value: Json): Promise<void> {
+  await writeFile(path, canonicalJson(value))
+}
+
+/** Params of a step, or one error that lists every fault. */
+export function parseParams<S extends z.ZodType>(schema: S, kind: string, params: Json): z.output<S> {
+  const parsed = schema.safeParse(params)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.map(String).join('/')}`, detail: issue.message }))
+  refuseFaults('features.bad_params', `Cannot prepare a step of kind ${kind}: its params have faults, ${faults[0]?.pointer} ${faults[0]?.detail}`, faults)
+  throw parsed.error
+}
+
+/** A dataset's name as the name of a step's input: input names have no dash. */
+export function inputName(dataset: string): string {
+  return dataset.replaceAll('-', '_')
+}
+
+/** @throws invalid features.input_missing */
+export function requireDatasetInput(inputs: Readonly<Record<string, StepOutput>>, name: string, what: string): StepOutput {
+  const input = inputs[name]
+  if (input?.type === 'dataset') return input
+  throw new PlimsollError('invalid', 'features.input_missing', `Cannot prepare the step: input "${name}" must be a dataset, ${what}`)
+}

@@ -1,0 +1,95 @@
+import type { EntityDefinition, FeatureExpression, FeatureViewDefinition, ValueType } from '@plimsoll/sdk/wire'
+
+/** One feature to compute, under a number by which the statement names it. */
+export interface PlannedFeature {
+  /** Column in the result of the statement. */
+  readonly column: string
+  readonly expression: FeatureExpression
+}
+
+/**
+ * What one point-in-time statement computes. Relation `spine` has `rid` (BIGINT), the keys `k0`, `k1`, … and `t`
+ * (BIGINT microseconds); relation `source` is the view's dataset with its declared types.
+ */
+export interface ViewPlan {
+  readonly keyColumns: readonly string[]
+  readonly eventTime: string
+  readonly knownAt: string | undefined
+  readonly sequence: string | undefined
+  readonly tombstone: string | undefined
+  readonly ttlUs: number | null
+  readonly features: readonly PlannedFeature[]
+  /** Rows that were known only later than this are left out: the same result again, whatever has come since. */
+  readonly asOfUs: bigint | undefined
+}
+
+export function planView(view: FeatureViewDefinition, entity: EntityDefinition, features: readonly string[], asOfUs?: bigint): ViewPlan {
+  return {
+    keyColumns: entity.keys.map(({ name }) => view.keyColumns[name] ?? name),
+    eventTime: view.eventTime,
+    knownAt: view.knownAt,
+    sequence: view.sequence,
+    tombstone: view.tombstone,
+    ttlUs: view.ttlUs,
+    features: features.map((feature, index) => ({ column: `f${index}`, expression: view.features[feature]! })),
+    asOfUs,
+  }
+}
+
+export const SQL_TYPES: Record<ValueType, string> = {
+  boolean: 'BOOLEAN',
+  int32: 'INTEGER',
+  int64: 'BIGINT',
+  float32: 'FLOAT',
+  float64: 'DOUBLE',
+  text: 'VARCHAR',
+  timestamp: 'TIMESTAMP WITH TIME ZONE',
+  date: 'DATE',
+  bytes: 'BLOB',
+}
+
+/** An identifier in double quotes. Names come from definitions and have no zero byte. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+export type AggregateExpression = Extract<FeatureExpression, { from: 'aggregate' }>
+
+export interface PlannedAggregate {
+  readonly column: string
+  readonly expression: AggregateExpression
+}
+
+export function columnFeatures(plan: ViewPlan) {
+  return plan.features.flatMap(({ column, expression }) => (expression.from === 'column' ? [{ column, expression }] : []))
+}
+
+export function aggregateFeatures(plan: ViewPlan): PlannedAggregate[] {
+  return plan.features.flatMap(({ column, expression }) => (expression.from === 'aggregate' ? [{ column, expression }] : []))
+}
+
+export const keyNames = (plan: ViewPlan): string[] => plan.keyColumns.map((_, index) => `k${index}`)
+export const keyList = (plan: ViewPlan, alias = ''): string => keyNames(plan).map((key) => `${alias}${key}`).join(', ')
+export const keyEquals = (plan: ViewPlan, left: string, right: string): string => keyNames(plan).map((key) => `${left}.${key} = ${right}.${key}`).join(' AND ')
+export const keysPresent = (plan: ViewPlan): string => keyNames(plan).map((key) => `${key} IS NOT NULL`).join(' AND ')
+
+/** Null: known since for ever, so that it sorts lowest. */
+export const NO_TIME = '(-9223372036854775807)::BIGINT'
+
+/** Microseconds of a feature's time. Microseconds are DuckDB's finest instants here; finer ones were rounded when read. */
+const microseconds = (column: string): string => `epoch_us(${quoteName(column)})`
+
+/** Rows of the source under the names of the statement, without those that nobody may ever see. */
+export function sourceRows(plan: ViewPlan, columns: readonly string[], options: { withSequence: boolean }): string {
+  const keys = plan.keyColumns.map((column, index) => `${quoteName(column)} AS k${index}`)
+  const event = `${microseconds(plan.eventTime)} AS ev`
+  const known = plan.knownAt === undefined ? 'NULL::BIGINT AS cr' : `${microseconds(plan.knownAt)} AS cr`
+  const place = plan.sequence === undefined ? 'row_number() OVER ()' : quoteName(plan.sequence)
+  const sequence = options.withSequence ? [`coalesce(${place}, 0)::BIGINT AS sq`] : []
+  const tombstone = plan.tombstone === undefined ? [] : [`coalesce(${quoteName(plan.tombstone)}, false) AS dl`]
+  const payload = columns.map((column, index) => `${quoteName(column)} AS c${index}`)
+  const cap = plan.asOfUs === undefined || plan.knownAt === undefined ? '' : ` AND (cr IS NULL OR cr <= ${plan.asOfUs})`
+  const capEvent = plan.asOfUs === undefined || plan.knownAt !== undefined ? '' : ` AND ev <= ${plan.asOfUs}`
+  const inner = [...keys, event, known, ...sequence, ...tombstone, ...payload].join(', ')
+  return `SELECT * FROM (SELECT ${inner} FROM source) WHERE ${keysPresent(plan)} AND ev IS NOT NULL${cap}${capEvent}`
+}
