@@ -11,6 +11,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     last_version integer not null default 0,
     created_at timestamptz not null default clock_timestamp(),
     updated_at timestamptz not null default clock_timestamp(),
+    deleted_at timestamptz,
     primary key (project, name)
   )`.execute(db)
   await sql`comment on table registered_model is 'retention: kept'`.execute(db)
@@ -28,6 +29,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     step text,
     tracked_run text,
     logged_model text,
+    run_link text not null default '',
     stage text not null default 'None',
     created_by text not null,
     created_at timestamptz not null default clock_timestamp(),

@@ -6,6 +6,10 @@ import { requireModelVersion } from './version.ts'
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
 const PATTERN = /^[\w-]{1,255}$/
 
+export function isProtectedAlias(alias: string): boolean {
+  return PROTECTED.test(alias)
+}
+
 export interface AliasMove {
   readonly model: string
   readonly alias: string
@@ -23,23 +27,51 @@ export interface Alias {
 /** @throws invalid registry.bad_alias · forbidden registry.alias_protected */
 export function checkAlias(alias: string): void {
   if (!PATTERN.test(alias) || /^latest$/i.test(alias) || /^v\d+$/i.test(alias)) {
-    throw new PlimsollError('invalid', 'registry.bad_alias', `Cannot use alias "${alias.slice(0, 80)}": expected letters, digits, _ or -, and neither "latest" nor a version`)
+    throw new PlimsollError(
+      'invalid',
+      'registry.bad_alias',
+      `Cannot use alias "${alias.slice(0, 80)}": expected letters, digits, _ or -, and neither "latest" nor a version`,
+    )
   }
   if (PROTECTED.test(alias)) {
-    throw new PlimsollError('forbidden', 'registry.alias_protected', `Cannot move alias "${alias}": it follows what a route serves`, { action: 'Release the version: plimsoll release ROUTE VERSION' })
+    throw new PlimsollError(
+      'forbidden',
+      'registry.alias_protected',
+      `Cannot move alias "${alias}": it follows what a route serves`,
+      { action: 'Release the version: plimsoll release ROUTE VERSION' },
+    )
   }
 }
 
 async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove): Promise<Alias> {
   await requireModelVersion(tx, { model, version })
-  const current = await tx.db.selectFrom('model_alias').select('version').where('project', '=', tx.project).where('model', '=', model).where('alias', '=', alias).forUpdate().executeTakeFirst()
+  const current = await tx.db
+    .selectFrom('model_alias')
+    .select('version')
+    .where('project', '=', tx.project)
+    .where('model', '=', model)
+    .where('alias', '=', alias)
+    .forUpdate()
+    .executeTakeFirst()
   const actual = current?.version ?? null
-  const moved = () => new PlimsollError('precondition', 'registry.alias_moved', `Cannot move alias "${alias}" of ${model}: expected version ${expected ?? 'none'}, found ${actual ?? 'none'}`, { expected, actual })
+  const moved = () =>
+    new PlimsollError(
+      'precondition',
+      'registry.alias_moved',
+      `Cannot move alias "${alias}" of ${model}: expected version ${expected ?? 'none'}, found ${actual ?? 'none'}`,
+      { expected, actual },
+    )
   if (expected !== undefined && expected !== actual) throw moved()
   if (actual === version) return { model, alias, version }
   const insert = tx.db.insertInto('model_alias').values({ project: tx.project, model, alias, version })
   // The lock above holds nothing when there is no row: two first writers meet here, and only one may win.
-  const written = await insert.onConflict((conflict) => (expected === null ? conflict.columns(['project', 'model', 'alias']).doNothing() : conflict.columns(['project', 'model', 'alias']).doUpdateSet({ version }))).executeTakeFirst()
+  const written = await insert
+    .onConflict((conflict) =>
+      expected === null
+        ? conflict.columns(['project', 'model', 'alias']).doNothing()
+        : conflict.columns(['project', 'model', 'alias']).doUpdateSet({ version }),
+    )
+    .executeTakeFirst()
   if (written.numInsertedOrUpdatedRows === 0n) throw moved()
   await tx.emit({ type: 'registry.alias_moved', subject: `${model}@${alias}`, data: { from: actual, to: version } })
   await tx.audit({ action: 'alias.move', subject: `${model}@${alias}`, data: { from: actual, to: version } })
@@ -56,7 +88,10 @@ export async function moveAlias(ctx: Context, move: AliasMove): Promise<Alias> {
 }
 
 /** The projection of a route's assignment: for delivery's release and rollback only. */
-export async function projectChampion(tx: Tx, served: { model: string; version: number; environment: string }): Promise<void> {
+export async function projectChampion(
+  tx: Tx,
+  served: { model: string; version: number; environment: string },
+): Promise<void> {
   const alias = served.environment === 'production' ? 'champion' : `champion@${served.environment}`
   await setAlias(tx, { model: served.model, alias, version: served.version })
 }
@@ -65,7 +100,12 @@ export async function projectChampion(tx: Tx, served: { model: string; version: 
 export async function deleteAlias(ctx: Context, key: { model: string; alias: string }): Promise<void> {
   checkAlias(key.alias)
   await ctx.transaction(async (tx) => {
-    const deleted = await tx.db.deleteFrom('model_alias').where('project', '=', tx.project).where('model', '=', key.model).where('alias', '=', key.alias).executeTakeFirst()
+    const deleted = await tx.db
+      .deleteFrom('model_alias')
+      .where('project', '=', tx.project)
+      .where('model', '=', key.model)
+      .where('alias', '=', key.alias)
+      .executeTakeFirst()
     if (deleted.numDeletedRows === 0n) return
     await tx.emit({ type: 'registry.alias_deleted', subject: `${key.model}@${key.alias}`, data: {} })
     await tx.audit({ action: 'alias.delete', subject: `${key.model}@${key.alias}` })
@@ -73,5 +113,11 @@ export async function deleteAlias(ctx: Context, key: { model: string; alias: str
 }
 
 export async function listAliases(ctx: Context, model: string): Promise<Alias[]> {
-  return ctx.db.selectFrom('model_alias').select(['model', 'alias', 'version']).where('project', '=', ctx.project).where('model', '=', model).orderBy('alias').execute()
+  return ctx.db
+    .selectFrom('model_alias')
+    .select(['model', 'alias', 'version'])
+    .where('project', '=', ctx.project)
+    .where('model', '=', model)
+    .orderBy('alias')
+    .execute()
 }

@@ -33,18 +33,34 @@ async function allApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]>
     .orderBy('created_at')
     .limit(100)
     .execute()
-  return rows.map((row) => ({ by: row.approver, proof: row.proof, environment: row.environment, comment: row.comment, artifact: row.artifact, passport: row.passport, isSelfApproved: row.is_self_approved, at: row.created_at }))
+  return rows.map((row) => ({
+    by: row.approver,
+    proof: row.proof,
+    environment: row.environment,
+    comment: row.comment,
+    artifact: row.artifact,
+    passport: row.passport,
+    isSelfApproved: row.is_self_approved,
+    at: row.created_at,
+  }))
 }
 
 /** Approvals that still bind what the version is. */
 export async function approvalsOf(ctx: Context, key: ApprovalKey): Promise<Approval[]> {
   const version = await requireModelVersion(ctx, key)
-  return (await allApprovals(ctx, key)).filter((approval) => approval.artifact === version.artifact && approval.passport === version.passport)
+  return (await allApprovals(ctx, key)).filter(
+    (approval) => approval.artifact === version.artifact && approval.passport === version.passport,
+  )
 }
 
 export async function listApprovals(ctx: Context, key: ApprovalKey): Promise<ApprovalView[]> {
   const version = await requireModelVersion(ctx, key)
-  return (await allApprovals(ctx, key)).map(({ at, ...approval }) => ({ ...approval, artifact: approval.artifact as `sha256:${string}`, isValid: approval.artifact === version.artifact && approval.passport === version.passport, at: at.toISOString() }))
+  return (await allApprovals(ctx, key)).map(({ at, ...approval }) => ({
+    ...approval,
+    artifact: approval.artifact as `sha256:${string}`,
+    isValid: approval.artifact === version.artifact && approval.passport === version.passport,
+    at: at.toISOString(),
+  }))
 }
 
 /**
@@ -56,21 +72,63 @@ export async function listApprovals(ctx: Context, key: ApprovalKey): Promise<App
 export async function approve(tx: Tx, request: ApprovalKey & { comment: string }): Promise<Approval> {
   const { principal } = tx
   if (!principal.named) {
-    throw new PlimsollError('forbidden', 'registry.named_principal_needed', `Cannot approve: a named principal must do it, and this caller is ${principal.id}`, { action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC' })
+    throw new PlimsollError(
+      'forbidden',
+      'registry.named_principal_needed',
+      `Cannot approve: a named principal must do it, and this caller is ${principal.id}`,
+      { action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC' },
+    )
   }
   const version = await requireModelVersion(tx, request)
   if (version.artifact === null) {
-    throw new PlimsollError('precondition', 'registry.nothing_to_approve', `Cannot approve ${request.model} ${request.version}: it has no artifact in the store`)
+    throw new PlimsollError(
+      'precondition',
+      'registry.nothing_to_approve',
+      `Cannot approve ${request.model} ${request.version}: it has no artifact in the store`,
+    )
   }
-  const starter = version.run === null ? undefined : await tx.db.selectFrom('pipeline_run').select('actor').where('id', '=', version.run).executeTakeFirst()
-  const isSelfApproved = version.createdBy === principal.id || starter?.actor === principal.id || starter?.actor === 'anonymous'
+  const starter =
+    version.run === null
+      ? undefined
+      : await tx.db.selectFrom('pipeline_run').select('actor').where('id', '=', version.run).executeTakeFirst()
+  const isSelfApproved =
+    version.createdBy === principal.id || starter?.actor === principal.id || starter?.actor === 'anonymous'
   const row = { artifact: version.artifact, passport: version.passport }
   await tx.db
     .insertInto('approval')
-    .values({ id: newId('apr', tx.clock), project: tx.project, model: request.model, version: request.version, environment: request.environment, ...row, approver: principal.id, proof: principal.proof, comment: request.comment, is_self_approved: isSelfApproved })
-    .onConflict((conflict) => conflict.columns(['project', 'model', 'version', 'environment', 'approver', 'passport']).doNothing())
+    .values({
+      id: newId('apr', tx.clock),
+      project: tx.project,
+      model: request.model,
+      version: request.version,
+      environment: request.environment,
+      ...row,
+      approver: principal.id,
+      proof: principal.proof,
+      comment: request.comment,
+      is_self_approved: isSelfApproved,
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'model', 'version', 'environment', 'approver', 'passport']).doNothing(),
+    )
     .execute()
-  await tx.emit({ type: 'registry.version_approved', subject: `${request.model}/${request.version}`, data: { environment: request.environment, by: principal.id, ...row } })
-  await tx.audit({ action: 'version.approve', subject: `${request.model}/${request.version}`, data: { environment: request.environment, ...row, comment: request.comment, isSelfApproved } })
-  return { by: principal.id, proof: principal.proof, environment: request.environment, comment: request.comment, ...row, isSelfApproved, at: new Date(tx.clock.nowMs()) }
+  await tx.emit({
+    type: 'registry.version_approved',
+    subject: `${request.model}/${request.version}`,
+    data: { environment: request.environment, by: principal.id, ...row },
+  })
+  await tx.audit({
+    action: 'version.approve',
+    subject: `${request.model}/${request.version}`,
+    data: { environment: request.environment, ...row, comment: request.comment, isSelfApproved },
+  })
+  return {
+    by: principal.id,
+    proof: principal.proof,
+    environment: request.environment,
+    comment: request.comment,
+    ...row,
+    isSelfApproved,
+    at: new Date(tx.clock.nowMs()),
+  }
 }

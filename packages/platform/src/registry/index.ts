@@ -1,7 +1,25 @@
 export { type Alias, type AliasMove, deleteAlias, listAliases, moveAlias, projectChampion } from './alias.ts'
 export { type Approval, approvalsOf, approve } from './approval.ts'
-export { declareModel, ensureModel, findModel, listModels, type RegisteredModel, requireModel, undeclareModel } from './model.ts'
+export { registerClientVersion } from './client-version.ts'
+export { mlflowRegistryEndpoints } from './mlflow.ts'
+export {
+  declareModel,
+  ensureModel,
+  findModel,
+  listModels,
+  type RegisteredModel,
+  requireModel,
+  undeclareModel,
+} from './model.ts'
 export { notesOf, passportGaps } from './passport.ts'
 export { stepKinds } from './register-step.ts'
 export { endpoints } from './routes.ts'
-export { findModelVersion, listModelVersions, type ModelVersion, type NewModelVersion, registerModelVersion, requireModelVersion, versionsOfArtifact } from './version.ts'
+export {
+  findModelVersion,
+  listModelVersions,
+  type ModelVersion,
+  type NewModelVersion,
+  registerModelVersion,
+  requireModelVersion,
+  versionsOfArtifact,
+} from './version.ts'

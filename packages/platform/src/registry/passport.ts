@@ -25,13 +25,28 @@ function boundGaps(version: ModelVersion): PassportGap[] {
   const again = 'plimsoll run start PIPELINE'
   const gaps: PassportGap[] = []
   const add = (field: string, detail: string, command: string) => gaps.push({ field, detail, command })
-  if (bound.artifact.digest === null) add('artifact', 'no artifact is stored for it', `${again}, with a register step for ${model}`)
-  if (bound.code === null || bound.code.commit === null) add('code.commit', 'it is not known from which commit it was made', `git commit, then plimsoll apply and ${again}`)
-  else if (bound.code.isDirty) add('code.dirty', `the tree had changes that are not in commit ${bound.code.commit.slice(0, 12)}`, `git commit, then plimsoll apply and ${again}`)
-  if (bound.data.length === 0) add('data', 'it is not known from which data it was made', `${again}, with the training data as an input of the step`)
-  if (bound.environment === null || bound.environment.lock === null) add('environment.lock', 'its step had no lock file', `give the step a lock, then plimsoll apply and ${again}`)
-  if (bound.signature === null) add('signature', 'the model has not been run against its signature', `${again}, with a register step for ${model}`)
-  if (Object.keys(bound.metrics).length === 0) add('metrics', 'it has no metrics', `log metrics in the training step, then ${again}`)
+  if (bound.artifact.digest === null)
+    add('artifact', 'no artifact is stored for it', `${again}, with a register step for ${model}`)
+  if (bound.code === null || bound.code.commit === null)
+    add('code.commit', 'it is not known from which commit it was made', `git commit, then plimsoll apply and ${again}`)
+  else if (bound.code.isDirty)
+    add(
+      'code.dirty',
+      `the tree had changes that are not in commit ${bound.code.commit.slice(0, 12)}`,
+      `git commit, then plimsoll apply and ${again}`,
+    )
+  if (bound.data.length === 0)
+    add(
+      'data',
+      'it is not known from which data it was made',
+      `${again}, with the training data as an input of the step`,
+    )
+  if (bound.environment === null || bound.environment.lock === null)
+    add('environment.lock', 'its step had no lock file', `give the step a lock, then plimsoll apply and ${again}`)
+  if (bound.signature === null)
+    add('signature', 'the model has not been run against its signature', `${again}, with a register step for ${model}`)
+  if (Object.keys(bound.metrics).length === 0)
+    add('metrics', 'it has no metrics', `log metrics in the training step, then ${again}`)
   return gaps
 }
 
@@ -39,18 +54,38 @@ function boundGaps(version: ModelVersion): PassportGap[] {
  * Everything that an environment demands and the version lacks, all at once, each with the command that fills it.
  * Registration never asks this; moving to an environment does.
  */
-export async function passportGaps(ctx: Context, key: { model: string; version: number; environment: string }): Promise<PassportGap[]> {
+export async function passportGaps(
+  ctx: Context,
+  key: { model: string; version: number; environment: string },
+): Promise<PassportGap[]> {
   const version = await requireModelVersion(ctx, key)
   const notes = await notesOf(ctx, key.model)
   const gaps = boundGaps(version)
   const define = (field: string) => `set ${field} in defineModel({ name: '${key.model}' }) and run plimsoll apply`
-  if (notes.owner === null) gaps.push({ field: 'notes.owner', detail: 'nobody is named as its owner', command: define('owner') })
-  if (notes.intendedUse === null) gaps.push({ field: 'notes.intendedUse', detail: 'its purpose is not stated', command: define('intent.intendedUse') })
-  if (notes.limitations === null) gaps.push({ field: 'notes.limitations', detail: 'its limits are not stated', command: define('intent.limitations') })
-  const needed = (await findModel(ctx, key.model))?.definition?.approvals[key.environment] ?? (key.environment === 'production' ? 1 : 0)
+  if (notes.owner === null)
+    gaps.push({ field: 'notes.owner', detail: 'nobody is named as its owner', command: define('owner') })
+  if (notes.intendedUse === null)
+    gaps.push({
+      field: 'notes.intendedUse',
+      detail: 'its purpose is not stated',
+      command: define('intent.intendedUse'),
+    })
+  if (notes.limitations === null)
+    gaps.push({
+      field: 'notes.limitations',
+      detail: 'its limits are not stated',
+      command: define('intent.limitations'),
+    })
+  const needed =
+    (await findModel(ctx, key.model))?.definition?.approvals[key.environment] ??
+    (key.environment === 'production' ? 1 : 0)
   const approvers = new Set((await approvalsOf(ctx, key)).map((approval) => approval.by))
   if (approvers.size < needed) {
-    gaps.push({ field: 'approvals', detail: `${key.environment} needs ${needed}, it has ${approvers.size}`, command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment}` })
+    gaps.push({
+      field: 'approvals',
+      detail: `${key.environment} needs ${needed}, it has ${approvers.size}`,
+      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment}`,
+    })
   }
   return gaps
 }

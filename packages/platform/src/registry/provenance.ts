@@ -5,7 +5,10 @@ import { requirePipelineVersion } from '../pipelines/index.ts'
 interface StepRecord {
   key: string
   kind: string
-  definition: { inputs: Record<string, { from: string; step?: string; dataset?: string }>; params: Record<string, unknown> }
+  definition: {
+    inputs: Record<string, { from: string; step?: string; dataset?: string }>
+    params: Record<string, unknown>
+  }
   inputs: Record<string, { digest: string; type: string }> | null
   spec: unknown
 }
@@ -20,16 +23,30 @@ function ancestors(steps: ReadonlyMap<string, StepRecord>, key: string): StepRec
     const step = steps.get(name)
     if (!step || found.has(name)) return
     found.set(name, step)
-    for (const input of Object.values(step.definition.inputs)) if (input.from === 'step' && input.step !== undefined) visit(input.step)
+    for (const input of Object.values(step.definition.inputs))
+      if (input.from === 'step' && input.step !== undefined) visit(input.step)
   }
   visit(key)
   return [...found.values()]
 }
 
 /** Reads, from the run's own rows, what made the output that `producer` left. */
-export async function provenanceOf(ctx: Context, run: string, producer: string, interpreter: { version: string; platform: string } | null): Promise<Provenance> {
-  const { pipeline_digest } = await ctx.db.selectFrom('pipeline_run').select('pipeline_digest').where('id', '=', run).executeTakeFirstOrThrow()
-  const rows = await ctx.db.selectFrom('step').select(['key', 'kind', 'definition', 'inputs', 'spec']).where('run', '=', run).execute()
+export async function provenanceOf(
+  ctx: Context,
+  run: string,
+  producer: string,
+  interpreter: { version: string; platform: string } | null,
+): Promise<Provenance> {
+  const { pipeline_digest } = await ctx.db
+    .selectFrom('pipeline_run')
+    .select('pipeline_digest')
+    .where('id', '=', run)
+    .executeTakeFirstOrThrow()
+  const rows = await ctx.db
+    .selectFrom('step')
+    .select(['key', 'kind', 'definition', 'inputs', 'spec'])
+    .where('run', '=', run)
+    .execute()
   const steps = new Map(rows.map((row) => [row.key, row as unknown as StepRecord])) // jsonb of the shapes named above
   const pipeline = await requirePipelineVersion(ctx, pipeline_digest)
   const bundle = pipeline.bundles[producer]
@@ -42,12 +59,40 @@ export async function provenanceOf(ctx: Context, run: string, producer: string, 
       if (input.type !== 'dataset') continue
       const declared = step.definition.inputs[name]
       const isOwn = step.key === producer
-      data.push({ role: isOwn ? 'training' : 'source', name: declared?.dataset ?? declared?.step ?? name, digest: input.digest as `sha256:${string}`, step: step.key })
+      data.push({
+        role: isOwn ? 'training' : 'source',
+        name: declared?.dataset ?? declared?.step ?? name,
+        digest: input.digest as `sha256:${string}`,
+        step: step.key,
+      })
     }
   }
   return {
-    code: { source: pipeline.origin.source, commit: pipeline.origin.commit, isDirty: pipeline.origin.isDirty, bundle: (bundle?.digest as `sha256:${string}` | undefined) ?? null },
+    code: {
+      source: pipeline.origin.source,
+      commit: pipeline.origin.commit,
+      isDirty: pipeline.origin.isDirty,
+      bundle: (bundle?.digest as `sha256:${string}` | undefined) ?? null,
+    },
     data: data.sort((a, b) => (`${a.step}/${a.name}` < `${b.step}/${b.name}` ? -1 : 1)),
-    environment: { lock: lock as `sha256:${string}` | null, interpreter: interpreter?.version ?? null, platform: interpreter?.platform ?? null },
+    environment: {
+      lock: lock as `sha256:${string}` | null,
+      interpreter: interpreter?.version ?? null,
+      platform: interpreter?.platform ?? null,
+    },
   }
+}
+
+/** The pipeline of a run, by name and digest. */
+export async function pipelineOfStep(
+  ctx: Context,
+  run: string,
+): Promise<{ pipeline: string; pipelineDigest: `sha256:${string}` }> {
+  const { pipeline_digest } = await ctx.db
+    .selectFrom('pipeline_run')
+    .select('pipeline_digest')
+    .where('id', '=', run)
+    .executeTakeFirstOrThrow()
+  const pipeline = await requirePipelineVersion(ctx, pipeline_digest)
+  return { pipeline: pipeline.name, pipelineDigest: pipeline.digest as `sha256:${string}` } // a digest that the pipeline's row names
 }

@@ -20,45 +20,95 @@ const interfaceJson = z.object({
 /** Loads the model in a host of its own, as serving will, and probes it: the signature is what running showed. */
 async function command(step: StepCommand): Promise<void> {
   const model = step.inputs['model']
-  if (!model) throw new PlimsollError('invalid', 'registry.no_model_input', 'Cannot register: the step has no input named "model"')
+  if (!model)
+    throw new PlimsollError(
+      'invalid',
+      'registry.no_model_input',
+      'Cannot register: the step has no input named "model"',
+    )
   step.progress(0.1, 'loading the model in a host of its own')
   const pool = await openModelPool({ name: 'register', executors: 1, log: step.log })
   try {
     const found = await pool.load({ digest: model.digest, path: model.path })
     step.progress(0.9, 'the model has been run')
-    await writeFile(step.outputs['signature']!, canonicalJson({ inputs: found.inputs, outputs: found.outputs, maxBatchSize: found.maxBatchSize }))
+    await writeFile(
+      step.outputs['signature']!,
+      canonicalJson({ inputs: found.inputs, outputs: found.outputs, maxBatchSize: found.maxBatchSize }),
+    )
   } finally {
     await pool.close()
   }
 }
 
 /** Which step left the model: its code, data and environment are the passport's. */
-async function producerOf(tx: Tx, result: StepResult): Promise<{ producer: string; trackedRun: string | null; inputSteps: Record<string, string> }> {
-  const own = await tx.db.selectFrom('step').select('definition').where('run', '=', result.run).where('key', '=', result.step).executeTakeFirstOrThrow()
-  const inputSteps = Object.fromEntries(Object.entries(own.definition.inputs).flatMap(([name, input]) => (input.from === 'step' ? [[name, input.step]] : [])))
+async function producerOf(
+  tx: Tx,
+  result: StepResult,
+): Promise<{ producer: string; trackedRun: string | null; inputSteps: Record<string, string> }> {
+  const own = await tx.db
+    .selectFrom('step')
+    .select('definition')
+    .where('run', '=', result.run)
+    .where('key', '=', result.step)
+    .executeTakeFirstOrThrow()
+  const inputSteps = Object.fromEntries(
+    Object.entries(own.definition.inputs).flatMap(([name, input]) =>
+      input.from === 'step' ? [[name, input.step]] : [],
+    ),
+  )
   const producer = inputSteps['model'] ?? result.step
-  const row = await tx.db.selectFrom('step').select(['tracked_run', 'cache_verdict']).where('run', '=', result.run).where('key', '=', producer).executeTakeFirstOrThrow()
-  if (row.tracked_run !== null || row.cache_verdict?.source == null) return { producer, trackedRun: row.tracked_run, inputSteps }
+  const row = await tx.db
+    .selectFrom('step')
+    .select(['tracked_run', 'cache_verdict'])
+    .where('run', '=', result.run)
+    .where('key', '=', producer)
+    .executeTakeFirstOrThrow()
+  if (row.tracked_run !== null || row.cache_verdict?.source == null)
+    return { producer, trackedRun: row.tracked_run, inputSteps }
   const { run, step } = row.cache_verdict.source
-  const source = await tx.db.selectFrom('step').select('tracked_run').where('run', '=', run).where('key', '=', step).executeTakeFirst()
+  const source = await tx.db
+    .selectFrom('step')
+    .select('tracked_run')
+    .where('run', '=', run)
+    .where('key', '=', step)
+    .executeTakeFirst()
   return { producer, trackedRun: source?.tracked_run ?? null, inputSteps }
 }
 
 async function metricsOf(tx: Tx, trackedRun: string | null): Promise<Record<string, number>> {
   if (trackedRun === null) return {}
   const { metrics } = await requireTrackedRun(tx, trackedRun)
-  return Object.fromEntries(metrics.filter((metric) => !metric.is_nan && Number.isFinite(metric.value)).map((metric) => [metric.key, metric.value]))
+  return Object.fromEntries(
+    metrics
+      .filter((metric) => !metric.is_nan && Number.isFinite(metric.value))
+      .map((metric) => [metric.key, metric.value]),
+  )
 }
 
 async function commit(tx: Tx, result: StepResult): Promise<Json> {
   const wanted = params.parse(result.spec)
   const model = result.inputs['model']!
   const { producer, trackedRun } = await producerOf(tx, result)
-  const run = await tx.db.selectFrom('pipeline_run').select(['pipeline', 'pipeline_digest']).where('id', '=', result.run).executeTakeFirstOrThrow()
+  const run = await tx.db
+    .selectFrom('pipeline_run')
+    .select(['pipeline', 'pipeline_digest'])
+    .where('id', '=', result.run)
+    .executeTakeFirstOrThrow()
   const pipeline = await requirePipelineVersion(tx, run.pipeline_digest)
-  const components = await tx.db.selectFrom('cache_entry').innerJoin('step', 'step.cache_key', 'cache_entry.key').select('cache_entry.components').where('step.run', '=', result.run).where('step.key', '=', producer).executeTakeFirst()
+  const components = await tx.db
+    .selectFrom('cache_entry')
+    .innerJoin('step', 'step.cache_key', 'cache_entry.key')
+    .select('cache_entry.components')
+    .where('step.run', '=', result.run)
+    .where('step.key', '=', producer)
+    .executeTakeFirst()
   const env = components?.components['env']
-  const provenance = await provenanceOf(tx, result.run, producer, env?.['python'] === undefined ? null : { version: env['python'], platform: env['platform'] ?? '' })
+  const provenance = await provenanceOf(
+    tx,
+    result.run,
+    producer,
+    env?.['python'] === undefined ? null : { version: env['python'], platform: env['platform'] ?? '' },
+  )
   const registered = await registerModelVersion(tx, {
     model: wanted.model,
     description: wanted.description,
@@ -77,4 +127,6 @@ async function commit(tx: Tx, result: StepResult): Promise<Json> {
 }
 
 /** Registers an ONNX file as a model version, with what the run knows of it in its passport. */
-export const stepKinds: readonly StepKind[] = [{ kind: 'register', outputs: { signature: 'json' }, cacheable: true, command, commit }]
+export const stepKinds: readonly StepKind[] = [
+  { kind: 'register', outputs: { signature: 'json' }, cacheable: true, command, commit },
+]

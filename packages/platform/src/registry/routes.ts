@@ -1,4 +1,12 @@
-import { approvalView, approveBody, type ModelVersionSummary, modelSummary, modelVersionSummary, modelVersionView, passportGap } from '@plimsoll/sdk/wire'
+import {
+  approvalView,
+  approveBody,
+  type ModelVersionSummary,
+  modelSummary,
+  modelVersionSummary,
+  modelVersionView,
+  passportGap,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -16,7 +24,19 @@ const HISTORY_MAX = 200
 
 function summaryOf(version: ModelVersion, aliases: readonly { alias: string; version: number }[]): ModelVersionSummary {
   const { model, artifact, passport, sizeBytes, run, trackedRun, createdBy } = version
-  return { model, version: version.version, artifact, passport, sizeBytes, aliases: aliases.filter((alias) => alias.version === version.version).map((alias) => alias.alias), run, trackedRun, metrics: version.bound.metrics, createdBy, createdAt: version.createdAt.toISOString() }
+  return {
+    model,
+    version: version.version,
+    artifact,
+    passport,
+    sizeBytes,
+    aliases: aliases.filter((alias) => alias.version === version.version).map((alias) => alias.alias),
+    run,
+    trackedRun,
+    metrics: version.bound.metrics,
+    createdBy,
+    createdAt: version.createdAt.toISOString(),
+  }
 }
 
 /** What happened to a version, its aliases and its releases, newest first. */
@@ -25,7 +45,13 @@ async function historyOf(ctx: Context, model: string, version: number) {
     .selectFrom('audit')
     .selectAll()
     .where('project', '=', ctx.project)
-    .where((eb) => eb.or([eb('subject', '=', `${model}/${version}`), eb('subject', 'like', `${model.replaceAll(/[\\%_]/g, '\\$&')}@%`), eb('action', 'in', ['release.create', 'release.rollback'])]))
+    .where((eb) =>
+      eb.or([
+        eb('subject', '=', `${model}/${version}`),
+        eb('subject', 'like', `${model.replaceAll(/[\\%_]/g, '\\$&')}@%`),
+        eb('action', 'in', ['release.create', 'release.rollback']),
+      ]),
+    )
     .orderBy('seq', 'desc')
     .limit(HISTORY_MAX * 5)
     .execute()
@@ -33,10 +59,19 @@ async function historyOf(ctx: Context, model: string, version: number) {
     .filter((row) => {
       const data = row.data as { model?: unknown; version?: unknown; to?: unknown; from?: unknown } | null // written by tx.audit
       if (row.subject === `${model}/${version}`) return true
-      return row.action.startsWith('release.') ? data?.model === model && data.version === version : data?.to === version || data?.from === version
+      return row.action.startsWith('release.')
+        ? data?.model === model && data.version === version
+        : data?.to === version || data?.from === version
     })
     .slice(0, HISTORY_MAX)
-    .map((row) => ({ at: row.at.toISOString(), actor: row.actor, proof: row.proof, action: row.action, subject: row.subject, data: row.data as Json as never })) // stored as JSON
+    .map((row) => ({
+      at: row.at.toISOString(),
+      actor: row.actor,
+      proof: row.proof,
+      action: row.action,
+      subject: row.subject,
+      data: row.data as Json as never,
+    })) // stored as JSON
 }
 
 const modelEndpoints: readonly AnyEndpoint[] = [
@@ -45,7 +80,10 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     path: '/api/v1/models',
     scope: 'viewer',
     summary: 'Registered models, by name',
-    query: z.strictObject({ after: z.string().max(250).optional(), limit: z.coerce.number().int().min(1).max(1_000).default(200) }),
+    query: z.strictObject({
+      after: z.string().max(250).optional(),
+      limit: z.coerce.number().int().min(1).max(1_000).default(200),
+    }),
     response: z.strictObject({ models: z.array(modelSummary) }),
     handler: async ({ ctx, query }) => {
       const models = await listModels(ctx, query)
@@ -69,12 +107,17 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     scope: 'viewer',
     summary: 'Versions of a model, newest first',
     params: modelParams,
-    query: z.strictObject({ before: z.coerce.number().int().positive().optional(), limit: z.coerce.number().int().min(1).max(500).default(100) }),
+    query: z.strictObject({
+      before: z.coerce.number().int().positive().optional(),
+      limit: z.coerce.number().int().min(1).max(500).default(100),
+    }),
     response: z.strictObject({ versions: z.array(modelVersionSummary) }),
     handler: async ({ ctx, params, query }) => {
       await requireModel(ctx, params.model)
       const aliases = await listAliases(ctx, params.model)
-      return { versions: (await listModelVersions(ctx, params.model, query)).map((version) => summaryOf(version, aliases)) }
+      return {
+        versions: (await listModelVersions(ctx, params.model, query)).map((version) => summaryOf(version, aliases)),
+      }
     },
   }),
   endpoint({
@@ -116,7 +159,10 @@ export const endpoints: readonly AnyEndpoint[] = [
     handler: async ({ ctx, params, body }) =>
       ctx.transaction(async (tx) => {
         const { at, ...approval } = await approve(tx, { ...params, ...body })
-        return { approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() }, gaps: await passportGaps(tx, { ...params, environment: body.environment }) }
+        return {
+          approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() },
+          gaps: await passportGaps(tx, { ...params, environment: body.environment }),
+        }
       }),
   }),
   endpoint({
@@ -127,7 +173,12 @@ export const endpoints: readonly AnyEndpoint[] = [
     params: modelParams.extend({ alias: z.string().max(255) }),
     body: z.strictObject({ version: z.int().positive(), expected: z.int().positive().nullable().optional() }),
     response: z.strictObject({ model: z.string(), alias: z.string(), version: z.int() }),
-    handler: async ({ ctx, params, body }) => moveAlias(ctx, { ...params, version: body.version, ...(body.expected === undefined ? {} : { expected: body.expected }) }),
+    handler: async ({ ctx, params, body }) =>
+      moveAlias(ctx, {
+        ...params,
+        version: body.version,
+        ...(body.expected === undefined ? {} : { expected: body.expected }),
+      }),
   }),
   endpoint({
     method: 'DELETE',

@@ -10,6 +10,8 @@ export interface RegisteredModelRow {
   last_version: Filled<number>
   created_at: Filled<Date>
   updated_at: Filled<Date>
+  /** The name and its version numbers stay taken; a model made again under it goes on counting. */
+  deleted_at: Filled<Date | null>
 }
 
 export interface ModelVersionRow {
@@ -27,6 +29,7 @@ export interface ModelVersionRow {
   step: string | null
   tracked_run: string | null
   logged_model: string | null
+  run_link: Filled<string>
   stage: Filled<string>
   created_by: string
   created_at: Filled<Date>

@@ -29,6 +29,9 @@ export interface NewModelVersion {
   readonly description?: string
   readonly trackedRun?: string | null
   readonly loggedModel?: string | null
+  readonly runLink?: string
+  /** A client that asks for a version gets a new one, also of an equal passport. */
+  readonly isAlwaysNew?: boolean
 }
 
 function toVersion(row: Selectable<ModelVersionRow>): ModelVersion {
@@ -53,14 +56,31 @@ function toVersion(row: Selectable<ModelVersionRow>): ModelVersion {
  * Registers a version: the next number, never one that was used. Never refused for a gap in its passport. The same
  * passport again gives the version that has it.
  */
-export async function registerModelVersion(tx: Tx, next: NewModelVersion): Promise<{ model: string; version: number; passport: Digest; isNew: boolean }> {
+export async function registerModelVersion(
+  tx: Tx,
+  next: NewModelVersion,
+): Promise<{ model: string; version: number; passport: Digest; isNew: boolean }> {
   const { model } = next
   const bound = passportBound.parse(next.bound)
   const passport = digestValue(bound)
   await ensureModel(tx, model)
-  await tx.db.selectFrom('registered_model').select('name').where('project', '=', tx.project).where('name', '=', model).forUpdate().execute()
-  const same = await tx.db.selectFrom('model_version').select('version').where('project', '=', tx.project).where('model', '=', model).where('passport_digest', '=', passport).where('deleted_at', 'is', null).executeTakeFirst()
-  if (same && bound.artifact.digest !== null) return { model, version: same.version, passport, isNew: false }
+  await tx.db
+    .selectFrom('registered_model')
+    .select('name')
+    .where('project', '=', tx.project)
+    .where('name', '=', model)
+    .forUpdate()
+    .execute()
+  const same = await tx.db
+    .selectFrom('model_version')
+    .select('version')
+    .where('project', '=', tx.project)
+    .where('model', '=', model)
+    .where('passport_digest', '=', passport)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst()
+  if (same && bound.artifact.digest !== null && !next.isAlwaysNew)
+    return { model, version: same.version, passport, isNew: false }
   const { last_version: version } = await tx.db
     .updateTable('registered_model')
     .set((eb) => ({ last_version: eb('last_version', '+', 1), updated_at: sql<Date>`clock_timestamp()` }))
@@ -84,38 +104,82 @@ export async function registerModelVersion(tx: Tx, next: NewModelVersion): Promi
       step: bound.origin.step,
       tracked_run: next.trackedRun ?? bound.origin.trackedRun,
       logged_model: next.loggedModel ?? null,
+      run_link: next.runLink ?? '',
       created_by: tx.principal.id,
       deleted_at: null,
     })
     .execute()
-  await tx.emit({ type: 'registry.version_registered', subject: `${model}/${version}`, data: { artifact: bound.artifact.digest, passport } })
-  await tx.audit({ action: 'version.register', subject: `${model}/${version}`, data: { artifact: bound.artifact.digest, passport, run: bound.origin.run, source: next.source } })
+  await tx.emit({
+    type: 'registry.version_registered',
+    subject: `${model}/${version}`,
+    data: { artifact: bound.artifact.digest, passport },
+  })
+  await tx.audit({
+    action: 'version.register',
+    subject: `${model}/${version}`,
+    data: { artifact: bound.artifact.digest, passport, run: bound.origin.run, source: next.source },
+  })
   return { model, version, passport, isNew: true }
 }
 
-export async function findModelVersion(ctx: Context, key: { model: string; version: number }): Promise<ModelVersion | undefined> {
-  const row = await ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('model', '=', key.model).where('version', '=', key.version).where('deleted_at', 'is', null).executeTakeFirst()
+export async function findModelVersion(
+  ctx: Context,
+  key: { model: string; version: number },
+): Promise<ModelVersion | undefined> {
+  const row = await ctx.db
+    .selectFrom('model_version')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('model', '=', key.model)
+    .where('version', '=', key.version)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst()
   return row && toVersion(row)
 }
 
 /** @throws not_found registry.version_not_found */
-export async function requireModelVersion(ctx: Context, key: { model: string; version: number }): Promise<ModelVersion> {
+export async function requireModelVersion(
+  ctx: Context,
+  key: { model: string; version: number },
+): Promise<ModelVersion> {
   const version = await findModelVersion(ctx, key)
   if (!version) {
-    throw new PlimsollError('not_found', 'registry.version_not_found', `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`, { action: `List them with plimsoll model versions ${key.model}` })
+    throw new PlimsollError(
+      'not_found',
+      'registry.version_not_found',
+      `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`,
+      { action: `List them with plimsoll model versions ${key.model}` },
+    )
   }
   return version
 }
 
 /** Versions with this artifact, newest first. */
 export async function versionsOfArtifact(ctx: Context, artifact: string): Promise<ModelVersion[]> {
-  const rows = await ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('artifact', '=', artifact).where('deleted_at', 'is', null).orderBy('created_at', 'desc').limit(100).execute()
+  const rows = await ctx.db
+    .selectFrom('model_version')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('artifact', '=', artifact)
+    .where('deleted_at', 'is', null)
+    .orderBy('created_at', 'desc')
+    .limit(100)
+    .execute()
   return rows.map(toVersion)
 }
 
 /** Versions of a model, newest first. */
-export async function listModelVersions(ctx: Context, model: string, page: { before?: number | undefined; limit: number }): Promise<ModelVersion[]> {
-  let query = ctx.db.selectFrom('model_version').selectAll().where('project', '=', ctx.project).where('model', '=', model).where('deleted_at', 'is', null)
+export async function listModelVersions(
+  ctx: Context,
+  model: string,
+  page: { before?: number | undefined; limit: number },
+): Promise<ModelVersion[]> {
+  let query = ctx.db
+    .selectFrom('model_version')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('model', '=', model)
+    .where('deleted_at', 'is', null)
   if (page.before !== undefined) query = query.where('version', '<', page.before)
   return (await query.orderBy('version', 'desc').limit(page.limit).execute()).map(toVersion)
 }

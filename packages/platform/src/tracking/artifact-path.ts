@@ -4,7 +4,7 @@ const BYTES_MAX = 1_024
 const SEGMENTS_MAX = 32
 const SEGMENT_BYTES_MAX = 255
 const DECODE_ROUNDS_MAX = 5
-const UNSAFE = /[\\\0-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]/
+const CONTROL = /\p{Cc}|\p{Bidi_Control}|\\/u
 
 function invalidPath(): Error {
   return refusal('Invalid path')
@@ -40,7 +40,7 @@ export function checkArtifactPath(path: string): string {
 
 function refuseUnsafe(path: string): void {
   const segments = path.split('/')
-  if (UNSAFE.test(path) || !path.isWellFormed() || path.startsWith('/') || /^[a-zA-Z]:/.test(path)) throw invalidPath()
+  if (CONTROL.test(path) || !path.isWellFormed() || path.startsWith('/') || /^[a-zA-Z]:/.test(path)) throw invalidPath()
   if (segments.some((segment) => segment === '..' || segment === '.')) throw invalidPath()
 }
 

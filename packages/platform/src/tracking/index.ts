@@ -11,6 +11,7 @@ export { createExperiment, ensureExperiment, nowMs, type Pair, requireExperiment
 export { type Comparison, parseFilter } from './filter.ts'
 export { numberSql, textSql } from './filter-sql.ts'
 export { type LoggedModel, noteModelVersion, requireLoggedModel } from './logged-model.ts'
+export { sendArtifact } from './mlflow/artifact-routes.ts'
 export { mlflowTrackingEndpoints } from './mlflow/index.ts'
 export { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 export { pageQuery, readPageToken, writePageToken } from './page-token.ts'

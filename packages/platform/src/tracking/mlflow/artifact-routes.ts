@@ -43,7 +43,8 @@ export function parseRange(header: string | undefined, sizeBytes: number): ByteR
   return range
 }
 
-function sendArtifact(
+/** Streams an artifact, or one range of it, as an attachment. */
+export function sendArtifact(
   blobs: BlobStore,
   found: { path: string; digest: string; sizeBytes: number },
   header: string | undefined,

@@ -1,0 +1,135 @@
+import type { Context } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import { artifactRoot, requireLoggedModel, requireTrackedRun } from '../tracking/index.ts'
+import { requireModelVersion } from './version.ts'
+
+const HOPS_MAX = 8
+const DECODE_ROUNDS_MAX = 8
+const SOURCE_MAX = 2_000
+
+/** Where the files of a version are, and what made them. */
+export interface ResolvedSource {
+  readonly uri: string
+  /** Below this path our own artifact store holds the files; undefined for a source elsewhere. */
+  readonly root: string | undefined
+  readonly trackedRun: string | null
+  readonly loggedModel: string | null
+}
+
+function refuse(message: string): PlimsollError {
+  return new PlimsollError('invalid', 'registry.bad_source', message)
+}
+
+/** Refuses what decodes to a traversal or a NUL, hosts in file URIs, and local paths that no run or model vouches for. */
+export function checkSource(source: string, options: { hasOrigin: boolean }): void {
+  if (source.length > SOURCE_MAX) throw refuse(`'source' exceeds the maximum length of ${SOURCE_MAX} characters`)
+  const shown = source.slice(0, 200)
+  let decoded = source
+  for (let round = 0; round < DECODE_ROUNDS_MAX; round++) {
+    if (/\p{Cc}|\\/u.test(decoded) || decoded.split(/[/?#]/).includes('..')) {
+      throw refuse(
+        `Invalid model version source: '${shown}'. If supplying a source as an http, https, local file path, ftp, or similar URI, an absolute path must be provided without relative path references present.`,
+      )
+    }
+    let next: string
+    try {
+      next = decodeURIComponent(decoded)
+    } catch {
+      break // a literal % that encodes nothing
+    }
+    if (next === decoded) break
+    if (round === DECODE_ROUNDS_MAX - 1)
+      throw refuse(`Invalid model version source: '${shown}'. It is encoded too often`)
+    decoded = next
+  }
+  const file = /^file:(?:\/\/([^/]*))?/i.exec(source)
+  if (file?.[1] && file[1] !== 'localhost') {
+    throw new PlimsollError(
+      'invalid',
+      'registry.source_not_remote',
+      `MLflow tracking URI '${shown}' is not a valid remote uri.`,
+    )
+  }
+  const isLocal = file !== null || !/^[a-zA-Z][a-zA-Z0-9+.-]*:/.test(source)
+  if (isLocal) {
+    // this server stores artifacts by digest and reads no path of a client
+    const origin = options.hasOrigin
+      ? 'the local path has to be contained within the artifact directory of the run'
+      : 'the run_id request parameter has to be specified and the local path has to be contained within the artifact directory of the run'
+    throw refuse(
+      `Invalid model version source: '${shown}'. To use a local path as a model version source, ${origin} specified by the run_id.`,
+    )
+  }
+}
+
+function elsewhere(uri: string): ResolvedSource {
+  const root = artifactRoot(uri)
+    ?.split('/')
+    .filter((segment) => segment !== '')
+    .join('/')
+  return { uri, root, trackedRun: null, loggedModel: null }
+}
+
+/** Follows `models:/…` and `runs:/…` to where the files are. @throws not_found of the run, model or version named */
+export async function resolveSource(ctx: Context, source: string, hops = 0): Promise<ResolvedSource> {
+  if (hops > HOPS_MAX) throw refuse(`Invalid model version source: '${source.slice(0, 200)}' refers to itself`)
+  const logged = /^models:\/+(m-[0-9a-f]{32})$/.exec(source)
+  if (logged) return ofLoggedModel(ctx, logged[1]!)
+  const named = /^models:\/+([^/@]+)(?:\/(\d{1,9})|@([\w-]{1,255}))$/.exec(source)
+  if (named) {
+    const model = decodeURIComponent(named[1]!)
+    const version = named[2] === undefined ? await versionOfAlias(ctx, model, named[3]!) : Number(named[2])
+    return resolveSource(ctx, (await requireModelVersion(ctx, { model, version })).source, hops + 1)
+  }
+  const run = /^runs:\/+([0-9a-zA-Z][\w-]*)\/?(.*)$/.exec(source)
+  if (run) return ofRun(ctx, run[1]!, run[2]!.replace(/\/+$/, ''))
+  return elsewhere(source)
+}
+
+async function ofLoggedModel(ctx: Context, id: string): Promise<ResolvedSource> {
+  const model = await requireLoggedModel(ctx, id)
+  return { ...elsewhere(model.artifact_uri), trackedRun: model.source_run, loggedModel: id }
+}
+
+async function versionOfAlias(ctx: Context, model: string, alias: string): Promise<number> {
+  const row = await ctx.db
+    .selectFrom('model_alias')
+    .select('version')
+    .where('project', '=', ctx.project)
+    .where('model', '=', model)
+    .where('alias', '=', alias)
+    .executeTakeFirst()
+  if (!row) throw new PlimsollError('invalid', 'registry.alias_not_found', `Registered model alias ${alias} not found.`)
+  return row.version
+}
+
+/** Since MLflow 3 a model of a run lies with the logged model of that name, unless the run's own artifacts hold the path. */
+async function ofRun(ctx: Context, id: string, path: string): Promise<ResolvedSource> {
+  const run = await requireTrackedRun(ctx, id)
+  const own = elsewhere(path === '' ? run.artifact_uri : `${run.artifact_uri}/${path}`)
+  const inRun =
+    own.root === undefined
+      ? undefined
+      : await ctx.db
+          .selectFrom('tracking_artifact')
+          .select('path')
+          .where('project', '=', ctx.project)
+          .where('path', '>', `${own.root}/`)
+          .where('path', '<', `${own.root}0`)
+          .limit(1)
+          .executeTakeFirst()
+  if (inRun === undefined) {
+    const model = await ctx.db
+      .selectFrom('logged_model')
+      .select('id')
+      .where('project', '=', ctx.project)
+      .where('source_run', '=', id)
+      .where('name', '=', path)
+      .where('lifecycle', '=', 'active')
+      .orderBy('created_ms', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    if (model) return ofLoggedModel(ctx, model.id)
+  }
+  return { ...own, trackedRun: id }
+}
