@@ -67,7 +67,9 @@ async function createOutbox(db: Kysely<never>): Promise<void> {
     error text,
     primary key (consumer, position)
   )`.execute(db)
-  await sql`create index outbox_parked_subject on outbox_parked (consumer, project, subject, position) where dead_at is null`.execute(db)
+  await sql`create index outbox_parked_subject on outbox_parked (consumer, project, subject, position) where dead_at is null`.execute(
+    db,
+  )
   await sql`create index outbox_parked_position on outbox_parked (position)`.execute(db)
   await sql`comment on table outbox_parked is 'retention: until handled or discarded'`.execute(db)
 }

@@ -20,7 +20,9 @@ export async function up(db: Kysely<never>): Promise<void> {
     created_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz
   ) with (fillfactor = 70)`.execute(db)
-  await sql`create unique index job_dedupe on job (project, kind, dedupe_key) where state in ('queued', 'leased')`.execute(db)
+  await sql`create unique index job_dedupe on job (project, kind, dedupe_key) where state in ('queued', 'leased')`.execute(
+    db,
+  )
   await sql`create index job_queued on job (eligible_at, id) where state = 'queued'`.execute(db)
   await sql`create index job_leased on job (lease_expires_at) where state = 'leased'`.execute(db)
   await sql`create index job_ended on job (finished_at) where state in ('done', 'dead', 'cancelled')`.execute(db)

@@ -35,12 +35,16 @@ async function createFeeds(db: Kysely<never>): Promise<void> {
     insert into ledger_row (project, kind, subject, at, data) values (new.project, 'audit', new.subject, new.at, ledger_audit(new));
     return null;
   end $$`.execute(db)
-  await sql`create trigger audit_ledger after insert on audit for each row execute function ledger_take_audit()`.execute(db)
+  await sql`create trigger audit_ledger after insert on audit for each row execute function ledger_take_audit()`.execute(
+    db,
+  )
   await sql`create function ledger_wait() returns trigger language plpgsql as $$ begin
     insert into ledger_pending (seq) values (new.seq);
     return null;
   end $$`.execute(db)
-  await sql`create trigger ledger_row_wait after insert on ledger_row for each row execute function ledger_wait()`.execute(db)
+  await sql`create trigger ledger_row_wait after insert on ledger_row for each row execute function ledger_wait()`.execute(
+    db,
+  )
 }
 
 async function createRefusals(db: Kysely<never>): Promise<void> {

@@ -6,6 +6,8 @@ import { siblingModule } from '../../kernel/sibling-module.ts'
 import { lockDirectory } from './lock.ts'
 import type { WorkerReply } from './worker.ts'
 
+const STATEMENT_TIMEOUT_MS = 120_000
+
 interface Waiting {
   resolve: (reply: { rows: Record<string, unknown>[]; affected: bigint | undefined }) => void
   reject: (error: Error) => void
@@ -14,21 +16,30 @@ interface Waiting {
 /**
  * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it.
  * `directory` undefined keeps everything in memory. Survives the death of the process, not the loss of power.
+ * PGlite cannot cancel a statement: one that runs over `statementTimeoutMs` ends the worker, and every later query is
+ * `unavailable` until the database is opened again.
  *
  * @throws conflict pglite.directory_in_use, naming the holder
  */
-export async function openPglite(directory: string | undefined): Promise<SqlBackend> {
+export async function openPglite(
+  directory: string | undefined,
+  options: { statementTimeoutMs?: number } = {},
+): Promise<SqlBackend> {
+  const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
   let unlock = async () => {}
   if (directory !== undefined) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     unlock = await lockDirectory(directory)
   }
-  const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: { directory: directory ?? null } })
+  const worker = new Worker(siblingModule(import.meta.url, './worker'), {
+    workerData: { directory: directory ?? null },
+  })
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
   const waiting = new Map<number, Waiting>()
   let nextId = 1
   let failure: Error | undefined
   const fail = (error: Error) => {
-    failure = new PlimsollError('unavailable', 'pglite.stopped', 'The embedded database has stopped', {}, error)
+    failure ??= new PlimsollError('unavailable', 'pglite.stopped', 'The embedded database has stopped', {}, error)
     for (const waiter of waiting.values()) waiter.reject(failure)
     waiting.clear()
   }
@@ -40,7 +51,13 @@ export async function openPglite(directory: string | undefined): Promise<SqlBack
     })
   } catch (error) {
     await unlock()
-    throw new PlimsollError('unavailable', 'pglite.open_failed', `Cannot open the embedded database: ${(error as Error).message}`, {}, error)
+    throw new PlimsollError(
+      'unavailable',
+      'pglite.open_failed',
+      `Cannot open the embedded database: ${(error as Error).message}`,
+      {},
+      error,
+    )
   }
   worker.on('error', fail)
   worker.on('exit', (code) => fail(new Error(`the worker exited with ${code}`)))
@@ -59,26 +76,50 @@ export async function openPglite(directory: string | undefined): Promise<SqlBack
         return
       }
       const id = nextId++
-      waiting.set(id, { resolve, reject })
+      const timer = setTimeout(() => {
+        failure ??= stuck(statementTimeoutMs)
+        waiting.delete(id)
+        reject(failure)
+        void worker.terminate()
+      }, statementTimeoutMs)
+      const settle =
+        <T>(then: (value: T) => void) =>
+        (value: T) => {
+          clearTimeout(timer)
+          then(value)
+        }
+      waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
       worker.postMessage({ id, sql, values: [...values] })
     })
 
   const turn = openTurn()
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    const done = await turn()
+    if (!failure) worker.postMessage('close')
+    await exited
+    done()
+    await unlock()
+  }
   return {
     name: 'pglite',
     async acquire() {
       const done = await turn()
       return { query, release: async () => done() }
     },
-    async close() {
-      const done = await turn()
-      const exited = new Promise((resolve) => worker.once('exit', resolve))
-      worker.postMessage('close')
-      await exited
-      done()
-      await unlock()
+    close: () => {
+      closing ??= close()
+      return closing
     },
   }
+}
+
+function stuck(statementTimeoutMs: number): PlimsollError {
+  return new PlimsollError(
+    'deadline',
+    'pglite.statement_timeout',
+    `A query took longer than ${statementTimeoutMs} ms: the embedded database was stopped`,
+  )
 }
 
 /** First come, first served: resolves with the function that ends one's turn. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { PlimsollError } from '../../kernel/errors.ts'
 
 interface Holder {
@@ -71,7 +71,7 @@ function listenAbstract(name: string): Promise<Server> {
  * @throws conflict pglite.directory_in_use
  */
 export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
-  const path = join(directory, '..', '.plimsoll-lock.json')
+  const path = `${resolve(directory)}.lock`
   let socket: Server | undefined
   if (process.platform === 'linux') {
     const { dev, ino } = await stat(directory, { bigint: true })
@@ -88,7 +88,11 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
       break
     } catch (error) {
       const holder = await readHolder(path)
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 2 || (holder && holder.pid !== process.pid && isAlive(holder))) {
+      if (
+        (error as NodeJS.ErrnoException).code !== 'EEXIST' ||
+        attempt > 2 ||
+        (holder && holder.pid !== process.pid && isAlive(holder))
+      ) {
         socket?.close()
         throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? inUse(directory, holder) : error
       }

@@ -9,7 +9,15 @@ export interface WorkerRequest {
 
 export type WorkerReply =
   | { id: number; rows: Record<string, unknown>[]; affected: bigint | undefined }
-  | { id: number; error: { message: string; code?: string | undefined; detail?: string | undefined; constraint?: string | undefined } }
+  | {
+      id: number
+      error: {
+        message: string
+        code?: string | undefined
+        detail?: string | undefined
+        constraint?: string | undefined
+      }
+    }
 
 const { directory } = workerData as { directory: string | null } // set by backend.ts, its only starter
 if (!parentPort) throw new Error('adapters/pglite/worker.ts runs in a worker thread only')
@@ -20,6 +28,7 @@ const lite = await PGlite.create({
   parsers: {
     [types.INT8]: (text: string) => BigInt(text),
     [types.NUMERIC]: (text: string) => text,
+    [types.DATE]: (text: string) => text,
   },
   serializers: { [types.INT8]: (value: unknown) => String(value) },
 })
@@ -31,7 +40,15 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
     return { id: request.id, rows: result.rows, affected: affected === undefined ? undefined : BigInt(affected) }
   } catch (thrown) {
     const fault = thrown as { message?: string; code?: string; detail?: string; constraint?: string }
-    return { id: request.id, error: { message: fault.message ?? String(thrown), code: fault.code, detail: fault.detail, constraint: fault.constraint } }
+    return {
+      id: request.id,
+      error: {
+        message: fault.message ?? String(thrown),
+        code: fault.code,
+        detail: fault.detail,
+        constraint: fault.constraint,
+      },
+    }
   }
 }
 

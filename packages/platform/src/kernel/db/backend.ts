@@ -1,6 +1,9 @@
 /** One session of a database: what runs here between `begin` and `commit` is one transaction. */
 export interface SqlSession {
-  query(sql: string, values: readonly unknown[]): Promise<{ rows: Record<string, unknown>[]; affected: bigint | undefined }>
+  query(
+    sql: string,
+    values: readonly unknown[],
+  ): Promise<{ rows: Record<string, unknown>[]; affected: bigint | undefined }>
   /** Gives the session back. A broken one (connection lost) is thrown away instead of reused. */
   release(): Promise<void>
 }

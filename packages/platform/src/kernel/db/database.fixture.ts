@@ -17,17 +17,32 @@ export interface TestDatabase {
 }
 
 /** A real, migrated PGlite in memory. Costs about a second: open one per test file and `clear` between tests. */
-export async function openTestDatabase(options: { clock?: Clock } = {}): Promise<TestDatabase> {
-  const backend = await openPglite(undefined)
+export async function openTestDatabase(options: { clock?: Clock; onEvents?: () => void } = {}): Promise<TestDatabase> {
+  return migrateTestDatabase(await openPglite(undefined), options)
+}
+
+/** The same over any empty backend. */
+export async function migrateTestDatabase(
+  backend: SqlBackend,
+  options: { clock?: Clock; onEvents?: () => void } = {},
+): Promise<TestDatabase> {
   const db = openDatabase(backend)
   await migrate(db, backend, MIGRATIONS)
-  const ctx = openContext({ db, backend, clock: options.clock ?? realClock, log: silentLog })
+  const ctx = openContext({
+    db,
+    backend,
+    clock: options.clock ?? realClock,
+    log: silentLog,
+    ...(options.onEvents ? { onEvents: options.onEvents } : {}),
+  })
   return {
     ctx,
     backend,
     events: async () => ctx.db.selectFrom('outbox').select(['type', 'subject', 'data']).orderBy('seq').execute(),
     clear: async () => {
-      const tables = await sql<{ name: string }>`select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'migration'`.execute(db)
+      const tables = await sql<{
+        name: string
+      }>`select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'migration'`.execute(db)
       const names = tables.rows.map((row) => sql.table(row.name))
       await sql`truncate ${sql.join(names)} restart identity cascade`.execute(db)
     },

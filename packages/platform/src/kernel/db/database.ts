@@ -37,7 +37,11 @@ class SessionConnection implements DatabaseConnection {
 
   // biome-ignore lint/correctness/useYield: the interface asks for a generator, and there is nothing to stream
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new PlimsollError('unsupported', 'db.no_streaming', 'Cannot stream a query: page with a keyset cursor instead')
+    throw new PlimsollError(
+      'unsupported',
+      'db.no_streaming',
+      'Cannot stream a query: page with a keyset cursor instead',
+    )
   }
 }
 
@@ -63,7 +67,10 @@ class SessionDriver implements Driver {
   }
 
   async beginTransaction(connection: SessionConnection, settings: TransactionSettings): Promise<void> {
-    await connection.session.query(settings.isolationLevel ? `begin isolation level ${settings.isolationLevel}` : 'begin', [])
+    await connection.session.query(
+      settings.isolationLevel ? `begin isolation level ${settings.isolationLevel}` : 'begin',
+      [],
+    )
   }
 
   async commitTransaction(connection: SessionConnection): Promise<void> {

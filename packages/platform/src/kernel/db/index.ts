@@ -10,6 +10,13 @@ export {
   type Tx,
 } from './context.ts'
 export { openDatabase } from './database.ts'
+export {
+  after,
+  type DatabaseClock,
+  databaseClock,
+  type ShiftedDatabaseClock,
+  shiftedDatabaseClock,
+} from './database-clock.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'
 export { type Migration, migrate } from './migrate.ts'
 export { type ContextOptions, openContext } from './open-context.ts'

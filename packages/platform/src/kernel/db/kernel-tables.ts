@@ -7,8 +7,10 @@ export type Filled<T> = ColumnType<T, T | undefined, T>
 
 export interface OutboxRow {
   seq: Generated<bigint>
-  /** Transaction that wrote it: readable once below `pg_snapshot_xmin`. */
+  /** Transaction that wrote it: placed once below `pg_snapshot_xmin`. */
   xid: Generated<string>
+  /** Place in the order of delivery; null until the sequencer has seen it. */
+  position: Generated<bigint | null>
   project: string
   type: string
   subject: string

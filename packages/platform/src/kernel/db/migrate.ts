@@ -17,15 +17,32 @@ const LOCK_KEY = 7_440_001
  * migrations which this release does not is refused.
  * @throws precondition db.schema_too_new
  */
-export async function migrate(db: Kysely<Tables>, backend: SqlBackend, migrations: readonly Migration[]): Promise<string[]> {
-  await sql`create table if not exists migration (name text primary key, applied_at timestamptz not null default clock_timestamp())`.execute(db)
+export async function migrate(
+  db: Kysely<Tables>,
+  backend: SqlBackend,
+  migrations: readonly Migration[],
+): Promise<string[]> {
+  await db.transaction().execute((transaction) =>
+    transactionScope.run({ backend, done: false }, async () => {
+      // Even "if not exists" collides when two processes create at once.
+      await sql`select pg_advisory_xact_lock(${LOCK_KEY})`.execute(transaction)
+      await sql`create table if not exists migration (name text primary key, applied_at timestamptz not null default clock_timestamp())`.execute(
+        transaction,
+      )
+    }),
+  )
   const applied = await sql<{ name: string }>`select name from migration order by name`.execute(db)
   const known = new Set(migrations.map((m) => m.name))
   const unknown = applied.rows.filter((row) => !known.has(row.name)).map((row) => row.name)
   if (unknown.length > 0) {
-    throw new PlimsollError('precondition', 'db.schema_too_new', `Cannot open the database: it has migrations of a newer release (${unknown.join(', ')})`, {
-      action: 'Start the newer release, or restore a backup made by this one',
-    })
+    throw new PlimsollError(
+      'precondition',
+      'db.schema_too_new',
+      `Cannot open the database: it has migrations of a newer release (${unknown.join(', ')})`,
+      {
+        action: 'Start the newer release, or restore a backup made by this one',
+      },
+    )
   }
   const done: string[] = []
   for (const migration of [...migrations].sort((a, b) => (a.name < b.name ? -1 : 1))) {

@@ -3,7 +3,14 @@ import type { Clock } from '../clock.ts'
 import { PlimsollError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { SqlBackend } from './backend.ts'
-import { type AuditEntry, type Context, type OutboxEvent, type Principal, SYSTEM_PRINCIPAL, type Tx } from './context.ts'
+import {
+  type AuditEntry,
+  type Context,
+  type OutboxEvent,
+  type Principal,
+  SYSTEM_PRINCIPAL,
+  type Tx,
+} from './context.ts'
 import { transactionScope } from './database.ts'
 import type { Tables } from './tables.ts'
 
@@ -48,7 +55,12 @@ function isCollision(thrown: unknown): boolean {
   return code === '40001' || code === '40P01'
 }
 
-async function runTransaction<T>(shared: Shared, project: string, principal: Principal, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function runTransaction<T>(
+  shared: Shared,
+  project: string,
+  principal: Principal,
+  work: (tx: Tx) => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const hooks: (() => void)[] = []
     try {
@@ -82,7 +94,13 @@ function runHooks(shared: Shared, hooks: readonly (() => void)[]): void {
   }
 }
 
-function openTx(shared: Shared, db: Transaction<Tables>, project: string, principal: Principal, hooks: (() => void)[]): Tx {
+function openTx(
+  shared: Shared,
+  db: Transaction<Tables>,
+  project: string,
+  principal: Principal,
+  hooks: (() => void)[],
+): Tx {
   const tx: Tx = {
     db,
     clock: shared.clock,
@@ -102,7 +120,11 @@ function openTx(shared: Shared, db: Transaction<Tables>, project: string, princi
 
 async function emit(tx: Tx, event: OutboxEvent, hooks: (() => void)[], onEvents: () => void): Promise<void> {
   if (!/^[a-z_]+\.[a-z_]+$/.test(event.type)) {
-    throw new PlimsollError('internal', 'events.bad_type', `Cannot emit event "${event.type}": expected domain.what_happened`)
+    throw new PlimsollError(
+      'internal',
+      'events.bad_type',
+      `Cannot emit event "${event.type}": expected domain.what_happened`,
+    )
   }
   await tx.db
     .insertInto('outbox')

@@ -1,0 +1,107 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { suiteWith } from '../../../../../tests/servers.ts'
+import { SQL_BACKEND_CONTRACT } from '../../kernel/db/backend.contract.ts'
+import type { SqlBackend } from '../../kernel/db/backend.ts'
+import { migrateTestDatabase } from '../../kernel/db/database.fixture.ts'
+import { openPostgres, type PostgresOptions } from './backend.ts'
+import { startCluster, type TestCluster } from './cluster.fixture.ts'
+
+suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
+  let cluster: TestCluster
+  const opened: SqlBackend[] = []
+  beforeAll(async () => {
+    cluster = await startCluster(initdb)
+  })
+  afterAll(async () => {
+    for (const backend of opened) await backend.close()
+    await cluster?.close()
+  })
+  const open = async (options: Omit<PostgresOptions, 'url'> = {}) => {
+    const backend = await openPostgres({ url: await cluster.createDatabase(), ...options })
+    opened.push(backend)
+    return backend
+  }
+
+  test.each(SQL_BACKEND_CONTRACT)('contract: $name', ({ run }) => run(() => open()))
+
+  test('a terminated connection is unavailable once, and the next query works', async () => {
+    const backend = await open({ poolSize: 1 })
+    const session = await backend.acquire()
+    const { rows } = await session.query('select pg_backend_pid() as pid', [])
+    await cluster.run(`select pg_terminate_backend(${rows[0]!.pid})`)
+    await expect(session.query('select 1', [])).rejects.toMatchObject({ kind: 'unavailable', code: 'db.unavailable' })
+    await session.release()
+    const next = await backend.acquire()
+    expect((await next.query('select 1 as n', [])).rows).toEqual([{ n: 1 }])
+    await next.release()
+  })
+
+  test('a transaction whose connection is cut is unavailable, and leaves nothing', async () => {
+    const database = await migrateTestDatabase(await open())
+    const cut = database.ctx.transaction(async (tx) => {
+      await tx.emit({ type: 'test.happened', subject: 'a', data: null })
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx.db)
+      await cluster.run(`select pg_terminate_backend(${rows[0]!.pid})`)
+      await tx.emit({ type: 'test.happened', subject: 'b', data: null })
+    })
+    await expect(cut).rejects.toMatchObject({ kind: 'unavailable' })
+    expect(await database.events()).toEqual([])
+  })
+
+  test('statement and lock timeouts carry their SQLSTATE', async () => {
+    const backend = await open({ statementTimeoutMs: 300, lockTimeoutMs: 100 })
+    const [one, two] = [await backend.acquire(), await backend.acquire()]
+    await expect(one.query('select pg_sleep(5)', [])).rejects.toMatchObject({ code: '57014' })
+    await one.query('create table t (n int8)', [])
+    await one.query('begin', [])
+    await one.query('lock table t', [])
+    await expect(two.query('select * from t', [])).rejects.toMatchObject({ code: '55P03' })
+    await one.query('rollback', [])
+    await Promise.all([one.release(), two.release()])
+  })
+
+  test('a full pool is overloaded, not a hang', async () => {
+    const backend = await open({ poolSize: 1, acquireTimeoutMs: 100 })
+    const session = await backend.acquire()
+    await expect(backend.acquire()).rejects.toMatchObject({ kind: 'overloaded', code: 'db.pool_exhausted' })
+    await session.release()
+    await (await backend.acquire()).release()
+  })
+
+  test('transactions that collide are retried until both have happened', async () => {
+    const database = await migrateTestDatabase(await open())
+    const { ctx } = database
+    await sql`create table counter (id int primary key, n int)`.execute(ctx.db)
+    await sql`insert into counter values (1, 0), (2, 0)`.execute(ctx.db)
+    const lockBoth = (first: number, second: number) =>
+      ctx.transaction(async (tx) => {
+        await sql`update counter set n = n + 1 where id = ${first}`.execute(tx.db)
+        await sql`select pg_sleep(0.05)`.execute(tx.db)
+        await sql`update counter set n = n + 1 where id = ${second}`.execute(tx.db)
+      })
+    await Promise.all([lockBoth(1, 2), lockBoth(2, 1)])
+    const { rows } = await sql<{ n: number }>`select n from counter order by id`.execute(ctx.db)
+    expect(rows).toEqual([{ n: 2 }, { n: 2 }])
+  })
+
+  test('a server that is down is unavailable, and the same pool works after its restart', async () => {
+    const backend = await open()
+    await cluster.stop()
+    await expect(backend.acquire()).rejects.toMatchObject({ kind: 'unavailable' })
+    await expect(openPostgres({ url: 'postgres://plimsoll@127.0.0.1:1/none' })).rejects.toMatchObject({
+      kind: 'unavailable',
+    })
+    await cluster.start()
+    const session = await backend.acquire()
+    expect((await session.query('select 1 as n', [])).rows).toEqual([{ n: 1 }])
+    await session.release()
+  })
+
+  test('two processes that migrate at once apply each migration once', async () => {
+    const url = await cluster.createDatabase()
+    const backends = await Promise.all([openPostgres({ url }), openPostgres({ url })])
+    opened.push(...backends)
+    await Promise.all(backends.map((backend) => migrateTestDatabase(backend)))
+  })
+})

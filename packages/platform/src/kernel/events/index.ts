@@ -1,0 +1,12 @@
+export { type Consumer, consume, type DeliveredEvent } from './consumer.ts'
+export {
+  type DeadLetter,
+  type Dispatcher,
+  type DispatcherOptions,
+  listDeadLetters,
+  openDispatcher,
+  retryDeadLetter,
+} from './dispatcher.ts'
+export { openPulse, type Pulse } from './pulse.ts'
+export { pruneEvents } from './retention.ts'
+export { placeEvents } from './sequencer.ts'

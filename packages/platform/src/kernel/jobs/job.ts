@@ -1,0 +1,157 @@
+import { after, type Context, databaseClock, type Tx } from '../db/index.ts'
+import { PlimsollError } from '../errors.ts'
+import { type Id, newId } from '../ids.ts'
+import type { JobState } from './tables.ts'
+import './tables.ts'
+
+const ATTEMPTS_MAX = 8
+
+export interface NewJob {
+  kind: string
+  data?: unknown
+  /** While a job of this kind and key is queued or running, another one is not added. */
+  dedupeKey?: string
+  runAfterMs?: number
+  attemptsMax?: number
+}
+
+/** Adds a job in this transaction; with a `dedupeKey` that is taken, returns the one that is there. */
+export async function enqueue(tx: Tx, job: NewJob): Promise<Id<'job'>> {
+  const id = newId('job')
+  const added = await tx.db
+    .insertInto('job')
+    .values({
+      id,
+      project: tx.project,
+      kind: job.kind,
+      data: JSON.stringify(job.data ?? null),
+      dedupe_key: job.dedupeKey ?? null,
+      state: 'queued',
+      attempts_max: job.attemptsMax ?? ATTEMPTS_MAX,
+      eligible_at: after(databaseClock(), job.runAfterMs ?? 0),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'kind', 'dedupe_key']).where('state', 'in', ['queued', 'leased']).doNothing(),
+    )
+    .returning('id')
+    .executeTakeFirst()
+  if (added) return id
+  const open = await tx.db
+    .selectFrom('job')
+    .select('id')
+    .where('project', '=', tx.project)
+    .where('kind', '=', job.kind)
+    .where('dedupe_key', '=', job.dedupeKey ?? '')
+    .where('state', 'in', ['queued', 'leased'])
+    .executeTakeFirst()
+  if (open) return open.id as Id<'job'> // written by this function only
+  throw new PlimsollError(
+    'conflict',
+    'jobs.dedupe_raced',
+    `Cannot add a job of kind ${job.kind}: one with the same key has just ended`,
+  )
+}
+
+/** A queued job is cancelled at once; a running one is told at its next renewal. False when it has ended. */
+export async function cancelJob(ctx: Context, id: string): Promise<boolean> {
+  return ctx.transaction(async (tx) => {
+    const job = await tx.db
+      .selectFrom('job')
+      .select('state')
+      .where('id', '=', id)
+      .where('project', '=', tx.project)
+      .forUpdate()
+      .executeTakeFirst()
+    if (job === undefined) throw new PlimsollError('not_found', 'jobs.not_found', `There is no job ${id}`)
+    if (job.state !== 'queued' && job.state !== 'leased') return false
+    await tx.db
+      .updateTable('job')
+      .set({
+        cancel_requested_at: databaseClock(),
+        ...(job.state === 'queued' ? { state: 'cancelled' as const, finished_at: databaseClock() } : {}),
+      })
+      .where('id', '=', id)
+      .execute()
+    return true
+  })
+}
+
+/** A dead job starts anew. @throws not_found jobs.not_found · precondition jobs.not_dead · conflict db.duplicate */
+export async function retryJob(ctx: Context, id: string): Promise<void> {
+  await ctx.transaction(async (tx) => {
+    const job = await tx.db
+      .selectFrom('job')
+      .select('state')
+      .where('id', '=', id)
+      .where('project', '=', tx.project)
+      .forUpdate()
+      .executeTakeFirst()
+    if (job === undefined) throw new PlimsollError('not_found', 'jobs.not_found', `There is no job ${id}`)
+    if (job.state !== 'dead')
+      throw new PlimsollError('precondition', 'jobs.not_dead', `Cannot retry job ${id}: it is ${job.state}`)
+    await tx.db
+      .updateTable('job')
+      .set({ state: 'queued', attempts: 0, eligible_at: databaseClock(), finished_at: null })
+      .where('id', '=', id)
+      .execute()
+    await tx.audit({ action: 'jobs.retry', subject: id })
+  })
+}
+
+export interface JobView {
+  id: string
+  kind: string
+  state: JobState
+  attempts: number
+  data: unknown
+  error: string | null
+  createdAt: Date
+  finishedAt: Date | null
+}
+
+/** Jobs of the project in one state, oldest id first. */
+export async function listJobs(
+  ctx: Context,
+  page: { state: JobState; after: string; limit: number },
+): Promise<JobView[]> {
+  const rows = await ctx.db
+    .selectFrom('job')
+    .select([
+      'id',
+      'kind',
+      'state',
+      'attempts',
+      'data',
+      'error',
+      'created_at as createdAt',
+      'finished_at as finishedAt',
+    ])
+    .where('project', '=', ctx.project)
+    .where('state', '=', page.state)
+    .where('id', '>', page.after)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+  return rows
+}
+
+export interface Schedule {
+  /** One row per project and name. */
+  name: string
+  kind: string
+  data?: unknown
+  everyMs: number
+}
+
+/** Declares that a job is added every so often, never while the last one is open. Changing the period restarts it. */
+export async function declareSchedule(tx: Tx, schedule: Schedule): Promise<void> {
+  const { name, kind, everyMs } = schedule
+  const data = JSON.stringify(schedule.data ?? null)
+  await tx.db
+    .insertInto('job_schedule')
+    .values({ project: tx.project, name, kind, data, every_ms: BigInt(everyMs), next_at: databaseClock() })
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'name']).doUpdateSet({ kind, data, every_ms: BigInt(everyMs) }),
+    )
+    .execute()
+}
