@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
-import { authEndpoints, createOperatorToken, createProject, createToken, issueRunToken, openAuthoriser } from '../kernel/auth/index.ts'
+import {
+  authEndpoints,
+  createOperatorToken,
+  createProject,
+  createToken,
+  issueRunToken,
+  openAuthoriser,
+} from '../kernel/auth/index.ts'
 import { newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { loadConfig } from '../kernel/config/index.ts'
@@ -30,7 +37,14 @@ function echoing(endpoint: AnyEndpoint): AnyEndpoint {
 }
 
 function openServer(requireToken: boolean): FastifyInstance {
-  const app = openHttp({ http: config.http, host: '127.0.0.1', publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
+  const app = openHttp({
+    http: config.http,
+    host: '127.0.0.1',
+    publicHosts: [],
+    behindProxy: false,
+    clock: realClock,
+    log: silentLog,
+  })
   mountEndpoints(app, endpoints.map(echoing), openAuthoriser({ ctx: database.ctx, requireToken }))
   return app
 }
@@ -41,13 +55,22 @@ beforeAll(async () => {
   await createProject(own, 'foreign')
   for (const role of ROLES) {
     tokens[role] = (await createToken(own, { principal: `own-${role}`, name: 't', role, days: 1 })).token
-    tokens[`foreign ${role}`] = (await createToken(own.as({ project: 'foreign' }), { principal: `foreign-${role}`, name: 't', role, days: 1 })).token
+    tokens[`foreign ${role}`] = (
+      await createToken(own.as({ project: 'foreign' }), { principal: `foreign-${role}`, name: 't', role, days: 1 })
+    ).token
   }
   tokens.operator = (await createOperatorToken(own, 60_000)).token
   tokens.run = await own.transaction((tx) => issueRunToken(tx, 'run_1', 60_000))
   tokens['foreign run'] = await own.as({ project: 'foreign' }).transaction((tx) => issueRunToken(tx, 'run_2', 60_000))
   const blobs = openFilesBlobStore(directory)
-  const domains = openDomains({ config, ctx: database.ctx, blobs: await blobs, signingKey: newSigningKey(), replay: undefined, paths: { runs: directory, environments: directory } } as Parameters<typeof openDomains>[0])
+  const domains = openDomains({
+    config,
+    ctx: database.ctx,
+    blobs: await blobs,
+    signingKey: newSigningKey(),
+    replay: undefined,
+    paths: { runs: directory, environments: directory },
+  } as Parameters<typeof openDomains>[0])
   const own_ = [...authEndpoints(config.auth), ...domains.endpoints]
   endpoints = [...platformEndpoints({ endpoints: own_, metrics: openMetrics('test'), replayRate: undefined }), ...own_]
   servers.open = openServer(false)
@@ -59,7 +82,13 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-type Caller = 'nobody' | 'run' | 'foreign run' | 'operator' | (typeof ROLES)[number] | `foreign ${(typeof ROLES)[number]}`
+type Caller =
+  | 'nobody'
+  | 'run'
+  | 'foreign run'
+  | 'operator'
+  | (typeof ROLES)[number]
+  | `foreign ${(typeof ROLES)[number]}`
 
 /** What the scopes promise, written apart from the code that keeps it. */
 function expected(scope: string, caller: Caller, isGuarded: boolean): number {
@@ -74,23 +103,41 @@ function expected(scope: string, caller: Caller, isGuarded: boolean): number {
   return rank >= needed ? 200 : 403
 }
 
-const CALLERS: Caller[] = ['nobody', 'run', 'foreign run', 'operator', ...ROLES, ...ROLES.map((role): Caller => `foreign ${role}`)]
+const CALLERS: Caller[] = [
+  'nobody',
+  'run',
+  'foreign run',
+  'operator',
+  ...ROLES,
+  ...ROLES.map((role): Caller => `foreign ${role}`),
+]
 
 test.each(CALLERS)('every route answers %s as its scope says', async (caller) => {
   const wrong: string[] = []
   for (const kind of ['open', 'guarded'] as const) {
     for (const endpoint of endpoints) {
       const url = endpoint.path.replace(/:[a-zA-Z]+/g, 'x').replace('*', 'x')
-      const answer = await servers[kind]!.inject({ method: endpoint.method, url, headers: tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {} })
+      const answer = await servers[kind]!.inject({
+        method: endpoint.method,
+        url,
+        headers: tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {},
+      })
       const wanted = expected(endpoint.scope, caller, kind === 'guarded')
-      if (answer.statusCode !== wanted) wrong.push(`${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${answer.statusCode}, not ${wanted}`)
+      if (answer.statusCode !== wanted)
+        wrong.push(
+          `${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${answer.statusCode}, not ${wanted}`,
+        )
     }
   }
   expect(wrong).toEqual([])
 })
 
 test('a foreign project and one that does not exist look the same', async () => {
-  const ask = (project: string) => servers.guarded!.inject({ url: '/api/v1/whoami', headers: { authorization: `Bearer ${tokens.admin}`, 'x-plimsoll-project': project } })
+  const ask = (project: string) =>
+    servers.guarded!.inject({
+      url: '/api/v1/whoami',
+      headers: { authorization: `Bearer ${tokens.admin}`, 'x-plimsoll-project': project },
+    })
   const [foreign, absent] = [await ask('foreign'), await ask('absent')]
   const text = (body: string, project: string) => body.replaceAll(project, 'P').replace(/req_[0-9a-f]+/g, 'R')
   expect(foreign.statusCode).toBe(404)
@@ -110,7 +157,10 @@ test.each([
   ['an empty header', () => ''],
   ['a token in the wrong place', (token: string) => token],
 ])('%s is refused even where no token is needed', async (_name, header) => {
-  const answer = await servers.open!.inject({ url: '/api/v1/whoami', headers: { authorization: header(tokens.admin!) } })
+  const answer = await servers.open!.inject({
+    url: '/api/v1/whoami',
+    headers: { authorization: header(tokens.admin!) },
+  })
   expect(answer.statusCode).toBe(401)
   expect(answer.headers['www-authenticate']).toContain('Bearer')
   expect(answer.body).not.toContain(tokens.admin!)
@@ -121,5 +171,7 @@ test('a token in the query is no token', async () => {
 })
 
 test.each(['Default', '../x', 'a b', 'x'.repeat(64), 'a/b'])('the project name %j is refused', async (project) => {
-  expect((await servers.open!.inject({ url: '/api/v1/whoami', headers: { 'x-plimsoll-project': project } })).statusCode).toBe(400)
+  expect(
+    (await servers.open!.inject({ url: '/api/v1/whoami', headers: { 'x-plimsoll-project': project } })).statusCode,
+  ).toBe(400)
 })

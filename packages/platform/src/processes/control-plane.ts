@@ -1,7 +1,17 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { FastifyRequest } from 'fastify'
 import { MIGRATIONS } from '../../migrations/all.ts'
-import { authEndpoints, createOperatorToken, isOperatorTokenLive, openAuthoriser } from '../kernel/auth/index.ts'
+import {
+  authEndpoints,
+  createOperatorToken,
+  isOperatorTokenLive,
+  openAuthoriser,
+  openOidcScheme,
+  openSshScheme,
+  type Scheme,
+} from '../kernel/auth/index.ts'
+import { openOidcVerifier } from '../kernel/auth/verify/index.ts'
+import { realClock } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config/index.ts'
 import { type Context, migrate, openContext, openDatabase, type SqlBackend } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -9,7 +19,14 @@ import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
-import { dataPaths, findOperatorToken, openDataDirectory, openDirectoryClock, openSigningKey, writeWhole } from './data-directory.ts'
+import {
+  dataPaths,
+  findOperatorToken,
+  openDataDirectory,
+  openDirectoryClock,
+  openSigningKey,
+  writeWhole,
+} from './data-directory.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
@@ -64,7 +81,9 @@ async function openBlobs(config: Config, directory: string): Promise<BlobStore> 
     const { openFilesBlobStore } = await import('../adapters/files/index.ts')
     return openFilesBlobStore(directory)
   }
-  throw new PlimsollError('unsupported', 'blob.no_s3', 'Cannot use an S3 store yet', { action: 'Set blob.kind to files' })
+  throw new PlimsollError('unsupported', 'blob.no_s3', 'Cannot use an S3 store yet', {
+    action: 'Set blob.kind to files',
+  })
 }
 
 async function openControlHttp(parts: {
@@ -87,7 +106,11 @@ async function openControlHttp(parts: {
     onAnswer: metrics.answered,
   })
   const endpoints = [...authEndpoints(config.auth), ...parts.domains.endpoints]
-  const authoriser = openAuthoriser({ ctx, requireToken: config.auth.requireToken })
+  const authoriser = openAuthoriser({
+    ctx,
+    requireToken: config.auth.requireToken,
+    schemes: openSchemes(ctx, config.auth),
+  })
   mountEndpoints(
     app,
     [...platformEndpoints({ endpoints, metrics, replayRate: parts.replayRate }), ...endpoints],
@@ -101,6 +124,21 @@ async function openControlHttp(parts: {
     health: false,
   })
   return app
+}
+
+/** Logins of named people: their SSH keys, and an identity provider when one is configured. */
+function openSchemes(ctx: Context, auth: Config['auth']): Scheme[] {
+  const { oidcIssuer: issuer, oidcAudience: audience } = auth
+  const ssh = openSshScheme(ctx, auth.signatureWindowMs)
+  if (issuer === undefined || audience === undefined) return [ssh]
+  const verifier = openOidcVerifier({
+    issuer,
+    audience,
+    jwksUrl: auth.oidcJwksUrl,
+    principalClaim: auth.oidcPrincipalClaim,
+    nowMs: realClock.nowMs,
+  })
+  return [ssh, openOidcScheme(ctx, issuer, verifier)]
 }
 
 /** A run's own token may write; tracking holds it to its own run. */

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Context, type Principal, ROLES, type Role } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
+import { confirmSignedBody } from './ssh-scheme.ts'
 import { requireToken } from './tokens.ts'
 import './tables.ts'
 import { isTokenForm } from './verify/index.ts'
@@ -40,6 +41,7 @@ export function hasRole(held: Role, needed: Role): boolean {
 /** Decides for every route: identity, project, role on it, and whether the scope asks for a named principal. */
 export function openAuthoriser(options: AuthoriserOptions): Authoriser {
   return {
+    confirm: confirmSignedBody,
     async authorise(request, scope) {
       const project = projectOf(request)
       if (scope === 'public') return options.ctx.as({ project, principal: { ...ANONYMOUS.principal, role: 'viewer' } })

@@ -2,27 +2,26 @@ import { z } from 'zod'
 import type { Config } from '../config/index.ts'
 import { ROLES } from '../db/context.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { memberEndpoints } from './member-endpoints.ts'
+import { principalName } from './principal-name.ts'
 import { createToken, listTokens, revokeToken } from './tokens.ts'
 
-const principalName = z
-  .string()
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,127}$/, 'must be a name or an address: letters, digits and . _ @ + -')
 const role = z.enum(ROLES)
-const RESERVED = /^(?:anonymous|system|operator|run:)/
+const at = z.date().transform((date) => date.toISOString())
 
 const tokenShape = z.object({
   id: z.string(),
   name: z.string(),
   principal: z.string(),
   role,
-  created_at: z.date(),
+  created_at: at,
   created_by: z.string(),
-  expires_at: z.date(),
-  last_used_at: z.date().nullable(),
-  revoked_at: z.date().nullable(),
+  expires_at: at,
+  last_used_at: at.nullable(),
+  revoked_at: at.nullable(),
 })
 
-/** Tokens of a project. */
+/** Tokens, keys, roles and projects. */
 export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
   return [
     endpoint({
@@ -47,12 +46,12 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       status: 201,
       summary: 'Makes a token of a named person or program; its text is shown once',
       body: z.strictObject({
-        principal: principalName.refine((name) => !RESERVED.test(name), 'is reserved'),
+        principal: principalName,
         name: z.string().min(1).max(128).default('token'),
         role,
         days: z.int().min(1).max(auth.tokenDays).default(auth.tokenDays),
       }),
-      response: z.object({ id: z.string(), token: z.string(), expires_at: z.date() }),
+      response: z.object({ id: z.string(), token: z.string(), expires_at: at }),
       handler: async ({ ctx, body }) => {
         const issued = await createToken(ctx, body)
         return { id: issued.id, token: issued.token, expires_at: issued.expiresAt }
@@ -81,5 +80,6 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       params: z.object({ token: z.string().max(64) }),
       handler: async ({ ctx, params }) => revokeToken(ctx, params.token),
     }),
+    ...memberEndpoints,
   ]
 }

@@ -1,5 +1,8 @@
 export { type AuthoriserOptions, hasRole, type Identity, openAuthoriser, type Scheme } from './authorise.ts'
 export { authEndpoints } from './endpoints.ts'
+export { createProject, grantedRole, registerKey, setGrant } from './grants.ts'
+export { openOidcScheme } from './oidc-scheme.ts'
+export { openSshScheme } from './ssh-scheme.ts'
 export {
   createOperatorToken,
   createToken,

@@ -8,6 +8,8 @@ import { type AnyEndpoint, SCOPES, type Scope } from './endpoint.ts'
 /** Decides who calls and opens the context of the project and principal; throws when the scope is not met. */
 export interface Authoriser {
   authorise(request: FastifyRequest, scope: Scope): Promise<Context>
+  /** Called once the body has arrived: what `authorise` took on trust about it is checked. */
+  confirm?(request: FastifyRequest): void
 }
 
 const PATH = /^\/(?:[a-z0-9._~-]+|:[a-z][a-zA-Z0-9_]*|\*)(?:\/(?:[a-zA-Z0-9._~-]+|:[a-zA-Z][a-zA-Z0-9_]*|\*))*$/
@@ -67,6 +69,8 @@ function mountOne(app: FastifyInstance, endpoint: AnyEndpoint, authoriser: Autho
     onRequest: async (request) => {
       contexts.set(request, await authoriser.authorise(request, endpoint.scope))
     },
+    config: { confirmsBody: endpoint.bodyKind !== 'stream' && authoriser.confirm !== undefined },
+    preValidation: async (request) => authoriser.confirm?.(request),
     handler: (request, reply) => answer(endpoint, request, reply),
   })
 }

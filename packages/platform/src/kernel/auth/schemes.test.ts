@@ -1,0 +1,247 @@
+import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { exportJWK, type JWTPayload, SignJWT } from 'jose'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { canonicalJson } from '../canonical.ts'
+import { realClock } from '../clock.ts'
+import { loadConfig } from '../config/index.ts'
+import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
+import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
+import { randomHex } from '../ids.ts'
+import { silentLog } from '../log.ts'
+import { openAuthoriser, openOidcScheme, openSshScheme, registerKey, setGrant } from './index.ts'
+import { openOidcVerifier, type RequestStatement } from './verify/index.ts'
+import { sshField } from './verify/ssh-wire.ts'
+
+let database: TestDatabase
+let app: FastifyInstance
+let provider: Server
+let issuer: string
+const ssh = generateKeyPairSync('ed25519')
+const stranger = generateKeyPairSync('ed25519')
+const oidc = generateKeyPairSync('rsa', { modulusLength: 2_048 })
+let keyRequests = 0
+
+function keyBlob(key: KeyObject): Buffer {
+  return Buffer.concat([sshField('ssh-ed25519'), sshField(Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url'))])
+}
+
+/** What ssh-keygen -Y sign does, here so that the test needs no program. */
+function sshSign(key: { publicKey: KeyObject; privateKey: KeyObject }, message: string): string {
+  const digest = createHash('sha512').update(message).digest()
+  const signed = Buffer.concat([
+    Buffer.from('SSHSIG'),
+    sshField('plimsoll'),
+    sshField(''),
+    sshField('sha512'),
+    sshField(digest),
+  ])
+  const signature = Buffer.concat([sshField('ssh-ed25519'), sshField(sign(null, signed, key.privateKey))])
+  const blob = Buffer.concat([
+    Buffer.from('SSHSIG'),
+    Buffer.from([0, 0, 0, 1]),
+    sshField(keyBlob(key.publicKey)),
+    sshField('plimsoll'),
+    sshField(''),
+    sshField('sha512'),
+    sshField(signature),
+  ])
+  return `-----BEGIN SSH SIGNATURE-----\n${blob.toString('base64')}\n-----END SSH SIGNATURE-----`
+}
+
+beforeAll(async () => {
+  database = await openTestDatabase()
+  const admin = database.ctx.as({ principal: { id: 'root', kind: 'user', named: true, role: 'admin', proof: 'none' } })
+  await registerKey(admin, 'alice', `ssh-ed25519 ${keyBlob(ssh.publicKey).toString('base64')} alice@laptop`)
+  await setGrant(admin, 'alice', 'approver')
+  await setGrant(admin, 'bob@example.com', 'approver')
+  const jwk = { ...(await exportJWK(oidc.publicKey)), kid: 'k1', alg: 'RS256' }
+  provider = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    if (request.url === '/jwks') {
+      keyRequests++
+      response.end(JSON.stringify({ keys: [jwk] }))
+    } else response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks` }))
+  })
+  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
+  issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  app = openHttp({
+    http: loadConfig({}).config.http,
+    host: '127.0.0.1',
+    publicHosts: [],
+    behindProxy: false,
+    clock: realClock,
+    log: silentLog,
+  })
+  const verifier = openOidcVerifier({ issuer, audience: 'plimsoll', principalClaim: 'email', nowMs: realClock.nowMs })
+  const authoriser = openAuthoriser({
+    ctx: database.ctx,
+    requireToken: true,
+    schemes: [openSshScheme(database.ctx, 300_000), openOidcScheme(database.ctx, issuer, verifier)],
+  })
+  const who = endpoint({
+    method: 'POST',
+    path: '/approve',
+    scope: 'named:approver',
+    summary: 'Approves',
+    body: z.strictObject({ digest: z.string() }),
+    handler: async ({ ctx }) => ({ by: ctx.principal.id, proof: ctx.principal.proof }),
+  })
+  mountEndpoints(app, [who], authoriser)
+})
+afterAll(async () => {
+  await app.close()
+  await database.close()
+  provider.close()
+})
+
+const BODY = '{"digest":"sha256:1"}'
+
+async function approve(authorization: string, body = BODY) {
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/approve',
+    headers: { authorization, 'content-type': 'application/json' },
+    payload: body,
+  })
+  return { status: answer.statusCode, json: answer.json() as Record<string, string> }
+}
+
+function signedBy(
+  key: typeof ssh,
+  change: Partial<RequestStatement> = {},
+  text?: (statement: RequestStatement) => string,
+): string {
+  const statement: RequestStatement = {
+    v: 1,
+    principal: 'alice',
+    request: 'POST /approve',
+    host: 'localhost:80',
+    project: 'default',
+    body: `sha256:${createHash('sha256').update(BODY).digest('hex')}`,
+    at: new Date(realClock.nowMs()).toISOString(),
+    nonce: randomHex(16),
+    ...change,
+  }
+  const signature = sshSign(key, canonicalJson(statement))
+  return `Plimsoll-SSH ${Buffer.from(JSON.stringify({ statement: text?.(statement) ?? canonicalJson(statement), signature })).toString('base64')}`
+}
+
+test('a request signed with a registered key acts as a named person, and its proof is kept', async () => {
+  const answer = await approve(signedBy(ssh))
+  expect(answer).toMatchObject({ status: 200, json: { by: 'alice', proof: expect.stringMatching(/^ssh:SHA256:/) } })
+  const kept = await database.ctx.db.selectFrom('auth_signature').selectAll().execute()
+  expect(kept).toMatchObject([{ principal: 'alice', project: 'default' }])
+})
+
+test('a signed request counts once', async () => {
+  const header = signedBy(ssh)
+  expect((await approve(header)).status).toBe(200)
+  expect(await approve(header)).toMatchObject({ status: 401, json: { detail: expect.stringContaining('used before') } })
+})
+
+test.each([
+  ['a key that nobody registered', () => signedBy(stranger), 'not registered'],
+  ['a registered key in another name', () => signedBy(ssh, { principal: 'bob' }), 'not registered'],
+  ['another route', () => signedBy(ssh, { request: 'POST /other' }), 'another request'],
+  ['another server', () => signedBy(ssh, { host: 'other:80' }), 'another server'],
+  ['another project', () => signedBy(ssh, { project: 'foreign' }), 'another project'],
+  ['last hour', () => signedBy(ssh, { at: new Date(realClock.nowMs() - 3_600_000).toISOString() }), 'too old'],
+  ['next hour', () => signedBy(ssh, { at: new Date(realClock.nowMs() + 3_600_000).toISOString() }), 'from the future'],
+  ['another body', () => signedBy(ssh, { body: `sha256:${'0'.repeat(64)}` }), 'body is not the one'],
+  [
+    'a statement changed after signing',
+    () => signedBy(ssh, {}, (statement) => canonicalJson({ ...statement, nonce: '0'.repeat(32) })),
+    'does not fit',
+  ],
+])('a request signed for %s is refused', async (_name, header, detail) => {
+  const answer = await approve(header())
+  expect(answer.status === 401 || answer.status === 400).toBe(true)
+  expect(answer.json.detail).toContain(detail)
+})
+
+async function idToken(
+  change: JWTPayload = {},
+  options: { algorithm?: string; key?: KeyObject | Uint8Array; kid?: string } = {},
+): Promise<string> {
+  const now = Math.floor(realClock.nowMs() / 1_000)
+  const claims = {
+    iss: issuer,
+    aud: 'plimsoll',
+    sub: 'b',
+    email: 'bob@example.com',
+    email_verified: true,
+    iat: now,
+    exp: now + 300,
+    ...change,
+  }
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: options.algorithm ?? 'RS256', kid: options.kid ?? 'k1' })
+    .sign(options.key ?? oidc.privateKey)
+}
+
+test('an ID token of the issuer acts as a named person', async () => {
+  expect(await approve(`Bearer ${await idToken()}`)).toMatchObject({
+    status: 200,
+    json: { by: 'bob@example.com', proof: `oidc:${issuer}` },
+  })
+})
+
+const unsigned = (claims: object) =>
+  `${Buffer.from('{"alg":"none","kid":"k1"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`
+
+test.each([
+  ['expired two minutes ago', () => idToken({ exp: Math.floor(realClock.nowMs() / 1_000) - 120 })],
+  ['not valid yet', () => idToken({ nbf: Math.floor(realClock.nowMs() / 1_000) + 120 })],
+  ['of another issuer', () => idToken({ iss: 'https://evil.example' })],
+  ['for another audience', () => idToken({ aud: 'other' })],
+  ['without an expiry', () => idToken({ exp: undefined as never })],
+  ['with an address that is not verified', () => idToken({ email_verified: false })],
+  ['without the claim', () => idToken({ email: undefined as never })],
+  ['with a claim that is no name', () => idToken({ email: '../x' })],
+  [
+    'signed by another key',
+    () => idToken({}, { key: generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey }),
+  ],
+  [
+    'of HS256 with the public key as the secret',
+    () =>
+      idToken(
+        {},
+        { algorithm: 'HS256', key: Buffer.from(oidc.publicKey.export({ type: 'spki', format: 'pem' }) as string) },
+      ),
+  ],
+  [
+    'of algorithm none',
+    async () =>
+      unsigned({
+        iss: issuer,
+        aud: 'plimsoll',
+        sub: 'b',
+        email: 'bob@example.com',
+        email_verified: true,
+        iat: 1,
+        exp: 9e9,
+      }),
+  ],
+  ['with an unknown key id', () => idToken({}, { kid: 'k2' })],
+  ['that is no token', async () => 'a.b.c'],
+])('an ID token %s is refused', async (_name, token) => {
+  expect(await approve(`Bearer ${await token()}`)).toMatchObject({ status: 401, json: { code: 'auth.oidc_refused' } })
+})
+
+test('unknown key ids do not make us ask the provider again and again', async () => {
+  const before = keyRequests
+  for (let index = 0; index < 5; index++) await approve(`Bearer ${await idToken({}, { kid: `u${index}` })}`)
+  expect(keyRequests - before).toBeLessThanOrEqual(1)
+})
+
+test('a person without a role may not know the project', async () => {
+  expect(await approve(`Bearer ${await idToken({ email: 'eve@example.com' })}`)).toMatchObject({
+    status: 404,
+    json: { code: 'auth.project_not_found' },
+  })
+})
