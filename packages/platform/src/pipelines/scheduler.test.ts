@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { processesOf } from '../adapters/local-process/process-table.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
@@ -177,7 +178,7 @@ test('cancelRun() ends what runs, also children that left the group, and repeats
   const ended = await engine.ended(run)
   expect(ended.state).toBe('cancelled')
   expect(stateOf(ended)).toEqual({ long: 'cancelled', next: 'cancelled' })
-  await engine.until(async () => processesOf(new Set([fence])).length === 0)
+  await engine.until(async () => processesOf(new Set([join(engine.directory, 'runs', run, fence)])).length === 0)
   expect(await engine.ctx.transaction((tx) => cancelRun(tx, run))).toBe('cancelled')
 })
 

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from 'node:path'
 import type { StepSubmission } from '@plimsoll/sdk/seams'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { attemptOf, bootId, readProcess } from './process-table.ts'
+import { bootId, readProcess, workDirOfProcess } from './process-table.ts'
 
 /**
  * Leaves the pid before and the exit code after, so that a control plane which is not the parent can learn both. A
@@ -70,7 +70,7 @@ export function recoverHandle(
     const mark = /^(\d+) ok\n/.exec(readText(join(workDir, 'pid')))
     if (!mark) return undefined
     const pid = Number(mark[1])
-    const entry = attemptOf(pid) === attempt ? readProcess(pid) : undefined
+    const entry = workDirOfProcess(pid) === workDir ? readProcess(pid) : undefined
     if (!entry && !readExit(workDir)) return undefined
     return { attempt, workDir, pid, startTicks: entry?.startTicks ?? '', boot: bootId(), timeoutMs, memoryBytes }
   }
@@ -89,7 +89,7 @@ export function startProcess(
     detached: true,
     stdio: ['ignore', log, log],
     cwd: submission.cwd,
-    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt },
+    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt, PLIMSOLL_WORK_DIR: workDir },
   })
   closeSync(log)
   return new Promise((resolve, reject) => {

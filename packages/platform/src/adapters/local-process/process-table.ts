@@ -42,22 +42,25 @@ export function listProcesses(): ProcessEntry[] {
   }
 }
 
-/** The attempt that a process belongs to, by its environment: also when it left the group by `setsid`. */
-export function attemptOf(pid: number): string | undefined {
+/**
+ * The work directory of the attempt that a process belongs to, by its environment: also when it left the group by
+ * `setsid`. Attempt numbers repeat between installations on one host; directories do not.
+ */
+export function workDirOfProcess(pid: number): string | undefined {
   try {
-    return /(?:^|\0)PLIMSOLL_ATTEMPT=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'latin1'))?.[1]
+    return /(?:^|\0)PLIMSOLL_WORK_DIR=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1]
   } catch {
     return undefined
   }
 }
 
-/** Processes of these attempts: one pass over the process table for all of them. */
-export function processesOf(attempts: ReadonlySet<string>): number[] {
+/** Processes of the attempts in these work directories: one pass over the process table for all of them. */
+export function processesOf(workDirs: ReadonlySet<string>): number[] {
   try {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
-      .filter((pid) => attempts.has(attemptOf(pid) ?? ''))
+      .filter((pid) => workDirs.has(workDirOfProcess(pid) ?? ''))
       .filter((pid) => readProcess(pid)?.isZombie === false)
   } catch {
     return []

@@ -88,7 +88,7 @@ test('find() ends what is left of an attempt that it cannot recover', async () =
   await subject.executor.submit(submitted)
   await rm(submitted.workDir, { recursive: true })
   expect(await (await subject.reopen()).find(submitted)).toBeUndefined()
-  while (processesOf(new Set([submitted.attempt])).length > 0) await realClock.sleep(5)
+  while (processesOf(new Set([submitted.workDir])).length > 0) await realClock.sleep(5)
 })
 
 test('an attempt that uses more memory than its limit is ended by it', async () => {
@@ -115,5 +115,16 @@ test('what a program leaves behind outside its group ends soon after it', async 
   const leaving = sleeping(subject, { argv: ['/bin/sh', '-c', '/usr/bin/setsid /bin/sleep 1000 & exit 0'] })
   const { handle } = await subject.executor.submit(leaving)
   expect((await subject.executor.wait(handle)).exitCode).toBe(0)
-  while (processesOf(new Set([leaving.attempt])).length > 0) await realClock.sleep(20)
+  while (processesOf(new Set([leaving.workDir])).length > 0) await realClock.sleep(20)
+})
+
+test('an attempt of another installation with the same number is left alone', async () => {
+  const [ours, theirs] = [await openSubject(), await openSubject()]
+  const submitted = sleeping(theirs, { attempt: '1', workDir: join(theirs.directory, '1') })
+  const { handle } = await theirs.executor.submit(submitted)
+  expect(
+    await ours.executor.find({ attempt: '1', workDir: join(ours.directory, '1'), timeoutMs: 60_000 }),
+  ).toBeUndefined()
+  expect(processesOf(new Set([submitted.workDir]))).not.toEqual([])
+  await theirs.executor.cancel(handle, 0)
 })

@@ -41,7 +41,7 @@ interface Watch {
   readonly watched: Map<string, Watched>
   /** Ends of attempts before somebody waits for them. */
   readonly ended: Map<string, StepExit>
-  /** Attempts that have ended since the last sweep. */
+  /** Work directories of attempts that have ended since the last sweep. */
   readonly unswept: Set<string>
   readonly closed: AbortController
   isLooping: boolean
@@ -49,8 +49,8 @@ interface Watch {
 }
 
 /** Ends what an attempt leaves outside its group: children that called `setsid`. They are known by their environment. */
-function sweep(attempts: ReadonlySet<string>): void {
-  for (const pid of processesOf(attempts)) {
+function sweep(workDirs: ReadonlySet<string>): void {
+  for (const pid of processesOf(workDirs)) {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
@@ -65,9 +65,9 @@ async function sweepSoon(state: Watch): Promise<void> {
   state.isSweeping = true
   await state.clock.sleep(SWEEP_MS, state.closed.signal).catch(() => {})
   state.isSweeping = false
-  const attempts = new Set(state.unswept)
+  const ended = new Set(state.unswept)
   state.unswept.clear()
-  sweep(attempts)
+  sweep(ended)
 }
 
 function watch(state: Watch, handle: Handle, isChild: boolean): Watched {
@@ -96,7 +96,7 @@ function watch(state: Watch, handle: Handle, isChild: boolean): Watched {
     state.ended.set(handle.attempt, exit)
     resolve(exit)
     if (handle.boot === bootId()) {
-      state.unswept.add(handle.attempt)
+      state.unswept.add(handle.workDir)
       void sweepSoon(state)
     }
   }
@@ -165,7 +165,7 @@ async function endGroup(state: Watch, entry: Watched, graceMs: number): Promise<
   for (const startedMs = clock.monotonicMs(); isRunning() && clock.monotonicMs() - startedMs < graceMs; )
     await clock.sleep(CANCEL_POLL_MS)
   signalGroup(entry.handle, 'SIGKILL')
-  if (entry.handle.boot === bootId()) sweep(new Set([attempt]))
+  if (entry.handle.boot === bootId()) sweep(new Set([entry.handle.workDir]))
 }
 
 /** Attempts as local processes, each leader of its own group, its output in a file. */
@@ -183,7 +183,7 @@ export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepE
   const find: StepExecutor['find'] = async (submitted) => {
     const known = watched.get(submitted.attempt)?.handle ?? recoverHandle(submitted)
     if (known) return { handle: JSON.stringify(known) }
-    sweep(new Set([submitted.attempt]))
+    sweep(new Set([submitted.workDir]))
     return undefined
   }
   return {
