@@ -7,10 +7,11 @@ import { bootId, readProcess, workDirOfProcess } from './process-table.ts'
 
 /**
  * Leaves the pid before and the exit code after, so that a control plane which is not the parent can learn both. A
- * missing ` ok` is a torn file. `times` says what the program and its children used, without another process.
+ * missing ` ok` is a torn file. A TERM to the group must not end the wrapper before the program: the empty handler lets it
+ * wait, and is not inherited. `times` says what the program and its children used, without another process.
  */
 const WRAPPER =
-  'ulimit -c 0; d=$1; shift; echo "$$ ok" > "$d/pid"; "$@"; c=$?; { echo "$c ok"; times; } > "$d/exit"; exit $c'
+  'trap : TERM; ulimit -c 0; d=$1; shift; echo "$$ ok" > "$d/pid"; "$@"; c=$?; { echo "$c ok"; times; } > "$d/exit"; exit $c'
 
 /** Identity of an attempt's process: the same pid with another start or boot is another process. */
 export interface Handle {

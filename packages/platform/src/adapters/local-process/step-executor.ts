@@ -189,7 +189,10 @@ export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepE
   return {
     name: 'local-process',
     async submit(submission) {
-      if (watched.has(submission.attempt) || existsSync(join(submission.workDir, 'pid'))) {
+      if (
+        watched.has(submission.attempt) ||
+        ['handle.json', 'pid'].some((name) => existsSync(join(submission.workDir, name)))
+      ) {
         const found = await find(submission)
         if (found) return found
       }
