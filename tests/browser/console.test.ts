@@ -41,6 +41,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     const api = await openRecordedApi(kind)
     const context = await browser.newContext({
       colorScheme: options.scheme ?? 'light',
+      reducedMotion: 'reduce',
       viewport: { width: options.width ?? 1_280, height: 900 },
     })
     const page = await context.newPage()

@@ -18,6 +18,7 @@ export const theme = createTheme({
   primaryColor: 'navy',
   primaryShade: { light: 7, dark: 3 },
   autoContrast: true,
+  respectReducedMotion: true,
   colors: { navy },
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif',
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace',

@@ -36,3 +36,14 @@ export function plainText(text: string, max = 500): string {
   const clean = text.replace(/[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, '\ufffd')
   return clean.length > max ? `${clean.slice(0, max - 1)}…` : clean
 }
+
+/** A log as it was written, but for what could hide or reorder it; colours of a terminal are left out. */
+export function plainLog(text: string): string {
+  return (
+    text
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+      .replaceAll(/\u001b\[[0-9;?]{0,32}[A-Za-z]/g, '')
+      .replaceAll(/\r\n?/g, '\n')
+      .replaceAll(/(?![\n\t])[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, '\ufffd')
+  )
+}

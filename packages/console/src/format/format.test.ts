@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatBytes, formatMetric, plainText, shortDigest } from './amount.ts'
+import { formatBytes, formatMetric, plainLog, plainText, shortDigest } from './amount.ts'
 import { levelOf, loadOf, MARK_AT } from './load.ts'
 import { formatAbsolute, formatDuration, formatRelative, replayTime } from './time.ts'
 
@@ -52,4 +52,8 @@ test('formatBytes(), formatMetric() and shortDigest() are short', () => {
 test('loadOf() is over only beyond the mark, and the level on the mark reaches the line', () => {
   expect([loadOf(44, 50), loadOf(45, 50), loadOf(50, 50), loadOf(51, 50)]).toEqual(['below', 'near', 'near', 'over'])
   expect([levelOf(50, 50), levelOf(1_000, 50), levelOf(0, 50), levelOf(1, 0)]).toEqual([MARK_AT, 1, 0, 1])
+})
+
+test('plainLog() keeps lines, and drops colours and what reorders text', () => {
+  expect(plainLog('\u001b[31ma\u001b[0m\tb\r\nc\u202ed\n')).toBe('a\tb\nc\ufffdd\n')
 })

@@ -15,7 +15,20 @@ export function historyText(entry: Entry): string {
   const subject = plainText(entry.subject, 120)
   const reason = field(entry, 'reason')
   const because = reason === undefined ? '' : `: ${reason}`
-  if (entry.action === 'release.create') return `Released to ${subject}${because}`
-  if (entry.action === 'release.rollback') return `${subject} rolled back${because}`
-  return `${plainText(entry.action, 80)} ${subject}`
+  switch (entry.action) {
+    case 'release.create':
+      return `Released to ${subject}${because}`
+    case 'release.rollback':
+      return `${subject} rolled back${because}`
+    case 'version.register':
+      return 'Registered'
+    case 'version.approve':
+      return `Approved for ${field(entry, 'environment') ?? 'an environment'}`
+    case 'alias.move':
+      return `Alias ${subject} moved here or away`
+    case 'version.describe':
+      return 'Described'
+    default:
+      return `${plainText(entry.action, 80)} ${subject}`
+  }
 }

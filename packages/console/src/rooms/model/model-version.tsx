@@ -228,9 +228,9 @@ export function ModelVersion() {
             <h1 className="clip" title={version.model}>
               <Link to="/models/$model" params={{ model: version.model }}>
                 {version.model}
-              </Link>{' '}
-              version {version.version}
+              </Link>
             </h1>
+            <span className="figure">version {version.version}</span>
             {version.aliases.map((alias) => (
               <span className="state" data-tone="work" key={alias}>
                 @<Clip text={alias} />

@@ -17,7 +17,7 @@ export function Models() {
             <Empty
               title="No model yet"
               text="A register step of a pipeline makes the first version."
-              command="plimsoll run <pipeline>"
+              command="plimsoll run start <pipeline>"
             />
           ) : (
             <section className="surface scroll">
@@ -73,7 +73,7 @@ export function Versions() {
             <Empty
               title="No version yet"
               text="Run a pipeline that registers this model."
-              command="plimsoll run <pipeline>"
+              command="plimsoll run start <pipeline>"
             />
           ) : (
             <section className="surface scroll">

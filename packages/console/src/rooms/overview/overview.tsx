@@ -31,7 +31,7 @@ function Datasets() {
               <span className="soft">
                 <When at={dataset.updatedAt} />. Steps take the newest passing version until you repair it.
               </span>
-              <Command text={`plimsoll dataset show ${dataset.name}`} />
+              <Command text={`plimsoll dataset versions ${dataset.name}`} />
             </div>
           ))
         }}
@@ -73,7 +73,10 @@ export function Overview() {
           <Answer query={runs} rows={2}>
             {(data) =>
               data.runs.length === 0 ? (
-                <Command text="plimsoll run <pipeline>" />
+                <>
+                  <p className="soft">None yet. Apply a project with a pipeline, then start it.</p>
+                  <Command text="plimsoll run start <pipeline>" />
+                </>
               ) : (
                 <RunTable runs={data.runs.slice(0, RECENT)} />
               )

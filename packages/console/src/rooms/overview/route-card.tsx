@@ -18,7 +18,7 @@ function Serving({ route }: { route: RouteView }) {
     return (
       <div className="stack">
         <p className="soft">No version serves here. Release one:</p>
-        <Command text={`plimsoll release ${name} --version <n> --reason "…"`} />
+        <Command text={`plimsoll release ${name} <version> --reason "…"`} />
       </div>
     )
   const newest = releases.data?.releases[0]

@@ -84,7 +84,7 @@ export function Graph({
         nodeTypes={NODE_TYPES}
         colorMode={scheme}
         fitView
-        fitViewOptions={{ maxZoom: 1, padding: 0.12 }}
+        fitViewOptions={{ minZoom: 0.45, maxZoom: 1, padding: 0.12 }}
         minZoom={0.1}
         nodesDraggable={false}
         nodesConnectable={false}

@@ -38,9 +38,9 @@ export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
               <td>
                 <State look={lookOf(run.state)} />
               </td>
-              <td>
+              <td className="nowrap">
                 {run.steps.done} of {run.steps.total}
-                {run.steps.cached > 0 && <span className="soft"> · {run.steps.cached} cached</span>}
+                {run.steps.cached > 0 && <div className="soft">{run.steps.cached} cached</div>}
               </td>
               <td>
                 <When at={run.createdAt} />
@@ -48,7 +48,7 @@ export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
                   <Clip text={`by ${run.actor}`} />
                 </div>
               </td>
-              <td>
+              <td className="nowrap">
                 <Duration run={run} />
               </td>
             </tr>

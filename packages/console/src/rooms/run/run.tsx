@@ -40,7 +40,7 @@ function Cancel({ run }: { run: RunView }) {
           </p>
           {cancel.error !== null && <Problem error={cancel.error} />}
           <div className="row">
-            <Button color="red" loading={cancel.isPending} onClick={() => cancel.mutate()}>
+            <Button color="red.8" loading={cancel.isPending} onClick={() => cancel.mutate()}>
               Cancel the run
             </Button>
             <Button variant="default" onClick={() => setAsking(false)}>

@@ -20,7 +20,7 @@ export function Runs() {
             <Empty
               title="No run yet"
               text="Apply a project that defines a pipeline, then start it."
-              command="plimsoll run <pipeline>"
+              command="plimsoll run start <pipeline>"
             />
           ) : (
             <section className="surface stack">

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { hasStepEnded, stepQuery } from '../../api/queries.ts'
 import { useStepLog } from '../../api/step-log.ts'
-import { formatBytes, plainText } from '../../format/amount.ts'
+import { formatBytes, plainLog, plainText } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
@@ -112,7 +112,11 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text === '' ? (hasStepEnded(step.state) ? 'The log is empty.' : 'Nothing written yet.') : log.text}
+        {log.text === ''
+          ? hasStepEnded(step.state)
+            ? 'The log is empty.'
+            : 'Nothing written yet.'
+          : plainLog(log.text)}
       </pre>
     </div>
   )
