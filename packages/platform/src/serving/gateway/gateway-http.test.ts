@@ -262,7 +262,7 @@ describe('the Open Inference Protocol', () => {
       '/v2/models/delay/infer',
       '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,1]}]}',
     )
-    expect((await bodyOf(nan)).outputs[0].data).toEqual([null, 1])
+    expect((await bodyOf(nan)).outputs[0]!.data).toEqual([null, 1])
   })
 
   test('keeps the order of the outputs, echoes the id, and classifies with labels', async () => {

@@ -1,0 +1,171 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { Agent, createServer, request } from 'node:http'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { mlpModel } from '../packages/platform/src/inference/onnx.fixture.ts'
+import { realClock } from '../packages/platform/src/kernel/clock.ts'
+import { openTestGateway, routeTo } from '../packages/platform/src/serving/gateway/gateway.fixture.ts'
+
+/** CPU-µs per prediction of the whole process tree: the gateway with its model hosts, beside bare node:http and ONNX Runtime. */
+const FEATURES = Array.from({ length: 20 }, (_, index) => `f${index}`)
+const ROW = Object.fromEntries(FEATURES.map((name, index) => [name, index / 7]))
+const MODEL = mlpModel(32, 2, FEATURES.length)
+const ROUNDS = 5
+const WARM_MS = 500
+const WINDOW_MS = 1_200
+/** The share of predictions whose inputs are kept too. */
+const PAYLOAD_RATE = 0.1
+const TICK_US = 10_000
+const LOADS = [
+  { name: 'unbatched', connections: 1, goalUs: 250 },
+  { name: 'batched', connections: 64, goalUs: 150 },
+] as const
+const ROLES = ['gateway', 'bare'] as const
+type Role = (typeof ROLES)[number]
+
+async function serveGateway(): Promise<number> {
+  const opened = await openTestGateway({ withLoops: true })
+  const { control } = opened
+  const version = control.addVersion(MODEL)
+  const route = routeTo(version, 'bench', FEATURES, { payloadRate: PAYLOAD_RATE, inflightMax: 1_000 })
+  if (!(await opened.gateway.offer(control.publish(1, [route], [version]))))
+    throw new Error('The gateway refused the snapshot')
+  process.once('disconnect', () => void opened.close().then(() => process.exit(0)))
+  return opened.server.port
+}
+
+interface Waiting {
+  row: Record<string, number>
+  answer: (y: number[]) => void
+}
+
+/** What anyone would write first: requests that arrive during a run share the next one. No checks, no record, no versions. */
+async function serveBare(): Promise<number> {
+  const session = await InferenceSession.create(MODEL, { intraOpNumThreads: 1, interOpNumThreads: 1 })
+  let waiting: Waiting[] = []
+  let isRunning = false
+  const pump = async () => {
+    isRunning = true
+    while (waiting.length > 0) {
+      const batch = waiting
+      waiting = []
+      const data = new Float32Array(batch.length * FEATURES.length)
+      for (const [at, { row }] of batch.entries()) {
+        for (const [column, name] of FEATURES.entries()) data[at * FEATURES.length + column] = row[name] ?? Number.NaN
+      }
+      const { y } = await session.run({ x: new Tensor('float32', data, [batch.length, FEATURES.length]) })
+      const values = y!.data as Float32Array // the model's one output
+      for (const [at, { answer }] of batch.entries()) answer([...values.subarray(at * 2, at * 2 + 2)])
+    }
+    isRunning = false
+  }
+  const server = createServer((incoming, response) => {
+    const chunks: Buffer[] = []
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+    incoming.on('end', () => {
+      const { rows } = JSON.parse(Buffer.concat(chunks).toString()) as { rows: Record<string, number>[] } // our own load
+      const answer = (y: number[]) => {
+        const body = JSON.stringify({ predictions: [{ y }] })
+        response
+          .writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+          .end(body)
+      }
+      waiting.push({ row: rows[0]!, answer })
+      if (!isRunning) void pump()
+    })
+  })
+  process.once('disconnect', () => process.exit(0))
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)) // a TCP server has one
+  })
+}
+
+function start(role: Role): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(import.meta.filename, [role], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  return new Promise((resolve, reject) => {
+    child.once('message', (port) => resolve({ child, port: Number(port) }))
+    child.once('exit', (code) => reject(new Error(`${role} ended with ${code}`)))
+  })
+}
+
+/** utime + stime of a process and all that it started, threads included. */
+function cpuUs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  const own = (Number(fields[11]) + Number(fields[12])) * TICK_US
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
+  )
+  return children.reduce((sum, child) => sum + cpuUs(Number(child)), own)
+}
+
+const BODY = JSON.stringify({ rows: [ROW] })
+
+function predictOnce(agent: Agent, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(BODY) }
+    const call = request(
+      { agent, host: '127.0.0.1', port, method: 'POST', path: '/predict/bench', headers },
+      (response) => {
+        response.resume()
+        response.once('end', () =>
+          response.statusCode === 200 ? resolve() : reject(new Error(`Answered ${response.statusCode}`)),
+        )
+      },
+    )
+    call.once('error', reject)
+    call.end(BODY)
+  })
+}
+
+/** A closed loop of so many connections, for so long; the number of predictions. */
+async function load(port: number, connections: number, ms: number): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections })
+  const endMs = realClock.monotonicMs() + ms
+  let count = 0
+  const client = async () => {
+    for (; realClock.monotonicMs() < endMs; count++) await predictOnce(agent, port)
+  }
+  await Promise.all(Array.from({ length: connections }, client))
+  agent.destroy()
+  return count
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+
+async function measure(): Promise<void> {
+  const servers = { gateway: await start('gateway'), bare: await start('bare') }
+  const lines = [
+    `gateway-prediction: ${FEATURES.length} features in JSON, one row, record written before each answer; CPU µs of the process tree, medians of ${ROUNDS}`,
+  ]
+  for (const { name, connections, goalUs } of LOADS) {
+    const spent: Record<Role, number[]> = { gateway: [], bare: [] }
+    const rates: Record<Role, number[]> = { gateway: [], bare: [] }
+    for (const role of ROLES) await load(servers[role].port, connections, WARM_MS)
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const role of round % 2 === 0 ? ROLES : ROLES.toReversed()) {
+        const { child, port } = servers[role]
+        const before = cpuUs(child.pid!)
+        const count = await load(port, connections, WINDOW_MS)
+        spent[role].push((cpuUs(child.pid!) - before) / count)
+        rates[role].push(count / (WINDOW_MS / 1_000))
+      }
+    }
+    const [ours, bare] = [median(spent.gateway), median(spent.bare)]
+    const verdict = ours <= goalUs ? 'met' : 'missed'
+    lines.push(
+      `  ${name}, ${connections} connections`,
+      `    gateway  ${ours.toFixed(0)} µs (goal ${goalUs}: ${verdict}; ${spent.gateway.map((one) => one.toFixed(0)).join(' ')}), ${median(rates.gateway).toFixed(0)}/s`,
+      `    bare     ${bare.toFixed(0)} µs (${spent.bare.map((one) => one.toFixed(0)).join(' ')}), ${median(rates.bare).toFixed(0)}/s`,
+      `    ratio    ${(ours / bare).toFixed(2)}`,
+    )
+  }
+  process.stdout.write(`${lines.join('\n')}\n`)
+  for (const { child } of Object.values(servers)) {
+    child.removeAllListeners('exit')
+    child.disconnect()
+  }
+}
+
+const role = process.argv[2]
+if (role === 'gateway' || role === 'bare') process.send!(await (role === 'gateway' ? serveGateway() : serveBare()))
+else await measure()
