@@ -43,6 +43,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     created_at timestamptz not null default clock_timestamp(),
     constraint materialization_pk primary key (project, view, view_version, source, until_us, run, step)
   )`.execute(db)
-  await sql`create index materialization_newest on materialization (project, view, view_version, until_us desc)`.execute(db)
+  await sql`create index materialization_newest on materialization (project, view, view_version, until_us desc)`.execute(
+    db,
+  )
   await sql`comment on table materialization is 'retention: runs'`.execute(db)
 }

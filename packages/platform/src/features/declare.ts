@@ -1,4 +1,12 @@
-import { type ColumnType, type EntityDefinition, entityDefinition, type FeatureServiceDefinition, type FeatureViewDefinition, featureServiceDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
+import {
+  type ColumnType,
+  type EntityDefinition,
+  entityDefinition,
+  type FeatureServiceDefinition,
+  type FeatureViewDefinition,
+  featureServiceDefinition,
+  featureViewDefinition,
+} from '@plimsoll/sdk/wire'
 import { findDataset } from '../datasets/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
@@ -22,7 +30,10 @@ export interface Entity {
 /** Declares an entity. @throws invalid features.bad_entity */
 export async function declareEntity(tx: Tx, declared: EntityDefinition): Promise<Declaration> {
   const definition = entityDefinition.parse(declared)
-  const faults = twins(definition.keys.map((key) => key.name)).map((name) => ({ pointer: '/keys', detail: `names "${name}" twice` }))
+  const faults = twins(definition.keys.map((key) => key.name)).map((name) => ({
+    pointer: '/keys',
+    detail: `names "${name}" twice`,
+  }))
   refuseFaults('features.bad_entity', `Cannot declare entity "${definition.name}"`, faults)
   return { ...(await storeDefinition(tx, definition)), warnings: [] }
 }
@@ -40,16 +51,28 @@ function twins(names: readonly string[]): string[] {
 const NUMBERS = ['boolean', 'int32', 'int64', 'float32', 'float64']
 
 /** Every fault of a view against its entity and the schema of its dataset. */
-export function checkView(view: FeatureViewDefinition, entity: EntityDefinition, schema: Readonly<Record<string, ColumnType>>): Fault[] {
+export function checkView(
+  view: FeatureViewDefinition,
+  entity: EntityDefinition,
+  schema: Readonly<Record<string, ColumnType>>,
+): Fault[] {
   const faults: Fault[] = []
   const expectColumn = (pointer: string, column: string, types: readonly string[], what: string) => {
     const found = schema[column]
     if (!found) faults.push({ pointer, detail: `dataset "${view.source}" has no column "${column}"` })
-    else if (!types.includes(found.type)) faults.push({ pointer, detail: `column "${column}" is ${found.type}, ${what}` })
+    else if (!types.includes(found.type))
+      faults.push({ pointer, detail: `column "${column}" is ${found.type}, ${what}` })
   }
-  for (const key of entity.keys) expectColumn(`/keyColumns/${key.name}`, view.keyColumns[key.name] ?? key.name, [key.type], `expected the key's type ${key.type}`)
+  for (const key of entity.keys)
+    expectColumn(
+      `/keyColumns/${key.name}`,
+      view.keyColumns[key.name] ?? key.name,
+      [key.type],
+      `expected the key's type ${key.type}`,
+    )
   for (const name of Object.keys(view.keyColumns)) {
-    if (!entity.keys.some((key) => key.name === name)) faults.push({ pointer: `/keyColumns/${name}`, detail: `entity "${entity.name}" has no key "${name}"` })
+    if (!entity.keys.some((key) => key.name === name))
+      faults.push({ pointer: `/keyColumns/${name}`, detail: `entity "${entity.name}" has no key "${name}"` })
   }
   expectColumn('/eventTime', view.eventTime, ['timestamp'], 'expected timestamp')
   if (view.knownAt !== undefined) expectColumn('/knownAt', view.knownAt, ['timestamp'], 'expected timestamp')
@@ -58,11 +81,17 @@ export function checkView(view: FeatureViewDefinition, entity: EntityDefinition,
   if (Object.keys(view.features).length === 0) faults.push({ pointer: '/features', detail: 'names no feature' })
   for (const [name, feature] of Object.entries(view.features)) {
     const pointer = `/features/${name}`
-    if (!/^[a-z][a-z0-9_]*$/.test(name)) faults.push({ pointer, detail: `"${name}" is no name of a feature: expected a lower-case letter, then a-z, 0-9 or _` })
+    if (!/^[a-z][a-z0-9_]*$/.test(name))
+      faults.push({
+        pointer,
+        detail: `"${name}" is no name of a feature: expected a lower-case letter, then a-z, 0-9 or _`,
+      })
     if (feature.from === 'column') {
       expectColumn(pointer, feature.column, [feature.type], `expected ${feature.type}`)
-      if (view.online && !NUMBERS.includes(feature.type)) faults.push({ pointer, detail: `is ${feature.type}: views with online true hold numbers and booleans only` })
-    } else if (feature.column !== undefined) expectColumn(pointer, feature.column, NUMBERS, 'expected a number or boolean')
+      if (view.online && !NUMBERS.includes(feature.type))
+        faults.push({ pointer, detail: `is ${feature.type}: views with online true hold numbers and booleans only` })
+    } else if (feature.column !== undefined)
+      expectColumn(pointer, feature.column, NUMBERS, 'expected a number or boolean')
     else if (feature.function !== 'count') faults.push({ pointer, detail: `${feature.function} needs a column` })
   }
   return faults
@@ -79,8 +108,17 @@ export async function declareFeatureView(tx: Tx, declared: FeatureViewDefinition
   if (!dataset) faults.push({ pointer: '/source', detail: `there is no dataset "${view.source}"` })
   // A dataset that steps write has its schema in its versions: columns are then checked when one is read.
   if (entity && schema) faults.push(...checkView(view, entity.definition, schema))
-  refuseFaults('features.bad_view', `Cannot declare feature view "${view.name}": ${faults.length} faults, ${faults[0]?.detail}`, faults)
-  const warnings = view.knownAt === undefined ? [`Feature view "${view.name}" has no known-at time: late and corrected rows will look as if they had been known at their event time`] : []
+  refuseFaults(
+    'features.bad_view',
+    `Cannot declare feature view "${view.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    faults,
+  )
+  const warnings =
+    view.knownAt === undefined
+      ? [
+          `Feature view "${view.name}" has no known-at time: late and corrected rows will look as if they had been known at their event time`,
+        ]
+      : []
   return { ...(await storeDefinition(tx, view)), warnings }
 }
 
@@ -108,7 +146,10 @@ export interface FeatureService {
   readonly members: readonly ServiceMember[]
 }
 
-async function membersOf(ctx: Context, service: FeatureServiceDefinition): Promise<{ members: ServiceMember[]; faults: Fault[] }> {
+async function membersOf(
+  ctx: Context,
+  service: FeatureServiceDefinition,
+): Promise<{ members: ServiceMember[]; faults: Fault[] }> {
   const members: ServiceMember[] = []
   const faults: Fault[] = []
   const seen = new Map<string, string>()
@@ -121,21 +162,34 @@ async function membersOf(ctx: Context, service: FeatureServiceDefinition): Promi
     }
     const { definition: entity } = await requireDefinition<EntityDefinition>(ctx, 'entity', found.definition.entity)
     for (const key of Object.keys(use.keys)) {
-      if (!entity.keys.some(({ name }) => name === key)) faults.push({ pointer: `${pointer}/keys/${key}`, detail: `entity "${entity.name}" has no key "${key}"` })
+      if (!entity.keys.some(({ name }) => name === key))
+        faults.push({ pointer: `${pointer}/keys/${key}`, detail: `entity "${entity.name}" has no key "${key}"` })
     }
     // jsonb forgets the order of members, so that only a sorted list is the same everywhere.
     const chosen = use.features ?? Object.keys(found.definition.features).sort()
     for (const feature of chosen) {
-      if (!(feature in found.definition.features)) faults.push({ pointer: `${pointer}/features`, detail: `view "${use.view}" has no feature "${feature}"` })
+      if (!(feature in found.definition.features))
+        faults.push({ pointer: `${pointer}/features`, detail: `view "${use.view}" has no feature "${feature}"` })
     }
     const features = chosen.map((feature) => ({ name: `${use.as ?? use.view}__${feature}`, feature }))
     for (const { name } of features) {
       const other = seen.get(name.toLowerCase())
-      if (other) faults.push({ pointer, detail: `"${name}" is also a feature of ${other}: give the view another name with "as"` })
+      if (other)
+        faults.push({
+          pointer,
+          detail: `"${name}" is also a feature of ${other}: give the view another name with "as"`,
+        })
       seen.set(name.toLowerCase(), pointer)
     }
     const keys = entity.keys.map(({ name }) => use.keys[name] ?? name)
-    members.push({ view: found.definition, viewVersion: found.digest, generation: found.generation ?? 0, entity, keys, features })
+    members.push({
+      view: found.definition,
+      viewVersion: found.digest,
+      generation: found.generation ?? 0,
+      entity,
+      keys,
+      features,
+    })
   }
   return { members, faults }
 }
@@ -144,7 +198,11 @@ async function membersOf(ctx: Context, service: FeatureServiceDefinition): Promi
 export async function declareFeatureService(tx: Tx, declared: FeatureServiceDefinition): Promise<Declaration> {
   const definition = featureServiceDefinition.parse(declared)
   const { faults } = await membersOf(tx, definition)
-  refuseFaults('features.bad_feature_service', `Cannot declare feature service "${definition.name}": ${faults.length} faults, ${faults[0]?.detail}`, faults)
+  refuseFaults(
+    'features.bad_feature_service',
+    `Cannot declare feature service "${definition.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    faults,
+  )
   return { ...(await storeDefinition(tx, definition)), warnings: [] }
 }
 
@@ -152,6 +210,10 @@ export async function declareFeatureService(tx: Tx, declared: FeatureServiceDefi
 export async function requireFeatureService(ctx: Context, name: string): Promise<FeatureService> {
   const { definition, digest } = await requireDefinition<FeatureServiceDefinition>(ctx, 'feature-service', name)
   const { members, faults } = await membersOf(ctx, definition)
-  refuseFaults('features.bad_feature_service', `Cannot use feature service "${name}": its views have changed, ${faults[0]?.detail}`, faults)
+  refuseFaults(
+    'features.bad_feature_service',
+    `Cannot use feature service "${name}": its views have changed, ${faults[0]?.detail}`,
+    faults,
+  )
   return { name, definition, digest, members }
 }

@@ -28,24 +28,43 @@ export function meaningDigest(definition: FeatureDefinition): Digest {
 }
 
 /** Stores a checked definition. Repeating it is free. */
-export async function storeDefinition(tx: Tx, definition: FeatureDefinition): Promise<{ digest: Digest; isChanged: boolean }> {
+export async function storeDefinition(
+  tx: Tx,
+  definition: FeatureDefinition,
+): Promise<{ digest: Digest; isChanged: boolean }> {
   const { kind, name } = definition
   const digest = meaningDigest(definition)
   const text = JSON.stringify(definition)
-  const current = await tx.db.selectFrom('feature_definition').selectAll().where('project', '=', tx.project).where('kind', '=', kind).where('name', '=', name).forUpdate().executeTakeFirst()
-  if (current?.digest === digest && digestValue(current.definition) === digestValue(definition)) return { digest, isChanged: false }
+  const current = await tx.db
+    .selectFrom('feature_definition')
+    .selectAll()
+    .where('project', '=', tx.project)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+  if (current?.digest === digest && digestValue(current.definition) === digestValue(definition))
+    return { digest, isChanged: false }
   const generation = await generationOf(tx, definition, digest)
   await tx.db
     .insertInto('feature_definition')
     .values({ project: tx.project, kind, name, digest, definition: text, generation })
-    .onConflict((conflict) => conflict.columns(['project', 'kind', 'name']).doUpdateSet({ digest, definition: text, generation, updated_at: sql<Date>`clock_timestamp()` }))
+    .onConflict((conflict) =>
+      conflict
+        .columns(['project', 'kind', 'name'])
+        .doUpdateSet({ digest, definition: text, generation, updated_at: sql<Date>`clock_timestamp()` }),
+    )
     .execute()
   await tx.db
     .insertInto('feature_version')
     .values({ project: tx.project, kind, name, digest, definition: text, generation })
     .onConflict((conflict) => conflict.columns(['project', 'kind', 'name', 'digest']).doUpdateSet({ definition: text }))
     .execute()
-  await tx.emit({ type: 'features.definition_declared', subject: `${kind}/${name}`, data: { digest, previous: current?.digest ?? null } })
+  await tx.emit({
+    type: 'features.definition_declared',
+    subject: `${kind}/${name}`,
+    data: { digest, previous: current?.digest ?? null },
+  })
   await tx.audit({ action: 'feature.declare', subject: `${kind}/${name}`, data: { digest } })
   return { digest, isChanged: true }
 }
@@ -53,28 +72,68 @@ export async function storeDefinition(tx: Tx, definition: FeatureDefinition): Pr
 /** A view gets a new number with each new meaning, and its old one when it goes back to an old meaning. */
 async function generationOf(tx: Tx, { kind, name }: FeatureDefinition, digest: Digest): Promise<number | null> {
   if (kind !== 'feature-view') return null
-  const known = await tx.db.selectFrom('feature_version').select('generation').where('project', '=', tx.project).where('kind', '=', kind).where('name', '=', name).where('digest', '=', digest).executeTakeFirst()
+  const known = await tx.db
+    .selectFrom('feature_version')
+    .select('generation')
+    .where('project', '=', tx.project)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
   if (known) return known.generation
-  const { rows } = await sql<{ next: number | string | bigint }>`select nextval('feature_generation') as next`.execute(tx.db)
+  const { rows } = await sql<{ next: number | string | bigint }>`select nextval('feature_generation') as next`.execute(
+    tx.db,
+  )
   return Number(rows[0]?.next)
 }
 
-export async function findDefinition<D extends FeatureDefinition>(ctx: Context, kind: D['kind'], name: string): Promise<Declared<D> | undefined> {
-  const row = await ctx.db.selectFrom('feature_definition').selectAll().where('project', '=', ctx.project).where('kind', '=', kind).where('name', '=', name).executeTakeFirst()
-  return row && { definition: row.definition as D, digest: row.digest as Digest, generation: row.generation, updatedAt: row.updated_at } // stored by kind, above only
+export async function findDefinition<D extends FeatureDefinition>(
+  ctx: Context,
+  kind: D['kind'],
+  name: string,
+): Promise<Declared<D> | undefined> {
+  const row = await ctx.db
+    .selectFrom('feature_definition')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .executeTakeFirst()
+  return (
+    row && {
+      definition: row.definition as D,
+      digest: row.digest as Digest,
+      generation: row.generation,
+      updatedAt: row.updated_at,
+    }
+  ) // stored by kind, above only
 }
 
-export async function requireDefinition<D extends FeatureDefinition>(ctx: Context, kind: D['kind'], name: string): Promise<Declared<D>> {
+export async function requireDefinition<D extends FeatureDefinition>(
+  ctx: Context,
+  kind: D['kind'],
+  name: string,
+): Promise<Declared<D>> {
   const found = await findDefinition<D>(ctx, kind, name)
   if (found) return found
   const [word, code] = WORDS[kind]
-  throw new PlimsollError('not_found', code, `Cannot find ${word} "${name}" in project "${ctx.project}"`, { action: 'Declare it in the project and run plimsoll apply' })
+  throw new PlimsollError('not_found', code, `Cannot find ${word} "${name}" in project "${ctx.project}"`, {
+    action: 'Declare it in the project and run plimsoll apply',
+  })
 }
 
 /** Definitions of a kind by name; `after` is the last name of the page before. */
 export async function listDefinitions(ctx: Context, kind: FeatureKind, page: { after?: string; limit?: number }) {
   const limit = Math.min(page.limit ?? 50, PAGE_MAX)
-  const rows = await ctx.db.selectFrom('feature_definition').selectAll().where('project', '=', ctx.project).where('kind', '=', kind).where('name', '>', page.after ?? '').orderBy('name').limit(limit + 1).execute()
+  const rows = await ctx.db
+    .selectFrom('feature_definition')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('kind', '=', kind)
+    .where('name', '>', page.after ?? '')
+    .orderBy('name')
+    .limit(limit + 1)
+    .execute()
   const definitions = rows.slice(0, limit).map(({ name, digest, definition }) => ({ name, digest, definition }))
   return { definitions, next: rows.length > limit ? (definitions.at(-1)?.name ?? null) : null }
 }

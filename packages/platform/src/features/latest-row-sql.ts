@@ -1,4 +1,13 @@
-import { columnFeatures, keyEquals, keyList, keysPresent, NO_TIME, SQL_TYPES, sourceRows, type ViewPlan } from './view-plan.ts'
+import {
+  columnFeatures,
+  keyEquals,
+  keyList,
+  keysPresent,
+  NO_TIME,
+  SQL_TYPES,
+  sourceRows,
+  type ViewPlan,
+} from './view-plan.ts'
 
 /**
  * The newest row of each key that was known at the spine's time: `rid` and one column per column feature, for the spine
@@ -23,7 +32,10 @@ export function latestRowSql(plan: ViewPlan): string {
     const value = `w.c${columns.indexOf(expression.column)}`
     return `CAST(CASE WHEN ${isAlive} THEN ${value} END AS ${SQL_TYPES[expression.type]}) AS ${column}`
   })
-  const winners = plan.knownAt === undefined ? newestPerEvent(plan, [...deleted, ...payload]) : newestKnown(plan, [...deleted, ...payload])
+  const winners =
+    plan.knownAt === undefined
+      ? newestPerEvent(plan, [...deleted, ...payload])
+      : newestKnown(plan, [...deleted, ...payload])
   return `WITH src AS (${sourceRows(plan, columns, { withSequence: true })}),
 ${winners},
 s AS (SELECT rid, ${keyList(plan)}, t FROM spine WHERE ${keysPresent(plan)} AND t IS NOT NULL)

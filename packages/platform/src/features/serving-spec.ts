@@ -10,7 +10,12 @@ import { layoutOf, type ServingSpec, servingSpecSchema } from './online/index.ts
 export async function servingSpec(ctx: Context, service: string): Promise<ServingSpec> {
   const { digest, members } = await requireFeatureService(ctx, service)
   const offline = members.find(({ view }) => !view.online)
-  if (offline) throw new PlimsollError('precondition', 'features.not_online', `Cannot serve feature service "${service}": view "${offline.view.name}" has online false`)
+  if (offline)
+    throw new PlimsollError(
+      'precondition',
+      'features.not_online',
+      `Cannot serve feature service "${service}": view "${offline.view.name}" has online false`,
+    )
   const names = members.flatMap(({ features }) => features.map(({ name }) => name))
   const places = new Map(names.map((name, index) => [name, index]))
   const views = members.map((member) => {
@@ -20,7 +25,8 @@ export async function servingSpec(ctx: Context, service: string): Promise<Servin
     for (const { name, feature } of member.features) {
       const expression = member.view.features[feature]!
       const at = places.get(name)!
-      if (expression.from === 'column') columns.push({ at, slot: layout.slots.findIndex((slot) => slot.feature === feature) })
+      if (expression.from === 'column')
+        columns.push({ at, slot: layout.slots.findIndex((slot) => slot.feature === feature) })
       else {
         const column = expression.column === undefined ? -1 : layout.windowColumns.indexOf(expression.column)
         windows.push({ at, function: expression.function, column, windowUs: expression.windowUs })

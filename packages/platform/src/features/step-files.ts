@@ -1,9 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { InputRelation } from '@plimsoll/sdk/seams'
-import { type DatasetManifest, datasetManifest } from '@plimsoll/sdk/wire'
+import { type ColumnType, type DatasetManifest, type DatasetOutput, datasetManifest } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
-import { relationOf } from '../datasets/index.ts'
+import { relationOf, toManifest } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import { digestFile } from '../kernel/digest.ts'
 import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepCommand, StepOutput } from '../kernel/step-kind.ts'
 
@@ -15,14 +17,20 @@ export interface ReadDataset {
 /** A dataset input of a step, with its files typed as its manifest says. */
 export async function readDatasetInput(command: StepCommand, name: string): Promise<ReadDataset> {
   const input = command.inputs[name]
-  if (input?.type !== 'dataset') throw new PlimsollError('invalid', 'features.input_missing', `Cannot run the step: input "${name}" is not a dataset`)
+  if (input?.type !== 'dataset')
+    throw new PlimsollError(
+      'invalid',
+      'features.input_missing',
+      `Cannot run the step: input "${name}" is not a dataset`,
+    )
   const manifest = datasetManifest.parse(JSON.parse(await readFile(input.path, 'utf8')))
   return { manifest, relation: relationOf(manifest, input.files) }
 }
 
 export function outputPath(command: StepCommand, name: string): string {
   const path = command.outputs[name]
-  if (path === undefined) throw new PlimsollError('internal', 'features.output_missing', `Cannot write output "${name}": no path was given`)
+  if (path === undefined)
+    throw new PlimsollError('internal', 'features.output_missing', `Cannot write output "${name}": no path was given`)
   return path
 }
 
@@ -34,8 +42,15 @@ export async function writeJson(path: string, value: Json): Promise<void> {
 export function parseParams<S extends z.ZodType>(schema: S, kind: string, params: Json): z.output<S> {
   const parsed = schema.safeParse(params)
   if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.map(String).join('/')}`, detail: issue.message }))
-  refuseFaults('features.bad_params', `Cannot prepare a step of kind ${kind}: its params have faults, ${faults[0]?.pointer} ${faults[0]?.detail}`, faults)
+  const faults = parsed.error.issues.map((issue) => ({
+    pointer: `/${issue.path.map(String).join('/')}`,
+    detail: issue.message,
+  }))
+  refuseFaults(
+    'features.bad_params',
+    `Cannot prepare a step of kind ${kind}: its params have faults, ${faults[0]?.pointer} ${faults[0]?.detail}`,
+    faults,
+  )
   throw parsed.error
 }
 
@@ -45,8 +60,28 @@ export function inputName(dataset: string): string {
 }
 
 /** @throws invalid features.input_missing */
-export function requireDatasetInput(inputs: Readonly<Record<string, StepOutput>>, name: string, what: string): StepOutput {
+export function requireDatasetInput(
+  inputs: Readonly<Record<string, StepOutput>>,
+  name: string,
+  what: string,
+): StepOutput {
   const input = inputs[name]
   if (input?.type === 'dataset') return input
-  throw new PlimsollError('invalid', 'features.input_missing', `Cannot prepare the step: input "${name}" must be a dataset, ${what}`)
+  throw new PlimsollError(
+    'invalid',
+    'features.input_missing',
+    `Cannot prepare the step: input "${name}" must be a dataset, ${what}`,
+  )
+}
+
+/** Leaves one Parquet file as a dataset output, and its manifest as a `json` output for the commit. */
+export async function writeDatasetOutput(
+  command: StepCommand,
+  made: { name: string; manifest: string; schema: Readonly<Record<string, ColumnType>>; file: string; rows: number },
+): Promise<void> {
+  const path = basename(made.file)
+  const output: DatasetOutput = { format: 'parquet', schema: { ...made.schema }, files: [{ path, rows: made.rows }] }
+  const manifest = toManifest(output, new Map([[path, await digestFile(made.file)]]))
+  await writeJson(join(dirname(made.file), 'manifest.json'), output as unknown as Json) // plain data by its schema
+  await writeJson(outputPath(command, made.manifest), manifest as unknown as Json) // plain data by its schema
 }

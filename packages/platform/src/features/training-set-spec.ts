@@ -1,4 +1,4 @@
-import { columnType, entityDefinition, featureViewDefinition, fieldName, definitionName } from '@plimsoll/sdk/wire'
+import { columnType, definitionName, entityDefinition, featureViewDefinition, fieldName } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 
 export const trainingSetParams = z.strictObject({

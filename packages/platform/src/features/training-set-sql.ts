@@ -1,6 +1,6 @@
+import { join } from 'node:path'
 import type { InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
-import { join } from 'node:path'
 import { PlimsollError } from '../kernel/errors.ts'
 import { latestRowSql } from './latest-row-sql.ts'
 import { columnFeatures, quoteName, type ViewPlan } from './view-plan.ts'
@@ -59,7 +59,9 @@ export async function writePointInTimeJoin(request: PointInTimeJoin): Promise<{ 
     parts.push(...(await writeView(request, view, spine, join(workDir, `view-${index}`))))
   }
   const inputs = Object.fromEntries(parts.map(({ relation }, index) => [`p${index}`, relation]))
-  const values = parts.flatMap(({ columns }, index) => columns.map(([column, name]) => ({ name, sql: `p${index}.${column} AS ${quoteName(name)}` })))
+  const values = parts.flatMap(({ columns }, index) =>
+    columns.map(([column, name]) => ({ name, sql: `p${index}.${column} AS ${quoteName(name)}` })),
+  )
   const order = new Map(request.views.flatMap(({ names }) => names).map((name, index) => [name, index]))
   values.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0))
   const chosen = [...request.spineColumns.map((column) => `s.${quoteName(column)}`), ...values.map(({ sql }) => sql)]
@@ -71,7 +73,11 @@ export async function writePointInTimeJoin(request: PointInTimeJoin): Promise<{ 
     ...signal,
   })
   if (written.rowCount !== numbered.rowCount) {
-    throw new PlimsollError('internal', 'features.row_count', `Cannot make the training set: ${numbered.rowCount} spine rows became ${written.rowCount}`)
+    throw new PlimsollError(
+      'internal',
+      'features.row_count',
+      `Cannot make the training set: ${numbered.rowCount} spine rows became ${written.rowCount}`,
+    )
   }
   return written
 }
@@ -82,10 +88,17 @@ function spineOf(view: JoinedView, time: string): string {
   return `SELECT __rid AS rid, ${keys.join(', ')}, epoch_us(${quoteName(time)}) AS t FROM numbered`
 }
 
-async function writeView(request: PointInTimeJoin, view: JoinedView, numbered: InputRelation, directory: string): Promise<Part[]> {
+async function writeView(
+  request: PointInTimeJoin,
+  view: JoinedView,
+  numbered: InputRelation,
+  directory: string,
+): Promise<Part[]> {
   const names = new Map(view.plan.features.map(({ column }, index) => [column, view.names[index]!]))
   const statements = [
-    ...(columnFeatures(view.plan).length > 0 ? [{ sql: latestRowSql(view.plan), columns: columnFeatures(view.plan).map(({ column }) => column) }] : []),
+    ...(columnFeatures(view.plan).length > 0
+      ? [{ sql: latestRowSql(view.plan), columns: columnFeatures(view.plan).map(({ column }) => column) }]
+      : []),
     ...windowStatements(view.plan, view.schema),
   ]
   const parts: Part[] = []
@@ -96,7 +109,10 @@ async function writeView(request: PointInTimeJoin, view: JoinedView, numbered: I
       output: { directory: `${directory}-${index}` },
       ...(request.signal ? { signal: request.signal } : {}),
     })
-    parts.push({ relation: { format: 'parquet', files }, columns: columns.map((column) => [column, names.get(column)!]) })
+    parts.push({
+      relation: { format: 'parquet', files },
+      columns: columns.map((column) => [column, names.get(column)!]),
+    })
   }
   return parts
 }

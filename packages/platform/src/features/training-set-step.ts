@@ -1,14 +1,28 @@
-import { type ColumnType, datasetManifest, type FeatureViewDefinition } from '@plimsoll/sdk/wire'
-import { join } from 'node:path'
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ColumnType, datasetManifest, type FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { findDataset, registerVersion, requireVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { checkView, requireFeatureService, type ServiceMember } from './declare.ts'
-import { inputName, outputPath, parseParams, readDatasetInput, requireDatasetInput, writeJson } from './step-files.ts'
-import { type TrainingSetReport, type TrainingSetSpec, trainingSetParams, trainingSetReport, trainingSetSpec } from './training-set-spec.ts'
+import {
+  inputName,
+  outputPath,
+  parseParams,
+  readDatasetInput,
+  requireDatasetInput,
+  writeDatasetOutput,
+  writeJson,
+} from './step-files.ts'
+import {
+  type TrainingSetReport,
+  type TrainingSetSpec,
+  trainingSetParams,
+  trainingSetReport,
+  trainingSetSpec,
+} from './training-set-spec.ts'
 import { writePointInTimeJoin } from './training-set-sql.ts'
 import { planView, quoteName } from './view-plan.ts'
 
@@ -23,24 +37,46 @@ async function schemaOf(ctx: Context, input: StepOutput, dataset?: string): Prom
   return (await requireVersion(ctx, { digest: input.digest }, { allowFailed: true })).schema
 }
 
-function checkSpine(spine: Schema, time: string, members: readonly ServiceMember[], spineKeys: readonly (readonly string[])[]): Fault[] {
+function checkSpine(
+  spine: Schema,
+  time: string,
+  members: readonly ServiceMember[],
+  spineKeys: readonly (readonly string[])[],
+): Fault[] {
   const faults: Fault[] = []
   const at = spine[time]
   if (!at) faults.push({ pointer: '/time', detail: `the spine has no column "${time}"` })
-  else if (at.type !== 'timestamp') faults.push({ pointer: '/time', detail: `column "${time}" of the spine is ${at.type}, expected timestamp` })
+  else if (at.type !== 'timestamp')
+    faults.push({ pointer: '/time', detail: `column "${time}" of the spine is ${at.type}, expected timestamp` })
   for (const [index, member] of members.entries()) {
     for (const [place, key] of member.entity.keys.entries()) {
       const column = spineKeys[index]![place]!
       const found = spine[column]
-      if (!found) faults.push({ pointer: `/keys/${member.keys[place]}`, detail: `MISSING_JOIN_KEY: the spine has no column "${column}" for key ${key.name} of view "${member.view.name}"` })
-      else if (found.type !== key.type) faults.push({ pointer: `/keys/${member.keys[place]}`, detail: `TYPE_MISMATCH_KEY: column "${column}" of the spine is ${found.type}, key ${key.name} is ${key.type}` })
+      if (!found)
+        faults.push({
+          pointer: `/keys/${member.keys[place]}`,
+          detail: `MISSING_JOIN_KEY: the spine has no column "${column}" for key ${key.name} of view "${member.view.name}"`,
+        })
+      else if (found.type !== key.type)
+        faults.push({
+          pointer: `/keys/${member.keys[place]}`,
+          detail: `TYPE_MISMATCH_KEY: column "${column}" of the spine is ${found.type}, key ${key.name} is ${key.type}`,
+        })
     }
-    for (const { name } of member.features) if (name in spine) faults.push({ pointer: '/columns', detail: `NAME_COLLISION: the spine has a column named like feature "${name}"` })
+    for (const { name } of member.features)
+      if (name in spine)
+        faults.push({
+          pointer: '/columns',
+          detail: `NAME_COLLISION: the spine has a column named like feature "${name}"`,
+        })
   }
   return faults
 }
 
-async function resolveStep(ctx: Context, { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> }): Promise<Json> {
+async function resolveStep(
+  ctx: Context,
+  { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> },
+): Promise<Json> {
   const wanted = parseParams(trainingSetParams, 'training-set', params)
   const { digest, members } = await requireFeatureService(ctx, wanted.service)
   const spineSchema = await schemaOf(ctx, requireDatasetInput(inputs, 'spine', 'the rows that want features'))
@@ -49,13 +85,29 @@ async function resolveStep(ctx: Context, { params, inputs }: { params: Json; inp
   const views: TrainingSetSpec['views'] = []
   for (const [index, member] of members.entries()) {
     const input = inputName(member.view.source)
-    const source = requireDatasetInput(inputs, input, `the source "${member.view.source}" of view "${member.view.name}"`)
+    const source = requireDatasetInput(
+      inputs,
+      input,
+      `the source "${member.view.source}" of view "${member.view.name}"`,
+    )
     faults.push(...checkView(member.view, member.entity, await schemaOf(ctx, source, member.view.source)))
-    views.push({ view: member.view, viewVersion: member.viewVersion, entity: member.entity, input, spineKeys: spineKeys[index]!, features: member.features.map((feature) => ({ ...feature })) })
+    views.push({
+      view: member.view,
+      viewVersion: member.viewVersion,
+      entity: member.entity,
+      input,
+      spineKeys: spineKeys[index]!,
+      features: member.features.map((feature) => ({ ...feature })),
+    })
   }
   const chosen = new Set(wanted.columns ?? Object.keys(spineSchema).sort())
-  for (const column of chosen) if (!(column in spineSchema)) faults.push({ pointer: '/columns', detail: `the spine has no column "${column}"` })
-  refuseFaults('features.bad_training_set', `Cannot make a training set of "${wanted.service}": ${faults.length} faults, ${faults[0]?.detail}`, faults)
+  for (const column of chosen)
+    if (!(column in spineSchema)) faults.push({ pointer: '/columns', detail: `the spine has no column "${column}"` })
+  refuseFaults(
+    'features.bad_training_set',
+    `Cannot make a training set of "${wanted.service}": ${faults.length} faults, ${faults[0]?.detail}`,
+    faults,
+  )
   for (const column of [wanted.time, ...spineKeys.flat()]) chosen.add(column)
   const spec: TrainingSetSpec = {
     service: wanted.service,
@@ -81,19 +133,30 @@ function schemaOfResult(spec: TrainingSetSpec): Record<string, ColumnType> {
     const type = spec.spineSchema[column]!
     schema[column] = type.type === 'timestamp' ? { ...type, zone: 'UTC' } : type
   }
-  for (const { view, features } of spec.views) for (const { name, feature } of features) schema[name] = featureType(view, feature)
+  for (const { view, features } of spec.views)
+    for (const { name, feature } of features) schema[name] = featureType(view, feature)
   return schema
 }
 
 async function runCommand(command: StepCommand): Promise<void> {
   const spec = trainingSetSpec.parse(command.spec)
   const engine = await command.engine()
-  if (engine.dialect !== 'duckdb') throw new PlimsollError('unsupported', 'features.dialect', `Cannot make a training set with the engine "${engine.dialect}"`)
+  if (engine.dialect !== 'duckdb')
+    throw new PlimsollError(
+      'unsupported',
+      'features.dialect',
+      `Cannot make a training set with the engine "${engine.dialect}"`,
+    )
   const spine = await readDatasetInput(command, 'spine')
   const views = []
   for (const { view, entity, input, spineKeys, features } of spec.views) {
     const { manifest, relation } = await readDatasetInput(command, input)
-    const plan = planView(view, entity, features.map(({ feature }) => feature), spec.asOfUs === null ? undefined : BigInt(spec.asOfUs))
+    const plan = planView(
+      view,
+      entity,
+      features.map(({ feature }) => feature),
+      spec.asOfUs === null ? undefined : BigInt(spec.asOfUs),
+    )
     views.push({ plan, source: relation, schema: manifest.schema, spineKeys, names: features.map(({ name }) => name) })
   }
   const directory = outputPath(command, 'set')
@@ -112,13 +175,17 @@ async function runCommand(command: StepCommand): Promise<void> {
   })
   const report = await describe(command, spec, files, rowCount)
   const schema = schemaOfResult(spec)
-  const output = { format: 'parquet', schema, files: [{ path: 'part-00000.parquet', rows: rowCount }] }
-  await writeJson(join(directory, 'manifest.json'), output as unknown as Json) // plain data by its schema
+  await writeDatasetOutput(command, { name: 'set', manifest: 'manifest', schema, file: files[0]!, rows: rowCount })
   await writeJson(outputPath(command, 'report'), report as unknown as Json) // plain data by its schema
   command.progress(1, `${rowCount} rows with ${Object.keys(report.features).length} features`)
 }
 
-async function describe(command: StepCommand, spec: TrainingSetSpec, files: readonly string[], rows: number): Promise<TrainingSetReport> {
+async function describe(
+  command: StepCommand,
+  spec: TrainingSetSpec,
+  files: readonly string[],
+  rows: number,
+): Promise<TrainingSetReport> {
   const engine = await command.engine()
   const names = spec.views.flatMap(({ features }) => features.map(({ name }) => name))
   const counts = names.map((name) => `count(*) - count(${quoteName(name)})`)
@@ -134,15 +201,24 @@ async function describe(command: StepCommand, spec: TrainingSetSpec, files: read
     timesUs: first == null || last == null ? null : [String(first), String(last)],
     asOfUs: spec.asOfUs,
     service: { name: spec.service, digest: spec.serviceDigest },
-    views: spec.views.map(({ view, viewVersion, input }) => ({ name: view.name, version: viewVersion, source: command.inputs[input]?.digest ?? '' })),
-    features: Object.fromEntries(names.map((name, index) => [name, { nulls: Number(nulls[index]), nullRate: rows === 0 ? 0 : Number(nulls[index]) / rows }])),
+    views: spec.views.map(({ view, viewVersion, input }) => ({
+      name: view.name,
+      version: viewVersion,
+      source: command.inputs[input]?.digest ?? '',
+    })),
+    features: Object.fromEntries(
+      names.map((name, index) => [
+        name,
+        { nulls: Number(nulls[index]), nullRate: rows === 0 ? 0 : Number(nulls[index]) / rows },
+      ]),
+    ),
   }
 }
 
 async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   const spec = trainingSetSpec.parse(result.spec)
   const report = trainingSetReport.parse(result.json.report)
-  const manifest = datasetManifest.parse(result.json.set)
+  const manifest = datasetManifest.parse(result.json.manifest)
   const registered = await registerVersion(tx, {
     dataset: spec.dataset,
     derived: true,
@@ -160,7 +236,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
 /** Joins a spine with the features of a service, each row as of its own time, and registers the result as a dataset version. */
 export const trainingSetStep: StepKind = {
   kind: 'training-set',
-  outputs: { set: 'dataset', report: 'json' },
+  outputs: { set: 'dataset', report: 'json', manifest: 'json' },
   cacheable: true,
   resolve: resolveStep,
   command: runCommand,

@@ -23,7 +23,12 @@ export interface ViewPlan {
   readonly asOfUs: bigint | undefined
 }
 
-export function planView(view: FeatureViewDefinition, entity: EntityDefinition, features: readonly string[], asOfUs?: bigint): ViewPlan {
+export function planView(
+  view: FeatureViewDefinition,
+  entity: EntityDefinition,
+  features: readonly string[],
+  asOfUs?: bigint,
+): ViewPlan {
   return {
     keyColumns: entity.keys.map(({ name }) => view.keyColumns[name] ?? name),
     eventTime: view.eventTime,
@@ -61,17 +66,30 @@ export interface PlannedAggregate {
 }
 
 export function columnFeatures(plan: ViewPlan) {
-  return plan.features.flatMap(({ column, expression }) => (expression.from === 'column' ? [{ column, expression }] : []))
+  return plan.features.flatMap(({ column, expression }) =>
+    expression.from === 'column' ? [{ column, expression }] : [],
+  )
 }
 
 export function aggregateFeatures(plan: ViewPlan): PlannedAggregate[] {
-  return plan.features.flatMap(({ column, expression }) => (expression.from === 'aggregate' ? [{ column, expression }] : []))
+  return plan.features.flatMap(({ column, expression }) =>
+    expression.from === 'aggregate' ? [{ column, expression }] : [],
+  )
 }
 
 export const keyNames = (plan: ViewPlan): string[] => plan.keyColumns.map((_, index) => `k${index}`)
-export const keyList = (plan: ViewPlan, alias = ''): string => keyNames(plan).map((key) => `${alias}${key}`).join(', ')
-export const keyEquals = (plan: ViewPlan, left: string, right: string): string => keyNames(plan).map((key) => `${left}.${key} = ${right}.${key}`).join(' AND ')
-export const keysPresent = (plan: ViewPlan): string => keyNames(plan).map((key) => `${key} IS NOT NULL`).join(' AND ')
+export const keyList = (plan: ViewPlan, alias = ''): string =>
+  keyNames(plan)
+    .map((key) => `${alias}${key}`)
+    .join(', ')
+export const keyEquals = (plan: ViewPlan, left: string, right: string): string =>
+  keyNames(plan)
+    .map((key) => `${left}.${key} = ${right}.${key}`)
+    .join(' AND ')
+export const keysPresent = (plan: ViewPlan): string =>
+  keyNames(plan)
+    .map((key) => `${key} IS NOT NULL`)
+    .join(' AND ')
 
 /** Null: known since for ever, so that it sorts lowest. */
 export const NO_TIME = '(-9223372036854775807)::BIGINT'

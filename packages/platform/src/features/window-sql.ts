@@ -1,5 +1,14 @@
 import type { ColumnType } from '@plimsoll/sdk/wire'
-import { aggregateFeatures, keyEquals, keyList, keysPresent, type PlannedAggregate, SQL_TYPES, sourceRows, type ViewPlan } from './view-plan.ts'
+import {
+  aggregateFeatures,
+  keyEquals,
+  keyList,
+  keysPresent,
+  type PlannedAggregate,
+  SQL_TYPES,
+  sourceRows,
+  type ViewPlan,
+} from './view-plan.ts'
 
 type Schema = Readonly<Record<string, ColumnType>>
 
@@ -22,13 +31,17 @@ export function windowStatements(plan: ViewPlan, schema: Schema): { sql: string;
   const differences = all.filter((feature) => isExactDifference(feature, schema))
   const frames = all.filter((feature) => !isExactDifference(feature, schema))
   const statements: { sql: string; columns: string[] }[] = []
-  if (differences.length > 0) statements.push({ sql: differenceSql(plan, differences, schema), columns: differences.map(({ column }) => column) })
-  if (frames.length > 0) statements.push({ sql: frameSql(plan, frames, schema), columns: frames.map(({ column }) => column) })
+  if (differences.length > 0)
+    statements.push({ sql: differenceSql(plan, differences, schema), columns: differences.map(({ column }) => column) })
+  if (frames.length > 0)
+    statements.push({ sql: frameSql(plan, frames, schema), columns: frames.map(({ column }) => column) })
   return statements
 }
 
 function columnsOf(features: readonly PlannedAggregate[]): string[] {
-  return [...new Set(features.flatMap(({ expression }) => (expression.column === undefined ? [] : [expression.column])))]
+  return [
+    ...new Set(features.flatMap(({ expression }) => (expression.column === undefined ? [] : [expression.column]))),
+  ]
 }
 
 /** Rows that can be in some window of the spine, by the time at which they were known. Deleted rows are no events. */
@@ -39,7 +52,8 @@ function eventRows(plan: ViewPlan, columns: readonly string[], windowMaxUs: numb
   WHERE greatest(ev, coalesce(cr, ev)) <= (SELECT max(t) FROM spine) AND greatest(ev, coalesce(cr, ev)) > (SELECT min(t) FROM spine) - ${windowMaxUs}${alive}`
 }
 
-const spineRows = (plan: ViewPlan) => `SELECT rid, ${keyList(plan)}, t FROM spine WHERE ${keysPresent(plan)} AND t IS NOT NULL`
+const spineRows = (plan: ViewPlan) =>
+  `SELECT rid, ${keyList(plan)}, t FROM spine WHERE ${keysPresent(plan)} AND t IS NOT NULL`
 
 interface Totals {
   readonly select: string[]
@@ -76,12 +90,19 @@ function differenceSql(plan: ViewPlan, features: readonly PlannedAggregate[], sc
   const windows = [...new Set(features.map(({ expression }) => expression.windowUs))].sort((a, b) => a - b)
   const { select, running } = totalsOf(features, columns, schema)
   const keys = keyList(plan)
-  const joins = windows.map((_, index) => `ASOF LEFT JOIN px p${index + 1} ON ${keyEquals(plan, 's', `p${index + 1}`)} AND s.t${index + 1} >= p${index + 1}.t`)
+  const joins = windows.map(
+    (_, index) =>
+      `ASOF LEFT JOIN px p${index + 1} ON ${keyEquals(plan, 's', `p${index + 1}`)} AND s.t${index + 1} >= p${index + 1}.t`,
+  )
   const starts = windows.map((windowUs, index) => `t - ${windowUs} AS t${index + 1}`)
   const values = features.map(({ column, expression }) => {
     const start = `p${windows.indexOf(expression.windowUs) + 1}`
     const of = (name: string) => `(coalesce(p0.${name}, 0) - coalesce(${start}.${name}, 0))`
-    const value = differenceValue(expression.function, expression.column === undefined ? undefined : columns.indexOf(expression.column), of)
+    const value = differenceValue(
+      expression.function,
+      expression.column === undefined ? undefined : columns.indexOf(expression.column),
+      of,
+    )
     return `CAST(${value} AS ${SQL_TYPES[expression.type]}) AS ${column}`
   })
   return `WITH e AS MATERIALIZED (SELECT ${keys}, t, ${select.join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)}) GROUP BY ${keys}, t),
@@ -90,7 +111,11 @@ s AS (SELECT *, ${starts.join(', ')} FROM (${spineRows(plan)}))
 SELECT s.rid AS rid, ${values.join(', ')} FROM s ASOF LEFT JOIN px p0 ON ${keyEquals(plan, 's', 'p0')} AND s.t >= p0.t ${joins.join(' ')}`
 }
 
-function differenceValue(name: PlannedAggregate['expression']['function'], column: number | undefined, of: (total: string) => string): string {
+function differenceValue(
+  name: PlannedAggregate['expression']['function'],
+  column: number | undefined,
+  of: (total: string) => string,
+): string {
   if (column === undefined) return of('n')
   const [n, s, q] = [of(`n${column}`), of(`s${column}`), of(`q${column}`)]
   if (name === 'count') return n
@@ -106,14 +131,20 @@ const FRAME_FUNCTIONS = { sum: 'sum', mean: 'avg', min: 'min', max: 'max', std: 
 function frameSql(plan: ViewPlan, features: readonly PlannedAggregate[], schema: Schema): string {
   const columns = columnsOf(features)
   const windows = [...new Set(features.map(({ expression }) => expression.windowUs))].sort((a, b) => a - b)
-  const frames = windows.map((windowUs, index) => `w${index} AS (PARTITION BY ${keyList(plan)} ORDER BY t RANGE BETWEEN ${windowUs - 1} PRECEDING AND CURRENT ROW)`)
+  const frames = windows.map(
+    (windowUs, index) =>
+      `w${index} AS (PARTITION BY ${keyList(plan)} ORDER BY t RANGE BETWEEN ${windowUs - 1} PRECEDING AND CURRENT ROW)`,
+  )
   const values = features.map(({ column, expression }) => {
     const name = expression.function === 'count' ? 'count' : FRAME_FUNCTIONS[expression.function]
     return `${name}(c${columns.indexOf(expression.column ?? '')}) OVER w${windows.indexOf(expression.windowUs)} AS ${column}`
   })
   const cast = features.map(({ column, expression }) => `CAST(${column} AS ${SQL_TYPES[expression.type]}) AS ${column}`)
   const payload = columns.map((_, index) => `c${index}`).join(', ')
-  const wide = columns.map((column, index) => `CAST(c${index} AS ${INTEGERS.has(schema[column]?.type ?? '') ? 'BIGINT' : 'DOUBLE'}) AS c${index}`)
+  const wide = columns.map(
+    (column, index) =>
+      `CAST(c${index} AS ${INTEGERS.has(schema[column]?.type ?? '') ? 'BIGINT' : 'DOUBLE'}) AS c${index}`,
+  )
   return `WITH e AS (SELECT ${keyList(plan)}, t, ${wide.join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)})),
 u AS (SELECT NULL::BIGINT AS rid, ${keyList(plan)}, t, ${payload} FROM e UNION ALL SELECT rid, ${keyList(plan)}, t, ${columns.map(() => 'NULL').join(', ')} FROM (${spineRows(plan)})),
 f AS (SELECT rid, ${values.join(', ')} FROM u WINDOW ${frames.join(', ')})

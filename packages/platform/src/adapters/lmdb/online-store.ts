@@ -45,11 +45,15 @@ function refusedRecord(what: string): PlimsollError {
 }
 
 function checkBatch({ records }: OnlineBatch): void {
-  if (records.length > CHUNK_RECORDS) throw refusedRecord(`a batch of ${records.length} records, at most ${CHUNK_RECORDS}`)
+  if (records.length > CHUNK_RECORDS)
+    throw refusedRecord(`a batch of ${records.length} records, at most ${CHUNK_RECORDS}`)
   for (const { key, version, value } of records) {
-    if (version.length !== VERSION_BYTES) throw refusedRecord(`a version of ${version.length} bytes, expected ${VERSION_BYTES}`)
-    if (key.length === 0 || key.length > KEY_BYTES_MAX) throw refusedRecord(`a key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
-    if (value.length > VALUE_BYTES_MAX) throw refusedRecord(`a value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`)
+    if (version.length !== VERSION_BYTES)
+      throw refusedRecord(`a version of ${version.length} bytes, expected ${VERSION_BYTES}`)
+    if (key.length === 0 || key.length > KEY_BYTES_MAX)
+      throw refusedRecord(`a key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+    if (value.length > VALUE_BYTES_MAX)
+      throw refusedRecord(`a value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`)
   }
 }
 
@@ -75,9 +79,15 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
   const { root, rows, meta } = tables
   let isClosed = false
   const requireWritable = () => {
-    if (options.isReadOnly) throw new PlimsollError('forbidden', 'features.read_only', 'Cannot write to the online store: it was opened for reading')
+    if (options.isReadOnly)
+      throw new PlimsollError(
+        'forbidden',
+        'features.read_only',
+        'Cannot write to the online store: it was opened for reading',
+      )
   }
-  const readNow = (key: Uint8Array): Uint8Array | undefined => rows.getBinaryFast(key as Buffer)?.subarray(VERSION_BYTES) // lmdb takes any Uint8Array
+  const readNow = (key: Uint8Array): Uint8Array | undefined =>
+    rows.getBinaryFast(key as Buffer)?.subarray(VERSION_BYTES) // lmdb takes any Uint8Array
   return {
     async applyBatch(batch) {
       requireWritable()
@@ -86,9 +96,16 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
       const result = root.transactionSync(() => {
         const state = meta.get(name) as OnlineGeneration | undefined // written below only
         if (state && batch.fence < state.fence) {
-          throw new PlimsollError('conflict', 'features.fence_lost', `Cannot write generation ${batch.generation}: another writer holds fence ${state.fence}, this one ${batch.fence}`)
+          throw new PlimsollError(
+            'conflict',
+            'features.fence_lost',
+            `Cannot write generation ${batch.generation}: another writer holds fence ${state.fence}, this one ${batch.fence}`,
+          )
         }
-        void meta.put(name, { fence: batch.fence, watermark: Math.max(batch.watermark, state?.watermark ?? batch.watermark) })
+        void meta.put(name, {
+          fence: batch.fence,
+          watermark: Math.max(batch.watermark, state?.watermark ?? batch.watermark),
+        })
         return applyRecords(tables, batch)
       })
       await root.flushed

@@ -13,11 +13,16 @@ export const rowSection = (generation: number): number => generation * 2
 export const windowSection = (generation: number): number => generation * 2 + 1
 
 function mismatch(type: KeyType, value: unknown): PlimsollError {
-  return new PlimsollError('invalid', 'features.type_mismatch_key', `Cannot look up an entity: key ${String(value).slice(0, 80)} is ${typeof value}, expected ${type}`)
+  return new PlimsollError(
+    'invalid',
+    'features.type_mismatch_key',
+    `Cannot look up an entity: key ${String(value).slice(0, 80)} is ${typeof value}, expected ${type}`,
+  )
 }
 
 function integerPart(type: 'int32' | 'int64', value: KeyValue): Buffer {
-  if (typeof value !== 'bigint' && !(typeof value === 'number' && Number.isSafeInteger(value))) throw mismatch(type, value)
+  if (typeof value !== 'bigint' && !(typeof value === 'number' && Number.isSafeInteger(value)))
+    throw mismatch(type, value)
   const integer = BigInt(value)
   if (integer < INT_RANGE[type][0] || integer > INT_RANGE[type][1]) throw mismatch(type, value)
   const part = Buffer.allocUnsafe(9)
@@ -63,7 +68,11 @@ export interface EncodedKey {
  *
  * @throws invalid features.type_mismatch_key; nothing is ever cast
  */
-export function encodeKey(section: number, types: readonly KeyType[], values: readonly KeyValue[]): EncodedKey | undefined {
+export function encodeKey(
+  section: number,
+  types: readonly KeyType[],
+  values: readonly KeyValue[],
+): EncodedKey | undefined {
   const parts: Buffer[] = [Buffer.allocUnsafe(4)]
   parts[0]!.writeUInt32BE(section)
   for (const [index, type] of types.entries()) {
@@ -73,12 +82,16 @@ export function encodeKey(section: number, types: readonly KeyType[], values: re
   }
   const full = Buffer.concat(parts)
   if (full.length <= HASHED_FROM_BYTES) return { key: full, full: undefined }
-  return { key: Buffer.concat([full.subarray(0, 4), Buffer.of(HASHED_TAG), createHash('sha256').update(full).digest()]), full }
+  return {
+    key: Buffer.concat([full.subarray(0, 4), Buffer.of(HASHED_TAG), createHash('sha256').update(full).digest()]),
+    full,
+  }
 }
 
 /** 24 bytes that sort as (event time, created time, sequence): signs flipped, big-endian. */
 export function encodeVersion(eventUs: bigint, createdUs: bigint, sequence: bigint): Buffer {
   const bytes = Buffer.allocUnsafe(24)
-  for (const [index, part] of [eventUs, createdUs, sequence].entries()) bytes.writeBigUInt64BE(BigInt.asUintN(64, part) ^ (1n << 63n), index * 8)
+  for (const [index, part] of [eventUs, createdUs, sequence].entries())
+    bytes.writeBigUInt64BE(BigInt.asUintN(64, part) ^ (1n << 63n), index * 8)
   return bytes
 }

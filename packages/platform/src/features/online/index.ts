@@ -1,4 +1,12 @@
-export { type EncodedKey, encodeKey, encodeVersion, type KeyType, type KeyValue, rowSection, windowSection } from './entity-key.ts'
+export {
+  type EncodedKey,
+  encodeKey,
+  encodeVersion,
+  type KeyType,
+  type KeyValue,
+  rowSection,
+  windowSection,
+} from './entity-key.ts'
 export { layoutOf, type ViewLayout } from './layout.ts'
 export { type FeatureStatus, type LookedUp, type OnlineReader, openOnlineReader } from './online-reader.ts'
 export { encodeRow, type RowValue } from './row-value.ts'

@@ -35,10 +35,12 @@ interface Pass {
 
 function passesOf(windows: readonly WindowSpec[]): Pass[] {
   const groups = Object.groupBy(windows, ({ column, windowUs }) => `${column}/${windowUs}`)
-  return Object.values(groups).flatMap((features) => (features?.[0] ? [{ column: features[0].column, windowUs: features[0].windowUs, features }] : []))
+  return Object.values(groups).flatMap((features) =>
+    features?.[0] ? [{ column: features[0].column, windowUs: features[0].windowUs, features }] : [],
+  )
 }
 
-function valueOf(name: WindowSpec['function'], totals: WindowTotals): number {
+function aggregateOf(name: WindowSpec['function'], totals: WindowTotals): number {
   if (name === 'count') return totals.count
   if (totals.count === 0) return Number.NaN
   switch (name) {
@@ -55,18 +57,27 @@ function valueOf(name: WindowSpec['function'], totals: WindowTotals): number {
   }
 }
 
-const isNullAggregate = (name: WindowSpec['function'], count: number): boolean => name !== 'count' && count < (name === 'std' ? 2 : 1)
+const isNullAggregate = (name: WindowSpec['function'], count: number): boolean =>
+  name !== 'count' && count < (name === 'std' ? 2 : 1)
 
 /** Reads the features of a service from a store on this host, by a spec that `servingSpec` made. */
 export function openOnlineReader(options: { store: OnlineStore; spec: unknown }): OnlineReader {
   const spec = servingSpecSchema.parse(options.spec)
   const readNow = options.store.readNow?.bind(options.store)
-  if (!readNow) throw new PlimsollError('unsupported', 'features.store_not_local', 'Cannot look features up: the online store does not answer at once')
+  if (!readNow)
+    throw new PlimsollError(
+      'unsupported',
+      'features.store_not_local',
+      'Cannot look features up: the online store does not answer at once',
+    )
   const views = spec.views.map((view) => compileView(view, readNow))
   return {
     names: spec.names,
     lookup(inputs, nowUs) {
-      const answer: LookedUp = { values: new Float64Array(spec.names.length).fill(Number.NaN), statuses: new Array<FeatureStatus>(spec.names.length).fill('NOT_FOUND') }
+      const answer: LookedUp = {
+        values: new Float64Array(spec.names.length).fill(Number.NaN),
+        statuses: new Array<FeatureStatus>(spec.names.length).fill('NOT_FOUND'),
+      }
       const now = Number(nowUs)
       for (const read of views) read(inputs, now, answer)
       return answer
@@ -113,7 +124,7 @@ function compileView(view: ViewSpec, readNow: NonNullable<OnlineStore['readNow']
       else totals.count = end - first
       for (const { at, function: name } of features) {
         statuses[at] = isCut ? 'INVALID' : isNullAggregate(name, totals.count) ? 'NULL_VALUE' : 'PRESENT'
-        if (!isCut) values[at] = valueOf(name, totals)
+        if (!isCut) values[at] = aggregateOf(name, totals)
       }
     }
   }

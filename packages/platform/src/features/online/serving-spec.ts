@@ -15,7 +15,10 @@ export const servingSpecSchema = z.strictObject({
         view: z.string(),
         viewVersion: z.string(),
         generation: z.int().positive(),
-        keys: z.array(z.strictObject({ input: z.string(), type: keyType })).min(1).max(8),
+        keys: z
+          .array(z.strictObject({ input: z.string(), type: keyType }))
+          .min(1)
+          .max(8),
         ttlUs: z.int().positive().nullable(),
         /** Column features: place in the answer, and slot in the stored row. */
         columns: z.array(z.strictObject({ at: z.int().nonnegative(), slot: z.int().nonnegative() })),

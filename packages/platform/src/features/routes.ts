@@ -1,0 +1,57 @@
+import { definitionName } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
+import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
+import { listDefinitions, requireDefinition } from './definition-store.ts'
+import { servingSpec } from './serving-spec.ts'
+import type { FeatureKind } from './tables.ts'
+
+const limit = z.coerce.number().int().min(1).max(200).default(50)
+const shown = z.object({ name: z.string(), digest: z.string(), definition: z.json() })
+const page = z.object({ definitions: z.array(shown), next: z.string().nullable() })
+
+function listOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
+  return endpoint({
+    method: 'GET',
+    path,
+    scope: 'viewer',
+    summary,
+    query: z.strictObject({ after: definitionName.optional(), limit }),
+    response: page,
+    handler: ({ ctx, query }) =>
+      listDefinitions(ctx, kind, { limit: query.limit, ...(query.after === undefined ? {} : { after: query.after }) }),
+  })
+}
+
+function oneOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
+  return endpoint({
+    method: 'GET',
+    path: `${path}/:name`,
+    scope: 'viewer',
+    summary,
+    params: z.strictObject({ name: definitionName }),
+    response: shown,
+    handler: async ({ ctx, params }) => {
+      const { definition, digest } = await requireDefinition(ctx, kind, params.name)
+      return { name: params.name, digest, definition }
+    },
+  })
+}
+
+const serving = endpoint({
+  method: 'GET',
+  path: '/api/v1/feature-services/:name/serving',
+  scope: 'viewer',
+  summary: 'Show what a gateway is told to look up for a feature service',
+  params: z.strictObject({ name: definitionName }),
+  handler: ({ ctx, params }) => servingSpec(ctx, params.name),
+})
+
+export const endpoints: readonly AnyEndpoint[] = [
+  listOf('/api/v1/entities', 'entity', 'List entities'),
+  oneOf('/api/v1/entities', 'entity', 'Show an entity'),
+  listOf('/api/v1/feature-views', 'feature-view', 'List feature views'),
+  oneOf('/api/v1/feature-views', 'feature-view', 'Show a feature view'),
+  listOf('/api/v1/feature-services', 'feature-service', 'List feature services'),
+  oneOf('/api/v1/feature-services', 'feature-service', 'Show a feature service'),
+  serving,
+]

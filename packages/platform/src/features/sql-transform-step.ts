@@ -1,0 +1,122 @@
+import { type ColumnType, columnType, datasetManifest, definitionName, fieldName } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
+import { registerVersion } from '../datasets/index.ts'
+import type { Json } from '../kernel/canonical.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
+import { outputPath, parseParams, readDatasetInput, requireDatasetInput, writeDatasetOutput } from './step-files.ts'
+
+const sqlTransformParams = z.strictObject({
+  /** One SELECT over the step's inputs by name. An ORDER BY that leaves no ties makes its output the same each time. */
+  sql: z.string().min(1).max(100_000),
+  /** Types of the result's columns that the engine's own types do not tell. */
+  schema: z.record(fieldName, columnType).default({}),
+  /** Registers the result as a version of this dataset. */
+  dataset: definitionName.optional(),
+})
+
+const FROM_SQL: Readonly<Record<string, ColumnType['type']>> = {
+  BOOLEAN: 'boolean',
+  TINYINT: 'int32',
+  SMALLINT: 'int32',
+  INTEGER: 'int32',
+  UTINYINT: 'int32',
+  USMALLINT: 'int32',
+  BIGINT: 'int64',
+  UINTEGER: 'int64',
+  FLOAT: 'float32',
+  DOUBLE: 'float64',
+  VARCHAR: 'text',
+  TIMESTAMP: 'timestamp',
+  'TIMESTAMP WITH TIME ZONE': 'timestamp',
+  DATE: 'date',
+  BLOB: 'bytes',
+}
+
+function columnTypes(
+  columns: readonly { name: string; type: string }[],
+  declared: Readonly<Record<string, ColumnType>>,
+): Record<string, ColumnType> {
+  const schema: Record<string, ColumnType> = {}
+  for (const { name, type } of columns) {
+    const known = declared[name]
+    const found = FROM_SQL[type]
+    if (known) schema[name] = known
+    else if (found) schema[name] = { type: found, nullable: true, ...(found === 'timestamp' ? { zone: 'UTC' } : {}) }
+    else
+      throw new PlimsollError(
+        'invalid',
+        'features.column_type',
+        `Cannot keep column "${name}" of the statement: it is ${type}`,
+        { action: 'Cast it to a type of the SDK' },
+      )
+  }
+  return schema
+}
+
+async function resolveStep(
+  _ctx: Context,
+  { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> },
+): Promise<Json> {
+  const wanted = parseParams(sqlTransformParams, 'sql-transform', params)
+  for (const name of Object.keys(inputs)) requireDatasetInput(inputs, name, 'the statement reads it as a table')
+  return JSON.parse(JSON.stringify(wanted)) as Json // plain data
+}
+
+async function runCommand(command: StepCommand): Promise<void> {
+  const { sql, schema } = sqlTransformParams.parse(command.spec)
+  const engine = await command.engine()
+  const inputs = Object.fromEntries(
+    await Promise.all(
+      Object.keys(command.inputs).map(
+        async (name) => [name, (await readDatasetInput(command, name)).relation] as const,
+      ),
+    ),
+  )
+  const { files, rowCount } = await engine.write({
+    sql,
+    inputs,
+    output: { directory: outputPath(command, 'result') },
+    signal: command.signal,
+  })
+  const { columns } = await engine.rows({
+    sql: 'SELECT * FROM made LIMIT 0',
+    inputs: { made: { format: 'parquet', files } },
+    signal: command.signal,
+  })
+  await writeDatasetOutput(command, {
+    name: 'result',
+    manifest: 'manifest',
+    schema: columnTypes(columns, schema),
+    file: files[0]!,
+    rows: rowCount,
+  })
+  command.progress(1, `${rowCount} rows`)
+}
+
+async function commitStep(tx: Tx, result: StepResult): Promise<Json | undefined> {
+  const { dataset } = sqlTransformParams.parse(result.spec)
+  if (dataset === undefined) return undefined
+  const manifest = datasetManifest.parse(result.json.manifest)
+  const registered = await registerVersion(tx, {
+    dataset,
+    derived: true,
+    manifest,
+    digest: result.outputs.result!.digest,
+    strength: 'content',
+    run: result.run,
+    step: result.step,
+  })
+  return { dataset, version: registered.version, digest: registered.digest, rowCount: registered.rowCount }
+}
+
+/** Runs one SELECT over dataset inputs and keeps its result as a dataset. */
+export const sqlTransformStep: StepKind = {
+  kind: 'sql-transform',
+  outputs: { result: 'dataset', manifest: 'json' },
+  cacheable: true,
+  resolve: resolveStep,
+  command: runCommand,
+  commit: commitStep,
+}

@@ -1,0 +1,199 @@
+import { z } from 'zod'
+import {
+  type AGGREGATES,
+  type EntityDefinition,
+  entityDefinition,
+  type FeatureExpression,
+  type FeatureServiceDefinition,
+  type FeatureViewDefinition,
+  featureExpression,
+  featureServiceDefinition,
+  featureViewDefinition,
+} from '../wire/definition/feature.ts'
+import type { ColumnType, ValueType } from '../wire/definition/name.ts'
+
+type Aggregate = (typeof AGGREGATES)[number]
+
+const UNIT_US: Readonly<Record<string, number>> = {
+  us: 1,
+  ms: 1_000,
+  s: 1_000_000,
+  m: 60_000_000,
+  h: 3_600_000_000,
+  d: 86_400_000_000,
+  w: 604_800_000_000,
+}
+
+/** Microseconds of a duration such as `90s`, `15m`, `3h`, `7d` or `2w`. Elapsed time: a day has 24 hours. */
+export function durationUs(text: string): number {
+  const match = /^(\d{1,15})(us|ms|s|m|h|d|w)$/.exec(text)
+  const us = match ? Number(match[1]) * UNIT_US[match[2]!]! : Number.NaN
+  if (!Number.isSafeInteger(us) || us <= 0)
+    throw new RangeError(
+      `Cannot read duration "${text}": expected a whole number above 0 and one of us, ms, s, m, h, d, w`,
+    )
+  return us
+}
+
+/** An aggregate that still needs its window. */
+export interface WindowedAggregate {
+  /** Over the last `window` before the time of asking, by the time at which rows were known: (T − window, T]. */
+  over(window: string): FeatureExpression
+}
+
+function aggregate(name: Aggregate, column: string | undefined, type: ValueType): WindowedAggregate {
+  return {
+    over: (window) =>
+      featureExpression.parse({
+        from: 'aggregate',
+        function: name,
+        windowUs: durationUs(window),
+        type,
+        ...(column === undefined ? {} : { column }),
+      }),
+  }
+}
+
+/** How many rows a window has, or how many values that are not null when a column is named. 0 in an empty window. */
+export function count(column?: string): WindowedAggregate {
+  return aggregate('count', column, 'int64')
+}
+
+/** Sum of a column. Null in an empty window, as of every aggregate but `count`. */
+export function sum(column: string): WindowedAggregate {
+  return aggregate('sum', column, 'float64')
+}
+
+/** Mean of a column; true counts as 1, false as 0. */
+export function mean(column: string): WindowedAggregate {
+  return aggregate('mean', column, 'float64')
+}
+
+/** Least value of a column. */
+export function min(column: string): WindowedAggregate {
+  return aggregate('min', column, 'float64')
+}
+
+/** Greatest value of a column. */
+export function max(column: string): WindowedAggregate {
+  return aggregate('max', column, 'float64')
+}
+
+/** Sample standard deviation of a column. Null for fewer than two values. */
+export function std(column: string): WindowedAggregate {
+  return aggregate('std', column, 'float64')
+}
+
+/** Value of a column in the newest row that was known: null when that row has none, is deleted, or is older than the view's `ttl`. */
+export function last(column: string, type: ValueType | ColumnType = 'float64'): FeatureExpression {
+  return featureExpression.parse({ from: 'column', column, type: typeof type === 'string' ? type : type.type })
+}
+
+/** What `defineEntity` takes: join keys in order, by name and type. */
+export interface EntityOptions {
+  readonly name: string
+  readonly description?: string
+  readonly owner?: string
+  readonly keys: Readonly<Record<string, ValueType | ColumnType>>
+}
+
+function parsed<S extends z.ZodType>(schema: S, what: string, name: string, value: unknown): z.output<S> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new TypeError(`Cannot define ${what} "${name}": ${z.prettifyError(result.error)}`)
+}
+
+/** Declares an entity: what features belong to, and the typed keys that name one of it. */
+export function defineEntity(options: EntityOptions): EntityDefinition {
+  const keys = Object.entries(options.keys).map(([name, type]) => ({
+    name,
+    type: typeof type === 'string' ? type : type.type,
+  }))
+  return parsed(entityDefinition, 'entity', options.name, { kind: 'entity', ...options, keys })
+}
+
+/** What `defineFeatureView` takes. `source` and `entity` are definitions or their names. */
+export interface FeatureViewOptions {
+  readonly name: string
+  readonly description?: string
+  readonly owner?: string
+  readonly entity: { readonly name: string } | string
+  readonly source: { readonly name: string } | string
+  /** Entity key → column of the source, where the names differ. */
+  readonly keys?: Readonly<Record<string, string>>
+  readonly eventTime: string
+  /** Column that says when a row could be known. Without it `plan` warns. */
+  readonly knownAt?: string
+  readonly sequence?: string
+  readonly tombstone?: string
+  /** Age beyond which a column feature is null, such as `1d`; never when absent. */
+  readonly ttl?: string
+  readonly features: Readonly<Record<string, FeatureExpression>>
+  readonly online?: boolean
+}
+
+const nameOf = (named: { readonly name: string } | string): string => (typeof named === 'string' ? named : named.name)
+
+/** Sources of views that were defined here, for those who need the datasets behind a service. */
+const sources = new Map<string, string>()
+
+/** Declares a feature view: features of one entity from one dataset, with the time of the fact and the time it was known. */
+export function defineFeatureView(options: FeatureViewOptions): FeatureViewDefinition {
+  const { entity, source, keys, ttl, ...rest } = options
+  const made = parsed(featureViewDefinition, 'feature view', options.name, {
+    kind: 'feature-view',
+    ...rest,
+    entity: nameOf(entity),
+    source: nameOf(source),
+    keyColumns: keys ?? {},
+    ttlUs: ttl === undefined ? null : durationUs(ttl),
+  })
+  sources.set(made.name, made.source)
+  return made
+}
+
+/** A view as a service uses it. */
+export interface ServiceView {
+  readonly view: { readonly name: string } | string
+  /** Prefix of its features' names, `<as>__<feature>`; the view's name when absent. */
+  readonly as?: string
+  /** Entity key → spine column or request field, where the names differ. */
+  readonly keys?: Readonly<Record<string, string>>
+  /** All features of the view when absent. */
+  readonly features?: readonly string[]
+}
+
+/** What `defineFeatureService` takes: views, or views with the names that the model knows them by. */
+export interface FeatureServiceOptions {
+  readonly name: string
+  readonly description?: string
+  readonly owner?: string
+  readonly views: readonly (FeatureViewDefinition | ServiceView)[]
+}
+
+/** Declares a feature service: the features that a model takes. */
+export function defineFeatureService(options: FeatureServiceOptions): FeatureServiceDefinition {
+  const views = options.views.map((use) => {
+    if ('kind' in use) return { view: use.name }
+    const { view, ...rest } = use
+    return { ...rest, view: nameOf(view) }
+  })
+  return parsed(featureServiceDefinition, 'feature service', options.name, {
+    kind: 'feature-service',
+    ...options,
+    views,
+  })
+}
+
+/** Names of the datasets behind a service whose views were defined in this project. */
+export function sourcesOf(service: FeatureServiceDefinition): string[] {
+  const names = service.views.map(({ view }) => {
+    const source = sources.get(view)
+    if (source === undefined)
+      throw new RangeError(
+        `Cannot tell the sources of feature service "${service.name}": view "${view}" was not defined before`,
+      )
+    return source
+  })
+  return [...new Set(names)]
+}
