@@ -1,0 +1,224 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
+const WAIT = { timeout: 45_000, interval: 50 }
+
+interface Ready {
+  ready: boolean
+  api: string
+  gateway: string | null
+  pid: number
+}
+
+let dataDir: string
+let started: Up[] = []
+
+class Up {
+  readonly child: ChildProcess
+  stderr = ''
+  readonly exit: Promise<{ code: number | null; signal: string | null }>
+  readonly firstLine: Promise<string | undefined>
+
+  constructor(args: readonly string[] = []) {
+    this.child = spawn(
+      'node',
+      [
+        LAUNCHER,
+        'up',
+        '--data-dir',
+        dataDir,
+        '--port',
+        '0',
+        '--gateway-port',
+        '0',
+        '--grpc-port',
+        '0',
+        '--json',
+        ...args,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    this.exit = new Promise((done) => this.child.once('close', (code, signal) => done({ code, signal })))
+    this.child.stderr!.on('data', (chunk) => {
+      this.stderr += String(chunk)
+    })
+    const lines = createInterface({ input: this.child.stdout! })
+    this.firstLine = new Promise((done) => {
+      lines.once('line', (line) => done(line))
+      lines.once('close', () => done(undefined))
+    })
+    started.push(this)
+  }
+
+  async ready(): Promise<Ready> {
+    const line = await this.firstLine
+    if (line === undefined) throw new Error(`up ended: ${this.stderr}`)
+    return JSON.parse(line) as Ready
+  }
+}
+
+/** Pids of the children of a process, from /proc. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter((part) => part !== '')
+    .map(Number)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+function pidOf(supervisor: number, entry: string): number | undefined {
+  return childrenOf(supervisor).find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`processes/${entry}.ts`)
+    } catch {
+      return false
+    }
+  })
+}
+
+const health = async (url: string) => {
+  try {
+    return (await fetch(`${url}/health`)).status
+  } catch {
+    return 0
+  }
+}
+
+beforeEach(() => {
+  dataDir = join(mkdtempSync(join(tmpdir(), 'plimsoll-up-')), 'data')
+})
+afterEach(async () => {
+  for (const up of started) up.child.kill('SIGTERM')
+  await Promise.all(started.map((up) => up.exit))
+  started = []
+  rmSync(resolve(dataDir, '..'), { recursive: true, force: true })
+})
+
+test.runIf(process.platform === 'linux')(
+  'up is ready, drains on SIGTERM and exits 0, and leaves nothing behind',
+  async () => {
+    const up = new Up()
+    const ready = await up.ready()
+    expect(ready).toMatchObject({ ready: true, api: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) })
+    expect(await health(ready.api)).toBe(200)
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700)
+    expect(statSync(join(dataDir, 'operator-token')).mode & 0o777).toBe(0o600)
+    expect(statSync(join(dataDir, 'signing-key.json')).mode & 0o777).toBe(0o600)
+    const children = childrenOf(ready.pid)
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toEqual({ code: 0, signal: null })
+    expect(children.filter(isAlive)).toEqual([])
+    expect(existsSync(join(dataDir, 'server.json'))).toBe(false)
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'a killed control plane comes back on its port while the gateway goes on',
+  async () => {
+    const up = new Up()
+    const ready = await up.ready()
+    const first = pidOf(ready.pid, 'control-plane')!
+    const gateway = pidOf(ready.pid, 'gateway')
+    const token = readFileSync(join(dataDir, 'operator-token'), 'utf8')
+    process.kill(first, 'SIGKILL')
+    await expect.poll(() => isAlive(first), WAIT).toBe(false)
+    await expect.poll(() => health(ready.api), WAIT).toBe(200)
+    expect(pidOf(ready.pid, 'control-plane')).not.toBe(first)
+    expect(pidOf(ready.pid, 'gateway')).toBe(gateway)
+    expect(readFileSync(join(dataDir, 'operator-token'), 'utf8')).toBe(token)
+  },
+)
+
+test.runIf(process.platform === 'linux')('a killed gateway comes back on its port', async () => {
+  const up = new Up()
+  const ready = await up.ready()
+  const first = pidOf(ready.pid, 'gateway')!
+  process.kill(first, 'SIGKILL')
+  await expect.poll(() => isAlive(first), WAIT).toBe(false)
+  await expect
+    .poll(async () => (await fetch(`${ready.gateway}/v2/health/live`).catch(() => undefined))?.status, WAIT)
+    .toBe(200)
+})
+
+test.runIf(process.platform === 'linux')(
+  'a killed supervisor takes its children with it, and a second start works at once',
+  async () => {
+    const up = new Up()
+    const ready = await up.ready()
+    const children = childrenOf(ready.pid)
+    process.kill(ready.pid, 'SIGKILL')
+    const second = new Up()
+    expect((await second.ready()).ready).toBe(true)
+    expect(children.filter(isAlive)).toEqual([])
+  },
+)
+
+test.runIf(process.platform === 'linux')('a killed launcher takes the supervisor with it', async () => {
+  const up = new Up()
+  const ready = await up.ready()
+  up.child.kill('SIGKILL')
+  await expect.poll(() => isAlive(ready.pid), WAIT).toBe(false)
+})
+
+test('a second start on the same data directory is refused in one line that names the holder', async () => {
+  const up = new Up()
+  await up.ready()
+  const second = new Up()
+  expect(await second.exit).toEqual({ code: 5, signal: null })
+  const { error } = JSON.parse(second.stderr) as { error: { code: string; message: string } }
+  expect(error.code).toBe('pglite.directory_in_use')
+  expect(error.message).toMatch(/process \d+ holds it/)
+})
+
+test('a taken port is one line and exit status 5', async () => {
+  const blocker = createServer()
+  await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
+  const { port } = blocker.address() as { port: number }
+  const up = new Up(['--port', String(port)])
+  expect(await up.exit).toEqual({ code: 5, signal: null })
+  expect(JSON.parse(up.stderr)).toMatchObject({
+    error: { code: 'http.port_taken', message: `Cannot listen on 127.0.0.1:${port}: the port is taken` },
+  })
+  expect(await up.firstLine).toBeUndefined()
+  blocker.close()
+})
+
+test('every problem of the settings is told at once, with exit status 2', async () => {
+  const up = new Up(['--host', '0.0.0.0', '--port', '99999'])
+  expect(await up.exit).toEqual({ code: 2, signal: null })
+  const { error } = JSON.parse(up.stderr) as { error: { code: string; faults: { pointer: string }[] } }
+  expect(error.faults.map((fault) => fault.pointer)).toEqual([
+    '/server/port',
+    '/auth/requireToken',
+    '/server/behindProxy',
+    '/server/acceptPgliteLoss',
+  ])
+})
+
+test('a data directory keeps the clock that it was made with', async () => {
+  const up = new Up(['--replay-origin', '2001-01-01T00:00:00Z', '--replay-rate', '60'])
+  const { api } = await up.ready()
+  expect(await (await fetch(`${api}/health`)).json()).toMatchObject({
+    time: expect.stringMatching(/^2001-01-01/),
+    replay_rate: 60,
+  })
+  up.child.kill('SIGTERM')
+  await up.exit
+  const other = new Up(['--replay-origin', '2002-01-01T00:00:00Z'])
+  expect(await other.exit).toEqual({ code: 1, signal: null })
+  expect(JSON.parse(other.stderr)).toMatchObject({ error: { code: 'data_dir.clock_fixed' } })
+})
