@@ -1,6 +1,10 @@
 import { datasetPage, liveView, modelVersionView, routeView, runSummary, runView, stepDetail } from '@plimsoll/sdk/wire'
-import Fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { realClock } from '../../packages/platform/src/kernel/clock.ts'
+import { loadConfig } from '../../packages/platform/src/kernel/config/index.ts'
+import { openHttp } from '../../packages/platform/src/kernel/http/index.ts'
+import { openLog } from '../../packages/platform/src/kernel/log.ts'
 import { registerConsole } from '../../packages/platform/src/processes/console-files.ts'
 
 const NOW = '2001-04-23T12:00:00.000Z'
@@ -275,11 +279,19 @@ const NOTHING: Record<string, unknown> = {
   '/api/v1/models': { models: [] },
 }
 
-/** Answers as the API does, from records that the wire schemas accept; the console itself is served by the real code. */
+/** Answers as the API does, from records that the wire schemas accept; the console, its headers and its guards are the real code. */
 export async function openRecordedApi(
   kind: 'full' | 'empty' | 'broken' | 'long',
 ): Promise<{ url: string; cancelled: string[]; app: FastifyInstance }> {
-  const app = Fastify()
+  const { http } = loadConfig({ env: {} }).config
+  const app = openHttp({
+    http,
+    host: '127.0.0.1',
+    publicHosts: [],
+    behindProxy: false,
+    clock: realClock,
+    log: openLog({ level: 'silent', name: 'recorded-api' }),
+  })
   await registerConsole(app)
   const cancelled: string[] = []
   const name = kind === 'long' ? LONG_NAME : 'flight-delay'

@@ -98,7 +98,6 @@ export async function registerConsole(
       reply
         .headers({ 'cache-control': caching, 'content-security-policy': "default-src 'none'; sandbox" })
         .type(file.mediaType)
-        .serializer((bytes: unknown) => bytes as Buffer) // the bytes given below, not JSON
         .send(file.bytes),
     )
   }

@@ -1,4 +1,4 @@
-import '@xyflow/react/dist/style.css'
+import './graph.css'
 import { useComputedColorScheme } from '@mantine/core'
 import type { StepView } from '@plimsoll/sdk/wire'
 import { Background, Controls, Handle, type Node, type NodeProps, Position, ReactFlow } from '@xyflow/react'
