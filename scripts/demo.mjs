@@ -2,7 +2,21 @@
 //   npm run demo              ends with a table of addresses and stays up
 //   npm run demo -- --exit    ends with status 0 only if every chapter showed what it must; --json prints the summary
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -42,14 +56,23 @@ process.on('SIGTERM', () => stop(143))
 /** Runs the CLI; with `expected` another status than 0 is what must happen. */
 function plimsoll(args, { expected = 0, token } = {}) {
   const all = [...args, '--data-dir', dataDir, '--json', ...(token ? ['--token-file', token] : [])]
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['packages/platform/bin/plimsoll.mjs', ...all], { encoding: 'utf8', maxBuffer: 64 << 20 })
-  if (status !== expected) throw new Error(`plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${stderr.trim() || stdout.trim().slice(-2_000)}`)
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['packages/platform/bin/plimsoll.mjs', ...all], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  })
+  if (status !== expected)
+    throw new Error(
+      `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${stderr.trim() || stdout.trim().slice(-2_000)}`,
+    )
   const line = stdout.trim().split('\n').at(-1)
   return { value: line ? JSON.parse(line) : undefined, stderr }
 }
 
 function node(args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/with-node.mjs', ...args], { encoding: 'utf8', maxBuffer: 64 << 20 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/with-node.mjs', ...args], {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  })
   if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${stderr.trim().slice(-1_000)}`)
   return stdout
 }
@@ -75,28 +98,71 @@ async function chapter(title, run) {
 }
 
 function needPython() {
-  const { status, stdout } = spawnSync('python3', ['-c', 'import sys, ensurepip, venv; print(sys.version_info >= (3, 10))'], { encoding: 'utf8' })
+  const { status, stdout } = spawnSync(
+    'python3',
+    ['-c', 'import sys, ensurepip, venv; print(sys.version_info >= (3, 10))'],
+    { encoding: 'utf8' },
+  )
   if (status === null) fail('there is no python3', 'install Python 3.10 or newer')
-  else if (status !== 0) fail('this Python cannot make environments', 'install its venv and ensurepip (Debian: apt-get install python3-venv)')
+  else if (status !== 0)
+    fail(
+      'this Python cannot make environments',
+      'install its venv and ensurepip (Debian: apt-get install python3-venv)',
+    )
   else if (!stdout.includes('True')) fail('this Python is older than 3.10', 'install a newer one')
 }
 
 function git(...args) {
-  const { status, stderr } = spawnSync('git', ['-C', projectDir, '-c', 'user.name=demo', '-c', 'user.email=demo@example.org', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(
+    'git',
+    [
+      '-C',
+      projectDir,
+      '-c',
+      'user.name=demo',
+      '-c',
+      'user.email=demo@example.org',
+      '-c',
+      'commit.gpgsign=false',
+      ...args,
+    ],
+    { encoding: 'utf8' },
+  )
   if (status !== 0) throw new Error(`git ${args[0]}: ${stderr?.trim() ?? 'git is not installed'}`)
 }
 
 function startPlatform() {
   const origin = ['--replay-origin', '2001-04-01T00:00:00Z', '--replay-rate', '60']
   const log = openSync(join(work, 'up.log'), 'a')
-  up = spawn(process.execPath, ['packages/platform/bin/plimsoll.mjs', 'up', '--data-dir', dataDir, '--port', flags.has('--exit') ? '0' : '7440', '--gateway-port', flags.has('--exit') ? '0' : '7441', '--json', ...origin], { stdio: ['ignore', 'pipe', log] })
+  up = spawn(
+    process.execPath,
+    [
+      'packages/platform/bin/plimsoll.mjs',
+      'up',
+      '--data-dir',
+      dataDir,
+      '--port',
+      flags.has('--exit') ? '0' : '7440',
+      '--gateway-port',
+      flags.has('--exit') ? '0' : '7441',
+      '--json',
+      ...origin,
+    ],
+    { stdio: ['ignore', 'pipe', log] },
+  )
   return new Promise((done, refuse) => {
     let text = ''
     up.stdout.on('data', (chunk) => {
       text += chunk
       if (text.includes('\n')) done(JSON.parse(text.split('\n')[0]))
     })
-    up.once('exit', (code) => refuse(new Error(`the platform ended with ${code}: ${readFileSync(join(work, 'up.log'), 'utf8').trim().split('\n').at(-1)}`)))
+    up.once('exit', (code) =>
+      refuse(
+        new Error(
+          `the platform ended with ${code}: ${readFileSync(join(work, 'up.log'), 'utf8').trim().split('\n').at(-1)}`,
+        ),
+      ),
+    )
   })
 }
 
@@ -114,11 +180,16 @@ function stepsOf(run) {
 }
 
 needPython()
+if (!existsSync('packages/console/dist/index.html')) {
+  say('Building the console')
+  if (spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: isJson ? 'ignore' : 'inherit' }).status !== 0) fail('the console cannot be built')
+}
 say(`Working in ${work}`)
 
 await chapter('Prepare: flights by month, and a project of its own', async () => {
   mkdirSync(join(projectDir, 'data'), { recursive: true })
-  for (const name of ['plimsoll.project.mts', 'steps']) cpSync(join(example, name), join(projectDir, name), { recursive: true })
+  for (const name of ['plimsoll.project.mts', 'steps'])
+    cpSync(join(example, name), join(projectDir, name), { recursive: true })
   node([join(example, 'src/prepare.ts'), join(projectDir, 'data')])
   writeFileSync(join(projectDir, '.gitignore'), 'data/\n')
   git('init', '--quiet')
@@ -126,7 +197,12 @@ await chapter('Prepare: flights by month, and a project of its own', async () =>
   git('commit', '--quiet', '--message', 'flight delay')
   summary.addresses = await startPlatform()
   const { value: plan } = plimsoll(['apply', projectDir])
-  return { months: readdirSync(join(projectDir, 'data')).filter((name) => name.startsWith('flights')).length, declared: plan.changes.length, api: summary.addresses.api, gateway: summary.addresses.gateway }
+  return {
+    months: readdirSync(join(projectDir, 'data')).filter((name) => name.startsWith('flights')).length,
+    declared: plan.changes.length,
+    api: summary.addresses.api,
+    gateway: summary.addresses.gateway,
+  }
 })
 
 await chapter('1. Dataset versions by month, in place; a damaged one is refused', async () => {
@@ -136,18 +212,24 @@ await chapter('1. Dataset versions by month, in place; a damaged one is refused'
   const [damaged, good] = value.versions
   must(good.verdict === 'passed', 'January passes')
   must(damaged.verdict === 'failed' && damaged.expectations.failed > 0, 'the damaged month fails')
-  return { January: `${good.rowCount} rows, ${good.digest.slice(0, 23)}`, 'damaged June': `${damaged.expectations.failed} of ${damaged.expectations.evaluated} expectations failed; kept, and refused downstream` }
+  return {
+    January: `${good.rowCount} rows, ${good.digest.slice(0, 23)}`,
+    'damaged June': `${damaged.expectations.failed} of ${damaged.expectations.evaluated} expectations failed; kept, and refused downstream`,
+  }
 })
 
-let trained
 await chapter('3. Two models, tracked with the real mlflow client, registered with passports', async () => {
-  trained = plimsoll(['run', 'start', 'train']).value
+  plimsoll(['run', 'start', 'train'])
   const { value } = plimsoll(['model', 'show', 'flight-delay', '2'])
   const first = plimsoll(['model', 'show', 'flight-delay', '1']).value
   const [low, high] = [value.bound.metrics.auc, first.bound.metrics.auc].sort()
   must(low > 0.6 && high > 0.63, `both models find something (AUC ${low.toFixed(3)} and ${high.toFixed(3)})`)
   must(value.bound.code.commit !== null && value.bound.data.length > 0, 'the passport names commit and data')
-  return { 'AUC on 1–14 April': `${low.toFixed(3)} and ${high.toFixed(3)}`, commit: value.bound.code.commit.slice(0, 12), 'still missing': value.gaps.map((gap) => gap.field).join(', ') }
+  return {
+    'AUC on 1–14 April': `${low.toFixed(3)} and ${high.toFixed(3)}`,
+    commit: value.bound.code.commit.slice(0, 12),
+    'still missing': value.gaps.map((gap) => gap.field).join(', '),
+  }
 })
 
 const token = join(work, 'ada.token')
@@ -158,16 +240,40 @@ await chapter('4. The better one released by a named approver; flights replayed 
   plimsoll(['token', 'create', 'ada', '--role', 'approver', '--out', token])
   plimsoll(['release', 'flight-delay', String(best.version)], { token, expected: 3 })
   plimsoll(['approve', 'flight-delay', String(best.version), '--comment', 'better on the April holdout'], { token })
-  const { value: released } = plimsoll(['release', 'flight-delay', String(best.version), '--reason', 'better on the April holdout'], { token })
+  const { value: released } = plimsoll(
+    ['release', 'flight-delay', String(best.version), '--reason', 'better on the April holdout'],
+    { token },
+  )
   for (let tries = 0; ; tries++) {
     const answer = await fetch(`${summary.addresses.gateway}/v2/models/flight-delay/ready`).catch(() => undefined)
     if (answer?.status === 200) break
     must(tries < 100, 'the gateway takes the release')
     await new Promise((done) => setTimeout(done, 200))
   }
-  const pids = spawnSync('pgrep', ['-f', `^.*(processes/gateway|processes/model-host)`], { encoding: 'utf8' }).stdout?.trim().split('\n').filter((pid) => pid && isOurs(pid)) ?? []
-  replay = JSON.parse(node([join(example, 'src/replay.ts'), '--gateway', summary.addresses.gateway, '--api', summary.addresses.api, '--data', join(projectDir, 'data/flights-2001-04.parquet'), '--count', '20000', '--pids', pids.join(',')]))
-  must(replay.failures === 0 && replay.requests >= 20_000, `all of 20,000 are answered (${replay.requests}, ${replay.failures} failed)`)
+  const pids =
+    spawnSync('pgrep', ['-f', `^.*(processes/gateway|processes/model-host)`], { encoding: 'utf8' })
+      .stdout?.trim()
+      .split('\n')
+      .filter((pid) => pid && isOurs(pid)) ?? []
+  replay = JSON.parse(
+    node([
+      join(example, 'src/replay.ts'),
+      '--gateway',
+      summary.addresses.gateway,
+      '--api',
+      summary.addresses.api,
+      '--data',
+      join(projectDir, 'data/flights-2001-04.parquet'),
+      '--count',
+      '20000',
+      '--pids',
+      pids.join(','),
+    ]),
+  )
+  must(
+    replay.failures === 0 && replay.requests >= 20_000,
+    `all of 20,000 are answered (${replay.requests}, ${replay.failures} failed)`,
+  )
   let live
   for (let tries = 0; tries < 60; tries++) {
     live = await (await fetch(`${summary.addresses.api}/api/v1/routes/flight-delay/live`)).json()
@@ -179,7 +285,9 @@ await chapter('4. The better one released by a named approver; flights replayed 
     released: `version ${best.version} by ada${released.isSelfApproved ? ', self-approved' : ''}`,
     predictions: `${replay.requests}, ${Math.round(replay.requests / replay.seconds)} per second`,
     'latency p50, p95, p99': `${replay.p50Ms.toFixed(1)}, ${replay.p95Ms.toFixed(1)}, ${replay.p99Ms.toFixed(1)} ms`,
-    'CPU per prediction': replay.cpuUsPerPrediction ? `${Math.round(replay.cpuUsPerPrediction)} µs, gateway and model hosts` : 'not measured here',
+    'CPU per prediction': replay.cpuUsPerPrediction
+      ? `${Math.round(replay.cpuUsPerPrediction)} µs, gateway and model hosts`
+      : 'not measured here',
     'live AUC of labelled rows': live.arms[0].auc.toFixed(3),
   }
 })
@@ -209,12 +317,18 @@ await chapter('5. A prediction explained; one stored byte altered is named', asy
   utimesSync(path, atime, mtime)
   const named = broken.links.find((link) => link.check === 'altered')
   must(named?.problem.includes('flights-2001-03.parquet'), 'the altered file is named')
-  return { links: chain.links.map((link) => link.kind).join(' ← '), 'one byte altered': named.problem.split(':')[0].replace(projectDir, '…') }
+  return {
+    links: chain.links.map((link) => link.kind).join(' ← '),
+    'one byte altered': named.problem.split(':')[0].replace(projectDir, '…'),
+  }
 })
 
 await chapter('6. The second run is all cache hits; one changed line runs what depends on it', async () => {
   const again = plimsoll(['run', 'start', 'train']).value
-  must(again.graph.every((step) => step.state === 'cached'), `every step comes from the cache (${again.graph.map((step) => `${step.key} ${step.state}`).join(', ')})`)
+  must(
+    again.graph.every((step) => step.state === 'cached'),
+    `every step comes from the cache (${again.graph.map((step) => `${step.key} ${step.state}`).join(', ')})`,
+  )
   const script = join(projectDir, 'steps/train.py')
   writeFileSync(script, readFileSync(script, 'utf8').replace('random_state=7', 'random_state=8'))
   git('commit', '--quiet', '--all', '--message', 'another seed')
@@ -222,12 +336,20 @@ await chapter('6. The second run is all cache hits; one changed line runs what d
   const steps = stepsOf(plimsoll(['run', 'start', 'train']).value)
   must(steps['version-flights'].state === 'cached', 'the data is not read again')
   must(steps.trees.cache.reason === 'code-changed', `the reason is the code (${steps.trees.cache.reason})`)
-  return { 'second run': `${again.graph.length} of ${again.graph.length} from the cache`, 'one line changed': Object.values(steps).map((step) => `${step.key} ${step.state}`).join(', '), why: `${steps.trees.cache.reason}: ${steps.trees.cache.diff[0].name}` }
+  return {
+    'second run': `${again.graph.length} of ${again.graph.length} from the cache`,
+    'one line changed': Object.values(steps)
+      .map((step) => `${step.key} ${step.state}`)
+      .join(', '),
+    why: `${steps.trees.cache.reason}: ${steps.trees.cache.diff[0].name}`,
+  }
 })
 
 summary.seconds = (Date.now() - startedMs) / 1_000
 if (isJson) process.stdout.write(`${JSON.stringify(summary)}\n`)
 say(`\nAll chapters showed what they must, in ${Math.round(summary.seconds)} s.`)
-say(`\n  Console and API   ${summary.addresses.api}\n  Gateway           ${summary.addresses.gateway}\n  API, readable     ${summary.addresses.api}/api\n  Data directory    ${dataDir}\n`)
+say(
+  `\n  Console and API   ${summary.addresses.api}\n  Gateway           ${summary.addresses.gateway}\n  API, readable     ${summary.addresses.api}/api\n  Data directory    ${dataDir}\n`,
+)
 if (flags.has('--exit')) stop(0)
 else say(`Look around with  npx plimsoll run list --data-dir ${dataDir}\nCtrl-C stops it.`)

@@ -14,10 +14,29 @@ function fail(message) {
 
 function compile(name, rootDir, include) {
   const config = join(out, `tsconfig.${name}.json`)
-  const options = { noEmit: false, declaration: true, rootDir: join('..', rootDir), outDir: name, types: ['node'], typeRoots: ['../node_modules/@types'] }
+  const options = {
+    noEmit: false,
+    declaration: true,
+    rootDir: join('..', rootDir),
+    outDir: name,
+    types: ['node'],
+    typeRoots: ['../node_modules/@types'],
+  }
   const exclude = ['**/*.test.ts', '**/*.fixture.ts'].map((pattern) => join('..', rootDir, pattern))
-  writeFileSync(config, JSON.stringify({ extends: '../tsconfig.json', compilerOptions: options, include: include.map((path) => join('..', path)), exclude }))
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/with-node.mjs', 'node_modules/typescript/bin/tsc', '-p', config], { encoding: 'utf8' })
+  writeFileSync(
+    config,
+    JSON.stringify({
+      extends: '../tsconfig.json',
+      compilerOptions: options,
+      include: include.map((path) => join('..', path)),
+      exclude,
+    }),
+  )
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ['scripts/with-node.mjs', 'node_modules/typescript/bin/tsc', '-p', config],
+    { encoding: 'utf8' },
+  )
   rmSync(config)
   if (status !== 0) fail(`types are wrong:\n${stdout}`)
 }
@@ -31,7 +50,15 @@ compile('sdk', 'packages/sdk/src', ['packages/sdk/src'])
 writeFileSync(
   join(out, 'sdk/package.json'),
   manifest('packages/sdk/package.json', (own) => ({
-    exports: Object.fromEntries(Object.entries(own.exports).map(([key, path]) => [key, { types: path.replace('./src', '.').replace(/\.ts$/, '.d.ts'), default: path.replace('./src', '.').replace(/\.ts$/, '.js') }])),
+    exports: Object.fromEntries(
+      Object.entries(own.exports).map(([key, path]) => [
+        key,
+        {
+          types: path.replace('./src', '.').replace(/\.ts$/, '.d.ts'),
+          default: path.replace('./src', '.').replace(/\.ts$/, '.js'),
+        },
+      ]),
+    ),
     files: ['**/*.js', '**/*.d.ts', 'LICENSE'],
   })),
 )
@@ -39,17 +66,33 @@ writeFileSync(
 compile('platform', 'packages/platform', ['packages/platform/src', 'packages/platform/migrations'])
 for (const directory of ['bin', 'python']) {
   const source = join('packages/platform', directory)
-  if (existsSync(source)) cpSync(source, join(out, 'platform', directory), { recursive: true, filter: (path) => !/(__pycache__|test_[^/]*\.py)$/.test(path) })
+  if (existsSync(source))
+    cpSync(source, join(out, 'platform', directory), {
+      recursive: true,
+      filter: (path) => !/(__pycache__|test_[^/]*\.py)$/.test(path),
+    })
 }
-if (existsSync('packages/console/dist')) cpSync('packages/console/dist', join(out, 'platform/console'), { recursive: true })
+if (existsSync('packages/console/dist'))
+  cpSync('packages/console/dist', join(out, 'platform/console'), { recursive: true })
 writeFileSync(
   join(out, 'platform/package.json'),
-  manifest('packages/platform/package.json', () => ({ exports: { '.': { types: './src/index.d.ts', default: './src/index.js' } }, files: ['bin', 'src', 'migrations', 'python', 'console', 'LICENSE', 'README.md'] })),
+  manifest('packages/platform/package.json', () => ({
+    exports: { '.': { types: './src/index.d.ts', default: './src/index.js' } },
+    files: ['bin', 'src', 'migrations', 'python', 'console', 'LICENSE', 'README.md'],
+  })),
 )
 for (const name of ['sdk', 'platform']) {
   cpSync('LICENSE', join(out, name, 'LICENSE'))
   if (name === 'platform') cpSync('README.md', join(out, name, 'README.md'))
-  const { status, stderr } = spawnSync('npm', ['pack', '--pack-destination', '..', '--loglevel', 'error'], { cwd: join(out, name), encoding: 'utf8' })
+  const { status, stderr } = spawnSync('npm', ['pack', '--pack-destination', '..', '--loglevel', 'error'], {
+    cwd: join(out, name),
+    encoding: 'utf8',
+  })
   if (status !== 0) fail(stderr)
 }
-console.log(readdirSync(out).filter((name) => name.endsWith('.tgz')).map((name) => join(out, name)).join('\n'))
+console.log(
+  readdirSync(out)
+    .filter((name) => name.endsWith('.tgz'))
+    .map((name) => join(out, name))
+    .join('\n'),
+)

@@ -37,7 +37,8 @@ try {
   skipped += result.numPendingTests + result.numTodoTests
   for (const file of result.testResults) {
     if (file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed')) failed++
-    for (const test of file.assertionResults) if (test.status === 'pending' || test.status === 'skipped') leftOut.push(test.fullName)
+    for (const test of file.assertionResults)
+      if (test.status === 'pending' || test.status === 'skipped') leftOut.push(test.fullName)
   }
 } catch {
   failed++
@@ -45,7 +46,9 @@ try {
 if (status !== 0 && failed === 0) failed++
 
 if (paths.length === 0) {
-  const python = spawnSync('python3', ['-m', 'unittest', 'discover', '-s', 'packages/platform/python', '-q'], { encoding: 'utf8' })
+  const python = spawnSync('python3', ['-m', 'unittest', 'discover', '-s', 'packages/platform/python', '-q'], {
+    encoding: 'utf8',
+  })
   const ran = Number(/Ran (\d+) tests?/.exec(python.stderr ?? '')?.[1] ?? 0)
   process.stdout.write(python.stderr ?? '')
   if (python.status === 0) passed += ran

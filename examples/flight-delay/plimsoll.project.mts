@@ -1,4 +1,23 @@
-import { datasetVersion, defineDataset, defineModel, definePipeline, defineProject, defineRoute, expectColumn, expectTable, int, int32, int64, latency, nonInferior, parquet, python, register, text, timestamp } from '@plimsoll/sdk'
+import {
+  datasetVersion,
+  defineDataset,
+  defineModel,
+  definePipeline,
+  defineProject,
+  defineRoute,
+  expectColumn,
+  expectTable,
+  int,
+  int32,
+  int64,
+  latency,
+  nonInferior,
+  parquet,
+  python,
+  register,
+  text,
+  timestamp,
+} from '@plimsoll/sdk'
 
 export const project = defineProject({ name: 'flight-delay' })
 
@@ -52,8 +71,20 @@ export const train = definePipeline({
   params: { sample: int(5), trees: int(100) },
   build: (p) => {
     const data = datasetVersion(flights)
-    const baseline = python('steps/train.py', { key: 'baseline', ...code, params: { model: 'logistic', sample: p.param('sample') }, inputs: { flights: data }, outputs: { model: 'onnx', metrics: 'json' } })
-    const trees = python('steps/train.py', { key: 'trees', ...code, params: { model: 'trees', sample: p.param('sample'), trees: p.param('trees') }, inputs: { flights: data }, outputs: { model: 'onnx', metrics: 'json' } })
+    const baseline = python('steps/train.py', {
+      key: 'baseline',
+      ...code,
+      params: { model: 'logistic', sample: p.param('sample') },
+      inputs: { flights: data },
+      outputs: { model: 'onnx', metrics: 'json' },
+    })
+    const trees = python('steps/train.py', {
+      key: 'trees',
+      ...code,
+      params: { model: 'trees', sample: p.param('sample'), trees: p.param('trees') },
+      inputs: { flights: data },
+      outputs: { model: 'onnx', metrics: 'json' },
+    })
     register({ key: 'register-baseline', model: delayModel, from: baseline, description: 'logistic regression' })
     register({ key: 'register-trees', model: delayModel, from: trees, description: 'gradient-boosted trees' })
   },

@@ -1,10 +1,35 @@
 import { dirname, join, normalize } from 'node:path'
 
-const IMPORT = /(?:^|[;\n])\s*(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
+const IMPORT =
+  /(?:^|[;\n])\s*(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 const COMPUTED = /\bimport\(\s*(?!['"])[^)]/
 
-const DOMAINS = ['datasets', 'features', 'tracking', 'pipelines', 'registry', 'delivery', 'serving', 'monitoring', 'lineage', 'definitions']
-const KERNEL_FREE = ['ids', 'clock', 'log', 'errors', 'digest', 'canonical', 'sibling-module', 'config', 'telemetry', 'http', 'auth/verify', 'blob/content']
+const DOMAINS = [
+  'datasets',
+  'features',
+  'tracking',
+  'pipelines',
+  'registry',
+  'delivery',
+  'serving',
+  'monitoring',
+  'lineage',
+  'definitions',
+]
+const KERNEL_FREE = [
+  'ids',
+  'clock',
+  'log',
+  'errors',
+  'digest',
+  'canonical',
+  'sibling-module',
+  'config',
+  'telemetry',
+  'http',
+  'auth/verify',
+  'blob/content',
+]
 
 interface Place {
   /** `sdk`, `kernel-free`, `kernel-db`, `statistics`, `inference`, a domain, `gateway`, `adapters/x`, `cli`, `processes`, `migrations`, `console`, `outside`. */
@@ -19,7 +44,11 @@ function placeOf(path: string): Place {
   if (inside === undefined) return { zone: 'outside' }
   if (inside.startsWith('kernel/')) {
     const rest = inside.slice('kernel/'.length).replace(/\.ts$/, '')
-    return { zone: KERNEL_FREE.some((name) => rest === name || rest.startsWith(`${name}/`) || rest.startsWith(`${name}-`)) ? 'kernel-free' : 'kernel-db' }
+    return {
+      zone: KERNEL_FREE.some((name) => rest === name || rest.startsWith(`${name}/`) || rest.startsWith(`${name}-`))
+        ? 'kernel-free'
+        : 'kernel-db',
+    }
   }
   if (inside.startsWith('serving/gateway/')) return { zone: 'gateway' }
   if (inside.startsWith('adapters/')) return { zone: `adapters/${inside.split('/')[1]}` }
@@ -37,7 +66,19 @@ const NPM: Record<string, readonly string[]> = {
   definitions: ['kysely', 'zod', 'fastify', 'yaml', 'esbuild'],
   cli: ['commander'],
   processes: ['fastify', 'kysely'],
-  console: ['react', 'react-dom', 'react-dom/client', 'vite', '@vitejs/plugin-react', '@mantine/*', '@tanstack/*', '@xyflow/react', 'echarts', 'echarts/*', 'zod'],
+  console: [
+    'react',
+    'react-dom',
+    'react-dom/client',
+    'vite',
+    '@vitejs/plugin-react',
+    '@mantine/*',
+    '@tanstack/*',
+    '@xyflow/react',
+    'echarts',
+    'echarts/*',
+    'zod',
+  ],
   migrations: ['kysely'],
 }
 const NPM_DOMAIN = ['kysely', 'zod', 'fastify']
@@ -53,7 +94,9 @@ const DRIVERS: Record<string, readonly string[]> = {
 }
 
 function npmAllowed(zone: string, specifier: string): boolean {
-  const allowed = NPM[zone] ?? (zone.startsWith('adapters/') ? (DRIVERS[zone] ?? []) : DOMAINS.includes(zone) ? NPM_DOMAIN : undefined)
+  const allowed =
+    NPM[zone] ??
+    (zone.startsWith('adapters/') ? (DRIVERS[zone] ?? []) : DOMAINS.includes(zone) ? NPM_DOMAIN : undefined)
   if (allowed === undefined) return true
   return allowed.some((name) => specifier === name || (name.endsWith('/*') && specifier.startsWith(name.slice(0, -1))))
 }
@@ -69,23 +112,28 @@ function refusal(from: string, to: string, isType: boolean): string | undefined 
   if (a === 'sdk' || a === 'statistics' || a === 'console') return no
   if (a.startsWith('adapters/')) {
     if (b === 'kernel-free') return undefined
-    return to.endsWith('kernel/db/backend.ts') && (a === 'adapters/pglite' || a === 'adapters/postgres') ? undefined : no
+    return to.endsWith('kernel/db/backend.ts') && (a === 'adapters/pglite' || a === 'adapters/postgres')
+      ? undefined
+      : no
   }
   if (a === 'processes') return undefined
   if (a === 'migrations') return b.startsWith('kernel') ? undefined : no
-  if (b === 'migrations' || b.startsWith('adapters/') || b === 'processes') return a === 'cli' && b === 'processes' ? undefined : no
+  if (b === 'migrations' || b.startsWith('adapters/') || b === 'processes')
+    return a === 'cli' && b === 'processes' ? undefined : no
   if (a === 'kernel-free') return isType && b === 'kernel-db' ? undefined : no
   if (a === 'kernel-db') return b === 'kernel-free' ? undefined : no
   if (a === 'cli') return b.startsWith('kernel') || to.endsWith('/definitions/client/index.ts') ? undefined : no
   if (a === 'inference') return b === 'kernel-free' || b === 'statistics' ? undefined : no
   if (b.startsWith('kernel') || b === 'statistics' || b === 'inference') {
-    if (b === 'inference' && !to.endsWith('/inference/index.ts')) return `${no} but through its index.ts: ${to} (only index.ts is public)`
+    if (b === 'inference' && !to.endsWith('/inference/index.ts'))
+      return `${no} but through its index.ts: ${to} (only index.ts is public)`
     return a === 'gateway' && b === 'kernel-db' ? no : undefined
   }
   if (a === 'gateway') return to.endsWith('features/online/index.ts') ? undefined : no
   const [left, right] = [DOMAINS.indexOf(a), DOMAINS.indexOf(b === 'gateway' ? 'serving' : b)]
   if (left < 0 || right < 0 || right >= left) return no
-  if (!/^packages\/platform\/src\/[a-z]+\/(?:(?:online|gateway|control|ci|ct|cd)\/)?index\.ts$/.test(to)) return `${from} imports ${to}: only index.ts of a domain is public`
+  if (!/^packages\/platform\/src\/[a-z]+\/(?:(?:online|gateway|control|ci|ct|cd)\/)?index\.ts$/.test(to))
+    return `${from} imports ${to}: only index.ts of a domain is public`
   return undefined
 }
 
@@ -99,7 +147,8 @@ export function checkImports(sources: ReadonlyMap<string, string>): string[] {
   const edges = new Map<string, string[]>()
   for (const [path, text] of sources) {
     const code = text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
-    if (COMPUTED.test(code) && path.startsWith('packages/platform/src/') && !isTest(path) && !allowedComputed(path)) problems.push(`${path}: a computed import specifier hides from this check`)
+    if (COMPUTED.test(code) && path.startsWith('packages/platform/src/') && !isTest(path) && !allowedComputed(path))
+      problems.push(`${path}: a computed import specifier hides from this check`)
     const targets: string[] = []
     for (const match of code.matchAll(IMPORT)) {
       const specifier = match[2] ?? match[3]!
@@ -151,7 +200,8 @@ function closureProblems(edges: ReadonlyMap<string, readonly string[]>): string[
     const seen = new Map<string, string | undefined>([[entry, undefined]])
     const queue = [entry]
     for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
-      if (node.includes('/kernel/db/') || placeOf(node).zone === 'kernel-db') problems.push(`${entry} reaches kernel/db: ${node} through ${seen.get(node)}`)
+      if (node.includes('/kernel/db/') || placeOf(node).zone === 'kernel-db')
+        problems.push(`${entry} reaches kernel/db: ${node} through ${seen.get(node)}`)
       for (const next of edges.get(node) ?? []) {
         if (!seen.has(next)) {
           seen.set(next, node)

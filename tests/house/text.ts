@@ -13,16 +13,33 @@ const ours = (path: string) => /^(packages|bench|scripts|examples)\//.test(path)
 
 const RULES: Rule[] = [
   {
-    pattern: /\bDate\.now\(|new Date\(\)|\bMath\.random\(|\bperformance\.now\(|\brandomBytes\(|\brandomUUID\(|\bgetRandomValues\(|\brandomInt\(/,
+    pattern:
+      /\bDate\.now\(|new Date\(\)|\bMath\.random\(|\bperformance\.now\(|\brandomBytes\(|\brandomUUID\(|\bgetRandomValues\(|\brandomInt\(/,
     problem: 'time and chance come from kernel/clock and kernel/ids',
     where: (path) => platform(path) && !/kernel\/(clock|ids)\.ts$/.test(path),
   },
-  { pattern: /\bprocess\.env\b/, problem: 'the environment is read by kernel/config only', where: (path) => platform(path) && !path.includes('/kernel/config/') },
-  { pattern: /\bconsole\.(log|error|warn|info|debug)\(/, problem: 'console belongs to cli and kernel/log', where: (path) => platform(path) && !path.includes('/src/cli/') },
+  {
+    pattern: /\bprocess\.env\b/,
+    problem: 'the environment is read by kernel/config only',
+    where: (path) => platform(path) && !path.includes('/kernel/config/'),
+  },
+  {
+    pattern: /\bconsole\.(log|error|warn|info|debug)\(/,
+    problem: 'console belongs to cli and kernel/log',
+    where: (path) => platform(path) && !path.includes('/src/cli/'),
+  },
   { pattern: /\bsql\.raw\b/, problem: 'raw SQL text is banned: use tagged templates', where: platform },
   { pattern: /\/\/.*\b(TODO|FIXME|XXX)\b/, problem: 'unfinished place', where: ours },
-  { pattern: /^\s*enum |^\s*namespace /m, problem: 'type stripping refuses enums and namespaces', where: (path) => path.endsWith('.ts') && ours(path) },
-  { pattern: /\b(test|it|describe)\.(only|todo)\(/, problem: 'a test is held back', where: (path) => path.endsWith('.test.ts') && path !== 'tests/architecture.test.ts' },
+  {
+    pattern: /^\s*enum |^\s*namespace /m,
+    problem: 'type stripping refuses enums and namespaces',
+    where: (path) => path.endsWith('.ts') && ours(path),
+  },
+  {
+    pattern: /\b(test|it|describe)\.(only|todo)\(/,
+    problem: 'a test is held back',
+    where: (path) => path.endsWith('.test.ts') && path !== 'tests/architecture.test.ts',
+  },
 ]
 
 const DOC_EXPORT = /^export (?:async )?(?:function|const|interface|type|class) (\w+)/
@@ -31,7 +48,8 @@ const DOC_EXPORT = /^export (?:async )?(?:function|const|interface|type|class) (
 export function checkText(sources: ReadonlyMap<string, string>): string[] {
   const problems: string[] = []
   for (const [path, text] of sources) {
-    if (path.startsWith('packages/') && BANNED_NAMES.test(path.split('/').at(-1)!)) problems.push(`${path}: a banned word in a file name`)
+    if (path.startsWith('packages/') && BANNED_NAMES.test(path.split('/').at(-1)!))
+      problems.push(`${path}: a banned word in a file name`)
     const lines = text.split('\n')
     if (lines.length > LINES_MAX) problems.push(`${path}: ${lines.length} lines (limit 600)`)
     for (const rule of RULES) {
@@ -40,7 +58,8 @@ export function checkText(sources: ReadonlyMap<string, string>): string[] {
         if (rule.pattern.test(line)) problems.push(`${path}:${index + 1}: ${rule.problem}`)
       })
     }
-    if (path.startsWith('packages/sdk/src/define/') && path.endsWith('.ts') && !path.endsWith('.test.ts')) problems.push(...undocumented(path, lines))
+    if (path.startsWith('packages/sdk/src/define/') && path.endsWith('.ts') && !path.endsWith('.test.ts'))
+      problems.push(...undocumented(path, lines))
   }
   return problems
 }

@@ -26,34 +26,70 @@ export const HONEST_VIEWS: readonly WindowView[] = [
     eventKey: ['origin'],
     spineKey: ['origin'],
     knownAt: 'landed_at',
-    features: { mean_delay_1h: window('mean_delay', 1), late_share_1h: window('late_share', 1), n_1h: window('n', 1), mean_delay_3h: window('mean_delay', 3), late_share_3h: window('late_share', 3), n_3h: window('n', 3) },
+    features: {
+      mean_delay_1h: window('mean_delay', 1),
+      late_share_1h: window('late_share', 1),
+      n_1h: window('n', 1),
+      mean_delay_3h: window('mean_delay', 3),
+      late_share_3h: window('late_share', 3),
+      n_3h: window('n', 3),
+    },
   },
-  { name: 'departures', eventKey: ['origin'], spineKey: ['origin'], knownAt: 'reported_at', features: { n_1h: window('n', 1) } },
+  {
+    name: 'departures',
+    eventKey: ['origin'],
+    spineKey: ['origin'],
+    knownAt: 'reported_at',
+    features: { n_1h: window('n', 1) },
+  },
   {
     name: 'route_delays',
     eventKey: ['origin', 'destination'],
     spineKey: ['origin', 'destination'],
     knownAt: 'landed_at',
-    features: { mean_delay_24h: window('mean_delay', 24), late_share_24h: window('late_share', 24), n_24h: window('n', 24), mean_delay_7d: window('mean_delay', 168), late_share_7d: window('late_share', 168), n_7d: window('n', 168) },
+    features: {
+      mean_delay_24h: window('mean_delay', 24),
+      late_share_24h: window('late_share', 24),
+      n_24h: window('n', 24),
+      mean_delay_7d: window('mean_delay', 168),
+      late_share_7d: window('late_share', 168),
+      n_7d: window('n', 168),
+    },
   },
   {
     name: 'arrivals_at_destination',
     eventKey: ['destination'],
     spineKey: ['destination'],
     knownAt: 'landed_at',
-    features: { mean_delay_1h: window('mean_delay', 1), late_share_1h: window('late_share', 1), mean_delay_3h: window('mean_delay', 3), late_share_3h: window('late_share', 3) },
+    features: {
+      mean_delay_1h: window('mean_delay', 1),
+      late_share_1h: window('late_share', 1),
+      mean_delay_3h: window('mean_delay', 3),
+      late_share_3h: window('late_share', 3),
+    },
   },
   {
     name: 'arrivals_at_origin',
     eventKey: ['destination'],
     spineKey: ['origin'],
     knownAt: 'landed_at',
-    features: { mean_delay_1h: window('mean_delay', 1), late_share_1h: window('late_share', 1), n_1h: window('n', 1), mean_delay_3h: window('mean_delay', 3), late_share_3h: window('late_share', 3) },
+    features: {
+      mean_delay_1h: window('mean_delay', 1),
+      late_share_1h: window('late_share', 1),
+      n_1h: window('n', 1),
+      mean_delay_3h: window('mean_delay', 3),
+      late_share_3h: window('late_share', 3),
+    },
   },
 ]
 
 /** Columns of the model in order: three of the request, then `view__feature`. */
-export const MODEL_COLUMNS: readonly string[] = ['hour', 'day_of_week', 'distance', ...HONEST_VIEWS.flatMap((view) => Object.keys(view.features).map((feature) => `${view.name}__${feature}`))]
+export const MODEL_COLUMNS: readonly string[] = [
+  'hour',
+  'day_of_week',
+  'distance',
+  ...HONEST_VIEWS.flatMap((view) => Object.keys(view.features).map((feature) => `${view.name}__${feature}`)),
+]
 
 const TOTAL = { n: '1', mean_delay: 'delay_clipped', late_share: 'late' } as const
 
@@ -75,13 +111,20 @@ function differenceSql(of: 'n' | 'mean_delay' | 'late_share', from: string): str
 /** One table per view: `row_id` of the spine and the view's features. */
 function viewSql(view: WindowView): string {
   const hours = [...new Set(Object.values(view.features).map((feature) => feature.hours))]
-  const asof = (name: string, at: string) => `asof left join totals ${name} on ${view.spineKey.map((column, index) => `${name}.k${index} = s.${column}`).join(' and ')} and ${at} >= ${name}.t`
-  const columns = Object.entries(view.features).map(([name, { of, hours: span }]) => `${differenceSql(of, `before_${span}`)} as ${view.name}__${name}`)
+  const asof = (name: string, at: string) =>
+    `asof left join totals ${name} on ${view.spineKey.map((column, index) => `${name}.k${index} = s.${column}`).join(' and ')} and ${at} >= ${name}.t`
+  const columns = Object.entries(view.features).map(
+    ([name, { of, hours: span }]) => `${differenceSql(of, `before_${span}`)} as ${view.name}__${name}`,
+  )
   return `select s.flight_id, ${columns.join(', ')} from spine s ${asof('now', 's.date')} ${hours.map((span) => asof(`before_${span}`, `s.date - interval ${span} hour`)).join(' ')}`
 }
 
 /** Joins the features of `views` to the table `spine`, from the table `flights`; leaves the table `target`. */
-export async function joinFeatures(connection: DuckDBConnection, views: readonly WindowView[], target: string): Promise<void> {
+export async function joinFeatures(
+  connection: DuckDBConnection,
+  views: readonly WindowView[],
+  target: string,
+): Promise<void> {
   for (const view of views) {
     await connection.run(`create or replace temp table totals as ${totalsSql(view)}`)
     await connection.run(`create or replace temp table joined_${view.name} as ${viewSql(view)}`)
@@ -96,12 +139,19 @@ export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
 /** Opens an engine with the tables `flights` and `spine` over the files that `prepare.ts` wrote. */
 export async function openFlights(dataDir: string): Promise<{ connection: DuckDBConnection; close: () => void }> {
-  const files = existsSync(dataDir) ? readdirSync(dataDir).filter((name) => /^flights-2001-0[1-6]\.parquet$/.test(name)) : []
-  if (files.length !== 6) throw new Error(`Cannot read the flights in ${dataDir}: expected 6 monthly files, found ${files.length}; run src/prepare.ts first`)
+  const files = existsSync(dataDir)
+    ? readdirSync(dataDir).filter((name) => /^flights-2001-0[1-6]\.parquet$/.test(name))
+    : []
+  if (files.length !== 6)
+    throw new Error(
+      `Cannot read the flights in ${dataDir}: expected 6 monthly files, found ${files.length}; run src/prepare.ts first`,
+    )
   const instance = await DuckDBInstance.create(':memory:', { threads: '2', memory_limit: '1500MB' })
   const connection = await instance.connect()
   await connection.run("set timezone = 'UTC'")
-  await connection.run(`create view flights as select * from read_parquet(${quote(join(dataDir, 'flights-2001-*.parquet'))})`)
+  await connection.run(
+    `create view flights as select * from read_parquet(${quote(join(dataDir, 'flights-2001-*.parquet'))})`,
+  )
   await connection.run(`create view spine as select * from read_parquet(${quote(join(dataDir, 'labels.parquet'))})`)
   return {
     connection,
@@ -116,6 +166,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const dataDir = resolve(process.argv[2] ?? 'data')
   const flights = await openFlights(dataDir)
   await joinFeatures(flights.connection, HONEST_VIEWS, 'features')
-  await flights.connection.run(`copy (select * from features order by date, flight_id) to ${quote(resolve(process.argv[3] ?? join(dataDir, 'oracle.parquet')))} (format parquet, compression zstd)`)
+  await flights.connection.run(
+    `copy (select * from features order by date, flight_id) to ${quote(resolve(process.argv[3] ?? join(dataDir, 'oracle.parquet')))} (format parquet, compression zstd)`,
+  )
   flights.close()
 }

@@ -19,10 +19,17 @@ const target = resolve(process.argv[2] ?? 'data')
 function airportZones(): [string, string][] {
   const [header, ...lines] = readFileSync(join(vega, 'airports.csv'), 'utf8').trim().split('\n')
   const columns = header!.trim().split(',')
-  const [code, latitude, longitude] = ['iata', 'latitude', 'longitude'].map((name) => columns.indexOf(name)) as [number, number, number] // the file has these columns
+  const [code, latitude, longitude] = ['iata', 'latitude', 'longitude'].map((name) => columns.indexOf(name)) as [
+    number,
+    number,
+    number,
+  ] // the file has these columns
   return lines.map((line) => {
     // Names may hold commas in quotes; the last two columns are numbers.
-    const cells = line.trim().match(/("([^"]|"")*"|[^,]*)(,|$)/g)!.map((cell) => cell.replace(/,$/, ''))
+    const cells = line
+      .trim()
+      .match(/("([^"]|"")*"|[^,]*)(,|$)/g)!
+      .map((cell) => cell.replace(/,$/, ''))
     return [cells[code]!, tzLookup(Number(cells[latitude]), Number(cells[longitude]))]
   })
 }
@@ -60,17 +67,24 @@ const connection = await instance.connect()
 await connection.run("set timezone = 'UTC'")
 await connection.run('create table zones (iata varchar, zone varchar)')
 for (const [iata, zone] of airportZones()) await connection.run('insert into zones values ($1, $2)', [iata, zone])
-await connection.run(`create view flights as select cast(date as timestamp) as date, origin, destination, distance, delay from read_parquet('${join(vega, 'flights-3m.parquet').replaceAll("'", "''")}')`)
+await connection.run(
+  `create view flights as select cast(date as timestamp) as date, origin, destination, distance, delay from read_parquet('${join(vega, 'flights-3m.parquet').replaceAll("'", "''")}')`,
+)
 
 async function write(name: string, sql: string): Promise<void> {
   const path = join(target, name)
   rmSync(`${path}.tmp`, { force: true })
-  await connection.run(`copy (${sql}) to '${`${path}.tmp`.replaceAll("'", "''")}' (format parquet, compression zstd, row_group_size 122880)`)
+  await connection.run(
+    `copy (${sql}) to '${`${path}.tmp`.replaceAll("'", "''")}' (format parquet, compression zstd, row_group_size 122880)`,
+  )
   renameSync(`${path}.tmp`, path)
 }
 
 for (const month of MONTHS) await write(`flights-${month}.parquet`, select(month))
-await write('damaged-2001-06.parquet', `select * replace (case when hash(flight_id) % 50 = 0 then lower(origin) else origin end as origin, case when hash(flight_id) % 40 = 0 then 9999 else delay end as delay) from (${select('2001-06')})`)
+await write(
+  'damaged-2001-06.parquet',
+  `select * replace (case when hash(flight_id) % 50 = 0 then lower(origin) else origin end as origin, case when hash(flight_id) % 40 = 0 then 9999 else delay end as delay) from (${select('2001-06')})`,
+)
 await write('labels.parquet', LABELS)
 connection.closeSync()
 instance.closeSync()

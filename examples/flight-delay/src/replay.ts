@@ -8,7 +8,14 @@ import { DuckDBInstance } from '@duckdb/node-api'
  * percentiles in milliseconds, and CPU-µs per prediction of the given processes.
  */
 const { values } = parseArgs({
-  options: { gateway: { type: 'string' }, api: { type: 'string' }, data: { type: 'string' }, count: { type: 'string', default: '20000' }, connections: { type: 'string', default: '16' }, pids: { type: 'string', default: '' } },
+  options: {
+    gateway: { type: 'string' },
+    api: { type: 'string' },
+    data: { type: 'string' },
+    count: { type: 'string', default: '20000' },
+    connections: { type: 'string', default: '16' },
+    pids: { type: 'string', default: '' },
+  },
 })
 const count = Number(values.count)
 const connections = Number(values.connections)
@@ -49,11 +56,21 @@ function cpuUs(pids: readonly string[]): number {
 function post(agent: Agent, url: string, body: unknown): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const payload = JSON.stringify(body)
-    const call = request(url, { method: 'POST', agent, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) } }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
-    })
+    const call = request(
+      url,
+      {
+        method: 'POST',
+        agent,
+        headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
+      },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+        )
+      },
+    )
     call.once('error', reject)
     call.end(payload)
   })
@@ -94,7 +111,9 @@ const seconds = (performance.now() - startedMs) / 1_000
 const cpu = cpuUs(pids) - cpuBefore
 
 for (let start = 0; start < labels.length; start += LABELS_PER_CALL) {
-  const { status, text } = await post(agent, `${values.api}/api/v1/labels`, { labels: labels.slice(start, start + LABELS_PER_CALL) })
+  const { status, text } = await post(agent, `${values.api}/api/v1/labels`, {
+    labels: labels.slice(start, start + LABELS_PER_CALL),
+  })
   if (status !== 200) throw new Error(`Labels were refused: ${text.slice(0, 300)}`)
 }
 agent.destroy()

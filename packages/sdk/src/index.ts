@@ -16,6 +16,23 @@ export {
   timestamp,
 } from './define/dataset.ts'
 export { defineModel, latency, nonInferior, parity, slices } from './define/model.ts'
-export { command, datasetVersion, definePipeline, defineProject, float, int, type OutputRef, pinned, type PipelineBuilder, python, register, type StepOptions, type StepRef, type StepSource, string, typescript } from './define/pipeline.ts'
+export {
+  command,
+  datasetVersion,
+  definePipeline,
+  defineProject,
+  float,
+  int,
+  type OutputRef,
+  type PipelineBuilder,
+  pinned,
+  python,
+  register,
+  type StepOptions,
+  type StepRef,
+  type StepSource,
+  string,
+  typescript,
+} from './define/pipeline.ts'
 export { canary, defineRoute, entity, fromFeature, fromInput, fromTime, type RouteOptions } from './define/route.ts'
 export type { Definition } from './wire/definition/index.ts'

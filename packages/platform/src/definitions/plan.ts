@@ -16,13 +16,28 @@ export interface PlanDeps {
 }
 
 /** Order in which kinds are declared; deletion goes the other way. */
-const ORDER: readonly Definition['kind'][] = ['dataset', 'entity', 'feature-view', 'feature-service', 'model', 'route', 'pipeline']
+const ORDER: readonly Definition['kind'][] = [
+  'dataset',
+  'entity',
+  'feature-view',
+  'feature-service',
+  'model',
+  'route',
+  'pipeline',
+]
 const DIFF_MAX = 100
 
 type State = Awaited<ReturnType<typeof readState>>
 
 async function readState(ctx: Context) {
-  return ctx.db.selectFrom('declared').select(['kind', 'name', 'source', 'digest', 'definition']).where('project', '=', ctx.project).orderBy('kind').orderBy('name').limit(20_000).execute()
+  return ctx.db
+    .selectFrom('declared')
+    .select(['kind', 'name', 'source', 'digest', 'definition'])
+    .where('project', '=', ctx.project)
+    .orderBy('kind')
+    .orderBy('name')
+    .limit(20_000)
+    .execute()
 }
 
 function keyOf(of: { kind: string; name: string }): string {
@@ -30,16 +45,26 @@ function keyOf(of: { kind: string; name: string }): string {
 }
 
 function digestOf(definition: Definition, content: ProjectContent): string {
-  return digestValue(definition.kind === 'pipeline' ? { definition, bundles: content.bundles[definition.name] ?? {} } : { definition })
+  return digestValue(
+    definition.kind === 'pipeline' ? { definition, bundles: content.bundles[definition.name] ?? {} } : { definition },
+  )
 }
 
 /** Every place where two JSON values differ, as JSON pointers. */
-export function diffJson(old: Json | undefined, now: Json | undefined, pointer = '', found: DefinitionChange['diff'] = []): DefinitionChange['diff'] {
+export function diffJson(
+  old: Json | undefined,
+  now: Json | undefined,
+  pointer = '',
+  found: DefinitionChange['diff'] = [],
+): DefinitionChange['diff'] {
   if (found.length >= DIFF_MAX) return found
-  const isTree = (value: Json | undefined): value is { readonly [key: string]: Json } => typeof value === 'object' && value !== null
+  const isTree = (value: Json | undefined): value is { readonly [key: string]: Json } =>
+    typeof value === 'object' && value !== null
   if (isTree(old) && isTree(now) && Array.isArray(old) === Array.isArray(now)) {
-    for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])]) diffJson(old[key], now[key], `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, found)
-  } else if (JSON.stringify(old) !== JSON.stringify(now)) found.push({ pointer, old: (old ?? null) as never, new: (now ?? null) as never }) // JSON by construction
+    for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])])
+      diffJson(old[key], now[key], `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, found)
+  } else if (JSON.stringify(old) !== JSON.stringify(now))
+    found.push({ pointer, old: (old ?? null) as never, new: (now ?? null) as never }) // JSON by construction
   return found
 }
 
@@ -47,40 +72,70 @@ function contentFaults(content: ProjectContent): Fault[] {
   const seen = new Set<string>()
   return content.definitions.flatMap((definition, index) => {
     const key = keyOf(definition)
-    if (seen.has(key)) return [{ pointer: `/definitions/${index}`, detail: `${definition.kind} ${definition.name} is declared twice` }]
+    if (seen.has(key))
+      return [{ pointer: `/definitions/${index}`, detail: `${definition.kind} ${definition.name} is declared twice` }]
     seen.add(key)
     return []
   })
 }
 
-function changeOf(definition: Definition, content: ProjectContent, before: State[number] | undefined): DefinitionChange {
+function changeOf(
+  definition: Definition,
+  content: ProjectContent,
+  before: State[number] | undefined,
+): DefinitionChange {
   const { kind, name } = definition
   if (!before) return { kind, name, change: 'create', diff: [] }
   if (before.digest === digestOf(definition, content)) return { kind, name, change: 'unchanged', diff: [] }
   const diff = diffJson(before.definition as unknown as Json, definition as unknown as Json) // both are JSON
-  return { kind, name, change: 'change', diff: diff.length > 0 ? diff : [{ pointer: '/code', old: null, new: 'changed' }] }
+  return {
+    kind,
+    name,
+    change: 'change',
+    diff: diff.length > 0 ? diff : [{ pointer: '/code', old: null, new: 'changed' }],
+  }
 }
 
 function ownershipFaults(content: ProjectContent, state: State): Fault[] {
   const foreign = new Map(state.filter((row) => row.source !== content.source).map((row) => [keyOf(row), row.source]))
   return content.definitions.flatMap((definition, index) => {
     const source = foreign.get(keyOf(definition))
-    return source === undefined ? [] : [{ pointer: `/definitions/${index}`, detail: `${definition.kind} ${definition.name} belongs to source ${source}` }]
+    return source === undefined
+      ? []
+      : [
+          {
+            pointer: `/definitions/${index}`,
+            detail: `${definition.kind} ${definition.name} belongs to source ${source}`,
+          },
+        ]
   })
 }
 
 async function missingBlobs(deps: PlanDeps, content: ProjectContent): Promise<`sha256:${string}`[]> {
-  const digests = new Set(Object.values(content.bundles).flatMap((steps) => Object.values(steps).flatMap((bundle) => bundle.files.map((file) => file.digest))))
+  const digests = new Set(
+    Object.values(content.bundles).flatMap((steps) =>
+      Object.values(steps).flatMap((bundle) => bundle.files.map((file) => file.digest)),
+    ),
+  )
   const missing: `sha256:${string}`[] = []
   for (const digest of digests) if (!(await deps.blobs.stat(digest))) missing.push(digest as `sha256:${string}`) // checked by the wire schema
   return missing
 }
 
 /** Compares what a project declares with what the server has. Changes nothing. @throws invalid definitions.invalid · conflict definitions.foreign */
-export async function planProject(ctx: Context, deps: PlanDeps, content: ProjectContent, prune: boolean): Promise<PlanView> {
+export async function planProject(
+  ctx: Context,
+  deps: PlanDeps,
+  content: ProjectContent,
+  prune: boolean,
+): Promise<PlanView> {
   refuseFaults('definitions.invalid', `Cannot plan project "${content.source}"`, contentFaults(content))
   const state = await readState(ctx)
-  refuseFaults('definitions.foreign', `Cannot plan project "${content.source}": others own some of its definitions`, ownershipFaults(content, state))
+  refuseFaults(
+    'definitions.foreign',
+    `Cannot plan project "${content.source}": others own some of its definitions`,
+    ownershipFaults(content, state),
+  )
   const before = new Map(state.map((row) => [keyOf(row), row]))
   const declared = new Set(content.definitions.map(keyOf))
   const changes = content.definitions.map((definition) => changeOf(definition, content, before.get(keyOf(definition))))
@@ -89,10 +144,26 @@ export async function planProject(ctx: Context, deps: PlanDeps, content: Project
     changes.push({ kind: row.kind as Definition['kind'], name: row.name, change: prune ? 'delete' : 'kept', diff: [] }) // stored by apply
   }
   const base = digestValue(state.map((row) => [row.kind, row.name, row.source, row.digest]))
-  const warnings = content.definitions.flatMap((definition) => (definition.kind === 'feature-view' && definition.knownAt === undefined ? [`feature view ${definition.name} does not say when its rows could be known: training may see what serving will not`] : []))
-  if (content.origin.commit === null) warnings.push('the folder is no git checkout: versions made from it cannot be released, since their commit is unknown')
-  else if (content.origin.isDirty) warnings.push('the tree has changes that are not committed: versions made from it cannot be released')
-  return { digest: digestValue({ base, prune, content }), base, changes, warnings, missingBlobs: await missingBlobs(deps, content) }
+  const warnings = content.definitions.flatMap((definition) =>
+    definition.kind === 'feature-view' && definition.knownAt === undefined
+      ? [
+          `feature view ${definition.name} does not say when its rows could be known: training may see what serving will not`,
+        ]
+      : [],
+  )
+  if (content.origin.commit === null)
+    warnings.push(
+      'the folder is no git checkout: versions made from it cannot be released, since their commit is unknown',
+    )
+  else if (content.origin.isDirty)
+    warnings.push('the tree has changes that are not committed: versions made from it cannot be released')
+  return {
+    digest: digestValue({ base, prune, content }),
+    base,
+    changes,
+    warnings,
+    missingBlobs: await missingBlobs(deps, content),
+  }
 }
 
 async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: ProjectContent): Promise<void> {
@@ -106,18 +177,32 @@ async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: 
       await declareRoute(tx, definition)
       return
     case 'pipeline':
-      await declarePipeline(tx, definition, { bundles: content.bundles[definition.name] ?? {}, origin: { source: content.source, ...content.origin }, kinds: deps.kinds })
+      await declarePipeline(tx, definition, {
+        bundles: content.bundles[definition.name] ?? {},
+        origin: { source: content.source, ...content.origin },
+        kinds: deps.kinds,
+      })
       return
     default:
-      throw new PlimsollError('unsupported', 'definitions.kind_unsupported', `Cannot apply ${definition.kind} "${definition.name}": this release does not have that kind`)
+      throw new PlimsollError(
+        'unsupported',
+        'definitions.kind_unsupported',
+        `Cannot apply ${definition.kind} "${definition.name}": this release does not have that kind`,
+      )
   }
 }
 
 async function remove(tx: Tx, row: State[number]): Promise<void> {
   if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
-  else if (row.kind === 'route' && row.definition.kind === 'route') await removeRoute(tx, { environment: row.definition.environment, name: row.name })
-  await tx.db.deleteFrom('declared').where('project', '=', tx.project).where('kind', '=', row.kind).where('name', '=', row.name).execute()
+  else if (row.kind === 'route' && row.definition.kind === 'route')
+    await removeRoute(tx, { environment: row.definition.environment, name: row.name })
+  await tx.db
+    .deleteFrom('declared')
+    .where('project', '=', tx.project)
+    .where('kind', '=', row.kind)
+    .where('name', '=', row.name)
+    .execute()
 }
 
 /**
@@ -125,19 +210,40 @@ async function remove(tx: Tx, row: State[number]): Promise<void> {
  * declared again, so that its origin is the commit of this apply.
  * @throws precondition definitions.stale_plan · definitions.blobs_missing
  */
-export async function applyPlan(ctx: Context, deps: PlanDeps, content: ProjectContent, prune: boolean, planDigest: string): Promise<PlanView> {
+export async function applyPlan(
+  ctx: Context,
+  deps: PlanDeps,
+  content: ProjectContent,
+  prune: boolean,
+  planDigest: string,
+): Promise<PlanView> {
   return ctx.transaction(async (tx) => {
     const plan = await planProject(tx, deps, content, prune)
     if (plan.digest !== planDigest) {
-      throw new PlimsollError('precondition', 'definitions.stale_plan', 'Cannot apply the plan: the server has changed since it was made', { action: 'Run plimsoll plan again' })
+      throw new PlimsollError(
+        'precondition',
+        'definitions.stale_plan',
+        'Cannot apply the plan: the server has changed since it was made',
+        { action: 'Run plimsoll plan again' },
+      )
     }
-    if (plan.missingBlobs.length > 0) throw new PlimsollError('precondition', 'definitions.blobs_missing', `Cannot apply the plan: ${plan.missingBlobs.length} code files have not been uploaded`)
+    if (plan.missingBlobs.length > 0)
+      throw new PlimsollError(
+        'precondition',
+        'definitions.blobs_missing',
+        `Cannot apply the plan: ${plan.missingBlobs.length} code files have not been uploaded`,
+      )
     const sorted = [...content.definitions].sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))
     for (const definition of sorted) {
       const change = plan.changes.find((entry) => keyOf(entry) === keyOf(definition))!.change
       if (change === 'unchanged' && definition.kind !== 'pipeline') continue
       await declare(tx, deps, definition, content)
-      const row = { source: content.source, digest: digestOf(definition, content), definition: JSON.stringify(definition), applied_by: tx.principal.id }
+      const row = {
+        source: content.source,
+        digest: digestOf(definition, content),
+        definition: JSON.stringify(definition),
+        applied_by: tx.principal.id,
+      }
       await tx.db
         .insertInto('declared')
         .values({ project: tx.project, kind: definition.kind, name: definition.name, ...row })
@@ -146,9 +252,26 @@ export async function applyPlan(ctx: Context, deps: PlanDeps, content: ProjectCo
     }
     const deleted = new Set(plan.changes.filter((entry) => entry.change === 'delete').map(keyOf))
     const rows = (await readState(tx)).filter((row) => deleted.has(keyOf(row)))
-    for (const row of rows.sort((a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']))) await remove(tx, row)
-    await tx.emit({ type: 'definitions.applied', subject: content.source, data: { plan: plan.digest, origin: content.origin } })
-    await tx.audit({ action: 'project.apply', subject: content.source, data: { plan: plan.digest, origin: content.origin, changes: plan.changes.filter((entry) => entry.change !== 'unchanged').map((entry) => `${entry.change} ${keyOf(entry)}`) } })
+    for (const row of rows.sort(
+      (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']),
+    ))
+      await remove(tx, row)
+    await tx.emit({
+      type: 'definitions.applied',
+      subject: content.source,
+      data: { plan: plan.digest, origin: content.origin },
+    })
+    await tx.audit({
+      action: 'project.apply',
+      subject: content.source,
+      data: {
+        plan: plan.digest,
+        origin: content.origin,
+        changes: plan.changes
+          .filter((entry) => entry.change !== 'unchanged')
+          .map((entry) => `${entry.change} ${keyOf(entry)}`),
+      },
+    })
     return plan
   })
 }

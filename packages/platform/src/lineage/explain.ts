@@ -2,8 +2,8 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { datasetManifest, type Explanation, type PredictionRecord, type SpineLink } from '@plimsoll/sdk/wire'
 import { findAlteredFile, locationsOf } from '../datasets/index.ts'
 import { findRelease } from '../delivery/index.ts'
-import { digestValue } from '../kernel/digest.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { findModelVersion, type ModelVersion, versionsOfArtifact } from '../registry/index.ts'
 import { requirePrediction } from '../serving/index.ts'
@@ -26,12 +26,19 @@ async function checkBlob(blobs: BlobStore, digest: string): Promise<Checked & { 
 }
 
 /** Hashes a dataset version again: its manifest, and every file that is here. Names the first that is not what it was. */
-async function checkDataset(ctx: Context, blobs: BlobStore, digest: string): Promise<Checked & { detail: SpineLink['detail'] }> {
+async function checkDataset(
+  ctx: Context,
+  blobs: BlobStore,
+  digest: string,
+): Promise<Checked & { detail: SpineLink['detail'] }> {
   const { bytes, ...manifestCheck } = await checkBlob(blobs, digest)
   if (!bytes) return { ...manifestCheck, detail: {} }
   const manifest = datasetManifest.parse(JSON.parse(bytes.toString('utf8')))
   const detail = { rows: manifest.rowCount, files: manifest.files.length }
-  const places = await locationsOf(ctx, manifest.files.map((file) => file.digest))
+  const places = await locationsOf(
+    ctx,
+    manifest.files.map((file) => file.digest),
+  )
   for (const file of manifest.files.slice(0, FILES_HASHED_MAX)) {
     if (await blobs.stat(file.digest)) {
       const stored = await checkBlob(blobs, file.digest)
@@ -39,23 +46,55 @@ async function checkDataset(ctx: Context, blobs: BlobStore, digest: string): Pro
       continue
     }
     const path = places.get(file.digest)?.[0]?.location
-    if (path === undefined) return { check: 'missing', problem: `File ${file.digest} is neither stored nor known in place`, detail }
+    if (path === undefined)
+      return { check: 'missing', problem: `File ${file.digest} is neither stored nor known in place`, detail }
     const altered = await findAlteredFile([{ path, digest: file.digest, sizeBytes: file.sizeBytes }])
-    if (altered) return { check: altered.state === 'altered' ? 'altered' : 'missing', problem: `File ${path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest}` : ''}`, detail }
+    if (altered)
+      return {
+        check: altered.state === 'altered' ? 'altered' : 'missing',
+        problem: `File ${path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest}` : ''}`,
+        detail,
+      }
   }
   return { ...(manifest.files.length > FILES_HASHED_MAX ? RECORDED : VERIFIED), detail }
 }
 
 function predictionLinks(record: PredictionRecord, segment: string): SpineLink[] {
   return [
-    { kind: 'prediction', name: record.id, digest: segment, ...VERIFIED, detail: { at: new Date(record.atMs).toISOString(), rows: record.rows, arm: record.arm, snapshot: record.snapshot, outputs: record.outputs ?? null } },
-    { kind: 'route', name: `${record.environment}/${record.route}`, digest: null, ...RECORDED, detail: { epoch: record.epoch } },
+    {
+      kind: 'prediction',
+      name: record.id,
+      digest: segment,
+      ...VERIFIED,
+      detail: {
+        at: new Date(record.atMs).toISOString(),
+        rows: record.rows,
+        arm: record.arm,
+        snapshot: record.snapshot,
+        outputs: record.outputs ?? null,
+      },
+    },
+    {
+      kind: 'route',
+      name: `${record.environment}/${record.route}`,
+      digest: null,
+      ...RECORDED,
+      detail: { epoch: record.epoch },
+    },
   ]
 }
 
 async function releaseLink(ctx: Context, record: PredictionRecord): Promise<SpineLink> {
   const release = await findRelease(ctx, record.release)
-  if (!release) return { kind: 'release', name: record.release, digest: null, check: 'missing', problem: `Release ${record.release} is not recorded`, detail: {} }
+  if (!release)
+    return {
+      kind: 'release',
+      name: record.release,
+      digest: null,
+      check: 'missing',
+      problem: `Release ${record.release} is not recorded`,
+      detail: {},
+    }
   const fits = release.artifact === record.artifact
   return {
     kind: 'release',
@@ -63,7 +102,13 @@ async function releaseLink(ctx: Context, record: PredictionRecord): Promise<Spin
     digest: release.artifact,
     check: fits ? 'verified' : 'altered',
     problem: fits ? null : `The release names ${release.artifact}, the prediction ${record.artifact}`,
-    detail: { by: release.actor, selfApproved: release.isSelfApproved, action: release.action, reason: release.reason, at: release.createdAt.toISOString() },
+    detail: {
+      by: release.actor,
+      selfApproved: release.isSelfApproved,
+      action: release.action,
+      reason: release.reason,
+      at: release.createdAt.toISOString(),
+    },
   }
 }
 
@@ -75,23 +120,50 @@ function versionLink(version: ModelVersion): SpineLink {
     digest: version.passport,
     check: fits ? 'verified' : 'altered',
     problem: fits ? null : 'The passport has another digest than the one that was approved',
-    detail: { metrics: version.bound.metrics, createdBy: version.createdBy, createdAt: version.createdAt.toISOString() },
+    detail: {
+      metrics: version.bound.metrics,
+      createdBy: version.createdBy,
+      createdAt: version.createdAt.toISOString(),
+    },
   }
 }
 
 async function provenanceLinks(ctx: Context, blobs: BlobStore, { bound }: ModelVersion): Promise<SpineLink[]> {
   const { origin, code, environment } = bound
-  const links: SpineLink[] = [{ kind: 'run', name: origin.run === null ? 'unknown' : `${origin.run}/${origin.step}`, digest: origin.pipelineDigest, ...(origin.run === null ? { check: 'missing' as const, problem: 'It is not known which run made it' } : RECORDED), detail: { pipeline: origin.pipeline, trackedRun: origin.trackedRun } }]
+  const links: SpineLink[] = [
+    {
+      kind: 'run',
+      name: origin.run === null ? 'unknown' : `${origin.run}/${origin.step}`,
+      digest: origin.pipelineDigest,
+      ...(origin.run === null ? { check: 'missing' as const, problem: 'It is not known which run made it' } : RECORDED),
+      detail: { pipeline: origin.pipeline, trackedRun: origin.trackedRun },
+    },
+  ]
   for (const data of bound.data) {
     const { detail, ...checked } = await checkDataset(ctx, blobs, data.digest)
-    links.push({ kind: data.role === 'training' ? 'training-data' : 'source-data', name: data.name, digest: data.digest, ...checked, detail: { ...detail, step: data.step } })
+    links.push({
+      kind: data.role === 'training' ? 'training-data' : 'source-data',
+      name: data.name,
+      digest: data.digest,
+      ...checked,
+      detail: { ...detail, step: data.step },
+    })
   }
-  if (environment) links.push({ kind: 'environment', name: [environment.interpreter, environment.platform].filter(Boolean).join(' ') || 'unknown', digest: environment.lock, ...(environment.lock === null ? RECORDED : stripBytes(await checkBlob(blobs, environment.lock))), detail: {} })
+  if (environment)
+    links.push({
+      kind: 'environment',
+      name: [environment.interpreter, environment.platform].filter(Boolean).join(' ') || 'unknown',
+      digest: environment.lock,
+      ...(environment.lock === null ? RECORDED : stripBytes(await checkBlob(blobs, environment.lock))),
+      detail: {},
+    })
   links.push({
     kind: 'commit',
     name: code?.commit ?? 'unknown',
     digest: code?.bundle ?? null,
-    ...(code?.commit ? RECORDED : { check: 'missing' as const, problem: 'It is not known from which commit it was made' }),
+    ...(code?.commit
+      ? RECORDED
+      : { check: 'missing' as const, problem: 'It is not known from which commit it was made' }),
     detail: { source: code?.source ?? null, dirty: code?.isDirty ?? null },
   })
   return links
@@ -109,11 +181,31 @@ export async function explainPrediction(ctx: Context, blobs: BlobStore, id: stri
   const { record, segment } = await requirePrediction(ctx, blobs, id)
   const links = [...predictionLinks(record, segment), await releaseLink(ctx, record)]
   const release = await findRelease(ctx, record.release)
-  const version = (release && (await findModelVersion(ctx, { model: release.model, version: release.version }))) ?? (await versionsOfArtifact(ctx, record.artifact))[0]
+  const version =
+    (release && (await findModelVersion(ctx, { model: release.model, version: release.version }))) ??
+    (await versionsOfArtifact(ctx, record.artifact))[0]
   const artifact = stripBytes(await checkBlob(blobs, record.artifact))
   if (version) links.push(versionLink(version))
-  links.push({ kind: 'artifact', name: version?.bound.artifact.format ?? 'unknown', digest: record.artifact, ...artifact, detail: { sizeBytes: version?.sizeBytes ?? null } })
+  links.push({
+    kind: 'artifact',
+    name: version?.bound.artifact.format ?? 'unknown',
+    digest: record.artifact,
+    ...artifact,
+    detail: { sizeBytes: version?.sizeBytes ?? null },
+  })
   if (version) links.push(...(await provenanceLinks(ctx, blobs, version)))
-  else links.push({ kind: 'model-version', name: 'unknown', digest: null, check: 'missing', problem: 'No model version has this artifact', detail: {} })
-  return { prediction: id, isIntact: links.every((link) => link.check === 'verified' || link.check === 'recorded'), links }
+  else
+    links.push({
+      kind: 'model-version',
+      name: 'unknown',
+      digest: null,
+      check: 'missing',
+      problem: 'No model version has this artifact',
+      detail: {},
+    })
+  return {
+    prediction: id,
+    isIntact: links.every((link) => link.check === 'verified' || link.check === 'recorded'),
+    links,
+  }
 }

@@ -18,15 +18,34 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
   const unique = new Map(labels.map((label) => [`${label.prediction}\0${label.row}`, label]))
   await tx.db
     .insertInto('prediction_label')
-    .values([...unique.values()].map((label) => ({ project: tx.project, prediction: label.prediction, row_index: label.row, label: label.label, known_at_ms: BigInt(Math.floor(label.knownAtMs)), joined: false })))
+    .values(
+      [...unique.values()].map((label) => ({
+        project: tx.project,
+        prediction: label.prediction,
+        row_index: label.row,
+        label: label.label,
+        known_at_ms: BigInt(Math.floor(label.knownAtMs)),
+        joined: false,
+      })),
+    )
     .onConflict((conflict) =>
-      conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({ label: eb.ref('excluded.label'), known_at_ms: eb.ref('excluded.known_at_ms'), joined: false })),
+      conflict
+        .columns(['project', 'prediction', 'row_index'])
+        .doUpdateSet((eb) => ({
+          label: eb.ref('excluded.label'),
+          known_at_ms: eb.ref('excluded.known_at_ms'),
+          joined: false,
+        })),
     )
     .execute()
 }
 
 /** The score of one row: the last of its values in the last numeric output, which for a binary classifier is the probability of the positive class. */
-function scoreOf(outputs: Record<string, readonly unknown[]> | undefined, rows: number, row: number): number | undefined {
+function scoreOf(
+  outputs: Record<string, readonly unknown[]> | undefined,
+  rows: number,
+  row: number,
+): number | undefined {
   for (const values of Object.values(outputs ?? {}).reverse()) {
     const logged = Math.min(rows, 64)
     const width = values.length / logged
@@ -53,17 +72,42 @@ export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number
     const score = record && scoreOf(record.outputs, record.rows, label.row_index)
     if (!record || score === undefined) return []
     const { environment, route, release, arm, artifact } = record
-    return [{ project: ctx.project, prediction: label.prediction, row_index: label.row_index, environment, route, release, arm, artifact, at_ms: BigInt(Math.floor(record.atMs)), known_at_ms: label.known_at_ms, score, label: label.label }]
+    return [
+      {
+        project: ctx.project,
+        prediction: label.prediction,
+        row_index: label.row_index,
+        environment,
+        route,
+        release,
+        arm,
+        artifact,
+        at_ms: BigInt(Math.floor(record.atMs)),
+        known_at_ms: label.known_at_ms,
+        score,
+        label: label.label,
+      },
+    ]
   })
   if (outcomes.length === 0) return 0
   await ctx.transaction(async (tx) => {
     await tx.db
       .insertInto('outcome')
       .values(outcomes)
-      .onConflict((conflict) => conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({ label: eb.ref('excluded.label'), score: eb.ref('excluded.score'), known_at_ms: eb.ref('excluded.known_at_ms') })))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['project', 'prediction', 'row_index'])
+          .doUpdateSet((eb) => ({
+            label: eb.ref('excluded.label'),
+            score: eb.ref('excluded.score'),
+            known_at_ms: eb.ref('excluded.known_at_ms'),
+          })),
+      )
       .execute()
     const keys = outcomes.map((outcome) => sql`(${outcome.prediction}, ${outcome.row_index}::integer)`)
-    await sql`update prediction_label set joined = true where project = ${tx.project} and (prediction, row_index) in (${sql.join(keys)})`.execute(tx.db)
+    await sql`update prediction_label set joined = true where project = ${tx.project} and (prediction, row_index) in (${sql.join(keys)})`.execute(
+      tx.db,
+    )
   })
   return outcomes.length
 }

@@ -1,6 +1,5 @@
-import type { LiveView } from '@plimsoll/sdk/wire'
+import type { LiveView, liveView } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
-import type { liveView } from '@plimsoll/sdk/wire'
 import { requireRoute } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { brierScore, logLoss, rocAuc } from '../statistics/classification.ts'
@@ -10,7 +9,10 @@ const OUTCOMES_READ_MAX = 200_000
 const HOURS_SHOWN_MAX = 24 * 92
 
 /** Counts by arm and hour, and quality of the newest labelled rows. */
-export async function readLive(ctx: Context, key: { route: string; environment: string }): Promise<z.input<typeof liveView>> {
+export async function readLive(
+  ctx: Context,
+  key: { route: string; environment: string },
+): Promise<z.input<typeof liveView>> {
   await requireRoute(ctx, { environment: key.environment, name: key.route })
   const counts = await ctx.db
     .selectFrom('prediction_count')
@@ -30,12 +32,27 @@ export async function readLive(ctx: Context, key: { route: string; environment: 
     .orderBy('at_ms', 'desc')
     .limit(OUTCOMES_READ_MAX)
     .execute()
-  const gateways = await ctx.db.selectFrom('gateway_status').select(['gateway', 'epoch', 'state', 'seen_at', 'refused']).orderBy('gateway').limit(1_000).execute()
+  const gateways = await ctx.db
+    .selectFrom('gateway_status')
+    .select(['gateway', 'epoch', 'state', 'seen_at', 'refused'])
+    .orderBy('gateway')
+    .limit(1_000)
+    .execute()
   const arms = new Map<string, LiveView['arms'][number]>()
   const hours = new Map<number, number>()
   for (const count of counts) {
     const armKey = `${count.release}/${count.arm}`
-    const arm = arms.get(armKey) ?? { release: count.release, arm: count.arm, artifact: count.artifact, predictions: 0, rows: 0, labelled: 0, auc: null, brier: null, logLoss: null }
+    const arm = arms.get(armKey) ?? {
+      release: count.release,
+      arm: count.arm,
+      artifact: count.artifact,
+      predictions: 0,
+      rows: 0,
+      labelled: 0,
+      auc: null,
+      brier: null,
+      logLoss: null,
+    }
     arm.predictions += Number(count.predictions)
     arm.rows += Number(count.row_count)
     arms.set(armKey, arm)
@@ -54,6 +71,12 @@ export async function readLive(ctx: Context, key: { route: string; environment: 
     labelled: list.reduce((sum, arm) => sum + arm.labelled, 0),
     arms: list,
     hours: [...hours].sort(([a], [b]) => a - b).map(([hourMs, predictions]) => ({ hourMs, predictions })),
-    gateways: gateways.map((row) => ({ gateway: row.gateway, epoch: row.epoch, state: row.state, seenAt: row.seen_at.toISOString(), refused: (row.refused ?? null) as LiveView['gateways'][number]['refused'] })), // stored as JSON
+    gateways: gateways.map((row) => ({
+      gateway: row.gateway,
+      epoch: row.epoch,
+      state: row.state,
+      seenAt: row.seen_at.toISOString(),
+      refused: (row.refused ?? null) as LiveView['gateways'][number]['refused'],
+    })), // stored as JSON
   }
 }

@@ -18,7 +18,10 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
+import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
+import { openBackground } from './background.ts'
+import { registerConsole } from './console-files.ts'
 import {
   dataPaths,
   findOperatorToken,
@@ -39,7 +42,11 @@ async function openBackend(config: Config, directory: string): Promise<SqlBacken
     const { openPglite } = await import('../adapters/pglite/backend.ts')
     return openPglite(directory)
   }
-  throw new PlimsollError('unsupported', 'database.no_postgres', 'Cannot use PostgreSQL yet')
+  const { url, poolSize, statementTimeoutMs } = config.database
+  if (url === undefined)
+    throw new PlimsollError('invalid', 'config.invalid', 'Cannot use PostgreSQL: database.url is not set')
+  const { openPostgres } = await import('../adapters/postgres/index.ts')
+  return openPostgres({ url, poolSize, statementTimeoutMs })
 }
 
 /** The composition root of the control plane: everything it is made of, opened in order and closed in reverse. */
@@ -54,7 +61,8 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   stack.defer(() => db.destroy())
   const applied = await migrate(db, backend, MIGRATIONS)
   if (applied.length > 0) log.info({ migrations: applied.length }, 'the schema was brought forward')
-  const ctx = openContext({ db, backend, clock, log })
+  let wake = () => {}
+  const ctx = openContext({ db, backend, clock, log, onEvents: () => wake() })
   await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
   const blobs = await openBlobs(config, paths.blobs)
@@ -64,6 +72,9 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
+  const background = await openBackground(ctx, config, { consumers: [], handlers: [] })
+  wake = background.wake
+  stack.defer(() => background.close())
   log.info({ url }, 'the control plane serves')
   const rest = stack.move()
   return {
@@ -116,8 +127,9 @@ async function openControlHttp(parts: {
     [...platformEndpoints({ endpoints, metrics, replayRate: parts.replayRate }), ...endpoints],
     authoriser,
   )
+  await registerConsole(app)
   await registerMlflowSurface(app, {
-    endpoints: mlflowTrackingEndpoints({ blobs: parts.blobs }),
+    endpoints: [...mlflowTrackingEndpoints({ blobs: parts.blobs }), ...mlflowRegistryEndpoints({ blobs: parts.blobs })],
     contextOf: (request) => mlflowContext(authoriser, request),
     clock: ctx.clock,
     log,

@@ -6,14 +6,20 @@ import { endpoints as deliveryEndpoints } from '../delivery/index.ts'
 import { issueRunToken } from '../kernel/auth/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
-import { realClock, type ReplayClockSettings } from '../kernel/clock.ts'
+import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
 import { type Config, readEnvironment } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { AnyEndpoint } from '../kernel/http/index.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
 import { lineageEndpoints } from '../lineage/index.ts'
 import { monitoringEndpoints } from '../monitoring/index.ts'
-import { openPythonEnvironments, openScheduler, pipelineEndpoints, type Scheduler, type SchedulerDeps } from '../pipelines/index.ts'
+import {
+  openPythonEnvironments,
+  openScheduler,
+  pipelineEndpoints,
+  type Scheduler,
+  type SchedulerDeps,
+} from '../pipelines/index.ts'
 import { endpoints as registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
 import { STEP_KINDS } from './step-kinds.ts'
@@ -22,7 +28,22 @@ const CANCEL_GRACE_MS = 10_000
 const INFLIGHT_MAX = 1_024
 const PAYLOAD_RATE = 0.1
 /** Variables of ours that a step may see. Everything else stays here. */
-const STEP_VARIABLES = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'PIP_INDEX_URL', 'PIP_EXTRA_INDEX_URL', 'PIP_CONFIG_FILE', 'PIP_CERT', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY']
+const STEP_VARIABLES = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'PIP_INDEX_URL',
+  'PIP_EXTRA_INDEX_URL',
+  'PIP_CONFIG_FILE',
+  'PIP_CERT',
+  'SSL_CERT_FILE',
+  'REQUESTS_CA_BUNDLE',
+  'HTTPS_PROXY',
+  'HTTP_PROXY',
+  'NO_PROXY',
+]
 
 export interface DomainParts {
   readonly config: Config
@@ -78,7 +99,13 @@ export function openDomains(parts: DomainParts): Domains {
       ...pipelineEndpoints({ blobs, kinds, onStarted: wake }),
       ...registryEndpoints,
       ...deliveryEndpoints,
-      ...servingEndpoints({ blobs, signingKey: parts.signingKey, replay: parts.replay, inflightMax: INFLIGHT_MAX, payloadRate: PAYLOAD_RATE }),
+      ...servingEndpoints({
+        blobs,
+        signingKey: parts.signingKey,
+        replay: parts.replay,
+        inflightMax: INFLIGHT_MAX,
+        payloadRate: PAYLOAD_RATE,
+      }),
       ...monitoringEndpoints({ blobs }),
       ...lineageEndpoints({ blobs }),
       ...definitionEndpoints({ blobs, kinds }),

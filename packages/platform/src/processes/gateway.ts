@@ -4,7 +4,15 @@ import { realClock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
-import { openControlLink, openGateway, openGatewayLoops, openGatewayServer, openModelFiles, openPredictionLog, GATEWAY_DEFAULTS } from '../serving/gateway/index.ts'
+import {
+  GATEWAY_DEFAULTS,
+  openControlLink,
+  openGateway,
+  openGatewayLoops,
+  openGatewayServer,
+  openModelFiles,
+  openPredictionLog,
+} from '../serving/gateway/index.ts'
 import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
@@ -13,15 +21,34 @@ const SHIP_GRACE_MS = 2_000
 function openGatewayMetrics() {
   const metrics = openMetrics('gateway')
   const { registry } = metrics
-  const duration = new Histogram({ name: 'plimsoll_request_duration_seconds', help: 'Time from request to answer', labelNames: ['route', 'code'], buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5], registers: [registry] })
-  const epoch = new Gauge({ name: 'plimsoll_snapshot_epoch', help: 'Epoch of the snapshot that serves', registers: [registry] })
-  return { metrics, epoch, observe: (route: string, code: string, seconds: number) => duration.observe({ route, code }, seconds) }
+  const duration = new Histogram({
+    name: 'plimsoll_request_duration_seconds',
+    help: 'Time from request to answer',
+    labelNames: ['route', 'code'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers: [registry],
+  })
+  const epoch = new Gauge({
+    name: 'plimsoll_snapshot_epoch',
+    help: 'Epoch of the snapshot that serves',
+    registers: [registry],
+  })
+  return {
+    metrics,
+    epoch,
+    observe: (route: string, code: string, seconds: number) => duration.observe({ route, code }, seconds),
+  }
 }
 
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const { config, api } = start
-  if (api === undefined) throw new PlimsollError('internal', 'serving.no_control_url', 'The gateway was started without the address of the control plane')
+  if (api === undefined)
+    throw new PlimsollError(
+      'internal',
+      'serving.no_control_url',
+      'The gateway was started without the address of the control plane',
+    )
   const log = openLog({ level: config.log.level, name: 'gateway' })
   await using stack = new AsyncDisposableStack()
   const directory = dataPaths(config.dataDir).gateway
@@ -39,7 +66,13 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     drainMs: config.server.drainMs,
   }
   const link = openControlLink(settings.controlUrl, settings.controlToken)
-  const pool = await openModelPool({ name: 'realtime', executors: config.gateway.modelHosts, queueRequestsMax: config.gateway.queueMax, hostMemoryMiB: Math.floor(config.gateway.modelMemoryBytes / 2 ** 20), log })
+  const pool = await openModelPool({
+    name: 'realtime',
+    executors: config.gateway.modelHosts,
+    queueRequestsMax: config.gateway.queueMax,
+    hostMemoryMiB: Math.floor(config.gateway.modelMemoryBytes / 2 ** 20),
+    log,
+  })
   stack.defer(() => pool.close())
   const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock })
   const { metrics, epoch, observe } = openGatewayMetrics()
@@ -52,7 +85,11 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     clock: realClock,
     log,
     openFeatures: () => {
-      throw new PlimsollError('unsupported', 'serving.no_feature_lookup', 'Cannot take the snapshot: this gateway does not look features up')
+      throw new PlimsollError(
+        'unsupported',
+        'serving.no_feature_lookup',
+        'Cannot take the snapshot: this gateway does not look features up',
+      )
     },
     onChange: () => {
       epoch.set(gateway.live()?.snapshot.epoch ?? 0)
@@ -61,9 +98,27 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   })
   stack.defer(() => gateway.close())
   await gateway.restore()
-  const server = await openGatewayServer({ gateway, pool, log: predictions, logger: log, clock: realClock, settings, observe, metrics: () => metrics.text() })
+  const server = await openGatewayServer({
+    gateway,
+    pool,
+    log: predictions,
+    logger: log,
+    clock: realClock,
+    settings,
+    observe,
+    metrics: () => metrics.text(),
+  })
   let isDraining = false
-  const loops = openGatewayLoops({ gateway, link, log: predictions, clock: realClock, logger: log, pollMs: config.gateway.snapshotPollMs, rotateMs: settings.segmentAgeMs, isDraining: () => isDraining })
+  const loops = openGatewayLoops({
+    gateway,
+    link,
+    log: predictions,
+    clock: realClock,
+    logger: log,
+    pollMs: config.gateway.snapshotPollMs,
+    rotateMs: settings.segmentAgeMs,
+    isDraining: () => isDraining,
+  })
   wake = () => loops.wakeStatus()
   const url = `http://${config.server.host.includes(':') ? `[${config.server.host}]` : config.server.host}:${server.port}`
   log.info({ url, epoch: gateway.live()?.snapshot.epoch ?? null }, 'the gateway serves')

@@ -3,4 +3,6 @@ import type { StepKind } from '../kernel/step-kind.ts'
 import { stepKinds as registry } from '../registry/index.ts'
 
 /** Kinds of steps that domains contribute, by name. */
-export const STEP_KINDS: ReadonlyMap<string, StepKind> = new Map([...datasets, ...registry].map((kind) => [kind.kind, kind]))
+export const STEP_KINDS: ReadonlyMap<string, StepKind> = new Map(
+  [...datasets, ...registry].map((kind) => [kind.kind, kind]),
+)

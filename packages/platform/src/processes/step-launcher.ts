@@ -14,7 +14,10 @@ const contract = z.object({
   attempt: z.string(),
   kind: z.string(),
   spec: z.json(),
-  inputs: z.record(z.string(), z.object({ type: z.enum(OUTPUT_TYPES), digest: z.string(), path: z.string(), files: z.array(z.string()) })),
+  inputs: z.record(
+    z.string(),
+    z.object({ type: z.enum(OUTPUT_TYPES), digest: z.string(), path: z.string(), files: z.array(z.string()) }),
+  ),
   outputs: z.record(z.string(), z.object({ path: z.string() })),
   events: z.string(),
   work_dir: z.string(),
@@ -39,11 +42,14 @@ async function main(): Promise<void> {
     outputs: Object.fromEntries(Object.entries(step.outputs).map(([name, output]) => [name, output.path])),
     workDir: step.work_dir,
     engine: () => {
-      engine ??= import('../adapters/duckdb/index.ts').then(({ openDuckdbQueryEngine }) => openDuckdbQueryEngine({ tempDirectory: join(step.work_dir, 'tmp') }))
+      engine ??= import('../adapters/duckdb/index.ts').then(({ openDuckdbQueryEngine }) =>
+        openDuckdbQueryEngine({ tempDirectory: join(step.work_dir, 'tmp') }),
+      )
       return engine
     },
     log,
-    progress: (fraction, message) => appendFileSync(step.events, `${JSON.stringify({ t: 'progress', fraction, message })}\n`),
+    progress: (fraction, message) =>
+      appendFileSync(step.events, `${JSON.stringify({ t: 'progress', fraction, message })}\n`),
     signal: stop.signal,
   }
   const kind = STEP_KINDS.get(step.kind)

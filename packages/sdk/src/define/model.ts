@@ -1,5 +1,5 @@
-import { type ModelDefinition, modelDefinition } from '../wire/definition/index.ts'
 import type { z } from 'zod'
+import { type ModelDefinition, modelDefinition } from '../wire/definition/index.ts'
 
 type Gate = ModelDefinition['gates'][number]
 

@@ -1,4 +1,4 @@
-import { type PipelineDefinition, pipelineDefinition, type PipelineStep } from '../wire/definition/index.ts'
+import { type PipelineDefinition, type PipelineStep, pipelineDefinition } from '../wire/definition/index.ts'
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 type Param = PipelineDefinition['params'][string]
@@ -33,7 +33,10 @@ export interface StepRef {
 }
 
 /** What a step may read: a step's first output, one of its outputs, or a dataset (its newest version that passed, unless pinned). */
-export type StepSource = StepRef | OutputRef | { readonly kind: 'dataset'; readonly name: string; readonly version?: number }
+export type StepSource =
+  | StepRef
+  | OutputRef
+  | { readonly kind: 'dataset'; readonly name: string; readonly version?: number }
 
 /** What every step takes. `memory` is like `2Gi`, `timeout` like `30m`. */
 export interface StepOptions {
@@ -58,8 +61,16 @@ function parseWith(units: Record<string, number>, text: string, example: string)
 }
 
 function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
-  if ('kind' in source) return { from: 'dataset', dataset: source.name, allowFailed: false, ...(source.version === undefined ? {} : { version: source.version }) }
-  return 'first' in source ? { from: 'step', step: source.key, output: source.first } : { from: 'step', step: source.step, output: source.output }
+  if ('kind' in source)
+    return {
+      from: 'dataset',
+      dataset: source.name,
+      allowFailed: false,
+      ...(source.version === undefined ? {} : { version: source.version }),
+    }
+  return 'first' in source
+    ? { from: 'step', step: source.key, output: source.first }
+    : { from: 'step', step: source.step, output: source.output }
 }
 
 interface Shape {
@@ -81,7 +92,12 @@ function addStep(shape: Shape, options: StepOptions): StepRef {
     inputs: Object.fromEntries(Object.entries(shape.inputs ?? {}).map(([name, source]) => [name, sourceOf(source)])),
     after: (options.after ?? []).map((step) => step.key),
     outputs: { ...shape.outputs },
-    resources: { cpu: options.resources?.cpu ?? 1, ...(options.resources?.memory === undefined ? {} : { memoryBytes: parseWith(BYTES, options.resources.memory, '2Gi') }) },
+    resources: {
+      cpu: options.resources?.cpu ?? 1,
+      ...(options.resources?.memory === undefined
+        ? {}
+        : { memoryBytes: parseWith(BYTES, options.resources.memory, '2Gi') }),
+    },
     timeoutMs: options.timeout === undefined ? 3_600_000 : parseWith(MS, options.timeout, '30m'),
     retries: options.retries ?? 0,
     cache: options.cache ?? true,
@@ -101,35 +117,108 @@ export function pinned(dataset: { readonly name: string }, version: number): Ste
 /** A Python step: a script with its files and its lock. Outputs are what it must leave; the first is the default one. */
 export function python(
   script: string,
-  options: StepOptions & { files?: readonly string[]; lock?: string; args?: readonly Json[]; params?: Record<string, Json>; inputs?: Record<string, StepSource>; outputs: Record<string, OutputType> },
+  options: StepOptions & {
+    files?: readonly string[]
+    lock?: string
+    args?: readonly Json[]
+    params?: Record<string, Json>
+    inputs?: Record<string, StepSource>
+    outputs: Record<string, OutputType>
+  },
 ): StepRef {
   const { files, lock, args, params, inputs, outputs } = options
-  const own = { ...params, script, ...(files ? { files: [...files] } : {}), ...(lock ? { lock } : {}), ...(args ? { args: [...args] } : {}) }
-  return addStep({ kind: 'python', key: keyFrom(script), params: own, ...(inputs ? { inputs } : {}), outputs, first: Object.keys(outputs)[0] ?? '' }, options)
+  const own = {
+    ...params,
+    script,
+    ...(files ? { files: [...files] } : {}),
+    ...(lock ? { lock } : {}),
+    ...(args ? { args: [...args] } : {}),
+  }
+  return addStep(
+    {
+      kind: 'python',
+      key: keyFrom(script),
+      params: own,
+      ...(inputs ? { inputs } : {}),
+      outputs,
+      first: Object.keys(outputs)[0] ?? '',
+    },
+    options,
+  )
 }
 
 /** A TypeScript step: bundled at apply; the bundle's digest is its code. */
-export function typescript(script: string, options: StepOptions & { args?: readonly Json[]; params?: Record<string, Json>; inputs?: Record<string, StepSource>; outputs: Record<string, OutputType> }): StepRef {
+export function typescript(
+  script: string,
+  options: StepOptions & {
+    args?: readonly Json[]
+    params?: Record<string, Json>
+    inputs?: Record<string, StepSource>
+    outputs: Record<string, OutputType>
+  },
+): StepRef {
   const { args, params, inputs, outputs } = options
-  return addStep({ kind: 'typescript', key: keyFrom(script), params: { ...params, script, ...(args ? { args: [...args] } : {}) }, ...(inputs ? { inputs } : {}), outputs, first: Object.keys(outputs)[0] ?? '' }, options)
+  return addStep(
+    {
+      kind: 'typescript',
+      key: keyFrom(script),
+      params: { ...params, script, ...(args ? { args: [...args] } : {}) },
+      ...(inputs ? { inputs } : {}),
+      outputs,
+      first: Object.keys(outputs)[0] ?? '',
+    },
+    options,
+  )
 }
 
 /** A program with its arguments; never a shell line. */
-export function command(argv: readonly Json[], options: StepOptions & { inputs?: Record<string, StepSource>; outputs?: Record<string, OutputType> } = {}): StepRef {
+export function command(
+  argv: readonly Json[],
+  options: StepOptions & { inputs?: Record<string, StepSource>; outputs?: Record<string, OutputType> } = {},
+): StepRef {
   const { inputs, outputs } = options
-  return addStep({ kind: 'command', key: keyFrom(String(argv[0])), params: { argv: [...argv] }, ...(inputs ? { inputs } : {}), ...(outputs ? { outputs } : {}), first: Object.keys(outputs ?? {})[0] ?? '' }, options)
+  return addStep(
+    {
+      kind: 'command',
+      key: keyFrom(String(argv[0])),
+      params: { argv: [...argv] },
+      ...(inputs ? { inputs } : {}),
+      ...(outputs ? { outputs } : {}),
+      first: Object.keys(outputs ?? {})[0] ?? '',
+    },
+    options,
+  )
 }
 
 /** Makes a version of what a dataset's files are now: hashed, profiled, checked. */
-export function datasetVersion(dataset: { readonly name: string }, options: StepOptions & { path?: string } = {}): StepRef {
-  return addStep({ kind: 'dataset-version', key: `version-${dataset.name}`, params: { dataset: dataset.name, ...(options.path === undefined ? {} : { path: options.path }) }, first: 'version' }, options)
+export function datasetVersion(
+  dataset: { readonly name: string },
+  options: StepOptions & { path?: string } = {},
+): StepRef {
+  return addStep(
+    {
+      kind: 'dataset-version',
+      key: `version-${dataset.name}`,
+      params: { dataset: dataset.name, ...(options.path === undefined ? {} : { path: options.path }) },
+      first: 'version',
+    },
+    options,
+  )
 }
 
 /** Registers the ONNX file that a step left as a version of a model. */
-export function register(options: StepOptions & { model: { readonly name: string } | string; from: StepSource; description?: string }): StepRef {
+export function register(
+  options: StepOptions & { model: { readonly name: string } | string; from: StepSource; description?: string },
+): StepRef {
   const model = typeof options.model === 'string' ? options.model : options.model.name
-  const params: Record<string, Json> = { model, ...(options.description === undefined ? {} : { description: options.description }) }
-  return addStep({ kind: 'register', key: `register-${model}`, params, inputs: { model: options.from }, first: 'signature' }, options)
+  const params: Record<string, Json> = {
+    model,
+    ...(options.description === undefined ? {} : { description: options.description }),
+  }
+  return addStep(
+    { kind: 'register', key: `register-${model}`, params, inputs: { model: options.from }, first: 'signature' },
+    options,
+  )
 }
 
 /** What `build` receives: references to the run's params. */
@@ -138,7 +227,13 @@ export interface PipelineBuilder {
 }
 
 /** Declares a pipeline: `build` runs once, and the steps that it makes are the graph. */
-export function definePipeline(options: { name: string; description?: string; owner?: string; params?: Record<string, Param>; build: (p: PipelineBuilder) => unknown }): PipelineDefinition {
+export function definePipeline(options: {
+  name: string
+  description?: string
+  owner?: string
+  params?: Record<string, Param>
+  build: (p: PipelineBuilder) => unknown
+}): PipelineDefinition {
   const { build, params, ...rest } = options
   if (building) throw new Error('Cannot define a pipeline inside another one')
   building = []

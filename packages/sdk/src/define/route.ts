@@ -1,5 +1,5 @@
-import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
 import type { z } from 'zod'
+import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
 
 type RouteInput = z.input<typeof routeDefinition>['inputs'][string]
 type Named = { readonly name: string }
@@ -25,7 +25,11 @@ export function fromFeature(feature: string): FeatureMapping {
 }
 
 /** A model column that is a part of a request timestamp in an IANA zone; `zoneOf` names a request input that holds the zone. */
-export function fromTime(input: string, part: 'hour' | 'day-of-week' | 'minute-of-day', where: { zone?: string; zoneOf?: string } = {}): FeatureMapping {
+export function fromTime(
+  input: string,
+  part: 'hour' | 'day-of-week' | 'minute-of-day',
+  where: { zone?: string; zoneOf?: string } = {},
+): FeatureMapping {
   return { from: 'time', input, part, ...where }
 }
 
@@ -65,6 +69,8 @@ export function defineRoute(options: RouteOptions): RouteDefinition {
     model: nameOf(model),
     ...(slo === undefined ? {} : { sloMs: parseSloMs(slo) }),
     ...(features === undefined ? {} : { features: nameOf(features) }),
-    columns: Object.entries(columns ?? Object.fromEntries(Object.keys(options.inputs).map((input) => [input, fromInput(input)]))).map(([name, source]) => ({ name, source })),
+    columns: Object.entries(
+      columns ?? Object.fromEntries(Object.keys(options.inputs).map((input) => [input, fromInput(input)])),
+    ).map(([name, source]) => ({ name, source })),
   })
 }

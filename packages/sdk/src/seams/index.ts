@@ -1,5 +1,4 @@
 export type { BlobStore } from './blob-store.ts'
-export type { Cell, CsvFormat, InputRelation, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from './query-engine.ts'
 export type {
   ModelRuntime,
   ModelSession,
@@ -10,5 +9,14 @@ export type {
   RuntimeSpec,
   RuntimeTensor,
 } from './model-runtime.ts'
-export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'
 export type { OnlineBatch, OnlineBatchResult, OnlineGeneration, OnlineRecord, OnlineStore } from './online-store.ts'
+export type {
+  Cell,
+  CsvFormat,
+  InputRelation,
+  QueryEngine,
+  QueryOutput,
+  QueryRequest,
+  ResultColumn,
+} from './query-engine.ts'
+export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'

@@ -6,7 +6,18 @@ export type LinkCheck = (typeof LINK_CHECKS)[number]
 
 /** One link of the spine, from the prediction back to the data. */
 export const spineLink = z.strictObject({
-  kind: z.enum(['prediction', 'route', 'release', 'model-version', 'artifact', 'run', 'training-data', 'source-data', 'environment', 'commit']),
+  kind: z.enum([
+    'prediction',
+    'route',
+    'release',
+    'model-version',
+    'artifact',
+    'run',
+    'training-data',
+    'source-data',
+    'environment',
+    'commit',
+  ]),
   name: z.string(),
   digest: z.string().nullable(),
   check: z.enum(LINK_CHECKS),

@@ -78,6 +78,34 @@ export {
   type ValueType,
   valueType,
 } from './definition/index.ts'
+export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
+export {
+  type ApprovalView,
+  approvalView,
+  approveBody,
+  type ModelSummary,
+  type ModelVersionSummary,
+  type ModelVersionView,
+  modelSummary,
+  modelVersionSummary,
+  modelVersionView,
+  type PassportBound,
+  type PassportGap,
+  type PassportNotes,
+  passportBound,
+  passportGap,
+  passportNotes,
+} from './passport.ts'
+export {
+  applyBody,
+  type DefinitionChange,
+  definitionChange,
+  type PlanView,
+  type ProjectContent,
+  planBody,
+  planView,
+  projectContent,
+} from './plan.ts'
 export {
   type LiveView,
   labelsBody,
@@ -89,21 +117,6 @@ export {
   rollbackBody,
   routeView,
 } from './release.ts'
-export {
-  type GatewayStatus,
-  gatewayStatus,
-  type PredictionRecord,
-  predictionRecord,
-  type ServedInput,
-  type ServedRoute,
-  type ServedVersion,
-  type SignedSnapshot,
-  type Snapshot,
-  servedRoute,
-  servedVersion,
-  signedSnapshot,
-  snapshot,
-} from './snapshot.ts'
 export {
   ATTEMPT_STATES,
   type AttemptState,
@@ -133,21 +146,17 @@ export {
   stepView,
 } from './run.ts'
 export {
-  type ApprovalView,
-  approvalView,
-  approveBody,
-  type ModelSummary,
-  type ModelVersionSummary,
-  type ModelVersionView,
-  modelSummary,
-  modelVersionSummary,
-  modelVersionView,
-  type PassportBound,
-  type PassportGap,
-  type PassportNotes,
-  passportBound,
-  passportGap,
-  passportNotes,
-} from './passport.ts'
-export { applyBody, type DefinitionChange, definitionChange, type PlanView, type ProjectContent, planBody, planView, projectContent } from './plan.ts'
-export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
+  type GatewayStatus,
+  gatewayStatus,
+  type PredictionRecord,
+  predictionRecord,
+  type ServedInput,
+  type ServedRoute,
+  type ServedVersion,
+  type SignedSnapshot,
+  type Snapshot,
+  servedRoute,
+  servedVersion,
+  signedSnapshot,
+  snapshot,
+} from './snapshot.ts'

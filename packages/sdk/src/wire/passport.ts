@@ -12,12 +12,31 @@ export const tensorSpec = z.strictObject({ name: z.string(), datatype: z.string(
 export const passportBound = z.strictObject({
   v: z.literal(1),
   artifact: z.strictObject({ digest: digest.nullable(), sizeBytes: z.int().nonnegative(), format: z.string() }),
-  code: z.strictObject({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean(), bundle: digest.nullable() }).nullable(),
-  data: z.array(z.strictObject({ role: z.enum(['training', 'source']), name: z.string(), digest, step: z.string().nullable() })),
-  environment: z.strictObject({ lock: digest.nullable(), interpreter: z.string().nullable(), platform: z.string().nullable() }).nullable(),
-  signature: z.strictObject({ inputs: z.array(tensorSpec), outputs: z.array(tensorSpec), maxBatchSize: z.int() }).nullable(),
+  code: z
+    .strictObject({
+      source: z.string(),
+      commit: z.string().nullable(),
+      isDirty: z.boolean(),
+      bundle: digest.nullable(),
+    })
+    .nullable(),
+  data: z.array(
+    z.strictObject({ role: z.enum(['training', 'source']), name: z.string(), digest, step: z.string().nullable() }),
+  ),
+  environment: z
+    .strictObject({ lock: digest.nullable(), interpreter: z.string().nullable(), platform: z.string().nullable() })
+    .nullable(),
+  signature: z
+    .strictObject({ inputs: z.array(tensorSpec), outputs: z.array(tensorSpec), maxBatchSize: z.int() })
+    .nullable(),
   metrics: z.record(z.string(), z.number()),
-  origin: z.strictObject({ pipeline: z.string().nullable(), pipelineDigest: digest.nullable(), run: z.string().nullable(), step: z.string().nullable(), trackedRun: z.string().nullable() }),
+  origin: z.strictObject({
+    pipeline: z.string().nullable(),
+    pipelineDigest: digest.nullable(),
+    run: z.string().nullable(),
+    step: z.string().nullable(),
+    trackedRun: z.string().nullable(),
+  }),
   parents: z.array(digest),
 })
 export type PassportBound = z.output<typeof passportBound>
@@ -68,7 +87,14 @@ export const modelVersionSummary = z.strictObject({
 export type ModelVersionSummary = z.output<typeof modelVersionSummary>
 
 /** One event in the life of a version, newest first: from the audit rows. */
-export const historyEntry = z.strictObject({ at: z.iso.datetime(), actor: z.string(), proof: z.string(), action: z.string(), subject: z.string(), data: z.json() })
+export const historyEntry = z.strictObject({
+  at: z.iso.datetime(),
+  actor: z.string(),
+  proof: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  data: z.json(),
+})
 
 export const modelVersionView = modelVersionSummary.extend({
   description: z.string(),
@@ -91,4 +117,7 @@ export const modelSummary = z.strictObject({
 })
 export type ModelSummary = z.output<typeof modelSummary>
 
-export const approveBody = z.strictObject({ environment: z.string().max(63).default('production'), comment: z.string().max(2_000).default('') })
+export const approveBody = z.strictObject({
+  environment: z.string().max(63).default('production'),
+  comment: z.string().max(2_000).default(''),
+})

@@ -7,7 +7,16 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 export const RUN_STATES = ['queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const
 export type RunState = (typeof RUN_STATES)[number]
 
-export const STEP_STATES = ['blocked', 'ready', 'running', 'succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'] as const
+export const STEP_STATES = [
+  'blocked',
+  'ready',
+  'running',
+  'succeeded',
+  'cached',
+  'failed',
+  'upstream_failed',
+  'cancelled',
+] as const
 export type StepState = (typeof STEP_STATES)[number]
 
 export const ATTEMPT_STATES = ['created', 'running', 'succeeded', 'failed', 'lost', 'cancelled', 'superseded'] as const
@@ -33,11 +42,18 @@ export const cacheVerdict = z.strictObject({
   reason: z.enum(CACHE_REASONS),
   key: z.string().nullable(),
   source: z.strictObject({ run: z.string(), step: z.string() }).nullable(),
-  diff: z.array(z.strictObject({ part: z.string(), name: z.string(), old: z.string().nullable(), new: z.string().nullable() })),
+  diff: z.array(
+    z.strictObject({ part: z.string(), name: z.string(), old: z.string().nullable(), new: z.string().nullable() }),
+  ),
 })
 export type CacheVerdict = z.output<typeof cacheVerdict>
 
-export const stepOutputView = z.strictObject({ name: z.string(), type: z.enum(['file', 'json', 'directory', 'onnx', 'dataset']), digest, sizeBytes: z.int() })
+export const stepOutputView = z.strictObject({
+  name: z.string(),
+  type: z.enum(['file', 'json', 'directory', 'onnx', 'dataset']),
+  digest,
+  sizeBytes: z.int(),
+})
 
 /** One try of a step. */
 export const attemptView = z.strictObject({
@@ -88,7 +104,13 @@ export type RunSummary = z.output<typeof runSummary>
 export const runView = runSummary.extend({ params: z.record(z.string(), z.json()), graph: z.array(stepView) })
 export type RunView = z.output<typeof runView>
 
-export const stepDetail = stepView.extend({ definition: pipelineStep, spec: z.json().nullable(), inputs: z.array(stepOutputView), result: z.json().nullable(), tries: z.array(attemptView) })
+export const stepDetail = stepView.extend({
+  definition: pipelineStep,
+  spec: z.json().nullable(),
+  inputs: z.array(stepOutputView),
+  result: z.json().nullable(),
+  tries: z.array(attemptView),
+})
 export type StepDetail = z.output<typeof stepDetail>
 
 /** `force`: steps that must run though the cache knows them. `forceFrom`: these and all that depend on them. */
@@ -101,8 +123,18 @@ export type RunOptions = z.output<typeof runOptions>
 
 /** Starts a run of a declared pipeline, or of one step that stands alone. Repeats with one idempotency key give one run. */
 export const startRunBody = z.union([
-  z.strictObject({ pipeline: definitionName, params: z.record(fieldName, z.json()).default({}), options: runOptions.default({ cache: true, force: [], forceFrom: [] }), idempotencyKey: z.string().min(1).max(200).optional() }),
-  z.strictObject({ step: pipelineStep, bundle: codeBundle.optional(), options: runOptions.default({ cache: true, force: [], forceFrom: [] }), idempotencyKey: z.string().min(1).max(200).optional() }),
+  z.strictObject({
+    pipeline: definitionName,
+    params: z.record(fieldName, z.json()).default({}),
+    options: runOptions.default({ cache: true, force: [], forceFrom: [] }),
+    idempotencyKey: z.string().min(1).max(200).optional(),
+  }),
+  z.strictObject({
+    step: pipelineStep,
+    bundle: codeBundle.optional(),
+    options: runOptions.default({ cache: true, force: [], forceFrom: [] }),
+    idempotencyKey: z.string().min(1).max(200).optional(),
+  }),
 ])
 export type StartRunBody = z.output<typeof startRunBody>
 

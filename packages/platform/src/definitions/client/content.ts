@@ -31,9 +31,20 @@ async function originOf(folder: string): Promise<ProjectContent['origin']> {
 async function readInside(root: string, path: string): Promise<{ bytes: Buffer; executable: boolean }> {
   const full = join(root, path)
   const found = await lstat(full).catch(() => undefined)
-  if (!found?.isFile()) throw new PlimsollError('invalid', 'definitions.bad_file', `Cannot take "${path}" as code: it is no regular file of the project`)
-  if (!(await realpath(full)).startsWith(root + sep)) throw new PlimsollError('invalid', 'definitions.bad_file', `Cannot take "${path}" as code: it leaves the project`)
-  if (found.size > FILE_BYTES_MAX) throw new PlimsollError('too_large', 'definitions.file_too_large', `Cannot take "${path}" as code: it is larger than ${FILE_BYTES_MAX} bytes`)
+  if (!found?.isFile())
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bad_file',
+      `Cannot take "${path}" as code: it is no regular file of the project`,
+    )
+  if (!(await realpath(full)).startsWith(root + sep))
+    throw new PlimsollError('invalid', 'definitions.bad_file', `Cannot take "${path}" as code: it leaves the project`)
+  if (found.size > FILE_BYTES_MAX)
+    throw new PlimsollError(
+      'too_large',
+      'definitions.file_too_large',
+      `Cannot take "${path}" as code: it is larger than ${FILE_BYTES_MAX} bytes`,
+    )
   return { bytes: await readFile(full), executable: (found.mode & 0o111) !== 0 }
 }
 
@@ -47,18 +58,44 @@ async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> 
   const found = new Set<string>()
   for (const named of [step.params['script'], step.params['lock']]) if (textOf(named)) found.add(String(named))
   for (const pattern of patterns) {
-    if (pattern.startsWith('/') || pattern.split('/').includes('..')) throw new PlimsollError('invalid', 'definitions.bad_glob', `Cannot use the pattern "${pattern}" of step ${step.key}: it leaves the project`)
-    for await (const path of glob(pattern, { cwd: root, exclude: (name) => basename(name) === '__pycache__' || basename(name).startsWith('.git') })) {
+    if (pattern.startsWith('/') || pattern.split('/').includes('..'))
+      throw new PlimsollError(
+        'invalid',
+        'definitions.bad_glob',
+        `Cannot use the pattern "${pattern}" of step ${step.key}: it leaves the project`,
+      )
+    for await (const path of glob(pattern, {
+      cwd: root,
+      exclude: (name) => basename(name) === '__pycache__' || basename(name).startsWith('.git'),
+    })) {
       if (extname(path) !== '.pyc' && (await lstat(join(root, path))).isFile()) found.add(path.split(sep).join('/'))
-      if (found.size > FILES_MAX) throw new PlimsollError('too_large', 'definitions.too_many_files', `Cannot take the code of step ${step.key}: more than ${FILES_MAX} files`)
+      if (found.size > FILES_MAX)
+        throw new PlimsollError(
+          'too_large',
+          'definitions.too_many_files',
+          `Cannot take the code of step ${step.key}: more than ${FILES_MAX} files`,
+        )
     }
   }
   return [...found].sort()
 }
 
 async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
-  const built = await build({ entryPoints: [join(root, script)], bundle: true, platform: 'node', format: 'esm', target: 'node26', write: false, absWorkingDir: root, logLevel: 'silent' }).catch((error: Error) => {
-    throw new PlimsollError('invalid', 'definitions.bundle_failed', `Cannot bundle ${script}: ${error.message.split('\n').slice(0, 3).join(' ')}`)
+  const built = await build({
+    entryPoints: [join(root, script)],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node26',
+    write: false,
+    absWorkingDir: root,
+    logLevel: 'silent',
+  }).catch((error: Error) => {
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bundle_failed',
+      `Cannot bundle ${script}: ${error.message.split('\n').slice(0, 3).join(' ')}`,
+    )
   })
   return Buffer.from(built.outputFiles[0]!.contents)
 }
@@ -70,7 +107,12 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
     blobs.set(digest, bytes)
     entries.push({ path, digest, sizeBytes: bytes.length, executable })
   }
-  if (step.kind === 'typescript') add(String(step.params['script']).replace(/\.m?ts$/, '.mjs'), await bundleTypeScript(root, String(step.params['script'])), false)
+  if (step.kind === 'typescript')
+    add(
+      String(step.params['script']).replace(/\.m?ts$/, '.mjs'),
+      await bundleTypeScript(root, String(step.params['script'])),
+      false,
+    )
   else {
     for (const path of await pythonFiles(root, step)) {
       const { bytes, executable } = await readInside(root, path)
@@ -90,7 +132,8 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
     definitions.map(async (definition) => {
       if (definition.kind !== 'pipeline') return definition
       const own: Record<string, CodeBundle> = {}
-      for (const step of definition.steps) if (step.kind === 'python' || step.kind === 'typescript') own[step.key] = await bundleOf(root, step, blobs)
+      for (const step of definition.steps)
+        if (step.kind === 'python' || step.kind === 'typescript') own[step.key] = await bundleOf(root, step, blobs)
       bundles[definition.name] = own
       return { ...definition, steps: definition.steps.map((step) => bindFolder(step, root)) }
     }),
@@ -100,6 +143,9 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
 
 /** Paths that a step reads in place are relative to the project folder: where that is, the client knows. */
 function bindFolder(step: PipelineStep, root: string): PipelineStep {
-  if (step.kind === 'typescript') return { ...step, params: { ...step.params, script: String(step.params['script']).replace(/\.m?ts$/, '.mjs') } }
-  return step.kind === 'dataset-version' && step.params['root'] === undefined ? { ...step, params: { ...step.params, root } } : step
+  if (step.kind === 'typescript')
+    return { ...step, params: { ...step.params, script: String(step.params['script']).replace(/\.m?ts$/, '.mjs') } }
+  return step.kind === 'dataset-version' && step.params['root'] === undefined
+    ? { ...step, params: { ...step.params, root } }
+    : step
 }

@@ -5,7 +5,10 @@ import { pathToFileURL } from 'node:url'
 /** Runs in a child that may read the project and our sdk, and nothing else. Arguments: project file, sdk entry. Answers on fd 3. */
 const [file, sdk] = process.argv.slice(2)
 registerHooks({
-  resolve: (specifier, context, next) => (specifier === '@plimsoll/sdk' && sdk ? { url: pathToFileURL(sdk).href, shortCircuit: true } : next(specifier, context)),
+  resolve: (specifier, context, next) =>
+    specifier === '@plimsoll/sdk' && sdk
+      ? { url: pathToFileURL(sdk).href, shortCircuit: true }
+      : next(specifier, context),
 })
 
 const ANSWER_FD = 3

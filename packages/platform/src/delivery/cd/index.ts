@@ -1,3 +1,11 @@
-export { findAssignment, findRelease, listAssignments, listReleases, type ReleaseRecord, release, rollback } from './release.ts'
+export {
+  findAssignment,
+  findRelease,
+  listAssignments,
+  listReleases,
+  type ReleaseRecord,
+  release,
+  rollback,
+} from './release.ts'
 export { declareRoute, findRoute, listRoutes, type RouteRecord, removeRoute, requireRoute } from './route.ts'
 export { endpoints } from './routes.ts'

@@ -1,7 +1,7 @@
-import { approvalsOf, passportGaps, projectChampion, requireModelVersion } from '../../registry/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
+import { approvalsOf, passportGaps, projectChampion, requireModelVersion } from '../../registry/index.ts'
 import { requireRoute } from './route.ts'
 
 export interface ReleaseRequest {
@@ -32,9 +32,14 @@ export interface ReleaseRecord {
 
 function requireNamed(tx: Tx, verb: string): void {
   if (tx.principal.named) return
-  throw new PlimsollError('forbidden', 'delivery.named_principal_needed', `Cannot ${verb}: a named principal must do it, and this caller is ${tx.principal.id}`, {
-    action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC',
-  })
+  throw new PlimsollError(
+    'forbidden',
+    'delivery.named_principal_needed',
+    `Cannot ${verb}: a named principal must do it, and this caller is ${tx.principal.id}`,
+    {
+      action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC',
+    },
+  )
 }
 
 interface Current {
@@ -45,7 +50,14 @@ interface Current {
 
 /** Locks the route's row, so that two releases of one route take turns, and reads what serves. */
 async function lockCurrent(tx: Tx, key: { environment: string; name: string }): Promise<Current> {
-  await tx.db.selectFrom('route').select('name').where('project', '=', tx.project).where('environment', '=', key.environment).where('name', '=', key.name).forUpdate().execute()
+  await tx.db
+    .selectFrom('route')
+    .select('name')
+    .where('project', '=', tx.project)
+    .where('environment', '=', key.environment)
+    .where('name', '=', key.name)
+    .forUpdate()
+    .execute()
   const row = await tx.db
     .selectFrom('assignment')
     .select(['epoch', 'artifact', 'version'])
@@ -70,15 +82,26 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
   const version = await requireModelVersion(tx, { model, version: request.version })
   const gaps = await passportGaps(tx, { model, version: request.version, environment: request.environment })
   if (gaps.length > 0) {
-    throw new PlimsollError('precondition', 'delivery.passport_gaps', `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${gaps.length} gaps`, {
-      faults: gaps.map((gap) => ({ pointer: gap.field, detail: `${gap.detail}; to fill it: ${gap.command}` })),
-      action: gaps[0]!.command,
-    })
+    throw new PlimsollError(
+      'precondition',
+      'delivery.passport_gaps',
+      `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${gaps.length} gaps`,
+      {
+        faults: gaps.map((gap) => ({ pointer: gap.field, detail: `${gap.detail}; to fill it: ${gap.command}` })),
+        action: gaps[0]!.command,
+      },
+    )
   }
-  if (version.artifact === null) throw new PlimsollError('internal', 'delivery.no_artifact', 'A version without an artifact has no gap')
+  if (version.artifact === null)
+    throw new PlimsollError('internal', 'delivery.no_artifact', 'A version without an artifact has no gap')
   const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
   if (request.expected !== undefined && request.expected !== current.artifact) {
-    throw new PlimsollError('precondition', 'delivery.route_moved', `Cannot release to ${request.route}: expected ${request.expected ?? 'nothing'} to serve, found ${current.artifact ?? 'nothing'}`, { expected: request.expected, actual: current.artifact })
+    throw new PlimsollError(
+      'precondition',
+      'delivery.route_moved',
+      `Cannot release to ${request.route}: expected ${request.expected ?? 'nothing'} to serve, found ${current.artifact ?? 'nothing'}`,
+      { expected: request.expected, actual: current.artifact },
+    )
   }
   const approvals = await approvalsOf(tx, { model, version: request.version, environment: request.environment })
   return assign(tx, {
@@ -96,7 +119,10 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
  * Returns a route to what served before. Needs no new approval: what has served may be rolled back to.
  * @throws precondition delivery.nothing_before · forbidden delivery.named_principal_needed
  */
-export async function rollback(tx: Tx, request: { route: string; environment: string; reason: string }): Promise<ReleaseRecord> {
+export async function rollback(
+  tx: Tx,
+  request: { route: string; environment: string; reason: string },
+): Promise<ReleaseRecord> {
   requireNamed(tx, 'roll back')
   await requireRoute(tx, { environment: request.environment, name: request.route })
   const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
@@ -111,9 +137,22 @@ export async function rollback(tx: Tx, request: { route: string; environment: st
     .orderBy('epoch', 'desc')
     .limit(1)
     .executeTakeFirst()
-  if (!before) throw new PlimsollError('precondition', 'delivery.nothing_before', `Cannot roll ${request.route} back: no other version has served on it`)
+  if (!before)
+    throw new PlimsollError(
+      'precondition',
+      'delivery.nothing_before',
+      `Cannot roll ${request.route} back: no other version has served on it`,
+    )
   const { model, version, artifact, passport } = before
-  return assign(tx, { action: 'rollback', environment: request.environment, route: request.route, current, to: { model, version, artifact, passport }, isSelfApproved: false, reason: request.reason })
+  return assign(tx, {
+    action: 'rollback',
+    environment: request.environment,
+    route: request.route,
+    current,
+    to: { model, version, artifact, passport },
+    isSelfApproved: false,
+    reason: request.reason,
+  })
 }
 
 interface Assignment {
@@ -151,11 +190,28 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
   await tx.db
     .insertInto('assignment')
     .values({ project: tx.project, environment, route, release: id, epoch, ...to })
-    .onConflict((conflict) => conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to }))
+    .onConflict((conflict) =>
+      conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to }),
+    )
     .execute()
   await projectChampion(tx, { model: to.model, version: to.version, environment })
-  await tx.emit({ type: 'delivery.assigned', subject: `${environment}/${route}`, data: { release: id, epoch, ...to, from: current.artifact } })
-  await tx.audit({ action: `release.${change.action === 'release' ? 'create' : 'rollback'}`, subject: `${environment}/${route}`, data: { release: id, epoch, ...to, from: current.artifact, isSelfApproved: change.isSelfApproved, reason: change.reason } })
+  await tx.emit({
+    type: 'delivery.assigned',
+    subject: `${environment}/${route}`,
+    data: { release: id, epoch, ...to, from: current.artifact },
+  })
+  await tx.audit({
+    action: `release.${change.action === 'release' ? 'create' : 'rollback'}`,
+    subject: `${environment}/${route}`,
+    data: {
+      release: id,
+      epoch,
+      ...to,
+      from: current.artifact,
+      isSelfApproved: change.isSelfApproved,
+      reason: change.reason,
+    },
+  })
   return toRecord(row)
 }
 
@@ -178,25 +234,74 @@ interface StoredRelease {
 
 function toRecord(row: StoredRelease): ReleaseRecord {
   const { id, environment, route, epoch, action, model, version, artifact, passport, actor, reason } = row
-  return { id, environment, route, epoch, action, model, version, artifact, passport, fromArtifact: row.from_artifact, actor, isSelfApproved: row.is_self_approved, reason, createdAt: row.created_at }
+  return {
+    id,
+    environment,
+    route,
+    epoch,
+    action,
+    model,
+    version,
+    artifact,
+    passport,
+    fromArtifact: row.from_artifact,
+    actor,
+    isSelfApproved: row.is_self_approved,
+    reason,
+    createdAt: row.created_at,
+  }
 }
 
 export async function findRelease(ctx: Context, id: string): Promise<ReleaseRecord | undefined> {
-  const row = await ctx.db.selectFrom('release').selectAll().where('project', '=', ctx.project).where('id', '=', id).executeTakeFirst()
+  const row = await ctx.db
+    .selectFrom('release')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('id', '=', id)
+    .executeTakeFirst()
   return row && toRecord(row)
 }
 
 /** Releases of a route, newest first. */
-export async function listReleases(ctx: Context, key: { environment: string; route: string }, page: { beforeEpoch?: number | undefined; limit: number }): Promise<ReleaseRecord[]> {
-  let query = ctx.db.selectFrom('release').selectAll().where('project', '=', ctx.project).where('environment', '=', key.environment).where('route', '=', key.route)
+export async function listReleases(
+  ctx: Context,
+  key: { environment: string; route: string },
+  page: { beforeEpoch?: number | undefined; limit: number },
+): Promise<ReleaseRecord[]> {
+  let query = ctx.db
+    .selectFrom('release')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('environment', '=', key.environment)
+    .where('route', '=', key.route)
   if (page.beforeEpoch !== undefined) query = query.where('epoch', '<', page.beforeEpoch)
   const rows = await query.orderBy('epoch', 'desc').limit(page.limit).execute()
   return rows.map(toRecord)
 }
 
 /** What serves on each route of every project: read by the snapshot, which spans projects. */
-export async function listAssignments(ctx: Context): Promise<{ project: string; environment: string; route: string; release: string; epoch: number; model: string; version: number; artifact: string; passport: string }[]> {
-  return ctx.db.selectFrom('assignment').select(['project', 'environment', 'route', 'release', 'epoch', 'model', 'version', 'artifact', 'passport']).orderBy('project').orderBy('environment').orderBy('route').execute()
+export async function listAssignments(
+  ctx: Context,
+): Promise<
+  {
+    project: string
+    environment: string
+    route: string
+    release: string
+    epoch: number
+    model: string
+    version: number
+    artifact: string
+    passport: string
+  }[]
+> {
+  return ctx.db
+    .selectFrom('assignment')
+    .select(['project', 'environment', 'route', 'release', 'epoch', 'model', 'version', 'artifact', 'passport'])
+    .orderBy('project')
+    .orderBy('environment')
+    .orderBy('route')
+    .execute()
 }
 
 export async function findAssignment(ctx: Context, key: { environment: string; route: string }) {

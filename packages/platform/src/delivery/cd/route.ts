@@ -1,7 +1,7 @@
 import type { RouteDefinition } from '@plimsoll/sdk/wire'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
-import { PlimsollError, refuseFaults, type Fault } from '../../kernel/errors.ts'
+import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import './tables.ts'
 
 export interface RouteRecord {
@@ -16,8 +16,10 @@ function checkReferences(definition: RouteDefinition): Fault[] {
   definition.columns.forEach(({ name, source }, index) => {
     const pointer = `/columns/${index}/source`
     if (source.from === 'feature') {
-      if (definition.features === undefined) faults.push({ pointer, detail: `column ${name} needs a feature, but the route has no feature service` })
-    } else if (!Object.hasOwn(definition.inputs, source.input)) faults.push({ pointer, detail: `column ${name} reads input ${source.input}, which the route does not have` })
+      if (definition.features === undefined)
+        faults.push({ pointer, detail: `column ${name} needs a feature, but the route has no feature service` })
+    } else if (!Object.hasOwn(definition.inputs, source.input))
+      faults.push({ pointer, detail: `column ${name} reads input ${source.input}, which the route does not have` })
   })
   return faults
 }
@@ -25,19 +27,36 @@ function checkReferences(definition: RouteDefinition): Fault[] {
 /** Makes the route so. Repeating it is free. @throws invalid delivery.route_invalid */
 export async function declareRoute(tx: Tx, definition: RouteDefinition): Promise<RouteRecord> {
   refuseFaults('delivery.route_invalid', `Cannot declare route "${definition.name}"`, checkReferences(definition))
-  const needsLookup = definition.features !== undefined || Object.values(definition.inputs).some((input) => 'entity' in input)
+  const needsLookup =
+    definition.features !== undefined || Object.values(definition.inputs).some((input) => 'entity' in input)
   if (needsLookup) {
-    throw new PlimsollError('unsupported', 'delivery.no_feature_lookup', `Cannot declare route "${definition.name}": gateways of this release do not look features up`, { action: 'Send the features as inputs of the request' })
+    throw new PlimsollError(
+      'unsupported',
+      'delivery.no_feature_lookup',
+      `Cannot declare route "${definition.name}": gateways of this release do not look features up`,
+      { action: 'Send the features as inputs of the request' },
+    )
   }
   const digest = digestValue(definition)
   const { environment, name, model } = definition
   const present = await findRoute(tx, { environment, name })
   if (present?.digest !== digest) {
-    const row = { project: tx.project, environment, name, model, definition: JSON.stringify(definition), definition_digest: digest }
+    const row = {
+      project: tx.project,
+      environment,
+      name,
+      model,
+      definition: JSON.stringify(definition),
+      definition_digest: digest,
+    }
     await tx.db
       .insertInto('route')
       .values(row)
-      .onConflict((conflict) => conflict.columns(['project', 'environment', 'name']).doUpdateSet({ model, definition: row.definition, definition_digest: digest }))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['project', 'environment', 'name'])
+          .doUpdateSet({ model, definition: row.definition, definition_digest: digest }),
+      )
       .execute()
     await tx.emit({ type: 'delivery.route_declared', subject: `${environment}/${name}`, data: { digest } })
     await tx.audit({ action: 'route.declare', subject: `${environment}/${name}`, data: { digest } })
@@ -47,13 +66,32 @@ export async function declareRoute(tx: Tx, definition: RouteDefinition): Promise
 
 /** Takes a route away. @throws precondition delivery.route_serves while a release is assigned to it */
 export async function removeRoute(tx: Tx, key: { environment: string; name: string }): Promise<void> {
-  const assigned = await tx.db.selectFrom('assignment').select('release').where('project', '=', tx.project).where('environment', '=', key.environment).where('route', '=', key.name).executeTakeFirst()
-  if (assigned) throw new PlimsollError('precondition', 'delivery.route_serves', `Cannot delete route "${key.name}": release ${assigned.release} serves on it`)
-  await tx.db.deleteFrom('route').where('project', '=', tx.project).where('environment', '=', key.environment).where('name', '=', key.name).execute()
+  const assigned = await tx.db
+    .selectFrom('assignment')
+    .select('release')
+    .where('project', '=', tx.project)
+    .where('environment', '=', key.environment)
+    .where('route', '=', key.name)
+    .executeTakeFirst()
+  if (assigned)
+    throw new PlimsollError(
+      'precondition',
+      'delivery.route_serves',
+      `Cannot delete route "${key.name}": release ${assigned.release} serves on it`,
+    )
+  await tx.db
+    .deleteFrom('route')
+    .where('project', '=', tx.project)
+    .where('environment', '=', key.environment)
+    .where('name', '=', key.name)
+    .execute()
   await tx.audit({ action: 'route.delete', subject: `${key.environment}/${key.name}` })
 }
 
-export async function findRoute(ctx: Context, key: { environment: string; name: string }): Promise<RouteRecord | undefined> {
+export async function findRoute(
+  ctx: Context,
+  key: { environment: string; name: string },
+): Promise<RouteRecord | undefined> {
   const row = await ctx.db
     .selectFrom('route')
     .selectAll()
@@ -61,19 +99,38 @@ export async function findRoute(ctx: Context, key: { environment: string; name: 
     .where('environment', '=', key.environment)
     .where('name', '=', key.name)
     .executeTakeFirst()
-  return row && { environment: row.environment, name: row.name, definition: row.definition, digest: row.definition_digest }
+  return (
+    row && { environment: row.environment, name: row.name, definition: row.definition, digest: row.definition_digest }
+  )
 }
 
 /** @throws not_found delivery.route_not_found */
 export async function requireRoute(ctx: Context, key: { environment: string; name: string }): Promise<RouteRecord> {
   const route = await findRoute(ctx, key)
   if (!route) {
-    throw new PlimsollError('not_found', 'delivery.route_not_found', `Cannot find route "${key.name}" in ${key.environment}`, { action: 'Declare it in plimsoll.project.mts and run plimsoll apply' })
+    throw new PlimsollError(
+      'not_found',
+      'delivery.route_not_found',
+      `Cannot find route "${key.name}" in ${key.environment}`,
+      { action: 'Declare it in plimsoll.project.mts and run plimsoll apply' },
+    )
   }
   return route
 }
 
 export async function listRoutes(ctx: Context): Promise<RouteRecord[]> {
-  const rows = await ctx.db.selectFrom('route').selectAll().where('project', '=', ctx.project).orderBy('environment').orderBy('name').limit(1_000).execute()
-  return rows.map((row) => ({ environment: row.environment, name: row.name, definition: row.definition, digest: row.definition_digest }))
+  const rows = await ctx.db
+    .selectFrom('route')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .orderBy('environment')
+    .orderBy('name')
+    .limit(1_000)
+    .execute()
+  return rows.map((row) => ({
+    environment: row.environment,
+    name: row.name,
+    definition: row.definition,
+    digest: row.definition_digest,
+  }))
 }

@@ -1,7 +1,7 @@
 import { releaseBody, releaseView, rollbackBody, routeView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import type { Context } from '../../kernel/db/index.ts'
+import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import { findAssignment, listReleases, type ReleaseRecord, release, rollback } from './release.ts'
 import { listRoutes, type RouteRecord, requireRoute } from './route.ts'
 
@@ -19,7 +19,17 @@ async function routeViewOf(ctx: Context, route: RouteRecord): Promise<z.input<ty
     name: route.name,
     digest: route.digest,
     definition: route.definition,
-    assignment: assigned ? { release: assigned.release, epoch: assigned.epoch, model: assigned.model, version: assigned.version, artifact: assigned.artifact, passport: assigned.passport, since: assigned.updated_at.toISOString() } : null,
+    assignment: assigned
+      ? {
+          release: assigned.release,
+          epoch: assigned.epoch,
+          model: assigned.model,
+          version: assigned.version,
+          artifact: assigned.artifact,
+          passport: assigned.passport,
+          since: assigned.updated_at.toISOString(),
+        }
+      : null,
   }
 }
 
@@ -31,7 +41,9 @@ export const endpoints: readonly AnyEndpoint[] = [
     scope: 'viewer',
     summary: 'Every route of the project and what serves on it',
     response: z.strictObject({ routes: z.array(routeView) }),
-    handler: async ({ ctx }) => ({ routes: await Promise.all((await listRoutes(ctx)).map((route) => routeViewOf(ctx, route))) }),
+    handler: async ({ ctx }) => ({
+      routes: await Promise.all((await listRoutes(ctx)).map((route) => routeViewOf(ctx, route))),
+    }),
   }),
   endpoint({
     method: 'GET',
@@ -41,7 +53,8 @@ export const endpoints: readonly AnyEndpoint[] = [
     params: routeParams,
     query: environmentQuery,
     response: routeView,
-    handler: async ({ ctx, params, query }) => routeViewOf(ctx, await requireRoute(ctx, { environment: query.environment, name: params.route })),
+    handler: async ({ ctx, params, query }) =>
+      routeViewOf(ctx, await requireRoute(ctx, { environment: query.environment, name: params.route })),
   }),
   endpoint({
     method: 'GET',
@@ -49,11 +62,18 @@ export const endpoints: readonly AnyEndpoint[] = [
     scope: 'viewer',
     summary: 'Releases of a route, newest first',
     params: routeParams,
-    query: environmentQuery.extend({ before_epoch: z.coerce.number().int().positive().optional(), limit: z.coerce.number().int().min(1).max(1_000).default(100) }),
+    query: environmentQuery.extend({
+      before_epoch: z.coerce.number().int().positive().optional(),
+      limit: z.coerce.number().int().min(1).max(1_000).default(100),
+    }),
     response: z.strictObject({ releases: z.array(releaseView) }),
     handler: async ({ ctx, params, query }) => {
       await requireRoute(ctx, { environment: query.environment, name: params.route })
-      const found = await listReleases(ctx, { environment: query.environment, route: params.route }, { beforeEpoch: query.before_epoch, limit: query.limit })
+      const found = await listReleases(
+        ctx,
+        { environment: query.environment, route: params.route },
+        { beforeEpoch: query.before_epoch, limit: query.limit },
+      )
       return { releases: found.map(viewOf) }
     },
   }),
@@ -67,7 +87,11 @@ export const endpoints: readonly AnyEndpoint[] = [
     response: releaseView,
     handler: async ({ ctx, params, body }) => {
       const { expected, ...rest } = body
-      return viewOf(await ctx.transaction((tx) => release(tx, { route: params.route, ...rest, ...(expected === undefined ? {} : { expected }) })))
+      return viewOf(
+        await ctx.transaction((tx) =>
+          release(tx, { route: params.route, ...rest, ...(expected === undefined ? {} : { expected }) }),
+        ),
+      )
     },
   }),
   endpoint({
@@ -78,6 +102,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     params: routeParams,
     body: rollbackBody,
     response: releaseView,
-    handler: async ({ ctx, params, body }) => viewOf(await ctx.transaction((tx) => rollback(tx, { route: params.route, ...body }))),
+    handler: async ({ ctx, params, body }) =>
+      viewOf(await ctx.transaction((tx) => rollback(tx, { route: params.route, ...body }))),
   }),
 ]

@@ -6,7 +6,10 @@ export const entityDefinition = z.strictObject({
   name: definitionName,
   ...described,
   /** Join keys in order. */
-  keys: z.array(z.strictObject({ name: fieldName, type: z.enum(['text', 'int32', 'int64', 'boolean', 'bytes']) })).min(1).max(8),
+  keys: z
+    .array(z.strictObject({ name: fieldName, type: z.enum(['text', 'int32', 'int64', 'boolean', 'bytes']) }))
+    .min(1)
+    .max(8),
 })
 export type EntityDefinition = z.output<typeof entityDefinition>
 

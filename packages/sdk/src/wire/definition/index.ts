@@ -18,8 +18,25 @@ export {
   featureViewDefinition,
 } from './feature.ts'
 export { gate, type ModelDefinition, modelDefinition } from './model.ts'
-export { type ColumnType, columnType, definitionName, fieldName, VALUE_TYPES, type ValueType, valueType } from './name.ts'
-export { type CodeBundle, codeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep, type StepInput, stepInput } from './pipeline.ts'
+export {
+  type ColumnType,
+  columnType,
+  definitionName,
+  fieldName,
+  VALUE_TYPES,
+  type ValueType,
+  valueType,
+} from './name.ts'
+export {
+  type CodeBundle,
+  codeBundle,
+  type PipelineDefinition,
+  type PipelineStep,
+  pipelineDefinition,
+  pipelineStep,
+  type StepInput,
+  stepInput,
+} from './pipeline.ts'
 export { type FeatureMapping, featureMapping, type RouteDefinition, routeDefinition, routeInput } from './route.ts'
 
 /** One thing that a project declares. */
@@ -33,5 +50,13 @@ export const definition = z.discriminatedUnion('kind', [
   routeDefinition,
 ])
 export type Definition = z.output<typeof definition>
-export const DEFINITION_KINDS = ['dataset', 'entity', 'feature-view', 'feature-service', 'pipeline', 'model', 'route'] as const
+export const DEFINITION_KINDS = [
+  'dataset',
+  'entity',
+  'feature-view',
+  'feature-service',
+  'pipeline',
+  'model',
+  'route',
+] as const
 export type DefinitionKind = (typeof DEFINITION_KINDS)[number]

@@ -2,7 +2,10 @@ import { z } from 'zod'
 import { definitionName, described } from './name.ts'
 
 /** A declared criterion. Stored and shown now; judged by the gates of delivery. */
-export const gate = z.strictObject({ type: z.string().regex(/^[a-z][a-z-]{0,62}$/), kwargs: z.record(z.string(), z.json()).default({}) })
+export const gate = z.strictObject({
+  type: z.string().regex(/^[a-z][a-z-]{0,62}$/),
+  kwargs: z.record(z.string(), z.json()).default({}),
+})
 
 export const modelDefinition = z.strictObject({
   kind: z.literal('model'),

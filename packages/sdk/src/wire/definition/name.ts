@@ -1,14 +1,31 @@
 import { z } from 'zod'
 
 /** Name of a definition: `[a-z][a-z0-9_-]*`, at most 63 characters. */
-export const definitionName = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'expected a lower-case letter, then letters, digits, _ or -, at most 63 characters')
+export const definitionName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'expected a lower-case letter, then letters, digits, _ or -, at most 63 characters')
 /** Name of a column, feature, key or param: no `__` (reserved for view__feature). */
-export const fieldName = z.string().regex(/^(?!.*__)[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'expected a letter or _, then letters, digits or _, without "__", at most 63 characters')
+export const fieldName = z
+  .string()
+  .regex(
+    /^(?!.*__)[A-Za-z_][A-Za-z0-9_]{0,62}$/,
+    'expected a letter or _, then letters, digits or _, without "__", at most 63 characters',
+  )
 
 /** Fields that every definition may carry; they never change a digest's meaning to a machine. */
 export const described = { description: z.string().max(2_000).optional(), owner: z.string().max(200).optional() }
 
-export const VALUE_TYPES = ['boolean', 'int32', 'int64', 'float32', 'float64', 'text', 'timestamp', 'date', 'bytes'] as const
+export const VALUE_TYPES = [
+  'boolean',
+  'int32',
+  'int64',
+  'float32',
+  'float64',
+  'text',
+  'timestamp',
+  'date',
+  'bytes',
+] as const
 export type ValueType = (typeof VALUE_TYPES)[number]
 export const valueType = z.enum(VALUE_TYPES)
 

@@ -6,7 +6,12 @@ export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
 /** Where an input comes from: an output of a step, a dataset (its newest passing version unless pinned), or a run input. */
 export const stepInput = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('step'), step: stepKey, output: fieldName }),
-  z.strictObject({ from: z.literal('dataset'), dataset: definitionName, version: z.int().positive().optional(), allowFailed: z.boolean().default(false) }),
+  z.strictObject({
+    from: z.literal('dataset'),
+    dataset: definitionName,
+    version: z.int().positive().optional(),
+    allowFailed: z.boolean().default(false),
+  }),
 ])
 export type StepInput = z.output<typeof stepInput>
 
@@ -27,7 +32,9 @@ export const pipelineStep = z.strictObject({
   after: z.array(stepKey).default([]),
   /** Declared outputs by type; kinds contributed by domains bring their own. */
   outputs: z.record(fieldName, z.enum(['file', 'json', 'directory', 'onnx', 'dataset'])).default({}),
-  resources: z.strictObject({ cpu: z.number().positive().default(1), memoryBytes: z.int().positive().optional() }).default({ cpu: 1 }),
+  resources: z
+    .strictObject({ cpu: z.number().positive().default(1), memoryBytes: z.int().positive().optional() })
+    .default({ cpu: 1 }),
   timeoutMs: z.int().positive().max(604_800_000).default(3_600_000),
   retries: z.int().min(0).max(20).default(0),
   cache: z.boolean().default(true),
@@ -37,7 +44,16 @@ export type PipelineStep = z.output<typeof pipelineStep>
 /** Files of a step's code, by digest: `path` is relative to the project. `apply` uploads the blobs first. */
 export const codeBundle = z.strictObject({
   digest: z.string(),
-  files: z.array(z.strictObject({ path: z.string(), digest: z.string(), sizeBytes: z.int().nonnegative(), executable: z.boolean() })).max(10_000),
+  files: z
+    .array(
+      z.strictObject({
+        path: z.string(),
+        digest: z.string(),
+        sizeBytes: z.int().nonnegative(),
+        executable: z.boolean(),
+      }),
+    )
+    .max(10_000),
 })
 export type CodeBundle = z.output<typeof codeBundle>
 

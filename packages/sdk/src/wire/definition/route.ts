@@ -9,7 +9,13 @@ export const featureMapping = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('input'), input: fieldName }),
   z.strictObject({ from: z.literal('feature'), feature: z.string().max(130) }),
   /** Parts of a request timestamp in an IANA zone; `zoneOf` names a text feature that holds the zone. */
-  z.strictObject({ from: z.literal('time'), input: fieldName, part: z.enum(['hour', 'day-of-week', 'minute-of-day']), zone: z.string().max(64).optional(), zoneOf: z.string().max(130).optional() }),
+  z.strictObject({
+    from: z.literal('time'),
+    input: fieldName,
+    part: z.enum(['hour', 'day-of-week', 'minute-of-day']),
+    zone: z.string().max(64).optional(),
+    zoneOf: z.string().max(130).optional(),
+  }),
 ])
 export type FeatureMapping = z.output<typeof featureMapping>
 
@@ -25,6 +31,8 @@ export const routeDefinition = z.strictObject({
   features: definitionName.optional(),
   /** Columns of the model's input, in order. */
   columns: z.array(z.strictObject({ name: z.string().max(130), source: featureMapping })).max(10_000),
-  rollout: z.strictObject({ type: z.literal('canary'), steps: z.array(z.number().positive().max(100)).min(1).max(20) }).optional(),
+  rollout: z
+    .strictObject({ type: z.literal('canary'), steps: z.array(z.number().positive().max(100)).min(1).max(20) })
+    .optional(),
 })
 export type RouteDefinition = z.output<typeof routeDefinition>

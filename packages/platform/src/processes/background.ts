@@ -1,0 +1,47 @@
+import type { Config } from '../kernel/config/index.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type Consumer, type Dispatcher, openDispatcher, pruneEvents } from '../kernel/events/index.ts'
+import { declareSchedule, type JobHandler, openJobRunner, pruneJobs } from '../kernel/jobs/index.ts'
+
+const HOUR_MS = 3_600_000
+const EVENT_AGE_MS = 30 * 24 * HOUR_MS
+const JOB_AGE_MS = 30 * 24 * HOUR_MS
+const RETENTION = 'kernel.retention'
+
+/** Consumers of events and handlers of jobs, of all domains. */
+export interface BackgroundParts {
+  readonly consumers: readonly Consumer[]
+  readonly handlers: readonly JobHandler[]
+}
+
+export interface Background {
+  /** Something was written that may be dispatched. */
+  wake(): void
+  close(): Promise<void>
+}
+
+const retention: JobHandler = {
+  kind: RETENTION,
+  run: async ({ ctx }) => {
+    await pruneEvents(ctx, EVENT_AGE_MS)
+    await pruneJobs(ctx, JOB_AGE_MS)
+    return undefined
+  },
+}
+
+/** What runs beside the requests: the dispatcher of events and the runner of jobs, with the retention of both. */
+export async function openBackground(ctx: Context, config: Config, parts: BackgroundParts): Promise<Background> {
+  await ctx.transaction((tx) => declareSchedule(tx, { name: RETENTION, kind: RETENTION, everyMs: HOUR_MS }))
+  const dispatcher: Dispatcher = await openDispatcher(ctx, parts.consumers, { pollMs: config.jobs.pollMs })
+  const runner = openJobRunner(ctx, [retention, ...parts.handlers], {
+    concurrency: config.jobs.concurrency,
+    pollMs: config.jobs.pollMs,
+  })
+  return {
+    wake: () => dispatcher.wake(),
+    async close() {
+      await runner.close(config.server.drainMs)
+      await dispatcher.close()
+    },
+  }
+}
