@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/index.ts'
 import { PlimsollError } from '../errors.ts'
@@ -75,11 +75,7 @@ export function openHttp(options: HttpOptions): FastifyInstance {
   app.setErrorHandler((thrown, request, reply) => {
     const error = toHttpError(thrown)
     const problem = problemOf(error, request.id)
-    if (problem.status >= 500 && error.kind !== 'overloaded')
-      log.error(
-        { error: thrown, request: request.id, route: request.routeOptions.url, code: error.code },
-        'a request failed',
-      )
+    if (problem.status >= 500 && error.kind !== 'overloaded') logFailure(log, error, request)
     return reply
       .headers(errorHeaders(error))
       .code(problem.status)
@@ -96,6 +92,20 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     )
   })
   return app
+}
+
+/** An answer that nobody waits for any more is worth a note, not an alarm. */
+function logFailure(log: Logger, error: PlimsollError, request: FastifyRequest): void {
+  const cause = error.cause instanceof Error ? error.cause : error
+  const fields = {
+    request: request.id,
+    route: request.routeOptions.url,
+    code: error.code,
+    fault: cause.message,
+    stack: cause.stack,
+  }
+  if (request.raw.destroyed) log.warn(fields, 'a request failed whose caller had left')
+  else log.error(fields, 'a request failed')
 }
 
 function addParsers(app: FastifyInstance, jsonDepth: number): void {
