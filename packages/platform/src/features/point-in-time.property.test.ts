@@ -1,0 +1,82 @@
+import fc from 'fast-check'
+import { afterAll, describe, expect, test } from 'vitest'
+import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
+import { isNear, valueAt } from './oracle.fixture.ts'
+import { type HistoryRow, joinView, type SpineRow, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+
+const SEED = 20_010_101
+const BATCHES = 4
+const CASES_PER_BATCH = 250
+
+const key = fc.constantFrom('a', 'b', '', null)
+const time = fc.option(fc.integer({ min: -5, max: 20 }), { freq: 12 })
+const row = fc.record({
+  keys: fc.tuple(key, fc.constantFrom('z', '')),
+  ev: time,
+  lag: fc.option(fc.integer({ min: -4, max: 9 }), { freq: 5 }),
+  del: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  x: fc.option(fc.integer({ min: -50, max: 50 }).map((n) => n / 4)),
+  n: fc.option(fc.integer({ min: -1_000, max: 1_000 })),
+})
+type GeneratedRow = typeof row extends fc.Arbitrary<infer R> ? R : never
+const spineRow = fc.record({ keys: fc.tuple(key, fc.constantFrom('z', '')), t: time })
+const oneCase = fc.record({ rows: fc.array(row, { maxLength: 14 }), spine: fc.array(spineRow, { minLength: 1, maxLength: 8 }) })
+
+const FEATURES: FeatureViewDefinition['features'] = {
+  newest_x: { from: 'column', column: 'x', type: 'float64' },
+  newest_n: { from: 'column', column: 'n', type: 'int32' },
+  rows_4: { from: 'aggregate', function: 'count', windowUs: 4, type: 'int64' },
+  rows_15: { from: 'aggregate', function: 'count', windowUs: 15, type: 'int64' },
+  count_n: { from: 'aggregate', function: 'count', column: 'n', windowUs: 6, type: 'int64' },
+  sum_n: { from: 'aggregate', function: 'sum', column: 'n', windowUs: 6, type: 'float64' },
+  mean_n: { from: 'aggregate', function: 'mean', column: 'n', windowUs: 15, type: 'float64' },
+  std_n: { from: 'aggregate', function: 'std', column: 'n', windowUs: 15, type: 'float64' },
+  min_n: { from: 'aggregate', function: 'min', column: 'n', windowUs: 6, type: 'float64' },
+  sum_x: { from: 'aggregate', function: 'sum', column: 'x', windowUs: 4, type: 'float64' },
+  mean_x: { from: 'aggregate', function: 'mean', column: 'x', windowUs: 15, type: 'float64' },
+  max_x: { from: 'aggregate', function: 'max', column: 'x', windowUs: 15, type: 'float64' },
+  std_x: { from: 'aggregate', function: 'std', column: 'x', windowUs: 6, type: 'float64' },
+}
+
+const { knownAt: _, ...EVENT_VIEW } = viewOf(FEATURES)
+const VIEWS = {
+  'known time, no ttl': viewOf(FEATURES),
+  'known time, ttl 5': viewOf(FEATURES, { ttlUs: 5 }),
+  'event time, ttl 3': { ...EVENT_VIEW, ttlUs: 3 },
+}
+
+/** Many cases share one statement: each has keys of its own. */
+function merge(cases: readonly { rows: readonly GeneratedRow[]; spine: readonly SpineRow[] }[]) {
+  const own = (keys: readonly (string | null)[], index: number) => [keys[0] === null ? null : `${index}/${keys[0]}`, keys[1]!]
+  const rows: HistoryRow[] = cases.flatMap((one, index) =>
+    one.rows.map(({ keys, ev, lag, del, x, n }, seq) => ({ keys: own(keys, index), ev, cr: ev === null || lag === null ? null : ev + lag, seq, del, values: { x, n } })),
+  )
+  const spine = cases.flatMap((one, index) => one.spine.map(({ keys, t }) => ({ keys: own(keys, index), t })))
+  return { rows, spine }
+}
+
+describe.each([64, 0])('a point-in-time join equals the oracle with asof_loop_join_threshold %i', (threshold) => {
+  const folder = temporaryFolder()
+  const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2, asofLoopJoinThreshold: threshold })
+  afterAll(() => engine.close())
+
+  test.each(Object.entries(VIEWS))('%s', { timeout: 240_000 }, async (_name, view) => {
+    const batches = fc.sample(fc.array(oneCase, { minLength: CASES_PER_BATCH, maxLength: CASES_PER_BATCH, size: 'max' }), { seed: SEED + threshold, numRuns: BATCHES })
+    for (const batch of [...batches, ...batches.slice(0, 2).flatMap((cases) => cases.slice(0, 4).map((one) => [one]))]) {
+      const { rows, spine } = merge(batch)
+      const found = await joinView(engine, folder, view, await writeHistory(engine, folder, rows), spine)
+      expect(found).toHaveLength(spine.length)
+      const byKey = Map.groupBy(rows, ({ keys }) => keys.join('\0'))
+      const faults = spine.flatMap((asked, rid) =>
+        Object.entries(view.features).flatMap(([name, feature]) => {
+          const wanted = valueAt(view, feature, byKey.get(asked.keys.join('\0')) ?? [], asked)
+          const cell = found[rid]![name]
+          const value = cell === null ? null : Number(cell)
+          return isNear(value, wanted) ? [] : [{ asked, name, value, wanted, history: byKey.get(asked.keys.join('\0')) }]
+        }),
+      )
+      expect(faults.slice(0, 3)).toEqual([])
+    }
+  })
+})
