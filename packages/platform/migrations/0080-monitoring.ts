@@ -13,7 +13,9 @@ export async function up(db: Kysely<never>): Promise<void> {
     primary key (project, prediction, row_index)
   )`.execute(db)
   await sql`comment on table prediction_label is 'retention: predictions'`.execute(db)
-  await sql`create index prediction_label_unjoined on prediction_label (project, prediction) where not joined`.execute(db)
+  await sql`create index prediction_label_unjoined on prediction_label (project, prediction) where not joined`.execute(
+    db,
+  )
   await sql`create table outcome (
     project text not null,
     prediction text not null,

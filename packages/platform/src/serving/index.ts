@@ -1,1 +1,8 @@
-export { findPredictions, publishSnapshot, requirePrediction, type ServingControlDeps, type SnapshotDeps, servingEndpoints } from './control/index.ts'
+export {
+  findPredictions,
+  publishSnapshot,
+  requirePrediction,
+  type ServingControlDeps,
+  type SnapshotDeps,
+  servingEndpoints,
+} from './control/index.ts'

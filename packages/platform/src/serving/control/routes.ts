@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { gatewayStatus, predictionRecord, signedSnapshot } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
@@ -16,7 +16,13 @@ export interface ServingControlDeps extends SnapshotDeps {
   readonly blobs: BlobStore
 }
 
-async function awaitSnapshot(ctx: Context, deps: ServingControlDeps, after: number, waitMs: number, signal: AbortSignal) {
+async function awaitSnapshot(
+  ctx: Context,
+  deps: ServingControlDeps,
+  after: number,
+  waitMs: number,
+  signal: AbortSignal,
+) {
   const untilMs = ctx.clock.monotonicMs() + waitMs
   for (;;) {
     const found = await findSnapshot(ctx, after)
@@ -33,7 +39,12 @@ async function readAll(body: unknown, limitBytes: number): Promise<Buffer> {
   let size = 0
   for await (const chunk of body as Readable) {
     size += (chunk as Buffer).length
-    if (size > limitBytes) throw new PlimsollError('too_large', 'serving.segment_too_large', `Cannot take the segment: it is larger than ${limitBytes} bytes`)
+    if (size > limitBytes)
+      throw new PlimsollError(
+        'too_large',
+        'serving.segment_too_large',
+        `Cannot take the segment: it is larger than ${limitBytes} bytes`,
+      )
     chunks.push(chunk as Buffer)
   }
   return Buffer.concat(chunks)
@@ -47,7 +58,10 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       path: '/api/v1/serving/snapshot',
       scope: 'viewer',
       summary: 'The newest signed snapshot after an epoch; waits for one',
-      query: z.strictObject({ after: z.coerce.number().int().min(-1).default(-1), wait_ms: z.coerce.number().int().min(0).max(30_000).default(0) }),
+      query: z.strictObject({
+        after: z.coerce.number().int().min(-1).default(-1),
+        wait_ms: z.coerce.number().int().min(0).max(30_000).default(0),
+      }),
       response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
       handler: async ({ ctx, query, request }) => {
         const closed = new AbortController()
@@ -64,7 +78,14 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       body: gatewayStatus,
       response: z.strictObject({}),
       handler: async ({ ctx, params, body }) => {
-        const row = { boot: body.boot, epoch: body.epoch, state: body.state, refused: body.refused === null ? null : JSON.stringify(body.refused), spooled_bytes: BigInt(body.spooledBytes), seen_at: new Date(ctx.clock.nowMs()) }
+        const row = {
+          boot: body.boot,
+          epoch: body.epoch,
+          state: body.state,
+          refused: body.refused === null ? null : JSON.stringify(body.refused),
+          spooled_bytes: BigInt(body.spooledBytes),
+          seen_at: new Date(ctx.clock.nowMs()),
+        }
         await ctx.transaction((tx) =>
           tx.db
             .insertInto('gateway_status')
@@ -80,7 +101,11 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       path: '/api/v1/serving/segments/:gateway/:boot/:sequence',
       scope: 'editor',
       summary: 'A gateway ships a segment of predictions; idempotent',
-      params: z.strictObject({ gateway: gatewayName, boot: z.string().regex(/^boot_[0-9a-f]{32}$/), sequence: z.coerce.number().int().nonnegative() }),
+      params: z.strictObject({
+        gateway: gatewayName,
+        boot: z.string().regex(/^boot_[0-9a-f]{32}$/),
+        sequence: z.coerce.number().int().nonnegative(),
+      }),
       bodyKind: 'stream',
       bodyLimitBytes: SEGMENT_BYTES_MAX,
       response: z.strictObject({ records: z.int() }),

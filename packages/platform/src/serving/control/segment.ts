@@ -1,5 +1,5 @@
-import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7Ms } from '../../kernel/ids.ts'
@@ -20,10 +20,20 @@ export interface SegmentKey {
 /** @throws invalid serving.segment_damaged */
 export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
   const { payloads, wholeBytes } = readFrames(bytes)
-  if (wholeBytes !== bytes.length) throw new PlimsollError('invalid', 'serving.segment_damaged', `Cannot read the segment: ${bytes.length - wholeBytes} of ${bytes.length} bytes are no whole frame`)
+  if (wholeBytes !== bytes.length)
+    throw new PlimsollError(
+      'invalid',
+      'serving.segment_damaged',
+      `Cannot read the segment: ${bytes.length - wholeBytes} of ${bytes.length} bytes are no whole frame`,
+    )
   return payloads.map((payload, index) => {
     const parsed = predictionRecord.safeParse(JSON.parse(payload.toString('utf8')))
-    if (!parsed.success) throw new PlimsollError('invalid', 'serving.segment_damaged', `Cannot read record ${index} of the segment: ${parsed.error.issues[0]?.message}`)
+    if (!parsed.success)
+      throw new PlimsollError(
+        'invalid',
+        'serving.segment_damaged',
+        `Cannot read record ${index} of the segment: ${parsed.error.issues[0]?.message}`,
+      )
     return parsed.data
   })
 }
@@ -49,7 +59,12 @@ function countRecords(records: readonly PredictionRecord[]): Counted[] {
 }
 
 /** Takes a stored segment in, once by its key: a repeat changes nothing. */
-export async function commitSegment(tx: Tx, key: SegmentKey, stored: { digest: string; sizeBytes: number }, records: readonly PredictionRecord[]): Promise<boolean> {
+export async function commitSegment(
+  tx: Tx,
+  key: SegmentKey,
+  stored: { digest: string; sizeBytes: number },
+  records: readonly PredictionRecord[],
+): Promise<boolean> {
   const times = records.map((record) => record.atMs)
   const inserted = await tx.db
     .insertInto('prediction_segment')
@@ -68,7 +83,17 @@ export async function commitSegment(tx: Tx, key: SegmentKey, stored: { digest: s
     const { project, environment, route, release, arm, artifact } = record
     await tx.db
       .insertInto('prediction_count')
-      .values({ project, environment, route, release, arm, artifact, hour_ms: BigInt(hourMs), predictions: BigInt(predictions), row_count: BigInt(rows) })
+      .values({
+        project,
+        environment,
+        route,
+        release,
+        arm,
+        artifact,
+        hour_ms: BigInt(hourMs),
+        predictions: BigInt(predictions),
+        row_count: BigInt(rows),
+      })
       .onConflict((conflict) =>
         conflict.columns(['project', 'environment', 'route', 'release', 'arm', 'hour_ms']).doUpdateSet((eb) => ({
           predictions: eb('prediction_count.predictions', '+', BigInt(predictions)),
@@ -87,7 +112,11 @@ async function readBlob(blobs: BlobStore, digest: string): Promise<Buffer> {
 }
 
 /** Records of the given predictions, found by the time that their ids carry. Those not shipped yet are absent. */
-export async function findPredictions(ctx: Context, blobs: BlobStore, ids: ReadonlySet<string>): Promise<Map<string, { record: PredictionRecord; segment: string }>> {
+export async function findPredictions(
+  ctx: Context,
+  blobs: BlobStore,
+  ids: ReadonlySet<string>,
+): Promise<Map<string, { record: PredictionRecord; segment: string }>> {
   const found = new Map<string, { record: PredictionRecord; segment: string }>()
   const times = [...ids].map(uuidv7Ms).filter((ms) => ms !== undefined)
   if (times.length === 0) return found
@@ -104,20 +133,34 @@ export async function findPredictions(ctx: Context, blobs: BlobStore, ids: Reado
   for (const segment of segments) {
     if (found.size === ids.size) break
     for (const record of decodeSegment(await readBlob(blobs, segment.digest))) {
-      if (record.project === ctx.project && ids.has(record.id)) found.set(record.id, { record, segment: segment.digest })
+      if (record.project === ctx.project && ids.has(record.id))
+        found.set(record.id, { record, segment: segment.digest })
     }
   }
   return found
 }
 
 /** @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown */
-export async function requirePrediction(ctx: Context, blobs: BlobStore, id: string): Promise<{ record: PredictionRecord; segment: string }> {
+export async function requirePrediction(
+  ctx: Context,
+  blobs: BlobStore,
+  id: string,
+): Promise<{ record: PredictionRecord; segment: string }> {
   if (uuidv7Ms(id) === undefined) {
-    throw new PlimsollError('invalid', 'serving.bad_prediction_id', `Cannot find prediction "${id.slice(0, 80)}": expected the id that the gateway answered, a UUID of version 7`)
+    throw new PlimsollError(
+      'invalid',
+      'serving.bad_prediction_id',
+      `Cannot find prediction "${id.slice(0, 80)}": expected the id that the gateway answered, a UUID of version 7`,
+    )
   }
   const prediction = (await findPredictions(ctx, blobs, new Set([id]))).get(id)
   if (!prediction) {
-    throw new PlimsollError('not_found', 'serving.prediction_unknown', `Cannot find prediction ${id}: no segment of its time holds it`, { action: 'A fresh prediction arrives within seconds; try again' })
+    throw new PlimsollError(
+      'not_found',
+      'serving.prediction_unknown',
+      `Cannot find prediction ${id}: no segment of its time holds it`,
+      { action: 'A fresh prediction arrives within seconds; try again' },
+    )
   }
   return prediction
 }

@@ -1,4 +1,11 @@
-import type { RouteDefinition, ServedInput, ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import type {
+  RouteDefinition,
+  ServedInput,
+  ServedRoute,
+  ServedVersion,
+  SignedSnapshot,
+  Snapshot,
+} from '@plimsoll/sdk/wire'
 import { listAssignments, requireRoute } from '../../delivery/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
 import { canonicalJson } from '../../kernel/canonical.ts'
@@ -46,14 +53,22 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDep
 
 async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<ServedVersion> {
   const version = await requireModelVersion(ctx, { model: assigned.model, version: assigned.version })
-  const approvals = await approvalsOf(ctx, { model: assigned.model, version: assigned.version, environment: assigned.environment })
+  const approvals = await approvalsOf(ctx, {
+    model: assigned.model,
+    version: assigned.version,
+    environment: assigned.environment,
+  })
   return {
     artifact: assigned.artifact,
     sizeBytes: version.sizeBytes,
     passport: assigned.passport,
     model: assigned.model,
     version: assigned.version,
-    approvals: approvals.map((approval) => ({ by: approval.by, artifact: approval.artifact, passport: approval.passport })),
+    approvals: approvals.map((approval) => ({
+      by: approval.by,
+      artifact: approval.artifact,
+      passport: approval.passport,
+    })),
     labels: {},
   }
 }
@@ -67,7 +82,12 @@ async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Sn
     routes.push(await servedRouteOf(own, assigned, deps))
     versions.set(assigned.artifact, await servedVersionOf(own, assigned))
   }
-  return { v: 1, clock: deps.replay ?? null, routes, versions: [...versions.values()].sort((a, b) => (a.artifact < b.artifact ? -1 : 1)) }
+  return {
+    v: 1,
+    clock: deps.replay ?? null,
+    routes,
+    versions: [...versions.values()].sort((a, b) => (a.artifact < b.artifact ? -1 : 1)),
+  }
 }
 
 /**
@@ -77,21 +97,41 @@ async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Sn
 export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
   const content = await compileContent(tx, deps)
   const contentDigest = digestValue(content)
-  const last = await tx.db.selectFrom('serving_snapshot').select(['epoch', 'content_digest', 'key_id']).orderBy('epoch', 'desc').limit(1).executeTakeFirst()
+  const last = await tx.db
+    .selectFrom('serving_snapshot')
+    .select(['epoch', 'content_digest', 'key_id'])
+    .orderBy('epoch', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   if (last?.content_digest === contentDigest && last.key_id === deps.signingKey.keyId) return last.epoch
   const epoch = (last?.epoch ?? 0) + 1
   const payload = canonicalJson({ ...content, epoch, issuedAtMs: Math.floor(tx.clock.nowMs()) })
   await tx.db
     .insertInto('serving_snapshot')
-    .values({ epoch, content_digest: contentDigest, payload, signature: signBytes(deps.signingKey, Buffer.from(payload)), key_id: deps.signingKey.keyId })
+    .values({
+      epoch,
+      content_digest: contentDigest,
+      payload,
+      signature: signBytes(deps.signingKey, Buffer.from(payload)),
+      key_id: deps.signingKey.keyId,
+    })
     .execute()
-  await tx.db.deleteFrom('serving_snapshot').where('epoch', '<=', epoch - SNAPSHOTS_KEPT).execute()
+  await tx.db
+    .deleteFrom('serving_snapshot')
+    .where('epoch', '<=', epoch - SNAPSHOTS_KEPT)
+    .execute()
   await tx.emit({ type: 'serving.snapshot_published', subject: 'serving', data: { epoch, contentDigest } })
   return epoch
 }
 
 /** The newest snapshot after `epoch`, or undefined. */
 export async function findSnapshot(ctx: Context, after: number): Promise<SignedSnapshot | undefined> {
-  const row = await ctx.db.selectFrom('serving_snapshot').select(['payload', 'signature', 'key_id']).where('epoch', '>', after).orderBy('epoch', 'desc').limit(1).executeTakeFirst()
+  const row = await ctx.db
+    .selectFrom('serving_snapshot')
+    .select(['payload', 'signature', 'key_id'])
+    .where('epoch', '>', after)
+    .orderBy('epoch', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   return row && { payload: row.payload, signature: row.signature, keyId: row.key_id }
 }
