@@ -4,7 +4,9 @@ const BYTES_MAX = 1_024
 const SEGMENTS_MAX = 32
 const SEGMENT_BYTES_MAX = 255
 const DECODE_ROUNDS_MAX = 5
-const CONTROL = /\p{Cc}|\p{Bidi_Control}|\\/u
+// control and bidi characters, and what Windows reads as a separator, a drive or a stream
+const UNSAFE = /\p{Cc}|\p{Bidi_Control}|[\\:]/u
+const DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i
 
 function invalidPath(): Error {
   return refusal('Invalid path')
@@ -33,14 +35,20 @@ export function checkArtifactPath(path: string): string {
   const segments = path.split('/')
   if (segments.length > SEGMENTS_MAX) throw invalidPath()
   for (const segment of segments) {
-    if (segment === '' || Buffer.byteLength(segment) > SEGMENT_BYTES_MAX || /[. ]$/.test(segment)) throw invalidPath()
+    if (
+      segment === '' ||
+      Buffer.byteLength(segment) > SEGMENT_BYTES_MAX ||
+      /[. ]$/.test(segment) ||
+      DEVICE.test(segment)
+    )
+      throw invalidPath()
   }
   return path
 }
 
 function refuseUnsafe(path: string): void {
   const segments = path.split('/')
-  if (CONTROL.test(path) || !path.isWellFormed() || path.startsWith('/') || /^[a-zA-Z]:/.test(path)) throw invalidPath()
+  if (UNSAFE.test(path) || !path.isWellFormed() || path.startsWith('/')) throw invalidPath()
   if (segments.some((segment) => segment === '..' || segment === '.')) throw invalidPath()
 }
 

@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openPython, runPython } from '../tracking/python.fixture.ts'
+import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
+import { mlflowRegistryEndpoints, requireModelVersion } from './index.ts'
+
+const PACKAGES = ['mlflow-skinny==3.17.2', 'pandas==3.1.1', 'onnx==1.23.2', 'onnxruntime', 'numpy']
+const found = await openPython('mlflow-client-3.17.2', PACKAGES)
+if ('reason' in found && process.env['PLIMSOLL_REQUIRE_SERVERS'] === '1') throw new Error(found.reason)
+const python = 'python' in found ? found.python : ''
+const clientTest = test.skipIf('reason' in found)
+const why = 'reason' in found ? ` (left out: ${found.reason})` : ''
+
+let surface: TestSurface
+beforeAll(async () => {
+  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }))
+})
+afterAll(() => surface.close())
+
+const environment = () => ({
+  MLFLOW_TRACKING_URI: surface.url,
+  MLFLOW_HTTP_REQUEST_MAX_RETRIES: '0',
+  MLFLOW_DISABLE_TELEMETRY: 'true',
+  DO_NOT_TRACK: 'true',
+  PYTHONWARNINGS: 'ignore',
+})
+
+const WHOLE = `
+import math, mlflow, mlflow.onnx, onnx
+from onnx import helper, TensorProto
+experiment = mlflow.set_experiment('demo')
+assert mlflow.set_experiment('demo').experiment_id == experiment.experiment_id
+x = helper.make_tensor_value_info('x', TensorProto.FLOAT, [None, 2])
+y = helper.make_tensor_value_info('y', TensorProto.FLOAT, [None, 2])
+graph = helper.make_graph([helper.make_node('Identity', ['x'], ['y'])], 'g', [x], [y])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=9)
+with mlflow.start_run(run_name='first', tags={'a': 'b'}) as run:
+    mlflow.log_params({'x': 1, 'y': 'z'})
+    mlflow.log_param('p', 2)
+    for step in range(5):
+        mlflow.log_metric('loss', 1 / (step + 1), step=step)
+    mlflow.log_metric('nan', float('nan'))
+    mlflow.log_metrics({'auc': 0.75, 'inf': float('inf')}, step=2**53 + 1)
+    mlflow.set_tags({'k': 'v', 'mlflow.note.content': 'a note'})
+    mlflow.log_text('hello', 'd/t.txt')
+    mlflow.log_dict({'a': 1}, 'd/x.json')
+    info = mlflow.onnx.log_model(model, name='model', pip_requirements=['onnx'], registered_model_name='demo-model')
+client = mlflow.MlflowClient()
+stored = client.get_run(run.info.run_id)
+assert stored.info.status == 'FINISHED' and stored.info.run_name == 'first', stored.info
+assert stored.data.params == {'x': '1', 'y': 'z', 'p': '2'}, stored.data.params
+assert stored.data.metrics['loss'] == 0.2 and math.isnan(stored.data.metrics['nan']) and stored.data.metrics['auc'] == 0.75
+assert [m.step for m in client.get_metric_history(run.info.run_id, 'loss')] == [0, 1, 2, 3, 4]
+assert client.get_metric_history(run.info.run_id, 'auc')[0].step == 2**53 + 1
+assert sorted(f.path for f in client.list_artifacts(run.info.run_id, 'd')) == ['d/t.txt', 'd/x.json']
+assert mlflow.artifacts.load_text(f'runs:/{run.info.run_id}/d/t.txt') == 'hello'
+table = mlflow.search_runs([experiment.experiment_id], filter_string="metrics.auc > 0.5 and params.x = '1'", order_by=['metrics.loss ASC'])
+assert list(table['run_id']) == [run.info.run_id]
+client.set_registered_model_alias('demo-model', 'best', '1')
+assert client.get_model_version_by_alias('demo-model', 'best').aliases == ['best']
+for uri in [info.model_uri, 'models:/demo-model/1', 'models:/demo-model@best']:
+    assert mlflow.onnx.load_model(uri).graph.name == 'g', uri
+assert [m.name for m in client.search_registered_models()] == ['demo-model']
+client.set_model_version_tag('demo-model', '1', 'q', 'w')
+assert client.search_model_versions("name = 'demo-model'")[0].tags['q'] == 'w'
+try:
+    client.set_registered_model_alias('demo-model', 'champion', '1')
+    raise SystemExit('champion was set')
+except mlflow.exceptions.MlflowException as refused:
+    assert refused.error_code == 'PERMISSION_DENIED', refused
+try:
+    client.log_param(run.info.run_id, 'p', 3)
+    raise SystemExit('a param was changed')
+except mlflow.exceptions.MlflowException as refused:
+    assert 'Changing param values is not allowed' in str(refused)
+assert client.get_experiment_by_name('nobody') is None
+mlflow.register_model(info.model_uri, 'demo-model')
+client.delete_run(run.info.run_id)
+client.restore_run(run.info.run_id)
+print('DONE')
+`
+
+clientTest(`the unmodified client tracks, logs a model, registers it and loads it back${why}`, async () => {
+  const output = await runPython(python, WHOLE, environment())
+  expect(output).toContain('DONE')
+  expect(output).not.toMatch(/warn/i)
+  const version = await requireModelVersion(surface.database.ctx, { model: 'demo-model', version: 1 })
+  expect(version).toMatchObject({
+    artifact: expect.stringMatching(/^sha256:/),
+    bound: { artifact: { format: 'onnx' }, metrics: { auc: 0.75 } },
+  })
+})
+
+const RESUMED = `
+import mlflow, threading
+with mlflow.start_run() as run:
+    def write(worker):
+        for i in range(20):
+            mlflow.MlflowClient().log_metric(run.info.run_id, f'm{i % 4}', i, step=worker * 100 + i)
+        mlflow.MlflowClient().log_param(run.info.run_id, f'p{worker}', worker)
+    threads = [threading.Thread(target=write, args=(w,)) for w in range(10)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+client = mlflow.MlflowClient()
+assert sum(len(client.get_metric_history(run.info.run_id, f'm{k}')) for k in range(4)) == 200
+assert len(client.get_run(run.info.run_id).data.params) == 10
+print('DONE')
+`
+
+clientTest(`ten threads of a step resume the run that was made for it${why}`, async () => {
+  const run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  surface.become({ kind: 'run', id: `run:${run}` })
+  try {
+    expect(await runPython(python, RESUMED, { ...environment(), MLFLOW_RUN_ID: run })).toContain('DONE')
+  } finally {
+    surface.become({})
+  }
+})

@@ -1,0 +1,285 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
+import { approve } from './approval.ts'
+import { mlflowRegistryEndpoints, passportGaps, projectChampion, requireModelVersion } from './index.ts'
+
+let surface: TestSurface
+beforeAll(async () => {
+  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }))
+})
+beforeEach(() => surface.database.clear())
+afterAll(() => surface.close())
+
+const SOURCE = 'mlflow-artifacts:/models/foo///bar'
+const model = (name = 'm', more: object = {}) => surface.ok('POST', '/registered-models/create', { name, ...more })
+const version = async (name = 'm', more: object = {}) =>
+  (await surface.ok('POST', '/model-versions/create', { name, source: SOURCE, ...more })).model_version
+const found = async (filter: string, path = 'model-versions') =>
+  (await surface.ok('GET', `/${path}/search?filter=${encodeURIComponent(filter)}`))[
+    path === 'model-versions' ? 'model_versions' : 'registered_models'
+  ]
+
+test('registered-models/create answers with numbers, once per name', async () => {
+  const { registered_model } = await model('m', { tags: [{ key: 'k', value: 'v' }] })
+  expect(registered_model).toMatchObject({
+    name: 'm',
+    description: '',
+    creation_timestamp: expect.any(Number),
+    tags: [{ key: 'k', value: 'v' }],
+  })
+  const again = await surface.call('POST', '/registered-models/create', { name: 'm' })
+  expect([again.status, again.json.error_code, again.json.message]).toEqual([
+    400,
+    'RESOURCE_ALREADY_EXISTS',
+    'Registered Model (name=m) already exists.',
+  ])
+  expect((await surface.call('POST', '/registered-models/create', { name: '' })).status).toBe(400)
+  expect((await surface.call('POST', '/registered-models/create', { name: 'a/b' })).status).toBe(400)
+})
+
+test('delete takes a body, and numbers go on when the name is used again', async () => {
+  await model()
+  await version()
+  expect((await surface.call('DELETE', '/registered-models/delete', { name: 'm' })).json).toEqual({})
+  const gone = await surface.call('GET', '/registered-models/get?name=m')
+  expect([gone.status, gone.json.message]).toEqual([404, 'Registered Model with name=m not found'])
+  expect((await surface.call('GET', '/model-versions/get?name=m&version=1')).status).toBe(404)
+  await model()
+  expect((await version()).version).toBe('2')
+})
+
+test.each([
+  [SOURCE, {}, 200, undefined],
+  ['mlflow-artifacts:/models/....//bar', {}, 200, undefined],
+  ['s3://bucket/path', {}, 200, undefined],
+  ['mlflow-artifacts:/models/..%2f..%2fa', {}, 400, 'If supplying a source as an http, https'],
+  ['mlflow-artifacts:/models/%252e%252e/a', {}, 400, 'If supplying a source as an http, https'],
+  ['mlflow-artifacts:/models/a%00', {}, 400, 'Invalid model version source'],
+  ['/tmp', {}, 400, 'To use a local path as a model version'],
+  ['file:///etc/passwd', {}, 400, 'To use a local path as a model version'],
+  ['file://123.456.789.123/p', {}, 500, 'is not a valid remote uri'],
+  ['runs:/0123/x', {}, 404, 'not found'],
+  ['models:/m-00000000000000000000000000000000', {}, 404, 'not found'],
+])('model-versions/create of %j %j answers %i', async (source, more, status, message) => {
+  await model()
+  const answer = await surface.call('POST', '/model-versions/create', { name: 'm', source, ...more })
+  expect(answer.status).toBe(status)
+  if (message === undefined)
+    expect(answer.json.model_version).toMatchObject({ version: '1', status: 'READY', current_stage: 'None', source })
+  else expect(answer.json.message).toContain(message)
+})
+
+test('version numbers are never given twice, and a version needs no model before', async () => {
+  expect([(await version()).version, (await version()).version]).toEqual(['1', '2'])
+  await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '2' })
+  expect((await version()).version).toBe('3')
+  expect((await surface.call('GET', '/model-versions/get?name=m&version=2')).json.message).toBe(
+    'Model Version (name=m, version=2) not found',
+  )
+})
+
+test('aliases move, go with their version, and reserved ones are refused', async () => {
+  await version()
+  await version()
+  const set = (alias: string, to = '1') =>
+    surface.call('POST', '/registered-models/alias', { name: 'm', alias, version: to })
+  expect([(await set('latest')).status, (await set('v3')).status, (await set('champ')).status]).toEqual([400, 400, 200])
+  await set('champ', '2')
+  expect((await surface.ok('GET', '/registered-models/alias?name=m&alias=champ')).model_version).toMatchObject({
+    version: '2',
+    aliases: ['champ'],
+  })
+  expect((await surface.ok('GET', '/model-versions/get?name=m&version=1')).model_version.aliases).toEqual([])
+  await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '2' })
+  const unknown = await surface.call('GET', '/registered-models/alias?name=m&alias=champ')
+  expect([unknown.status, unknown.json.error_code, unknown.json.message]).toEqual([
+    400,
+    'INVALID_PARAMETER_VALUE',
+    'Registered model alias champ not found.',
+  ])
+  expect((await surface.call('DELETE', '/registered-models/alias', { name: 'm', alias: 'champ' })).json).toEqual({})
+})
+
+test('a bare client cannot set champion: it hears what is unmet; what serves cannot be deleted or renamed', async () => {
+  await version()
+  const refused = await surface.call('POST', '/registered-models/alias', { name: 'm', alias: 'champion', version: '1' })
+  expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
+  for (const gap of ['artifact', 'code.commit', 'data', 'environment.lock', 'signature', 'approvals'])
+    expect(refused.json.message).toContain(gap)
+  await surface.database.ctx.transaction((tx) =>
+    projectChampion(tx, { model: 'm', version: 1, environment: 'production' }),
+  )
+  expect((await surface.ok('GET', '/registered-models/alias?name=m&alias=champion')).model_version.version).toBe('1')
+  expect((await surface.call('DELETE', '/model-versions/delete', { name: 'm', version: '1' })).status).toBe(400)
+  expect((await surface.call('DELETE', '/registered-models/delete', { name: 'm' })).status).toBe(400)
+  expect((await surface.call('POST', '/registered-models/rename', { name: 'm', new_name: 'n' })).status).toBe(400)
+})
+
+test('rename carries versions, tags and aliases along', async () => {
+  await version('m', { tags: [{ key: 'k', value: 'v' }] })
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'a', version: '1' })
+  await surface.ok('POST', '/registered-models/rename', { name: 'm', new_name: 'n' })
+  expect((await surface.call('GET', '/registered-models/get?name=m')).status).toBe(404)
+  const { registered_model } = await surface.ok('GET', '/registered-models/get?name=n')
+  expect(registered_model.aliases).toEqual([{ alias: 'a', version: '1' }])
+  expect((await surface.ok('GET', '/model-versions/get?name=n&version=1')).model_version.tags).toContainEqual({
+    key: 'k',
+    value: 'v',
+  })
+})
+
+test('stages are labels, folded in and canonical out', async () => {
+  for (let i = 0; i < 3; i++) await version()
+  const move = (to: string, stage: string, archive: boolean) =>
+    surface.call('POST', '/model-versions/transition-stage', {
+      name: 'm',
+      version: to,
+      stage,
+      archive_existing_versions: archive,
+    })
+  expect((await move('1', 'production', false)).json.model_version.current_stage).toBe('Production')
+  await move('2', 'PRODUCTION', true)
+  expect((await surface.ok('GET', '/model-versions/get?name=m&version=1')).model_version.current_stage).toBe('Archived')
+  expect([(await move('3', 'None', true)).status, (await move('3', 'Nope', false)).status]).toEqual([400, 400])
+  for (const [method, body] of [
+    ['POST', { name: 'm', stages: ['production'] }],
+    ['GET', undefined],
+  ] as const) {
+    const path = method === 'GET' ? '?name=m&stages=Production' : ''
+    const { model_versions } = await surface.ok(method, `/registered-models/get-latest-versions${path}`, body)
+    expect(model_versions.map((one: { version: string }) => one.version)).toEqual(['2'])
+  }
+})
+
+test('search: numbers are numeric, run ids come in lists, prompts only when asked for', async () => {
+  const run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  await version('m')
+  await version('m', { run_id: run })
+  await version('p')
+  await surface.ok('POST', '/registered-models/set-tag', { name: 'p', key: 'mlflow.prompt.is_prompt', value: 'true' })
+  expect((await found("version_number > 1 and name='m'")).map((one: { version: string }) => one.version)).toEqual(['2'])
+  expect((await found(`run_id IN ('${run}')`)).map((one: { run_id: string }) => one.run_id)).toEqual([run])
+  expect((await found('', 'registered-models')).map((one: { name: string }) => one.name)).toEqual(['m'])
+  expect(
+    (await found("tags.`mlflow.prompt.is_prompt` = 'true'", 'registered-models')).map(
+      (one: { name: string }) => one.name,
+    ),
+  ).toEqual(['p'])
+  expect(
+    (await found("name ilike 'M%' and tags.`mlflow.prompt.is_prompt` != 'true'", 'registered-models')).length,
+  ).toBe(1)
+  expect(
+    (await surface.call('GET', `/model-versions/search?filter=${encodeURIComponent("name = 'm' OR 1=1")}`)).status,
+  ).toBe(400)
+})
+
+test('search pages by keyset', async () => {
+  for (let i = 0; i < 5; i++) await version()
+  const seen: string[] = []
+  let token = ''
+  do {
+    const page = await surface.ok(
+      'GET',
+      `/model-versions/search?max_results=2&order_by=${encodeURIComponent('version_number DESC')}${token && `&page_token=${token}`}`,
+    )
+    seen.push(...page.model_versions.map((one: { version: string }) => one.version))
+    token = page.next_page_token ?? ''
+  } while (token !== '')
+  expect(seen).toEqual(['5', '4', '3', '2', '1'])
+})
+
+test('a version of a logged model binds its ONNX file and leaves a passport with gaps', async () => {
+  const run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  await surface.ok('POST', '/runs/log-metric', { run_id: run, key: 'auc', value: 0.9, timestamp: 1 })
+  const { model: logged } = await surface.ok('POST', '/logged-models', {
+    experiment_id: '0',
+    name: 'net',
+    source_run_id: run,
+  })
+  const id = logged.info.model_id
+  const root = `0/models/${id}/artifacts`
+  for (const name of ['MLmodel', 'model.onnx'])
+    await fetch(`${surface.url}/api/2.0/mlflow-artifacts/artifacts/${root}/${name}`, { method: 'PUT', body: name })
+  const made = await version('m', { source: `models:/${id}`, model_id: id })
+  expect(made).toMatchObject({ run_id: run, model_id: id })
+  expect((await surface.ok('GET', `/logged-models/${id}`)).model.info.tags).toEqual([
+    { key: 'mlflow.modelVersions', value: '[{"name": "m", "version": 1}]' },
+  ])
+  expect(await surface.ok('GET', '/model-versions/get-download-uri?name=m&version=1')).toEqual({
+    artifact_uri: `mlflow-artifacts:/${root}`,
+  })
+  const stored = await requireModelVersion(surface.database.ctx, { model: 'm', version: 1 })
+  const blob = await surface.blobs.put(Buffer.from('model.onnx'))
+  expect(stored).toMatchObject({
+    artifact: blob.digest,
+    bound: { metrics: { auc: 0.9 }, artifact: { format: 'onnx' }, origin: { trackedRun: run } },
+  })
+  const gaps = await passportGaps(surface.database.ctx, { model: 'm', version: 1, environment: 'production' })
+  expect(gaps.map((gap) => gap.field)).toEqual([
+    'code.commit',
+    'data',
+    'environment.lock',
+    'signature',
+    'notes.owner',
+    'notes.intendedUse',
+    'notes.limitations',
+    'approvals',
+  ])
+  expect(gaps.every((gap) => gap.command !== '')).toBe(true)
+  expect((await version('m', { source: `runs:/${run}/net` })).version).toBe('2')
+  expect((await surface.ok('GET', '/model-versions/get-download-uri?name=m&version=2')).artifact_uri).toBe(
+    `mlflow-artifacts:/${root}`,
+  )
+  expect((await version('m', { source: 'models:/m/1' })).run_id).toBe(run)
+  const file = await fetch(`${surface.url}/model-versions/get-artifact?name=m&version=1&path=MLmodel`)
+  expect(await file.text()).toBe('MLmodel')
+  expect(await (await fetch(`${surface.url}//model-versions/get-artifact?name=m&version=1&path=MLmodel`)).text()).toBe(
+    'MLmodel',
+  )
+})
+
+test('an approval needs a name, binds the digests and counts once', async () => {
+  const key = { model: 'm', version: 1, environment: 'production' }
+  await version()
+  const { ctx } = surface.database
+  const ada = ctx.as({ principal: { id: 'ada', kind: 'user', named: true, role: 'approver', proof: 'token:tok_1' } })
+  await expect(ctx.transaction((tx) => approve(tx, { ...key, comment: '' }))).rejects.toMatchObject({
+    code: 'registry.named_principal_needed',
+  })
+  await expect(ada.transaction((tx) => approve(tx, { ...key, comment: '' }))).rejects.toMatchObject({
+    code: 'registry.nothing_to_approve',
+  })
+})
+
+test('tags: reserved ones are refused, the rest set and removed', async () => {
+  await version()
+  expect(
+    (
+      await surface.call('POST', '/model-versions/set-tag', {
+        name: 'm',
+        version: '1',
+        key: 'plimsoll.artifact',
+        value: 'x',
+      })
+    ).status,
+  ).toBe(403)
+  await surface.ok('POST', '/model-versions/set-tag', { name: 'm', version: 1 + '', key: 'k', value: '' })
+  expect((await found("tags.k = ''")).length).toBe(1)
+  await surface.ok('DELETE', '/model-versions/delete-tag', { name: 'm', version: '1', key: 'k' })
+  expect((await found("tags.k = ''")).length).toBe(0)
+})
+
+test('every change of the registry leaves an audit row', async () => {
+  await version()
+  await surface.ok('PATCH', '/registered-models/update', { name: 'm', description: 'd' })
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'a', version: '1' })
+  await surface.ok('DELETE', '/registered-models/delete', { name: 'm' })
+  const rows = await surface.database.ctx.db.selectFrom('audit').select('action').orderBy('seq').execute()
+  expect(rows.map((row) => row.action)).toEqual([
+    'model.create',
+    'version.register',
+    'model.describe',
+    'alias.move',
+    'model.delete',
+  ])
+})

@@ -1,0 +1,224 @@
+import { request } from 'node:http'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseRange } from './mlflow/artifact-routes.ts'
+import { openTestSurface, type TestSurface } from './tracking.fixture.ts'
+
+let surface: TestSurface
+let run: string
+let root: string
+beforeAll(async () => {
+  surface = await openTestSurface()
+  run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  root = `0/${run}/artifacts`
+})
+afterAll(() => surface.close())
+
+const PROXY = '/api/2.0/mlflow-artifacts/artifacts'
+const put = (path: string, body: string) => fetch(`${surface.url}${PROXY}/${path}`, { method: 'PUT', body })
+
+test('an artifact comes back as it was put, as an attachment, also in ranges', async () => {
+  const stored = await put(`${root}/d/f.txt`, 'hello world')
+  expect([stored.status, await stored.text()]).toEqual([200, '{}'])
+  const whole = await fetch(`${surface.url}${PROXY}/${root}/d/f.txt`)
+  expect([whole.status, await whole.text()]).toEqual([200, 'hello world'])
+  expect(whole.headers.get('content-disposition')).toContain('attachment; filename="f.txt"')
+  expect(whole.headers.get('x-content-type-options')).toBe('nosniff')
+  const part = await fetch(`${surface.url}${PROXY}/${root}/d/f.txt`, { headers: { range: 'bytes=6-8' } })
+  expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 6-8/11', 'wor'])
+})
+
+test('the proxy lists base names, a run lists paths below its root, a file lists nothing', async () => {
+  expect(await surface.ok('GET', `${PROXY}?path=${encodeURIComponent(`${root}/d`)}`)).toEqual({
+    files: [{ path: 'f.txt', is_dir: false, file_size: 11 }],
+  })
+  const listed = await surface.ok('GET', `/artifacts/list?run_id=${run}&path=d`)
+  expect(listed).toEqual({
+    root_uri: `mlflow-artifacts:/${root}`,
+    files: [{ path: 'd/f.txt', is_dir: false, file_size: 11 }],
+  })
+  expect((await surface.ok('GET', `/artifacts/list?run_id=${run}`)).files).toEqual([{ path: 'd', is_dir: true }])
+  expect((await surface.ok('GET', `/artifacts/list?run_id=${run}&path=d/f.txt`)).files).toEqual([])
+  expect((await put(`${root}/d`, 'a file in the way')).status).toBe(400)
+  expect((await put(`${root}/d/f.txt/g`, 'a directory in the way')).status).toBe(400)
+})
+
+/** Sends the target as it stands: fetch would fold it. */
+function raw(method: string, target: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: '127.0.0.1', port: surface.port, method, path: target }, (response) => {
+      let text = ''
+      response.on('data', (chunk) => {
+        text += chunk
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+    sent.on('error', reject)
+    sent.end(method === 'PUT' ? 'x' : undefined)
+  })
+}
+
+const INVALID = '{"error_code":"INVALID_PARAMETER_VALUE","message":"Invalid path"}'
+const HOSTILE = [
+  '../x',
+  'a/../../x',
+  '..',
+  'a/..',
+  'a//b',
+  '/etc/passwd',
+  '%2e%2e/x',
+  '..%2fx',
+  '%252e%252e%252fx',
+  '%00',
+  'a%00b',
+  '..%5cx',
+  'C:%5cx',
+  'C:x',
+  'CON',
+  'a:b',
+  'a%0ab',
+  'a.',
+  'a%20/b',
+  'x'.repeat(300),
+  `${'a/'.repeat(40)}a`,
+  '%e2%80%aea',
+  'e%cc%81',
+  './a',
+]
+test.each(HOSTILE)('the artifact path %j is refused by every route', async (path) => {
+  for (const method of ['PUT', 'GET', 'DELETE']) {
+    const answer = await raw(method, `${PROXY}/${root}/${path}`)
+    expect([method, answer.status, answer.text]).toEqual([method, 400, INVALID])
+  }
+})
+
+test.each(['%c0%ae%c0%ae/', '%zz'])('the malformed target %j is refused before it is routed', async (path) => {
+  expect((await raw('PUT', `${PROXY}/${root}/${path}`)).status).toBe(400)
+})
+
+test.each(['../x', '%2e%2e%2fx', '/etc', 'a\\b'])('artifacts/list refuses path %j', async (path) => {
+  const answer = await surface.call('GET', `/artifacts/list?run_id=${run}&path=${encodeURIComponent(path)}`)
+  expect([answer.status, answer.text]).toEqual([400, INVALID])
+  expect((await raw('GET', `/api/2.0/mlflow/artifacts/list?run_id=${run}&path=%2e%2e%2fx`)).text).toBe(INVALID)
+})
+
+test('a multipart upload is refused with the text that makes clients send one PUT', async () => {
+  const answer = await surface.call('POST', `/api/2.0/mlflow-artifacts/mpu/create/${root}`, { path: 'x', num_parts: 2 })
+  expect([answer.status, answer.json.error_code]).toEqual([501, 'NOT_IMPLEMENTED'])
+  expect(answer.json.message).toMatch(/^Multipart upload is not supported for the current artifact repository/)
+})
+
+test('an upload that breaks off leaves no artifact', async () => {
+  await new Promise<void>((resolve) => {
+    const sent = request({
+      host: '127.0.0.1',
+      port: surface.port,
+      method: 'PUT',
+      path: `${PROXY}/${root}/half`,
+      headers: { 'content-length': '1000000' },
+    })
+    sent.on('error', () => resolve())
+    sent.on('close', () => resolve())
+    sent.write('x'.repeat(1_000), () => sent.destroy())
+  })
+  expect((await fetch(`${surface.url}${PROXY}/${root}/half`)).status).toBe(404)
+})
+
+test('a large upload is streamed', async () => {
+  const chunk = Buffer.alloc(1 << 20, 7)
+  const before = process.memoryUsage().rss
+  async function* body() {
+    for (let i = 0; i < 256; i++) yield chunk
+  }
+  const stored = await fetch(`${surface.url}${PROXY}/${root}/large`, {
+    method: 'PUT',
+    body: body() as never,
+    duplex: 'half',
+  } as RequestInit)
+  expect(stored.status).toBe(200)
+  expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(160)
+  expect((await surface.ok('GET', `/artifacts/list?run_id=${run}`)).files).toContainEqual({
+    path: 'large',
+    is_dir: false,
+    file_size: 256 * 2 ** 20,
+  })
+})
+
+test('deleted artifacts are gone; artifacts of a deleted run are read, not written', async () => {
+  await put(`${root}/gone/a`, 'a')
+  await put(`${root}/gone-not`, 'a')
+  expect((await raw('DELETE', `${PROXY}/${root}/gone`)).status).toBe(200)
+  expect((await raw('GET', `${PROXY}/${root}/gone/a`)).status).toBe(404)
+  expect((await raw('GET', `${PROXY}/${root}/gone-not`)).status).toBe(200)
+  await surface.ok('POST', '/runs/delete', { run_id: run })
+  expect((await put(`${root}/late`, 'a')).status).toBe(400)
+  expect((await raw('GET', `${PROXY}/${root}/gone-not`)).status).toBe(200)
+})
+
+test.each([
+  ['bytes=0-', { start: 0, end: 10 }],
+  ['bytes=-3', { start: 7, end: 10 }],
+  ['bytes=2-100', { start: 2, end: 10 }],
+  ['bytes=0-1,3-4', undefined],
+  [undefined, undefined],
+])('parseRange(%j) of 10 bytes', (header, expected) => {
+  expect(parseRange(header, 10)).toEqual(expected)
+})
+
+test('logged models: pending, params in parts, ready and failed, tags, metrics, search and removal', async () => {
+  const params = Array.from({ length: 250 }, (_, i) => ({ key: `p${i}`, value: String(i) }))
+  const source = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  const { model } = await surface.ok('POST', '/logged-models', {
+    experiment_id: '0',
+    name: 'net',
+    source_run_id: source,
+    params: params.slice(0, 100),
+  })
+  const id = model.info.model_id
+  expect(model.info).toMatchObject({
+    status: 'LOGGED_MODEL_PENDING',
+    artifact_uri: `mlflow-artifacts:/0/models/${id}/artifacts`,
+    creation_timestamp_ms: expect.any(Number),
+  })
+  await surface.ok('POST', `/logged-models/${id}/params`, { params: params.slice(100, 200) })
+  await surface.ok('POST', `/logged-models/${id}/params`, { params: params.slice(200) })
+  expect((await surface.ok('GET', `/logged-models/${id}`)).model.data.params).toHaveLength(250)
+  await surface.ok('POST', '/runs/log-metric', { run_id: source, key: 'auc', value: 0.9, timestamp: 1, model_id: id })
+  expect((await surface.ok('GET', `/logged-models/${id}`)).model.data.metrics).toMatchObject([
+    { key: 'auc', value: 0.9, run_id: source },
+  ])
+  expect(
+    (await surface.ok('PATCH', `/logged-models/${id}`, { model_id: id, status: 'LOGGED_MODEL_READY' })).model.info
+      .status,
+  ).toBe('LOGGED_MODEL_READY')
+  expect((await surface.ok('PATCH', `/logged-models/${id}`, { model_id: id, status: 3 })).model.info.status).toBe(
+    'LOGGED_MODEL_UPLOAD_FAILED',
+  )
+  await surface.ok('PATCH', `/logged-models/${id}/tags`, { tags: [{ key: 'k', value: 'v' }] })
+  await surface.ok('DELETE', `/logged-models/${id}/tags/k`)
+  expect((await surface.call('DELETE', `/logged-models/${id}/tags/k`)).json.message).toContain('No tag with key')
+  await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'other' })
+  const found = await surface.ok('POST', '/logged-models/search', {
+    experiment_ids: ['0'],
+    filter: "metrics.auc > 0.5 AND name = 'net'",
+  })
+  expect(found.models.map((one: { info: { model_id: string } }) => one.info.model_id)).toEqual([id])
+  const first = await surface.ok('POST', '/logged-models/search', {
+    experiment_ids: ['0'],
+    max_results: 1,
+    order_by: [{ field_name: 'metrics.auc', ascending: false }],
+  })
+  expect(first.models[0].info.model_id).toBe(id)
+  const reused = await surface.call('POST', '/logged-models/search', {
+    experiment_ids: ['0'],
+    max_results: 1,
+    filter: "name = 'x'",
+    page_token: first.next_page_token,
+  })
+  expect(reused.status).toBe(400)
+  await surface.ok('DELETE', `/logged-models/${id}`)
+  const gone = await surface.call('GET', `/logged-models/${id}`)
+  expect([gone.status, gone.json.message]).toEqual([404, expect.stringContaining('not found')])
+  expect(
+    (await surface.ok('POST', '/logged-models/search', { experiment_ids: ['0'], filter: "name = 'net'" })).models,
+  ).toEqual([])
+})

@@ -1,0 +1,56 @@
+import { execFile, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const CACHE = new URL('../../../../node_modules/.cache/plimsoll-python/', import.meta.url).pathname
+const INSTALL_MS = 600_000
+
+/** A virtual environment with exactly these packages, made once and kept; or why there is none. */
+export async function openPython(
+  name: string,
+  packages: readonly string[],
+): Promise<{ python: string } | { reason: string }> {
+  const directory = join(CACHE, name)
+  const ready = join(directory, '.complete')
+  const python = join(directory, 'bin', 'python')
+  if (existsSync(ready)) return { python }
+  const making = `${directory}.${process.pid}`
+  try {
+    await mkdir(CACHE, { recursive: true })
+    await rm(making, { recursive: true, force: true })
+    await rm(directory, { recursive: true, force: true })
+    await run('python3', ['-m', 'venv', making], { timeout: INSTALL_MS })
+    await rename(making, directory)
+    await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages], {
+      timeout: INSTALL_MS,
+    })
+    await writeFile(ready, packages.join('\n'))
+    return { python }
+  } catch (error) {
+    await rm(making, { recursive: true, force: true })
+    return { reason: `no Python environment: ${String((error as Error).message).split('\n')[0]}` }
+  }
+}
+
+/** Runs a script and gives its output; a failure carries the end of what it wrote. */
+export function runPython(python: string, script: string, env: Record<string, string>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(python, ['-c', script], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (chunk) => {
+      out += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      err += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (code) =>
+      code === 0
+        ? resolve(out + err)
+        : reject(new Error(`the script ended with ${code}\n${(out + err).slice(-4_000)}`)),
+    )
+  })
+}
