@@ -1,7 +1,14 @@
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
-import { type HistoryRow, joinView, type SpineRow, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+import {
+  type HistoryRow,
+  joinView,
+  type SpineRow,
+  temporaryFolder,
+  viewOf,
+  writeHistory,
+} from './point-in-time.fixture.ts'
 
 const S = 1_000_000
 const FEATURES = { x: { from: 'column', column: 'x', type: 'float64' } } as const
@@ -16,7 +23,13 @@ interface Case {
   readonly expect: readonly (number | null)[]
 }
 
-const c = (name: string, spine: string | string[], rows: string[], expected: number | null | (number | null)[], more: Partial<Case> = {}): Case => ({
+const c = (
+  name: string,
+  spine: string | string[],
+  rows: string[],
+  expected: number | null | (number | null)[],
+  more: Partial<Case> = {},
+): Case => ({
   name,
   spine: Array.isArray(spine) ? spine : [spine],
   rows,
@@ -92,7 +105,11 @@ function spineOf(text: string): SpineRow {
 
 describe.each([64, 0])('latestRowSql() with asof_loop_join_threshold %i', (threshold) => {
   const folder = temporaryFolder()
-  const engine: QueryEngine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2, asofLoopJoinThreshold: threshold })
+  const engine: QueryEngine = openDuckdbQueryEngine({
+    tempDirectory: folder,
+    threads: 2,
+    asofLoopJoinThreshold: threshold,
+  })
   afterAll(() => engine.close())
 
   test.each(CASES)('$name', async ({ spine, rows, ttl, mode, asOf, expect: expected }) => {
@@ -100,7 +117,14 @@ describe.each([64, 0])('latestRowSql() with asof_loop_join_threshold %i', (thres
     const base = mode === 'event' ? withoutKnown : viewOf(FEATURES)
     const view = { ...base, ttlUs: ttl === undefined ? null : ttl * S }
     const history = await writeHistory(engine, folder, rows.map(rowOf))
-    const found = await joinView(engine, folder, view, history, spine.map(spineOf), asOf === undefined ? undefined : BigInt(asOf * S))
+    const found = await joinView(
+      engine,
+      folder,
+      view,
+      history,
+      spine.map(spineOf),
+      asOf === undefined ? undefined : BigInt(asOf * S),
+    )
     expect(found.map(({ x }) => x)).toEqual(expected)
   })
 })

@@ -3,14 +3,20 @@ import type { HistoryRow, SpineRow } from './point-in-time.fixture.ts'
 
 const LOWEST = Number.NEGATIVE_INFINITY
 
-const isSame = (row: HistoryRow, spine: SpineRow) => spine.keys.every((key, index) => key !== null && key === row.keys[index])
+const isSame = (row: HistoryRow, spine: SpineRow) =>
+  spine.keys.every((key, index) => key !== null && key === row.keys[index])
 
 function knownUs(row: HistoryRow, hasKnownAt: boolean): number {
   return Math.max(row.ev ?? LOWEST, hasKnownAt ? (row.cr ?? LOWEST) : LOWEST)
 }
 
 /** By the definition, row by row: what a feature was at the spine's time. */
-export function valueAt(view: FeatureViewDefinition, feature: FeatureExpression, history: readonly HistoryRow[], spine: SpineRow): number | null {
+export function valueAt(
+  view: FeatureViewDefinition,
+  feature: FeatureExpression,
+  history: readonly HistoryRow[],
+  spine: SpineRow,
+): number | null {
   if (spine.t === null || spine.keys.includes(null)) return null
   const at = spine.t
   const hasKnownAt = view.knownAt !== undefined
@@ -41,11 +47,17 @@ function aggregate(name: string, values: readonly number[]): number | null {
   if (name === 'mean') return mean
   if (name === 'min') return values.reduce((a, b) => Math.min(a, b))
   if (name === 'max') return values.reduce((a, b) => Math.max(a, b))
-  return values.length < 2 ? null : Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1))
+  return values.length < 2
+    ? null
+    : Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1))
 }
 
 /** Equal, or as near as two orders of adding floats may be. */
 export function isNear(left: number | null, right: number | null): boolean {
   if (left === null || right === null) return left === right
-  return Object.is(left, right) || left === right || Math.abs(left - right) <= 1e-9 * Math.max(1, Math.abs(left), Math.abs(right))
+  return (
+    Object.is(left, right) ||
+    left === right ||
+    Math.abs(left - right) <= 1e-9 * Math.max(1, Math.abs(left), Math.abs(right))
+  )
 }

@@ -43,7 +43,10 @@ export const ENTITY: EntityDefinition = {
   ],
 }
 
-export function viewOf(features: FeatureViewDefinition['features'], change: Partial<FeatureViewDefinition> = {}): FeatureViewDefinition {
+export function viewOf(
+  features: FeatureViewDefinition['features'],
+  change: Partial<FeatureViewDefinition> = {},
+): FeatureViewDefinition {
   return {
     kind: 'feature-view',
     name: 'history',
@@ -68,8 +71,10 @@ export function temporaryFolder(): string {
 }
 
 const sqlText = (text: string | null) => (text === null ? 'NULL' : `'${text.replaceAll("'", "''")}'`)
-const sqlNumber = (value: number | null | undefined) => (value === null || value === undefined ? 'NULL' : Number.isNaN(value) ? `'nan'` : String(value))
-const sqlTime = (us: number | null | undefined) => (us === null || us === undefined ? 'NULL' : `make_timestamptz(${us})`)
+const sqlNumber = (value: number | null | undefined) =>
+  value === null || value === undefined ? 'NULL' : Number.isNaN(value) ? `'nan'` : String(value)
+const sqlTime = (us: number | null | undefined) =>
+  us === null || us === undefined ? 'NULL' : `make_timestamptz(${us})`
 
 let written = 0
 
@@ -79,8 +84,15 @@ async function write(engine: QueryEngine, folder: string, sql: string): Promise<
   return { format: 'parquet', files }
 }
 
-export async function writeHistory(engine: QueryEngine, folder: string, rows: readonly HistoryRow[]): Promise<InputRelation> {
-  const tuples = rows.map(({ keys, ev, cr, seq, del, values }) => `(${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${sqlTime(ev)}, ${sqlTime(cr)}, ${seq}, ${del ?? false}, ${sqlNumber(values.x)}, ${sqlNumber(values.n)})`)
+export async function writeHistory(
+  engine: QueryEngine,
+  folder: string,
+  rows: readonly HistoryRow[],
+): Promise<InputRelation> {
+  const tuples = rows.map(
+    ({ keys, ev, cr, seq, del, values }) =>
+      `(${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${sqlTime(ev)}, ${sqlTime(cr)}, ${seq}, ${del ?? false}, ${sqlNumber(values.x)}, ${sqlNumber(values.n)})`,
+  )
   const columns = `CAST(a AS VARCHAR) AS k0, CAST(b AS VARCHAR) AS k1, CAST(c AS TIMESTAMPTZ) AS at, CAST(d AS TIMESTAMPTZ) AS known, CAST(e AS BIGINT) AS seq, CAST(f AS BOOLEAN) AS gone, CAST(g AS DOUBLE) AS x, CAST(h AS INTEGER) AS n`
   const none = `(NULL, NULL, NULL, NULL, 0, false, NULL, NULL)`
   const sql = `SELECT ${columns} FROM (VALUES ${tuples.length ? tuples.join(', ') : none}) t(a, b, c, d, e, f, g, h)${tuples.length ? '' : ' WHERE false'}`
@@ -88,25 +100,40 @@ export async function writeHistory(engine: QueryEngine, folder: string, rows: re
 }
 
 /** Values of the view's features for each row of the spine, in its order; rows without key or time have nulls. */
-export async function joinView(engine: QueryEngine, folder: string, view: FeatureViewDefinition, history: InputRelation, spine: readonly SpineRow[], asOfUs?: bigint): Promise<Record<string, Cell>[]> {
+export async function joinView(
+  engine: QueryEngine,
+  folder: string,
+  view: FeatureViewDefinition,
+  history: InputRelation,
+  spine: readonly SpineRow[],
+  asOfUs?: bigint,
+): Promise<Record<string, Cell>[]> {
   const names = Object.keys(view.features)
   const plan = planView(view, ENTITY, names, asOfUs)
-  const tuples = spine.map(({ keys, t }, rid) => `(${rid}, ${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${t ?? 'NULL'})`)
+  const tuples = spine.map(
+    ({ keys, t }, rid) => `(${rid}, ${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${t ?? 'NULL'})`,
+  )
   const values = tuples.length ? tuples.join(', ') : '(0, NULL, NULL, NULL)'
   const rows = `SELECT CAST(a AS BIGINT) AS rid, CAST(b AS VARCHAR) AS k0, CAST(c AS VARCHAR) AS k1, CAST(d AS BIGINT) AS t FROM (VALUES ${values}) v(a, b, c, d)${tuples.length ? '' : ' WHERE false'}`
   const spineFile = await write(engine, folder, rows)
   const statements = [
-    ...(columnFeatures(plan).length > 0 ? [{ sql: latestRowSql(plan), columns: columnFeatures(plan).map(({ column }) => column) }] : []),
+    ...(columnFeatures(plan).length > 0
+      ? [{ sql: latestRowSql(plan), columns: columnFeatures(plan).map(({ column }) => column) }]
+      : []),
     ...windowStatements(plan, SCHEMA),
   ]
   const result: Record<string, Cell>[] = spine.map(() => Object.fromEntries(names.map((name) => [name, null])))
   for (const { sql, columns } of statements) {
-    const found = await engine.rows({ sql: withSpine(sql, 'SELECT * FROM numbered'), inputs: { numbered: spineFile, source: history } })
+    const found = await engine.rows({
+      sql: withSpine(sql, 'SELECT * FROM numbered'),
+      inputs: { numbered: spineFile, source: history },
+    })
     const seen = new Set<number>()
     for (const [rid, ...cells] of found.rows) {
       if (seen.has(Number(rid))) throw new Error(`row ${rid} of the spine came twice`)
       seen.add(Number(rid))
-      for (const [index, column] of columns.entries()) result[Number(rid)]![names[Number(column.slice(1))]!] = cells[index]!
+      for (const [index, column] of columns.entries())
+        result[Number(rid)]![names[Number(column.slice(1))]!] = cells[index]!
     }
   }
   return result

@@ -1,9 +1,16 @@
+import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
-import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { isNear, valueAt } from './oracle.fixture.ts'
-import { type HistoryRow, joinView, type SpineRow, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+import {
+  type HistoryRow,
+  joinView,
+  type SpineRow,
+  temporaryFolder,
+  viewOf,
+  writeHistory,
+} from './point-in-time.fixture.ts'
 
 const SEED = 20_010_101
 const BATCHES = 4
@@ -21,7 +28,10 @@ const row = fc.record({
 })
 type GeneratedRow = typeof row extends fc.Arbitrary<infer R> ? R : never
 const spineRow = fc.record({ keys: fc.tuple(key, fc.constantFrom('z', '')), t: time })
-const oneCase = fc.record({ rows: fc.array(row, { maxLength: 14 }), spine: fc.array(spineRow, { minLength: 1, maxLength: 8 }) })
+const oneCase = fc.record({
+  rows: fc.array(row, { maxLength: 14 }),
+  spine: fc.array(spineRow, { minLength: 1, maxLength: 8 }),
+})
 
 const FEATURES: FeatureViewDefinition['features'] = {
   newest_x: { from: 'column', column: 'x', type: 'float64' },
@@ -48,9 +58,19 @@ const VIEWS = {
 
 /** Many cases share one statement: each has keys of its own. */
 function merge(cases: readonly { rows: readonly GeneratedRow[]; spine: readonly SpineRow[] }[]) {
-  const own = (keys: readonly (string | null)[], index: number) => [keys[0] === null ? null : `${index}/${keys[0]}`, keys[1]!]
+  const own = (keys: readonly (string | null)[], index: number) => [
+    keys[0] === null ? null : `${index}/${keys[0]}`,
+    keys[1]!,
+  ]
   const rows: HistoryRow[] = cases.flatMap((one, index) =>
-    one.rows.map(({ keys, ev, lag, del, x, n }, seq) => ({ keys: own(keys, index), ev, cr: ev === null || lag === null ? null : ev + lag, seq, del, values: { x, n } })),
+    one.rows.map(({ keys, ev, lag, del, x, n }, seq) => ({
+      keys: own(keys, index),
+      ev,
+      cr: ev === null || lag === null ? null : ev + lag,
+      seq,
+      del,
+      values: { x, n },
+    })),
   )
   const spine = cases.flatMap((one, index) => one.spine.map(({ keys, t }) => ({ keys: own(keys, index), t })))
   return { rows, spine }
@@ -62,8 +82,14 @@ describe.each([64, 0])('a point-in-time join equals the oracle with asof_loop_jo
   afterAll(() => engine.close())
 
   test.each(Object.entries(VIEWS))('%s', { timeout: 240_000 }, async (_name, view) => {
-    const batches = fc.sample(fc.array(oneCase, { minLength: CASES_PER_BATCH, maxLength: CASES_PER_BATCH, size: 'max' }), { seed: SEED + threshold, numRuns: BATCHES })
-    for (const batch of [...batches, ...batches.slice(0, 2).flatMap((cases) => cases.slice(0, 4).map((one) => [one]))]) {
+    const batches = fc.sample(
+      fc.array(oneCase, { minLength: CASES_PER_BATCH, maxLength: CASES_PER_BATCH, size: 'max' }),
+      { seed: SEED + threshold, numRuns: BATCHES },
+    )
+    for (const batch of [
+      ...batches,
+      ...batches.slice(0, 2).flatMap((cases) => cases.slice(0, 4).map((one) => [one])),
+    ]) {
       const { rows, spine } = merge(batch)
       const found = await joinView(engine, folder, view, await writeHistory(engine, folder, rows), spine)
       expect(found).toHaveLength(spine.length)
@@ -73,7 +99,9 @@ describe.each([64, 0])('a point-in-time join equals the oracle with asof_loop_jo
           const wanted = valueAt(view, feature, byKey.get(asked.keys.join('\0')) ?? [], asked)
           const cell = found[rid]![name]
           const value = cell === null ? null : Number(cell)
-          return isNear(value, wanted) ? [] : [{ asked, name, value, wanted, history: byKey.get(asked.keys.join('\0')) }]
+          return isNear(value, wanted)
+            ? []
+            : [{ asked, name, value, wanted, history: byKey.get(asked.keys.join('\0')) }]
         }),
       )
       expect(faults.slice(0, 3)).toEqual([])

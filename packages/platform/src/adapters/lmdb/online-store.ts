@@ -86,8 +86,11 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
         'Cannot write to the online store: it was opened for reading',
       )
   }
-  const readNow = (key: Uint8Array): Uint8Array | undefined =>
-    rows.getBinaryFast(key as Buffer)?.subarray(VERSION_BYTES) // lmdb takes any Uint8Array
+  const readNow = (key: Uint8Array): Uint8Array | undefined => {
+    const found = rows.getBinaryFast(key as Buffer) // lmdb takes any Uint8Array
+    // The buffer is a shared one whose `length` alone says where the value ends.
+    return found?.subarray(VERSION_BYTES, found.length)
+  }
   return {
     async applyBatch(batch) {
       requireWritable()

@@ -1,0 +1,122 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, expect, test } from 'vitest'
+import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
+import { materializeView } from './materialize-batch.ts'
+import { layoutOf, openOnlineReader, type ServingSpec } from './online/index.ts'
+import { isNear } from './oracle.fixture.ts'
+import { ENTITY, joinView, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+
+const folder = temporaryFolder()
+const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2 })
+afterAll(() => engine.close())
+
+const VIEW = viewOf(
+  {
+    newest: { from: 'column', column: 'x', type: 'float64' },
+    rows_4: { from: 'aggregate', function: 'count', windowUs: 4, type: 'int64' },
+    count_n: { from: 'aggregate', function: 'count', column: 'n', windowUs: 20, type: 'int64' },
+    mean_n: { from: 'aggregate', function: 'mean', column: 'n', windowUs: 20, type: 'float64' },
+    std_n: { from: 'aggregate', function: 'std', column: 'n', windowUs: 20, type: 'float64' },
+    sum_x: { from: 'aggregate', function: 'sum', column: 'x', windowUs: 7, type: 'float64' },
+    min_x: { from: 'aggregate', function: 'min', column: 'x', windowUs: 7, type: 'float64' },
+    max_x: { from: 'aggregate', function: 'max', column: 'x', windowUs: 20, type: 'float64' },
+  },
+  { ttlUs: 6 },
+)
+
+function specFor(): ServingSpec {
+  const layout = layoutOf(VIEW)
+  const names = Object.keys(VIEW.features)
+  const columns: ServingSpec['views'][number]['columns'] = []
+  const windows: ServingSpec['views'][number]['windows'] = []
+  for (const [at, name] of names.entries()) {
+    const feature = VIEW.features[name]!
+    if (feature.from === 'column') columns.push({ at, slot: layout.slots.findIndex((slot) => slot.feature === name) })
+    else
+      windows.push({
+        at,
+        function: feature.function,
+        column: feature.column === undefined ? -1 : layout.windowColumns.indexOf(feature.column),
+        windowUs: feature.windowUs,
+      })
+  }
+  const keys = [
+    { input: 'k0', type: 'text' as const },
+    { input: 'k1', type: 'text' as const },
+  ]
+  return {
+    v: 1,
+    service: 's',
+    digest: 'd',
+    names,
+    views: [{ view: 'history', viewVersion: 'v', generation: 1, keys, ttlUs: VIEW.ttlUs, columns, windows }],
+  }
+}
+
+const row = fc.record({
+  key: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'x'.repeat(600)),
+  ev: fc.integer({ min: 0, max: 60 }),
+  lag: fc.option(fc.integer({ min: -3, max: 25 }), { freq: 4 }),
+  del: fc.integer({ min: 0, max: 12 }).map((n) => n === 0),
+  x: fc.option(fc.integer({ min: -400, max: 400 }).map((n) => n / 8)),
+  n: fc.option(fc.integer({ min: -100, max: 100 })),
+})
+
+test('an online value equals the offline value at the same instant, windows and late rows included', {
+  timeout: 240_000,
+}, async () => {
+  const histories = fc.sample(fc.array(row, { minLength: 40, maxLength: 160, size: 'max' }), { seed: 7, numRuns: 4 })
+  for (const [number, generated] of histories.entries()) {
+    const rows = generated.map(({ key, ev, lag, del, x, n }, seq) => ({
+      keys: [key, 'z'],
+      ev,
+      cr: lag === null ? null : ev + lag,
+      seq,
+      del,
+      values: { x, n },
+    }))
+    const history = await writeHistory(engine, folder, rows)
+    const store = openLmdbOnlineStore({
+      directory: mkdtempSync(join(tmpdir(), 'plimsoll-parity-')),
+      mapSizeBytes: 64 << 20,
+    })
+    const reader = openOnlineReader({ store, spec: specFor() })
+    for (const until of [12, 25, 26, 44, 70, 95]) {
+      const request = {
+        engine,
+        store,
+        view: VIEW,
+        entity: ENTITY,
+        generation: 1,
+        source: history,
+        untilUs: BigInt(until),
+        sourceVersion: 1,
+        slackUs: 30,
+      }
+      await materializeView({ ...request, workDir: join(folder, `m-${number}-${until}`) })
+      const again = await materializeView({ ...request, workDir: join(folder, `again-${number}-${until}`) })
+      expect(again.applied).toBe(0)
+      const spine = [...new Set(rows.map(({ keys }) => keys[0]!)), 'nobody'].map((key) => ({
+        keys: [key, 'z'],
+        t: until,
+      }))
+      const offline = await joinView(engine, folder, VIEW, history, spine)
+      for (const [index, { keys }] of spine.entries()) {
+        const { values } = reader.lookup({ k0: keys[0], k1: keys[1] }, BigInt(until))
+        const differences = reader.names.flatMap((name, at) => {
+          const cell = offline[index]![name]
+          const online = Number.isNaN(values[at]) ? null : values[at]!
+          return isNear(cell === null ? null : Number(cell), online)
+            ? []
+            : [{ until, key: keys[0]!.slice(0, 9), name, offline: cell, online }]
+        })
+        expect(differences).toEqual([])
+      }
+    }
+    await store.close()
+  }
+})
