@@ -103,95 +103,93 @@ async function problemFrom(response: Response): Promise<ClientError> {
   })
 }
 
+type RawCall = Omit<Call<undefined>, 'schema'>
+
+function unreachable(server: string, error: unknown, isLate: boolean): ClientError {
+  if (isLate)
+    return new ClientError({ status: 504, code: 'client.timeout', detail: `${server} did not answer in time` })
+  const why = ((error as Error).cause as { code?: string } | undefined)?.code ?? (error as Error).message
+  return new ClientError({
+    status: 503,
+    code: 'client.unreachable',
+    detail: `Cannot reach ${server}: ${why}`,
+    action: 'Is it running? Start it with plimsoll up, or name it with --server',
+  })
+}
+
+async function sendOnce(
+  options: ClientOptions,
+  server: string,
+  project: string,
+  call: RawCall,
+  method: string,
+): Promise<Response> {
+  const url = new URL(server + call.path)
+  for (const [name, value] of Object.entries(call.query ?? {})) {
+    if (value !== undefined) url.searchParams.set(name, String(value))
+  }
+  const body = call.bytes ?? (call.body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(call.body)))
+  const headers: Record<string, string> = { accept: 'application/json', 'x-plimsoll-project': project, ...call.headers }
+  if (body !== undefined) headers['content-type'] ??= call.bytes ? 'application/octet-stream' : 'application/json'
+  if (options.authorise) {
+    const path = url.pathname + url.search
+    headers.authorization = await options.authorise({ method, path, project, body: body ?? new Uint8Array() })
+  } else if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+  const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout
+  try {
+    const content = body === undefined ? {} : { body: Uint8Array.from(body) }
+    return await fetch(url, { method, headers, ...content, signal, redirect: 'error' })
+  } catch (error) {
+    if (call.signal?.aborted) throw call.signal.reason
+    throw unreachable(server, error, timeout.aborted)
+  }
+}
+
+/** Sends, and repeats what may be repeated. */
+async function send(options: ClientOptions, server: string, project: string, call: RawCall): Promise<Response> {
+  const method = call.method ?? 'GET'
+  const mayRepeat = call.isIdempotent ?? (method === 'GET' || method === 'PUT' || method === 'DELETE')
+  for (let attempt = 1; ; attempt++) {
+    let failure: ClientError
+    let retryMs = BACKOFF_MS * 2 ** attempt
+    try {
+      const response = await sendOnce(options, server, project, call, method)
+      if (response.ok) return response
+      failure = await problemFrom(response)
+      const retryAfter = Number(response.headers.get('retry-after'))
+      if (Number.isFinite(retryAfter) && retryAfter > 0) retryMs = retryAfter * 1_000
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error
+      failure = error
+    }
+    if (!mayRepeat || attempt === ATTEMPTS_MAX || !RETRY_STATUS.has(failure.status)) throw failure
+    await sleep(Math.min(BACKOFF_MAX_MS, retryMs))
+  }
+}
+
 /** Opens a client; nothing is sent until the first call. */
 export function openClient(options: ClientOptions): Client {
   const server = options.server.replace(/\/+$/, '')
   const project = options.project ?? 'default'
-
-  async function once(call: Omit<Call<undefined>, 'schema'>, method: string): Promise<Response> {
-    const url = new URL(server + call.path)
-    for (const [name, value] of Object.entries(call.query ?? {}))
-      if (value !== undefined) url.searchParams.set(name, String(value))
-    const body =
-      call.bytes ?? (call.body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(call.body)))
-    const headers: Record<string, string> = {
-      accept: 'application/json',
-      'x-plimsoll-project': project,
-      ...call.headers,
-    }
-    if (body !== undefined) headers['content-type'] ??= call.bytes ? 'application/octet-stream' : 'application/json'
-    if (options.authorise)
-      headers.authorization = await options.authorise({
-        method,
-        path: url.pathname + url.search,
-        project,
-        body: body ?? new Uint8Array(),
-      })
-    else if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`
-    const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
-    const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout
-    try {
-      return await fetch(url, {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body: Uint8Array.from(body) }),
-        signal,
-        redirect: 'error',
-      })
-    } catch (error) {
-      if (call.signal?.aborted) throw call.signal.reason
-      const late = timeout.aborted
-      throw new ClientError({
-        status: late ? 504 : 503,
-        code: late ? 'client.timeout' : 'client.unreachable',
-        detail: late
-          ? `${server} did not answer in time`
-          : `Cannot reach ${server}: ${((error as Error).cause as { code?: string } | undefined)?.code ?? (error as Error).message}`,
-        action: late ? undefined : 'Is it running? Start it with plimsoll up, or name it with --server',
-      })
-    }
-  }
-
-  async function fetchAnswer(call: Omit<Call<undefined>, 'schema'>): Promise<Response> {
-    const method = call.method ?? 'GET'
-    const mayRepeat = call.isIdempotent ?? (method === 'GET' || method === 'PUT' || method === 'DELETE')
-    for (let attempt = 1; ; attempt++) {
-      let failure: ClientError
-      let retryMs = BACKOFF_MS * 2 ** attempt
-      try {
-        const response = await once(call, method)
-        if (response.ok) return response
-        failure = await problemFrom(response)
-        const retryAfter = Number(response.headers.get('retry-after'))
-        if (Number.isFinite(retryAfter) && retryAfter > 0) retryMs = retryAfter * 1_000
-      } catch (error) {
-        if (!(error instanceof ClientError)) throw error
-        failure = error
-      }
-      if (!mayRepeat || attempt === ATTEMPTS_MAX || !RETRY_STATUS.has(failure.status)) throw failure
-      await sleep(Math.min(BACKOFF_MAX_MS, retryMs))
-    }
-  }
-
   return {
     server,
     project,
-    fetch: fetchAnswer,
+    fetch: (call) => send(options, server, project, call),
     async call<S extends z.ZodType | undefined = undefined>(call: Call<S>) {
       const { schema, ...rest } = call
-      const response = await fetchAnswer(rest)
+      const response = await send(options, server, project, rest)
       const body: unknown = response.status === 204 ? undefined : await response.json()
       if (schema === undefined) return body as never // without a schema the answer is unknown
       const parsed = schema.safeParse(body)
-      if (!parsed.success) {
-        throw new ClientError({
-          status: 500,
-          code: 'client.bad_answer',
-          detail: `The answer of ${call.path} is not the expected one: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`,
-          action: 'Do server and client have the same version?',
-        })
-      }
-      return parsed.data as never // the schema's output
+      if (parsed.success) return parsed.data as never // the schema's output
+      const [issue] = parsed.error.issues
+      throw new ClientError({
+        status: 500,
+        code: 'client.bad_answer',
+        detail: `The answer of ${call.path} is not the expected one: ${issue?.path.join('.')} ${issue?.message}`,
+        action: 'Do server and client have the same version?',
+      })
     },
   }
 }

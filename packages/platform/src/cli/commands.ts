@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addDataset } from './dataset.ts'
 import { addDoctor } from './doctor.ts'
+import { addInit } from './init.ts'
 import { addModel } from './model.ts'
 import { addPredict } from './predict.ts'
 import { addProject } from './project.ts'
@@ -13,6 +14,7 @@ import { addUp } from './up.ts'
 
 /** Every command, in the order in which a user meets them. */
 export const COMMANDS: readonly ((program: Command) => void)[] = [
+  addInit,
   addUp,
   addDoctor,
   addProject,

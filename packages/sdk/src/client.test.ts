@@ -1,0 +1,114 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { z } from 'zod'
+import { type Client, openClient } from './client.ts'
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void
+
+let server: Server
+let client: Client
+let answers: Answer[] = []
+let asked: { method: string; headers: IncomingMessage['headers'] }[] = []
+
+const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+  }
+const busy = json(503, { code: 'serving.queue_full', detail: 'The queue is full' })
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    asked.push({ method: request.method!, headers: request.headers })
+    request.resume()
+    request.on('end', () => (answers.shift() ?? json(200, { n: 1 }))(request, response))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  client = openClient({
+    server: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    project: 'p',
+    token: 'plim_canary',
+    timeoutMs: 500,
+  })
+})
+afterAll(() => server.close())
+beforeEach(() => {
+  answers = []
+  asked = []
+})
+
+test('call() sends project and token in headers and checks the answer', async () => {
+  expect(await client.call({ path: '/x', schema: z.object({ n: z.number() }) })).toEqual({ n: 1 })
+  expect(asked[0]?.headers).toMatchObject({ 'x-plimsoll-project': 'p', authorization: 'Bearer plim_canary' })
+})
+
+test('call() turns a problem into an error with code, faults and action', async () => {
+  answers = [
+    json(400, {
+      code: 'a.b',
+      detail: 'No',
+      action: 'Do this',
+      instance: 'req_1',
+      errors: [{ pointer: '/x', detail: 'is wrong' }, { pointer: 1 }],
+    }),
+  ]
+  await expect(client.call({ path: '/x' })).rejects.toMatchObject({
+    status: 400,
+    code: 'a.b',
+    message: 'No',
+    action: 'Do this',
+    requestId: 'req_1',
+    faults: [{ pointer: '/x', detail: 'is wrong' }],
+  })
+})
+
+test('call() repeats an idempotent call when the server is busy', async () => {
+  answers = [busy]
+  expect(await client.call({ path: '/x' })).toEqual({ n: 1 })
+  expect(asked).toHaveLength(2)
+})
+
+test('call() never repeats a POST unless told that it may', async () => {
+  answers = [busy]
+  await expect(client.call({ method: 'POST', path: '/x', body: {} })).rejects.toMatchObject({ status: 503 })
+  expect(asked).toHaveLength(1)
+  answers = [busy]
+  expect(await client.call({ method: 'POST', path: '/x', body: {}, isIdempotent: true })).toEqual({ n: 1 })
+})
+
+test('call() gives up after three attempts', async () => {
+  answers = [busy, busy, busy, busy]
+  await expect(client.call({ path: '/x' })).rejects.toMatchObject({ code: 'serving.queue_full' })
+  expect(asked).toHaveLength(3)
+})
+
+test.each([
+  ['HTML of a proxy', ((_request, response) => response.writeHead(502).end('<html>')) as Answer, 'http.502'],
+  [
+    'a redirect',
+    ((_request, response) => response.writeHead(302, { location: 'http://evil.example/' }).end()) as Answer,
+    'client.unreachable',
+  ],
+  ['an answer of another shape', json(200, { n: 'x' }), 'client.bad_answer'],
+  ['silence', (() => {}) as Answer, 'client.timeout'],
+])('call() says what it got for %s, and never the token', async (_name, answer, code) => {
+  answers = [answer, answer, answer]
+  const failed = client.call({ method: 'POST', path: '/x', schema: z.object({ n: z.number() }) })
+  await expect(failed).rejects.toMatchObject({ code })
+  await expect(failed).rejects.not.toThrow('canary')
+})
+
+test('call() names a server that is not there', async () => {
+  await expect(openClient({ server: 'http://127.0.0.1:1' }).call({ method: 'POST', path: '/x' })).rejects.toMatchObject(
+    { code: 'client.unreachable', status: 503 },
+  )
+})
+
+test('call() ends with the reason of the caller', async () => {
+  answers = [() => {}]
+  const abort = new AbortController()
+  const failed = client.call({ path: '/x', signal: abort.signal })
+  abort.abort(new Error('enough'))
+  await expect(failed).rejects.toThrow('enough')
+})
