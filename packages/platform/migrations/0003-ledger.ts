@@ -11,6 +11,9 @@ export async function up(db: Kysely<never>): Promise<void> {
     data jsonb not null
   )`.execute(db)
   await sql`create index ledger_row_subject on ledger_row (project, kind, subject, seq)`.execute(db)
+  await sql`create unique index ledger_row_audit on ledger_row (((data->>'seq')::bigint)) where kind = 'audit'`.execute(
+    db,
+  )
   await sql`comment on table ledger_row is 'retention: forever'`.execute(db)
   await sql`create table ledger_pending (
     seq bigint primary key,

@@ -21,8 +21,9 @@ function codeOf(error: unknown): unknown {
   return (error as { code?: unknown } | null)?.code
 }
 
-function asBlobError(error: unknown, action: string): PlimsollError {
-  if (isPlimsollError(error)) return error
+/** A failed file call as a house error; what the caller's own source threw stays as it is. */
+function asBlobError(error: unknown, action: string): unknown {
+  if (isPlimsollError(error) || typeof codeOf(error) !== 'string') return error
   const known = toPlimsollError(error)
   if (known.kind !== 'internal') return known
   return new PlimsollError('unavailable', 'blob.io_failed', `Cannot ${action}: ${known.message}`, {}, error)

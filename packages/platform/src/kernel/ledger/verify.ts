@@ -1,0 +1,164 @@
+import { sql } from 'kysely'
+import type { Context } from '../db/index.ts'
+import { RECORD_COLUMNS } from './append.ts'
+import { type JournalLine, readJournal } from './journal.ts'
+import { GENESIS, hashRecord, type SealedRecord } from './record.ts'
+import './tables.ts'
+
+const BATCH = 1_000
+
+export interface LedgerFault {
+  /** Place in the chain, null for an audit row that is in no chain. */
+  readonly position: string | null
+  readonly where: 'database' | 'journal' | 'audit'
+  readonly reason: string
+  /** What the row says, as far as it can be read. */
+  readonly row?: { seq: string; kind: string; subject: string; at: string }
+}
+
+export interface LedgerReport {
+  readonly ok: boolean
+  /** Rows that were compared before the first fault. */
+  readonly verified: number
+  /** Sealed in the database but not yet in the journal. */
+  readonly unjournaled: number
+  /** Committed but not yet sealed. */
+  readonly pending: number
+  /** The journal ends within a line, as after a crash; the sealer completes it. */
+  readonly isJournalTorn: boolean
+  readonly head: string
+  readonly broken?: LedgerFault
+}
+
+interface StoredSeal extends Omit<SealedRecord, 'seq' | 'kind'> {
+  seq: string | null
+  kind: string | null
+  sealSeq: string
+  /** Null when the row is no audit row. */
+  isAuditEqual: boolean | null
+}
+
+function rowOf(record: {
+  seq: string | null
+  kind: string | null
+  subject: string
+  at: string
+}): Pick<LedgerFault, 'row'> {
+  if (record.seq === null || record.kind === null) return {}
+  return { row: { seq: record.seq, kind: record.kind, subject: record.subject, at: record.at } }
+}
+
+async function readSeals(ctx: Context, after: bigint): Promise<StoredSeal[]> {
+  const { rows } =
+    await sql<StoredSeal>`select s.position::text as position, s.hash, s.seq::text as "sealSeq", ${RECORD_COLUMNS},
+      case when r.kind = 'audit' then coalesce(a.project = r.project and a.subject = r.subject and a.at = r.at and ledger_audit(a) = r.data, false) end as "isAuditEqual"
+    from ledger_seal s left join ledger_row r on r.seq = s.seq
+      left join audit a on r.kind = 'audit' and a.seq = (r.data->>'seq')::bigint
+    where s.position > ${after} order by s.position limit ${BATCH}`.execute(ctx.db)
+  return rows
+}
+
+/** The fault of one sealed row of the database, if it has one. */
+function databaseFault(seal: StoredSeal, expected: bigint, previous: string): LedgerFault | undefined {
+  const where = 'database'
+  if (BigInt(seal.position) !== expected)
+    return { position: String(expected), where, reason: 'The row is missing from the chain' }
+  if (seal.seq === null || seal.kind === null)
+    return { position: seal.position, where, reason: `Row ${seal.sealSeq} was deleted` }
+  const record = { ...seal, seq: seal.seq, kind: seal.kind }
+  if (hashRecord(previous, record) !== seal.hash)
+    return { position: seal.position, where, reason: 'The row or its hash was changed', ...rowOf(seal) }
+  if (seal.isAuditEqual === false)
+    return { position: seal.position, where: 'audit', reason: 'The audit row was changed or deleted', ...rowOf(seal) }
+  return undefined
+}
+
+function journalFault(line: JournalLine, seal: StoredSeal, previous: string): LedgerFault | undefined {
+  const { position } = seal
+  if (line.record === undefined) return { position, where: 'journal', reason: 'The line is damaged', ...rowOf(seal) }
+  if (
+    line.record.position !== position ||
+    hashRecord(previous, line.record) !== line.record.hash ||
+    line.record.hash !== seal.hash
+  ) {
+    return { position, where: 'journal', reason: 'The line differs from the row of the database', ...rowOf(seal) }
+  }
+  return undefined
+}
+
+/**
+ * Recomputes the whole chain in the database and compares it with the journal and the audit rows; names the first
+ * broken row. Linear in the length of the ledger; memory is bounded by a page.
+ */
+export async function verifyLedger(ctx: Context, journalPath: string): Promise<LedgerReport> {
+  const lines = readJournal(journalPath)
+  let previous: string = GENESIS
+  let position = 0n
+  let unjournaled = 0
+  let isJournalTorn = false
+  let hasJournal = true
+  const pending = Number(
+    (
+      await ctx.db
+        .selectFrom('ledger_pending')
+        .select((eb) => eb.fn.countAll<bigint>().as('count'))
+        .executeTakeFirstOrThrow()
+    ).count,
+  )
+  const report = (broken?: LedgerFault): LedgerReport => ({
+    ok: broken === undefined,
+    verified: Number(position),
+    unjournaled,
+    pending,
+    isJournalTorn,
+    head: previous,
+    ...(broken ? { broken } : {}),
+  })
+  try {
+    for (let seals = await readSeals(ctx, 0n); seals.length > 0; seals = await readSeals(ctx, position)) {
+      for (const seal of seals) {
+        const line = hasJournal ? await lines.next() : undefined
+        if (line?.done) hasJournal = false
+        if (line && !line.done && line.value.isTorn) [isJournalTorn, hasJournal] = [true, false]
+        const fault =
+          databaseFault(seal, position + 1n, previous) ??
+          (line && !line.done && hasJournal ? journalFault(line.value, seal, previous) : undefined)
+        if (fault) return report(fault)
+        if (!hasJournal) unjournaled++
+        previous = seal.hash
+        position = BigInt(seal.position)
+      }
+    }
+    const extra = hasJournal ? await lines.next() : undefined
+    if (extra && !extra.done) {
+      if (!extra.value.isTorn)
+        return report({
+          position: String(position + 1n),
+          where: 'database',
+          reason: 'The row is in the journal but not in the database',
+          ...(extra.value.record ? rowOf(extra.value.record) : {}),
+        })
+      isJournalTorn = true
+    }
+    return report(await findLooseAudit(ctx))
+  } finally {
+    await lines.return(undefined)
+  }
+}
+
+/** An audit row without a row in the ledger, as if it had been slipped in past the trigger. */
+async function findLooseAudit(ctx: Context): Promise<LedgerFault | undefined> {
+  const { rows } = await sql<{ seq: string; subject: string; at: string }>`
+    select a.seq::text as seq, a.subject, a.at::text as at from audit a
+    where not exists (select 1 from ledger_row r where r.kind = 'audit' and (r.data->>'seq')::bigint = a.seq)
+    order by a.seq limit 1`.execute(ctx.db)
+  const row = rows[0]
+  return (
+    row && {
+      position: null,
+      where: 'audit',
+      reason: 'The audit row is not in the ledger',
+      row: { ...row, kind: 'audit' },
+    }
+  )
+}
