@@ -1,0 +1,311 @@
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DatasetManifest } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import {
+  count,
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
+  last,
+  mean,
+} from '../../../sdk/src/define/feature.ts'
+import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
+import { declareDataset, latestVersion, registerVersion } from '../datasets/index.ts'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { type Digest, digestBytes, digestFile } from '../kernel/digest.ts'
+import { silentLog } from '../kernel/log.ts'
+import type { StepCommand, StepInputFiles, StepOutput } from '../kernel/step-kind.ts'
+import {
+  declareEntity,
+  declareFeatureService,
+  declareFeatureView,
+  requireFeatureService,
+  requireFeatureView,
+  servingSpec,
+  stepKinds,
+} from './index.ts'
+import { openOnlineReader } from './online/index.ts'
+
+let database: TestDatabase
+const folder = mkdtempSync(join(tmpdir(), 'plimsoll-steps-'))
+const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2 })
+
+beforeAll(async () => {
+  database = await openTestDatabase()
+})
+beforeEach(() => database.clear())
+afterAll(async () => {
+  await engine.close()
+  await database.close()
+})
+
+const schema: DatasetManifest['schema'] = {
+  date: { type: 'timestamp', zone: 'UTC', nullable: false },
+  landed_at: { type: 'timestamp', zone: 'UTC', nullable: false },
+  origin: { type: 'text', nullable: false },
+  destination: { type: 'text', nullable: false },
+  delay: { type: 'int32', nullable: true },
+}
+const FLIGHTS = `SELECT * FROM (VALUES
+  (TIMESTAMPTZ '2001-01-01 08:00:00+00', TIMESTAMPTZ '2001-01-01 09:00:00+00', 'JFK', 'BOS', 10),
+  (TIMESTAMPTZ '2001-01-01 08:30:00+00', TIMESTAMPTZ '2001-01-01 11:30:00+00', 'JFK', 'LAX', 50),
+  (TIMESTAMPTZ '2001-01-01 09:00:00+00', TIMESTAMPTZ '2001-01-01 10:00:00+00', 'BOS', 'JFK', 30)) t(date, landed_at, origin, destination, delay)`
+
+const airport = defineEntity({ name: 'airport', keys: { airport: 'text' } })
+const departures = defineFeatureView({
+  name: 'departures',
+  entity: airport,
+  source: 'flights',
+  keys: { airport: 'origin' },
+  eventTime: 'date',
+  knownAt: 'landed_at',
+  ttl: '1d',
+  features: { mean_3h: mean('delay').over('3h'), n_3h: count().over('3h'), newest: last('delay', 'int32') },
+})
+const board = defineFeatureService({
+  name: 'board',
+  views: [
+    { view: departures, as: 'origin', keys: { airport: 'origin' } },
+    { view: departures, as: 'destination', keys: { airport: 'destination' } },
+  ],
+})
+
+const placed = new Map<string, StepInputFiles>()
+let made = 0
+
+/** Writes a dataset version as `dataset-version` would, and its input as the launcher would place it. */
+async function addVersion(dataset: string, sql: string, columns = schema): Promise<StepOutput> {
+  made += 1
+  const directory = join(folder, `dataset-${made}`)
+  const { files, rowCount } = await engine.write({ sql, inputs: {}, output: { directory } })
+  const manifest: DatasetManifest = {
+    v: 1,
+    format: 'parquet',
+    schema: columns,
+    rowCount,
+    files: [{ ...(await digestFile(files[0]!)), rows: rowCount }],
+  }
+  await database.ctx.transaction((tx) =>
+    declareDataset(tx, {
+      kind: 'dataset',
+      name: dataset,
+      source: { format: 'parquet', path: 'x.parquet' },
+      storage: 'in-place',
+      schema: columns,
+      expectations: [],
+    }),
+  )
+  const { digest } = await database.ctx.transaction((tx) =>
+    registerVersion(tx, { dataset, manifest, strength: 'content' }),
+  )
+  const path = join(directory, 'manifest.json')
+  writeFileSync(path, canonicalJson(manifest))
+  placed.set(digest, { type: 'dataset', digest, path, files })
+  return { name: dataset, type: 'dataset', digest, sizeBytes: 0 }
+}
+
+async function runStep(kindName: string, params: Json, inputs: Record<string, StepOutput>, extra: object = {}) {
+  const kind = stepKinds.find(({ kind: name }) => name === kindName)!
+  const spec = await kind.resolve!(database.ctx, { params, inputs })
+  const workDir = mkdtempSync(join(folder, 'work-'))
+  mkdirSync(join(workDir, 'out'))
+  const outputs = Object.fromEntries(Object.keys(kind.outputs).map((name) => [name, join(workDir, 'out', name)]))
+  const attempt = { run: 'run_1', step: kindName, attempt: `att_${made}` }
+  const files = Object.fromEntries(Object.entries(inputs).map(([name, { digest }]) => [name, placed.get(digest)!]))
+  const command: StepCommand = {
+    ...attempt,
+    spec,
+    inputs: files,
+    outputs,
+    workDir,
+    engine: async () => engine,
+    log: silentLog,
+    progress: () => {},
+    signal: new AbortController().signal,
+    ...extra,
+  }
+  await kind.command!(command)
+  const json: Record<string, Json> = {}
+  for (const [name, type] of Object.entries(kind.outputs))
+    if (type === 'json') json[name] = JSON.parse(readFileSync(outputs[name]!, 'utf8')) as Json // written by the command
+  const stored: Record<string, StepOutput> = {}
+  for (const [name, type] of Object.entries(kind.outputs))
+    stored[name] = {
+      name,
+      type,
+      digest: digestBytes(canonicalJson(type === 'dataset' ? json.manifest : json[name])) as Digest,
+      sizeBytes: 0,
+    }
+  const result = await database.ctx.transaction((tx) =>
+    kind.commit!(tx, { ...attempt, trackedRun: 'tr', spec, inputs, outputs: stored, json }),
+  )
+  return { result: result as Record<string, Json>, json, outputs }
+}
+
+async function declareAll() {
+  await database.ctx.transaction(async (tx) => {
+    await declareEntity(tx, airport)
+    await declareFeatureView(tx, departures)
+    await declareFeatureService(tx, board)
+  })
+}
+
+const SPINE = `SELECT * FROM (VALUES
+  (3, TIMESTAMPTZ '2001-01-01 12:00:00+00', 'JFK', 'BOS'), (1, TIMESTAMPTZ '2001-01-01 09:00:00+00', 'JFK', 'LAX'), (2, TIMESTAMPTZ '2001-01-01 08:59:59.999999+00', 'JFK', 'LAX')) t(id, "at", origin, destination)`
+const spineSchema: DatasetManifest['schema'] = {
+  id: { type: 'int32', nullable: false },
+  at: { type: 'timestamp', zone: 'UTC', nullable: false },
+  origin: { type: 'text', nullable: false },
+  destination: { type: 'text', nullable: false },
+}
+
+test('training-set joins each row as of its own time, keeps the order, and registers a version with its digests', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const spine = await addVersion('spine', SPINE, spineSchema)
+  const { result, json, outputs } = await runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })
+  const { rows } = await engine.rows({
+    sql: 'SELECT id, origin__mean_3h, origin__n_3h, origin__newest, destination__mean_3h, destination__n_3h, destination__newest FROM made',
+    inputs: { made: { format: 'parquet', files: [join(outputs.set!, 'part-00000.parquet')] } },
+  })
+  expect(rows).toEqual([
+    [3, 50, 1n, 50, 30, 1n, 30],
+    [1, 10, 1n, 10, null, 0n, null],
+    [2, null, 0n, null, null, 0n, null],
+  ])
+  const { digest } = await requireFeatureView(database.ctx, 'departures')
+  expect(json.report).toMatchObject({
+    rows: 3,
+    views: [{ name: 'departures', version: digest, source: flights.digest }, {}],
+    features: { origin__mean_3h: { nulls: 1 } },
+  })
+  expect(await latestVersion(database.ctx, 'board-training')).toMatchObject({
+    version: 1,
+    digest: result.digest,
+    rowCount: 3,
+  })
+  const again = await runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })
+  expect(again.result).toEqual(result)
+})
+
+test('training-set names every fault of its spine at once', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const spine = await addVersion('spine', 'SELECT 1 AS origin', { origin: { type: 'int32', nullable: false } })
+  const details = {
+    faults: [
+      { detail: expect.stringContaining('no column "at"') },
+      { detail: expect.stringContaining('TYPE_MISMATCH_KEY') },
+      { detail: expect.stringContaining('MISSING_JOIN_KEY') },
+    ],
+  }
+  await expect(runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })).rejects.toMatchObject({
+    code: 'features.bad_training_set',
+    details,
+  })
+  await expect(runStep('training-set', { service: 'board', time: 'at' }, { spine })).rejects.toMatchObject({
+    code: 'features.input_missing',
+  })
+})
+
+test('materialize fills the online store up to an instant, and a second run applies nothing', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-online-'))
+  const onlineStore = { onlineStore: async () => openLmdbOnlineStore({ directory, mapSizeBytes: 64 << 20 }) }
+  const params = { service: 'board', until: '2001-01-01T12:00:00Z' }
+  expect((await runStep('materialize', params, { flights }, onlineStore)).result.views).toEqual([
+    { view: 'departures', applied: 4, stale: 0 },
+  ])
+  expect((await runStep('materialize', params, { flights }, onlineStore)).result.views).toEqual([
+    { view: 'departures', applied: 0, stale: 4 },
+  ])
+  const store = await onlineStore.onlineStore()
+  const reader = openOnlineReader({ store, spec: await servingSpec(database.ctx, 'board') })
+  const { values } = reader.lookup(
+    { origin: 'JFK', destination: 'BOS' },
+    BigInt(Date.parse('2001-01-01T12:00:00Z')) * 1_000n,
+  )
+  expect(Object.fromEntries(reader.names.map((name, index) => [name, values[index]]))).toEqual({
+    origin__mean_3h: 50,
+    origin__n_3h: 1,
+    origin__newest: 50,
+    destination__mean_3h: 30,
+    destination__n_3h: 1,
+    destination__newest: 30,
+  })
+  await store.close()
+})
+
+test('sql-transform keeps the result of one SELECT as a dataset version', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  const { result } = await runStep(
+    'sql-transform',
+    { sql: 'SELECT origin, count(*) AS n FROM flights GROUP BY origin ORDER BY origin', dataset: 'counts' },
+    { flights },
+  )
+  expect(result).toMatchObject({ dataset: 'counts', version: 1, rowCount: 2 })
+})
+
+test('declareFeatureView() makes a new version and generation when the meaning changes, and none for a description', async () => {
+  await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const before = await requireFeatureView(database.ctx, 'departures')
+  await database.ctx.transaction((tx) => declareFeatureView(tx, { ...departures, description: 'words' }))
+  const described = await requireFeatureView(database.ctx, 'departures')
+  expect([described.digest, described.generation, described.definition.description]).toEqual([
+    before.digest,
+    before.generation,
+    'words',
+  ])
+  await database.ctx.transaction((tx) => declareFeatureView(tx, { ...departures, ttlUs: 5 }))
+  const changed = await requireFeatureView(database.ctx, 'departures')
+  expect(changed.digest).not.toBe(before.digest)
+  expect(changed.generation).not.toBe(before.generation)
+  await database.ctx.transaction((tx) => declareFeatureView(tx, departures))
+  expect((await requireFeatureView(database.ctx, 'departures')).generation).toBe(before.generation)
+})
+
+test('declareFeatureView() warns without a known-at time and lists every fault at once', async () => {
+  await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const { knownAt: _, ...silent } = departures
+  const { warnings } = await database.ctx.transaction((tx) =>
+    declareFeatureView(tx, { ...silent, name: 'no_known_at' }),
+  )
+  expect(warnings).toEqual([expect.stringContaining('no known-at time')])
+  const wrong = {
+    ...departures,
+    eventTime: 'delay',
+    keyColumns: { airport: 'delay' },
+    features: { Upper: last('nowhere') },
+  }
+  await expect(database.ctx.transaction((tx) => declareFeatureView(tx, wrong))).rejects.toMatchObject({
+    code: 'features.bad_view',
+    details: {
+      faults: [
+        { pointer: '/keyColumns/airport' },
+        { pointer: '/eventTime' },
+        { detail: expect.stringContaining('Upper') },
+        { detail: expect.stringContaining('nowhere') },
+      ],
+    },
+  })
+})
+
+test('declareFeatureService() refuses two features of one name', async () => {
+  await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const twice = defineFeatureService({ name: 'twice', views: [departures, departures] })
+  await expect(database.ctx.transaction((tx) => declareFeatureService(tx, twice))).rejects.toMatchObject({
+    code: 'features.bad_feature_service',
+  })
+  expect((await requireFeatureService(database.ctx, 'board')).members.map(({ keys }) => keys)).toEqual([
+    ['origin'],
+    ['destination'],
+  ])
+})
