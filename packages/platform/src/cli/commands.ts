@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { addAudit } from './audit.ts'
 import { addDataset } from './dataset.ts'
 import { addDoctor } from './doctor.ts'
 import { addInit } from './init.ts'
@@ -25,5 +26,6 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addModel,
   addRelease,
   addPredict,
+  addAudit,
   addToken,
 ]

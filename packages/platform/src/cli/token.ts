@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
@@ -19,6 +19,8 @@ function addCreate(group: Command): void {
     action: async ({ io, options, args }) => {
       const days = options.days === undefined ? undefined : Number(options.days)
       if (days !== undefined && !Number.isInteger(days)) throw new UsageError('--days must be a whole number')
+      if (options.out !== undefined && existsSync(options.out))
+        throw new UsageError(`Cannot write the token to ${options.out}: the file exists`)
       const body = {
         principal: args[0],
         role: options.role ?? 'editor',

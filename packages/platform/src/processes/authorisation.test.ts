@@ -20,6 +20,7 @@ import { ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
+import { auditEndpoints } from './audit-endpoints.ts'
 import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
@@ -71,7 +72,7 @@ beforeAll(async () => {
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
-  const own_ = [...authEndpoints(config.auth), ...domains.endpoints]
+  const own_ = [...authEndpoints(config.auth), ...auditEndpoints(join(directory, 'ledger.log')), ...domains.endpoints]
   endpoints = [...platformEndpoints({ endpoints: own_, metrics: openMetrics('test'), replayRate: undefined }), ...own_]
   servers.open = openServer(false)
   servers.guarded = openServer(true)

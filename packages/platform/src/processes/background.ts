@@ -1,7 +1,9 @@
 import type { Config } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { toPlimsollError } from '../kernel/errors.ts'
 import { type Consumer, type Dispatcher, openDispatcher, pruneEvents } from '../kernel/events/index.ts'
 import { declareSchedule, type JobHandler, openJobRunner, pruneJobs } from '../kernel/jobs/index.ts'
+import { openJournal, openSealer, type Sealer } from '../kernel/ledger/index.ts'
 
 const HOUR_MS = 3_600_000
 const EVENT_AGE_MS = 30 * 24 * HOUR_MS
@@ -12,6 +14,7 @@ const RETENTION = 'kernel.retention'
 export interface BackgroundParts {
   readonly consumers: readonly Consumer[]
   readonly handlers: readonly JobHandler[]
+  readonly journalPath: string
 }
 
 export interface Background {
@@ -29,7 +32,30 @@ const retention: JobHandler = {
   },
 }
 
-/** What runs beside the requests: the dispatcher of events and the runner of jobs, with the retention of both. */
+interface Sealing {
+  sealer: Sealer
+  close(): Promise<void>
+}
+
+/** A damaged journal must not stop the house: nothing is added to it, and `audit verify` names the damage. */
+async function openSealing(ctx: Context, path: string, everyMs: number): Promise<Sealing | undefined> {
+  try {
+    const journal = await openJournal(path)
+    const sealer = openSealer(ctx, journal, { everyMs })
+    return {
+      sealer,
+      async close() {
+        await sealer.close()
+        await journal[Symbol.asyncDispose]()
+      },
+    }
+  } catch (error) {
+    ctx.log.error({ fault: toPlimsollError(error).message }, 'the ledger is not sealed: see plimsoll audit verify')
+    return undefined
+  }
+}
+
+/** What runs beside the requests: the dispatcher of events, the runner of jobs, the sealer of the ledger, and their retention. */
 export async function openBackground(ctx: Context, config: Config, parts: BackgroundParts): Promise<Background> {
   await ctx.transaction((tx) => declareSchedule(tx, { name: RETENTION, kind: RETENTION, everyMs: HOUR_MS }))
   const dispatcher: Dispatcher = await openDispatcher(ctx, parts.consumers, { pollMs: config.jobs.pollMs })
@@ -37,9 +63,11 @@ export async function openBackground(ctx: Context, config: Config, parts: Backgr
     concurrency: config.jobs.concurrency,
     pollMs: config.jobs.pollMs,
   })
+  const sealing = await openSealing(ctx, parts.journalPath, config.jobs.sealMs)
   return {
     wake: () => dispatcher.wake(),
     async close() {
+      await sealing?.close()
       await runner.close(config.server.drainMs)
       await dispatcher.close()
     },

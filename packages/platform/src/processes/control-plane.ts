@@ -20,6 +20,7 @@ import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
+import { auditEndpoints } from './audit-endpoints.ts'
 import { openBackground } from './background.ts'
 import { registerConsole } from './console-files.ts'
 import {
@@ -72,7 +73,11 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
-  const background = await openBackground(ctx, config, { consumers: [], handlers: [] })
+  const background = await openBackground(ctx, config, {
+    consumers: [],
+    handlers: [],
+    journalPath: paths.ledgerJournal,
+  })
   wake = background.wake
   stack.defer(() => background.close())
   log.info({ url }, 'the control plane serves')
@@ -116,7 +121,11 @@ async function openControlHttp(parts: {
     log,
     onAnswer: metrics.answered,
   })
-  const endpoints = [...authEndpoints(config.auth), ...parts.domains.endpoints]
+  const endpoints = [
+    ...authEndpoints(config.auth),
+    ...auditEndpoints(dataPaths(config.dataDir).ledgerJournal),
+    ...parts.domains.endpoints,
+  ]
   const authoriser = openAuthoriser({
     ctx,
     requireToken: config.auth.requireToken,

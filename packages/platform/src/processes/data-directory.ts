@@ -9,7 +9,7 @@ export function dataPaths(dataDir: string) {
   return {
     database: join(dataDir, 'database'),
     blobs: join(dataDir, 'blobs'),
-    journal: join(dataDir, 'journal'),
+    ledgerJournal: join(dataDir, 'journal', 'ledger.log'),
     logs: join(dataDir, 'logs'),
     runs: join(dataDir, 'runs'),
     environments: join(dataDir, 'environments'),

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import type { Context } from '../kernel/db/index.ts'
+import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
+import { verifyLedger } from '../kernel/ledger/index.ts'
+
+const entry = z.object({
+  seq: z.string(),
+  at: z.date().transform((date) => date.toISOString()),
+  actor: z.string(),
+  proof: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  data: z.unknown(),
+})
+
+const fault = z.object({
+  position: z.string().nullable(),
+  where: z.enum(['database', 'journal', 'audit']),
+  reason: z.string(),
+  row: z.object({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
+})
+
+async function listAudit(
+  ctx: Context,
+  page: { before?: bigint | undefined; subject?: string | undefined; limit: number },
+) {
+  let query = ctx.db
+    .selectFrom('audit')
+    .select(['seq', 'at', 'actor', 'proof', 'action', 'subject', 'data'])
+    .where('project', '=', ctx.project)
+    .orderBy('seq', 'desc')
+    .limit(page.limit)
+  if (page.before !== undefined) query = query.where('seq', '<', page.before)
+  if (page.subject !== undefined) query = query.where('subject', '=', page.subject)
+  return (await query.execute()).map((row) => ({ ...row, seq: String(row.seq) }))
+}
+
+/** What people and programs did, and whether the record of it is whole. */
+export function auditEndpoints(journalPath: string): AnyEndpoint[] {
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/audit',
+      scope: 'viewer',
+      summary: 'What was done in the project, by whom, and how they showed who they are; newest first',
+      query: z.strictObject({
+        before: z
+          .string()
+          .regex(/^\d{1,18}$/)
+          .transform(BigInt)
+          .optional(),
+        subject: z.string().min(1).max(512).optional(),
+        limit: z.coerce.number().int().min(1).max(500).default(100),
+      }),
+      response: z.object({ entries: z.array(entry) }),
+      handler: async ({ ctx, query }) => ({ entries: await listAudit(ctx, query) }),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/audit/verify',
+      scope: 'admin',
+      summary: 'Recomputes the chain of the ledger and compares it with the journal; names the first broken row',
+      response: z.object({
+        ok: z.boolean(),
+        verified: z.number(),
+        unjournaled: z.number(),
+        pending: z.number(),
+        isJournalTorn: z.boolean(),
+        head: z.string(),
+        broken: fault.optional(),
+      }),
+      handler: async ({ ctx }) => verifyLedger(ctx, journalPath),
+    }),
+  ]
+}
