@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import {
+  auditEndpoints,
   authEndpoints,
   createOperatorToken,
   createProject,
@@ -20,7 +21,6 @@ import { ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
-import { auditEndpoints } from './audit-endpoints.ts'
 import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 

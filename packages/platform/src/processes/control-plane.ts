@@ -2,6 +2,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { FastifyRequest } from 'fastify'
 import { MIGRATIONS } from '../../migrations/all.ts'
 import {
+  auditEndpoints,
   authEndpoints,
   createOperatorToken,
   isOperatorTokenLive,
@@ -20,7 +21,6 @@ import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
-import { auditEndpoints } from './audit-endpoints.ts'
 import { openBackground } from './background.ts'
 import { registerConsole } from './console-files.ts'
 import {

@@ -1,3 +1,4 @@
+export { auditEndpoints } from './audit-endpoints.ts'
 export { type AuthoriserOptions, hasRole, type Identity, openAuthoriser, type Scheme } from './authorise.ts'
 export { authEndpoints } from './endpoints.ts'
 export { createProject, grantedRole, registerKey, setGrant } from './grants.ts'

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { Context } from '../kernel/db/index.ts'
-import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
-import { verifyLedger } from '../kernel/ledger/index.ts'
+import type { Context } from '../db/index.ts'
+import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { verifyLedger } from '../ledger/index.ts'
 
 const entry = z.object({
   seq: z.string(),
