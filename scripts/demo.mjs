@@ -182,7 +182,8 @@ function stepsOf(run) {
 needPython()
 if (!existsSync('packages/console/dist/index.html')) {
   say('Building the console')
-  if (spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: isJson ? 'ignore' : 'inherit' }).status !== 0) fail('the console cannot be built')
+  if (spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: isJson ? 'ignore' : 'inherit' }).status !== 0)
+    fail('the console cannot be built')
 }
 say(`Working in ${work}`)
 

@@ -45,7 +45,9 @@ export async function up(db: Kysely<never>): Promise<void> {
     foreign key (project, pipeline_digest) references pipeline_version (project, digest)
   )`.execute(db)
   await sql`comment on table pipeline_run is 'retention: runs'`.execute(db)
-  await sql`create index pipeline_run_queued on pipeline_run (created_at) where state in ('queued', 'running', 'cancelling')`.execute(db)
+  await sql`create index pipeline_run_queued on pipeline_run (created_at) where state in ('queued', 'running', 'cancelling')`.execute(
+    db,
+  )
   await sql`create index pipeline_run_page on pipeline_run (project, id)`.execute(db)
   await sql`create table step (
     project text not null,
@@ -77,7 +79,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     primary key (run, key)
   ) with (fillfactor = 70)`.execute(db)
   await sql`comment on table step is 'retention: runs'`.execute(db)
-  await sql`create index step_ready on step (eligible_at, run, key) where state = 'ready'`.execute(db)
+  await sql`create index step_ready on step (run, eligible_at, key) where state = 'ready'`.execute(db)
   await sql`create index step_leased on step (lease_expires_at) where state = 'running'`.execute(db)
   await sql`create table edge (
     project text not null,

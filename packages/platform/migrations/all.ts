@@ -1,3 +1,4 @@
+import type { Migration } from '../src/kernel/db/index.ts'
 import { up as up0001 } from './0001-kernel.ts'
 import { up as up0002 } from './0002-jobs.ts'
 import { up as up0003 } from './0003-ledger.ts'
@@ -11,7 +12,6 @@ import { up as up0060 } from './0060-delivery.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
 import { up as up0090 } from './0090-definitions.ts'
-import type { Migration } from '../src/kernel/db/index.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [

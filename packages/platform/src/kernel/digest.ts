@@ -17,7 +17,11 @@ export function isDigest(text: string): text is Digest {
 /** @throws invalid digest.malformed */
 export function parseDigest(text: string): Digest {
   if (!isDigest(text)) {
-    throw new PlimsollError('invalid', 'digest.malformed', `Cannot read digest "${text.slice(0, 80)}": expected sha256: and 64 hex digits`)
+    throw new PlimsollError(
+      'invalid',
+      'digest.malformed',
+      `Cannot read digest "${text.slice(0, 80)}": expected sha256: and 64 hex digits`,
+    )
   }
   return text
 }
@@ -54,7 +58,10 @@ const TREE_ENTRIES_MAX = 100_000
 
 /** Digest of a directory: that of its entries, sorted by path as UTF-8 bytes. Names, bytes and the exec bit count; times do not. */
 export function digestTree(entries: readonly TreeEntry[]): Digest {
-  return digestValue({ tree: 1, entries: sortEntries(entries).map((e) => [e.path, e.digest, e.sizeBytes, e.executable]) })
+  return digestValue({
+    tree: 1,
+    entries: sortEntries(entries).map((e) => [e.path, e.digest, e.sizeBytes, e.executable]),
+  })
 }
 
 function sortEntries(entries: readonly TreeEntry[]): TreeEntry[] {
@@ -75,10 +82,18 @@ export async function readTree(root: string): Promise<{ digest: Digest; entries:
       else if (stat.isFile()) {
         entries.push({ path, ...(await digestFile(join(root, path))), executable: (stat.mode & 0o111) !== 0 })
       } else {
-        throw new PlimsollError('invalid', 'digest.not_regular', `Cannot digest "${path}": it is not a regular file or directory`)
+        throw new PlimsollError(
+          'invalid',
+          'digest.not_regular',
+          `Cannot digest "${path}": it is not a regular file or directory`,
+        )
       }
       if (entries.length > TREE_ENTRIES_MAX) {
-        throw new PlimsollError('too_large', 'digest.tree_too_large', `Cannot digest the directory: more than ${TREE_ENTRIES_MAX} files`)
+        throw new PlimsollError(
+          'too_large',
+          'digest.tree_too_large',
+          `Cannot digest the directory: more than ${TREE_ENTRIES_MAX} files`,
+        )
       }
     }
   }

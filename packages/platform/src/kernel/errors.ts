@@ -77,10 +77,22 @@ export function toPlimsollError(thrown: unknown): PlimsollError {
       return new PlimsollError('unavailable', 'db.unavailable', 'The database does not answer', {}, thrown)
     }
     if (code === 'ENOSPC' || code === 'EDQUOT') {
-      return new PlimsollError('exhausted', 'disk.full', 'No disk space is left', { action: 'Free disk space and try again' }, thrown)
+      return new PlimsollError(
+        'exhausted',
+        'disk.full',
+        'No disk space is left',
+        { action: 'Free disk space and try again' },
+        thrown,
+      )
     }
   }
-  return new PlimsollError('internal', 'internal.unexpected', thrown instanceof Error ? thrown.message : String(thrown), {}, thrown)
+  return new PlimsollError(
+    'internal',
+    'internal.unexpected',
+    thrown instanceof Error ? thrown.message : String(thrown),
+    {},
+    thrown,
+  )
 }
 
 /** Throws one `invalid` error that lists every fault; does nothing when there is none. */

@@ -12,12 +12,26 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-const REDACTED_PATHS = ['authorization', '*.authorization', 'token', '*.token', 'secret', '*.secret', 'password', '*.password']
+const REDACTED_PATHS = [
+  'authorization',
+  '*.authorization',
+  'token',
+  '*.token',
+  'secret',
+  '*.secret',
+  'password',
+  '*.password',
+]
 
 /** JSON lines to `destination`, standard error when absent. Well-known secret fields are redacted by name. */
 export function openLog(options: { level: LogLevel; name: string; destination?: DestinationStream }): Logger {
   return pino(
-    { name: options.name, level: options.level, redact: { paths: REDACTED_PATHS, censor: '[redacted]' }, base: { name: options.name, pid: process.pid } },
+    {
+      name: options.name,
+      level: options.level,
+      redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
+      base: { name: options.name, pid: process.pid },
+    },
     options.destination ?? pino.destination({ fd: 2, sync: true }),
   )
 }

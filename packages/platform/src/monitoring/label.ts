@@ -29,13 +29,11 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
       })),
     )
     .onConflict((conflict) =>
-      conflict
-        .columns(['project', 'prediction', 'row_index'])
-        .doUpdateSet((eb) => ({
-          label: eb.ref('excluded.label'),
-          known_at_ms: eb.ref('excluded.known_at_ms'),
-          joined: false,
-        })),
+      conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({
+        label: eb.ref('excluded.label'),
+        known_at_ms: eb.ref('excluded.known_at_ms'),
+        joined: false,
+      })),
     )
     .execute()
 }
@@ -95,13 +93,11 @@ export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number
       .insertInto('outcome')
       .values(outcomes)
       .onConflict((conflict) =>
-        conflict
-          .columns(['project', 'prediction', 'row_index'])
-          .doUpdateSet((eb) => ({
-            label: eb.ref('excluded.label'),
-            score: eb.ref('excluded.score'),
-            known_at_ms: eb.ref('excluded.known_at_ms'),
-          })),
+        conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({
+          label: eb.ref('excluded.label'),
+          score: eb.ref('excluded.score'),
+          known_at_ms: eb.ref('excluded.known_at_ms'),
+        })),
       )
       .execute()
     const keys = outcomes.map((outcome) => sql`(${outcome.prediction}, ${outcome.row_index}::integer)`)

@@ -6,6 +6,7 @@ import { openLog } from '../kernel/log.ts'
 import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
 import {
   GATEWAY_DEFAULTS,
+  type GatewaySettings,
   openControlLink,
   openGateway,
   openGatewayLoops,
@@ -40,6 +41,32 @@ function openGatewayMetrics() {
   }
 }
 
+/** Bounds and addresses, from the start message. */
+async function settingsOf({ config, ports }: StartMessage, controlUrl: string): Promise<GatewaySettings> {
+  return {
+    ...GATEWAY_DEFAULTS,
+    host: config.server.host,
+    port: ports['gateway'] ?? config.server.gatewayPort,
+    publicHosts: config.server.publicHosts,
+    directory: dataPaths(config.dataDir).gateway,
+    controlUrl,
+    controlToken: (await findOperatorToken(config.dataDir)) ?? '',
+    snapshotKey: (await openSigningKey(config.dataDir)).publicKey,
+    bodyBytesMax: config.http.inferenceBodyLimitBytes,
+    spoolBytesMax: config.gateway.spoolLimitBytes,
+    drainMs: config.server.drainMs,
+  }
+}
+
+/** Refused until gateways read the online store. */
+function refuseFeatures(): never {
+  throw new PlimsollError(
+    'unsupported',
+    'serving.no_feature_lookup',
+    'Cannot take the snapshot: this gateway does not look features up',
+  )
+}
+
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const { config, api } = start
@@ -51,20 +78,8 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     )
   const log = openLog({ level: config.log.level, name: 'gateway' })
   await using stack = new AsyncDisposableStack()
-  const directory = dataPaths(config.dataDir).gateway
-  const settings = {
-    ...GATEWAY_DEFAULTS,
-    host: config.server.host,
-    port: start.ports['gateway'] ?? config.server.gatewayPort,
-    publicHosts: config.server.publicHosts,
-    directory,
-    controlUrl: api,
-    controlToken: (await findOperatorToken(config.dataDir)) ?? '',
-    snapshotKey: (await openSigningKey(config.dataDir)).publicKey,
-    bodyBytesMax: config.http.inferenceBodyLimitBytes,
-    spoolBytesMax: config.gateway.spoolLimitBytes,
-    drainMs: config.server.drainMs,
-  }
+  const settings = await settingsOf(start, api)
+  const { directory } = settings
   const link = openControlLink(settings.controlUrl, settings.controlToken)
   const pool = await openModelPool({
     name: 'realtime',
@@ -84,13 +99,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     pool,
     clock: realClock,
     log,
-    openFeatures: () => {
-      throw new PlimsollError(
-        'unsupported',
-        'serving.no_feature_lookup',
-        'Cannot take the snapshot: this gateway does not look features up',
-      )
-    },
+    openFeatures: refuseFeatures,
     onChange: () => {
       epoch.set(gateway.live()?.snapshot.epoch ?? 0)
       wake()

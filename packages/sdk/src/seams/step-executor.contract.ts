@@ -95,6 +95,7 @@ const ending: StepExecutorCase[] = [
       const subject = await open()
       const odd = 'a b\n$(id) "\' ; * é 🚢'
       const submitted = await submission(subject, '', {
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell expands it, not we
         argv: ['/bin/sh', '-c', 'printf %s "$1"; printf %s "$ODD"; printf %s "${HOME-none}"', 'sh', odd],
         environment: { PATH: '/usr/bin:/bin', ODD: odd },
       })

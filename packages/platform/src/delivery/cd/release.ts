@@ -280,9 +280,7 @@ export async function listReleases(
 }
 
 /** What serves on each route of every project: read by the snapshot, which spans projects. */
-export async function listAssignments(
-  ctx: Context,
-): Promise<
+export async function listAssignments(ctx: Context): Promise<
   {
     project: string
     environment: string

@@ -116,7 +116,7 @@ function addParsers(app: FastifyInstance, jsonDepth: number): void {
       const bytes = body as Buffer // parseAs: 'buffer'
       request.rawBody = bytes
       refuseDeepJson(bytes, jsonDepth)
-      parseJson(request, new TextDecoder('utf-8', { fatal: true }).decode(bytes), done)
+      void parseJson(request, new TextDecoder('utf-8', { fatal: true }).decode(bytes), done)
     } catch (error) {
       done(
         error instanceof TypeError
