@@ -1,4 +1,6 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { PassportBound } from '@plimsoll/sdk/wire'
+import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestTree } from '../kernel/digest.ts'
 import { listArtifactTree, noteModelVersion, requireTrackedRun } from '../tracking/index.ts'
@@ -65,7 +67,7 @@ async function boundOf(tx: Tx, resolved: ResolvedSource, trackedRun: string | nu
  * Registers the version that an MLflow client asked for. Never refused for a gap in its passport.
  * @throws invalid registry.bad_source · not_found of a run or model that the source names
  */
-export async function registerClientVersion(ctx: Context, wanted: ClientVersion): Promise<number> {
+export async function registerClientVersion(ctx: Context, blobs: BlobStore, wanted: ClientVersion): Promise<number> {
   checkSource(wanted.source, { hasOrigin: wanted.trackedRun !== undefined || wanted.loggedModel !== undefined })
   return ctx.transaction(async (tx) => {
     const resolved = await resolveSource(tx, wanted.source)
@@ -89,6 +91,12 @@ export async function registerClientVersion(ctx: Context, wanted: ClientVersion)
       loggedModel: loggedModel ?? null,
       runLink: wanted.runLink ?? '',
       isAlwaysNew: true,
+    })
+    // deleting the run's artifacts later takes nothing from the version
+    const files = resolved.root === undefined ? [] : await listArtifactTree(tx, resolved.root)
+    await pinBlobs(tx, blobs, {
+      owner: `model-version:${wanted.model}/${version}`,
+      digests: files.map((file) => file.digest),
     })
     if (loggedModel) await noteModelVersion(tx, loggedModel, { name: wanted.model, version })
     return version

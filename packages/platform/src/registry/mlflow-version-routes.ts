@@ -109,42 +109,43 @@ const changeEndpoints: readonly MlflowEndpoint[] = [
   }),
 ]
 
-const createEndpoint = mlflowEndpoint({
-  method: 'POST',
-  path: `${VERSIONS}/create`,
-  access: 'write',
-  replay: true,
-  fields: {
-    name: required(text()),
-    source: required(text()),
-    run_id: text(),
-    run_link: text(2_048),
-    description: text(),
-    tags: list(record({ key: required(text()), value: text() }), { max: 1_000 }),
-    model_id: text(),
-  },
-  handler: async ({ ctx, fields }) => {
-    checkModelName(fields.name)
-    const model = fields.name
-    const version = await ctx.transaction(async (tx) => {
-      const number = await registerClientVersion(tx, {
-        model,
-        source: fields.source,
-        trackedRun: fields.run_id || undefined,
-        loggedModel: fields.model_id || undefined,
-        runLink: fields.run_link,
-        description: fields.description,
+const createEndpoint = (blobs: BlobStore) =>
+  mlflowEndpoint({
+    method: 'POST',
+    path: `${VERSIONS}/create`,
+    access: 'write',
+    replay: true,
+    fields: {
+      name: required(text()),
+      source: required(text()),
+      run_id: text(),
+      run_link: text(2_048),
+      description: text(),
+      tags: list(record({ key: required(text()), value: text() }), { max: 1_000 }),
+      model_id: text(),
+    },
+    handler: async ({ ctx, fields }) => {
+      checkModelName(fields.name)
+      const model = fields.name
+      const version = await ctx.transaction(async (tx) => {
+        const number = await registerClientVersion(tx, blobs, {
+          model,
+          source: fields.source,
+          trackedRun: fields.run_id || undefined,
+          loggedModel: fields.model_id || undefined,
+          runLink: fields.run_link,
+          description: fields.description,
+        })
+        await setTags(
+          tx,
+          { model, version: number },
+          (fields.tags ?? []).map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
+        )
+        return number
       })
-      await setTags(
-        tx,
-        { model, version: number },
-        (fields.tags ?? []).map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
-      )
-      return number
-    })
-    return { model_version: await readVersion(ctx, { model, version }) }
-  },
-})
+      return { model_version: await readVersion(ctx, { model, version }) }
+    },
+  })
 
 const readEndpoints: readonly MlflowEndpoint[] = [
   mlflowEndpoint({
@@ -190,7 +191,7 @@ const readEndpoints: readonly MlflowEndpoint[] = [
 
 export function versionRoutes(deps: { blobs: BlobStore }): readonly MlflowEndpoint[] {
   return [
-    createEndpoint,
+    createEndpoint(deps.blobs),
     ...readEndpoints,
     mlflowEndpoint({
       method: 'GET',

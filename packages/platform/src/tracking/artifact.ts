@@ -1,5 +1,6 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { sql } from 'kysely'
+import { pinBlobs, unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { checkArtifactPath } from './artifact-path.ts'
@@ -59,6 +60,11 @@ async function requireWritablePath(ctx: Context, path: string): Promise<void> {
     throw refusal(`The run ${id} must be in the 'active' state. Current state is deleted.`)
 }
 
+/** Who holds an artifact's bytes; a model version holds them once more, in its own name. */
+function pinOwner(path: string): string {
+  return `artifact:${path}`
+}
+
 /** Stores a stream as the artifact at `path`; the name appears when all bytes are durable. */
 export async function putArtifact(
   ctx: Context,
@@ -73,6 +79,8 @@ export async function putArtifact(
   }
   await ctx.transaction(async (tx) => {
     await refuseFileAsDirectory(tx, path)
+    await unpinBlobs(tx, pinOwner(path))
+    await pinBlobs(tx, blobs, { owner: pinOwner(path), digests: [stored.digest] })
     const row = { digest: stored.digest, size_bytes: BigInt(stored.sizeBytes) }
     await tx.db
       .insertInto('tracking_artifact')
@@ -165,13 +173,15 @@ export async function deleteArtifacts(ctx: Context, path: string): Promise<void>
   const checked = checkArtifactPath(path)
   await ctx.transaction(async (tx) => {
     refuseRunPrincipal(tx, 'delete artifacts')
-    await tx.db
+    const gone = await tx.db
       .deleteFrom('tracking_artifact')
       .where('project', '=', tx.project)
       .where((eb) =>
         eb.or([eb('path', '=', checked), eb.and([eb('path', '>', `${checked}/`), eb('path', '<', `${checked}0`)])]),
       )
+      .returning('path')
       .execute()
+    for (const row of gone) await unpinBlobs(tx, pinOwner(row.path))
     await tx.audit({ action: 'artifact.delete', subject: `artifact/${checked}` })
   })
 }

@@ -146,8 +146,12 @@ test('a large upload is streamed', async () => {
 test('deleted artifacts are gone; artifacts of a deleted run are read, not written', async () => {
   await put(`${root}/gone/a`, 'a')
   await put(`${root}/gone-not`, 'a')
+  const pins = async () =>
+    (await surface.database.ctx.db.selectFrom('blob_pin').select('owner').execute()).map((row) => row.owner)
+  expect(await pins()).toContain(`artifact:${root}/gone/a`)
   expect((await raw('DELETE', `${PROXY}/${root}/gone`)).status).toBe(200)
   expect((await raw('GET', `${PROXY}/${root}/gone/a`)).status).toBe(404)
+  expect(await pins()).not.toContain(`artifact:${root}/gone/a`)
   expect((await raw('GET', `${PROXY}/${root}/gone-not`)).status).toBe(200)
   await surface.ok('POST', '/runs/delete', { run_id: run })
   expect((await put(`${root}/late`, 'a')).status).toBe(400)
