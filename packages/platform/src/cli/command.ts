@@ -34,6 +34,8 @@ export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
       .option('--data-dir <dir>', 'data directory of a running plimsoll up')
       .option('--project <name>', 'project (default: default)')
       .option('--token-file <file>', 'file with a token; PLIMSOLL_TOKEN does the same')
+      .option('--sign-with <file>', 'sign with this SSH key instead of sending a token')
+      .option('--as <name>', 'who signs (default: your user name)')
   }
   command.addHelpText('after', `\nExample:\n  $ ${shape.example}`)
   command.action(async () => {

@@ -3,6 +3,7 @@ import { addAudit } from './audit.ts'
 import { addDataset } from './dataset.ts'
 import { addDoctor } from './doctor.ts'
 import { addInit } from './init.ts'
+import { addKey } from './key.ts'
 import { addModel } from './model.ts'
 import { addPredict } from './predict.ts'
 import { addProject } from './project.ts'
@@ -28,4 +29,5 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addPredict,
   addAudit,
   addToken,
+  addKey,
 ]

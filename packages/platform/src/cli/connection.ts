@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Client, openClient } from '@plimsoll/sdk/client'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { UsageError } from './exit-code.ts'
+import { signingAuthoriser } from './ssh-sign.ts'
 
 /** Options that every command takes. */
 export interface SharedOptions {
@@ -74,5 +75,10 @@ export interface Connection {
 export function connect(options: SharedOptions): Connection {
   const found = locate(options)
   const project = options.project ?? readEnvironment().PLIMSOLL_PROJECT
-  return { client: openClient({ server: found.server, project, token: found.token }), gateway: found.gateway }
+  const authorise =
+    options.signWith === undefined ? undefined : signingAuthoriser(found.server, options.signWith, options.as)
+  return {
+    client: openClient({ server: found.server, project, token: found.token, authorise }),
+    gateway: found.gateway,
+  }
 }

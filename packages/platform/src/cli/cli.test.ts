@@ -1,0 +1,114 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { COMMANDS } from './commands.ts'
+import { printable } from './io.ts'
+
+const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function plimsoll(...args: string[]) {
+  const { PLIMSOLL_SERVER: _server, PLIMSOLL_TOKEN: _token, ...env } = process.env
+  const result = spawnSync('node', [LAUNCHER, ...args], { cwd: folder, encoding: 'utf8', env })
+  return { status: result.status, out: result.stdout, err: result.stderr }
+}
+
+test.each([
+  ['a misspelt command', ['rum'], 2, /unknown command 'rum'.*Did you mean run\?/],
+  ['a misspelt sub-command', ['dataset', 'lst'], 2, /Did you mean list\?/],
+  ['a misspelt option', ['up', '--prot', '1'], 2, /unknown option '--prot'.*Did you mean --port\?/],
+  ['a missing argument', ['cancel'], 2, /missing required argument 'run'/],
+  ['no server anywhere', ['dataset', 'list'], 2, /Cannot find a running server.*plimsoll up/],
+  ['a server address that is none', ['dataset', 'list', '--server', 'localhost:7440'], 2, /not a URL/],
+  [
+    'a server that does not answer',
+    ['dataset', 'list', '--server', 'http://127.0.0.1:1'],
+    5,
+    /Cannot reach http:\/\/127\.0\.0\.1:1.*plimsoll up/,
+  ],
+  [
+    'a folder without a project',
+    ['plan', '--server', 'http://127.0.0.1:1'],
+    1,
+    /plimsoll\.project\.mts.*plimsoll init/,
+  ],
+  [
+    'a token file that is not there',
+    ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', 'absent'],
+    2,
+    /Cannot read the token file/,
+  ],
+])('plimsoll answers %s with one line that says what to do', (_name, args, status, line) => {
+  const result = plimsoll(...args)
+  expect(result.err.trim().split('\n')).toHaveLength(1)
+  expect(result.err).toMatch(line)
+  expect(result).toMatchObject({ status, out: '' })
+})
+
+test('an error with --json is one line of JSON', () => {
+  const result = plimsoll('dataset', 'list', '--server', 'http://127.0.0.1:1', '--json')
+  expect(JSON.parse(result.err)).toMatchObject({ error: { code: 'client.unreachable' } })
+})
+
+test('init writes a project once, and names what is in the way', () => {
+  expect(plimsoll('init', 'first').status).toBe(0)
+  expect(existsSync(join(folder, 'first/steps/draw.py'))).toBe(true)
+  writeFileSync(join(folder, 'first/steps/draw.py'), 'mine')
+  const again = plimsoll('init', 'first')
+  expect(again).toMatchObject({
+    status: 2,
+    err: expect.stringContaining('plimsoll.project.mts, steps/draw.py, steps/estimate.py are there already'),
+  })
+  expect(readFileSync(join(folder, 'first/steps/draw.py'), 'utf8')).toBe('mine')
+})
+
+test('doctor says what is here and what is not promised', () => {
+  const { findings } = JSON.parse(plimsoll('doctor', '--json').out) as {
+    findings: { group: string; name: string; state: string; cost?: string }[]
+  }
+  expect(findings.find((finding) => finding.name === 'DuckDB')).toMatchObject({ state: 'ok' })
+  expect(findings.find((finding) => finding.name === 'loss of power')).toMatchObject({
+    state: 'missing',
+    cost: expect.stringContaining('PostgreSQL'),
+  })
+  for (const finding of findings) if (finding.state !== 'ok') expect(finding.cost, finding.name).toBeTruthy()
+})
+
+test('every command has a summary, --json and an example in its help', () => {
+  const program = new Command('plimsoll')
+  for (const add of COMMANDS) add(program)
+  const lacking: string[] = []
+  const visit = (command: Command, path: string) => {
+    if (command.description() === '') lacking.push(`${path}: no summary`)
+    if (command.commands.length > 0) {
+      for (const inner of command.commands) visit(inner, `${path} ${inner.name()}`)
+      return
+    }
+    if (!command.options.some((option) => option.long === '--json')) lacking.push(`${path}: no --json`)
+    let help = ''
+    command.configureOutput({
+      writeOut: (text) => {
+        help += text
+      },
+    })
+    command.outputHelp()
+    if (!help.includes(`$ plimsoll${path}`)) lacking.push(`${path}: no example`)
+  }
+  for (const command of program.commands) visit(command, ` ${command.name()}`)
+  expect(lacking).toEqual([])
+})
+
+test('the launcher passes the exit status and standard output on', () => {
+  expect(plimsoll('--version')).toEqual({ status: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: '' })
+})
+
+test('printable() shows what could steer a terminal', () => {
+  expect(printable('a\u001b[31m\u202eb\n')).toBe('a\\u001b[31m\\u202eb\\u000a')
+})

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { addCommand, addGroup } from './command.ts'
+import { connect } from './connection.ts'
+import { UsageError } from './exit-code.ts'
+import { table } from './io.ts'
+
+interface Key {
+  id: string
+  principal: string
+  fingerprint: string
+  revoked_at: string | null
+}
+
+function addAdd(group: Command): void {
+  addCommand<{ role?: string }>(group, {
+    use: 'add <principal> <file>',
+    summary: 'register a person’s public SSH key, with which they may sign what they do',
+    example: 'plimsoll key add alice ~/.ssh/id_ed25519.pub --role approver',
+    options: [['--role <role>', 'also give them this role on the project']],
+    action: async ({ io, options, args }) => {
+      let text: string
+      try {
+        text = readFileSync(args[1]!, 'utf8')
+      } catch {
+        throw new UsageError(`Cannot read ${args[1]}`)
+      }
+      if (text.includes('PRIVATE KEY'))
+        throw new UsageError(
+          `${args[1]} is a private key, which must stay with its owner`,
+          'Name the file that ends in .pub',
+        )
+      const { client } = connect(options)
+      const key = (await client.call({
+        method: 'POST',
+        path: '/api/v1/keys',
+        body: { principal: args[0], public_key: text.trim() },
+      })) as Key // the endpoint's contract
+      if (options.role !== undefined)
+        await client.call({
+          method: 'PUT',
+          path: `/api/v1/grants/${encodeURIComponent(args[0]!)}`,
+          body: { role: options.role },
+        })
+      io.answer(
+        key,
+        `${key.fingerprint} speaks for ${key.principal}${options.role ? `, who is ${options.role} here` : ''}`,
+      )
+    },
+  })
+}
+
+export function addKey(program: Command): void {
+  const group = addGroup(program, 'key', 'SSH keys of people, for signing what they do')
+  addAdd(group)
+  addCommand(group, {
+    use: 'list',
+    summary: 'registered keys',
+    example: 'plimsoll key list',
+    action: async ({ io, options }) => {
+      const answer = (await connect(options).client.call({ path: '/api/v1/keys' })) as { keys: Key[] } // the endpoint's contract
+      io.answer(
+        answer,
+        table(
+          ['key', 'principal', 'fingerprint', 'state'],
+          answer.keys.map((key) => [key.id, key.principal, key.fingerprint, key.revoked_at ? 'revoked' : 'live']),
+          'No key yet',
+        ),
+      )
+    },
+  })
+  addCommand(group, {
+    use: 'revoke <key>',
+    summary: 'end a key',
+    example: 'plimsoll key revoke key_0192…',
+    action: async ({ io, options, args }) => {
+      await connect(options).client.call({ method: 'DELETE', path: `/api/v1/keys/${encodeURIComponent(args[0]!)}` })
+      io.answer({ revoked: args[0] }, `${args[0]} is revoked`)
+    },
+  })
+}
