@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { requireRoute } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { brierScore, logLoss, rocAuc } from '../statistics/classification.ts'
-import '../serving/control/tables.ts'
+import '../serving/index.ts'
 
 const OUTCOMES_READ_MAX = 200_000
 const HOURS_SHOWN_MAX = 24 * 92
