@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlobStore, StepExecutor } from '@plimsoll/sdk/seams'
+import type { CodeBundle } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -8,11 +9,11 @@ import type { Digest } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
 import type { CacheComponents } from './cache.ts'
-import { isProcessKind, outputsOf, requirePipelineVersion, type StepKinds } from './pipeline.ts'
+import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
 import type { ClaimedStep } from './store.ts'
-import type { NamedOutputs } from './tables.ts'
+import type { Bundles, NamedOutputs } from './tables.ts'
 import { placeBundle, placeInputs } from './work-files.ts'
 
 export interface LaunchDeps {
@@ -39,14 +40,6 @@ export interface LaunchDeps {
   ) => Promise<string>
 }
 
-export interface LaunchedStep {
-  readonly workDir: string
-  readonly argv: readonly string[]
-  readonly environment: Readonly<Record<string, string>>
-  readonly cwd: string
-  readonly outputs: Readonly<Record<string, OutputType>>
-}
-
 /** What an attempt needs to know after a restart of the control plane: kept beside its files. */
 export interface AttemptPlan {
   readonly prepared: { spec: Json; components: CacheComponents; isCacheable: boolean }
@@ -70,27 +63,26 @@ function texts(value: Json | undefined, what: string): string[] {
 
 async function argvOf(
   deps: LaunchDeps,
-  ctx: Context,
   step: ClaimedStep,
-  params: Readonly<Record<string, Json>>,
-  code: string,
-  report: (message: string) => void,
+  parts: {
+    params: Readonly<Record<string, Json>>
+    code: string
+    bundle: CodeBundle | undefined
+    report: (message: string) => void
+  },
 ): Promise<string[]> {
-  const args = params['args'] === undefined ? [] : texts(params['args'], 'args')
+  const { params, code, bundle, report } = parts
+  const args = params.args === undefined ? [] : texts(params.args, 'args')
   switch (step.definition.kind) {
     case 'command':
-      return texts(params['argv'], 'argv')
+      return texts(params.argv, 'argv')
     case 'typescript':
-      return [deps.node, join(code, String(params['script'])), ...args]
+      return [deps.node, join(code, String(params.script)), ...args]
     case 'python': {
-      const { bundles } = await requirePipelineVersion(ctx, step.pipelineDigest)
-      const lock = bundles[step.key]?.files.find((file) => file.path === params['lock'])
-      const python = await deps.python.require(
-        lock?.digest as Digest | undefined,
-        () => readBlobText(deps.blobs, lock!.digest),
-        report,
-      )
-      return [python, '-u', join(code, String(params['script'])), ...args]
+      const lock = bundle?.files.find((file) => file.path === params.lock)
+      const readLock = () => readBlobText(deps.blobs, lock!.digest)
+      const python = await deps.python.require(lock?.digest as Digest | undefined, readLock, report) // checked at apply
+      return [python, '-u', join(code, String(params.script)), ...args]
     }
     default:
       return [deps.node, deps.launcher]
@@ -109,7 +101,7 @@ function contractOf(
     workDir: string
     params: Json
     spec: Json
-    inputs: Record<string, StepInputFiles>
+    inputs: Readonly<Record<string, StepInputFiles>>
     outputs: Readonly<Record<string, OutputType>>
   },
 ): Json {
@@ -134,52 +126,47 @@ function contractOf(
   }
 }
 
-/** Makes everything that an attempt needs on disk, and says how to start it. */
-export async function prepareLaunch(
+/** What an attempt needs on disk: made before it counts as started, since it may take minutes. */
+export interface PlacedAttempt {
+  readonly workDir: string
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly code: string
+  readonly inputs: Readonly<Record<string, StepInputFiles>>
+  readonly outputs: Readonly<Record<string, OutputType>>
+}
+
+/** Places inputs and code, and makes the environment. Small files are written at once: a thread each costs more. */
+export async function placeAttempt(
   ctx: Context,
   deps: LaunchDeps,
   step: ClaimedStep,
-  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string; report: (message: string) => void },
-): Promise<LaunchedStep> {
+  parts: { prepared: PreparedStep; inputs: NamedOutputs; bundles: Bundles; report: (message: string) => void },
+): Promise<PlacedAttempt> {
   const workDir = workDirOf(deps.runsDir, step)
   const code = join(workDir, 'code')
   const outputs = outputsOf(step.definition, deps.kinds)
-  for (const directory of ['out', 'in', 'tmp', 'code', `../checkpoint-${step.key}`])
-    await mkdir(join(workDir, directory), { recursive: true, mode: 0o700 })
+  const trees = Object.entries(outputs).filter(([, type]) => type === 'dataset' || type === 'directory')
+  const directories = ['out', 'tmp', `../checkpoint-${step.key}`, ...trees.map(([name]) => `out/${name}`)]
+  for (const directory of directories) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
-  const { bundles } = await requirePipelineVersion(ctx, step.pipelineDigest)
-  const bundle = bundles[step.key]
+  const bundle = parts.bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
   const params = parts.prepared.params as Readonly<Record<string, Json>> // the wire schema makes it a record
-  const argv = await argvOf(deps, ctx, step, params, code, parts.report)
-  for (const [name, type] of Object.entries(outputs))
-    if (type === 'dataset' || type === 'directory')
-      await mkdir(join(workDir, 'out', name), { recursive: true, mode: 0o700 })
-  await writeFile(
-    join(workDir, 'step.json'),
-    JSON.stringify(contractOf(step, { workDir, params, spec: parts.prepared.spec, inputs, outputs })),
-    { mode: 0o600 },
-  )
-  const { spec, components, isCacheable } = parts.prepared
-  await writeFile(
-    join(workDir, 'plan.json'),
-    JSON.stringify({
-      prepared: { spec, components, isCacheable },
-      inputs: parts.inputs,
-      trackedRun: parts.trackedRun,
-      outputs,
-    } satisfies AttemptPlan),
-    { mode: 0o600 },
-  )
-  const token = isProcessKind(step.definition.kind)
-    ? await deps.mintRunToken(ctx, {
-        trackedRun: parts.trackedRun,
-        run: step.run,
-        step: step.key,
-        ttlMs: step.definition.timeoutMs + TOKEN_SLACK_MS,
-      })
-    : undefined
-  const environment: Record<string, string> = {
+  const argv = await argvOf(deps, step, { params, code, bundle, report: parts.report })
+  return { workDir, argv, cwd: bundle ? code : workDir, code, inputs, outputs }
+}
+
+/** Writes what the program reads and what a later incarnation of ours needs. Returns the environment of the process. */
+export function writeLaunch(
+  deps: LaunchDeps,
+  step: ClaimedStep,
+  placed: PlacedAttempt,
+  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string; token: string | undefined },
+): { environment: Record<string, string>; plan: AttemptPlan } {
+  const { workDir, code, argv, cwd } = placed
+  const { spec, components, isCacheable, params } = parts.prepared
+  const shown: Record<string, string> = {
     ...deps.environment,
     TMPDIR: join(workDir, 'tmp'),
     PLIMSOLL_STEP: join(workDir, 'step.json'),
@@ -189,11 +176,30 @@ export async function prepareLaunch(
     MLFLOW_RUN_ID: parts.trackedRun,
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
     OMP_NUM_THREADS: String(Math.max(1, Math.ceil(step.definition.resources.cpu))),
-    ...(token === undefined ? {} : { MLFLOW_TRACKING_TOKEN: token }),
   }
-  const cwd = bundle ? code : workDir
+  const plan: AttemptPlan = {
+    prepared: { spec, components, isCacheable },
+    inputs: parts.inputs,
+    trackedRun: parts.trackedRun,
+    outputs: placed.outputs,
+  }
+  const write = (name: string, content: Json | AttemptPlan) =>
+    writeFileSync(join(workDir, name), JSON.stringify(content), { mode: 0o600 })
+  write('step.json', contractOf(step, { ...placed, params, spec }))
+  write('plan.json', plan)
   // For `step debug`; without the token, which must not lie about.
-  const { MLFLOW_TRACKING_TOKEN: _token, ...shown } = environment
-  await writeFile(join(workDir, 'launch.json'), JSON.stringify({ cwd, argv, environment: shown }), { mode: 0o600 })
-  return { workDir, argv, environment, cwd, outputs }
+  write('launch.json', { cwd, argv: [...argv], environment: shown })
+  return { environment: parts.token === undefined ? shown : { ...shown, MLFLOW_TRACKING_TOKEN: parts.token }, plan }
+}
+
+/** The token by which a step writes its own tracked run; kinds of ours need none. */
+export async function mintToken(
+  ctx: Context,
+  deps: LaunchDeps,
+  step: ClaimedStep,
+  trackedRun: string,
+): Promise<string | undefined> {
+  if (!isProcessKind(step.definition.kind)) return undefined
+  const ttlMs = step.definition.timeoutMs + TOKEN_SLACK_MS
+  return deps.mintRunToken(ctx, { trackedRun, run: step.run, step: step.key, ttlMs })
 }

@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { processesOf } from '../adapters/local-process/process-table.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { finishAttempts } from './finish.ts'
 import { cancelRun, readStep } from './index.ts'
 import { planRun } from './plan.ts'
-import { claimSteps, finishAttempt } from './store.ts'
+import { claimSteps } from './store.ts'
 
 const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
 let engine: Engine
@@ -13,6 +15,13 @@ beforeAll(async () => {
   engine = await openEngine({ kinds: [NOOP] })
 })
 afterAll(() => engine.close())
+
+/** True once the process of a step's newest attempt runs. */
+async function isStarted(run: string, step: string): Promise<boolean> {
+  if ((await attemptState(run, step)) !== 'running') return false
+  const { fence } = (await readStep(engine.ctx, run, step)).tries[0]!
+  return existsSync(join(engine.directory, 'runs', run, fence, 'handle.json'))
+}
 
 /** State of a step's newest attempt; undefined while the run is not planned. */
 async function attemptState(run: string, step: string): Promise<string | undefined> {
@@ -171,7 +180,7 @@ test('cancelRun() ends what runs, also children that left the group, and repeats
     shell('next', 'true', { after: ['long'] }),
   ])
   const run = await engine.start(digest)
-  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  await engine.until(() => isStarted(run, 'long'))
   const { fence } = (await readStep(engine.ctx, run, 'long')).tries[0]!
   expect(await engine.ctx.transaction((tx) => cancelRun(tx, run))).toBe('cancelling')
   engine.scheduler.wake()
@@ -188,7 +197,7 @@ test('a restarted scheduler adopts a running step: one attempt, its log complete
     { name: 'adopted' },
   )
   const run = await engine.start(digest)
-  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  await engine.until(() => isStarted(run, 'long'))
   await engine.restart()
   expect((await engine.ended(run)).state).toBe('succeeded')
   expect((await readStep(engine.ctx, run, 'long')).tries).toMatchObject([{ state: 'succeeded', logBytes: 8 }])
@@ -231,7 +240,7 @@ test('a small run ends long before a wide one that came first', async () => {
 test('an attempt whose lease ran out is followed again, not run twice', async () => {
   const digest = await engine.declare([shell('long', 'echo once; sleep 1.5')], { name: 'leases' })
   const run = await engine.start(digest, { options: { cache: false } })
-  await engine.until(async () => (await attemptState(run, 'long')) === 'running')
+  await engine.until(() => isStarted(run, 'long'))
   await engine.ctx.db
     .updateTable('step')
     .set({ lease_owner: 'another', lease_expires_at: new Date(0) })
@@ -264,7 +273,7 @@ test('an attempt that nobody can find is lost and tried again at once, outside t
   expect(step.attempts).toBe(2)
 })
 
-test('finishAttempt() with a lost fence changes nothing but its own attempt', async () => {
+test('finishAttempts() with a lost fence changes nothing but its own attempt', async () => {
   const digest = await engine.declare([shell('held', 'sleep 0.6')], { name: 'fenced' })
   const run = await engine.start(digest, { options: { cache: false } })
   await engine.until(async () => (await attemptState(run, 'held')) === 'running')
@@ -278,6 +287,7 @@ test('finishAttempt() with a lost fence changes nothing but its own attempt', as
     spec: null,
     inputs: null,
     verdict: null,
+    trackedRun: null,
     number: 1,
     pipeline: 'fenced',
     pipelineDigest: digest,
@@ -294,7 +304,7 @@ test('finishAttempt() with a lost fence changes nothing but its own attempt', as
     inputs: {},
     trackedRun: null,
   }
-  expect(await finishAttempt(engine.ctx, late)).toBe(false)
+  expect(await finishAttempts(engine.ctx, [late])).toEqual([false])
   expect(await attemptState(run, 'held')).toBe('running')
   expect((await engine.ended(run)).state).toBe('succeeded')
 })

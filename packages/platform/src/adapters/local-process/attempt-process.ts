@@ -1,17 +1,7 @@
-import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepSubmission } from '@plimsoll/sdk/seams'
-import { PlimsollError } from '../../kernel/errors.ts'
 import { bootId, readProcess, workDirOfProcess } from './process-table.ts'
-
-/**
- * Leaves the pid before and the exit code after, so that a control plane which is not the parent can learn both. A
- * missing ` ok` is a torn file. A TERM to the group must not end the wrapper before the program: the empty handler lets it
- * wait, and is not inherited. `times` says what the program and its children used, without another process.
- */
-const WRAPPER =
-  'trap : TERM; ulimit -c 0; d=$1; shift; echo "$$ ok" > "$d/pid"; "$@"; c=$?; { echo "$c ok"; times; } > "$d/exit"; exit $c'
 
 /** Identity of an attempt's process: the same pid with another start or boot is another process. */
 export interface Handle {
@@ -66,7 +56,7 @@ export function recoverHandle(
 ): Handle | undefined {
   const { attempt, workDir, timeoutMs, memoryBytes } = submitted
   try {
-    return JSON.parse(readText(join(workDir, 'handle.json'))) as Handle // written whole by startProcess, or torn and no JSON
+    return JSON.parse(readText(join(workDir, 'handle.json'))) as Handle // written whole by the spawn host, or torn and no JSON
   } catch {
     const mark = /^(\d+) ok\n/.exec(readText(join(workDir, 'pid')))
     if (!mark) return undefined
@@ -75,46 +65,4 @@ export function recoverHandle(
     if (!entry && !readExit(workDir)) return undefined
     return { attempt, workDir, pid, startTicks: entry?.startTicks ?? '', boot: bootId(), timeoutMs, memoryBytes }
   }
-}
-
-/** Starts the wrapper as leader of its own session and group, standard output and error in one file. */
-export function startProcess(
-  submission: StepSubmission,
-  onExit: (code: number | null, signal: string | null) => void,
-  onStart: (handle: Handle) => void,
-): Promise<Handle> {
-  const { workDir, argv, attempt, timeoutMs, memoryBytes } = submission
-  mkdirSync(workDir, { recursive: true, mode: 0o700 })
-  const log = openSync(join(workDir, 'log'), 'a', 0o600)
-  const child = spawn('/bin/sh', ['-c', WRAPPER, 'sh', workDir, ...argv], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: submission.cwd,
-    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt, PLIMSOLL_WORK_DIR: workDir },
-  })
-  closeSync(log)
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) =>
-      reject(
-        new PlimsollError('unavailable', 'executor.spawn_failed', `Cannot start the step: ${error.message}`, {}, error),
-      ),
-    )
-    child.once('exit', onExit)
-    child.once('spawn', () => {
-      const pid = child.pid!
-      const handle: Handle = {
-        attempt,
-        workDir,
-        pid,
-        startTicks: readProcess(pid)?.startTicks ?? '',
-        boot: bootId(),
-        timeoutMs,
-        memoryBytes,
-      }
-      child.unref()
-      onStart(handle)
-      writeFileSync(join(workDir, 'handle.json'), JSON.stringify(handle), { mode: 0o600 })
-      resolve(handle)
-    })
-  })
 }

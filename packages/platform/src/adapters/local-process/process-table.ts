@@ -6,6 +6,7 @@ export const TICK_MS = 10
 /** One line of the process table, from `/proc/<pid>/stat`. */
 export interface ProcessEntry {
   readonly pid: number
+  readonly parent: number
   readonly group: number
   readonly startTicks: string
   readonly cpuTicks: number
@@ -20,6 +21,7 @@ export function readProcess(pid: number): ProcessEntry | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return {
       pid,
+      parent: Number(fields[1]),
       group: Number(fields[2]),
       startTicks: fields[19] ?? '',
       cpuTicks: Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]),

@@ -128,3 +128,20 @@ test('an attempt of another installation with the same number is left alone', as
   expect(processesOf(new Set([submitted.workDir]))).not.toEqual([])
   await theirs.executor.cancel(handle, 0)
 })
+
+test('the end of an attempt is seen also when the helper that started it is killed', async () => {
+  const subject = await openSubject()
+  const submitted = sleeping(subject, { argv: ['/bin/sh', '-c', '/bin/sleep 0.6; exit 9'] })
+  const { handle } = await subject.executor.submit(submitted)
+  const leader = readProcess((JSON.parse(handle) as { pid: number }).pid)!
+  process.kill(leader.parent, 'SIGKILL')
+  expect((await subject.executor.wait(handle)).exitCode).toBe(9)
+  const next = await subject.executor.submit(sleeping(subject, { argv: ['/bin/true'] }))
+  expect((await subject.executor.wait(next.handle)).exitCode).toBe(0)
+})
+
+test('submit() after close() is refused', async () => {
+  const subject = await openSubject()
+  await subject.executor.close()
+  await expect(subject.executor.submit(sleeping(subject))).rejects.toMatchObject({ code: 'executor.closed' })
+})

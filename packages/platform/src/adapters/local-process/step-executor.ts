@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepExecutor, StepExit } from '@plimsoll/sdk/seams'
 import { type Clock, realClock } from '../../kernel/clock.ts'
-import { type Handle, isAlive, readExit, recoverHandle, signalGroup, startProcess } from './attempt-process.ts'
+import { type Handle, isAlive, readExit, recoverHandle, signalGroup } from './attempt-process.ts'
 import {
   bootId,
   listProcesses,
@@ -12,6 +12,8 @@ import {
   readProcess,
   TICK_MS,
 } from './process-table.ts'
+
+import { openSpawner, type Spawner } from './spawner.ts'
 
 const POLL_MS = 250
 const SAMPLE_MS = 1_000
@@ -29,7 +31,7 @@ interface Watched {
   readonly exit: Promise<StepExit>
   end: (exit: StepExit) => void
   /** False for attempts of an earlier incarnation, whose end no event tells. */
-  readonly isChild: boolean
+  readonly isOwn: boolean
   readonly startedMs: number
   endedBy: StepExit['endedBy']
   cpuMs: number
@@ -44,6 +46,7 @@ interface Watch {
   /** Work directories of attempts that have ended since the last sweep. */
   readonly unswept: Set<string>
   readonly closed: AbortController
+  readonly spawner: Spawner
   isLooping: boolean
   isSweeping: boolean
 }
@@ -70,15 +73,15 @@ async function sweepSoon(state: Watch): Promise<void> {
   sweep(ended)
 }
 
-function watch(state: Watch, handle: Handle, isChild: boolean): Watched {
+function watch(state: Watch, handle: Handle, isOwn: boolean): Watched {
   const { promise, resolve } = Promise.withResolvers<StepExit>()
-  const running = isChild ? undefined : readProcess(handle.pid)
+  const running = isOwn ? undefined : readProcess(handle.pid)
   const ageMs = running && running.startTicks === handle.startTicks ? processAgeMs(running) : 0
   const entry: Watched = {
     handle,
     exit: promise,
     end: () => {},
-    isChild,
+    isOwn,
     startedMs: state.clock.monotonicMs() - ageMs,
     endedBy: undefined,
     cpuMs: 0,
@@ -105,6 +108,11 @@ function watch(state: Watch, handle: Handle, isChild: boolean): Watched {
   return entry
 }
 
+/** Whether an event tells the end: for our own attempts, until the helper that started them is gone. */
+function isTold(state: Watch, entry: Watched): boolean {
+  return entry.isOwn && state.spawner.isTelling(entry.handle.attempt)
+}
+
 /** Watches time, memory, and the ends of attempts that an earlier incarnation started. */
 async function loop(state: Watch): Promise<void> {
   state.isLooping = true
@@ -124,7 +132,7 @@ async function loop(state: Watch): Promise<void> {
         entry.endedBy = 'timeout'
         void endGroup(state, entry, TIMEOUT_GRACE_MS)
       }
-      if (!entry.isChild) lookForEnd(entry)
+      if (!isTold(state, entry)) lookForEnd(entry)
     }
     await state.clock.sleep(POLL_MS, state.closed.signal).catch(() => {})
   }
@@ -158,7 +166,7 @@ async function endGroup(state: Watch, entry: Watched, graceMs: number): Promise<
   const { clock, watched } = state
   const { attempt } = entry.handle
   const isRunning = () => {
-    if (!entry.isChild && watched.has(attempt)) lookForEnd(entry)
+    if (!isTold(state, entry) && watched.has(attempt)) lookForEnd(entry)
     return watched.has(attempt)
   }
   signalGroup(entry.handle, 'SIGTERM')
@@ -176,6 +184,7 @@ export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepE
     ended: new Map(),
     unswept: new Set(),
     closed: new AbortController(),
+    spawner: openSpawner(),
     isLooping: false,
     isSweeping: false,
   }
@@ -196,15 +205,14 @@ export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepE
         const found = await find(submission)
         if (found) return found
       }
-      const handle = await startProcess(
-        submission,
-        (code, signal) => {
-          watched
-            .get(submission.attempt)
-            ?.end(signal === null ? { state: 'exited', exitCode: code ?? 0 } : { state: 'exited', signal })
+      const handle = await state.spawner.start(submission, {
+        onStart: (started) => watch(state, started, true),
+        onExit: (code, signal) => {
+          const exit: StepExit =
+            signal === null ? { state: 'exited', exitCode: code ?? 0 } : { state: 'exited', signal }
+          watched.get(submission.attempt)?.end(exit)
         },
-        (started) => watch(state, started, true),
-      )
+      })
       return { handle: JSON.stringify(handle) }
     },
     find,
@@ -228,6 +236,7 @@ export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepE
     },
     async close() {
       state.closed.abort()
+      state.spawner.close()
       if (state.unswept.size > 0) sweep(state.unswept)
     },
   }

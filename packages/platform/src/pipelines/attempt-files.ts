@@ -1,0 +1,74 @@
+import { createReadStream } from 'node:fs'
+import { open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { AttemptPlan } from './launch.ts'
+
+const LOG_HEAD_BYTES = 1 << 20
+const LOG_BYTES_MAX = 64 << 20
+const MESSAGE_TAIL_BYTES = 2_000
+const MESSAGE_LINES = 5
+const EVENTS_TAIL_BYTES = 16_384
+const PROGRESS_TEXT_MAX = 300
+
+/** What the launch left for whoever finishes the attempt. */
+export async function readPlan(workDir: string): Promise<AttemptPlan | undefined> {
+  const text = await readFile(join(workDir, 'plan.json'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) as AttemptPlan) // written by prepareLaunch
+}
+
+async function readTail(path: string, bytes: number): Promise<string> {
+  const file = await open(path).catch(() => undefined)
+  if (!file) return ''
+  try {
+    const { size } = await file.stat()
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(bytes), position: Math.max(0, size - bytes) })
+    return buffer.subarray(0, bytesRead).toString('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
+/** The end of the log, for the reason of a failed step. */
+export async function lastLines(workDir: string): Promise<string> {
+  const lines = (await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES)).trim().split('\n').slice(-MESSAGE_LINES)
+  return lines[0] ? `:\n${lines.join('\n')}` : ''
+}
+
+/** Stores the log; of one beyond the bound, the first MiB and the tail, saying how much fell out. */
+export async function shipLog(
+  blobs: BlobStore,
+  workDir: string,
+): Promise<{ digest: string; sizeBytes: number } | undefined> {
+  const path = join(workDir, 'log')
+  const size = (await stat(path).catch(() => undefined))?.size
+  if (size === undefined || size === 0) return undefined
+  if (size <= LOG_BYTES_MAX) return blobs.put(createReadStream(path))
+  const cut = async function* () {
+    yield* createReadStream(path, { end: LOG_HEAD_BYTES - 1 })
+    yield Buffer.from(`\n… ${size - LOG_BYTES_MAX} bytes left out …\n`)
+    yield* createReadStream(path, { start: size - (LOG_BYTES_MAX - LOG_HEAD_BYTES) })
+  }
+  return blobs.put(cut())
+}
+
+export interface StepProgress {
+  readonly fraction: number
+  readonly message: string
+}
+
+/** The newest progress line that the step left in its events file. */
+export async function readProgress(workDir: string): Promise<StepProgress | undefined> {
+  const lines = (await readTail(join(workDir, 'events'), EVENTS_TAIL_BYTES)).split('\n').reverse()
+  for (const line of lines) {
+    try {
+      const event = JSON.parse(line) as { t?: unknown; fraction?: unknown; message?: unknown } // checked below
+      if (event.t !== 'progress' || typeof event.fraction !== 'number') continue
+      const message = String(event.message ?? '').slice(0, PROGRESS_TEXT_MAX)
+      return { fraction: Math.min(1, Math.max(0, event.fraction)), message }
+    } catch {
+      // A torn or foreign line.
+    }
+  }
+  return undefined
+}

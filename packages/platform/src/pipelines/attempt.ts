@@ -1,0 +1,248 @@
+import type { StepExit } from '@plimsoll/sdk/seams'
+import type { Json } from '../kernel/canonical.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
+import { endOf, LOST, type SeenEnd } from './attempt-end.ts'
+import { lastLines, readPlan, shipLog } from './attempt-files.ts'
+import { openBatcher } from './batcher.ts'
+import { type CacheHit, lookUp } from './cache.ts'
+import { type Adopted, adoptCached, type FinishedAttempt, finishAttempts } from './finish.ts'
+import { type AttemptPlan, type LaunchDeps, mintToken, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
+import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
+import { openRunFacts, type RunFacts } from './run-facts.ts'
+import { type ClaimedStep, type Started, type Starting, setProgress, startAttempts } from './store.ts'
+import type { NamedOutputs } from './tables.ts'
+import { type CollectedOutputs, collectOutputs } from './work-files.ts'
+
+/** A step that this scheduler follows. */
+export interface Running {
+  readonly step: ClaimedStep
+  handle: string | undefined
+  isCancelled: boolean
+}
+
+export interface AttemptRunner {
+  /** Takes a claimed step through its attempt, to its commit. */
+  run(entry: Running): Promise<void>
+  /** Follows an attempt that an earlier incarnation started. */
+  follow(entry: Running): Promise<void>
+}
+
+interface Runner {
+  readonly ctx: Context
+  readonly deps: LaunchDeps
+  readonly factsOf: (ctx: Context, run: string) => Promise<RunFacts>
+  readonly start: (item: Starting) => Promise<Started>
+  readonly finish: (item: FinishedAttempt) => Promise<boolean>
+  readonly adopt: (item: Adopted) => Promise<boolean>
+}
+
+/** Starts and ends that gather while a transaction is at work share the next one. */
+const BATCH_MAX = 64
+const NO_OUTPUTS: CollectedOutputs = { outputs: {}, json: {}, locations: [] }
+
+export function openAttemptRunner(ctx: Context, deps: LaunchDeps): AttemptRunner {
+  const batch = <Item extends { step: ClaimedStep }, Result>(
+    work: (ctx: Context, items: readonly Item[]) => Promise<readonly Result[]>,
+  ) =>
+    openBatcher<Item, Result>({
+      limit: BATCH_MAX,
+      groupOf: (item) => item.step.project,
+      work: (items) => work(ctx, items),
+    })
+  const runner: Runner = {
+    ctx,
+    deps,
+    factsOf: openRunFacts(),
+    start: batch<Starting, Started>(startAttempts),
+    finish: batch<FinishedAttempt, boolean>(finishAttempts),
+    adopt: batch<Adopted, boolean>(adoptCached),
+  }
+  return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }
+}
+
+async function runAttempt(runner: Runner, entry: Running): Promise<void> {
+  const { deps } = runner
+  const { step } = entry
+  const ctx = runner.ctx.as({ project: step.project })
+  let launched: { plan: AttemptPlan; step: ClaimedStep; handle: string | undefined } | undefined
+  try {
+    launched = await launch(runner, ctx, step)
+  } catch (thrown) {
+    const error = toPlimsollError(thrown)
+    if (error.code === 'executor.closed') throw error // the next incarnation finds no process and tries again
+    ctx.log.warn({ run: step.run, step: step.key, code: error.code, reason: error.message }, 'a step could not start')
+    await commit(runner, step, failureOf(error), undefined, NO_OUTPUTS, undefined)
+    return
+  }
+  if (!launched) return
+  entry.handle = launched.handle
+  const exit =
+    launched.handle === undefined
+      ? ({ state: 'exited', exitCode: 0 } as const)
+      : await deps.executor.wait(launched.handle)
+  await finish(runner, launched.step, exit, launched.plan)
+}
+
+/** A fault of ours or of the database is no fault of the step: it is tried again outside its budget. */
+function failureOf(error: PlimsollError): SeenEnd {
+  const isOurs = error.kind === 'internal' || error.code.startsWith('db.') || error.code.startsWith('executor.')
+  const failureClass = error.code === 'disk.full' ? 'disk_full' : isOurs ? 'lost' : 'config'
+  const message = `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`
+  return { outcome: 'failed', failureClass, exitCode: undefined, message }
+}
+
+/** Resolves, places and starts. Undefined when the cache knew the step; without a handle when it needs no process. */
+async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
+  const { deps } = runner
+  const resolved = await resolve(runner, ctx, claimed)
+  if (!resolved) return undefined
+  const { prepared, inputs, facts, step } = resolved
+  const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
+  const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
+  const started = await runner.start({
+    step,
+    workDir: placed.workDir,
+    mintToken: (tx, trackedRun) => mintToken(tx, deps, step, trackedRun),
+  })
+  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, ...started })
+  const own = { ...step, trackedRun: started.trackedRun }
+  const kind = deps.kinds.get(step.definition.kind)
+  if (kind && kind.command === undefined) return { plan, step: own, handle: undefined }
+  const { argv, cwd, workDir } = placed
+  const { timeoutMs, resources } = step.definition
+  const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
+  const { handle } = await deps.executor.submit({
+    attempt: String(step.fence),
+    argv,
+    environment,
+    cwd,
+    workDir,
+    timeoutMs,
+    ...limits,
+  })
+  return { plan, step: own, handle }
+}
+
+/** Names everything that a claimed step depends on; undefined when it was taken from the cache. */
+async function resolve(
+  runner: Runner,
+  ctx: Context,
+  step: ClaimedStep,
+): Promise<{ prepared: PreparedStep; inputs: NamedOutputs; facts: RunFacts; step: ClaimedStep } | undefined> {
+  const { deps } = runner
+  const facts = await runner.factsOf(ctx, step.run)
+  const upstream = await upstreamOutputs(ctx, step)
+  const inputs = stepInputs(step.definition, step.inputs ?? {}, (key) => upstream.get(key))
+  const interpreter = { kinds: deps.kinds, python: () => deps.python.interpreter() }
+  const run = { params: facts.params, bundles: facts.pipeline.bundles }
+  const prepared = await prepareStep(ctx, interpreter, step.definition, run, inputs)
+  if (step.verdict !== null) return { prepared, inputs, facts, step }
+  const hit: CacheHit = await lookUp(ctx, deps, {
+    pipeline: step.pipeline,
+    step: step.key,
+    components: prepared.components,
+    isForced: facts.forced.has(step.key),
+    isDisabled: !facts.options.cache || !prepared.isCacheable,
+  })
+  if (!hit.outputs) return { prepared, inputs, facts, step: { ...step, verdict: hit.verdict } }
+  await runner.adopt({
+    step,
+    verdict: hit.verdict,
+    outputs: hit.outputs,
+    result: hit.result,
+    spec: prepared.spec,
+    inputs,
+  })
+  return undefined
+}
+
+async function upstreamOutputs(ctx: Context, step: ClaimedStep): Promise<Map<string, NamedOutputs>> {
+  const keys = Object.values(step.definition.inputs).flatMap((input) => (input.from === 'step' ? [input.step] : []))
+  if (keys.length === 0) return new Map()
+  const rows = await ctx.db
+    .selectFrom('step')
+    .select(['key', 'outputs'])
+    .where('run', '=', step.run)
+    .where('key', 'in', keys)
+    .execute()
+  return new Map(rows.map((row) => [row.key, row.outputs ?? {}]))
+}
+
+async function followAttempt(runner: Runner, entry: Running): Promise<void> {
+  const { deps, ctx } = runner
+  const { step } = entry
+  const workDir = workDirOf(deps.runsDir, step)
+  const { timeoutMs, resources } = step.definition
+  const plan = await readPlan(workDir)
+  const kind = deps.kinds.get(step.definition.kind)
+  if (plan && kind && kind.command === undefined) return finish(runner, step, { state: 'exited', exitCode: 0 }, plan)
+  const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
+  const found = await deps.executor.find({ attempt: String(step.fence), workDir, timeoutMs, ...limits })
+  if (!found) return commit(runner, step, LOST, plan, NO_OUTPUTS, undefined)
+  entry.handle = found.handle
+  ctx.log.info({ run: step.run, step: step.key }, 'a running step was adopted')
+  await finish(runner, step, await deps.executor.wait(found.handle), plan)
+}
+
+/** After the attempt's end: its outputs are stored first, then the fenced transaction names them. */
+async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: AttemptPlan | undefined): Promise<void> {
+  const workDir = workDirOf(runner.deps.runsDir, step)
+  let end = endOf(exit)
+  let collected = NO_OUTPUTS
+  if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
+  else if (end.outcome === 'succeeded' && plan) {
+    try {
+      collected = await collectOutputs(runner.deps.blobs, step.definition, plan.outputs, workDir)
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      const failureClass =
+        error.code === 'pipelines.output_missing' ? 'output_missing' : error.code === 'disk.full' ? 'disk_full' : 'lost'
+      end = { outcome: 'failed', failureClass, exitCode: exit.exitCode, message: error.message }
+    }
+  }
+  if (end.failureClass === 'user_error') end = { ...end, message: `${end.message ?? ''}${await lastLines(workDir)}` }
+  await commit(runner, step, end, plan, collected, exit.usage as Json | undefined) // plain numbers
+}
+
+async function commit(
+  runner: Runner,
+  step: ClaimedStep,
+  end: SeenEnd,
+  plan: AttemptPlan | undefined,
+  collected: CollectedOutputs,
+  usage: Json | undefined,
+): Promise<void> {
+  const { ctx, deps } = runner
+  const done: FinishedAttempt = {
+    step,
+    end,
+    usage,
+    log: await shipLog(deps.blobs, workDirOf(deps.runsDir, step)),
+    ...collected,
+    components: plan?.prepared.components,
+    isCacheable: plan?.prepared.isCacheable ?? false,
+    kind: deps.kinds.get(step.definition.kind),
+    spec: plan?.prepared.spec ?? null,
+    inputs: plan?.inputs ?? {},
+    trackedRun: plan?.trackedRun ?? step.trackedRun,
+  }
+  try {
+    if (!(await runner.finish(done))) {
+      ctx.log.info({ run: step.run, step: step.key }, 'an attempt had lost its fence; its outputs are not used')
+    }
+  } catch (thrown) {
+    // The kind's own commit refused what the step left: the attempt fails with that reason.
+    const error = toPlimsollError(thrown)
+    if (end.outcome !== 'succeeded' || error.kind === 'unavailable') throw thrown
+    ctx.log.warn(
+      { run: step.run, step: step.key, code: error.code, reason: error.message, cause: String(error.cause) },
+      'a step could not be committed',
+    )
+    await runner.finish({
+      ...done,
+      ...NO_OUTPUTS,
+      end: { outcome: 'failed', failureClass: 'config', exitCode: end.exitCode, message: error.message },
+    })
+  }
+}
