@@ -1,13 +1,39 @@
 import { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { z } from 'zod'
-import { PlimsollError } from '../errors.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { missingBlob } from './content.ts'
 
 const BLOB_BYTES_MAX = 4 * 2 ** 30
 const digestParam = z.strictObject({
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'),
 })
+
+/** Bytes from strangers: a browser must neither guess their type nor run them. */
+const CONTENT_HEADERS = {
+  'accept-ranges': 'bytes',
+  'cache-control': 'private, max-age=31536000, immutable',
+  'x-content-type-options': 'nosniff',
+  'content-disposition': 'attachment',
+  'content-security-policy': "sandbox; default-src 'none'",
+}
+
+/**
+ * One range of RFC 9110, section 14.1.2, with `end` exclusive. Anything else in the header (several ranges, other units)
+ * may be ignored, and is.
+ */
+function parseRange(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | 'unsatisfiable' | undefined {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '')
+  if (!match || (match[1] === '' && match[2] === '')) return undefined
+  const [first, last] = [match[1]!, match[2]!]
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
+  const end = first === '' || last === '' ? size : Math.min(size, Number(last) + 1)
+  if (first !== '' && last !== '' && Number(last) < start) return undefined
+  return start < end ? { start, end } : 'unsatisfiable'
+}
 
 /** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. */
 export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
@@ -18,18 +44,21 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'The bytes of a blob',
       params: digestParam,
-      handler: async ({ params, reply }) => {
-        const found = await deps.blobs.stat(params.digest)
-        if (!found) throw new PlimsollError('not_found', 'blob.missing', `Cannot find blob ${params.digest}`)
+      handler: async ({ params: { digest }, request, reply }) => {
+        const found = await deps.blobs.stat(digest)
+        if (!found) throw missingBlob(digest)
+        const range = parseRange(request.headers.range, found.sizeBytes)
+        reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` }).type('application/octet-stream')
+        if (range === 'unsatisfiable')
+          return reply.code(416).header('content-range', `bytes */${found.sizeBytes}`).send('')
+        if (range === undefined) {
+          return reply.header('content-length', String(found.sizeBytes)).send(Readable.from(deps.blobs.get(digest)))
+        }
         return reply
-          .headers({
-            'content-length': String(found.sizeBytes),
-            'x-content-type-options': 'nosniff',
-            'content-disposition': 'attachment',
-            'content-security-policy': "sandbox; default-src 'none'",
-          })
-          .type('application/octet-stream')
-          .send(Readable.from(deps.blobs.get(params.digest)))
+          .code(206)
+          .header('content-range', `bytes ${range.start}-${range.end - 1}/${found.sizeBytes}`)
+          .header('content-length', String(range.end - range.start))
+          .send(Readable.from(deps.blobs.get(digest, range)))
       },
     }),
     endpoint({

@@ -1,0 +1,143 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { BLOB_STORE_CONTRACT, type BlobStoreSubject } from '../../../../sdk/src/seams/blob-store.contract.ts'
+import { manualClock } from '../../kernel/clock.ts'
+import { openS3BlobStore, type S3BlobStoreOptions } from './blob-store.ts'
+import { startS3, type TestS3 } from './server.fixture.ts'
+
+const MIB = 1 << 20
+let s3: TestS3
+let scratchDirectory: string
+beforeAll(async () => {
+  s3 = await startS3()
+  scratchDirectory = await mkdtemp(join(tmpdir(), 'plimsoll-s3-scratch-'))
+})
+afterAll(async () => {
+  await s3.close()
+  await rm(scratchDirectory, { recursive: true, force: true })
+})
+
+async function empty(): Promise<void> {
+  const { Contents = [] } = await s3.client.send(new ListObjectsV2Command({ Bucket: s3.place.bucket }))
+  for (const { Key } of Contents) await s3.client.send(new DeleteObjectCommand({ Bucket: s3.place.bucket, Key }))
+}
+beforeEach(empty)
+
+const open = (more: Partial<S3BlobStoreOptions> = {}) =>
+  openS3BlobStore({ ...s3.place, scratchDirectory, partBytes: 5 * MIB, ...more })
+
+async function openSubject(): Promise<BlobStoreSubject> {
+  await empty()
+  const store = await open()
+  return {
+    store,
+    reopen: () => open(),
+    corrupt: async (digest) => {
+      const found = await store.stat(digest)
+      const Key = `sha256/${digest.slice(7, 9)}/${digest.slice(9)}`
+      await s3.client.send(
+        new PutObjectCommand({ Bucket: s3.place.bucket, Key, Body: Buffer.alloc(found!.sizeBytes, 1) }),
+      )
+    },
+  }
+}
+
+test.each(BLOB_STORE_CONTRACT)('S3 blob store: $name', ({ run }) => run(openSubject))
+
+async function* pieces(count: number): AsyncGenerator<Uint8Array> {
+  for (let n = 0; n < count; n++) yield Buffer.alloc(MIB, n)
+}
+
+async function read(stream: AsyncIterable<Uint8Array>): Promise<number> {
+  let sizeBytes = 0
+  for await (const chunk of stream) sizeBytes += chunk.length
+  return sizeBytes
+}
+
+test('put() sends what fits in one part in one request, more in parts, and what exists not at all', async () => {
+  const store = await open()
+  s3.requests()
+  await store.put(pieces(4))
+  expect(s3.requests()).toEqual(['HEAD', 'PUT'])
+  const { sizeBytes } = await store.put(pieces(12))
+  expect(sizeBytes).toBe(12 * MIB)
+  expect(s3.requests()).toEqual(['HEAD', 'POST?uploads', ...Array(3).fill('PUT?uploadId&partNumber'), 'POST?uploadId'])
+  await store.put(pieces(12))
+  expect(s3.requests()).toEqual(['HEAD'])
+  expect(await readdir(scratchDirectory)).toEqual([])
+})
+
+test('two writers of one new blob: the condition refuses the second, which is as good', async () => {
+  const [one, two] = [await open(), await open()]
+  const stored = await Promise.all([one.put(pieces(7)), two.put(pieces(7)), one.put(pieces(1)), two.put(pieces(1))])
+  expect(stored[0]).toEqual(stored[1])
+  expect(await read(one.get(stored[0].digest))).toBe(7 * MIB)
+})
+
+test('put() of what is older than an hour writes it again, so that it is young', async () => {
+  const clock = manualClock(Date.now() + 2 * 3_600_000)
+  const store = await open({ clock })
+  await store.put(Buffer.from('old'))
+  s3.requests()
+  await store.put(Buffer.from('old'))
+  expect(s3.requests()).toEqual(['HEAD', 'PUT'])
+})
+
+test('a server that is busy or resets is asked again, a bounded number of times', async () => {
+  const store = await open({ attemptsMax: 3 })
+  s3.fail('PUT', 'unavailable', 1)
+  s3.fail('PUT', 'reset', 1)
+  const { digest } = await store.put(Buffer.from('after two failures'))
+  expect(await read(store.get(digest))).toBe(18)
+  s3.requests()
+  s3.fail('PUT', 'unavailable', 3)
+  await expect(store.put(Buffer.from('never'))).rejects.toMatchObject({ kind: 'unavailable', code: 'blob.s3_failed' })
+  expect(s3.requests()).toEqual(['HEAD', 'PUT', 'PUT', 'PUT'])
+})
+
+test('a stalled answer is given up and asked again', async () => {
+  const store = await open({ silenceMs: 300 })
+  s3.fail('PUT', 'stall', 1)
+  const { digest } = await store.put(Buffer.from('x'))
+  s3.fail('HEAD', 'stall', 1)
+  expect(await store.stat(digest)).toMatchObject({ sizeBytes: 1 })
+})
+
+test('a body that breaks off is taken up where it broke, and the whole is still verified', async () => {
+  const store = await open()
+  const { digest } = await store.put(pieces(3))
+  s3.fail('GET', 'cut-body', 3)
+  expect(await read(store.get(digest))).toBe(3 * MIB)
+  s3.fail('GET', 'cut-body', 2)
+  expect(await read(store.get(digest, { start: MIB, end: 2 * MIB }))).toBe(MIB)
+  s3.fail('GET', 'cut-body', 5)
+  await expect(read(store.get(digest))).rejects.toMatchObject({ kind: 'unavailable' })
+})
+
+test('an upload in parts that fails leaves no object and frees its parts', async () => {
+  const store = await open({ attemptsMax: 1 })
+  s3.fail('PUT', 'unavailable', 1)
+  s3.requests()
+  await expect(store.put(pieces(12))).rejects.toMatchObject({ kind: 'unavailable' })
+  expect(s3.requests()).toEqual(['HEAD', 'POST?uploads', 'PUT?uploadId&partNumber', 'DELETE?uploadId'])
+  for await (const _blob of store.list()) throw new Error('nothing should be there')
+})
+
+test('a prefix keeps two stores in one bucket apart', async () => {
+  const [one, two] = [await open({ prefix: 'one/' }), await open({ prefix: 'two/' })]
+  const { digest } = await one.put(Buffer.from('x'))
+  expect(await two.stat(digest)).toBeUndefined()
+  for await (const blob of one.list()) expect(blob.digest).toBe(digest)
+})
+
+test('a refused secret and a missing bucket say so', async () => {
+  const store = await open()
+  s3.fail('PUT', 'forbidden', 1)
+  const refused = { kind: 'unavailable', code: 'blob.s3_refused' }
+  await expect(store.put(Buffer.from('x'))).rejects.toMatchObject(refused)
+  const absent = open({ bucket: 'absent-bucket' }).then((other) => other.put(Buffer.from('x')))
+  await expect(absent).rejects.toMatchObject({ kind: 'unavailable', code: 'blob.no_bucket' })
+})

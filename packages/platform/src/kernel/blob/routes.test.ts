@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openFilesBlobStore } from '../../adapters/files/index.ts'
+import type { Context } from '../db/index.ts'
+import { digestBytes } from '../digest.ts'
+import { ERROR_KINDS, toPlimsollError } from '../errors.ts'
+import { mountEndpoints } from '../http/mount-endpoints.ts'
+import { blobEndpoints } from './index.ts'
+
+let root: string
+let app: FastifyInstance
+const scopes: string[] = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'plimsoll-blob-routes-'))
+  app = Fastify()
+  app.setErrorHandler((error, _request, reply) => {
+    const { kind, code } = toPlimsollError(error)
+    return reply.code(ERROR_KINDS[kind].status).send({ code })
+  })
+  const authorise = async (_request: unknown, scope: string) => {
+    scopes.push(scope)
+    return {} as Context // these routes use no database
+  }
+  mountEndpoints(app, blobEndpoints({ blobs: await openFilesBlobStore(root) }), { authorise })
+  await app.ready()
+})
+afterAll(async () => {
+  await app.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+const body = Buffer.from('0123456789')
+const digest = digestBytes(body)
+const put = (name: string, payload: Buffer) =>
+  app.inject({
+    method: 'PUT',
+    url: `/api/v1/blobs/${name}`,
+    payload,
+    headers: { 'content-type': 'application/octet-stream' },
+  })
+const get = (range?: string) =>
+  app.inject({ method: 'GET', url: `/api/v1/blobs/${digest}`, headers: range === undefined ? {} : { range } })
+
+test('a blob is put under its digest only, and got back with headers that keep a browser from running it', async () => {
+  expect((await get()).json()).toEqual({ code: 'blob.missing' })
+  expect((await put(digest, Buffer.from('other'))).statusCode).toBe(400)
+  expect((await put('sha256:x', body)).statusCode).toBe(400)
+  const stored = await put(digest, body)
+  expect([stored.statusCode, stored.json()]).toEqual([200, { digest, sizeBytes: 10 }])
+  const got = await get()
+  expect(got.rawPayload.equals(body)).toBe(true)
+  expect(got.headers).toMatchObject({
+    'content-length': '10',
+    'x-content-type-options': 'nosniff',
+    'content-disposition': 'attachment',
+    etag: `"${digest}"`,
+  })
+  expect(scopes).toContain('viewer')
+  expect(scopes).toContain('editor')
+})
+
+test.each([
+  ['bytes=2-4', 206, '234', 'bytes 2-4/10'],
+  ['bytes=7-', 206, '789', 'bytes 7-9/10'],
+  ['bytes=-3', 206, '789', 'bytes 7-9/10'],
+  ['bytes=-100', 206, '0123456789', 'bytes 0-9/10'],
+  ['bytes=8-100', 206, '89', 'bytes 8-9/10'],
+  ['bytes=10-', 416, '', 'bytes */10'],
+  ['bytes=-0', 416, '', 'bytes */10'],
+  ['bytes=4-2', 200, '0123456789', undefined],
+  ['bytes=0-1,3-4', 200, '0123456789', undefined],
+  ['items=0-1', 200, '0123456789', undefined],
+  [`bytes=${'9'.repeat(40)}-`, 200, '0123456789', undefined],
+])('range %s gives %i', async (range, status, text, contentRange) => {
+  await put(digest, body)
+  const got = await get(range)
+  expect([got.statusCode, got.body, got.headers['content-range']]).toEqual([status, text, contentRange])
+})
+
+test('missing lists each digest that is not stored once', async () => {
+  await put(digest, body)
+  const absent = digestBytes('absent')
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/v1/blobs/missing',
+    payload: { digests: [digest, absent, absent] },
+  })
+  expect(answer.json()).toEqual({ missing: [absent] })
+  expect(
+    (await app.inject({ method: 'POST', url: '/api/v1/blobs/missing', payload: { digests: ['../x'] } })).statusCode,
+  ).toBe(400)
+})

@@ -1,0 +1,79 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { digestBytes, digestFile, digestTree, digestValue, isDigest, parseDigest, readTree } from './digest.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'plimsoll-digest-'))
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+/** FIPS 180-4 example messages. */
+const VECTORS: [string, string][] = [
+  ['', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
+  ['abc', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],
+  [
+    'abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq',
+    '248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1',
+  ],
+  ['a'.repeat(1_000_000), 'cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0'],
+]
+
+test.each(VECTORS)('digestBytes() and digestFile() agree with the published digests (%#)', async (text, hex) => {
+  expect(digestBytes(text)).toBe(`sha256:${hex}`)
+  await writeFile(join(root, 'file'), text)
+  expect(await digestFile(join(root, 'file'))).toEqual({ digest: `sha256:${hex}`, sizeBytes: text.length })
+})
+
+test('digestValue() is the digest of the canonical form', () => {
+  expect(digestValue({ b: 1, a: 'ü' })).toBe(digestBytes('{"a":"ü","b":1}'))
+})
+
+test.each([
+  '',
+  'sha256:',
+  'sha256:ABC',
+  `sha256:${'0'.repeat(65)}`,
+  `sha256:${'g'.repeat(64)}`,
+  `sha1:${'0'.repeat(64)}`,
+  `sha256:${'0'.repeat(64)}\n`,
+  ` sha256:${'0'.repeat(64)}`,
+])('parseDigest() refuses %j', (text) => {
+  expect(isDigest(text)).toBe(false)
+  expect(() => parseDigest(text)).toThrow(expect.objectContaining({ kind: 'invalid', code: 'digest.malformed' }))
+})
+
+test('readTree() counts names, bytes and the exec bit, and nothing else', async () => {
+  await mkdir(join(root, 'b'))
+  await writeFile(join(root, 'b', 'x'), 'one')
+  await writeFile(join(root, 'a.txt'), 'two')
+  const { digest, entries } = await readTree(root)
+  expect(entries.map((entry) => entry.path)).toEqual(['a.txt', 'b/x'])
+  expect(digestTree([...entries].reverse())).toBe(digest)
+  await utimes(join(root, 'a.txt'), new Date(0), new Date(0))
+  expect((await readTree(root)).digest).toBe(digest)
+  await chmod(join(root, 'a.txt'), 0o755)
+  const executable = (await readTree(root)).digest
+  expect(executable).not.toBe(digest)
+  await writeFile(join(root, 'a.txt'), 'twO')
+  expect((await readTree(root)).digest).not.toBe(executable)
+})
+
+test('digestTree() sorts paths as UTF-8 bytes, not as UTF-16 units', () => {
+  const entry = (path: string) => ({ path, digest: digestBytes(path), sizeBytes: 1, executable: false })
+  const [astral, compatibility] = [entry('\u{1f600}'), entry('\ufb33')]
+  expect(digestTree([astral, compatibility])).toBe(
+    digestValue({ tree: 1, entries: [compatibility, astral].map((e) => [e.path, e.digest, 1, false]) }),
+  )
+})
+
+test('readTree() of an empty directory has a digest, and links are refused by name', async () => {
+  expect((await readTree(root)).digest).toBe(digestTree([]))
+  await symlink('/etc/passwd', join(root, 'link'))
+  await expect(readTree(root)).rejects.toMatchObject({
+    code: 'digest.not_regular',
+    message: expect.stringContaining('"link"'),
+  })
+})
