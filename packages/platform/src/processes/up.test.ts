@@ -4,7 +4,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+
+// Each case starts the whole platform, some twice; a loaded machine takes its time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
 const WAIT = { timeout: 45_000, interval: 50 }
