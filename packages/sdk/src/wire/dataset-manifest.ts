@@ -1,8 +1,11 @@
 import { z } from 'zod'
 import { csvFormat } from './definition/dataset.ts'
-import { columnType, fieldName } from './definition/name.ts'
+import { columnType } from './definition/name.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+
+/** A column of stored data: wider than a declared name, since a training set has columns named `view__feature`. */
+const columnName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,129}$/)
 
 /**
  * An immutable state of a dataset. Its canonical JSON is stored as a blob, and the digest of those bytes *is* the digest
@@ -12,7 +15,7 @@ export const datasetManifest = z.strictObject({
   v: z.literal(1),
   format: z.enum(['parquet', 'csv']),
   csv: csvFormat.optional(),
-  schema: z.record(fieldName, columnType),
+  schema: z.record(columnName, columnType),
   rowCount: z.int().nonnegative(),
   files: z
     .array(z.strictObject({ digest, sizeBytes: z.int().nonnegative(), rows: z.int().nonnegative() }))
@@ -28,7 +31,7 @@ export type DatasetManifest = z.output<typeof datasetManifest>
 export const datasetOutput = z.strictObject({
   format: z.enum(['parquet', 'csv']),
   csv: csvFormat.optional(),
-  schema: z.record(fieldName, columnType),
+  schema: z.record(columnName, columnType),
   files: z.array(
     z.union([
       z.strictObject({ path: z.string(), rows: z.int().nonnegative() }),
