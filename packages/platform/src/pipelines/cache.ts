@@ -1,5 +1,6 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { CacheVerdict, PipelineStep, RunOptions } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
@@ -68,44 +69,51 @@ export async function lookUp(
   const key = cacheKeyOf(wanted.components)
   if (wanted.isDisabled) return miss('disabled', null)
   if (wanted.isForced) return miss('forced', key)
-  const entry = await ctx.db
-    .selectFrom('cache_entry')
-    .selectAll()
-    .where('project', '=', ctx.project)
-    .where('key', '=', key)
-    .executeTakeFirst()
+  const { entry, newest } = await findEntries(ctx, key, wanted)
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
     if (!(await areStored(deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
-    const origin = await ctx.db
-      .selectFrom('step')
-      .select('result')
-      .where('run', '=', entry.source_run)
-      .where('key', '=', entry.source_step)
-      .executeTakeFirst()
     return {
       verdict: { hit: true, reason: 'hit', key, source, diff: [] },
       outputs: entry.outputs,
-      ...(origin?.result == null ? {} : { result: origin.result }),
+      ...(entry.result === null ? {} : { result: entry.result }),
     }
   }
-  const newest = await ctx.db
-    .selectFrom('cache_entry')
-    .select(['components', 'source_run', 'source_step'])
-    .where('project', '=', ctx.project)
-    .where('pipeline', '=', wanted.pipeline)
-    .where('step', '=', wanted.step)
-    .orderBy('created_at', 'desc')
-    .limit(1)
-    .executeTakeFirst()
   if (!newest) return miss('first-run', key)
-  const diff = diffComponents(newest.components as unknown as CacheComponents, wanted.components) // written by us from the same shape
+  const diff = diffComponents(newest.components, wanted.components)
   const first = diff[0]
   return miss(first ? REASON_OF[first.part as CachePart] : 'first-run', key, diff, {
     run: newest.source_run,
     step: newest.source_step,
   })
+}
+
+interface FoundEntry {
+  is_exact: boolean
+  components: CacheComponents
+  outputs: NamedOutputs
+  is_tainted: boolean
+  source_run: string
+  source_step: string
+  result: Json | null
+}
+
+/** The entry of the key, and the newest one of the same pipeline and step, in one query. */
+async function findEntries(
+  ctx: Context,
+  key: string,
+  wanted: { pipeline: string; step: string },
+): Promise<{ entry: FoundEntry | undefined; newest: FoundEntry | undefined }> {
+  const found = await sql<FoundEntry>`
+    select true as is_exact, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, s.result
+    from cache_entry e left join step s on s.run = e.source_run and s.key = e.source_step
+    where e.project = ${ctx.project} and e.key = ${key}
+    union all
+    (select false, components, outputs, is_tainted, source_run, source_step, null from cache_entry
+    where project = ${ctx.project} and pipeline = ${wanted.pipeline} and step = ${wanted.step}
+    order by created_at desc limit 1)`.execute(ctx.db)
+  return { entry: found.rows.find((row) => row.is_exact), newest: found.rows.find((row) => !row.is_exact) }
 }
 
 /** Steps that must run though the cache may know them: the forced ones, and all that depend on `forceFrom`. */

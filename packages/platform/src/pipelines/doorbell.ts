@@ -2,8 +2,8 @@ import type { Clock } from '../kernel/clock.ts'
 
 export interface Doorbell {
   ring(): void
-  /** Resolves at a ring, after `ms`, or when the signal aborts. */
-  wait(ms: number): Promise<void>
+  /** Resolves at a ring, after `ms`, or when the signal aborts: true when it rang. */
+  wait(ms: number): Promise<boolean>
 }
 
 /** Wakes a loop; a ring while the loop is busy is heard at its next wait. */
@@ -23,9 +23,11 @@ export function openDoorbell(clock: Clock, signal: AbortSignal): Doorbell {
         })
         await Promise.race([rung, clock.sleep(ms, AbortSignal.any([timer.signal, signal])).catch(() => {})])
       }
+      const rang = hasRung
       wake = undefined
       hasRung = false
       timer.abort()
+      return rang
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { CacheVerdict } from '@plimsoll/sdk/wire'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
@@ -49,16 +49,14 @@ export async function finishAttempts(ctx: Context, items: readonly FinishedAttem
     const decided = await decide(tx, items)
     for (const entry of decided)
       if (entry.next?.state === 'succeeded') entry.result = await commitSuccess(tx, entry.done)
-    await closeAttempts(tx, decided)
-    await storeCacheEntries(
-      tx,
-      decided.filter((entry) => entry.next?.state === 'succeeded').map((entry) => entry.done),
-    )
-    for (const { done, next } of decided) if (next?.state === 'ready') await retryLater(tx, done.step, next)
-    const ended = decided.flatMap(({ done, next, result }) =>
-      next && next.state !== 'ready' ? [endedStep(done, next.state, result)] : [],
-    )
-    await endSteps(tx, ended)
+    const ended = decided.flatMap(endedStep)
+    const isNew = await writeEnds(tx, decided, ended)
+    for (const { done, next } of decided) {
+      if (next?.state === 'ready') await retryLater(tx, done.step, next)
+      if (next?.state === 'succeeded' && cacheKeyOfAttempt(done) && !isNew.has(stepName(done.step)))
+        await renewCacheEntry(tx, done)
+    }
+    await releaseAll(tx, ended)
     for (const { done, next } of decided) {
       if (done.trackedRun !== null && next && next.state !== 'ready')
         await finishTrackedRun(tx, done.trackedRun, TRACKED_STATUS[next.state])
@@ -91,7 +89,43 @@ function attemptState({ done, next }: Decided): string {
   return done.end.outcome === 'lost' ? 'lost' : 'failed'
 }
 
-async function closeAttempts(tx: Tx, decided: readonly Decided[]): Promise<void> {
+function stepName(of: { run: string; key: string }): string {
+  return `${of.run}/${of.key}`
+}
+
+/** Writes attempts, steps and new cache entries in one statement. Returns the steps whose cache entry is new. */
+async function writeEnds(tx: Tx, decided: readonly Decided[], ended: readonly EndingStep[]): Promise<Set<string>> {
+  const cached = decided.flatMap(({ done, next }) =>
+    next?.state === 'succeeded' && cacheKeyOfAttempt(done) ? [done] : [],
+  )
+  const parts = [updateAttempts(decided), ...(ended.length > 0 ? [sql`s as (${updateSteps(ended)})`] : [])]
+  if (cached.length === 0) {
+    await sql`with ${sql.join(parts)} select 1`.execute(tx.db)
+    return new Set()
+  }
+  const inserted = await sql<{ source_run: string; source_step: string }>`
+    with ${sql.join(parts)}
+    insert into cache_entry (project, key, pipeline, step, components, outputs, source_run, source_step)
+    select ${tx.project}, d.* from jsonb_to_recordset(${JSON.stringify(cached.map(cacheRow))}::jsonb)
+      as d(key text, pipeline text, step text, components jsonb, outputs jsonb, source_run text, source_step text)
+    on conflict (project, key) do nothing returning source_run, source_step`.execute(tx.db)
+  return new Set(inserted.rows.map((row) => stepName({ run: row.source_run, key: row.source_step })))
+}
+
+function cacheRow(done: FinishedAttempt) {
+  return {
+    key: cacheKeyOfAttempt(done),
+    pipeline: done.step.pipeline,
+    step: done.step.key,
+    components: done.components,
+    outputs: done.outputs,
+    source_run: done.step.run,
+    source_step: done.step.key,
+  }
+}
+
+/** An attempt that has ended already keeps its end: its commit may be repeated when the first answer was lost. */
+function updateAttempts(decided: readonly Decided[]): RawBuilder<unknown> {
   const rows = decided.map((entry) => ({
     fence: String(entry.done.step.fence),
     state: attemptState(entry),
@@ -103,13 +137,35 @@ async function closeAttempts(tx: Tx, decided: readonly Decided[]): Promise<void>
     log_bytes: entry.done.log?.sizeBytes ?? null,
     usage: entry.done.usage ?? null,
   }))
-  await sql`
+  return sql`a as (
     update attempt a set state = d.state, finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
       failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as d(fence bigint, state text, exit_code int, signal text,
       failure_class text, message text, log_digest text, log_bytes bigint, usage jsonb)
     where a.fence = d.fence and a.fence in (${sql.join(decided.map(({ done }) => done.step.fence))})
-      and a.state in ('created', 'running')`.execute(tx.db)
+      and a.state in ('created', 'running'))`
+}
+
+function updateSteps(ended: readonly EndingStep[]): RawBuilder<unknown> {
+  const runs = [...new Set(ended.map((step) => step.run))]
+  return sql`
+    update step s set state = d.state, reason = d.reason, lease_owner = null, lease_expires_at = null,
+      finished_at = clock_timestamp(), spec = d.spec, inputs = d.inputs, outputs = d.outputs, result = d.result
+    from jsonb_to_recordset(${JSON.stringify(ended)}::jsonb) as d(run text, key text, state text, reason text, spec jsonb,
+      inputs jsonb, outputs jsonb, result jsonb)
+    where s.run in (${sql.join(runs)}) and s.key in (${sql.join(ended.map((step) => step.key))})
+      and s.run = d.run and s.key = d.key`
+}
+
+/** Counts down what waited, run by run in the order in which runs are locked. */
+async function releaseAll(tx: Tx, ended: readonly EndingStep[]): Promise<void> {
+  const runs = [...new Set(ended.map((step) => step.run))].sort()
+  for (const run of runs)
+    await releaseDependents(
+      tx,
+      run,
+      ended.filter((step) => step.run === run),
+    )
 }
 
 async function retryLater(tx: Tx, step: ClaimedStep, next: NextStep & { state: 'ready' }): Promise<void> {
@@ -152,31 +208,6 @@ async function commitSuccess(tx: Tx, done: FinishedAttempt): Promise<Json | null
 
 function cacheKeyOfAttempt(done: FinishedAttempt): string | undefined {
   return (done.isCacheable && done.components && done.step.verdict?.key) || undefined
-}
-
-async function storeCacheEntries(tx: Tx, succeeded: readonly FinishedAttempt[]): Promise<void> {
-  const entries = succeeded.filter((done) => cacheKeyOfAttempt(done) !== undefined)
-  if (entries.length === 0) return
-  const inserted = await tx.db
-    .insertInto('cache_entry')
-    .values(
-      entries.map((done) => ({
-        project: tx.project,
-        key: cacheKeyOfAttempt(done)!,
-        pipeline: done.step.pipeline,
-        step: done.step.key,
-        components: JSON.stringify(done.components),
-        outputs: JSON.stringify(done.outputs),
-        source_run: done.step.run,
-        source_step: done.step.key,
-        last_hit_at: null,
-      })),
-    )
-    .onConflict((conflict) => conflict.columns(['project', 'key']).doNothing())
-    .returning(['source_run', 'source_step'])
-    .execute()
-  const isNew = new Set(inserted.map((row) => `${row.source_run}/${row.source_step}`))
-  for (const done of entries) if (!isNew.has(`${done.step.run}/${done.step.key}`)) await renewCacheEntry(tx, done)
 }
 
 /** Equal outputs renew the entry, which may have lost its blobs; other outputs taint it. */
@@ -226,40 +257,21 @@ interface EndingStep extends EndedStep {
   readonly inputs: NamedOutputs
 }
 
-function endedStep(
-  done: FinishedAttempt,
-  state: 'succeeded' | 'failed' | 'cancelled',
-  result: Json | null,
-): EndingStep {
-  return {
-    run: done.step.run,
-    key: done.step.key,
-    state,
-    isFailure: state !== 'succeeded',
-    reason: done.end.message?.slice(0, REASON_CHARS_MAX) ?? null,
-    outputs: state === 'succeeded' ? done.outputs : null,
-    result,
-    spec: done.spec,
-    inputs: done.inputs,
-  }
-}
-
-async function endSteps(tx: Tx, ended: readonly EndingStep[]): Promise<void> {
-  if (ended.length === 0) return
-  const runs = [...new Set(ended.map((step) => step.run))]
-  await sql`
-    update step s set state = d.state, reason = d.reason, lease_owner = null, lease_expires_at = null,
-      finished_at = clock_timestamp(), spec = d.spec, inputs = d.inputs, outputs = d.outputs, result = d.result
-    from jsonb_to_recordset(${JSON.stringify(ended)}::jsonb) as d(run text, key text, state text, reason text, spec jsonb,
-      inputs jsonb, outputs jsonb, result jsonb)
-    where s.run in (${sql.join(runs)}) and s.key in (${sql.join(ended.map((step) => step.key))})
-      and s.run = d.run and s.key = d.key`.execute(tx.db)
-  for (const run of runs.sort())
-    await releaseDependents(
-      tx,
-      run,
-      ended.filter((step) => step.run === run),
-    )
+function endedStep({ done, next, result }: Decided): EndingStep[] {
+  if (!next || next.state === 'ready') return []
+  return [
+    {
+      run: done.step.run,
+      key: done.step.key,
+      state: next.state,
+      isFailure: next.state !== 'succeeded',
+      reason: done.end.message?.slice(0, REASON_CHARS_MAX) ?? null,
+      outputs: next.state === 'succeeded' ? done.outputs : null,
+      result,
+      spec: done.spec,
+      inputs: done.inputs,
+    },
+  ]
 }
 
 /** What a claimed step becomes that was found in the cache when it was about to start. */
@@ -302,9 +314,8 @@ export async function adoptCached(ctx: Context, items: readonly Adopted[]): Prom
         .where('key', 'in', keys)
         .execute()
     }
-    await endSteps(
-      tx,
-      kept.map(({ step, outputs, result, spec, inputs }) => ({
+    const ended = kept.map(
+      ({ step, outputs, result, spec, inputs }): EndingStep => ({
         run: step.run,
         key: step.key,
         state: 'cached',
@@ -314,8 +325,10 @@ export async function adoptCached(ctx: Context, items: readonly Adopted[]): Prom
         result: result ?? null,
         spec,
         inputs,
-      })),
+      }),
     )
+    if (ended.length > 0) await updateSteps(ended).execute(tx.db)
+    await releaseAll(tx, ended)
     return items.map(({ step }) => held.has(step.fence))
   })
 }

@@ -34,6 +34,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
   const attempts = openAttemptRunner(ctx, deps)
+  let mayBeQueued = true
 
   const hold = (step: ClaimedStep, work: (entry: Running) => Promise<void>) => {
     const entry: Running = { step, handle: undefined, isCancelled: false }
@@ -51,18 +52,25 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       })
   }
 
-  const turn = async (): Promise<boolean> => {
-    const hasPlanned = await planQueued(ctx, deps)
+  const turn = async (): Promise<void> => {
+    if (mayBeQueued) {
+      mayBeQueued = false
+      const isLeft = await planQueued(ctx, deps)
+      mayBeQueued ||= isLeft
+    }
     const free = deps.slots - running.size
-    const claimed = free > 0 ? await claimSteps(ctx, owner, free) : []
-    for (const step of claimed) hold(step, attempts.run)
-    return hasPlanned || claimed.length > 0
+    if (free > 0) for (const step of await claimSteps(ctx, owner, free)) hold(step, attempts.run)
   }
 
   const loop = async () => {
     while (!stop.signal.aborted) {
       try {
-        if (!(await turn())) await doorbell.wait(IDLE_MS)
+        await turn()
+        // What a running step's end makes ready rings; what comes due by the clock is looked for at each pause.
+        if (!mayBeQueued)
+          await doorbell.wait(IDLE_MS).then((hasRung) => {
+            mayBeQueued ||= !hasRung
+          })
       } catch (thrown) {
         if (stop.signal.aborted) return
         const { message } = toPlimsollError(thrown)
@@ -112,7 +120,10 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const started = adopt(false).then(() => Promise.all([loop(), watch()]))
   started.catch((error: unknown) => ctx.log.error({ error: String(error) }, 'the scheduler could not start'))
   return {
-    wake: doorbell.ring,
+    wake: () => {
+      mayBeQueued = true
+      doorbell.ring()
+    },
     async close() {
       stop.abort()
       await deps.executor.close()
@@ -121,7 +132,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   }
 }
 
-/** Plans what is queued; a run that cannot be planned now holds up no other. True when one was planned. */
+/** Plans what is queued; a run that cannot be planned now holds up no other. True when more may be queued. */
 async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
   const queued = await ctx.db
     .selectFrom('pipeline_run')
@@ -142,5 +153,5 @@ async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
       )
     }
   }
-  return planned.some((outcome) => outcome.status === 'fulfilled')
+  return queued.length === QUEUED_PER_TURN && planned.some((outcome) => outcome.status === 'fulfilled')
 }

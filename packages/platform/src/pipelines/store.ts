@@ -118,24 +118,19 @@ export interface Started {
   readonly token: string | undefined
 }
 
-async function trackedRunOf(tx: Tx, step: ClaimedStep): Promise<string> {
-  return (
-    step.trackedRun ??
-    startTrackedRun(tx, {
-      experiment: step.pipeline,
-      name: step.key,
-      user: 'plimsoll',
-      tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
-    })
-  )
-}
-
 /** Records that attempts start, all of one project: tracked run, verdict, work directory. Before the process, never after. */
 export async function startAttempts(ctx: Context, items: readonly Starting[]): Promise<Started[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
     const started: Started[] = []
     for (const { step, mintToken } of items) {
-      const trackedRun = await trackedRunOf(tx, step)
+      const trackedRun =
+        step.trackedRun ??
+        (await startTrackedRun(tx, {
+          experiment: step.pipeline,
+          name: step.key,
+          user: 'plimsoll',
+          tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
+        }))
       started.push({ trackedRun, token: await mintToken(tx, trackedRun) })
     }
     const rows = items.map(({ step, workDir }, index) => ({
