@@ -4,6 +4,7 @@ import {
   keyEquals,
   keyList,
   keysPresent,
+  NO_TIME,
   type PlannedAggregate,
   SQL_TYPES,
   sourceRows,
@@ -14,11 +15,16 @@ type Schema = Readonly<Record<string, ColumnType>>
 
 const INTEGERS = new Set(['boolean', 'int32', 'int64'])
 
-/** Sums of integers may be taken as differences of running sums without losing a bit; everything else needs the rows. */
+/**
+ * Sums of integers may be taken as differences of running sums without losing a bit; everything else needs the rows.
+ * So do deviations of 64-bit integers, whose squares would not fit.
+ */
 function isExactDifference({ expression }: PlannedAggregate, schema: Schema): boolean {
-  if (expression.function === 'count') return true
-  if (expression.function === 'min' || expression.function === 'max') return false
-  return INTEGERS.has(schema[expression.column ?? '']?.type ?? '')
+  const { function: name, column } = expression
+  if (name === 'count') return true
+  if (name === 'min' || name === 'max') return false
+  const type = schema[column ?? '']?.type ?? ''
+  return INTEGERS.has(type) && !(name === 'std' && type === 'int64')
 }
 
 /**
@@ -81,14 +87,18 @@ function totalsOf(features: readonly PlannedAggregate[], columns: readonly strin
       names.push(`q${index}`)
     }
   }
-  const running = names.map((name) => `sum(${name}) OVER run AS ${name}`)
+  const wide = new Set(columns.flatMap((column, index) => (schema[column]?.type === 'int64' ? [`s${index}`] : [])))
+  const running = names.map(
+    (name) =>
+      `CAST(sum(${name}) OVER run AS ${wide.has(name) || name.startsWith('q') ? 'HUGEINT' : 'BIGINT'}) AS ${name}`,
+  )
   return { select, running, names }
 }
 
 function differenceSql(plan: ViewPlan, features: readonly PlannedAggregate[], schema: Schema): string {
   const columns = columnsOf(features)
   const windows = [...new Set(features.map(({ expression }) => expression.windowUs))].sort((a, b) => a - b)
-  const { select, running } = totalsOf(features, columns, schema)
+  const { select, running, names } = totalsOf(features, columns, schema)
   const keys = keyList(plan)
   const joins = windows.map(
     (_, index) =>
@@ -105,8 +115,11 @@ function differenceSql(plan: ViewPlan, features: readonly PlannedAggregate[], sc
     )
     return `CAST(${value} AS ${SQL_TYPES[expression.type]}) AS ${column}`
   })
-  return `WITH e AS MATERIALIZED (SELECT ${keys}, t, ${select.join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)}) GROUP BY ${keys}, t),
-px AS MATERIALIZED (SELECT ${keys}, t, ${running.join(', ')} FROM e WINDOW run AS (PARTITION BY ${keys} ORDER BY t ROWS UNBOUNDED PRECEDING)),
+  // Running sums go on from key to key, which streams, where sums by key would build a tree over all rows. Each key
+  // begins with an empty row, so that a difference never reaches into the key before.
+  return `WITH g AS MATERIALIZED (SELECT ${keys}, t, ${select.join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)}) GROUP BY ${keys}, t),
+e AS (SELECT * FROM g UNION ALL SELECT DISTINCT ${keys}, ${NO_TIME}, ${names.map(() => '0').join(', ')} FROM g),
+px AS MATERIALIZED (SELECT ${keys}, t, ${running.join(', ')} FROM (SELECT * FROM e ORDER BY ${keys}, t) WINDOW run AS (ROWS UNBOUNDED PRECEDING)),
 s AS (SELECT *, ${starts.join(', ')} FROM (${spineRows(plan)}))
 SELECT s.rid AS rid, ${values.join(', ')} FROM s ASOF LEFT JOIN px p0 ON ${keyEquals(plan, 's', 'p0')} AND s.t >= p0.t ${joins.join(' ')}`
 }
