@@ -31,13 +31,18 @@ interface Pass {
   readonly column: number
   readonly windowUs: number
   readonly features: readonly WindowSpec[]
+  /** True: more than counts, sums and means. */
+  readonly needsSpread: boolean
 }
 
 function passesOf(windows: readonly WindowSpec[]): Pass[] {
   const groups = Object.groupBy(windows, ({ column, windowUs }) => `${column}/${windowUs}`)
-  return Object.values(groups).flatMap((features) =>
-    features?.[0] ? [{ column: features[0].column, windowUs: features[0].windowUs, features }] : [],
-  )
+  return Object.values(groups).flatMap((features = []) => {
+    const [first] = features
+    if (!first) return []
+    const needsSpread = features.some(({ function: name }) => name === 'min' || name === 'max' || name === 'std')
+    return [{ column: first.column, windowUs: first.windowUs, features, needsSpread }]
+  })
 }
 
 function aggregateOf(name: WindowSpec['function'], totals: WindowTotals): number {
@@ -117,11 +122,12 @@ function compileView(view: ViewSpec, readNow: NonNullable<OnlineStore['readNow']
       return
     }
     const end = window.after(now)
-    for (const { column, windowUs, features } of passes) {
+    for (const { column, windowUs, features, needsSpread } of passes) {
       const isCut = now - windowUs < window.fromUs
       const first = window.after(now - windowUs)
-      if (column >= 0) window.total(column, first, end, totals)
-      else totals.count = end - first
+      if (column < 0) totals.count = end - first
+      else if (needsSpread) window.total(column, first, end, totals)
+      else window.sum(column, first, end, totals)
       for (const { at, function: name } of features) {
         statuses[at] = isCut ? 'INVALID' : isNullAggregate(name, totals.count) ? 'NULL_VALUE' : 'PRESENT'
         if (!isCut) values[at] = aggregateOf(name, totals)
