@@ -8,6 +8,7 @@ import { finishAttempts } from './finish.ts'
 import { cancelRun, readStep } from './index.ts'
 import { planRun } from './plan.ts'
 import { claimSteps } from './store.ts'
+import { nextOfBlocked } from './transition.ts'
 
 const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
 let engine: Engine
@@ -307,4 +308,33 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
   expect(await finishAttempts(engine.ctx, [late])).toEqual([false])
   expect(await attemptState(run, 'held')).toBe('running')
   expect((await engine.ended(run)).state).toBe('succeeded')
+})
+
+test('a failure at the head of a chain of 300 marks all the rest, in the transaction that ends the run', async () => {
+  const noop = (key: string, after: string[]) => ({ ...shell(key, ''), kind: 'noop', params: {}, after })
+  const chain = Array.from({ length: 299 }, (_, index) => noop(`s${index + 1}`, [`s${index}`]))
+  const run = await runOnce([shell('s0', 'exit 1'), ...chain], { name: 'chain' })
+  expect(run.state).toBe('failed')
+  expect(run.steps).toMatchObject({ total: 300, done: 300, failed: 300, running: 0 })
+})
+
+test('the state of a step that waits for nothing more is nextOfBlocked()', async () => {
+  const run = await runOnce(
+    [
+      shell('good', 'true'),
+      shell('bad', 'false'),
+      shell('x', 'true', { after: ['good'] }),
+      shell('y', 'true', { after: ['good', 'bad'] }),
+    ],
+    { options: { cache: false } },
+  )
+  const rows = await engine.ctx.db
+    .selectFrom('step')
+    .select(['key', 'waiting', 'up_failed', 'state'])
+    .where('run', '=', run.id)
+    .execute()
+  for (const row of rows.filter((found) => ['x', 'y'].includes(found.key))) {
+    expect(row.waiting).toBe(0)
+    expect(row.state === 'succeeded' ? 'ready' : row.state).toBe(nextOfBlocked(row.up_failed, false))
+  }
 })
