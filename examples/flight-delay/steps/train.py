@@ -1,12 +1,9 @@
 """Trains one model on the plain features and judges it on 1–14 April. Run as a step; tracked with the real mlflow client."""
 
-import datetime
-
+import duckdb
 import mlflow
 import numpy
 import plimsoll_step
-import pyarrow.compute
-import pyarrow.parquet
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -16,17 +13,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 FEATURES = ["hour", "day_of_week", "distance"]
-TRAIN = (datetime.datetime(2001, 1, 8), datetime.datetime(2001, 4, 1))
-HOLDOUT = (datetime.datetime(2001, 4, 1), datetime.datetime(2001, 4, 15))
+TRAIN = ("2001-01-08 00:00:00Z", "2001-04-01 00:00:00Z")
+HOLDOUT = ("2001-04-01 00:00:00Z", "2001-04-15 00:00:00Z")
 
 
 def read(files, since, until):
     """Features as float32 [n, 3] and labels [n] of the flights that departed in [since, until), UTC."""
-    zone = datetime.timezone.utc
-    bounds = [("date", ">=", since.replace(tzinfo=zone)), ("date", "<", until.replace(tzinfo=zone))]
-    table = pyarrow.parquet.read_table(files, columns=FEATURES + ["late"], filters=bounds)
-    features = numpy.column_stack([table[name].to_numpy().astype(numpy.float32) for name in FEATURES])
-    return features, table["late"].to_numpy()
+    query = "select hour, day_of_week, distance, late from read_parquet(?) where date >= ?::timestamptz and date < ?::timestamptz order by date, flight_id"
+    with duckdb.connect() as connection:
+        rows = connection.execute(query, [list(files), since, until]).fetchnumpy()
+    features = numpy.column_stack([rows[name].astype(numpy.float32) for name in FEATURES])
+    return features, numpy.asarray(rows["late"])
 
 
 def build(params):
