@@ -1,22 +1,31 @@
 import {
+  count,
   datasetVersion,
   defineDataset,
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
   defineModel,
   definePipeline,
   defineProject,
   defineRoute,
+  entity,
   expectColumn,
   expectTable,
   int,
   int32,
   int64,
   latency,
+  materialize,
+  mean,
   nonInferior,
   parquet,
   python,
   register,
+  string,
   text,
   timestamp,
+  trainingSet,
 } from '@plimsoll/sdk'
 
 export const project = defineProject({ name: 'flight-delay' })
@@ -30,10 +39,12 @@ export const flights = defineDataset({
     flight_id: text(),
     date: timestamp({ zone: 'UTC' }),
     landed_at: timestamp({ zone: 'UTC' }),
+    reported_at: timestamp({ zone: 'UTC' }),
     origin: text(),
     destination: text(),
     distance: int32(),
     delay: int32(),
+    delay_clipped: int32(),
     hour: int32(),
     day_of_week: int32(),
     late: int32(),
@@ -45,6 +56,106 @@ export const flights = defineDataset({
     expectColumn('delay').between(-120, 2_000).mostly(0.999),
     expectColumn('distance').between(1, 6_000),
     expectColumn('hour').between(0, 23),
+  ],
+})
+
+export const labels = defineDataset({
+  name: 'labels',
+  description:
+    'The flights that models learn from (one in five, 8 January – 31 March) and are judged on (1 – 14 April)',
+  owner: 'flight-operations@example.org',
+  source: parquet('data/labels.parquet'),
+  schema: {
+    flight_id: text(),
+    date: timestamp({ zone: 'UTC' }),
+    origin: text(),
+    destination: text(),
+    distance: int32(),
+    hour: int32(),
+    day_of_week: int32(),
+    late: int32(),
+    split: text(),
+  },
+  expectations: [expectTable().rowCountBetween(100_000, 2_000_000), expectColumn('late').between(0, 1)],
+})
+
+export const airport = defineEntity({ name: 'airport', keys: { airport: text() } })
+export const connection = defineEntity({ name: 'connection', keys: { origin: text(), destination: text() } })
+
+/** Delays of flights that had landed, by the airport that they had left: known 40 + distance / 8 minutes after departure. */
+export const originDelays = defineFeatureView({
+  name: 'origin_delays',
+  entity: airport,
+  source: flights,
+  keys: { airport: 'origin' },
+  eventTime: 'date',
+  knownAt: 'landed_at',
+  features: {
+    mean_delay_1h: mean('delay_clipped').over('1h'),
+    late_share_1h: mean('late').over('1h'),
+    n_1h: count().over('1h'),
+    mean_delay_3h: mean('delay_clipped').over('3h'),
+    late_share_3h: mean('late').over('3h'),
+    n_3h: count().over('3h'),
+  },
+})
+
+export const departures = defineFeatureView({
+  name: 'departures',
+  entity: airport,
+  source: flights,
+  keys: { airport: 'origin' },
+  eventTime: 'date',
+  knownAt: 'reported_at',
+  features: { n_1h: count().over('1h') },
+})
+
+export const routeDelays = defineFeatureView({
+  name: 'route_delays',
+  entity: connection,
+  source: flights,
+  eventTime: 'date',
+  knownAt: 'landed_at',
+  features: {
+    mean_delay_24h: mean('delay_clipped').over('24h'),
+    late_share_24h: mean('late').over('24h'),
+    n_24h: count().over('24h'),
+    mean_delay_7d: mean('delay_clipped').over('7d'),
+    late_share_7d: mean('late').over('7d'),
+    n_7d: count().over('7d'),
+  },
+})
+
+export const arrivals = defineFeatureView({
+  name: 'arrivals',
+  entity: airport,
+  source: flights,
+  keys: { airport: 'destination' },
+  eventTime: 'date',
+  knownAt: 'landed_at',
+  features: {
+    mean_delay_1h: mean('delay_clipped').over('1h'),
+    late_share_1h: mean('late').over('1h'),
+    n_1h: count().over('1h'),
+    mean_delay_3h: mean('delay_clipped').over('3h'),
+    late_share_3h: mean('late').over('3h'),
+  },
+})
+
+/** What is known at a departure: of its origin, its connection, and what has landed at either end. */
+export const atDeparture = defineFeatureService({
+  name: 'at-departure',
+  views: [
+    { view: originDelays, keys: { airport: 'origin' } },
+    { view: departures, keys: { airport: 'origin' } },
+    routeDelays,
+    {
+      view: arrivals,
+      as: 'arrivals_at_destination',
+      keys: { airport: 'destination' },
+      features: ['mean_delay_1h', 'late_share_1h', 'mean_delay_3h', 'late_share_3h'],
+    },
+    { view: arrivals, as: 'arrivals_at_origin', keys: { airport: 'origin' } },
   ],
 })
 
@@ -67,22 +178,31 @@ const code = { files: ['steps/*.py'], lock: 'steps/requirements.lock', resources
 
 export const train = definePipeline({
   name: 'train',
-  description: 'Two models on the plain features, judged on 1–14 April, the better one of them to be released',
-  params: { sample: int(5), trees: int(100) },
+  description: 'Two models, judged on 1–14 April, and what a careless join would have claimed',
+  params: { trees: int(100) },
   build: (p) => {
-    const data = datasetVersion(flights)
-    const baseline = python('steps/train.py', {
+    const history = datasetVersion(flights)
+    const spine = datasetVersion(labels)
+    const set = trainingSet({
+      key: 'training-set',
+      service: atDeparture,
+      spine,
+      time: 'date',
+      sources: { flights: history },
+      resources: { cpu: 2, memory: '3Gi' },
+    })
+    python('steps/leak.py', { key: 'leak', ...code, inputs: { flights: history, set }, outputs: { leak: 'json' } })
+    const baseline = python('steps/train_baseline.py', {
       key: 'baseline',
       ...code,
-      params: { model: 'logistic', sample: p.param('sample') },
-      inputs: { flights: data },
+      inputs: { set: spine },
       outputs: { model: 'onnx', metrics: 'json' },
     })
-    const trees = python('steps/train.py', {
+    const trees = python('steps/train_trees.py', {
       key: 'trees',
       ...code,
-      params: { model: 'trees', sample: p.param('sample'), trees: p.param('trees') },
-      inputs: { flights: data },
+      params: { trees: p.param('trees') },
+      inputs: { set },
       outputs: { model: 'onnx', metrics: 'json' },
     })
     register({ key: 'register-baseline', model: delayModel, from: baseline, description: 'logistic regression' })
@@ -90,9 +210,25 @@ export const train = definePipeline({
   },
 })
 
+export const refresh = definePipeline({
+  name: 'refresh',
+  description: 'Brings the online store to what was known at an instant',
+  params: { until: string() },
+  build: (p) => {
+    materialize({ key: 'materialize', service: atDeparture, until: p.param('until'), slack: '4d' })
+  },
+})
+
 export const delayRoute = defineRoute({
   name: 'flight-delay',
   model: delayModel,
   slo: '50ms',
-  inputs: { hour: int32(), day_of_week: int32(), distance: int64() },
+  inputs: {
+    hour: int32(),
+    day_of_week: int32(),
+    distance: int64(),
+    origin: entity(airport),
+    destination: entity(airport),
+  },
+  features: atDeparture,
 })

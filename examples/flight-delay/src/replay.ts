@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { compareFeatures } from './parity.ts'
 
 /**
- * Replays flights of April over real HTTP and joins their labels back. Prints one JSON object: requests, failures, latency
- * percentiles in milliseconds, and CPU-µs per prediction of the given processes.
+ * Replays flights over real HTTP, each at its own departure by the replay clock of the platform, and joins labels back once
+ * a flight has landed. Then looks a sample of predictions up and computes their features from the files. Prints one JSON
+ * object: requests, failures, latency percentiles from the time at which each request was due, CPU-µs per prediction of the
+ * given processes, and how many features of the sample agree.
  */
 const { values } = parseArgs({
   options: {
@@ -13,38 +17,62 @@ const { values } = parseArgs({
     api: { type: 'string' },
     data: { type: 'string' },
     count: { type: 'string', default: '20000' },
-    connections: { type: 'string', default: '16' },
+    sample: { type: 'string', default: '600' },
     pids: { type: 'string', default: '' },
+    progress: { type: 'boolean', default: false },
   },
 })
 const count = Number(values.count)
-const connections = Number(values.connections)
+const SOCKETS = 64
 const TICK_US = 10_000
 const LABELS_PER_CALL = 5_000
+const LABELS_EVERY_MS = 500
+const LEAD_MS = 1_500
 
 interface Flight {
-  row: { hour: number; day_of_week: number; distance: number }
-  late: number
+  row: { hour: number; day_of_week: number; distance: number; origin: string; destination: string }
+  departsAtMs: number
   landedAtMs: number
+  late: number
 }
 
-async function readFlights(): Promise<Flight[]> {
+interface Answered {
+  prediction: string
+  flight: Flight
+}
+
+/** The clock of the platform, read once and carried on. */
+async function openReplayClock(): Promise<{ rate: number; nowMs: () => number }> {
+  const answer = (await (await fetch(`${values.api}/health`)).json()) as { time: string; replay_rate: number | null }
+  const [readAtMs, atMs, rate] = [performance.now(), Date.parse(answer.time), answer.replay_rate ?? 1]
+  return { rate, nowMs: () => atMs + (performance.now() - readAtMs) * rate }
+}
+
+async function readFlights(fromMs: number): Promise<Flight[]> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
-  const path = String(values.data).replaceAll("'", "''")
-  const rows = await connection.runAndReadAll(`
-    select hour, day_of_week, distance, late, epoch_ms(landed_at) from read_parquet('${path}')
-    where hash(flight_id) % 10 = 0 order by date, flight_id limit ${count}`)
-  const flights = rows.getRows().map((cells) => {
-    const [hour, day, distance, late, landed] = cells.map(Number) as [number, number, number, number, number] // five numeric columns
-    return { row: { hour, day_of_week: day, distance }, late, landedAtMs: landed }
+  await connection.run("set timezone = 'UTC'")
+  const path = join(String(values.data), 'flights-2001-0[4-6].parquet').replaceAll("'", "''")
+  const found = await connection.runAndReadAll(`
+    select hour, day_of_week, distance, origin, destination, late, epoch_ms(date), epoch_ms(landed_at)
+    from read_parquet('${path}') where epoch_ms(date) >= ${Math.round(fromMs)} order by date, flight_id limit ${count}`)
+  const flights = found.getRows().map((cells): Flight => {
+    const [hour, day, distance, origin, destination, late, departs, lands] = cells
+    const row = {
+      hour: Number(hour),
+      day_of_week: Number(day),
+      distance: Number(distance),
+      origin: String(origin),
+      destination: String(destination),
+    }
+    return { row, late: Number(late), departsAtMs: Number(departs), landedAtMs: Number(lands) }
   })
   connection.closeSync()
   instance.closeSync()
   return flights
 }
 
-/** CPU time of processes and their children that still live, in microseconds. */
+/** CPU time of processes, in microseconds. */
 function cpuUs(pids: readonly string[]): number {
   return pids.reduce((sum, pid) => {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
@@ -53,24 +81,19 @@ function cpuUs(pids: readonly string[]): number {
   }, 0)
 }
 
-function post(agent: Agent, url: string, body: unknown): Promise<{ status: number; text: string }> {
+const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS })
+
+function post(url: string, body: unknown): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const payload = JSON.stringify(body)
-    const call = request(
-      url,
-      {
-        method: 'POST',
-        agent,
-        headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
-      },
-      (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-        )
-      },
-    )
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }
+    const call = request(url, { method: 'POST', agent, headers }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      )
+    })
     call.once('error', reject)
     call.end(payload)
   })
@@ -80,53 +103,101 @@ function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
-const flights = await readFlights()
-const agent = new Agent({ keepAlive: true, maxSockets: connections })
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms))
+const clock = await openReplayClock()
+const flights = await readFlights(clock.nowMs() + LEAD_MS * clock.rate)
 const latencies: number[] = []
-const labels: { prediction: string; label: number; knownAtMs: number }[] = []
-const ids: string[] = []
-let failures = 0
-let next = 0
+const answered: Answered[] = []
 const pids = values.pids.split(',').filter(Boolean)
 const cpuBefore = cpuUs(pids)
 const startedMs = performance.now()
+let failures = 0
+let labelled = 0
 
-async function worker(): Promise<void> {
-  for (let index = next++; index < flights.length; index = next++) {
-    const flight = flights[index]!
-    const sentMs = performance.now()
-    const { status, text } = await post(agent, `${values.gateway}/predict/flight-delay`, { rows: [flight.row] })
-    latencies.push(performance.now() - sentMs)
-    if (status !== 200) {
-      failures++
-      continue
-    }
-    const { prediction_id: id } = JSON.parse(text) as { prediction_id: string }
-    ids.push(id)
-    labels.push({ prediction: id, label: flight.late, knownAtMs: flight.landedAtMs })
+/** Sends one flight and measures from the moment at which it was due, so that a stall is not hidden by waiting. */
+async function predict(flight: Flight, dueMs: number): Promise<void> {
+  try {
+    const { status, text } = await post(`${values.gateway}/predict/flight-delay`, { rows: [flight.row] })
+    latencies.push(performance.now() - dueMs)
+    if (status !== 200) failures++
+    else answered.push({ prediction: (JSON.parse(text) as { prediction_id: string }).prediction_id, flight })
+  } catch {
+    failures++
   }
 }
-await Promise.all(Array.from({ length: connections }, worker))
+
+async function sendAll(): Promise<void> {
+  const running: Promise<void>[] = []
+  for (const flight of flights) {
+    const aheadMs = (flight.departsAtMs - clock.nowMs()) / clock.rate
+    if (aheadMs > 1) await pause(aheadMs)
+    running.push(predict(flight, performance.now() + Math.min(0, aheadMs)))
+    if (values.progress && running.length % 500 === 0)
+      process.stderr.write(
+        `\r  ${running.length} of ${flights.length} flights, ${new Date(clock.nowMs()).toISOString()}`,
+      )
+  }
+  await Promise.all(running)
+  if (values.progress) process.stderr.write('\r\x1b[K')
+}
+
+/** Sends the labels of the flights that have landed by now. */
+async function sendLabels(waiting: Answered[]): Promise<Answered[]> {
+  const nowMs = clock.nowMs()
+  const [landed, flying] = [[] as Answered[], [] as Answered[]]
+  for (const one of waiting) (one.flight.landedAtMs <= nowMs ? landed : flying).push(one)
+  for (let start = 0; start < landed.length; start += LABELS_PER_CALL) {
+    const labels = landed
+      .slice(start, start + LABELS_PER_CALL)
+      .map(({ prediction, flight }) => ({ prediction, label: flight.late, knownAtMs: flight.landedAtMs }))
+    const { status, text } = await post(`${values.api}/api/v1/labels`, { labels })
+    if (status !== 200) throw new Error(`Labels were refused: ${text.slice(0, 300)}`)
+    labelled += labels.length
+  }
+  return flying
+}
+
+let isSent = false
+async function followLabels(): Promise<void> {
+  let taken = 0
+  let flying: Answered[] = []
+  for (;;) {
+    const isLast = isSent
+    const fresh = answered.slice(taken)
+    taken += fresh.length
+    flying = await sendLabels([...flying, ...fresh])
+    if (isLast && flying.length === 0) return
+    await pause(LABELS_EVERY_MS)
+  }
+}
+
+const labels = followLabels()
+await sendAll()
 const seconds = (performance.now() - startedMs) / 1_000
 const cpu = cpuUs(pids) - cpuBefore
-
-for (let start = 0; start < labels.length; start += LABELS_PER_CALL) {
-  const { status, text } = await post(agent, `${values.api}/api/v1/labels`, {
-    labels: labels.slice(start, start + LABELS_PER_CALL),
-  })
-  if (status !== 200) throw new Error(`Labels were refused: ${text.slice(0, 300)}`)
-}
+isSent = true
+await labels
 agent.destroy()
+const sample = answered.filter((_, index) => index % Math.ceil(answered.length / Number(values.sample)) === 0)
+const parity = await compareFeatures(
+  String(values.api),
+  String(values.data),
+  sample.map(({ prediction, flight: { row } }) => ({ prediction, ...row })),
+)
 const sorted = latencies.toSorted((a, b) => a - b)
 process.stdout.write(
   `${JSON.stringify({
     requests: flights.length,
     failures,
+    labelled,
     seconds,
+    since: new Date(flights[0]?.departsAtMs ?? 0).toISOString(),
+    until: new Date(flights.at(-1)?.departsAtMs ?? 0).toISOString(),
     p50Ms: percentile(sorted, 0.5),
     p95Ms: percentile(sorted, 0.95),
     p99Ms: percentile(sorted, 0.99),
     cpuUsPerPrediction: pids.length > 0 ? cpu / flights.length : null,
-    lastPrediction: ids.at(-1) ?? null,
+    lastPrediction: answered.at(-1)?.prediction ?? null,
+    parity,
   })}\n`,
 )

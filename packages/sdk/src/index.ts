@@ -15,6 +15,24 @@ export {
   text,
   timestamp,
 } from './define/dataset.ts'
+export {
+  count,
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
+  type EntityOptions,
+  type FeatureServiceOptions,
+  type FeatureViewOptions,
+  last,
+  max,
+  mean,
+  min,
+  type ServiceView,
+  std,
+  sum,
+  type WindowedAggregate,
+} from './define/feature.ts'
+export { type MaterializeOptions, materialize, type TrainingSetOptions, trainingSet } from './define/feature-step.ts'
 export { defineModel, latency, nonInferior, parity, slices } from './define/model.ts'
 export {
   command,

@@ -1,7 +1,14 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { Definition, DefinitionChange, PlanView, ProjectContent } from '@plimsoll/sdk/wire'
 import { declareDataset } from '../datasets/index.ts'
-import { declareRoute, removeRoute } from '../delivery/index.ts'
+import { declareRoute, listRoutes, removeRoute } from '../delivery/index.ts'
+import {
+  declareEntity,
+  declareFeatureService,
+  declareFeatureView,
+  removeFeatureDefinition,
+  viewWarnings,
+} from '../features/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
@@ -145,11 +152,7 @@ export async function planProject(
   }
   const base = digestValue(state.map((row) => [row.kind, row.name, row.source, row.digest]))
   const warnings = content.definitions.flatMap((definition) =>
-    definition.kind === 'feature-view' && definition.knownAt === undefined
-      ? [
-          `feature view ${definition.name} does not say when its rows could be known: training may see what serving will not`,
-        ]
-      : [],
+    definition.kind === 'feature-view' ? viewWarnings(definition) : [],
   )
   if (content.origin.commit === null)
     warnings.push(
@@ -171,6 +174,15 @@ async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: 
     case 'dataset':
       await declareDataset(tx, definition)
       return
+    case 'entity':
+      await declareEntity(tx, definition)
+      return
+    case 'feature-view':
+      await declareFeatureView(tx, definition)
+      return
+    case 'feature-service':
+      await declareFeatureService(tx, definition)
+      return
     case 'model':
       return declareModel(tx, definition)
     case 'route':
@@ -183,17 +195,27 @@ async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: 
         kinds: deps.kinds,
       })
       return
-    default:
-      throw new PlimsollError(
-        'unsupported',
-        'definitions.kind_unsupported',
-        `Cannot apply ${definition.kind} "${definition.name}": this release does not have that kind`,
-      )
   }
 }
 
+/** Routes are declared after features, so that features cannot know who looks them up. */
+async function refuseUsedService(tx: Tx, kind: string, name: string): Promise<void> {
+  const routes = kind === 'feature-service' ? await listRoutes(tx) : []
+  const using = routes.filter((route) => route.definition.features === name).map((route) => `"${route.name}"`)
+  if (using.length > 0)
+    throw new PlimsollError(
+      'precondition',
+      'features.in_use',
+      `Cannot delete feature service "${name}": route ${using.join(', ')} uses it`,
+    )
+}
+
 async function remove(tx: Tx, row: State[number]): Promise<void> {
-  if (row.kind === 'model') await undeclareModel(tx, row.name)
+  const { kind } = row.definition
+  if (kind === 'entity' || kind === 'feature-view' || kind === 'feature-service') {
+    await refuseUsedService(tx, kind, row.name)
+    await removeFeatureDefinition(tx, kind, row.name)
+  } else if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
   else if (row.kind === 'route' && row.definition.kind === 'route')
     await removeRoute(tx, { environment: row.definition.environment, name: row.name })

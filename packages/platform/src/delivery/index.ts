@@ -1,4 +1,5 @@
 export {
+  compileSignature,
   declareRoute,
   endpoints,
   findAssignment,

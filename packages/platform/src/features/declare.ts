@@ -97,6 +97,15 @@ export function checkView(
   return faults
 }
 
+/** What `plan` says of a view that is allowed and unwise. */
+export function viewWarnings(view: FeatureViewDefinition): string[] {
+  return view.knownAt === undefined
+    ? [
+        `Feature view "${view.name}" has no known-at time: late and corrected rows will look as if they had been known at their event time`,
+      ]
+    : []
+}
+
 /** Declares a feature view. @throws not_found features.entity_not_found · invalid features.bad_view (faults list every one) */
 export async function declareFeatureView(tx: Tx, declared: FeatureViewDefinition): Promise<Declaration> {
   const view = featureViewDefinition.parse(declared)
@@ -113,13 +122,7 @@ export async function declareFeatureView(tx: Tx, declared: FeatureViewDefinition
     `Cannot declare feature view "${view.name}": ${faults.length} faults, ${faults[0]?.detail}`,
     faults,
   )
-  const warnings =
-    view.knownAt === undefined
-      ? [
-          `Feature view "${view.name}" has no known-at time: late and corrected rows will look as if they had been known at their event time`,
-        ]
-      : []
-  return { ...(await storeDefinition(tx, view)), warnings }
+  return { ...(await storeDefinition(tx, view)), warnings: viewWarnings(view) }
 }
 
 /** @throws not_found features.view_not_found */

@@ -137,3 +137,46 @@ export async function listDefinitions(ctx: Context, kind: FeatureKind, page: { a
   const definitions = rows.slice(0, limit).map(({ name, digest, definition }) => ({ name, digest, definition }))
   return { definitions, next: rows.length > limit ? (definitions.at(-1)?.name ?? null) : null }
 }
+
+const USERS: Record<
+  FeatureKind,
+  { kind: FeatureKind; uses: (definition: FeatureDefinition, name: string) => boolean } | undefined
+> = {
+  entity: { kind: 'feature-view', uses: (view, name) => view.kind === 'feature-view' && view.entity === name },
+  'feature-view': {
+    kind: 'feature-service',
+    uses: (service, name) => service.kind === 'feature-service' && service.views.some(({ view }) => view === name),
+  },
+  'feature-service': undefined,
+}
+
+/**
+ * Takes a definition away; what it meant before stays known by digest.
+ * @throws precondition features.in_use while another definition names it
+ */
+export async function removeDefinition(tx: Tx, kind: FeatureKind, name: string): Promise<void> {
+  const users = USERS[kind]
+  const rows = users
+    ? await tx.db
+        .selectFrom('feature_definition')
+        .select(['name', 'definition'])
+        .where('project', '=', tx.project)
+        .where('kind', '=', users.kind)
+        .execute()
+    : []
+  const using = rows.filter(({ definition }) => users?.uses(definition, name)).map((row) => `"${row.name}"`)
+  if (using.length > 0)
+    throw new PlimsollError(
+      'precondition',
+      'features.in_use',
+      `Cannot delete ${WORDS[kind][0]} "${name}": ${WORDS[users!.kind][0]} ${using.join(', ')} uses it`,
+    )
+  await tx.db
+    .deleteFrom('feature_definition')
+    .where('project', '=', tx.project)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .execute()
+  await tx.emit({ type: 'features.definition_removed', subject: `${kind}/${name}`, data: {} })
+  await tx.audit({ action: 'feature.delete', subject: `${kind}/${name}` })
+}

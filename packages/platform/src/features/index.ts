@@ -9,8 +9,11 @@ export {
   requireFeatureService,
   requireFeatureView,
   type ServiceMember,
+  viewWarnings,
 } from './declare.ts'
+export { removeDefinition as removeFeatureDefinition } from './definition-store.ts'
 export type { MaterializeCommand } from './materialize-step.ts'
+export type { ServingSpec } from './online/index.ts'
 export { endpoints } from './routes.ts'
 export { servingSpec } from './serving-spec.ts'
 export { stepKinds } from './step-kinds.ts'

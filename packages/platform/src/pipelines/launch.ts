@@ -27,6 +27,8 @@ export interface LaunchDeps {
   /** Our own node, and the entry that runs contributed kinds. */
   readonly node: string
   readonly launcher: string
+  /** Arguments of that entry: where things of this installation are. */
+  readonly launcherArgs?: readonly string[]
   /** Directory that holds `plimsoll_step.py`. */
   readonly pythonPath: string
   /** Variables of our environment that steps may see (PATH, HOME, LANG, TZ, package index settings). */
@@ -85,7 +87,7 @@ async function argvOf(
       return [python, '-u', join(code, String(params.script)), ...args]
     }
     default:
-      return [deps.node, deps.launcher]
+      return [deps.node, deps.launcher, ...(deps.launcherArgs ?? [])]
   }
 }
 

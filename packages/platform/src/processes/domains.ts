@@ -3,6 +3,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
 import { endpoints as deliveryEndpoints } from '../delivery/index.ts'
+import { endpoints as featureEndpoints } from '../features/index.ts'
 import { issueRunToken } from '../kernel/auth/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
@@ -51,7 +52,7 @@ export interface DomainParts {
   readonly blobs: BlobStore
   readonly signingKey: SigningKey
   readonly replay: ReplayClockSettings | undefined
-  readonly paths: { readonly runs: string; readonly environments: string }
+  readonly paths: { readonly runs: string; readonly environments: string; readonly online: string }
 }
 
 export interface Domains {
@@ -84,6 +85,7 @@ export function openDomains(parts: DomainParts): Domains {
       runsDir: parts.paths.runs,
       node: process.execPath,
       launcher: fileURLToPath(siblingModule(import.meta.url, './step-launcher')),
+      launcherArgs: ['--online', parts.paths.online],
       pythonPath: fileURLToPath(new URL('../../python', import.meta.url)),
       environment,
       controlUrl: () => controlUrl,
@@ -96,6 +98,7 @@ export function openDomains(parts: DomainParts): Domains {
     endpoints: [
       ...blobEndpoints({ blobs }),
       ...datasetEndpoints,
+      ...featureEndpoints,
       ...pipelineEndpoints({ blobs, kinds, onStarted: wake }),
       ...registryEndpoints,
       ...deliveryEndpoints,

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { openOnlineReader } from '../features/online/index.ts'
 import { openModelPool } from '../inference/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -58,15 +59,6 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
   }
 }
 
-/** Refused until gateways read the online store. */
-function refuseFeatures(): never {
-  throw new PlimsollError(
-    'unsupported',
-    'serving.no_feature_lookup',
-    'Cannot take the snapshot: this gateway does not look features up',
-  )
-}
-
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const { config, api } = start
@@ -89,6 +81,9 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     log,
   })
   stack.defer(() => pool.close())
+  const { openLmdbOnlineStore } = await import('../adapters/lmdb/index.ts')
+  const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })
+  stack.defer(() => online.close())
   const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock })
   const { metrics, epoch, observe } = openGatewayMetrics()
   let wake = () => {}
@@ -99,7 +94,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     pool,
     clock: realClock,
     log,
-    openFeatures: refuseFeatures,
+    openFeatures: (spec) => openOnlineReader({ store: online, spec }),
     onChange: () => {
       epoch.set(gateway.live()?.snapshot.epoch ?? 0)
       wake()

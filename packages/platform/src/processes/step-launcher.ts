@@ -1,11 +1,13 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { z } from 'zod'
+import type { MaterializeCommand } from '../features/index.ts'
 import { readEnvironment } from '../kernel/config/index.ts'
-import { toPlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
-import { OUTPUT_TYPES, type StepCommand } from '../kernel/step-kind.ts'
+import { OUTPUT_TYPES } from '../kernel/step-kind.ts'
 import { STEP_KINDS } from './step-kinds.ts'
 
 const contract = z.object({
@@ -29,16 +31,17 @@ const EXIT_TEMPORARY = 75
 /** Runs the heavy part of a contributed step kind: a child process without a database. */
 async function main(): Promise<void> {
   const step = contract.parse(JSON.parse(readFileSync(readEnvironment()['PLIMSOLL_STEP'] ?? '', 'utf8')))
+  const { values } = parseArgs({ options: { online: { type: 'string' } } })
   const log = openLog({ level: 'info', name: `step ${step.step}` })
   const stop = new AbortController()
   process.once('SIGTERM', () => stop.abort(new Error('the step was asked to end')))
   let engine: Promise<QueryEngine> | undefined
-  const command: StepCommand = {
+  const command: MaterializeCommand = {
     run: step.run,
     step: step.step,
     attempt: step.attempt,
     spec: step.spec,
-    inputs: step.inputs as StepCommand['inputs'], // digests were made by the control plane
+    inputs: step.inputs as MaterializeCommand['inputs'], // digests were made by the control plane
     outputs: Object.fromEntries(Object.entries(step.outputs).map(([name, output]) => [name, output.path])),
     workDir: step.work_dir,
     engine: () => {
@@ -46,6 +49,16 @@ async function main(): Promise<void> {
         openDuckdbQueryEngine({ tempDirectory: join(step.work_dir, 'tmp') }),
       )
       return engine
+    },
+    onlineStore: async () => {
+      if (values.online === undefined)
+        throw new PlimsollError(
+          'unavailable',
+          'features.no_online_store',
+          'Cannot materialize: this installation has no online store',
+        )
+      const { openLmdbOnlineStore } = await import('../adapters/lmdb/index.ts')
+      return openLmdbOnlineStore({ directory: values.online })
     },
     log,
     progress: (fraction, message) =>

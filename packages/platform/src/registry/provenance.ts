@@ -1,4 +1,5 @@
 import type { PassportBound } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
 import type { Context } from '../kernel/db/index.ts'
 import { requirePipelineVersion } from '../pipelines/index.ts'
 
@@ -13,8 +14,8 @@ interface StepRecord {
   spec: unknown
 }
 
-/** The parts of a passport that the run itself knows: code, data, environment. */
-export type Provenance = Pick<PassportBound, 'code' | 'data' | 'environment'>
+/** The parts of a passport that the run itself knows: code, data, features, environment. */
+export type Provenance = Pick<PassportBound, 'code' | 'data' | 'environment' | 'features'>
 
 /** Steps from which `key` came, itself included. */
 function ancestors(steps: ReadonlyMap<string, StepRecord>, key: string): StepRecord[] {
@@ -28,6 +29,25 @@ function ancestors(steps: ReadonlyMap<string, StepRecord>, key: string): StepRec
   }
   visit(key)
   return [...found.values()]
+}
+
+/** What a training set's step was told to join: definitions by digest. */
+const joined = z.object({
+  service: z.string(),
+  serviceDigest: z.string(),
+  views: z.array(z.object({ view: z.object({ name: z.string() }), viewVersion: z.string() })),
+})
+
+function featuresOf(steps: readonly StepRecord[]): NonNullable<PassportBound['features']> {
+  const found = steps
+    .filter((step) => step.kind === 'training-set')
+    .map((step) => joined.parse(step.spec))
+    .map(({ service, serviceDigest, views }) => ({
+      service,
+      digest: serviceDigest as `sha256:${string}`, // made by features, of our form
+      views: views.map(({ view, viewVersion }) => ({ view: view.name, version: viewVersion as `sha256:${string}` })),
+    }))
+  return found.sort((a, b) => (a.service < b.service ? -1 : 1))
 }
 
 /** Reads, from the run's own rows, what made the output that `producer` left. */
@@ -53,6 +73,7 @@ export async function provenanceOf(
   const own = steps.get(producer)
   const lockPath = own?.definition.params['lock']
   const lock = bundle?.files.find((file) => file.path === lockPath)?.digest ?? null
+  const features = featuresOf(ancestors(steps, producer))
   const data: PassportBound['data'] = []
   for (const step of ancestors(steps, producer)) {
     for (const [name, input] of Object.entries(step.inputs ?? {})) {
@@ -74,6 +95,7 @@ export async function provenanceOf(
       isDirty: pipeline.origin.isDirty,
       bundle: (bundle?.digest as `sha256:${string}` | undefined) ?? null,
     },
+    ...(features.length > 0 ? { features } : {}),
     data: data.sort((a, b) => (`${a.step}/${a.name}` < `${b.step}/${b.name}` ? -1 : 1)),
     environment: {
       lock: lock as `sha256:${string}` | null,

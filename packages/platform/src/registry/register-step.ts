@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { openModelPool } from '../inference/index.ts'
+import { inspectOnnx, openModelPool } from '../inference/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -11,10 +11,12 @@ import { provenanceOf } from './provenance.ts'
 import { registerModelVersion } from './version.ts'
 
 const params = z.strictObject({ model: z.string().min(1).max(250), description: z.string().max(2_000).default('') })
+const columnNames = z.array(z.string().min(1).max(130)).min(1).max(10_000)
 const interfaceJson = z.object({
   inputs: z.array(z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })),
   outputs: z.array(z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })),
   maxBatchSize: z.int(),
+  columns: columnNames.optional(),
 })
 
 /** Loads the model in a host of its own, as serving will, and probes it: the signature is what running showed. */
@@ -31,12 +33,32 @@ async function command(step: StepCommand): Promise<void> {
   try {
     const found = await pool.load({ digest: model.digest, path: model.path })
     step.progress(0.9, 'the model has been run')
+    const columns = columnsOf(await readFile(model.path))
     await writeFile(
       step.outputs['signature']!,
-      canonicalJson({ inputs: found.inputs, outputs: found.outputs, maxBatchSize: found.maxBatchSize }),
+      canonicalJson({ inputs: found.inputs, outputs: found.outputs, maxBatchSize: found.maxBatchSize, columns }),
     )
   } finally {
     await pool.close()
+  }
+}
+
+/**
+ * Names of the input's columns in order, where the exporter wrote them into the file's metadata as `columns`, a JSON list
+ * of texts. A model that states them can only be fed by name.
+ * @throws invalid registry.bad_columns
+ */
+function columnsOf(bytes: Uint8Array): string[] | undefined {
+  const stated = inspectOnnx(bytes).metadata['columns']
+  if (stated === undefined) return undefined
+  try {
+    return columnNames.parse(JSON.parse(stated))
+  } catch {
+    throw new PlimsollError(
+      'invalid',
+      'registry.bad_columns',
+      `Cannot register: the metadata "columns" of the model is "${stated.slice(0, 80)}", expected a JSON list of names`,
+    )
   }
 }
 

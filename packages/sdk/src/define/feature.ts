@@ -134,8 +134,8 @@ export interface FeatureViewOptions {
 
 const nameOf = (named: { readonly name: string } | string): string => (typeof named === 'string' ? named : named.name)
 
-/** Sources of views that were defined here, for those who need the datasets behind a service. */
-const sources = new Map<string, string>()
+/** Views that were defined here, for those who need what is behind a service. */
+const views = new Map<string, FeatureViewDefinition>()
 
 /** Declares a feature view: features of one entity from one dataset, with the time of the fact and the time it was known. */
 export function defineFeatureView(options: FeatureViewOptions): FeatureViewDefinition {
@@ -148,7 +148,7 @@ export function defineFeatureView(options: FeatureViewOptions): FeatureViewDefin
     keyColumns: keys ?? {},
     ttlUs: ttl === undefined ? null : durationUs(ttl),
   })
-  sources.set(made.name, made.source)
+  views.set(made.name, made)
   return made
 }
 
@@ -173,7 +173,7 @@ export interface FeatureServiceOptions {
 
 /** Declares a feature service: the features that a model takes. */
 export function defineFeatureService(options: FeatureServiceOptions): FeatureServiceDefinition {
-  const views = options.views.map((use) => {
+  const used = options.views.map((use) => {
     if ('kind' in use) return { view: use.name }
     const { view, ...rest } = use
     return { ...rest, view: nameOf(view) }
@@ -181,19 +181,27 @@ export function defineFeatureService(options: FeatureServiceOptions): FeatureSer
   return parsed(featureServiceDefinition, 'feature service', options.name, {
     kind: 'feature-service',
     ...options,
-    views,
+    views: used,
   })
+}
+
+function definedView(service: FeatureServiceDefinition, name: string): FeatureViewDefinition {
+  const found = views.get(name)
+  if (found === undefined)
+    throw new RangeError(
+      `Cannot tell what is behind feature service "${service.name}": view "${name}" was not defined before`,
+    )
+  return found
 }
 
 /** Names of the datasets behind a service whose views were defined in this project. */
 export function sourcesOf(service: FeatureServiceDefinition): string[] {
-  const names = service.views.map(({ view }) => {
-    const source = sources.get(view)
-    if (source === undefined)
-      throw new RangeError(
-        `Cannot tell the sources of feature service "${service.name}": view "${view}" was not defined before`,
-      )
-    return source
-  })
-  return [...new Set(names)]
+  return [...new Set(service.views.map(({ view }) => definedView(service, view).source))]
+}
+
+/** Names of a service's features, `view__feature`, whose views were defined in this project. */
+export function featuresOf(service: FeatureServiceDefinition): string[] {
+  return service.views.flatMap(({ view, as, features }) =>
+    (features ?? Object.keys(definedView(service, view).features).sort()).map((feature) => `${as ?? view}__${feature}`),
+  )
 }

@@ -1,6 +1,7 @@
 import { type PipelineDefinition, type PipelineStep, pipelineDefinition } from '../wire/definition/index.ts'
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+/** A value that params may hold. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 type Param = PipelineDefinition['params'][string]
 type OutputType = PipelineStep['outputs'][string]
 
@@ -73,7 +74,8 @@ function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
     : { from: 'step', step: source.step, output: source.output }
 }
 
-interface Shape {
+/** What `addStep` is told of a kind of step. */
+export interface Shape {
   kind: string
   key: string
   params: Record<string, Json>
@@ -82,7 +84,8 @@ interface Shape {
   first: string
 }
 
-function addStep(shape: Shape, options: StepOptions): StepRef {
+/** Adds a step to the pipeline that is being built: what every kind's own function ends with. */
+export function addStep(shape: Shape, options: StepOptions): StepRef {
   if (!building) throw new Error('Steps are made inside the build function of definePipeline')
   const key = options.key ?? shape.key
   building.push({

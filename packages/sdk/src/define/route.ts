@@ -1,5 +1,7 @@
 import type { z } from 'zod'
+import type { FeatureServiceDefinition } from '../wire/definition/feature.ts'
 import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
+import { featuresOf } from './feature.ts'
 
 type RouteInput = z.input<typeof routeDefinition>['inputs'][string]
 type Named = { readonly name: string }
@@ -42,7 +44,7 @@ export interface RouteOptions {
   model: Named | string
   slo?: string
   inputs: Record<string, RouteInput>
-  features?: Named | string
+  features?: FeatureServiceDefinition | string
   columns?: Record<string, FeatureMapping>
   rollout?: RouteDefinition['rollout']
 }
@@ -57,9 +59,20 @@ function nameOf(of: Named | string): string {
   return typeof of === 'string' ? of : of.name
 }
 
+/** Each input that is no entity's key is a column of its own name, then each feature of the service. */
+function defaultColumns({ inputs, features }: RouteOptions): Record<string, FeatureMapping> {
+  const fields = Object.entries(inputs).filter(([, input]) => !('entity' in input))
+  const looked = typeof features === 'object' ? featuresOf(features) : []
+  return Object.fromEntries([
+    ...fields.map(([name]) => [name, fromInput(name)]),
+    ...looked.map((name) => [name, fromFeature(name)]),
+  ])
+}
+
 /**
- * Declares a route: the stable name that clients call, with its SLO. `columns` are the model's input columns, in order;
- * absent, each input of the route is a column of its own name.
+ * Declares a route: the stable name that clients call, with its SLO. `columns` are what models may take, in order; a
+ * model whose ONNX metadata names its `columns` gets those, by name. Absent: the inputs that are no entity's key, then
+ * the features of the service.
  */
 export function defineRoute(options: RouteOptions): RouteDefinition {
   const { model, slo, features, columns, ...rest } = options
@@ -69,8 +82,6 @@ export function defineRoute(options: RouteOptions): RouteDefinition {
     model: nameOf(model),
     ...(slo === undefined ? {} : { sloMs: parseSloMs(slo) }),
     ...(features === undefined ? {} : { features: nameOf(features) }),
-    columns: Object.entries(
-      columns ?? Object.fromEntries(Object.keys(options.inputs).map((input) => [input, fromInput(input)])),
-    ).map(([name, source]) => ({ name, source })),
+    columns: Object.entries(columns ?? defaultColumns(options)).map(([name, source]) => ({ name, source })),
   })
 }

@@ -150,6 +150,8 @@ export {
   gatewayStatus,
   type PredictionRecord,
   predictionRecord,
+  type RouteSignature,
+  routeSignature,
   type ServedInput,
   type ServedRoute,
   type ServedVersion,

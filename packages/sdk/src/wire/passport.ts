@@ -27,8 +27,24 @@ export const passportBound = z.strictObject({
     .strictObject({ lock: digest.nullable(), interpreter: z.string().nullable(), platform: z.string().nullable() })
     .nullable(),
   signature: z
-    .strictObject({ inputs: z.array(tensorSpec), outputs: z.array(tensorSpec), maxBatchSize: z.int() })
+    .strictObject({
+      inputs: z.array(tensorSpec),
+      outputs: z.array(tensorSpec),
+      maxBatchSize: z.int(),
+      /** Names of the input's columns in order, as the model itself states them (ONNX metadata `columns`). */
+      columns: z.array(z.string().max(130)).max(10_000).optional(),
+    })
     .nullable(),
+  /** Feature services that its training sets were made with, and the definition of each view, by digest. */
+  features: z
+    .array(
+      z.strictObject({
+        service: z.string(),
+        digest,
+        views: z.array(z.strictObject({ view: z.string(), version: digest })),
+      }),
+    )
+    .optional(),
   metrics: z.record(z.string(), z.number()),
   origin: z.strictObject({
     pipeline: z.string().nullable(),

@@ -14,6 +14,8 @@ export const servedVersion = z.strictObject({
   approvals: z.array(z.strictObject({ by: z.string().max(250), artifact: digest, passport: digest })).max(20),
   /** Labels of a classifier's outputs, where the model was exported with them. */
   labels: z.record(z.string(), z.array(z.string())).default({}),
+  /** The route's columns that it takes, in its order; null: all of them, as the route orders them. */
+  columns: z.array(z.string().max(130)).max(10_000).nullable().default(null),
 })
 export type ServedVersion = z.output<typeof servedVersion>
 
@@ -34,6 +36,15 @@ export const servedInput = z.union([
 ])
 export type ServedInput = z.output<typeof servedInput>
 
+/** How requests of a route become the columns of a model. Bound by each release. */
+export const routeSignature = z.strictObject({
+  inputs: z.record(fieldName, servedInput),
+  columns: z.array(z.strictObject({ name: z.string().max(130), source: featureMapping })),
+  /** What the online store must be asked: compiled by features, opaque here. */
+  features: z.json().nullable(),
+})
+export type RouteSignature = z.output<typeof routeSignature>
+
 export const servedRoute = z.strictObject({
   project: definitionName,
   environment: definitionName,
@@ -43,10 +54,7 @@ export const servedRoute = z.strictObject({
   epoch: z.int().nonnegative(),
   release: z.string().max(100),
   sloMs: z.int().positive(),
-  inputs: z.record(fieldName, servedInput),
-  columns: z.array(z.strictObject({ name: z.string().max(130), source: featureMapping })),
-  /** What the online store must be asked: compiled by features, opaque here. */
-  features: z.json().nullable(),
+  ...routeSignature.shape,
   arms: z.array(servedArm).min(1).max(2),
   /** Share of predictions whose inputs and features are logged, chosen by the hash of the prediction's id. */
   payloadRate: z.number().min(0).max(1),

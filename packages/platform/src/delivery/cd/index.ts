@@ -8,4 +8,5 @@ export {
   rollback,
 } from './release.ts'
 export { declareRoute, findRoute, listRoutes, type RouteRecord, removeRoute, requireRoute } from './route.ts'
+export { compileSignature } from './route-signature.ts'
 export { endpoints } from './routes.ts'

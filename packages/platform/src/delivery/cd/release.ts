@@ -1,8 +1,10 @@
+import type { RouteSignature } from '@plimsoll/sdk/wire'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
 import { approvalsOf, passportGaps, projectChampion, requireModelVersion } from '../../registry/index.ts'
 import { requireRoute } from './route.ts'
+import { compileSignature, misfits } from './route-signature.ts'
 
 export interface ReleaseRequest {
   route: string
@@ -73,7 +75,7 @@ async function lockCurrent(tx: Tx, key: { environment: string; name: string }): 
  * transaction. Every gap of the passport is listed with the command that fills it.
  *
  * @throws forbidden    delivery.named_principal_needed
- * @throws precondition delivery.passport_gaps · delivery.approvals_missing · delivery.route_moved
+ * @throws precondition delivery.passport_gaps · delivery.route_misfit · delivery.route_moved
  */
 export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseRecord> {
   requireNamed(tx, 'release')
@@ -94,6 +96,15 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
   }
   if (version.artifact === null)
     throw new PlimsollError('internal', 'delivery.no_artifact', 'A version without an artifact has no gap')
+  const { signature } = await compileSignature(tx, route.definition)
+  const faults = misfits(signature, version.bound)
+  if (faults.length > 0)
+    throw new PlimsollError(
+      'precondition',
+      'delivery.route_misfit',
+      `Cannot release ${model} ${request.version} to route ${request.route}: ${faults[0]!.detail}`,
+      { faults },
+    )
   const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
   if (request.expected !== undefined && request.expected !== current.artifact) {
     throw new PlimsollError(
@@ -110,6 +121,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
     route: request.route,
     current,
     to: { model, version: request.version, artifact: version.artifact, passport: version.passport },
+    signature,
     isSelfApproved: approvals.every((approval) => approval.isSelfApproved || approval.by === tx.principal.id),
     reason: request.reason,
   })
@@ -143,13 +155,14 @@ export async function rollback(
       'delivery.nothing_before',
       `Cannot roll ${request.route} back: no other version has served on it`,
     )
-  const { model, version, artifact, passport } = before
+  const { model, version, artifact, passport, signature } = before
   return assign(tx, {
     action: 'rollback',
     environment: request.environment,
     route: request.route,
     current,
     to: { model, version, artifact, passport },
+    signature,
     isSelfApproved: false,
     reason: request.reason,
   })
@@ -161,6 +174,7 @@ interface Assignment {
   route: string
   current: Current
   to: { model: string; version: number; artifact: string; passport: string }
+  signature: RouteSignature | null
   isSelfApproved: boolean
   reason: string
 }
@@ -169,6 +183,7 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
   const { environment, route, to, current } = change
   const id = newId('rel', tx.clock)
   const epoch = current.epoch + 1
+  const signature = change.signature === null ? null : JSON.stringify(change.signature)
   const row = await tx.db
     .insertInto('release')
     .values({
@@ -184,14 +199,15 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
       proof: tx.principal.proof,
       is_self_approved: change.isSelfApproved,
       reason: change.reason,
+      signature,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
   await tx.db
     .insertInto('assignment')
-    .values({ project: tx.project, environment, route, release: id, epoch, ...to })
+    .values({ project: tx.project, environment, route, release: id, epoch, ...to, signature })
     .onConflict((conflict) =>
-      conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to }),
+      conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to, signature }),
     )
     .execute()
   await projectChampion(tx, { model: to.model, version: to.version, environment })
@@ -291,11 +307,23 @@ export async function listAssignments(ctx: Context): Promise<
     version: number
     artifact: string
     passport: string
+    signature: RouteSignature | null
   }[]
 > {
   return ctx.db
     .selectFrom('assignment')
-    .select(['project', 'environment', 'route', 'release', 'epoch', 'model', 'version', 'artifact', 'passport'])
+    .select([
+      'project',
+      'environment',
+      'route',
+      'release',
+      'epoch',
+      'model',
+      'version',
+      'artifact',
+      'passport',
+      'signature',
+    ])
     .orderBy('project')
     .orderBy('environment')
     .orderBy('route')

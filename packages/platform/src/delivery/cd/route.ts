@@ -1,7 +1,8 @@
 import type { RouteDefinition } from '@plimsoll/sdk/wire'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
-import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
+import { PlimsollError, refuseFaults } from '../../kernel/errors.ts'
+import { compileSignature } from './route-signature.ts'
 import './tables.ts'
 
 export interface RouteRecord {
@@ -11,32 +12,14 @@ export interface RouteRecord {
   digest: string
 }
 
-function checkReferences(definition: RouteDefinition): Fault[] {
-  const faults: Fault[] = []
-  definition.columns.forEach(({ name, source }, index) => {
-    const pointer = `/columns/${index}/source`
-    if (source.from === 'feature') {
-      if (definition.features === undefined)
-        faults.push({ pointer, detail: `column ${name} needs a feature, but the route has no feature service` })
-    } else if (!Object.hasOwn(definition.inputs, source.input))
-      faults.push({ pointer, detail: `column ${name} reads input ${source.input}, which the route does not have` })
-  })
-  return faults
-}
-
 /** Makes the route so. Repeating it is free. @throws invalid delivery.route_invalid */
 export async function declareRoute(tx: Tx, definition: RouteDefinition): Promise<RouteRecord> {
-  refuseFaults('delivery.route_invalid', `Cannot declare route "${definition.name}"`, checkReferences(definition))
-  const needsLookup =
-    definition.features !== undefined || Object.values(definition.inputs).some((input) => 'entity' in input)
-  if (needsLookup) {
-    throw new PlimsollError(
-      'unsupported',
-      'delivery.no_feature_lookup',
-      `Cannot declare route "${definition.name}": gateways of this release do not look features up`,
-      { action: 'Send the features as inputs of the request' },
-    )
-  }
+  const { faults } = await compileSignature(tx, definition)
+  refuseFaults(
+    'delivery.route_invalid',
+    `Cannot declare route "${definition.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    faults,
+  )
   const digest = digestValue(definition)
   const { environment, name, model } = definition
   const present = await findRoute(tx, { environment, name })

@@ -1,4 +1,4 @@
-import type { RouteDefinition } from '@plimsoll/sdk/wire'
+import type { RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
 import type { Filled, Jsonb } from '../../kernel/db/index.ts'
 
 export interface RouteRow {
@@ -27,6 +27,8 @@ export interface ReleaseRow {
   proof: string
   is_self_approved: boolean
   reason: string
+  /** How requests become columns; null in rows of before it was bound. */
+  signature: Jsonb<RouteSignature> | null
   created_at: Filled<Date>
 }
 
@@ -40,6 +42,7 @@ export interface AssignmentRow {
   version: number
   artifact: string
   passport: string
+  signature: Jsonb<RouteSignature> | null
   updated_at: Filled<Date>
 }
 

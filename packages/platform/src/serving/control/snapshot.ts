@@ -1,12 +1,5 @@
-import type {
-  RouteDefinition,
-  ServedInput,
-  ServedRoute,
-  ServedVersion,
-  SignedSnapshot,
-  Snapshot,
-} from '@plimsoll/sdk/wire'
-import { listAssignments, requireRoute } from '../../delivery/index.ts'
+import type { ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import { compileSignature, listAssignments, requireRoute } from '../../delivery/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
 import { canonicalJson } from '../../kernel/canonical.ts'
 import type { ReplayClockSettings } from '../../kernel/clock.ts'
@@ -24,15 +17,10 @@ export interface SnapshotDeps {
 
 const SNAPSHOTS_KEPT = 1_000
 
-function servedInputs(definition: RouteDefinition): Record<string, ServedInput> {
-  const inputs: Record<string, ServedInput> = {}
-  for (const [name, input] of Object.entries(definition.inputs)) if (!('entity' in input)) inputs[name] = input
-  return inputs
-}
-
 type Assigned = Awaited<ReturnType<typeof listAssignments>>[number]
 
 async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDeps): Promise<ServedRoute> {
+  // A release of before it was bound takes the route's own.
   const { definition, digest } = await requireRoute(ctx, { environment: assigned.environment, name: assigned.route })
   return {
     project: assigned.project,
@@ -42,9 +30,7 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDep
     epoch: assigned.epoch,
     release: assigned.release,
     sloMs: definition.sloMs,
-    inputs: servedInputs(definition),
-    columns: definition.columns,
-    features: null,
+    ...(assigned.signature ?? (await compileSignature(ctx, definition)).signature),
     arms: [{ arm: 'champion', artifact: assigned.artifact, weight: 1 }],
     payloadRate: deps.payloadRate,
     inflightMax: deps.inflightMax,
@@ -70,6 +56,7 @@ async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<Served
       passport: approval.passport,
     })),
     labels: {},
+    columns: version.bound.signature?.columns ?? null,
   }
 }
 

@@ -58,6 +58,36 @@ function instantMs(value: string): number {
   return /(?:Z|[+-]\d{2}:\d{2})$/.test(value) || /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(value) : Number.NaN
 }
 
+interface NamedColumn {
+  readonly name: string
+  readonly needsFeature: boolean
+  readonly read: Column
+}
+
+/** Columns that one version takes, found once. */
+interface Taken {
+  readonly names: readonly string[]
+  readonly columns: readonly NamedColumn[]
+  readonly needsFeatures: boolean
+}
+
+function takenOf(columns: readonly NamedColumn[], stated: readonly string[] | null): Taken {
+  const byName = new Map(columns.map((column) => [column.name, column]))
+  const missing = (stated ?? []).filter((name) => !byName.has(name))
+  if (missing.length > 0)
+    throw new PlimsollError(
+      'invalid',
+      'serving.columns_mismatch',
+      `Cannot fill the model's columns: the route lacks ${missing.join(', ')}`,
+    )
+  const taken = stated === null ? columns : stated.map((name) => byName.get(name)!)
+  return {
+    names: taken.map(({ name }) => name),
+    columns: taken,
+    needsFeatures: taken.some(({ needsFeature }) => needsFeature),
+  }
+}
+
 type Column = (row: Readonly<Record<string, unknown>>, features: ArrayLike<number>) => number | string
 
 function compileColumn(
@@ -105,7 +135,13 @@ function compileColumn(
 /** A route made ready for one version's interface: checks rows, looks features up, fills tensors. */
 export interface CompiledRoute {
   readonly route: ServedRoute
-  prepare(rows: readonly unknown[], nowUs: bigint, model: ModelInterface): PreparedRows
+  /** `stated`: the columns that the version takes, in its order; null for all of the route's. */
+  prepare(
+    rows: readonly unknown[],
+    nowUs: bigint,
+    model: ModelInterface,
+    stated?: readonly string[] | null,
+  ): PreparedRows
 }
 
 const NO_FEATURES = { values: [] as readonly number[], statuses: [] as readonly string[] }
@@ -115,9 +151,19 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
   const featureIndex = new Map((features?.names ?? []).map((name, index) => [name, index]))
   const columns = route.columns.map((column) => ({
     name: column.name,
+    needsFeature: column.source.from === 'feature',
     read: compileColumn(column.source, featureIndex, column.name, route.inputs),
   }))
   const names = Object.keys(route.inputs)
+  // Versions are few, and each keeps its list for as long as its snapshot serves.
+  const byVersion = new WeakMap<readonly string[], Taken>()
+  const whole = takenOf(columns, null)
+  const takenBy = (stated: readonly string[] | null): Taken => {
+    if (stated === null) return whole
+    const taken = byVersion.get(stated) ?? takenOf(columns, stated)
+    byVersion.set(stated, taken)
+    return taken
+  }
 
   const checkRow = (row: unknown, index: number, faults: Fault[]): Record<string, unknown> => {
     if (typeof row !== 'object' || row === null || Array.isArray(row)) {
@@ -153,7 +199,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
 
   return {
     route,
-    prepare(rows, nowUs, model) {
+    prepare(rows, nowUs, model, stated = null) {
       if (rows.length === 0 || rows.length > ROWS_MAX) {
         throw new PlimsollError(
           'invalid',
@@ -169,18 +215,15 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
         `Cannot predict with route ${route.name}: ${faults.length} faults in the input`,
         faults,
       )
-      const looked = inputs.map((row) => (features ? features.lookup(row, nowUs) : NO_FEATURES))
-      const cells = (row: number, column: number) => columns[column]!.read(inputs[row]!, looked[row]!.values)
+      const taken = takenBy(stated)
+      const lookup = features && taken.needsFeatures ? features : undefined
+      const looked = inputs.map((row) => lookup?.lookup(row, nowUs) ?? NO_FEATURES)
+      const cells = (row: number, column: number) => taken.columns[column]!.read(inputs[row]!, looked[row]!.values)
       return {
         rows: rows.length,
         inputs,
         features: looked,
-        tensors: fillTensors(
-          columns.map((c) => c.name),
-          rows.length,
-          cells,
-          model,
-        ),
+        tensors: fillTensors(taken.names, rows.length, cells, model),
       }
     },
   }

@@ -47,7 +47,16 @@ export function openControlPlane(): ControlPlane {
       const artifact = digestBytes(bytes)
       control.blobs.set(artifact, bytes)
       const approvals = [{ by: 'ada', artifact, passport: PASSPORT }]
-      return { artifact, sizeBytes: bytes.length, passport: PASSPORT, model: 'delay', version, approvals, labels }
+      return {
+        artifact,
+        sizeBytes: bytes.length,
+        passport: PASSPORT,
+        model: 'delay',
+        version,
+        approvals,
+        labels,
+        columns: null,
+      }
     },
     sign(content, by = key) {
       const payload = JSON.stringify(content)

@@ -22,7 +22,7 @@ interface Scored {
 
 async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unknown[]): Promise<Scored> {
   const target = chooseTarget(deps, call.route, undefined, call.stickyKey)
-  const prepared = target.entry.prepare(rows, target.live.clock.nowUs(), target.model)
+  const prepared = target.entry.prepare(rows, target.atUs, target.model, target.version.columns)
   const result = await runTarget(deps, target, prepared.tensors, { timeoutMs: call.timeoutMs, signal: call.signal })
   await recordPrediction(deps, target, {
     rows: prepared.rows,

@@ -27,6 +27,8 @@ export interface Target {
   readonly arm: string
   readonly model: ModelInterface
   readonly predictionId: string
+  /** The instant of the prediction, by the clock of the snapshot: features are looked up as of it. */
+  readonly atUs: bigint
 }
 
 export interface Prediction {
@@ -86,6 +88,7 @@ export function chooseTarget(
     arm: arm.arm,
     model: live.interfaces.get(arm.artifact)!,
     predictionId,
+    atUs: live.clock.nowUs(),
   }
 }
 
@@ -140,7 +143,7 @@ export function recordPrediction(
     deps.log.append(
       {
         id: predictionId,
-        atMs: live.clock.nowMs(),
+        atMs: Number(target.atUs) / 1_000,
         project: route.project,
         environment: route.environment,
         route: route.name,

@@ -42,6 +42,7 @@ export function exampleSnapshot(overrides: Partial<Snapshot> = {}): Snapshot {
         version: 1,
         approvals: [{ by: 'ada', artifact: ARTIFACT, passport: PASSPORT }],
         labels: {},
+        columns: null,
       },
     ],
     ...overrides,

@@ -1,0 +1,140 @@
+import type { PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
+import {
+  type FeatureService,
+  requireEntity,
+  requireFeatureService,
+  type ServingSpec,
+  servingSpec,
+} from '../../features/index.ts'
+import type { Context } from '../../kernel/db/index.ts'
+import type { Fault } from '../../kernel/errors.ts'
+
+type Input = RouteSignature['inputs'][string]
+
+interface Compiled {
+  readonly signature: RouteSignature
+  readonly faults: readonly Fault[]
+}
+
+/** The key of an entity that an input carries: the one named, the only one, or the one of the input's own name. */
+async function entityInput(
+  ctx: Context,
+  name: string,
+  input: { entity: string; key?: string | undefined },
+): Promise<{ input?: Input; fault?: Fault }> {
+  const { keys } = await requireEntity(ctx, input.entity)
+  const wanted = input.key ?? (keys.length === 1 ? keys[0]!.name : name)
+  const key = keys.find((candidate) => candidate.name === wanted)
+  const pointer = `/inputs/${name}`
+  if (!key) return { fault: { pointer, detail: `entity "${input.entity}" has no key "${wanted}"` } }
+  if (key.type === 'bytes')
+    return {
+      fault: { pointer, detail: `key "${key.name}" of entity "${input.entity}" is bytes, which no row can hold` },
+    }
+  return { input: { entity: input.entity, key: key.name, type: key.type } }
+}
+
+/** Every key that a service needs must be an input of its type. */
+function keyFaults(service: FeatureService, inputs: Readonly<Record<string, Input>>): Fault[] {
+  const faults: Fault[] = []
+  for (const member of service.members)
+    for (const [index, key] of member.keys.entries()) {
+      const { type } = member.entity.keys[index]!
+      const input = inputs[key]
+      if (!input)
+        faults.push({
+          pointer: '/inputs',
+          detail: `view "${member.view.name}" needs the key "${key}", which is no input`,
+        })
+      else if (input.type !== type)
+        faults.push({ pointer: `/inputs/${key}`, detail: `is ${input.type}, view "${member.view.name}" needs ${type}` })
+    }
+  return faults
+}
+
+function columnFaults(definition: RouteDefinition, spec: ServingSpec | null): Fault[] {
+  const inputs = definition.inputs
+  return definition.columns.flatMap(({ name, source }, index): Fault[] => {
+    const pointer = `/columns/${index}/source`
+    if (source.from !== 'feature')
+      return Object.hasOwn(inputs, source.input)
+        ? []
+        : [{ pointer, detail: `column ${name} reads input ${source.input}, which the route does not have` }]
+    if (spec === null)
+      return [{ pointer, detail: `column ${name} needs a feature, but the route has no feature service` }]
+    return spec.names.includes(source.feature)
+      ? []
+      : [{ pointer, detail: `column ${name} needs feature ${source.feature}, which ${spec.service} does not have` }]
+  })
+}
+
+/**
+ * How requests of a route become columns: its inputs with the types of their keys, its columns, and what is looked up,
+ * by digest. Releases bind it, so that a later change of a view changes nothing that serves.
+ * @throws not_found features.entity_not_found · features.service_not_found · precondition features.not_online
+ */
+export async function compileSignature(ctx: Context, definition: RouteDefinition): Promise<Compiled> {
+  const faults: Fault[] = []
+  const inputs: Record<string, Input> = {}
+  for (const [name, input] of Object.entries(definition.inputs)) {
+    if (!('entity' in input)) {
+      inputs[name] = input
+      continue
+    }
+    const found = await entityInput(ctx, name, input)
+    if (found.input) inputs[name] = found.input
+    else faults.push(found.fault!)
+  }
+  const spec = definition.features === undefined ? null : await servingSpec(ctx, definition.features)
+  if (definition.features !== undefined && faults.length === 0)
+    faults.push(...keyFaults(await requireFeatureService(ctx, definition.features), inputs))
+  faults.push(...columnFaults(definition, spec))
+  return { signature: { inputs, columns: definition.columns, features: spec as RouteSignature['features'] }, faults } // plain data by its schema
+}
+
+/** Columns that a version asks for by name, or whether those of the route fit it as they are. */
+function shapeFaults(signature: RouteSignature, model: NonNullable<PassportBound['signature']>): Fault[] {
+  const offered = new Set(signature.columns.map(({ name }) => name))
+  if (model.columns)
+    return model.columns
+      .filter((name) => !offered.has(name))
+      .map((name) => ({ pointer: '/columns', detail: `the version needs the column "${name}", which the route lacks` }))
+  const [only] = model.inputs
+  if (model.inputs.length === 1 && only?.shape.length === 2) {
+    const width = only.shape[1]!
+    if (width === -1 || width === offered.size) return []
+    return [{ pointer: '/columns', detail: `the version takes ${width} columns, the route has ${offered.size}` }]
+  }
+  return model.inputs
+    .filter(({ name }) => !offered.has(name))
+    .map(({ name }) => ({
+      pointer: '/columns',
+      detail: `the version needs the input "${name}", which the route lacks`,
+    }))
+}
+
+/** A view that the route would look up by another definition than the one that the version learned from. */
+function skewFaults(spec: ServingSpec | null, bound: PassportBound): Fault[] {
+  const trained = bound.features?.find(({ service }) => service === spec?.service)
+  if (!spec || !trained) return []
+  return trained.views.flatMap(({ view, version }) => {
+    const now = spec.views.find((candidate) => candidate.view === view)
+    return now && now.viewVersion !== version
+      ? [
+          {
+            pointer: '/features',
+            detail: `view "${view}" has changed since the version was trained on it: train again`,
+          },
+        ]
+      : []
+  })
+}
+
+/** Why a version cannot serve on a route: columns that are missing, views that mean something else now. */
+export function misfits(signature: RouteSignature, bound: PassportBound): Fault[] {
+  if (bound.signature === null) return []
+  return [
+    ...shapeFaults(signature, bound.signature),
+    ...skewFaults(signature.features as ServingSpec | null, bound), // compiled above
+  ]
+}
