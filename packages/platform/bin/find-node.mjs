@@ -31,6 +31,8 @@ export function handOver(from, args) {
   // The channel tells the child that its launcher has vanished, however it died.
   const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
   for (const signal of SIGNALS) process.on(signal, () => child.kill(signal))
+  // Whoever started this with a channel may vanish too; only the channel tells.
+  if (process.channel) process.once('disconnect', () => child.kill('SIGTERM'))
   child.on('error', (error) => {
     process.stderr.write(`plimsoll: cannot start ${node}: ${error.message}\n`)
     process.exit(5)

@@ -25,7 +25,7 @@ export class UsageError extends Error {
 
 const INFRASTRUCTURE = new Set(['unavailable', 'deadline', 'overloaded', 'internal', 'exhausted'])
 const GATE_CODES =
-  /^(?:delivery\.passport_gaps|delivery\.(?:gate_failed|approvals_missing|not_approved)|datasets\.version_failed|datasets\.failed_version)$/
+  /^(?:delivery\.passport_gaps|delivery\.route_misfit|delivery\.(?:gate_failed|approvals_missing|not_approved)|datasets\.version_failed|datasets\.failed_version)$/
 
 /** Exit status of a thrown error: 1 failed, 2 usage, 3 a gate said no, 5 infrastructure. */
 export function exitCodeOf(thrown: unknown): number {

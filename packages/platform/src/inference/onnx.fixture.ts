@@ -187,7 +187,12 @@ export function graph(spec: GraphSpec): Uint8Array {
 }
 
 export function model(
-  spec: GraphSpec & { opset?: number; irVersion?: number; domains?: Record<string, number>; functions?: boolean },
+  spec: GraphSpec & {
+    opset?: number
+    irVersion?: number
+    domains?: Record<string, number>
+    metadata?: Record<string, string>
+  },
 ): Uint8Array {
   return message((w) => {
     int(w, 1, spec.irVersion ?? 8)
@@ -204,6 +209,16 @@ export function model(
         }),
       )
     }
+    for (const [key, value] of Object.entries(spec.metadata ?? {})) {
+      field(
+        w,
+        14,
+        message((o) => {
+          text(o, 1, key)
+          text(o, 2, value)
+        }),
+      )
+    }
   })
 }
 
@@ -214,8 +229,11 @@ const unary = (op: string, attributes: Record<string, Attribute> = {}): NodeSpec
 ]
 
 /** y = x. */
-export const identityModel = (type: OnnxType = 'FP32', shape: (number | string)[] = ['n', 2]) =>
-  model({ nodes: unary('Identity'), inputs: [x(type, shape)], outputs: [y(type, shape)] })
+export const identityModel = (
+  type: OnnxType = 'FP32',
+  shape: (number | string)[] = ['n', 2],
+  metadata: Record<string, string> = {},
+) => model({ nodes: unary('Identity'), inputs: [x(type, shape)], outputs: [y(type, shape)], metadata })
 
 /** sum = a + b, difference = a − b. */
 export const arithmeticModel = () => {

@@ -68,6 +68,8 @@ export interface StepKind {
   readonly outputs: Readonly<Record<string, OutputType>>
   /** False when a second run with equal inputs must still run `commit` (as `register` does). */
   readonly cacheable: boolean
+  /** True when `commit` names what made the inputs: their making, and whether the commit is known, are then part of the cache key. */
+  readonly bindsProvenance?: boolean
   resolve?(ctx: Context, step: { params: Json; inputs: Readonly<Record<string, StepOutput>> }): Promise<Json>
   command?(command: StepCommand): Promise<void>
   commit?(tx: Tx, result: StepResult): Promise<Json | undefined>

@@ -132,10 +132,15 @@ async function resolve(
 ): Promise<{ prepared: PreparedStep; inputs: NamedOutputs; facts: RunFacts; step: ClaimedStep } | undefined> {
   const { deps } = runner
   const facts = await runner.factsOf(ctx, step.run)
-  const upstream = await upstreamOutputs(ctx, step)
-  const inputs = stepInputs(step.definition, step.inputs ?? {}, (key) => upstream.get(key))
+  const upstream = await upstreamSteps(ctx, step)
+  const inputs = stepInputs(step.definition, step.inputs ?? {}, (key) => upstream.get(key)?.outputs)
   const interpreter = { kinds: deps.kinds, python: () => deps.python.interpreter() }
-  const run = { params: facts.params, bundles: facts.pipeline.bundles }
+  const run = {
+    params: facts.params,
+    bundles: facts.pipeline.bundles,
+    origin: facts.pipeline.origin,
+    keyOf: (key: string) => upstream.get(key)?.cacheKey,
+  }
   const prepared = await prepareStep(ctx, interpreter, step.definition, run, inputs)
   if (step.verdict !== null) return { prepared, inputs, facts, step }
   const hit: CacheHit = await lookUp(ctx, deps, {
@@ -157,16 +162,21 @@ async function resolve(
   return undefined
 }
 
-async function upstreamOutputs(ctx: Context, step: ClaimedStep): Promise<Map<string, NamedOutputs>> {
+interface Upstream {
+  readonly outputs: NamedOutputs
+  readonly cacheKey: string | null
+}
+
+async function upstreamSteps(ctx: Context, step: ClaimedStep): Promise<Map<string, Upstream>> {
   const keys = Object.values(step.definition.inputs).flatMap((input) => (input.from === 'step' ? [input.step] : []))
   if (keys.length === 0) return new Map()
   const rows = await ctx.db
     .selectFrom('step')
-    .select(['key', 'outputs'])
+    .select(['key', 'outputs', 'cache_key'])
     .where('run', '=', step.run)
     .where('key', 'in', keys)
     .execute()
-  return new Map(rows.map((row) => [row.key, row.outputs ?? {}]))
+  return new Map(rows.map((row) => [row.key, { outputs: row.outputs ?? {}, cacheKey: row.cache_key }]))
 }
 
 async function followAttempt(runner: Runner, entry: Running): Promise<void> {

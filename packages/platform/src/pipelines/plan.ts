@@ -95,7 +95,13 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
     if (waiting > 0) plan.inputs = fromDatasets
     else {
       const inputs = stepInputs(step, fromDatasets, (key) => planned.get(key)?.outputs)
-      const prepared = await prepareStep(ctx, deps, step, { params: run.params, bundles: pipeline.bundles }, inputs)
+      const preparedIn = {
+        params: run.params,
+        bundles: pipeline.bundles,
+        origin: pipeline.origin,
+        keyOf: (key: string) => planned.get(key)?.verdict?.key,
+      }
+      const prepared = await prepareStep(ctx, deps, step, preparedIn, inputs)
       const hit = await lookUp(ctx, deps, {
         pipeline: pipeline.name,
         step: step.key,

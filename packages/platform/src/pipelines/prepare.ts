@@ -6,7 +6,7 @@ import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import type { CacheComponents } from './cache.ts'
-import { isProcessKind, type StepKinds } from './pipeline.ts'
+import { isProcessKind, type PipelineVersion, type StepKinds } from './pipeline.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
 
 /** Interpreter and platform on which Python steps run: part of their cache key. */
@@ -87,6 +87,31 @@ function bundleFile(bundles: Bundles, step: PipelineStep, path: unknown, what: s
   return file.digest as Digest // checked when it was applied
 }
 
+/** What a step is prepared in: its run's values, code and origin, and how its upstream steps were made. */
+export interface PreparedIn {
+  readonly params: Readonly<Record<string, Json>>
+  readonly bundles: Bundles
+  readonly origin: PipelineVersion['origin']
+  /** Cache key of an upstream step: it names all that its outputs depend on. */
+  readonly keyOf: (step: string) => string | null | undefined
+}
+
+/** Equal bytes that were made otherwise, or from a tree that is clean now, have another passport. */
+function provenance(step: PipelineStep, { origin, keyOf }: PreparedIn): Record<string, string> {
+  const makers = Object.entries(step.inputs).flatMap(([name, input]) =>
+    input.from === 'step' ? [[`making of ${name}`, keyOf(input.step) ?? '']] : [],
+  )
+  return {
+    ...Object.fromEntries(makers),
+    commit: origin.commit === null ? 'unknown' : origin.isDirty ? 'dirty' : 'clean',
+  }
+}
+
+/** A step whose cache is off has no key: what it made cannot be told from what it made before. */
+function isMakingKnown(step: PipelineStep, { keyOf }: PreparedIn): boolean {
+  return Object.values(step.inputs).every((input) => input.from !== 'step' || keyOf(input.step) != null)
+}
+
 function texts(values: Readonly<Record<string, Json | undefined>>): Record<string, string> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, canonicalJson(value ?? null)]))
 }
@@ -96,7 +121,7 @@ export async function prepareStep(
   ctx: Context,
   deps: { kinds: StepKinds; python: () => Promise<PythonIdentity> },
   step: PipelineStep,
-  run: { params: Readonly<Record<string, Json>>; bundles: Bundles },
+  run: PreparedIn,
   inputs: NamedOutputs,
 ): Promise<PreparedStep> {
   const params = bindParams(step.params as Json, run.params)
@@ -125,13 +150,16 @@ export async function prepareStep(
   return {
     params,
     spec,
-    isCacheable: step.cache && contributed.cacheable,
+    isCacheable: step.cache && contributed.cacheable && (!contributed.bindsProvenance || isMakingKnown(step, run)),
     components: {
       kind,
       code: {},
       param: texts(byName),
       input,
-      env: { spec: canonicalJson(spec).length > 2_000 ? digestValue(spec) : canonicalJson(spec) },
+      env: {
+        ...(contributed.bindsProvenance ? provenance(step, run) : {}),
+        spec: canonicalJson(spec).length > 2_000 ? digestValue(spec) : canonicalJson(spec),
+      },
     },
   }
 }

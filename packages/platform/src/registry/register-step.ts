@@ -150,5 +150,5 @@ async function commit(tx: Tx, result: StepResult): Promise<Json> {
 
 /** Registers an ONNX file as a model version, with what the run knows of it in its passport. */
 export const stepKinds: readonly StepKind[] = [
-  { kind: 'register', outputs: { signature: 'json' }, cacheable: true, command, commit },
+  { kind: 'register', outputs: { signature: 'json' }, cacheable: true, bindsProvenance: true, command, commit },
 ]

@@ -77,7 +77,8 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   }
   guardOrigin(seen, host, audience)
   const type = seen.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  if (type !== undefined && FORM_TYPES.has(type)) {
+  // Other methods are asked for first by a browser that obeys; clients upload text files by PUT under their own type.
+  if (type !== undefined && raw.method === 'POST' && FORM_TYPES.has(type)) {
     throw new PlimsollError(
       'media_type',
       'http.form',

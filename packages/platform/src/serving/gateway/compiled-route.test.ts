@@ -71,6 +71,31 @@ test('compileRoute() refuses a column whose feature the service does not have', 
   expect(tensors[0]!.data).toEqual(new Float32Array([4]))
 })
 
+test('prepare() gives a version the columns that it states, in its order, and looks up only for those that need it', () => {
+  let lookups = 0
+  const lookup = {
+    names: ['origin__mean'],
+    lookup: () => {
+      lookups++
+      return { values: [4], statuses: ['PRESENT'] }
+    },
+  }
+  const base = exampleRoute()
+  const columns = [
+    ...base.columns,
+    { name: 'origin__mean', source: { from: 'feature' as const, feature: 'origin__mean' } },
+  ]
+  const compiled = compileRoute(exampleRoute({ columns }), lookup)
+  const row = { distance: 100, date: '2001-04-01T04:30:00Z' }
+  const filled = (stated: readonly string[]) =>
+    compiled.prepare([row], 0n, { ...matrix, inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }] }, stated)
+  expect(filled(['hour', 'distance']).tensors[0]!.data).toEqual(new Float32Array([23, 100]))
+  expect(lookups).toBe(0)
+  expect(filled(['origin__mean', 'distance']).tensors[0]!.data).toEqual(new Float32Array([4, 100]))
+  expect(lookups).toBe(1)
+  expect(() => filled(['speed', 'hour'])).toThrow(expect.objectContaining({ code: 'serving.columns_mismatch' }))
+})
+
 test.each([
   ['2001-04-01T06:59:00Z', 'America/New_York', 1],
   ['2001-04-01T07:00:00Z', 'America/New_York', 3],
