@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 })
+
+let scratch: string
+let programs: string
+
+/** A path that holds nothing but the named programs. */
+function pathOf(names: readonly string[]): string {
+  const folder = mkdtempSync(join(scratch, 'path-'))
+  for (const name of names) {
+    const found = spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim()
+    symlinkSync(found, join(folder, name))
+  }
+  return folder
+}
+
+function withPython(folder: string, script: string): string {
+  writeFileSync(join(folder, 'python3'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  return folder
+}
+
+function demo(path: string) {
+  return spawnSync(process.execPath, ['scripts/demo.mjs', '--exit'], {
+    encoding: 'utf8',
+    env: { PATH: path, TMPDIR: programs },
+  })
+}
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'plimsoll-demo-test-'))
+  programs = join(scratch, 'tmp')
+  mkdirSync(programs)
+})
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+test.each([
+  ['no python3', () => pathOf(['git']), 'demo: there is no python3; install Python 3.10 or newer\n'],
+  [
+    'a Python without ensurepip',
+    () => withPython(pathOf(['git']), 'exit 1'),
+    'demo: this Python cannot make environments; install its venv and ensurepip (Debian: apt-get install python3-venv)\n',
+  ],
+  [
+    'an old Python',
+    () => withPython(pathOf(['git']), 'echo False'),
+    'demo: this Python is older than 3.10; install a newer one\n',
+  ],
+  [
+    'no git',
+    () => withPython(pathOf([]), 'echo True'),
+    'demo: there is no git; install it: versions are released only with the commit that they were made from\n',
+  ],
+])('demo says in one line that there is %s', (_what, path, line) => {
+  const { status, stderr, stdout } = demo(path())
+  expect([status, stderr, stdout]).toEqual([1, line, ''])
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+/** Pids of processes whose command line names a folder. */
+function processesOf(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(folder) && isAlive(pid)
+      } catch {
+        return false
+      }
+    })
+}
+
+/** Starts a demo and waits until its platform is up. */
+async function startDemo(): Promise<{ child: ChildProcess; work: string }> {
+  const child = spawn(process.execPath, ['scripts/demo.mjs', '--exit'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, TMPDIR: programs }, // a demo of a user has the user's environment
+  })
+  let text = ''
+  await new Promise<void>((done, refuse) => {
+    child.stdout!.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      if (text.includes('\n1. ')) done()
+    })
+    child.once('exit', (code) => refuse(new Error(`the demo ended with ${code}: ${text}`)))
+  })
+  return { child, work: /^Working in (.*)$/m.exec(text)![1]! }
+}
+
+test('a demo that is killed takes its platform with it, and the next one cleans up, runs, and ends at Ctrl-C', async () => {
+  const killed = await startDemo()
+  expect(processesOf(killed.work).length).toBeGreaterThan(2)
+  killed.child.kill('SIGKILL')
+  await vi.waitFor(() => expect(processesOf(killed.work)).toEqual([]), { timeout: 60_000, interval: 200 })
+  expect(existsSync(killed.work)).toBe(true)
+
+  const second = await startDemo()
+  expect(existsSync(killed.work)).toBe(false)
+  const ended = new Promise((done) => second.child.once('exit', (code) => done(code)))
+  second.child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  await vi.waitFor(() => expect(processesOf(second.work)).toEqual([]), { timeout: 60_000, interval: 200 })
+  expect(existsSync(second.work)).toBe(false)
+})
