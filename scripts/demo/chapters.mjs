@@ -1,0 +1,252 @@
+// The flight-delay example, chapter by chapter. Each returns the facts that it showed, or throws what did not hold.
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
+import { runPipeline } from './follow.mjs'
+import { commandOf, treeOf } from './process-tree.mjs'
+import { isJson } from './terminal.mjs'
+
+const EXAMPLE = resolve('examples/flight-delay')
+const FLIGHTS = 20_000
+const DAY_MS = 86_400_000
+const READY_TRIES = 300
+const LABEL_TRIES = 240
+
+function must(fact, what) {
+  if (!fact) throw new Error(`this must hold and does not: ${what}`)
+}
+
+const short = (digest) => digest.slice(0, 23)
+const auc = (version) => version.bound.metrics.auc
+const pause = (ms) => new Promise((done) => setTimeout(done, ms))
+
+function git({ projectDir }, ...args) {
+  const identity = ['user.name=demo', 'user.email=demo@example.org', 'commit.gpgsign=false'].flatMap((set) => [
+    '-c',
+    set,
+  ])
+  const { status, stderr } = spawnSync('git', ['-C', projectDir, ...identity, ...args], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`git ${args[0]}: ${stderr?.trim() ?? 'git is not installed'}`)
+}
+
+function stepsOf(run) {
+  return Object.fromEntries(run.graph.map((step) => [step.key, step]))
+}
+
+async function prepare(platform) {
+  const { projectDir } = platform
+  mkdirSync(join(projectDir, 'data'), { recursive: true })
+  for (const name of ['plimsoll.project.mts', 'steps'])
+    cpSync(join(EXAMPLE, name), join(projectDir, name), { recursive: true })
+  await platform.node([join(EXAMPLE, 'src/prepare.ts'), join(projectDir, 'data')])
+  writeFileSync(join(projectDir, '.gitignore'), 'data/\n')
+  git(platform, 'init', '--quiet')
+  git(platform, 'add', '--all')
+  git(platform, 'commit', '--quiet', '--message', 'flight delay')
+  await platform.start()
+  const plan = await platform.plimsoll(['apply', projectDir])
+  return {
+    months: readdirSync(join(projectDir, 'data')).filter((name) => name.startsWith('flights')).length,
+    declared: plan.changes.map((change) => change.name).join(', '),
+    console: platform.addresses.api,
+  }
+}
+
+async function datasets({ projectDir, plimsoll, read }) {
+  const add = (path) => plimsoll(['dataset', 'add', 'flights', '--root', projectDir, '--path', path])
+  await add('data/flights-2001-01.parquet')
+  await add('data/damaged-2001-06.parquet')
+  const [damaged, good] = (await plimsoll(['dataset', 'versions', 'flights'])).versions
+  must(good.verdict === 'passed', 'January passes')
+  must(damaged.verdict === 'failed' && damaged.expectations.failed > 0, 'the damaged month fails')
+  const { validation } = await read(`datasets/flights/versions/${damaged.version}`)
+  const failed = (validation?.results ?? []).filter((result) => !result.success)
+  return {
+    January: `${good.rowCount} rows in place, ${short(good.digest)}`,
+    'damaged June': `${damaged.expectations.failed} of ${damaged.expectations.evaluated} expectations failed; kept, and refused downstream`,
+    ...Object.fromEntries(failed.map((result) => [`  ${describe(result)}`, exampleOf(result)])),
+  }
+}
+
+function describe({ expectation_config: { type, kwargs } }) {
+  return `${kwargs?.column ?? 'table'} ${type.replace(/^expect_column_(values_to_)?(be_)?/, '')}`.slice(0, 32)
+}
+
+function exampleOf({ result }) {
+  const examples = (result?.partial_unexpected_list ?? []).slice(0, 3).join(', ')
+  return `${result?.unexpected_count ?? '?'} rows${examples ? `, such as ${examples}` : ''}`
+}
+
+async function features(platform) {
+  const run = await runPipeline(platform, 'train')
+  const { outputs } = await platform.read(`runs/${run.id}/steps/leak`)
+  const { claimed, served, honest } = await platform.read(`blobs/${outputs[0].digest}`)
+  must(claimed > 0.84, `the naive join claims too much (AUC ${claimed.toFixed(3)})`)
+  must(honest > 0.77, `the honest features find what is there (AUC ${honest.toFixed(3)})`)
+  must(claimed > served + 0.1 && honest > served + 0.04, `what the naive one serves is less (AUC ${served.toFixed(3)})`)
+  const [set] = (await platform.plimsoll(['dataset', 'versions', 'at-departure-training'])).versions
+  return {
+    'training set': `${set.rowCount} flights, each as of its departure, ${short(set.digest)}`,
+    'naive join, claimed': `AUC ${claimed.toFixed(3)}`,
+    'naive join, served': `AUC ${served.toFixed(3)}`,
+    'known-at time, honest': `AUC ${honest.toFixed(3)}`,
+  }
+}
+
+async function models({ plimsoll }) {
+  const versions = await Promise.all(['1', '2'].map((version) => plimsoll(['model', 'show', 'flight-delay', version])))
+  const [low, high] = versions.sort((a, b) => auc(a) - auc(b))
+  must(auc(low) > 0.61, `the baseline finds something (AUC ${auc(low).toFixed(3)})`)
+  must(auc(high) > 0.77, `the trees find more (AUC ${auc(high).toFixed(3)})`)
+  must(high.bound.code.commit !== null && high.bound.data.length > 0, 'the passport names commit and data')
+  must(high.bound.features?.[0].views.length > 0, 'the passport names the views that the model learned from')
+  return {
+    'logistic regression': `AUC ${auc(low).toFixed(3)} on 1–14 April, ${low.bound.signature.columns.length} columns`,
+    'gradient-boosted trees': `AUC ${auc(high).toFixed(3)}, ${high.bound.signature.columns.length} columns of ${high.bound.features[0].views.length} views`,
+    commit: high.bound.code.commit.slice(0, 12),
+    'still missing': high.gaps.map((gap) => gap.field).join(', '),
+  }
+}
+
+/** A release without approval is refused; then a named person approves and releases. */
+async function releaseBest({ work, plimsoll }) {
+  const token = join(work, 'ada.token')
+  const { versions } = await plimsoll(['model', 'versions', 'flight-delay'])
+  const best = versions.toSorted((a, b) => b.metrics.auc - a.metrics.auc)[0]
+  const version = ['flight-delay', String(best.version)]
+  await plimsoll(['token', 'create', 'ada', '--role', 'approver', '--out', token])
+  await plimsoll(['release', ...version], { token, expected: 3 })
+  await plimsoll(['approve', ...version, '--comment', 'better on the April holdout'], { token })
+  return plimsoll(['release', ...version, '--reason', 'better on the April holdout'], { token })
+}
+
+async function replay(platform) {
+  const { addresses, plimsoll, projectDir } = platform
+  const released = await releaseBest(platform)
+  const { time } = await (await fetch(`${addresses.api}/health`)).json()
+  await runPipeline(platform, 'refresh', [`until=${new Date(Date.parse(time) + 3 * DAY_MS).toISOString()}`])
+  for (let tries = 0; ; tries++) {
+    const answer = await fetch(`${addresses.gateway}/v2/models/flight-delay/ready`).catch(() => undefined)
+    if (answer?.status === 200) break
+    must(tries < READY_TRIES, 'the gateway takes the release')
+    await pause(200)
+  }
+  const pids = treeOf(platform.pid).filter((pid) => /processes\/(gateway|model-host)/.test(commandOf(pid)))
+  const where = ['--gateway', addresses.gateway, '--api', addresses.api, '--data', join(projectDir, 'data')]
+  const options = [
+    '--count',
+    String(FLIGHTS),
+    '--pids',
+    pids.join(','),
+    ...(process.stderr.isTTY && !isJson ? ['--progress'] : []),
+  ]
+  const found = JSON.parse(
+    await platform.node([join(EXAMPLE, 'src/replay.ts'), ...where, ...options], { stderr: 'inherit' }),
+  )
+  must(found.failures === 0 && found.requests === FLIGHTS, `all of ${FLIGHTS} are answered (${found.failures} failed)`)
+  const { parity } = found
+  must(
+    parity.values > 0 && parity.differing === 0,
+    `online equals offline (${parity.differing} of ${parity.values} differ)`,
+  )
+  platform.lastPrediction = found.lastPrediction
+  const live = await awaitLabels(platform, found.labelled)
+  must(live.arms[0].auc > 0.72, `the live AUC is what was promised (${live.arms[0].auc?.toFixed(3)})`)
+  return replayFacts(found, live, released, await plimsoll(['model', 'show', 'flight-delay', String(released.version)]))
+}
+
+async function awaitLabels({ read }, expected) {
+  for (let tries = 0; ; tries++) {
+    const live = await read('routes/flight-delay/live')
+    if (live.labelled >= expected) return live
+    must(tries < LABEL_TRIES, `every label finds its prediction (${live.labelled} of ${expected})`)
+    await pause(500)
+  }
+}
+
+function replayFacts(found, live, released, version) {
+  const { parity } = found
+  const [first, last] = [found.since, found.until].map((at) => at.slice(5, 16).replace('T', ' '))
+  return {
+    released: `version ${released.version} by ada${released.isSelfApproved ? ', who is also the only approver' : ''}`,
+    predictions: `${found.requests}, ${Math.round(found.requests / found.seconds)} per second, departures of ${first} to ${last}`,
+    'latency p50, p95, p99': `${found.p50Ms.toFixed(1)}, ${found.p95Ms.toFixed(1)}, ${found.p99Ms.toFixed(1)} ms from when each was due`,
+    'CPU per prediction': found.cpuUsPerPrediction
+      ? `${Math.round(found.cpuUsPerPrediction)} µs, gateway and model hosts, look-up and log included`
+      : 'not measured here',
+    'online = offline': `${parity.values} features of ${parity.predictions} logged predictions, ${parity.differing} differ`,
+    'labels joined back': `${live.labelled}, each once its flight had landed`,
+    'live AUC': `${live.arms[0].auc.toFixed(3)}, on the holdout ${auc(version).toFixed(3)}`,
+  }
+}
+
+function flipByte(path) {
+  const { atime, mtime, size } = statSync(path)
+  const file = openSync(path, 'r+')
+  const byte = Buffer.alloc(1)
+  const at = Math.floor(size / 2)
+  readSync(file, byte, 0, 1, at)
+  writeSync(file, Buffer.from([byte[0] ^ 1]), 0, 1, at)
+  closeSync(file)
+  return () => {
+    flipByte(path)
+    utimesSync(path, atime, mtime)
+  }
+}
+
+async function explain({ plimsoll, projectDir, lastPrediction }) {
+  const chain = await plimsoll(['explain', lastPrediction])
+  must(chain.isIntact, 'the chain is intact')
+  const undo = flipByte(join(projectDir, 'data/flights-2001-03.parquet'))
+  const broken = await plimsoll(['explain', lastPrediction], { expected: 1 })
+  undo()
+  const named = broken.links.find((link) => link.check === 'altered')
+  must(named?.problem.includes('flights-2001-03.parquet'), 'the altered file is named')
+  return {
+    links: chain.links.map((link) => link.kind).join(' ← '),
+    'one byte altered': named.problem.split(':')[0].replace(projectDir, '…'),
+  }
+}
+
+async function cache(platform) {
+  const { projectDir, plimsoll } = platform
+  const again = await runPipeline(platform, 'train')
+  const ran = again.graph.filter((step) => step.state !== 'cached').map((step) => step.key)
+  must(ran.length === 0, `every step comes from the cache (${ran.join(', ')} did not)`)
+  const script = join(projectDir, 'steps/train_trees.py')
+  writeFileSync(script, readFileSync(script, 'utf8').replace('learning_rate=0.1', 'learning_rate=0.11'))
+  git(platform, 'commit', '--quiet', '--all', '--message', 'learn a little faster')
+  await plimsoll(['apply', projectDir])
+  const steps = stepsOf(await runPipeline(platform, 'train'))
+  must(steps['training-set'].state === 'cached', 'the training set is not made again')
+  must(steps.trees.state === 'succeeded', 'the trees are trained again')
+  must(steps.trees.cache.reason === 'code-changed', `the reason is the code (${steps.trees.cache.reason})`)
+  const states = Object.values(steps).filter((step) => step.state !== 'cached')
+  return {
+    'second run': `${again.graph.length} of ${again.graph.length} from the cache`,
+    'one line changed': `${states.map((step) => step.key).join(', ')} ran; the rest came from the cache`,
+    why: `${steps.trees.cache.reason}: ${steps.trees.cache.diff[0].name}`,
+  }
+}
+
+export const CHAPTERS = [
+  ['Prepare: flights by month, and a project of its own', prepare],
+  ['1. Dataset versions by month, in place; a damaged one is refused', datasets],
+  ['2. Features as they were known, and the leak of a careless join in numbers', features],
+  ['3. Two models, tracked with the real mlflow client, registered with passports', models],
+  ['4. The better one released by a named approver; flights replayed over HTTP', replay],
+  ['5. A prediction explained; one stored byte altered is named', explain],
+  ['6. The second run is all cache hits; one changed line runs what depends on it', cache],
+]

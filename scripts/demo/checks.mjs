@@ -1,0 +1,57 @@
+// What the demo needs of this machine, told in one line each before anything is made.
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fail } from './terminal.mjs'
+
+export const WORK_PREFIX = 'plimsoll-demo-'
+const FREE_BYTES_MIN = 4e9
+
+/** Python ≥ 3.10 that can make environments. */
+export function needPython() {
+  const probe = 'import sys, ensurepip, venv; print(sys.version_info >= (3, 10))'
+  const { status, stdout } = spawnSync('python3', ['-c', probe], { encoding: 'utf8' })
+  if (status === null) fail('there is no python3', 'install Python 3.10 or newer')
+  if (status !== 0)
+    fail(
+      'this Python cannot make environments',
+      'install its venv and ensurepip (Debian: apt-get install python3-venv)',
+    )
+  if (!stdout.includes('True')) fail('this Python is older than 3.10', 'install a newer one')
+}
+
+export function needGit() {
+  if (spawnSync('git', ['--version']).status !== 0)
+    fail('there is no git', 'install it: versions are released only with the commit that they were made from')
+}
+
+export function needSpace() {
+  const { bavail, bsize } = statfsSync(tmpdir())
+  if (bavail * bsize < FREE_BYTES_MIN)
+    fail(
+      `${tmpdir()} has ${((bavail * bsize) / 1e9).toFixed(1)} GB free, the demo needs ${FREE_BYTES_MIN / 1e9}`,
+      'free some, or set TMPDIR to a larger disk',
+    )
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}
+
+/** Removes what demos that were killed have left behind: each notes its process in its folder. */
+export function removeLeftovers() {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(WORK_PREFIX))) {
+    try {
+      const pid = Number(readFileSync(join(tmpdir(), name, 'pid'), 'utf8'))
+      if (!isRunning(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true })
+    } catch {
+      // no folder of a demo, or not ours to remove
+    }
+  }
+}

@@ -1,0 +1,99 @@
+// A platform of the demo's own: its folder, its processes, and the command line that talks to it.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { WORK_PREFIX } from './checks.mjs'
+import { isExit } from './terminal.mjs'
+
+const CLI = 'packages/platform/bin/plimsoll.mjs'
+const STOP_MS = 15_000
+/** Half an hour a second: flights go out a few days after the origin, when the models have been made. */
+const REPLAY = ['--replay-origin', '2001-04-15T00:00:00Z', '--replay-rate', '1800']
+
+/** Runs a program of ours to its end. */
+function run(argv, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', options.stderr ?? 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (chunk) => (stdout += chunk))
+    child.stderr?.on('data', (chunk) => (stderr += chunk))
+    child.once('error', reject)
+    child.once('close', (status) => resolve({ status, stdout, stderr }))
+  })
+}
+
+function lastLine(text) {
+  return text.trim().split('\n').at(-1)
+}
+
+export function openPlatform() {
+  const work = mkdtempSync(join(tmpdir(), WORK_PREFIX))
+  writeFileSync(join(work, 'pid'), String(process.pid))
+  const dataDir = join(work, 'data')
+  const projectDir = join(work, 'project')
+  let up
+
+  /** Runs the command line; with `expected` another status than 0 is what must happen. */
+  async function plimsoll(args, { expected = 0, token } = {}) {
+    const all = [...args, '--data-dir', dataDir, '--json', ...(token ? ['--token-file', token] : [])]
+    const { status, stdout, stderr } = await run([CLI, ...all])
+    if (status !== expected)
+      throw new Error(
+        `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastLine(stderr) || lastLine(stdout).slice(-2_000)}`,
+      )
+    const line = lastLine(stdout)
+    return line ? JSON.parse(line) : undefined
+  }
+
+  async function node(args, options) {
+    const { status, stdout, stderr } = await run(['scripts/with-node.mjs', ...args], options)
+    if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${lastLine(stderr)?.slice(0, 1_000)}`)
+    return stdout
+  }
+
+  const platform = {
+    work,
+    dataDir,
+    projectDir,
+    addresses: {},
+    plimsoll,
+    node,
+    get pid() {
+      return up?.pid
+    },
+    read: async (path) => (await fetch(`${platform.addresses.api}/api/v1/${path}`)).json(),
+
+    start() {
+      const ports = isExit ? ['--port', '0', '--gateway-port', '0', '--grpc-port', '0'] : []
+      const log = join(work, 'up.log')
+      up = spawn(process.execPath, [CLI, 'up', '--data-dir', dataDir, '--json', ...ports, ...REPLAY], {
+        stdio: ['ignore', 'pipe', openSync(log, 'a'), 'ipc'],
+      })
+      return new Promise((done, refuse) => {
+        let text = ''
+        up.stdout.on('data', (chunk) => {
+          text += chunk
+          if (!text.includes('\n')) return
+          platform.addresses = JSON.parse(text.split('\n')[0])
+          done(platform.addresses)
+        })
+        up.once('exit', (code) =>
+          refuse(new Error(`the platform ended with ${code}: ${lastLine(readFileSync(log, 'utf8'))}`)),
+        )
+      })
+    },
+
+    /** Ends the processes, and removes the folder unless it is to be looked at. */
+    async stop({ keep }) {
+      if (up && up.exitCode === null && up.signalCode === null) {
+        const gone = new Promise((done) => up.once('exit', done))
+        up.kill('SIGTERM')
+        await Promise.race([gone, new Promise((done) => setTimeout(done, STOP_MS))])
+      }
+      if (!keep) rmSync(work, { recursive: true, force: true })
+    },
+  }
+  return platform
+}

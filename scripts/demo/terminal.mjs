@@ -1,0 +1,31 @@
+// What the demo prints: chapters and facts, one moving line on a terminal, and one line on stderr when it cannot go on.
+const flags = new Set(process.argv.slice(2))
+export const isJson = flags.has('--json')
+export const isExit = flags.has('--exit')
+const isMoving = process.stderr.isTTY === true && !isJson
+
+export function say(line) {
+  if (!isJson) process.stdout.write(`${line}\n`)
+}
+
+/** A line that the next one replaces; only on a terminal. */
+export function move(line) {
+  if (isMoving) process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`)
+}
+
+export function still() {
+  if (isMoving) process.stderr.write('\r\x1b[K')
+}
+
+let onFail = () => process.exit(1)
+
+/** What to do when the demo cannot go on; ends the process in the end. */
+export function whenFailed(action) {
+  onFail = action
+}
+
+export function fail(message, action) {
+  still()
+  process.stderr.write(`demo: ${message.split('\n')[0]}${action ? `; ${action}` : ''}\n`)
+  onFail()
+}
