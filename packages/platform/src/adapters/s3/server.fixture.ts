@@ -1,6 +1,13 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type ClientRequest, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
@@ -25,9 +32,17 @@ interface Upstream {
   close(): Promise<void>
 }
 
+/** Ends connections too: one whose reader went away in the middle of a body would stay open for ever. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}
+
 async function startUpstream(bucket: string): Promise<Upstream> {
   const { default: S3rver } = (await import('s3rver' as string)) as {
-    default: new (options: object) => { run(): Promise<{ port: number }>; close(): Promise<void> }
+    default: new (options: object) => { run(): Promise<{ port: number }>; httpServer: Server }
   } // the package has no types
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-s3-'))
   const server = new S3rver({
@@ -41,7 +56,7 @@ async function startUpstream(bucket: string): Promise<Upstream> {
   return {
     port,
     close: async () => {
-      await server.close()
+      await closeServer(server.httpServer)
       await rm(directory, { recursive: true, force: true })
     },
   }
@@ -96,6 +111,7 @@ export async function startS3(): Promise<TestS3> {
     }
     const passed = forward(incoming)
     passed.on('error', () => outgoing.destroy())
+    outgoing.on('close', () => passed.destroy()) // a reader that goes away lets go of s3rver too
     passed.on('response', (response) => {
       outgoing.writeHead(response.statusCode ?? 500, response.headers)
       if (fault !== 'cut-body') return void response.pipe(outgoing)
@@ -129,8 +145,7 @@ export async function startS3(): Promise<TestS3> {
     },
     close: async () => {
       client.destroy()
-      proxy.closeAllConnections()
-      proxy.close()
+      await closeServer(proxy)
       await upstream.close()
     },
   }
