@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
@@ -79,6 +79,20 @@ test('doctor says what is here and what is not promised', () => {
     cost: expect.stringContaining('PostgreSQL'),
   })
   for (const finding of findings) if (finding.state !== 'ok') expect(finding.cost, finding.name).toBeTruthy()
+})
+
+test('doctor names the stores that are configured, and shows no key', () => {
+  const settings = 'blob: { kind: s3, bucket: models, prefix: p/, accessKeyId: canary-id, secretAccessKey: canary-key }'
+  mkdirSync(join(folder, 'on-s3'), { mode: 0o700 })
+  writeFileSync(join(folder, 'on-s3/plimsoll.yaml'), settings)
+  const { out } = plimsoll('doctor', '--data-dir', 'on-s3')
+  expect(out).toMatch(/S3 bucket models, prefix "p\/", at Amazon's us-east-1, with the keys of the settings/)
+  expect(out).not.toContain('canary')
+  writeFileSync(join(folder, 'on-s3/plimsoll.yaml'), 'blob: { kind: s3 }')
+  expect(plimsoll('doctor', '--data-dir', 'on-s3')).toMatchObject({
+    status: 5,
+    out: expect.stringMatching(/✗ settings .*\n.*\/blob\/bucket is needed with kind s3/),
+  })
 })
 
 test('every command has a summary, --json and an example in its help', () => {

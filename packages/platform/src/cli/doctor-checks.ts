@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSyn
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { readEnvironment } from '../kernel/config/index.ts'
+import { storageFindings } from './doctor-storage.ts'
 
 const run = promisify(execFile)
 const PROBE_TIMEOUT_MS = 15_000
@@ -10,7 +11,7 @@ const DISK_NEEDED_BYTES = 3 * 1024 ** 3
 const MEMORY_NEEDED_BYTES = 3 * 1024 ** 3
 
 export interface Finding {
-  group: 'needed' | 'libraries' | 'optional servers' | 'isolation of steps' | 'durability'
+  group: 'needed' | 'libraries' | 'optional servers' | 'storage' | 'isolation of steps' | 'durability'
   name: string
   state: 'ok' | 'missing' | 'problem'
   found: string
@@ -213,13 +214,6 @@ function durabilityFindings(dataDir: string): Finding[] {
       state: 'ok',
       found: 'survived: every acknowledged write is in the page cache',
     },
-    {
-      group: 'durability',
-      name: 'loss of power',
-      state: 'missing',
-      found: 'not survived by the embedded database, which never flushes',
-      cost: 'Use PostgreSQL (database.kind: postgres) where it matters; blobs and the journal are flushed',
-    },
   ]
   try {
     const mode = statSync(dataDir).mode & 0o777
@@ -262,6 +256,7 @@ export async function findings(dataDir: string): Promise<Finding[]> {
       'Tests of the console in a browser are left out',
     ),
     ...isolationFindings(),
+    ...storageFindings(dataDir),
     ...durabilityFindings(dataDir),
   ]
 }

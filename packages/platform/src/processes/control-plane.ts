@@ -22,6 +22,7 @@ import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
 import { openBackground } from './background.ts'
+import { openBlobs } from './blob-store.ts'
 import { registerConsole } from './console-files.ts'
 import {
   dataPaths,
@@ -66,7 +67,7 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   const ctx = openContext({ db, backend, clock, log, onEvents: () => wake() })
   await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
-  const blobs = await openBlobs(config, paths.blobs)
+  const blobs = await openBlobs(config.blob, { directory: paths.blobs, scratchDirectory: paths.uploads })
   stack.defer(() => blobs.close())
   const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })
   stack.defer(() => domains.close())
@@ -90,16 +91,6 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
       log.info({}, 'the control plane has closed')
     },
   }
-}
-
-async function openBlobs(config: Config, directory: string): Promise<BlobStore> {
-  if (config.blob.kind === 'files') {
-    const { openFilesBlobStore } = await import('../adapters/files/index.ts')
-    return openFilesBlobStore(directory)
-  }
-  throw new PlimsollError('unsupported', 'blob.no_s3', 'Cannot use an S3 store yet', {
-    action: 'Set blob.kind to files',
-  })
 }
 
 async function openControlHttp(parts: {

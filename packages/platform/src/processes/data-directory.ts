@@ -9,6 +9,7 @@ export function dataPaths(dataDir: string) {
   return {
     database: join(dataDir, 'database'),
     blobs: join(dataDir, 'blobs'),
+    uploads: join(dataDir, 'uploads'),
     ledgerJournal: join(dataDir, 'journal', 'ledger.log'),
     logs: join(dataDir, 'logs'),
     runs: join(dataDir, 'runs'),

@@ -6,6 +6,9 @@ export interface S3Place {
   region: string
   /** Another S3-speaking server than Amazon's. */
   endpoint?: string
+  /** The bucket in the path, not in the host name; true by default with an endpoint. */
+  forcePathStyle?: boolean
+  /** Without them the SDK's own chain: environment, shared files, the role of the machine. */
   credentials?: { accessKeyId: string; secretAccessKey: string }
   /** Put before every key, for example `plimsoll/`. */
   prefix?: string
@@ -19,7 +22,8 @@ export interface S3Place {
 export function openClient(place: S3Place): S3Client {
   return new S3Client({
     region: place.region,
-    ...(place.endpoint === undefined ? {} : { endpoint: place.endpoint, forcePathStyle: true }),
+    ...(place.endpoint === undefined ? {} : { endpoint: place.endpoint }),
+    forcePathStyle: place.forcePathStyle ?? place.endpoint !== undefined,
     ...(place.credentials === undefined ? {} : { credentials: place.credentials }),
     maxAttempts: place.attemptsMax ?? 5,
     retryMode: 'standard',
@@ -44,12 +48,15 @@ export function asS3Error(error: unknown, action: string): PlimsollError {
   const status = statusOf(error)
   const detail =
     error instanceof S3ServiceException ? error.name : error instanceof Error ? error.message : String(error)
-  if (status === 401 || status === 403) {
+  if (status === 401 || status === 403 || (error as Error).name === 'CredentialsProviderError') {
     return new PlimsollError(
       'unavailable',
       'blob.s3_refused',
-      `Cannot ${action}: the object store refuses our credentials (${detail})`,
-      { action: 'Check blob.accessKeyId, blob.secretAccessKey and the policy of the bucket' },
+      `Cannot ${action}: there are no credentials that the object store takes (${detail})`,
+      {
+        action:
+          'Check blob.accessKeyId and blob.secretAccessKey, or what the SDK finds without them, and the policy of the bucket',
+      },
       error,
     )
   }

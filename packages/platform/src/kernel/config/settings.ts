@@ -52,7 +52,14 @@ const blob = z.strictObject({
   endpoint: z.url().optional(),
   bucket: z.string().min(1).max(63).optional(),
   region: z.string().min(1).max(64).default('us-east-1'),
-  prefix: z.string().max(256).default(''),
+  prefix: z
+    .string()
+    .max(256)
+    .regex(/^(?:[\w.-]+\/)*$/, 'must be empty or end in /, for example plimsoll/')
+    .default(''),
+  /** The bucket in the path of a request, not in the host name; true with an endpoint of one's own. */
+  forcePathStyle: z.boolean().optional(),
+  /** Without keys the SDK looks where it always does: environment, shared files, the role of the machine. */
   accessKeyId: z.string().max(256).optional().meta({ secret: true }),
   secretAccessKey: z.string().max(256).optional().meta({ secret: true }),
 })
