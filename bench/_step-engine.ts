@@ -86,10 +86,11 @@ async function engineCost(
   const backend = await openPglite(join(directory, 'database'))
   const db = openDatabase(backend)
   await migrate(db, backend, MIGRATIONS)
+  const blobs = await openFilesBlobStore(join(directory, 'blobs'))
   let onEnd = () => {}
   const ctx = openContext({ db, backend, clock: realClock, log: silentLog, onEvents: () => onEnd() })
   const scheduler = openScheduler(ctx, {
-    blobs: await openFilesBlobStore(join(directory, 'blobs')),
+    blobs,
     kinds: new Map(),
     executor: openLocalProcessExecutor(),
     python: openPythonEnvironments(join(directory, 'environments'), {}, realClock),
@@ -110,6 +111,7 @@ async function engineCost(
       bundles: {},
       origin: { source: 'bench', commit: null, isDirty: false },
       kinds: new Map(),
+      blobs,
     }),
   )
   const once = async (cache: boolean) => {

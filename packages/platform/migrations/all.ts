@@ -13,6 +13,7 @@ import { up as up0061 } from './0061-route-signature.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
 import { up as up0090 } from './0090-definitions.ts'
+import { up as up0100 } from './0100-blob-retention.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -30,4 +31,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0070-serving', up: (db) => up0070(db as never) },
   { name: '0080-monitoring', up: (db) => up0080(db as never) },
   { name: '0090-definitions', up: (db) => up0090(db as never) },
+  { name: '0100-blob-retention', up: (db) => up0100(db as never) },
 ]

@@ -9,6 +9,7 @@ import {
   validationResult,
 } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
+import { alsoPin } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -125,6 +126,10 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
   const row = known
     ? await moveVerdict(tx, known, added, verdict)
     : await insertVersion(tx, added, manifest, digest, dataset.version_count + 1, verdict)
+  await alsoPin(tx, {
+    owner: `dataset-version:${added.dataset}/${row.version}`,
+    digests: [digest, row.profile_digest, added.validation?.digest ?? null],
+  })
   if (added.validation) await storeValidation(tx, row, added, added.validation)
   const data = {
     version: row.version,

@@ -193,6 +193,7 @@ async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: 
         bundles: content.bundles[definition.name] ?? {},
         origin: { source: content.source, ...content.origin },
         kinds: deps.kinds,
+        blobs: deps.blobs,
       })
       return
   }

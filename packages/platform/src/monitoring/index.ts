@@ -1,3 +1,4 @@
 export { joinLabels, recordLabels } from './label.ts'
 export { readLive } from './live.ts'
+export { forgetOutcomes } from './retention.ts'
 export { monitoringEndpoints } from './routes.ts'

@@ -39,24 +39,24 @@ interface Runner {
 
 /** Starts and ends that gather while a transaction is at work share the next one. */
 const BATCH_MAX = 64
-const NO_OUTPUTS: CollectedOutputs = { outputs: {}, json: {}, locations: [] }
+const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
 export function openAttemptRunner(ctx: Context, deps: LaunchDeps): AttemptRunner {
   const batch = <Item extends { step: ClaimedStep }, Result>(
-    work: (ctx: Context, items: readonly Item[]) => Promise<readonly Result[]>,
+    work: (items: readonly Item[]) => Promise<readonly Result[]>,
   ) =>
     openBatcher<Item, Result>({
       limit: BATCH_MAX,
       groupOf: (item) => item.step.project,
-      work: (items) => work(ctx, items),
+      work,
     })
   const runner: Runner = {
     ctx,
     deps,
     factsOf: openRunFacts(),
-    start: batch<Starting, Started>(startAttempts),
-    finish: batch<FinishedAttempt, boolean>(finishAttempts),
-    adopt: batch<Adopted, boolean>(adoptCached),
+    start: batch<Starting, Started>((items) => startAttempts(ctx, items)),
+    finish: batch<FinishedAttempt, boolean>((items) => finishAttempts(ctx, deps.blobs, items)),
+    adopt: batch<Adopted, boolean>((items) => adoptCached(ctx, deps.blobs, items)),
   }
   return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }
 }
@@ -242,9 +242,10 @@ async function commit(
       ctx.log.info({ run: step.run, step: step.key }, 'an attempt had lost its fence; its outputs are not used')
     }
   } catch (thrown) {
-    // The kind's own commit refused what the step left: the attempt fails with that reason.
+    // The kind's own commit refused what the step left: the attempt fails with that reason. A blob that a collection took
+    // meanwhile is stored again when the attempt is followed again.
     const error = toPlimsollError(thrown)
-    if (end.outcome !== 'succeeded' || error.kind === 'unavailable') throw thrown
+    if (end.outcome !== 'succeeded' || error.kind === 'unavailable' || error.code === 'blob.collected') throw thrown
     ctx.log.warn(
       { run: step.run, step: step.key, code: error.code, reason: error.message, cause: String(error.cause) },
       'a step could not be committed',

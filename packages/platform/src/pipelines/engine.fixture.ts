@@ -117,13 +117,12 @@ export async function openEngine(
         steps,
       })
       return ctx.transaction((tx) =>
-        storePipelineVersion(
-          tx,
-          definition,
-          more.bundles ?? {},
-          { source: 'test', commit: null, isDirty: false },
+        storePipelineVersion(tx, definition, {
+          bundles: more.bundles ?? {},
+          origin: { source: 'test', commit: null, isDirty: false },
           kinds,
-        ),
+          blobs,
+        }),
       )
     },
     start: async (digest, more = {}) => {

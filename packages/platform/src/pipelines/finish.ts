@@ -1,12 +1,15 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { CacheVerdict } from '@plimsoll/sdk/wire'
 import { type RawBuilder, sql } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
+import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { finishTrackedRun } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
 import type { CacheComponents } from './cache.ts'
+import { digestsOfOutputs, pinsOfAttempt, runOwner } from './pins.ts'
 import { type EndedStep, releaseDependents } from './release-dependents.ts'
 import type { ClaimedStep } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
@@ -19,6 +22,8 @@ export interface FinishedAttempt {
   readonly usage?: Json | undefined
   readonly log?: { readonly digest: string; readonly sizeBytes: number } | undefined
   readonly outputs: NamedOutputs
+  /** What manifests among the outputs name, by their digest. */
+  readonly parts: ReadonlyMap<string, readonly string[]>
   readonly json: Readonly<Record<string, Json>>
   readonly locations: readonly FileLocation[]
   readonly components?: CacheComponents | undefined
@@ -44,9 +49,14 @@ const TRACKED_STATUS = { succeeded: 'FINISHED', cancelled: 'KILLED', failed: 'FA
  * The fenced transaction that finishes attempts of one project: only the holder of a fence may; outputs are adopted
  * once. A step kind's own `commit` runs inside. Returns which still held their fence.
  */
-export async function finishAttempts(ctx: Context, items: readonly FinishedAttempt[]): Promise<boolean[]> {
+export async function finishAttempts(
+  ctx: Context,
+  blobs: BlobStore,
+  items: readonly FinishedAttempt[],
+): Promise<boolean[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
     const decided = await decide(tx, items)
+    await pinAll(tx, blobs, decided.flatMap(pinsOfDecided))
     for (const entry of decided)
       if (entry.next?.state === 'succeeded') entry.result = await commitSuccess(tx, entry.done)
     const ended = decided.flatMap(endedStep)
@@ -81,6 +91,11 @@ async function decide(tx: Tx, items: readonly FinishedAttempt[]): Promise<Decide
     const budget = { retries: done.step.definition.retries, attemptsUsed: row.attempts_used, infraUsed: row.infra_used }
     return { done, next: nextOfStep(done.end, budget, row.run_state === 'cancelling'), result: null }
   })
+}
+
+/** Before a kind's own commit, which may name the same blobs. */
+function pinsOfDecided({ done, next }: Decided) {
+  return pinsOfAttempt(done, next?.state === 'succeeded', cacheKeyOfAttempt(done))
 }
 
 function attemptState({ done, next }: Decided): string {
@@ -285,7 +300,7 @@ export interface Adopted {
 }
 
 /** Ends claimed steps of one project that the cache knew after all: no attempt is used. */
-export async function adoptCached(ctx: Context, items: readonly Adopted[]): Promise<boolean[]> {
+export async function adoptCached(ctx: Context, blobs: BlobStore, items: readonly Adopted[]): Promise<boolean[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
     const runs = [...new Set(items.map(({ step }) => step.run))]
     const fences = items.map(({ step }) => step.fence)
@@ -297,6 +312,8 @@ export async function adoptCached(ctx: Context, items: readonly Adopted[]): Prom
     const held = new Set(locked.rows.map((row) => row.fence))
     const kept = items.filter(({ step }) => held.has(step.fence))
     await tx.db.deleteFrom('attempt').where('fence', 'in', fences).execute()
+    const pins = kept.map(({ step, outputs }) => ({ owner: runOwner(step.run), digests: digestsOfOutputs(outputs) }))
+    await pinAll(tx, blobs, pins)
     for (const { step, verdict } of kept) {
       await tx.db
         .updateTable('step')

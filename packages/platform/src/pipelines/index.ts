@@ -11,6 +11,7 @@ export {
   type StepKinds,
 } from './pipeline.ts'
 export { openPythonEnvironments, type PythonEnvironments } from './python-environment.ts'
+export { forgetCacheEntries, forgetRuns, type RunsHeld, removeWorkDirectories } from './retention.ts'
 export { type PipelineEndpointDeps, pipelineEndpoints } from './routes.ts'
 export { cancelRun, requireRun, startNamedRun, startRun, startStep } from './run.ts'
 export { openScheduler, type Scheduler, type SchedulerDeps } from './scheduler.ts'

@@ -1,9 +1,12 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type CodeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition } from '@plimsoll/sdk/wire'
+import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { graphFaults } from './graph.ts'
+import { pipelineOwner } from './pins.ts'
 import type { Bundles, Origin } from './tables.ts'
 
 export interface PipelineVersion {
@@ -58,20 +61,29 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
   return faults
 }
 
+/** The code of a pipeline, and what it takes to check and keep it. */
+export interface PipelineCode {
+  readonly bundles: Readonly<Record<string, CodeBundle>>
+  readonly origin: Origin
+  readonly kinds: StepKinds
+  readonly blobs: BlobStore
+}
+
 /** Stores a version of a pipeline by its digest: definition and code together. @throws invalid pipelines.invalid, with every fault */
 export async function storePipelineVersion(
   tx: Tx,
   definition: PipelineDefinition,
-  bundles: Bundles,
-  origin: Origin,
-  kinds: StepKinds,
+  code: PipelineCode,
 ): Promise<Digest> {
+  const { bundles, origin, kinds, blobs } = code
   refuseFaults(
     'pipelines.invalid',
     `Cannot declare pipeline "${definition.name}"`,
     definitionFaults(definition, bundles, kinds),
   )
   const digest = digestValue({ definition: pipelineDefinition.parse(definition), bundles })
+  const files = Object.values(bundles).flatMap((bundle) => bundle.files.map((file) => file.digest))
+  await pinBlobs(tx, blobs, { owner: pipelineOwner(digest), digests: files })
   await tx.db
     .insertInto('pipeline_version')
     .values({
@@ -91,9 +103,9 @@ export async function storePipelineVersion(
 export async function declarePipeline(
   tx: Tx,
   definition: PipelineDefinition,
-  code: { bundles: Readonly<Record<string, CodeBundle>>; origin: Origin; kinds: StepKinds },
+  code: PipelineCode,
 ): Promise<{ digest: Digest }> {
-  const digest = await storePipelineVersion(tx, definition, code.bundles, code.origin, code.kinds)
+  const digest = await storePipelineVersion(tx, definition, code)
   const before = await tx.db
     .selectFrom('pipeline')
     .select('digest')

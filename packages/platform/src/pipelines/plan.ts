@@ -1,11 +1,13 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { CacheVerdict, StepState } from '@plimsoll/sdk/wire'
 import { type Insertable, sql } from 'kysely'
+import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { forcedSteps, lookUp } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
+import { digestsOfOutputs, runOwner } from './pins.ts'
 import { requirePipelineVersion, type StepKinds } from './pipeline.ts'
 import { datasetInputs, type PythonIdentity, prepareStep, stepInputs } from './prepare.ts'
 import type { NamedOutputs, StepRow } from './tables.ts'
@@ -45,10 +47,10 @@ export async function planRun(
 ): Promise<void> {
   try {
     const planned = await walk(ctx, deps, run)
-    await ctx.transaction((tx) => insertSteps(tx, run.id, planned))
+    await ctx.transaction((tx) => insertSteps(tx, deps.blobs, run.id, planned))
   } catch (thrown) {
     const error = toPlimsollError(thrown)
-    if (error.kind === 'unavailable') throw error
+    if (error.kind === 'unavailable' || error.code === 'blob.collected') throw error
     if (error.kind === 'internal')
       ctx.log.error({ run: run.id, error: String(error.cause ?? error) }, 'a run could not be planned')
     await ctx.transaction(async (tx) => {
@@ -68,7 +70,12 @@ export async function planRun(
   }
 }
 
-type Planned = { rows: Insertable<StepRow>[]; edges: { src: string; dst: string }[] }
+interface Planned {
+  rows: Insertable<StepRow>[]
+  edges: { src: string; dst: string }[]
+  /** Blobs that steps take from the cache. */
+  taken: string[]
+}
 
 async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun>[2]): Promise<Planned> {
   const pipeline = await requirePipelineVersion(ctx, run.pipeline_digest)
@@ -77,6 +84,7 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
   const planned = new Map<string, PlannedStep>()
   const rows: Planned['rows'] = []
   const edges: Planned['edges'] = []
+  const taken: string[] = []
   const positions = new Map(steps.map((step, index) => [step.key, index]))
   for (const step of inOrder(steps)) {
     const needs = needsOf(step)
@@ -120,9 +128,10 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
       }
     }
     planned.set(step.key, plan)
+    taken.push(...digestsOfOutputs(plan.outputs ?? {}))
     rows.push(toRow(ctx, run.id, step, positions.get(step.key)!, plan))
   }
-  return { rows, edges }
+  return { rows, edges, taken }
 }
 
 function json(value: unknown): string | null {
@@ -163,7 +172,7 @@ function toRow(
   }
 }
 
-async function insertSteps(tx: Tx, run: string, { rows, edges }: Planned): Promise<void> {
+async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges, taken }: Planned): Promise<void> {
   const claimed = await tx.db
     .selectFrom('pipeline_run')
     .select('state')
@@ -171,6 +180,7 @@ async function insertSteps(tx: Tx, run: string, { rows, edges }: Planned): Promi
     .forUpdate()
     .executeTakeFirst()
   if (claimed?.state !== 'queued') return
+  await pinBlobs(tx, blobs, { owner: runOwner(run), digests: taken })
   for (let start = 0; start < rows.length; start += INSERT_BATCH)
     await tx.db
       .insertInto('step')

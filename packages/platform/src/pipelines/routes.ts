@@ -36,6 +36,7 @@ async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<ty
           bundles: body.bundle ? { [body.step.key]: body.bundle } : {},
           options: body.options,
           kinds: deps.kinds,
+          blobs: deps.blobs,
           idempotencyKey: body.idempotencyKey,
         }),
   )

@@ -1,3 +1,4 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { PipelineStep, RunOptions, RunState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
@@ -129,6 +130,7 @@ export async function startStep(
     bundles: Bundles
     options: RunOptions
     kinds: StepKinds
+    blobs: BlobStore
     idempotencyKey?: string | undefined
   },
 ): Promise<{ id: string; isNew: boolean }> {
@@ -139,7 +141,7 @@ export async function startStep(
     steps: [request.step],
   }
   const origin = { source: 'ad-hoc', commit: null, isDirty: false }
-  const digest = await storePipelineVersion(tx, definition, request.bundles, origin, request.kinds)
+  const digest = await storePipelineVersion(tx, definition, { ...request, origin })
   return startRun(tx, {
     pipeline: { digest, name: definition.name, definition, bundles: request.bundles, origin },
     params: {},

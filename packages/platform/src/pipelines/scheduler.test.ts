@@ -297,6 +297,7 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     step,
     end: { outcome: 'succeeded' as const, failureClass: undefined, exitCode: 0 },
     outputs: {},
+    parts: new Map(),
     json: {},
     locations: [],
     isCacheable: false,
@@ -305,7 +306,7 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     inputs: {},
     trackedRun: null,
   }
-  expect(await finishAttempts(engine.ctx, [late])).toEqual([false])
+  expect(await finishAttempts(engine.ctx, engine.blobs, [late])).toEqual([false])
   expect(await attemptState(run, 'held')).toBe('running')
   expect((await engine.ended(run)).state).toBe('succeeded')
 })

@@ -144,7 +144,7 @@ async function storeDirectory(
   root: string,
   step: string,
   name: string,
-): Promise<{ digest: Digest; sizeBytes: number }> {
+): Promise<{ digest: Digest; sizeBytes: number; parts: string[] }> {
   const entries: TreeEntry[] = []
   const walk = async (relative: string): Promise<void> => {
     for (const child of (await readdir(join(root, relative))).sort()) {
@@ -160,7 +160,11 @@ async function storeDirectory(
   }
   await walk('')
   const stored = await blobs.put(Buffer.from(canonicalJson({ directory: 1, entries } satisfies DirectoryManifest)))
-  return { digest: stored.digest as Digest, sizeBytes: entries.reduce((sum, entry) => sum + entry.sizeBytes, 0) }
+  return {
+    digest: stored.digest as Digest,
+    sizeBytes: entries.reduce((sum, entry) => sum + entry.sizeBytes, 0),
+    parts: entries.map((entry) => entry.digest),
+  }
 }
 
 async function readDatasetOutput(root: string, step: string, name: string) {
@@ -188,7 +192,7 @@ async function storeDataset(
   root: string,
   step: string,
   name: string,
-): Promise<{ digest: Digest; sizeBytes: number; locations: FileLocation[] }> {
+): Promise<{ digest: Digest; sizeBytes: number; locations: FileLocation[]; parts: string[] }> {
   const output = await readDatasetOutput(root, step, name)
   const stored = new Map<string, { digest: string; sizeBytes: number }>()
   const locations: FileLocation[] = []
@@ -214,11 +218,14 @@ async function storeDataset(
     digest: digest as Digest,
     sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0),
     locations,
+    parts: [...stored.values()].map((file) => file.digest),
   }
 }
 
 export interface CollectedOutputs {
   readonly outputs: Record<string, StepOutput>
+  /** What the manifests among them name, by their digest: as far as it was stored. */
+  readonly parts: Map<string, readonly string[]>
   readonly json: Record<string, Json>
   readonly locations: FileLocation[]
 }
@@ -234,7 +241,7 @@ export async function collectOutputs(
   declared: Readonly<Record<string, OutputType>>,
   workDir: string,
 ): Promise<CollectedOutputs> {
-  const collected: CollectedOutputs = { outputs: {}, json: {}, locations: [] }
+  const collected: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
   for (const [name, type] of Object.entries(declared)) {
     const path = join(workDir, 'out', name)
     const stat = await lstat(path).catch(() => undefined)
@@ -251,14 +258,15 @@ export async function collectOutputs(
       }
     }
     if (type === 'dataset') {
-      const { locations, ...stored } = await storeDataset(blobs, path, step.key, name)
+      const { locations, parts, ...stored } = await storeDataset(blobs, path, step.key, name)
       collected.locations.push(...locations)
+      collected.parts.set(stored.digest, parts)
       collected.outputs[name] = { name, type, ...stored }
-    } else {
-      const stored =
-        type === 'directory' ? await storeDirectory(blobs, path, step.key, name) : await storeFile(blobs, path)
+    } else if (type === 'directory') {
+      const { parts, ...stored } = await storeDirectory(blobs, path, step.key, name)
+      collected.parts.set(stored.digest, parts)
       collected.outputs[name] = { name, type, ...stored }
-    }
+    } else collected.outputs[name] = { name, type, ...(await storeFile(blobs, path)) }
   }
   return collected
 }

@@ -1,19 +1,15 @@
 import type { Config } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
-import { type Consumer, type Dispatcher, openDispatcher, pruneEvents } from '../kernel/events/index.ts'
-import { declareSchedule, type JobHandler, openJobRunner, pruneJobs } from '../kernel/jobs/index.ts'
+import { type Consumer, type Dispatcher, openDispatcher } from '../kernel/events/index.ts'
+import { declareSchedule, type JobHandler, openJobRunner, type Schedule } from '../kernel/jobs/index.ts'
 import { openJournal, openSealer, type Sealer } from '../kernel/ledger/index.ts'
-
-const HOUR_MS = 3_600_000
-const EVENT_AGE_MS = 30 * 24 * HOUR_MS
-const JOB_AGE_MS = 30 * 24 * HOUR_MS
-const RETENTION = 'kernel.retention'
 
 /** Consumers of events and handlers of jobs, of all domains. */
 export interface BackgroundParts {
   readonly consumers: readonly Consumer[]
   readonly handlers: readonly JobHandler[]
+  readonly schedules: readonly Schedule[]
   readonly journalPath: string
 }
 
@@ -21,15 +17,6 @@ export interface Background {
   /** Something was written that may be dispatched. */
   wake(): void
   close(): Promise<void>
-}
-
-const retention: JobHandler = {
-  kind: RETENTION,
-  run: async ({ ctx }) => {
-    await pruneEvents(ctx, EVENT_AGE_MS)
-    await pruneJobs(ctx, JOB_AGE_MS)
-    return undefined
-  },
 }
 
 interface Sealing {
@@ -55,11 +42,13 @@ async function openSealing(ctx: Context, path: string, everyMs: number): Promise
   }
 }
 
-/** What runs beside the requests: the dispatcher of events, the runner of jobs, the sealer of the ledger, and their retention. */
+/** What runs beside the requests: the dispatcher of events, the runner of jobs, the sealer of the ledger. */
 export async function openBackground(ctx: Context, config: Config, parts: BackgroundParts): Promise<Background> {
-  await ctx.transaction((tx) => declareSchedule(tx, { name: RETENTION, kind: RETENTION, everyMs: HOUR_MS }))
+  await ctx.transaction(async (tx) => {
+    for (const schedule of parts.schedules) await declareSchedule(tx, schedule)
+  })
   const dispatcher: Dispatcher = await openDispatcher(ctx, parts.consumers, { pollMs: config.jobs.pollMs })
-  const runner = openJobRunner(ctx, [retention, ...parts.handlers], {
+  const runner = openJobRunner(ctx, parts.handlers, {
     concurrency: config.jobs.concurrency,
     pollMs: config.jobs.pollMs,
   })

@@ -34,6 +34,7 @@ import {
 } from './data-directory.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
+import { openRetention } from './retention.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const DAY_MS = 86_400_000
@@ -51,8 +52,14 @@ async function openBackend(config: Config, directory: string): Promise<SqlBacken
   return openPostgres({ url, poolSize, statementTimeoutMs })
 }
 
+/** An open control plane, with what it stands on: for who shares its process. */
+export interface ControlPlane extends Opened {
+  readonly ctx: Context
+  readonly blobs: BlobStore
+}
+
 /** The composition root of the control plane: everything it is made of, opened in order and closed in reverse. */
-export async function openControlPlane(start: StartMessage): Promise<Opened> {
+export async function openControlPlane(start: StartMessage): Promise<ControlPlane> {
   const { config } = start
   const log = openLog({ level: config.log.level, name: 'control-plane' })
   await using stack = new AsyncDisposableStack()
@@ -76,7 +83,7 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   await domains.start(url)
   const background = await openBackground(ctx, config, {
     consumers: [],
-    handlers: [],
+    ...openRetention({ settings: config.retention, blobs, runsDir: paths.runs }),
     journalPath: paths.ledgerJournal,
   })
   wake = background.wake
@@ -84,6 +91,8 @@ export async function openControlPlane(start: StartMessage): Promise<Opened> {
   log.info({ url }, 'the control plane serves')
   const rest = stack.move()
   return {
+    ctx,
+    blobs,
     ready: { ports: { api: port }, urls: { api: url } },
     async close(drainMs) {
       await drainHttp(app, drainMs)

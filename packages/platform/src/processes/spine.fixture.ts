@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   command,
@@ -27,9 +28,11 @@ import { expect } from 'vitest'
 import { z } from 'zod'
 import { identityModel } from '../inference/onnx.fixture.ts'
 import { realClock } from '../kernel/clock.ts'
+import { loadConfig } from '../kernel/config/index.ts'
 import { digestBytes, digestTree } from '../kernel/digest.ts'
-import { uuidv7 } from '../kernel/ids.ts'
+import { newId, uuidv7 } from '../kernel/ids.ts'
 import { frame } from '../serving/gateway/prediction-log.ts'
+import { type ControlPlane, openControlPlane } from './control-plane.ts'
 
 const POLL_MS = 50
 const WAIT_MS_MAX = 90_000
@@ -112,7 +115,7 @@ async function projectIn(folder: string): Promise<ProjectContent> {
   })
 }
 
-export async function applySpine(client: Client, folder: string): Promise<void> {
+async function applySpine(client: Client, folder: string): Promise<void> {
   const content = await projectIn(folder)
   const planned = await client.call({ method: 'POST', path: '/api/v1/plan', body: { content }, schema: planView })
   for (const bytes of Object.values(CODE))
@@ -147,7 +150,7 @@ export const SUCCEEDED = ['fit succeeded', 'register-echo succeeded', 'version-r
 export const CACHED = ['fit cached', 'register-echo cached', 'version-rows cached']
 
 /** A client of a named approver. */
-export async function openApprover(server: string, operatorToken: string): Promise<Client> {
+async function openApprover(server: string, operatorToken: string): Promise<Client> {
   const { token } = await openClient({ server, token: operatorToken }).call({
     method: 'POST',
     path: '/api/v1/tokens',
@@ -184,7 +187,7 @@ export async function releaseSpine(client: Client, version: number): Promise<str
     rows: 1,
   }
   const bytes = frame(Buffer.from(JSON.stringify(record)))
-  await client.call({ method: 'PUT', path: `/api/v1/serving/segments/gw/boot_${'0'.repeat(32)}/${version}`, bytes })
+  await client.call({ method: 'PUT', path: `/api/v1/serving/segments/gw/${newId('boot')}/0`, bytes })
   return id
 }
 
@@ -196,4 +199,36 @@ export async function expectIntact(client: Client, prediction: string): Promise<
   const artifact = told.links.find((link) => link.kind === 'artifact')!.digest!
   const stored = await client.fetch({ path: `/api/v1/blobs/${artifact}` })
   expect(Buffer.from(await stored.arrayBuffer()).equals(CODE['model.onnx']!)).toBe(true)
+}
+
+export interface TestPlane extends ControlPlane {
+  readonly folder: string
+  /** A named approver. */
+  readonly client: Client
+}
+
+/** A control plane in this process on a data directory of its own, with a project applied. */
+export async function openTestPlane(settings: Record<string, unknown> = {}): Promise<TestPlane> {
+  const folder = await mkdtemp(join(tmpdir(), 'plimsoll-plane-'))
+  const { config } = loadConfig({
+    flags: {
+      dataDir: join(folder, 'data'),
+      server: { port: 0, gatewayPort: 0, grpcPort: 0 },
+      log: { level: 'silent' },
+      ...settings,
+    },
+  })
+  const plane = await openControlPlane({ kind: 'start', config, ports: {}, api: undefined, replay: undefined })
+  const token = (await readFile(join(folder, 'data', 'operator-token'), 'utf8')).trim()
+  const client = await openApprover(plane.ready.urls['api']!, token)
+  await applySpine(client, folder)
+  return {
+    ...plane,
+    folder,
+    client,
+    close: async (drainMs) => {
+      await plane.close(drainMs)
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
 }

@@ -5,7 +5,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestTree } from '../kernel/digest.ts'
 import { listArtifactTree, noteModelVersion, requireTrackedRun } from '../tracking/index.ts'
 import { pipelineOfStep, provenanceOf } from './provenance.ts'
-import { registerModelVersion } from './version.ts'
+import { digestsOfPassport, registerModelVersion, versionOwner } from './version.ts'
 import { checkSource, type ResolvedSource, resolveSource } from './version-source.ts'
 
 export interface ClientVersion {
@@ -95,8 +95,8 @@ export async function registerClientVersion(ctx: Context, blobs: BlobStore, want
     // deleting the run's artifacts later takes nothing from the version
     const files = resolved.root === undefined ? [] : await listArtifactTree(tx, resolved.root)
     await pinBlobs(tx, blobs, {
-      owner: `model-version:${wanted.model}/${version}`,
-      digests: files.map((file) => file.digest),
+      owner: versionOwner({ model: wanted.model, version }),
+      digests: [...files.map((file) => file.digest), ...digestsOfPassport(bound)],
     })
     if (loggedModel) await noteModelVersion(tx, loggedModel, { name: wanted.model, version })
     return version

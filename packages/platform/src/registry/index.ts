@@ -21,5 +21,6 @@ export {
   type NewModelVersion,
   registerModelVersion,
   requireModelVersion,
+  runsOfVersions,
   versionsOfArtifact,
 } from './version.ts'

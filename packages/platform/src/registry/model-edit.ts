@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
+import { movePins, unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { ensureModel, findModel, requireModel } from './model.ts'
 import { refuseServed } from './protected-alias.ts'
+import { versionOwner } from './version.ts'
 
 const NAME_MAX = 256
 const DESCRIPTION_MAX = 5_000
@@ -90,9 +92,21 @@ export async function renameModel(ctx: Context, name: string, next: string): Pro
       .where('project', '=', tx.project)
       .where('name', '=', name)
       .execute()
+    for (const version of await versionNumbers(tx, next))
+      await movePins(tx, versionOwner({ model: name, version }), versionOwner({ model: next, version }))
     await tx.emit({ type: 'registry.model_renamed', subject: next, data: { from: name } })
     await tx.audit({ action: 'model.rename', subject: next, data: { from: name } })
   })
+}
+
+async function versionNumbers(tx: Tx, model: string): Promise<number[]> {
+  const rows = await tx.db
+    .selectFrom('model_version')
+    .select('version')
+    .where('project', '=', tx.project)
+    .where('model', '=', model)
+    .execute()
+  return rows.map((row) => row.version)
 }
 
 /** Takes the model with its versions, tags and aliases away. Tombstones stay, so that no number is given twice. */
@@ -121,6 +135,8 @@ export async function deleteModel(ctx: Context, name: string): Promise<void> {
       .where('project', '=', tx.project)
       .where('name', '=', name)
       .execute()
+    const owners = (await versionNumbers(tx, name)).map((version) => versionOwner({ model: name, version }))
+    await unpinBlobs(tx, ...owners)
     await tx.emit({ type: 'registry.model_deleted', subject: name, data: {} })
     await tx.audit({ action: 'model.delete', subject: name })
   })

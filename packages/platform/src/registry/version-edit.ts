@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
+import { unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { checkDescription } from './model-edit.ts'
 import { refuseServed } from './protected-alias.ts'
-import { requireModelVersion } from './version.ts'
+import { requireModelVersion, versionOwner } from './version.ts'
 
 export const STAGES = ['None', 'Staging', 'Production', 'Archived'] as const
 export type Stage = (typeof STAGES)[number]
@@ -70,6 +71,7 @@ export async function deleteVersion(ctx: Context, key: VersionKey): Promise<void
       .where('model', '=', key.model)
       .where('version', '=', key.version)
       .execute()
+    await unpinBlobs(tx, versionOwner(key))
     await tx.emit({ type: 'registry.version_deleted', subject: `${key.model}/${key.version}`, data: {} })
     await tx.audit({ action: 'version.delete', subject: `${key.model}/${key.version}` })
   })

@@ -1,5 +1,6 @@
 import { type PassportBound, passportBound } from '@plimsoll/sdk/wire'
 import { type Selectable, sql } from 'kysely'
+import { alsoPin } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -32,6 +33,17 @@ export interface NewModelVersion {
   readonly runLink?: string
   /** A client that asks for a version gets a new one, also of an equal passport. */
   readonly isAlwaysNew?: boolean
+}
+
+/** Who holds the blobs that a version's passport names. */
+export function versionOwner(key: { model: string; version: number }): string {
+  return `model-version:${key.model}/${key.version}`
+}
+
+/** Model, data and lock: what it takes to serve the version and to explain it. */
+export function digestsOfPassport({ artifact, data, environment }: PassportBound): string[] {
+  const named = [artifact.digest, environment?.lock ?? null, ...data.map((part) => part.digest)]
+  return named.filter((digest) => digest !== null)
 }
 
 function toVersion(row: Selectable<ModelVersionRow>): ModelVersion {
@@ -109,6 +121,7 @@ export async function registerModelVersion(
       deleted_at: null,
     })
     .execute()
+  await alsoPin(tx, { owner: versionOwner({ model, version }), digests: digestsOfPassport(bound) })
   await tx.emit({
     type: 'registry.version_registered',
     subject: `${model}/${version}`,
@@ -166,6 +179,20 @@ export async function versionsOfArtifact(ctx: Context, artifact: string): Promis
     .limit(100)
     .execute()
   return rows.map(toVersion)
+}
+
+/** Which of these pipeline runs a version came from. */
+export async function runsOfVersions(ctx: Context, runs: readonly string[]): Promise<Set<string>> {
+  if (runs.length === 0) return new Set()
+  const rows = await ctx.db
+    .selectFrom('model_version')
+    .select('run')
+    .distinct()
+    .where('project', '=', ctx.project)
+    .where('run', 'in', [...runs])
+    .where('deleted_at', 'is', null)
+    .execute()
+  return new Set(rows.flatMap((row) => (row.run === null ? [] : [row.run])))
 }
 
 /** Versions of a model, newest first. */

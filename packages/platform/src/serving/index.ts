@@ -1,5 +1,6 @@
 export {
   findPredictions,
+  forgetPredictions,
   publishSnapshot,
   requirePrediction,
   type ServingControlDeps,

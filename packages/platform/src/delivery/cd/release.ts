@@ -1,4 +1,5 @@
 import type { RouteSignature } from '@plimsoll/sdk/wire'
+import { alsoPin } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
@@ -210,6 +211,7 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
       conflict.columns(['project', 'environment', 'route']).doUpdateSet({ release: id, epoch, ...to, signature }),
     )
     .execute()
+  await alsoPin(tx, { owner: `release:${id}`, digests: [to.artifact] })
   await projectChampion(tx, { model: to.model, version: to.version, environment })
   await tx.emit({
     type: 'delivery.assigned',

@@ -11,6 +11,7 @@ export {
   isOperatorTokenLive,
   issueRunToken,
   listTokens,
+  pruneTokens,
   requireToken,
   revokeRunTokens,
   revokeToken,

@@ -1,3 +1,4 @@
+import { type SqlBool, sql } from 'kysely'
 import { type Clock, realClock } from '../clock.ts'
 import type { Context, Role, Tx } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
@@ -158,6 +159,14 @@ export async function listTokens(
     .where('id', '>', page.after)
     .orderBy('id')
     .limit(page.limit)
+    .execute()
+}
+
+/** Forgets tokens that expired longer ago than `ageMs`. */
+export async function pruneTokens(ctx: Context, ageMs: number): Promise<void> {
+  await ctx.db
+    .deleteFrom('auth_token')
+    .where(sql<SqlBool>`expires_at < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'`)
     .execute()
 }
 

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { openFilesBlobStore } from '../../adapters/files/index.ts'
 import { type ManualClock, manualClock } from '../clock.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
-import { collectBlobs, pinBlobs, unpinBlobs } from './index.ts'
+import { alsoPin, collectBlobs, movePins, pinAll, pinBlobs, unpinBlobs } from './index.ts'
 
 const DAY_MS = 86_400_000
 let database: TestDatabase
@@ -88,4 +88,65 @@ test('a pin that comes after the removal is refused until the blob is stored aga
   await pin('a', [digest])
   clock.advance(30 * DAY_MS)
   expect((await collect()).deleted).toBe(0)
+})
+
+test('what a manifest names is kept as long as the manifest, by whoever pins it', async () => {
+  const [manifest, file, other] = [await put('manifest'), await put('file'), await put('other')]
+  const parts = new Map([[manifest, [file]]])
+  await database.ctx.transaction((tx) => pinAll(tx, store, [{ owner: 'run', digests: [manifest, other], parts }]))
+  await database.ctx.transaction((tx) => alsoPin(tx, { owner: 'version', digests: [manifest, null] }))
+  clock.advance(30 * DAY_MS)
+  await database.ctx.transaction((tx) => unpinBlobs(tx, 'run'))
+  expect((await collect()).deleted).toBe(1)
+  expect([await store.stat(other), await store.stat(file)]).toEqual([undefined, expect.anything()])
+  await database.ctx.transaction((tx) => movePins(tx, 'version', 'renamed'))
+  await database.ctx.transaction((tx) => unpinBlobs(tx, 'version'))
+  expect((await collect()).deleted).toBe(0)
+  await database.ctx.transaction((tx) => unpinBlobs(tx, 'renamed'))
+  await collect()
+  expect((await collect()).seen).toBe(0)
+  expect(await database.ctx.db.selectFrom('blob_part').selectAll().execute()).toEqual([])
+})
+
+test('a pin hears of a removal under way, also of what its manifest names', async () => {
+  const [manifest, file] = [await put('manifest'), await put('file')]
+  await pin('a', [manifest])
+  await database.ctx.transaction((tx) =>
+    pinBlobs(tx, store, { owner: 'b', digests: [manifest], parts: new Map([[manifest, [file]]]) }),
+  )
+  // As at the moment between the announcement of the removal and the removal itself.
+  await database.ctx.db.insertInto('blob_collected').values({ digest: file, done_at: null }).execute()
+  const refused = { kind: 'conflict', code: 'blob.collected', details: { digest: file } }
+  await expect(pin('c', [file])).rejects.toMatchObject(refused)
+  await expect(pin('c', [manifest])).rejects.toMatchObject(refused)
+  await database.ctx.db.updateTable('blob_collected').set({ done_at: new Date() }).execute()
+  await pin('c', [manifest])
+})
+
+test('a collection that is asked to end stops before the next blob, and says what it did', async () => {
+  for (let n = 0; n < 3; n++) await put(`loose ${n}`)
+  clock.advance(30 * DAY_MS)
+  const stop = new AbortController()
+  const slow: BlobStore = new Proxy(store, {
+    get: (target, name: keyof BlobStore) => {
+      if (name === 'delete')
+        return (digest: string) => {
+          stop.abort()
+          return target.delete(digest)
+        }
+      const member = target[name]
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+  const options = { graceMs: DAY_MS, clock, signal: stop.signal }
+  expect(await collectBlobs(database.ctx, slow, options)).toMatchObject({ deleted: 1 })
+})
+
+test('what was stored before rows pinned what they name is left alone', async () => {
+  const digest = await put('of an earlier release')
+  clock.set(Date.now() - 400 * DAY_MS)
+  await store.put(Buffer.from('of an earlier release'))
+  clock.set(Date.now())
+  expect(await collect()).toEqual({ seen: 1, deleted: 0, deletedBytes: 0 })
+  expect(await store.stat(digest)).toBeDefined()
 })

@@ -1,114 +1,105 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type SqlBool, sql } from 'kysely'
-import { type Clock, realClock } from '../clock.ts'
-import { after, type Context, databaseClock, type Tx } from '../db/index.ts'
+import { after, databaseClock, type Tx } from '../db/index.ts'
 import { PlimsollError } from '../errors.ts'
 import './tables.ts'
 
-const LOCK_KEY = 7_440_003
-const BATCH = 500
+/** Pins hold it shared, a collection exclusively while it chooses. */
+export const PIN_LOCK_KEY = 7_440_003
+/** A removal that was announced longer ago than this is over, or its process is dead. */
+const IN_FLIGHT_MINUTES = 15
+
+/** Who keeps which blobs. */
+export interface Pin {
+  /** The row that names them, for example `run:run_01…`. */
+  readonly owner: string
+  readonly digests: readonly string[]
+  /** What a blob itself names, as a manifest its files: kept for as long as that blob is. */
+  readonly parts?: ReadonlyMap<string, readonly string[]>
+}
 
 /**
  * Keeps blobs from being collected for as long as `owner` holds them, or for `ttlMs`. Call it in the transaction that
  * writes the row which names them. Repeating it is free.
  * @throws conflict blob.collected when one was removed meanwhile: store it again
  */
-export async function pinBlobs(
-  tx: Tx,
-  store: BlobStore,
-  pin: { owner: string; digests: readonly string[]; ttlMs?: number },
-): Promise<void> {
-  const digests = [...new Set(pin.digests)]
+export async function pinBlobs(tx: Tx, store: BlobStore, pin: Pin & { readonly ttlMs?: number }): Promise<void> {
+  await pinAll(tx, store, [pin], pin.ttlMs)
+}
+
+/** The same for several owners at once, in as many statements as for one. */
+export async function pinAll(tx: Tx, store: BlobStore, pins: readonly Pin[], ttlMs?: number): Promise<void> {
+  const digests = new Set(pins.flatMap((pin) => pin.digests))
+  if (digests.size === 0) return
+  const parts = new Map(pins.flatMap((pin) => [...(pin.parts ?? [])]))
   // Shared: pins do not wait for each other, only for the short moment in which a collection chooses.
-  await sql`select pg_advisory_xact_lock_shared(${LOCK_KEY})`.execute(tx.db)
-  const expiresAt = pin.ttlMs === undefined ? null : after(databaseClock(), pin.ttlMs)
-  for (let at = 0; at < digests.length; at += BATCH) {
-    const some = digests.slice(at, at + BATCH)
-    for (const { digest } of await tx.db
-      .selectFrom('blob_collected')
-      .select('digest')
-      .where('digest', 'in', some)
-      .execute()) {
-      if (await store.stat(digest)) continue
-      throw new PlimsollError(
-        'conflict',
-        'blob.collected',
-        `Cannot keep ${digest}: it was removed as unused a moment ago`,
-        { digest, action: 'Store it again and repeat' },
-      )
-    }
-    await tx.db
-      .insertInto('blob_pin')
-      .values(some.map((digest) => ({ project: tx.project, owner: pin.owner, digest, expires_at: expiresAt })))
-      .onConflict((conflict) => conflict.columns(['project', 'owner', 'digest']).doUpdateSet({ expires_at: expiresAt }))
-      .execute()
-  }
-}
-
-/** Lets go of everything that `owner` holds in this project. */
-export async function unpinBlobs(tx: Tx, owner: string): Promise<void> {
-  await tx.db.deleteFrom('blob_pin').where('project', '=', tx.project).where('owner', '=', owner).execute()
-}
-
-export interface Collection {
-  seen: number
-  deleted: number
-  deletedBytes: number
+  await sql`select pg_advisory_xact_lock_shared(${PIN_LOCK_KEY})`.execute(tx.db)
+  await refuseCollected(tx, store, [...digests.union(new Set([...parts.values()].flat()))])
+  await insertPins(tx, pins, ttlMs)
+  // In one order for all, so that two writers of one manifest never wait for each other.
+  const edges = [...parts].flatMap(([root, named]) => [...new Set(named)].sort().map((digest) => ({ root, digest })))
+  if (edges.length === 0) return
+  await sql`insert into blob_part (root, digest)
+    select * from unnest(${edges.map((edge) => edge.root)}::text[], ${edges.map((edge) => edge.digest)}::text[])
+    order by 1, 2 on conflict do nothing`.execute(tx.db)
 }
 
 /**
- * Removes blobs that nothing pins and that were stored, or stored again, longer than `graceMs` ago. What is being stored
- * now is younger than that, so a blob is never lost between `put` and its pin.
+ * Adds an owner to blobs that are pinned already, by this transaction or by a row that it has locked: nothing needs to be
+ * looked at. For what has no store at hand, as the commit of a step.
  */
-export async function collectBlobs(
-  ctx: Context,
-  store: BlobStore,
-  options: { graceMs: number; clock?: Clock },
-): Promise<Collection> {
-  const youngestMs = (options.clock ?? realClock).nowMs() - options.graceMs
-  const total: Collection = { seen: 0, deleted: 0, deletedBytes: 0 }
-  let old: string[] = []
-  const sweep = async () => {
-    for (const digest of await chooseUnpinned(ctx, old)) {
-      // Looked at again: it may have been stored once more since it was listed.
-      const found = await store.stat(digest)
-      if (found === undefined || found.storedAtMs > youngestMs || !(await store.delete(digest))) continue
-      total.deleted++
-      total.deletedBytes += found.sizeBytes
-    }
-    old = []
-  }
-  for await (const { digest, storedAtMs } of store.list()) {
-    total.seen++
-    if (storedAtMs <= youngestMs) old.push(digest)
-    if (old.length === BATCH) await sweep()
-  }
-  await sweep()
-  await ctx.db.deleteFrom('blob_collected').where(sql<SqlBool>`at < clock_timestamp() - interval '1 hour'`).execute()
-  await ctx.db.deleteFrom('blob_pin').where(sql<SqlBool>`expires_at <= clock_timestamp()`).execute()
-  return total
+export async function alsoPin(tx: Tx, pin: { owner: string; digests: readonly (string | null)[] }): Promise<void> {
+  const digests = pin.digests.filter((digest) => digest !== null)
+  if (digests.length > 0) await insertPins(tx, [{ owner: pin.owner, digests }])
 }
 
-async function chooseUnpinned(ctx: Context, digests: readonly string[]): Promise<string[]> {
-  if (digests.length === 0) return []
-  return ctx.transaction(async (tx) => {
-    await sql`select pg_advisory_xact_lock(${LOCK_KEY})`.execute(tx.db)
-    const pinned = await tx.db
-      .selectFrom('blob_pin')
-      .select('digest')
-      .distinct()
-      .where('digest', 'in', digests)
-      .where(sql<SqlBool>`(expires_at is null or expires_at > clock_timestamp())`)
-      .execute()
-    const kept = new Set(pinned.map((row) => row.digest))
-    const free = digests.filter((digest) => !kept.has(digest))
-    if (free.length > 0) {
-      await tx.db
-        .insertInto('blob_collected')
-        .values(free.map((digest) => ({ digest })))
-        .onConflict((conflict) => conflict.column('digest').doUpdateSet({ at: databaseClock() }))
-        .execute()
-    }
-    return free
-  })
+async function insertPins(tx: Tx, pins: readonly Pin[], ttlMs?: number): Promise<void> {
+  const rows = new Map(
+    pins.flatMap(({ owner, digests }) => digests.map((digest) => [`${owner}\0${digest}`, { owner, digest }])),
+  )
+  const [owners, digests] = [[...rows.values()].map((row) => row.owner), [...rows.values()].map((row) => row.digest)]
+  const expiresAt = ttlMs === undefined ? sql`null::timestamptz` : after(databaseClock(), ttlMs)
+  await sql`insert into blob_pin (project, owner, digest, expires_at)
+    select ${tx.project}, p.owner, p.digest, ${expiresAt} from unnest(${owners}::text[], ${digests}::text[]) as p(owner, digest)
+    order by p.owner, p.digest
+    on conflict (project, owner, digest) do update set expires_at = excluded.expires_at
+      where blob_pin.expires_at is distinct from excluded.expires_at`.execute(tx.db)
+}
+
+/** A blob whose removal is under way cannot be kept, nor one that is gone; one that was stored again can. */
+async function refuseCollected(tx: Tx, store: BlobStore, digests: readonly string[]): Promise<void> {
+  const { rows } = await sql<{ digest: string; is_in_flight: boolean }>`
+    select c.digest, c.done_at is null and c.at > clock_timestamp() - ${IN_FLIGHT_MINUTES} * interval '1 minute' as is_in_flight
+    from blob_collected c
+    where c.digest = any(${digests}::text[])
+      or c.digest in (select b.digest from blob_part b where b.root = any(${digests}::text[]))`.execute(tx.db)
+  for (const { digest, is_in_flight: isInFlight } of rows) {
+    if (!isInFlight && (await store.stat(digest))) continue
+    throw new PlimsollError(
+      'conflict',
+      'blob.collected',
+      `Cannot keep ${digest}: it was removed as unused a moment ago`,
+      { digest, action: 'Store it again and repeat' },
+    )
+  }
+}
+
+/** Lets go of everything that these owners hold in this project. */
+export async function unpinBlobs(tx: Tx, ...owners: readonly string[]): Promise<void> {
+  if (owners.length === 0) return
+  await tx.db
+    .deleteFrom('blob_pin')
+    .where('project', '=', tx.project)
+    .where(sql<SqlBool>`owner = any(${owners}::text[])`)
+    .execute()
+}
+
+/** What `from` holds is held by `to` from now on: its row has another name. */
+export async function movePins(tx: Tx, from: string, to: string): Promise<void> {
+  await tx.db
+    .updateTable('blob_pin')
+    .set({ owner: to })
+    .where('project', '=', tx.project)
+    .where('owner', '=', from)
+    .execute()
 }

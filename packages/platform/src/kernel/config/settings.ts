@@ -100,6 +100,23 @@ const jobs = z.strictObject({
   sealMs: milliseconds(1_000),
 })
 
+/** How long rows and bytes are kept that would grow for ever. What is not named here is kept until somebody deletes it. */
+const retention = z.strictObject({
+  eventDays: count(30, 3_650),
+  jobDays: count(30, 3_650),
+  /** After its expiry, so that its last use can still be looked up. */
+  tokenDays: count(30, 3_650),
+  /** After the end; runs that a model version or a cache entry came from stay. */
+  runDays: count(365, 36_500),
+  workDirectoryDays: count(7, 3_650),
+  /** After the last use. */
+  cacheDays: count(90, 3_650),
+  predictionDays: count(400, 36_500),
+  /** How old a blob must be before a collection may take it: longer than anything takes from storing it to naming it. */
+  blobGraceHours: count(168, 8_760),
+  collectHours: count(24, 8_760),
+})
+
 const log = z.strictObject({ level: z.enum(LOG_LEVELS).default('info') })
 const telemetry = z.strictObject({ otlpEndpoint: z.url().optional() })
 
@@ -114,6 +131,7 @@ export const settings = z.strictObject({
   steps: steps.prefault({}),
   gateway: gateway.prefault({}),
   jobs: jobs.prefault({}),
+  retention: retention.prefault({}),
   log: log.prefault({}),
   telemetry: telemetry.prefault({}),
 })

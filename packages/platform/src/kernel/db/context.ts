@@ -56,6 +56,8 @@ export interface Tx extends Context {
   emit(event: OutboxEvent): Promise<void>
   /** Writes an audit row of this transaction's principal. */
   audit(entry: AuditEntry): Promise<void>
+  /** The same transaction for another project or principal. */
+  as(change: { project?: string; principal?: Principal }): Tx
   /** Runs after a successful commit, outside the transaction; its failure is logged, never thrown. */
   afterCommit(hook: () => void): void
 }

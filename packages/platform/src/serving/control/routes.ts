@@ -114,7 +114,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
         const records = decodeSegment(bytes)
         if (records.length === 0) return { records: 0 }
         const stored = await deps.blobs.put(bytes)
-        await ctx.transaction((tx) => commitSegment(tx, params, stored, records))
+        await ctx.transaction((tx) => commitSegment(tx, deps.blobs, params, stored, records))
         return { records: records.length }
       },
     }),

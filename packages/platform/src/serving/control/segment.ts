@@ -1,5 +1,6 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
+import { pinBlobs } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7Ms } from '../../kernel/ids.ts'
@@ -15,6 +16,11 @@ export interface SegmentKey {
   gateway: string
   boot: string
   sequence: number
+}
+
+/** Who holds the bytes of a segment. */
+export function segmentOwner({ gateway, boot, sequence }: SegmentKey): string {
+  return `segment:${gateway}/${boot}/${sequence}`
 }
 
 /** @throws invalid serving.segment_damaged */
@@ -61,6 +67,7 @@ function countRecords(records: readonly PredictionRecord[]): Counted[] {
 /** Takes a stored segment in, once by its key: a repeat changes nothing. */
 export async function commitSegment(
   tx: Tx,
+  blobs: BlobStore,
   key: SegmentKey,
   stored: { digest: string; sizeBytes: number },
   records: readonly PredictionRecord[],
@@ -70,6 +77,7 @@ export async function commitSegment(
     .insertInto('prediction_segment')
     .values({
       ...key,
+      project: tx.project,
       digest: stored.digest,
       size_bytes: BigInt(stored.sizeBytes),
       records: records.length,
@@ -79,6 +87,7 @@ export async function commitSegment(
     .onConflict((conflict) => conflict.columns(['gateway', 'boot', 'sequence']).doNothing())
     .executeTakeFirst()
   if (inserted.numInsertedOrUpdatedRows === 0n) return false
+  await pinBlobs(tx, blobs, { owner: segmentOwner(key), digests: [stored.digest] })
   for (const { record, hourMs, predictions, rows } of countRecords(records)) {
     const { project, environment, route, release, arm, artifact } = record
     await tx.db

@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { collectBlobs } from '../kernel/blob/index.ts'
+import { digestBytes } from '../kernel/digest.ts'
+import { enqueue, listJobs } from '../kernel/jobs/index.ts'
+import { forgetCacheEntries, forgetRuns, removeWorkDirectories } from '../pipelines/index.ts'
+import { runsOfVersions } from '../registry/index.ts'
+import { forgetPredictions } from '../serving/index.ts'
+import {
+  CACHED,
+  CODE,
+  expectIntact,
+  openTestPlane,
+  releaseSpine,
+  runSpine,
+  SUCCEEDED,
+  statesOf,
+  type TestPlane,
+} from './spine.fixture.ts'
+
+// Each case runs whole pipelines; a loaded machine takes its time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
+
+let plane: TestPlane
+beforeAll(async () => {
+  plane = await openTestPlane()
+})
+afterAll(() => plane.close(1_000))
+
+/** Everything that nothing pins goes at once: what is left is needed. */
+const collect = () => collectBlobs(plane.ctx, plane.blobs, { graceMs: -60_000 })
+const put = async (text: string) => (await plane.blobs.put(Buffer.from(text))).digest
+const isStored = async (digest: string) => (await plane.blobs.stat(digest)) !== undefined
+
+test('a collection without grace takes an orphan and nothing that a row names', async () => {
+  const { client } = plane
+  const run = await runSpine(client)
+  expect(statesOf(run)).toEqual(SUCCEEDED)
+  const prediction = await releaseSpine(client, 1)
+  const orphan = await put('an orphan')
+  const { seen } = await collect()
+  expect(await isStored(orphan)).toBe(false)
+  expect((await collect()).seen).toBe(seen - 1)
+  await expectIntact(client, prediction)
+  expect(statesOf(await runSpine(client))).toEqual(CACHED)
+  const log = await client.fetch({ path: `/api/v1/runs/${run.id}/steps/fit/log` })
+  expect(await log.text()).toContain('fitting on 1 file')
+  for (const bytes of Object.values(CODE)) expect(await isStored(digestBytes(bytes))).toBe(true)
+  for (const part of ['a page of the report', 'score\n0.5\n'])
+    expect(await isStored(digestBytes(Buffer.from(part)))).toBe(true)
+  // The code is still there to run, and what it leaves again is what was there.
+  expect(statesOf(await runSpine(client, { force: ['fit'] }))).toContain('fit succeeded')
+})
+
+test('when a run is forgotten, what only it held goes; the run of a version stays with what explains it', async () => {
+  const { client, ctx } = plane
+  const started = await client.call({
+    method: 'POST',
+    path: '/api/v1/runs',
+    body: {
+      step: {
+        key: 'lone',
+        kind: 'command',
+        params: { argv: ['/bin/sh', '-c', 'mkdir -p out/tree; printf alone > out/tree/leaf; echo said'] },
+        outputs: { tree: 'directory' },
+        cache: false,
+      },
+    },
+    schema: z.object({ id: z.string() }),
+  })
+  await expect.poll(() => finishedAt(started.id), { timeout: 30_000 }).not.toBeNull()
+  await collect()
+  const [leaf, log] = [digestBytes(Buffer.from('alone')), digestBytes(Buffer.from('said\n'))]
+  expect([await isStored(leaf), await isStored(log)]).toEqual([true, true])
+  const runs = await ctx.db.selectFrom('pipeline_run').select('id').execute()
+  expect(await forgetRuns(ctx, { ageMs: 3_600_000, isHeld: runsOfVersions })).toBe(0)
+  // The run that the cache knows, and that the version came from, is not among those that go.
+  const forgotten = await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })
+  const left = await ctx.db.selectFrom('pipeline_run').select('id').execute()
+  expect(forgotten).toBe(runs.length - left.length)
+  expect(left.map((run) => run.id)).not.toContain(started.id)
+  await collect()
+  expect([await isStored(leaf), await isStored(log)]).toEqual([false, false])
+  expect(statesOf(await runSpine(client))).toEqual(CACHED)
+  await expectIntact(client, await releaseSpine(client, 1))
+
+  const runsDir = join(plane.folder, 'data', 'runs')
+  expect(existsSync(join(runsDir, started.id))).toBe(true)
+  await removeWorkDirectories(ctx, runsDir, 3_600_000)
+  expect(existsSync(join(runsDir, started.id))).toBe(false)
+})
+
+test('without cache entries and with its version deleted, only what was released and predicted is left of a run', async () => {
+  const { ctx } = plane
+  expect(await forgetCacheEntries(ctx, 3_600_000)).toBe(0)
+  expect(await forgetCacheEntries(ctx, 0)).toBeGreaterThan(0)
+  await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })
+  expect(await ctx.db.selectFrom('pipeline_run').select('id').execute()).toHaveLength(1)
+  await collect()
+  expect(await isStored(digestBytes(Buffer.from('a page of the report')))).toBe(true)
+  await ctx.db.updateTable('model_version').set({ deleted_at: new Date() }).execute()
+  await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })
+  expect(await ctx.db.selectFrom('attempt').select('fence').execute()).toEqual([])
+  await collect()
+  expect(await isStored(digestBytes(Buffer.from('a page of the report')))).toBe(false)
+  expect(await isStored(digestBytes(CODE['model.onnx']!))).toBe(true)
+
+  const segments = await ctx.db.selectFrom('prediction_segment').select('digest').execute()
+  expect(await forgetPredictions(ctx, 3_600_000)).toBe(0)
+  expect(await forgetPredictions(ctx, 0)).toBe(segments.length)
+  await collect()
+  for (const { digest } of segments) expect(await isStored(digest)).toBe(false)
+})
+
+test('each rule is a job that the control plane runs by itself', async () => {
+  const { ctx } = plane
+  const kinds = ['blobs.collect', 'kernel.retention', 'pipelines.retention', 'predictions.retention']
+  const scheduled = await sql<{ kind: string }>`select kind from job_schedule order by kind`.execute(ctx.db)
+  expect(scheduled.rows.map((row) => row.kind)).toEqual(kinds)
+  await ctx.transaction(async (tx) => {
+    for (const kind of kinds) await enqueue(tx, { kind, data: null })
+  })
+  const done = async () =>
+    new Set((await listJobs(ctx, { state: 'done', after: '', limit: 100 })).map((job) => job.kind))
+  await expect.poll(async () => [...(await done())].sort(), { timeout: 30_000 }).toEqual(kinds)
+  expect(await listJobs(ctx, { state: 'dead', after: '', limit: 100 })).toEqual([])
+})
+
+async function finishedAt(run: string) {
+  const row = await plane.ctx.db
+    .selectFrom('pipeline_run')
+    .select('finished_at')
+    .where('id', '=', run)
+    .executeTakeFirst()
+  return row?.finished_at
+}
