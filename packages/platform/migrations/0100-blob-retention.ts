@@ -13,6 +13,8 @@ export async function up(db: Kysely<never>): Promise<void> {
   )
   await sql`alter table blob_collected add column done_at timestamptz`.execute(db)
   await sql`update blob_collected set done_at = at`.execute(db)
+  for (const table of ['migration', 'outbox_head', 'outbox_consumer', 'job_schedule'])
+    await sql`comment on table ${sql.table(table)} is 'retention: does not grow'`.execute(db)
   await sql`create index pipeline_run_finished on pipeline_run (finished_at) where finished_at is not null`.execute(db)
   await sql`create index cache_entry_source on cache_entry (source_run)`.execute(db)
   await sql`create index cache_entry_used on cache_entry ((coalesce(last_hit_at, created_at)))`.execute(db)
