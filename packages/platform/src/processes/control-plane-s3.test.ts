@@ -9,8 +9,8 @@ import { digestBytes } from '../kernel/digest.ts'
 import { openBlobs } from './blob-store.ts'
 import {
   CACHED,
-  CODE,
   expectIntact,
+  MODEL,
   openTestPlane,
   releaseSpine,
   runSpine,
@@ -44,7 +44,7 @@ test('a control plane on an S3 store runs a pipeline, releases its model and exp
   }
   const { Contents = [] } = await s3.client.send(new ListObjectsV2Command({ Bucket: bucket }))
   const keys = Contents.map(({ Key }) => Key)
-  const model = digestBytes(CODE['model.onnx']!).slice('sha256:'.length)
+  const model = digestBytes(MODEL).slice('sha256:'.length)
   expect(keys).toContain(`own/sha256/${model.slice(0, 2)}/${model.slice(2)}`)
   expect(keys.every((key) => key?.startsWith('own/sha256/'))).toBe(true)
 })

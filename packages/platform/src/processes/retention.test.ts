@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { collectBlobs } from '../kernel/blob/index.ts'
+import { collectBlobs, unpinBlobs } from '../kernel/blob/index.ts'
 import { digestBytes } from '../kernel/digest.ts'
 import { enqueue, listJobs } from '../kernel/jobs/index.ts'
 import { forgetCacheEntries, forgetRuns, removeWorkDirectories } from '../pipelines/index.ts'
@@ -13,6 +13,7 @@ import {
   CACHED,
   CODE,
   expectIntact,
+  MODEL,
   openTestPlane,
   releaseSpine,
   runSpine,
@@ -93,21 +94,37 @@ test('when a run is forgotten, what only it held goes; the run of a version stay
   expect(existsSync(join(runsDir, started.id))).toBe(false)
 })
 
-test('without cache entries and with its version deleted, only what was released and predicted is left of a run', async () => {
-  const { ctx } = plane
+test('without cache entries and runs, versions and releases still hold what they name', async () => {
+  const { client, ctx } = plane
+  const page = digestBytes(Buffer.from('a page of the report'))
   expect(await forgetCacheEntries(ctx, 3_600_000)).toBe(0)
   expect(await forgetCacheEntries(ctx, 0)).toBeGreaterThan(0)
   await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })
   expect(await ctx.db.selectFrom('pipeline_run').select('id').execute()).toHaveLength(1)
   await collect()
-  expect(await isStored(digestBytes(Buffer.from('a page of the report')))).toBe(true)
-  await ctx.db.updateTable('model_version').set({ deleted_at: new Date() }).execute()
-  await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })
+  expect(await isStored(page)).toBe(true)
+
+  await forgetRuns(ctx, { ageMs: 0, isHeld: async () => new Set() })
   expect(await ctx.db.selectFrom('attempt').select('fence').execute()).toEqual([])
   await collect()
-  expect(await isStored(digestBytes(Buffer.from('a page of the report')))).toBe(false)
-  expect(await isStored(digestBytes(CODE['model.onnx']!))).toBe(true)
+  expect(await isStored(page)).toBe(false)
+  await expectIntact(client, await releaseSpine(client, 1))
+  const datasets = await ctx.db.selectFrom('dataset_version').select(['digest', 'profile_digest']).execute()
+  const validations = await ctx.db.selectFrom('dataset_validation').select('validation_digest').execute()
+  const named = [...datasets, ...validations].flatMap((row) => Object.values(row))
+  expect(named).toHaveLength(3)
+  for (const digest of named) expect(await isStored(String(digest))).toBe(true)
 
+  await ctx.transaction((tx) => unpinBlobs(tx, 'model-version:echo/1'))
+  await collect()
+  expect(await isStored(digestBytes(MODEL))).toBe(true)
+  await ctx.db.deleteFrom('blob_pin').where('owner', 'like', 'release:%').execute()
+  await collect()
+  expect(await isStored(digestBytes(MODEL))).toBe(false)
+})
+
+test('predictions go by their age, with the bytes of their segments', async () => {
+  const { ctx } = plane
   const segments = await ctx.db.selectFrom('prediction_segment').select('digest').execute()
   expect(await forgetPredictions(ctx, 3_600_000)).toBe(0)
   expect(await forgetPredictions(ctx, 0)).toBe(segments.length)
