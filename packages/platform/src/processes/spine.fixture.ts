@@ -35,7 +35,7 @@ import { frame } from '../serving/gateway/prediction-log.ts'
 import { type ControlPlane, openControlPlane } from './control-plane.ts'
 
 const POLL_MS = 50
-const WAIT_MS_MAX = 90_000
+const WAIT_MS_MAX = 200_000
 
 /** The model that the step leaves: no file of its code. */
 export const MODEL = Buffer.from(identityModel())

@@ -45,7 +45,7 @@ async function writeUntilKilled(root: string, generation: number, random: () => 
 }
 
 test(`${KILLS} kills at seeded points: what was acknowledged is there, nothing is half there, the ledger holds`, {
-  timeout: 240_000,
+  timeout: 480_000,
 }, async () => {
   const root = await mkdtemp(join(tmpdir(), 'plimsoll-crash-'))
   const random = seeded(SEED)
