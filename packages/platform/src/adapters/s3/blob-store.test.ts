@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
@@ -124,6 +124,20 @@ test('an upload in parts that fails leaves no object and frees its parts', async
   await expect(store.put(pieces(12))).rejects.toMatchObject({ kind: 'unavailable' })
   expect(s3.requests()).toEqual(['HEAD', 'POST?uploads', 'PUT?uploadId&partNumber', 'DELETE?uploadId'])
   for await (const _blob of store.list()) throw new Error('nothing should be there')
+})
+
+test('a scratch file that cannot be written is unavailable, what fits into memory needs none, and the source’s error stays', async () => {
+  const file = join(scratchDirectory, 'no-directory')
+  await writeFile(file, '')
+  const store = await open({ scratchDirectory: file })
+  await expect(store.put(pieces(12))).rejects.toMatchObject({ kind: 'unavailable', code: 'blob.io_failed' })
+  expect((await store.put(pieces(1))).sizeBytes).toBe(MIB)
+  const broken = async function* () {
+    yield* pieces(1)
+    throw new RangeError('the source broke')
+  }
+  await expect(store.put(broken())).rejects.toThrow(RangeError)
+  await rm(file)
 })
 
 test('a prefix keeps two stores in one bucket apart', async () => {

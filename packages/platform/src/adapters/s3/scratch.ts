@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toPlimsollError } from '../../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { randomHex } from '../../kernel/ids.ts'
 
 /** A drained stream: in memory when it fits, else in a file. Exactly one of the two is there. */
@@ -18,6 +18,14 @@ async function openNameless(directory: string): Promise<FileHandle> {
   return file
 }
 
+/** A disk that fails is no fault of ours: the same codes as of the store of files. */
+function asScratchError(error: unknown): PlimsollError {
+  const known = toPlimsollError(error)
+  if (known.kind !== 'internal') return known
+  const message = `Cannot store a blob: its scratch file failed, ${known.message}`
+  return new PlimsollError('unavailable', 'blob.io_failed', message, {}, error)
+}
+
 /** Reads a stream to its end, holding at most `memoryBytes` and one chunk in memory. */
 export async function openScratch(
   directory: string,
@@ -32,7 +40,7 @@ export async function openScratch(
       file ??= await openNameless(directory)
       await file.appendFile(Buffer.concat(held))
     } catch (error) {
-      throw toPlimsollError(error)
+      throw asScratchError(error)
     }
     held = []
     heldBytes = 0
