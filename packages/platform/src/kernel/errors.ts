@@ -63,6 +63,9 @@ const DATABASE_STATES: Record<string, [ErrorKind, string, string]> = {
   '40001': ['unavailable', 'db.serialization', 'The transaction collided with another one'],
   '40P01': ['unavailable', 'db.deadlock', 'The transaction collided with another one'],
   '57014': ['deadline', 'db.statement_timeout', 'The database query took too long'],
+  '22003': ['invalid', 'db.out_of_range', 'Cannot store a number of the request: it is too large'],
+  '22021': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
+  '22P05': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
   '53100': ['exhausted', 'db.disk_full', 'The database has no disk space left'],
 }
 

@@ -62,7 +62,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       path: '/api/v1/tokens',
       scope: 'admin',
       summary: 'Tokens of the project, without their text',
-      query: z.object({
+      query: z.strictObject({
         after: z.string().max(64).default(''),
         limit: z.coerce.number().int().min(1).max(200).default(50),
       }),
@@ -77,7 +77,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       path: '/api/v1/tokens/:token',
       scope: 'admin',
       summary: 'Revokes a token',
-      params: z.object({ token: z.string().max(64) }),
+      params: z.strictObject({ token: z.string().max(64) }),
       handler: async ({ ctx, params }) => revokeToken(ctx, params.token),
     }),
     ...memberEndpoints,

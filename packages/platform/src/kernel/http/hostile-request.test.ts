@@ -188,6 +188,14 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
     status: 400,
     code: 'http.bad_utf8',
   },
+  { name: 'a NUL in a text', input: json('{"a":1,"b":"x\\u0000"}'), status: 400, code: 'http.invalid_request' },
+  { name: 'a NUL in a name', input: json('[{"x\\u0000":1}]'), status: 400, code: 'http.invalid_request' },
+  {
+    name: 'half a surrogate pair',
+    input: json('{"a":1,"b":"x\\ud800"}'),
+    status: 400,
+    code: 'http.invalid_request',
+  },
   { name: 'an empty body', input: json(''), status: 400 },
   {
     name: 'a body over the limit',
@@ -286,6 +294,7 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
     code: 'http.param_too_long',
   },
   { name: 'a query parameter twice', input: get('/probe/a?n=1&n=2'), status: 400, code: 'http.invalid_request' },
+  { name: 'a query where none is declared', input: get('/big?zz=1'), status: 400, code: 'http.invalid_request' },
   { name: 'an unknown query parameter', input: get('/probe/a?zz=1'), status: 400, code: 'http.invalid_request' },
   { name: 'a path with another case', input: get('/PROBE/a'), status: 404, code: 'http.no_route' },
   { name: 'a method that there is not', input: request('DELETE /probe/a', [HOST]), status: 404, code: 'http.no_route' },

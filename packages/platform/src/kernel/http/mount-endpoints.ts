@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Context } from '../db/context.ts'
 import { type Fault, PlimsollError } from '../errors.ts'
 import { type AnyEndpoint, SCOPES, type Scope } from './endpoint.ts'
+import { unstorableFaults } from './storable-text.ts'
 
 /** Decides who calls and opens the context of the project and principal; throws when the scope is not met. */
 export interface Authoriser {
@@ -14,6 +15,8 @@ export interface Authoriser {
 
 const PATH = /^\/(?:[a-z0-9._~-]+|:[a-z][a-zA-Z0-9_]*|\*)(?:\/(?:[a-zA-Z0-9._~-]+|:[a-zA-Z][a-zA-Z0-9_]*|\*))*$/
 const FAULTS_MAX = 100
+/** A misspelt parameter must not look as if it had been heard. */
+const NO_QUERY = z.strictObject({})
 
 /** Mounts endpoints. A route without a known scope, or declared twice, stops the start. */
 export function mountEndpoints(app: FastifyInstance, endpoints: readonly AnyEndpoint[], authoriser: Authoriser): void {
@@ -78,7 +81,7 @@ function mountOne(app: FastifyInstance, endpoint: AnyEndpoint, authoriser: Autho
 async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const faults: Fault[] = []
   const params = parsePart(endpoint.params, request.params, (path) => `:${path.join('.')}`, faults)
-  const query = parsePart(endpoint.query, request.query, (path) => `?${path.join('.')}`, faults)
+  const query = parsePart(endpoint.query ?? NO_QUERY, request.query, (path) => `?${path.join('.')}`, faults)
   const isStream = endpoint.bodyKind === 'stream'
   const body = isStream
     ? (request.body ?? Readable.from([]))
@@ -124,6 +127,11 @@ function parsePart(
   faults: Fault[],
 ): unknown {
   if (schema === undefined) return undefined
+  const unstorable = unstorableFaults(value, pointer)
+  if (unstorable.length > 0) {
+    faults.push(...unstorable)
+    return undefined
+  }
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   faults.push(...flatten(parsed.error.issues).map((issue) => ({ pointer: pointer(issue.path), detail: issue.message })))
