@@ -6,6 +6,7 @@ import {
   datasetVersionDetail,
   datasetVersionPage,
   definitionName,
+  ordinalText,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
@@ -15,7 +16,6 @@ import { type DatasetVersion, listVersions, requireVersion, versionContent } fro
 
 const LOCATIONS_MAX = 1_000
 const limit = z.coerce.number().int().min(1).max(200).default(50)
-const versionNumber = z.coerce.number().int().positive().max(2_147_483_647)
 
 function toSummary(row: Awaited<ReturnType<typeof listDatasets>>['datasets'][number]): z.input<typeof datasetSummary> {
   return {
@@ -93,7 +93,7 @@ const versions = endpoint({
   scope: 'viewer',
   summary: 'List versions of a dataset, newest first',
   params: z.strictObject({ dataset: definitionName }),
-  query: z.strictObject({ before: versionNumber.optional(), limit }),
+  query: z.strictObject({ before: ordinalText.optional(), limit }),
   response: datasetVersionPage,
   handler: async ({ ctx, params, query }) => {
     await requireDataset(ctx, params.dataset)
@@ -110,7 +110,7 @@ const version = endpoint({
   path: '/api/v1/datasets/:dataset/versions/:version',
   scope: 'viewer',
   summary: 'Show a dataset version: manifest, profile, validation and where its files were last seen',
-  params: z.strictObject({ dataset: definitionName, version: versionNumber }),
+  params: z.strictObject({ dataset: definitionName, version: ordinalText }),
   response: datasetVersionDetail,
   handler: async ({ ctx, params }) => {
     const found = await requireVersion(ctx, params, { allowFailed: true })

@@ -5,6 +5,8 @@ import {
   modelSummary,
   modelVersionSummary,
   modelVersionView,
+  ordinal,
+  ordinalText,
   passportGap,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
@@ -18,7 +20,7 @@ import { notesOf, passportGaps } from './passport.ts'
 import { listModelVersions, type ModelVersion, requireModelVersion } from './version.ts'
 
 const modelParams = z.strictObject({ model: z.string().max(250) })
-const versionParams = modelParams.extend({ version: z.coerce.number().int().positive() })
+const versionParams = modelParams.extend({ version: ordinalText })
 const environmentQuery = z.strictObject({ environment: z.string().max(63).default('production') })
 const HISTORY_MAX = 200
 
@@ -108,7 +110,7 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     summary: 'Versions of a model, newest first',
     params: modelParams,
     query: z.strictObject({
-      before: z.coerce.number().int().positive().optional(),
+      before: ordinalText.optional(),
       limit: z.coerce.number().int().min(1).max(500).default(100),
     }),
     response: z.strictObject({ versions: z.array(modelVersionSummary) }),
@@ -171,7 +173,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     scope: 'editor',
     summary: 'Point an alias at a version',
     params: modelParams.extend({ alias: z.string().max(255) }),
-    body: z.strictObject({ version: z.int().positive(), expected: z.int().positive().nullable().optional() }),
+    body: z.strictObject({ version: ordinal, expected: ordinal.nullable().optional() }),
     response: z.strictObject({ model: z.string(), alias: z.string(), version: z.int() }),
     handler: async ({ ctx, params, body }) =>
       moveAlias(ctx, {

@@ -1,3 +1,4 @@
+export { COUNT_MAX, count, countText, ordinal, ordinalText } from './count.ts'
 export {
   type DatasetVersionParams,
   type DatasetVersionSummary,

@@ -1,11 +1,12 @@
 import { z } from 'zod'
+import { count, ordinal } from './count.ts'
 import { definitionName } from './definition/name.ts'
 import { routeDefinition } from './definition/route.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 export const releaseBody = z.strictObject({
-  version: z.int().positive(),
+  version: ordinal,
   environment: definitionName.default('production'),
   reason: z.string().min(1).max(2_000),
   /** Artifact that the caller believes serves now; null for none. Refused when another one does. */
@@ -93,7 +94,7 @@ export const labelsBody = z.strictObject({
     .array(
       z.strictObject({
         prediction: z.string().max(64),
-        row: z.int().nonnegative().default(0),
+        row: count.default(0),
         label: z.number(),
         knownAtMs: z.number().nonnegative(),
       }),

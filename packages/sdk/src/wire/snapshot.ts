@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { count } from './count.ts'
 import { columnType, definitionName, fieldName } from './definition/name.ts'
 import { featureMapping } from './definition/route.ts'
 
@@ -85,10 +86,10 @@ export type SignedSnapshot = z.output<typeof signedSnapshot>
 /** What a gateway says of itself after each change, and every few seconds. */
 export const gatewayStatus = z.strictObject({
   boot: z.string().max(100),
-  epoch: z.int().nonnegative(),
+  epoch: count,
   state: z.enum(['starting', 'ready', 'draining']),
   /** The newest snapshot that it could not take, and why. */
-  refused: z.strictObject({ epoch: z.int(), reason: z.string().max(2_000) }).nullable(),
+  refused: z.strictObject({ epoch: count, reason: z.string().max(2_000) }).nullable(),
   spooledBytes: z.int().nonnegative(),
 })
 export type GatewayStatus = z.output<typeof gatewayStatus>

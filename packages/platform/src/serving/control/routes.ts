@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { gatewayStatus, predictionRecord, signedSnapshot } from '@plimsoll/sdk/wire'
+import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
@@ -59,7 +59,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'The newest signed snapshot after an epoch; waits for one',
       query: z.strictObject({
-        after: z.coerce.number().int().min(-1).default(-1),
+        after: z.coerce.number().int().min(-1).max(COUNT_MAX).default(-1),
         wait_ms: z.coerce.number().int().min(0).max(30_000).default(0),
       }),
       response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
@@ -104,7 +104,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       params: z.strictObject({
         gateway: gatewayName,
         boot: z.string().regex(/^boot_[0-9a-f]{32}$/),
-        sequence: z.coerce.number().int().nonnegative(),
+        sequence: countText,
       }),
       bodyKind: 'stream',
       bodyLimitBytes: SEGMENT_BYTES_MAX,

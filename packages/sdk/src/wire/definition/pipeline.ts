@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ordinal } from '../count.ts'
 import { definitionName, described, fieldName } from './name.ts'
 
 export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
@@ -9,7 +10,7 @@ export const stepInput = z.discriminatedUnion('from', [
   z.strictObject({
     from: z.literal('dataset'),
     dataset: definitionName,
-    version: z.int().positive().optional(),
+    version: ordinal.optional(),
     allowFailed: z.boolean().default(false),
   }),
 ])
