@@ -39,6 +39,8 @@ export function decompressBody(raw: IncomingMessage, limitBytes: number): BodySt
     },
   })
   counted.receivedEncodedLength = 0
+  // Whoever reads the stream meets the error there. Nobody may read it yet, or ever: that must not end the process.
+  counted.on('error', () => {})
   raw.on('data', (chunk: Buffer) => {
     counted.receivedEncodedLength = (counted.receivedEncodedLength ?? 0) + chunk.length
   })

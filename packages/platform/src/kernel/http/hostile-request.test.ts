@@ -17,6 +17,8 @@ const post = (headers: readonly string[], body: string | Uint8Array) =>
   request('POST /probe', [HOST, `content-length: ${Buffer.byteLength(body)}`, ...headers], body)
 const json = (body: string | Uint8Array, ...headers: string[]) =>
   post(['content-type: application/json', ...headers], body)
+const chunkOf = (bytes: Uint8Array) =>
+  Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
 const get = (target: string, ...headers: string[]) => request(`GET ${target}`, [HOST, ...headers])
 
 const CASES: { name: string; input: { head: string; body: string | Uint8Array }; status: number; code?: string }[] = [
@@ -281,6 +283,56 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
       'x'.repeat(900),
     ),
     status: 200,
+  },
+  {
+    name: 'a stream of something else under the name of gzip',
+    input: request(
+      'PUT /stream',
+      [HOST, 'content-length: 5', 'content-type: application/octet-stream', 'content-encoding: gzip'],
+      'plain',
+    ),
+    status: 400,
+    code: 'http.bad_encoding',
+  },
+  {
+    name: 'a stream of gzip that ends early',
+    input: request(
+      'PUT /stream',
+      [HOST, 'content-length: 15', 'content-type: application/octet-stream', 'content-encoding: gzip'],
+      gzipSync('{"a":1}').subarray(0, 15),
+    ),
+    status: 400,
+    code: 'http.bad_encoding',
+  },
+  {
+    name: 'a stream of a gzip bomb',
+    input: request(
+      'PUT /stream',
+      [HOST, 'transfer-encoding: chunked', 'content-type: application/octet-stream', 'content-encoding: gzip'],
+      Buffer.concat([chunkOf(gzipSync(Buffer.alloc(1 << 20))), Buffer.from('0\r\n\r\n')]),
+    ),
+    status: 413,
+    code: 'http.body_too_large',
+  },
+  {
+    name: 'a stream of no gzip that is read later',
+    input: request(
+      'PUT /late-stream',
+      [HOST, 'content-length: 5', 'content-type: application/octet-stream', 'content-encoding: gzip'],
+      'plain',
+    ),
+    status: 400,
+    code: 'http.bad_encoding',
+  },
+  {
+    name: 'a stream of no gzip that is refused before it is read',
+    input: request(
+      'PUT /stream?zz=1',
+      [HOST, 'content-length: 5', 'content-type: application/octet-stream', 'content-encoding: gzip'],
+      'plain',
+    ),
+    status: 400,
+    code: 'http.invalid_request',
   },
   { name: 'a stream without a body', input: request('PUT /stream', [HOST]), status: 200 },
   // section 3.1, as far as it concerns the core

@@ -47,6 +47,23 @@ export const PROBES: AnyEndpoint[] = [
     },
   }),
   endpoint({
+    method: 'PUT',
+    path: '/late-stream',
+    scope: 'public',
+    summary: 'Reads once all has arrived',
+    bodyKind: 'stream',
+    handler: async ({ request }) => {
+      const arrived = Promise.withResolvers<void>()
+      request.raw.once('close', () => arrived.resolve())
+      const late = setTimeout(() => arrived.resolve(), 50)
+      await arrived.promise
+      clearTimeout(late)
+      let bytes = 0
+      for await (const chunk of request.body as AsyncIterable<Buffer>) bytes += chunk.length
+      return { bytes }
+    },
+  }),
+  endpoint({
     method: 'GET',
     path: '/broken',
     scope: 'public',

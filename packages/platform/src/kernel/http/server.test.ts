@@ -137,7 +137,15 @@ test('mountEndpoints() stops the start for a route without a scope', async () =>
 
 test('openApiDocument() describes every endpoint with its scope and parameters', () => {
   const document = openApiDocument(PROBES, { title: 'T', version: '1' })
-  expect(Object.keys(document.paths)).toEqual(['/probe/{name}', '/probe', '/stream', '/broken', '/lies', '/big'])
+  expect(Object.keys(document.paths)).toEqual([
+    '/probe/{name}',
+    '/probe',
+    '/stream',
+    '/late-stream',
+    '/broken',
+    '/lies',
+    '/big',
+  ])
   expect(document.paths['/probe/{name}']?.get).toMatchObject({
     'x-scope': 'public',
     parameters: [
