@@ -54,6 +54,10 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
     controlToken: (await findOperatorToken(config.dataDir)) ?? '',
     snapshotKey: (await openSigningKey(config.dataDir)).publicKey,
     bodyBytesMax: config.http.inferenceBodyLimitBytes,
+    headerBytesMax: config.http.maxHeaderBytes,
+    requestTimeoutMs: config.http.requestTimeoutMs,
+    headersTimeoutMs: config.http.headersTimeoutMs,
+    keepAliveTimeoutMs: config.http.keepAliveTimeoutMs,
     spoolBytesMax: config.gateway.spoolLimitBytes,
     drainMs: config.server.drainMs,
   }

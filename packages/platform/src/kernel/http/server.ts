@@ -1,10 +1,12 @@
-import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/index.ts'
-import { PlimsollError } from '../errors.ts'
+import { isPlimsollError, PlimsollError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Logger } from '../log.ts'
+import { clientErrorHandler } from './client-error.ts'
+import { collectBody } from './collect-body.ts'
 import { decompressBody } from './decompress.ts'
 import { formatJson, refuseDeepJson } from './json.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
@@ -108,23 +110,38 @@ function logFailure(log: Logger, error: PlimsollError, request: FastifyRequest):
   else log.error(fields, 'a request failed')
 }
 
+function bodyTooLarge(limitBytes: number): PlimsollError {
+  return new PlimsollError('too_large', 'http.body_too_large', `The body is larger than ${limitBytes} bytes`)
+}
+
+function bodyCut(cause: unknown): PlimsollError {
+  return isPlimsollError(cause)
+    ? cause
+    : new PlimsollError('invalid', 'http.body_cut', 'The body ended early', {}, cause)
+}
+
+function readText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new PlimsollError('invalid', 'http.bad_utf8', 'The body is not valid UTF-8')
+  }
+}
+
+/** JSON only, collected by ourselves: the framework keeps every chunk until the end. */
 function addParsers(app: FastifyInstance, jsonDepth: number): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    try {
-      const bytes = body as Buffer // parseAs: 'buffer'
-      request.rawBody = bytes
-      refuseDeepJson(bytes, jsonDepth)
-      void parseJson(request, new TextDecoder('utf-8', { fatal: true }).decode(bytes), done)
-    } catch (error) {
-      done(
-        error instanceof TypeError
-          ? new PlimsollError('invalid', 'http.bad_utf8', 'The body is not valid UTF-8')
-          : (error as Error),
-        undefined,
-      )
-    }
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: Readable) => {
+    const limitBytes = request.routeOptions.bodyLimit
+    const faults = { tooLarge: () => bodyTooLarge(limitBytes), cut: bodyCut }
+    if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw faults.tooLarge()
+    const bytes = await collectBody(payload, limitBytes, faults)
+    request.rawBody = bytes
+    refuseDeepJson(bytes, jsonDepth)
+    return new Promise((resolve, reject) => {
+      void parseJson(request, readText(bytes), (error, value) => (error ? reject(error) : resolve(value)))
+    })
   })
 }
 
@@ -143,10 +160,10 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
       behindProxy: options.behindProxy,
     })
   })
-  app.addHook(
-    'preParsing',
-    async (request, _reply, payload) =>
-      decompressBody(request.raw, request.routeOptions.bodyLimit ?? options.http.bodyLimitBytes) ?? payload,
+  app.addHook('preParsing', async (request, _reply, payload) =>
+    request.routeOptions.config.takesRawBody
+      ? payload
+      : (decompressBody(request.raw, request.routeOptions.bodyLimit ?? options.http.bodyLimitBytes) ?? payload),
   )
   app.addHook('onResponse', async (request, reply) => {
     options.onAnswer?.({
@@ -156,34 +173,6 @@ function addHooks(app: FastifyInstance, options: HttpOptions): void {
       durationMs: options.clock.monotonicMs() - request.startedAtMs,
     })
   })
-}
-
-const CLIENT_ERRORS: Record<string, [string, string, string]> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'http.request_timeout', 'The request took too long to arrive'],
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'http.headers_too_large', 'The headers are too large'],
-}
-
-/** What Node's parser refuses never reaches a route: the answer is written to the socket. */
-function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, code, detail] = CLIENT_ERRORS[error.code ?? ''] ?? [
-    '400 Bad Request',
-    'http.bad_request',
-    'The request cannot be read',
-  ]
-  const body = formatJson({
-    type: `/docs/errors#${code}`,
-    title: status.slice(4),
-    status: Number(status.slice(0, 3)),
-    detail,
-    code,
-  })
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n${body}`,
-  )
 }
 
 /** Listens and returns the base URL. @throws conflict http.port_taken · invalid http.cannot_listen */
@@ -225,6 +214,10 @@ export async function drainHttp(app: FastifyInstance, drainMs: number): Promise<
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route reads `request.raw` itself: nothing else may read it beside. */
+    takesRawBody?: boolean
+  }
   interface FastifyRequest {
     /** Bytes of a JSON body, for signatures over it. */
     rawBody: Buffer | undefined

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chooseCoding, compressBody } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { clientErrorHandler } from '../../kernel/http/client-error.ts'
 import { guardRequest } from '../../kernel/http/request-guard.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
@@ -28,6 +29,7 @@ export interface GatewayServerDeps extends PredictionDeps {
 }
 
 const CONNECTIONS_MAX = 10_000
+const TIMEOUT_CHECK_MS = 1_000
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
 interface Call {
@@ -197,10 +199,13 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
 
   const server = createServer(
     {
-      requestTimeout: 60_000,
-      headersTimeout: 10_000,
-      keepAliveTimeout: 72_000,
-      maxHeaderSize: 16_384,
+      requestTimeout: settings.requestTimeoutMs,
+      headersTimeout: Math.min(settings.headersTimeoutMs, settings.requestTimeoutMs),
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, settings.requestTimeoutMs),
+      keepAliveTimeout: settings.keepAliveTimeoutMs,
+      maxHeaderSize: settings.headerBytesMax,
+      // Our guard says why; Node would answer without a word.
+      requireHostHeader: false,
       highWaterMark: 65_536,
       noDelay: true,
     },
@@ -212,6 +217,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     },
   )
   server.maxConnections = CONNECTIONS_MAX
+  server.on('clientError', clientErrorHandler)
   return listen(server, settings).then((port) => {
     boundPort = port
     return {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { expandBody } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { collectBody } from '../../kernel/http/collect-body.ts'
 
 function tooLarge(limitBytes: number): PlimsollError {
   return new PlimsollError(
@@ -16,25 +17,8 @@ function tooLarge(limitBytes: number): PlimsollError {
  */
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array> {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
-  const body = await collect(request, limitBytes)
+  const body = await collectBody(request, limitBytes, { tooLarge: () => tooLarge(limitBytes), cut: bodyCut })
   return expandBody(body, request.headers['content-encoding'], limitBytes)
-}
-
-function collect(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > limitBytes) {
-        chunks.length = 0
-        reject(tooLarge(limitBytes))
-      } else chunks.push(chunk)
-    })
-    request.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
-    request.once('error', () => reject(bodyCut()))
-    request.once('close', () => reject(bodyCut()))
-  })
 }
 
 function bodyCut(): PlimsollError {

@@ -11,6 +11,11 @@ export interface GatewaySettings {
   /** SPKI, DER, base64: the only key whose snapshots are taken. */
   readonly snapshotKey: string
   readonly bodyBytesMax: number
+  readonly headerBytesMax: number
+  /** A request that has not arrived by then is answered 408. */
+  readonly requestTimeoutMs: number
+  readonly headersTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
   readonly segmentBytesMax: number
   readonly segmentAgeMs: number
   readonly spoolBytesMax: number
@@ -21,6 +26,10 @@ export interface GatewaySettings {
 
 export const GATEWAY_DEFAULTS = {
   bodyBytesMax: 64 << 20,
+  headerBytesMax: 16_384,
+  requestTimeoutMs: 60_000,
+  headersTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 72_000,
   segmentBytesMax: 4 << 20,
   segmentAgeMs: 1_000,
   spoolBytesMax: 1 << 30,

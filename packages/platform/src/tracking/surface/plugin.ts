@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { openBytes } from '../../kernel/http/collect-body.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { refusal } from '../failure.ts'
 import { type Match, METHODS, type MlflowEndpoint, openRouter, RawReply, type Router } from './endpoint.ts'
@@ -47,6 +48,7 @@ export async function registerMlflowSurface(app: FastifyInstance, surface: Mlflo
       scope.route({
         method: [...METHODS],
         url: `${prefix}/*`,
+        config: { takesRawBody: true },
         handler: (request, reply) => answer(shared, prefix, request, reply),
       })
     }
@@ -113,6 +115,7 @@ async function dispatch(
   }
   const ctx = await shared.surface.contextOf(request)
   authorise(ctx, match.endpoint)
+  refuseEncoding(request)
   if (match.endpoint.body === 'stream') {
     return finish(
       await match.endpoint.handler({ ...callOf(match, request), ctx, fields: queryFields(match, target, cut) }),
@@ -177,20 +180,22 @@ function readRequest(match: Match, request: FastifyRequest, target: string, cut:
   )
 }
 
-async function readBody(request: FastifyRequest, maxBytes: number): Promise<string> {
+/** Bytes are stored as they come, and named by what they are: nothing is unpacked here. */
+function refuseEncoding(request: FastifyRequest): void {
   const encoding = request.headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw refusal('Bad Request. Content-Encoding is not supported')
-  }
-  const chunks: Buffer[] = []
+  if (encoding !== undefined && encoding !== 'identity') throw refusal('Bad Request. Content-Encoding is not supported')
+}
+
+async function readBody(request: FastifyRequest, maxBytes: number): Promise<string> {
+  const collected = openBytes()
   let size = 0
   for await (const chunk of request.raw as IncomingMessage & AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > maxBytes + DRAIN_MAX_BYTES) break
-    if (size <= maxBytes) chunks.push(chunk)
+    if (size <= maxBytes) collected.append(chunk)
   }
   if (size > maxBytes) throw refusal(`Invalid request body: ${size} bytes exceed the maximum of ${maxBytes}`)
-  const bytes = Buffer.concat(chunks)
+  const bytes = collected.taken()
   const text = bytes.toString('utf8')
   if (text.includes('�') && !Buffer.from(text, 'utf8').equals(bytes))
     throw refusal('Invalid request body: expected UTF-8')

@@ -1,0 +1,53 @@
+import type { Readable } from 'node:stream'
+
+const FIRST_BYTES = 16_384
+
+/**
+ * Bytes that grow. Chunks are copied together as they come: kept one by one, a body of chunks of one byte takes 500 times
+ * its size.
+ */
+export function openBytes() {
+  let bytes = Buffer.alloc(0)
+  let size = 0
+  return {
+    append(chunk: Uint8Array): void {
+      const end = size + chunk.length
+      if (end > bytes.length) {
+        const larger = Buffer.allocUnsafe(Math.max(FIRST_BYTES, 2 * bytes.length, end))
+        bytes.copy(larger, 0, 0, size)
+        bytes = larger
+      }
+      bytes.set(chunk, size)
+      size = end
+    },
+    taken: (): Buffer<ArrayBuffer> => bytes.subarray(0, size),
+    size: () => size,
+  }
+}
+
+/** What to throw for a body that has no good end. */
+export interface BodyFaults {
+  tooLarge(): Error
+  /** The connection closed, or the unpacking failed. */
+  cut(cause: unknown): Error
+}
+
+/** A whole body of at most `limitBytes`. */
+export function collectBody(stream: Readable, limitBytes: number, faults: BodyFaults): Promise<Buffer<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    const bytes = openBytes()
+    const append = (chunk: Buffer) => {
+      if (bytes.size() + chunk.length <= limitBytes) {
+        bytes.append(chunk)
+        return
+      }
+      stream.off('data', append)
+      stream.resume()
+      reject(faults.tooLarge())
+    }
+    stream.on('data', append)
+    stream.once('end', () => resolve(bytes.taken()))
+    stream.once('error', (error) => reject(faults.cut(error)))
+    stream.once('close', () => reject(faults.cut(undefined)))
+  })
+}
