@@ -7,6 +7,7 @@ import {
   datasetVersionPage,
   definitionName,
   ordinalText,
+  wholeText,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
@@ -15,7 +16,7 @@ import { locationsOf } from './location.ts'
 import { type DatasetVersion, listVersions, requireVersion, versionContent } from './version.ts'
 
 const LOCATIONS_MAX = 1_000
-const limit = z.coerce.number().int().min(1).max(200).default(50)
+const limit = wholeText({ min: 1, max: 200 }).default(50)
 
 function toSummary(row: Awaited<ReturnType<typeof listDatasets>>['datasets'][number]): z.input<typeof datasetSummary> {
   return {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { RUN_STATES, runSummary, runView, startRunBody, stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
+import { RUN_STATES, runSummary, runView, startRunBody, stepDebugView, stepDetail, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -88,7 +88,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       query: z.strictObject({
         before: z.string().max(80).optional(),
         pipeline: z.string().max(63).optional(),
-        limit: z.coerce.number().int().min(1).max(500).default(50),
+        limit: wholeText({ min: 1, max: 500 }).default(50),
       }),
       response: z.strictObject({ runs: z.array(runSummary) }),
       handler: async ({ ctx, query }) => ({ runs: await listRuns(ctx, query) }),
@@ -152,7 +152,7 @@ function stepEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'A part of a step’s log; X-Plimsoll-Next-Offset and X-Plimsoll-End say how to go on',
       params: stepParams,
-      query: z.strictObject({ offset: z.coerce.number().int().nonnegative().default(0) }),
+      query: z.strictObject({ offset: wholeText({ min: 0, max: Number.MAX_SAFE_INTEGER }).default(0) }),
       handler: async ({ ctx, params, query, reply }) => {
         const chunk = await readLog(ctx, deps, params.run, params.step, query.offset)
         return reply

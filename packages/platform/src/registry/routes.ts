@@ -8,6 +8,7 @@ import {
   ordinal,
   ordinalText,
   passportGap,
+  wholeText,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
@@ -84,7 +85,7 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     summary: 'Registered models, by name',
     query: z.strictObject({
       after: z.string().max(250).optional(),
-      limit: z.coerce.number().int().min(1).max(1_000).default(200),
+      limit: wholeText({ min: 1, max: 1_000 }).default(200),
     }),
     response: z.strictObject({ models: z.array(modelSummary) }),
     handler: async ({ ctx, query }) => {
@@ -111,7 +112,7 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     params: modelParams,
     query: z.strictObject({
       before: ordinalText.optional(),
-      limit: z.coerce.number().int().min(1).max(500).default(100),
+      limit: wholeText({ min: 1, max: 500 }).default(100),
     }),
     response: z.strictObject({ versions: z.array(modelVersionSummary) }),
     handler: async ({ ctx, params, query }) => {

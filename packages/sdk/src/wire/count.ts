@@ -7,6 +7,15 @@ export const COUNT_MAX = 2_147_483_647
 export const count = z.int().min(0).max(COUNT_MAX)
 /** A whole number from 1 to `COUNT_MAX`. */
 export const ordinal = z.int().min(1).max(COUNT_MAX)
-/** The same from a path or a query. */
-export const countText = z.coerce.number().int().min(0).max(COUNT_MAX)
-export const ordinalText = z.coerce.number().int().min(1).max(COUNT_MAX)
+
+/** A whole number of a path or a query, in decimal digits: `0x10`, `1e3` and blanks are none. */
+export function wholeText(bounds: { min: number; max: number }) {
+  const { min, max } = bounds
+  return z.preprocess(
+    (text) => (typeof text === 'string' && /^-?\d{1,16}$/.test(text) ? Number(text) : text),
+    z.int().min(min).max(max),
+  )
+}
+
+export const countText = wholeText({ min: 0, max: COUNT_MAX })
+export const ordinalText = wholeText({ min: 1, max: COUNT_MAX })

@@ -1,4 +1,4 @@
-export { COUNT_MAX, count, countText, ordinal, ordinalText } from './count.ts'
+export { COUNT_MAX, count, countText, ordinal, ordinalText, wholeText } from './count.ts'
 export {
   type DatasetVersionParams,
   type DatasetVersionSummary,

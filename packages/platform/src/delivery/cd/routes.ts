@@ -1,4 +1,4 @@
-import { ordinalText, releaseBody, releaseView, rollbackBody, routeView } from '@plimsoll/sdk/wire'
+import { ordinalText, releaseBody, releaseView, rollbackBody, routeView, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
@@ -64,7 +64,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     params: routeParams,
     query: environmentQuery.extend({
       before_epoch: ordinalText.optional(),
-      limit: z.coerce.number().int().min(1).max(1_000).default(100),
+      limit: wholeText({ min: 1, max: 1_000 }).default(100),
     }),
     response: z.strictObject({ releases: z.array(releaseView) }),
     handler: async ({ ctx, params, query }) => {

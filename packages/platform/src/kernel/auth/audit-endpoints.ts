@@ -1,3 +1,4 @@
+import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
@@ -50,7 +51,7 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
           .transform(BigInt)
           .optional(),
         subject: z.string().min(1).max(512).optional(),
-        limit: z.coerce.number().int().min(1).max(500).default(100),
+        limit: wholeText({ min: 1, max: 500 }).default(100),
       }),
       response: z.object({ entries: z.array(entry) }),
       handler: async ({ ctx, query }) => ({ entries: await listAudit(ctx, query) }),

@@ -1,3 +1,4 @@
+import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Config } from '../config/index.ts'
 import { ROLES } from '../db/context.ts'
@@ -64,7 +65,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       summary: 'Tokens of the project, without their text',
       query: z.strictObject({
         after: z.string().max(64).default(''),
-        limit: z.coerce.number().int().min(1).max(200).default(50),
+        limit: wholeText({ min: 1, max: 200 }).default(50),
       }),
       response: z.object({ tokens: z.array(tokenShape), next: z.string().nullable() }),
       handler: async ({ ctx, query }) => {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot } from '@plimsoll/sdk/wire'
+import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
@@ -59,8 +59,8 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'The newest signed snapshot after an epoch; waits for one',
       query: z.strictObject({
-        after: z.coerce.number().int().min(-1).max(COUNT_MAX).default(-1),
-        wait_ms: z.coerce.number().int().min(0).max(30_000).default(0),
+        after: wholeText({ min: -1, max: COUNT_MAX }).default(-1),
+        wait_ms: wholeText({ min: 0, max: 30_000 }).default(0),
       }),
       response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
       handler: async ({ ctx, query, request }) => {
