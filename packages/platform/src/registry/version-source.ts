@@ -70,6 +70,14 @@ function elsewhere(uri: string): ResolvedSource {
   return { uri, root, trackedRun: null, loggedModel: null }
 }
 
+function decodeName(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw refuse(`Invalid model version source: '${text.slice(0, 200)}' is no encoded name of a model`)
+  }
+}
+
 /** Follows `models:/…` and `runs:/…` to where the files are. @throws not_found of the run, model or version named */
 export async function resolveSource(ctx: Context, source: string, hops = 0): Promise<ResolvedSource> {
   if (hops > HOPS_MAX) throw refuse(`Invalid model version source: '${source.slice(0, 200)}' refers to itself`)
@@ -77,7 +85,7 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
   if (logged) return ofLoggedModel(ctx, logged[1]!)
   const named = /^models:\/+([^/@]+)(?:\/(\d{1,9})|@([\w-]{1,255}))$/.exec(source)
   if (named) {
-    const model = decodeURIComponent(named[1]!)
+    const model = decodeName(named[1]!)
     const version = named[2] === undefined ? await versionOfAlias(ctx, model, named[3]!) : Number(named[2])
     return resolveSource(ctx, (await requireModelVersion(ctx, { model, version })).source, hops + 1)
   }

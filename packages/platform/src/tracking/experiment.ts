@@ -93,12 +93,31 @@ async function nameTaken(ctx: Context, name: string): Promise<PlimsollError> {
   return new PlimsollError('conflict', 'tracking.experiment_exists', message)
 }
 
+const DECODE_ROUNDS_MAX = 8
+
+/** True when a segment is `..`, now or after decoding once more; what never stops decoding is taken for such. */
+function leadsUpwards(location: string): boolean {
+  let decoded = location
+  for (let round = 0; round < DECODE_ROUNDS_MAX; round++) {
+    if (decoded.split('/').includes('..')) return true
+    let next: string
+    try {
+      next = decodeURIComponent(decoded)
+    } catch {
+      return false // a literal % that encodes nothing
+    }
+    if (next === decoded) return false
+    decoded = next
+  }
+  return true
+}
+
 function checkArtifactLocation(location: string | undefined): void {
   if (!location) return
   refuseLonger(location, 2_048, 'artifact_location')
-  if (/[#;?]/.test(location) || location.startsWith('runs:')) {
+  if (/[#;?\\]/.test(location) || location.startsWith('runs:') || leadsUpwards(location)) {
     throw refusal(
-      `Invalid value ${JSON.stringify(location.slice(0, 200))} for parameter 'artifact_location' supplied: it has a fragment, params or the scheme "runs"`,
+      `Invalid value ${JSON.stringify(location.slice(0, 200))} for parameter 'artifact_location' supplied: it has a fragment, params, a step upwards or the scheme "runs"`,
     )
   }
 }
