@@ -62,14 +62,19 @@ test('a blob is put under its digest only, and got back with headers that keep a
   expect(scopes).toContain('editor')
 })
 
+test.each(['bytes=10-', 'bytes=-0'])('range %s gives 416 and says how many bytes there are', async (range) => {
+  await put(digest, body)
+  const got = await get(range)
+  expect([got.statusCode, got.headers['content-range']]).toEqual([416, 'bytes */10'])
+  expect(got.json()).toMatchObject({ status: 416, code: 'blob.range_unsatisfiable' })
+})
+
 test.each([
   ['bytes=2-4', 206, '234', 'bytes 2-4/10'],
   ['bytes=7-', 206, '789', 'bytes 7-9/10'],
   ['bytes=-3', 206, '789', 'bytes 7-9/10'],
   ['bytes=-100', 206, '0123456789', 'bytes 0-9/10'],
   ['bytes=8-100', 206, '89', 'bytes 8-9/10'],
-  ['bytes=10-', 416, '', 'bytes */10'],
-  ['bytes=-0', 416, '', 'bytes */10'],
   ['bytes=4-2', 200, '0123456789', undefined],
   ['bytes=0-1,3-4', 200, '0123456789', undefined],
   ['items=0-1', 200, '0123456789', undefined],

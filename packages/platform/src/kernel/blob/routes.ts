@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { missingBlob } from './content.ts'
@@ -35,6 +36,17 @@ function parseRange(
   return start < end ? { start, end } : 'unsatisfiable'
 }
 
+/** 416 belongs to ranges alone, so no kind of error has it. RFC 9110, section 15.5.17. */
+function sendRangeProblem(reply: FastifyReply, instance: string, sizeBytes: number): FastifyReply {
+  const detail = `Cannot send that range: the blob has ${sizeBytes} bytes`
+  const code = 'blob.range_unsatisfiable'
+  return reply
+    .code(416)
+    .header('content-range', `bytes */${sizeBytes}`)
+    .type('application/problem+json')
+    .send({ type: `/docs/errors#${code}`, title: 'There is no such range', status: 416, detail, instance, code })
+}
+
 /** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. */
 export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
   return [
@@ -49,8 +61,7 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
         if (!found) throw missingBlob(digest)
         const range = parseRange(request.headers.range, found.sizeBytes)
         reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` }).type('application/octet-stream')
-        if (range === 'unsatisfiable')
-          return reply.code(416).header('content-range', `bytes */${found.sizeBytes}`).send('')
+        if (range === 'unsatisfiable') return sendRangeProblem(reply, request.id, found.sizeBytes)
         if (range === undefined) {
           return reply.header('content-length', String(found.sizeBytes)).send(Readable.from(deps.blobs.get(digest)))
         }

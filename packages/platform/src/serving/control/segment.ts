@@ -23,6 +23,15 @@ export function segmentOwner({ gateway, boot, sequence }: SegmentKey): string {
   return `segment:${gateway}/${boot}/${sequence}`
 }
 
+/** Undefined, which is no record, for what is no JSON. */
+function parseRecord(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload).toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
 /** @throws invalid serving.segment_damaged */
 export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
   const { payloads, wholeBytes } = readFrames(bytes)
@@ -33,7 +42,7 @@ export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
       `Cannot read the segment: ${bytes.length - wholeBytes} of ${bytes.length} bytes are no whole frame`,
     )
   return payloads.map((payload, index) => {
-    const parsed = predictionRecord.safeParse(JSON.parse(payload.toString('utf8')))
+    const parsed = predictionRecord.safeParse(parseRecord(payload))
     if (!parsed.success)
       throw new PlimsollError(
         'invalid',

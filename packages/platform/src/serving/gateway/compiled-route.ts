@@ -50,7 +50,7 @@ function faultOf(type: string, value: unknown): string | undefined {
         : `expected an integer of type ${type}`
     }
     default:
-      return typeof value === 'number' ? undefined : 'expected a number'
+      return Number.isFinite(value) ? undefined : 'expected a finite number'
   }
 }
 
