@@ -21,6 +21,9 @@ import { ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
+import { mlflowRegistryEndpoints } from '../registry/index.ts'
+import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
+import { mlflowContext } from './control-plane.ts'
 import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
@@ -30,6 +33,10 @@ let database: TestDatabase
 let endpoints: AnyEndpoint[]
 const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }
 const tokens: Record<string, string> = {}
+
+/** Only the table is read: nothing answers from a store. */
+const NO_BLOBS = { blobs: undefined as never }
+const MLFLOW = [...mlflowTrackingEndpoints(NO_BLOBS), ...mlflowRegistryEndpoints(NO_BLOBS)]
 
 /** Every route of the control plane, each answering with who came in: what is walked is the table, not the handlers. */
 function echoing(endpoint: AnyEndpoint): AnyEndpoint {
@@ -46,7 +53,21 @@ function openServer(requireToken: boolean): FastifyInstance {
     clock: realClock,
     log: silentLog,
   })
-  mountEndpoints(app, endpoints.map(echoing), openAuthoriser({ ctx: database.ctx, requireToken }))
+  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken })
+  mountEndpoints(app, endpoints.map(echoing), authoriser)
+  void registerMlflowSurface(app, {
+    endpoints: MLFLOW.map(({ method, path, access }) => ({
+      method,
+      path,
+      access,
+      fields: {},
+      handler: async () => ({}),
+    })),
+    contextOf: (request) => mlflowContext(authoriser, request),
+    clock: realClock,
+    log: silentLog,
+    health: false,
+  })
   return app
 }
 
@@ -128,6 +149,32 @@ test.each(CALLERS)('every route answers %s as its scope says', async (caller) =>
         wrong.push(
           `${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${answer.statusCode}, not ${wanted}`,
         )
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+test.each(CALLERS)('every route of the tracking surface answers %s as its access says', async (caller) => {
+  const wrong: string[] = []
+  for (const kind of ['open', 'guarded'] as const) {
+    for (const { method, path, access } of MLFLOW) {
+      const prefix = path.startsWith('/v3/') ? '/api/3.0' : '/api/2.0'
+      const answer = await servers[kind]!.inject({
+        method,
+        url: `${prefix}${path
+          .replace(/^\/v3/, '')
+          .replace(/:[a-z_]+/g, 'x')
+          .replace('*', 'x')}`,
+        headers: {
+          ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
+          ...(tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {}),
+        },
+        ...(method === 'GET' ? {} : { payload: '{}' }),
+      })
+      // The token of a run writes what is its own: which that is, tracking says.
+      const scope = access === 'read' ? 'viewer' : 'run'
+      const wanted = expected(scope, caller, kind === 'guarded')
+      if (answer.statusCode !== wanted) wrong.push(`${kind} ${method} ${path}: ${answer.statusCode}, not ${wanted}`)
     }
   }
   expect(wrong).toEqual([])

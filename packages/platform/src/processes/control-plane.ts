@@ -162,9 +162,9 @@ function openSchemes(ctx: Context, auth: Config['auth']): Scheme[] {
   return [ssh, openOidcScheme(ctx, issuer, verifier)]
 }
 
-/** A run's own token may write; tracking holds it to its own run. */
-async function mlflowContext(authoriser: Authoriser, request: FastifyRequest): Promise<Context> {
-  const own = await authoriser.authorise(request, 'run')
+/** Who may see the project may read; a run's own token may write, and tracking holds it to its own run. */
+export async function mlflowContext(authoriser: Authoriser, request: FastifyRequest): Promise<Context> {
+  const own = await authoriser.authorise(request, 'viewer')
   return own.principal.kind === 'run' ? own.as({ principal: { ...own.principal, role: 'editor' } }) : own
 }
 
