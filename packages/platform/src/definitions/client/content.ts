@@ -6,7 +6,7 @@ import type { CodeBundle, PipelineStep, ProjectContent } from '@plimsoll/sdk/wir
 import { build } from 'esbuild'
 import { digestBytes, digestTree, type TreeEntry } from '../../kernel/digest.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { evaluateProject } from './evaluate.ts'
+import { evaluateProject, requireFolder } from './evaluate.ts'
 
 const run = promisify(execFile)
 const FILES_MAX = 10_000
@@ -107,13 +107,14 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
     blobs.set(digest, bytes)
     entries.push({ path, digest, sizeBytes: bytes.length, executable })
   }
-  if (step.kind === 'typescript')
+  if (step.kind === 'typescript') {
+    await readInside(root, String(step.params['script']))
     add(
       String(step.params['script']).replace(/\.m?ts$/, '.mjs'),
       await bundleTypeScript(root, String(step.params['script'])),
       false,
     )
-  else {
+  } else {
     for (const path of await pythonFiles(root, step)) {
       const { bytes, executable } = await readInside(root, path)
       add(path, bytes, executable)
@@ -124,7 +125,7 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
 
 /** A project folder made ready for `plan`: evaluated, its code collected, its commit named. Reads only. */
 export async function collectProject(folder: string): Promise<CollectedProject> {
-  const root = await realpath(folder)
+  const root = await requireFolder(folder)
   const { source, definitions } = await evaluateProject(root)
   const blobs = new Map<string, Buffer>()
   const bundles: Record<string, Record<string, CodeBundle>> = {}

@@ -1,0 +1,127 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { collectProject, evaluateProject } from './index.ts'
+
+const GUIDE = resolve(import.meta.dirname, '../../../../../docs/guide/projects-in-yaml.md')
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'plimsoll-yaml-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(join(folder, path)), { recursive: true })
+  writeFileSync(join(folder, path), text)
+}
+
+function guideExample(): string {
+  return /```yaml\n([\s\S]*?)```/.exec(readFileSync(GUIDE, 'utf8'))![1]!
+}
+
+test('the example of the guide is a project, with the code of its step', async () => {
+  write('plimsoll.project.yaml', guideExample())
+  write('steps/sum.py', 'print(1)\n')
+  const { content, blobs } = await collectProject(folder)
+  expect(content.source).toBe('sums')
+  expect(content.definitions.map((one) => `${one.kind}/${one.name}`)).toEqual([
+    'dataset/numbers',
+    'model/sums',
+    'pipeline/sums',
+  ])
+  expect(content.bundles['sums']?.['sum']?.files.map((file) => file.path)).toEqual(['steps/sum.py'])
+  expect(blobs.size).toBe(1)
+})
+
+test('YAML and TypeScript make the same definitions', async () => {
+  write('plimsoll.project.yaml', guideExample().split('\n  - kind: pipeline')[0]!)
+  const fromYaml = await evaluateProject(folder)
+  rmSync(join(folder, 'plimsoll.project.yaml'))
+  write(
+    'plimsoll.project.mts',
+    `import { csv, defineDataset, defineModel, defineProject, expectColumn, float64, int64 } from '@plimsoll/sdk'
+export const project = defineProject({ name: 'sums' })
+export const numbers = defineDataset({ name: 'numbers', source: { format: 'csv', path: 'numbers.csv' }, schema: { x: int64(), y: float64({ nullable: true }) }, expectations: [{ type: 'expect_column_values_to_be_between', kwargs: { column: 'x', min_value: 0 } }] })
+export const model = defineModel({ name: 'sums', owner: 'someone@example.org' })
+void expectColumn
+`,
+  )
+  expect(fromYaml).toEqual(await evaluateProject(folder))
+})
+
+test('every fault of a definition is named with its line', async () => {
+  write(
+    'plimsoll.project.yaml',
+    guideExample().replace('type: int64', 'type: int65').replace('name: sums', 'name: Sums'),
+  )
+  await expect(evaluateProject(folder)).rejects.toMatchObject({
+    code: 'definitions.invalid',
+    details: {
+      faults: [
+        { pointer: '/dataset/numbers/schema/x/type', detail: expect.stringMatching(/^line 7: /) },
+        { pointer: '/model/Sums/name', detail: expect.stringMatching(/^line 14: /) },
+      ],
+    },
+  })
+})
+
+test.each<[string, string | Uint8Array, string, RegExp]>([
+  ['nothing', '', 'bad_yaml', /expected project/],
+  ['a list', '- 1', 'bad_yaml', /expected project/],
+  ['a text', 'hello', 'bad_yaml', /expected project/],
+  ['no project', 'definitions: []', 'bad_yaml', /name of the project/],
+  ['a project that is a number', 'project: 5', 'bad_yaml', /line 1: expected the name/],
+  ['a name that no project has', 'project: ../x', 'invalid', /Cannot read/],
+  ['an unknown member', 'project: a\ndefinitons: []', 'bad_yaml', /line 2: is not one of/],
+  ['definitions that are no list', 'project: a\ndefinitions: {}', 'bad_yaml', /line 2: expected a list/],
+  ['a definition without a kind', 'project: a\ndefinitions:\n  - name: b', 'invalid', /Cannot read/],
+  ['a definition without a name', 'project: a\ndefinitions:\n  - kind: model', 'invalid', /Cannot read/],
+  ['a definition that is nothing', 'project: a\ndefinitions:\n  -', 'invalid', /Cannot read/],
+  ['a definition that is a number', 'project: a\ndefinitions: [5]', 'invalid', /Cannot read/],
+  ['the same name twice', 'project: a\nproject: b', 'bad_yaml', /line 2: Map keys must be unique/],
+  ['a broken line', 'project: a\n  definitions: [', 'bad_yaml', /line \d: /],
+  ['two documents', 'project: a\n---\nproject: b', 'bad_yaml', /line \d+: /],
+  ['a tag', 'project: a\ndefinitions: !!js/function "x"', 'bad_yaml', /line 2: Unresolved tag/],
+  ['an alias', 'project: &a b\ndefinitions: [*a]', 'bad_yaml', /line 2: an alias \(\*a\)/],
+  ['an alias to itself', 'project: a\ndefinitions: &a [*a]', 'bad_yaml', /line 2/],
+  ['a merge of an alias', 'project: a\ndefinitions:\n  - &x {kind: model}\n  - <<: *x', 'bad_yaml', /alias/],
+  ['__proto__', 'project: a\n__proto__: {action: polluted}', 'bad_yaml', /is not one of/],
+  ['20,000 brackets', `project: a\ndefinitions: ${'['.repeat(20_000)}`, 'bad_yaml', /nests too deeply|line 2/],
+  [
+    '20,000 brackets that close',
+    `project: a\ndefinitions: ${'['.repeat(20_000)}${']'.repeat(20_000)}`,
+    'bad_yaml',
+    /nests too deeply/,
+  ],
+  ['1 MB', `project: a # ${'x'.repeat(1 << 20)}`, 'yaml_too_large', /larger than 262144/],
+  ['bytes that are no UTF-8', Buffer.from([0x70, 0xff, 0xfe]), 'bad_yaml', /not UTF-8/],
+  ['a NUL', 'project: "a\\0b"', 'invalid', /Cannot read/],
+])('a YAML project of %s is refused', async (_name, text, code, message) => {
+  writeFileSync(join(folder, 'plimsoll.project.yaml'), text)
+  const refused = await evaluateProject(folder).then(
+    () => undefined,
+    (error: { code: string; message: string }) => error,
+  )
+  expect(refused).toMatchObject({ code: `definitions.${code}`, message: expect.stringMatching(message) })
+})
+
+test('an alias bomb ends at its first alias', async () => {
+  const levels = Array.from(
+    { length: 9 },
+    (_, level) =>
+      `${'abcdefghi'[level]}: &${'abcdefghi'[level]} [${level === 0 ? 'x' : Array.from({ length: 9 }, () => `*${'abcdefghi'[level - 1]}`).join(', ')}]`,
+  )
+  write('plimsoll.project.yaml', levels.join('\n'))
+  await expect(evaluateProject(folder)).rejects.toThrow(/line 2: an alias/)
+})
+
+test('two project files are refused, and so is a folder that is none', async () => {
+  write('plimsoll.project.yaml', 'project: a')
+  write('plimsoll.project.yml', 'project: a')
+  await expect(evaluateProject(folder)).rejects.toMatchObject({ code: 'definitions.two_projects' })
+  await expect(evaluateProject(join(folder, 'absent'))).rejects.toMatchObject({ code: 'definitions.no_folder' })
+  await expect(evaluateProject(join(folder, 'plimsoll.project.yml'))).rejects.toMatchObject({
+    code: 'definitions.no_folder',
+  })
+})
