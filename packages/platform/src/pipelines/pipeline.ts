@@ -2,7 +2,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type CodeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition } from '@plimsoll/sdk/wire'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { type Digest, digestValue } from '../kernel/digest.ts'
+import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { graphFaults } from './graph.ts'
@@ -38,6 +38,18 @@ function collectParams(value: unknown, found: Set<string>): void {
   else for (const inner of Object.values(value)) collectParams(inner, found)
 }
 
+/** The digest of a bundle goes into passports: it is computed again, never believed. */
+function bundleFaults(bundle: CodeBundle | undefined, index: number): Fault[] {
+  if (bundle === undefined) return []
+  const paths = new Set(bundle.files.map((file) => file.path))
+  const faults: Fault[] = []
+  const add = (detail: string) => faults.push({ pointer: `/steps/${index}`, detail })
+  if (paths.size < bundle.files.length) add('its code bundle names a file twice')
+  const entries = bundle.files.map((file) => ({ ...file, digest: file.digest as Digest })) // checked by the wire schema
+  if (digestTree(entries) !== bundle.digest) add('its code bundle has another digest than its files')
+  return faults
+}
+
 function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kinds: StepKinds): Fault[] {
   const faults = graphFaults(definition.steps, (step) => Object.keys(outputsOf(step, kinds)))
   definition.steps.forEach((step, index) => {
@@ -47,6 +59,7 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
         detail: `there is no step kind ${step.kind}; there are ${[...PROCESS_KINDS, ...kinds.keys()].join(', ')}`,
       })
     }
+    faults.push(...bundleFaults(bundles[step.key], index))
     if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined)
       faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
     const used = new Set<string>()

@@ -42,14 +42,26 @@ export const pipelineStep = z.strictObject({
 })
 export type PipelineStep = z.output<typeof pipelineStep>
 
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+
+/** A relative path with `/`, without a way out. */
+const bundlePath = z
+  .string()
+  .min(1)
+  .max(1_024)
+  .refine(
+    (path) => !/[\\\p{Cc}]/u.test(path) && path.split('/').every((part) => !['', '.', '..'].includes(part)),
+    'expected a relative path with /, without . and ..',
+  )
+
 /** Files of a step's code, by digest: `path` is relative to the project. `apply` uploads the blobs first. */
 export const codeBundle = z.strictObject({
-  digest: z.string(),
+  digest,
   files: z
     .array(
       z.strictObject({
-        path: z.string(),
-        digest: z.string(),
+        path: bundlePath,
+        digest,
         sizeBytes: z.int().nonnegative(),
         executable: z.boolean(),
       }),
