@@ -168,6 +168,20 @@ async function send(options: ClientOptions, server: string, project: string, cal
   }
 }
 
+/** The JSON of an answer. What is none comes from something else that listens there. */
+async function answerOf(response: Response, path: string): Promise<unknown> {
+  try {
+    return await response.json()
+  } catch {
+    throw new ClientError({
+      status: 500,
+      code: 'client.bad_answer',
+      detail: `The answer of ${path} is no JSON`,
+      action: 'Is the address that of a Plimsoll server?',
+    })
+  }
+}
+
 /** Opens a client; nothing is sent until the first call. */
 export function openClient(options: ClientOptions): Client {
   const server = options.server.replace(/\/+$/, '')
@@ -179,7 +193,7 @@ export function openClient(options: ClientOptions): Client {
     async call<S extends z.ZodType | undefined = undefined>(call: Call<S>) {
       const { schema, ...rest } = call
       const response = await send(options, server, project, rest)
-      const body: unknown = response.status === 204 ? undefined : await response.json()
+      const body = response.status === 204 ? undefined : await answerOf(response, call.path)
       if (schema === undefined) return body as never // without a schema the answer is unknown
       const parsed = schema.safeParse(body)
       if (parsed.success) return parsed.data as never // the schema's output

@@ -1,32 +1,38 @@
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
 import { printable, table } from './io.ts'
 
-interface Entry {
-  seq: string
-  at: string
-  actor: string
-  proof: string
-  action: string
-  subject: string
-}
-
-interface Report {
-  ok: boolean
-  verified: number
-  unjournaled: number
-  pending: number
-  isJournalTorn: boolean
-  head: string
-  broken?: {
-    position: string | null
-    where: string
-    reason: string
-    row?: { seq: string; kind: string; subject: string; at: string }
-  }
-}
+const entriesShape = z.looseObject({
+  entries: z.array(
+    z.looseObject({
+      seq: z.string(),
+      at: z.string(),
+      actor: z.string(),
+      proof: z.string(),
+      action: z.string(),
+      subject: z.string(),
+    }),
+  ),
+})
+const reportShape = z.looseObject({
+  ok: z.boolean(),
+  verified: z.number(),
+  unjournaled: z.number(),
+  pending: z.number(),
+  head: z.string(),
+  broken: z
+    .looseObject({
+      position: z.string().nullable(),
+      where: z.string(),
+      reason: z.string(),
+      row: z.looseObject({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
+    })
+    .optional(),
+})
+type Report = z.output<typeof reportShape>
 
 function reportLines(report: Report): string[] {
   const { broken } = report
@@ -51,7 +57,7 @@ function addList(group: Command): void {
     ],
     action: async ({ io, options }) => {
       const query = { limit: options.limit ?? '50', subject: options.subject }
-      const answer = (await connect(options).client.call({ path: '/api/v1/audit', query })) as { entries: Entry[] } // the endpoint's contract
+      const answer = await connect(options).client.call({ path: '/api/v1/audit', query, schema: entriesShape })
       const rows = answer.entries.map((entry) => [entry.at, entry.actor, entry.proof, entry.action, entry.subject])
       io.answer(answer, table(['at', 'who', 'shown by', 'did', 'to'], rows, 'Nothing was done yet'))
     },
@@ -66,11 +72,12 @@ export function addAudit(program: Command): void {
     summary: 'recompute the chain of the ledger; name the first broken row',
     example: 'plimsoll audit verify',
     action: async ({ io, options }) => {
-      const report = (await connect(options).client.call({
+      const report = await connect(options).client.call({
         method: 'POST',
         path: '/api/v1/audit/verify',
         isIdempotent: true,
-      })) as Report // the endpoint's contract
+        schema: reportShape,
+      })
       io.answer(report, reportLines(report))
       if (!report.ok) throw new CommandEnd(EXIT.failed)
     },

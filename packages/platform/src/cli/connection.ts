@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Client, openClient } from '@plimsoll/sdk/client'
 import { readEnvironment } from '../kernel/config/index.ts'
@@ -15,6 +15,8 @@ export interface SharedOptions {
   as?: string
   json?: boolean
 }
+
+const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
 
 interface Found {
   server: string
@@ -39,12 +41,43 @@ function findDataDir(from: string): string | undefined {
   }
 }
 
+const GROUP_AND_OTHERS = 0o077
+
+/** A token that others of this machine can read is not one person's any more. */
+function readTokenFile(path: string): string {
+  const text = readText(path)
+  if (text === undefined || text === '') throw new UsageError(`Cannot read the token file ${path}`)
+  if (process.platform !== 'win32' && (statSync(path).mode & GROUP_AND_OTHERS) !== 0)
+    throw new UsageError(`Cannot use the token file ${path}: others may read it`, `Run chmod 600 ${path}`)
+  return text
+}
+
+function checkToken(token: string | undefined): string | undefined {
+  if (token !== undefined && !/^[\x21-\x7e]{1,8192}$/.test(token))
+    throw new UsageError('Cannot use the token: it is not one word of plain characters')
+  return token
+}
+
+function parseServerFile(path: string, text: string): { api: string; gateway: string | undefined } {
+  let file: { api?: unknown; gateway?: unknown } | null = null
+  try {
+    file = JSON.parse(text) as typeof file // its members are checked below
+  } catch {
+    // said below
+  }
+  const { api, gateway }: { api?: unknown; gateway?: unknown } = file ?? {}
+  if (typeof api !== 'string' || !URL.canParse(api))
+    throw new UsageError(
+      `Cannot read ${path}: it is damaged`,
+      'Start plimsoll up again, or name the server with --server',
+    )
+  return { api, gateway: typeof gateway === 'string' ? gateway : undefined }
+}
+
 function locate(options: SharedOptions): Found {
   const env = readEnvironment()
   const explicit = options.server ?? (options.dataDir === undefined ? env.PLIMSOLL_SERVER : undefined)
-  const given = options.tokenFile === undefined ? env.PLIMSOLL_TOKEN : readText(options.tokenFile)
-  if (options.tokenFile !== undefined && given === undefined)
-    throw new UsageError(`Cannot read the token file ${options.tokenFile}`)
+  const given = checkToken(options.tokenFile === undefined ? env.PLIMSOLL_TOKEN : readTokenFile(options.tokenFile))
   if (explicit !== undefined) {
     if (!/^https?:\/\//.test(explicit) || !URL.canParse(explicit))
       throw new UsageError(
@@ -61,7 +94,7 @@ function locate(options: SharedOptions): Found {
       'Start one with plimsoll up, or name it with --server or --data-dir',
     )
   }
-  const file = JSON.parse(text) as { api: string; gateway?: string } // written by plimsoll up
+  const file = parseServerFile(join(dataDir, 'server.json'), text)
   return { server: file.api, gateway: file.gateway, token: given ?? readText(join(dataDir, 'operator-token')) }
 }
 
@@ -75,6 +108,10 @@ export interface Connection {
 export function connect(options: SharedOptions): Connection {
   const found = locate(options)
   const project = options.project ?? readEnvironment().PLIMSOLL_PROJECT
+  if (project !== undefined && !PROJECT.test(project))
+    throw new UsageError(
+      `Cannot use "${project}" as a project: a name has lower-case letters, digits, - and _, at most 63`,
+    )
   const authorise =
     options.signWith === undefined ? undefined : signingAuthoriser(found.server, options.signWith, options.as)
   return {

@@ -61,6 +61,17 @@ const FILES: [string, (name: string) => string][] = [
   ['.gitignore', () => '.plimsoll/\n__pycache__/\n'],
 ]
 
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    throw new UsageError(
+      `Cannot write a project into ${folder}: ${(error as NodeJS.ErrnoException).code}`,
+      'Choose an empty folder',
+    )
+  }
+}
+
 export function addInit(program: Command): void {
   addCommand<{ name?: string }>(program, {
     use: 'init [folder]',
@@ -89,7 +100,7 @@ export function addInit(program: Command): void {
           `Cannot write a project into ${folder}: ${taken.join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already`,
           'Choose an empty folder',
         )
-      mkdirSync(join(folder, 'steps'), { recursive: true })
+      makeFolder(join(folder, 'steps'))
       const written = FILES.filter(([path]) => !existsSync(join(folder, path)))
       for (const [path, text] of written) writeFileSync(join(folder, path), text(name), { flag: 'wx' })
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [

@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { table } from './io.ts'
 
-interface Key {
-  id: string
-  principal: string
-  fingerprint: string
-  revoked_at: string | null
-}
+const keyShape = z.looseObject({
+  id: z.string(),
+  principal: z.string(),
+  fingerprint: z.string(),
+  revoked_at: z.string().nullable().optional(),
+})
+const keysShape = z.looseObject({ keys: z.array(keyShape) })
 
 function addAdd(group: Command): void {
   addCommand<{ role?: string }>(group, {
@@ -31,11 +33,12 @@ function addAdd(group: Command): void {
           'Name the file that ends in .pub',
         )
       const { client } = connect(options)
-      const key = (await client.call({
+      const key = await client.call({
         method: 'POST',
         path: '/api/v1/keys',
         body: { principal: args[0], public_key: text.trim() },
-      })) as Key // the endpoint's contract
+        schema: keyShape,
+      })
       if (options.role !== undefined)
         await client.call({
           method: 'PUT',
@@ -58,7 +61,7 @@ export function addKey(program: Command): void {
     summary: 'registered keys',
     example: 'plimsoll key list',
     action: async ({ io, options }) => {
-      const answer = (await connect(options).client.call({ path: '/api/v1/keys' })) as { keys: Key[] } // the endpoint's contract
+      const answer = await connect(options).client.call({ path: '/api/v1/keys', schema: keysShape })
       io.answer(
         answer,
         table(

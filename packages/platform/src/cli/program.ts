@@ -3,7 +3,7 @@ import { COMMANDS } from './commands.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { reportFailure } from './io.ts'
 
-function openProgram(version: string): Command {
+function openProgram(version: string, isJson: boolean): Command {
   const program = new Command('plimsoll')
   program
     .description('From commit to a promoted, monitored model.')
@@ -15,13 +15,13 @@ function openProgram(version: string): Command {
     )
     .exitOverride()
     .configureOutput({
-      outputError: (text, write) =>
-        write(
-          `plimsoll: ${text
-            .replace(/^error: /, '')
-            .trim()
-            .replaceAll('\n', ' — ')}\n`,
-        ),
+      outputError: (text, write) => {
+        const line = text
+          .replace(/^error: /, '')
+          .trim()
+          .replaceAll('\n', ' — ')
+        write(isJson ? `${JSON.stringify({ error: { code: 'cli.usage', message: line } })}\n` : `plimsoll: ${line}\n`)
+      },
     })
   for (const add of COMMANDS) add(program)
   return inheritSettings(program)
@@ -40,7 +40,7 @@ function inheritSettings(parent: Command): Command {
 export async function runProgram(argv: readonly string[], version: string): Promise<number> {
   const isJson = argv.includes('--json')
   try {
-    await openProgram(version).parseAsync([...argv], { from: 'user' })
+    await openProgram(version, isJson).parseAsync([...argv], { from: 'user' })
     return EXIT.ok
   } catch (thrown) {
     if (thrown instanceof CommanderError)

@@ -1,9 +1,33 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { table } from './io.ts'
+
+const issuedShape = z.looseObject({ id: z.string(), token: z.string(), expires_at: z.string() })
+const tokensShape = z.looseObject({
+  tokens: z.array(
+    z.looseObject({
+      id: z.string(),
+      principal: z.string(),
+      role: z.string(),
+      expires_at: z.string(),
+      revoked_at: z.string().nullable(),
+    }),
+  ),
+})
+
+/** Made before the token is: one that cannot be kept is not asked for. */
+function openTokenFile(path: string): number {
+  try {
+    return openSync(path, 'wx', 0o600)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new UsageError(`Cannot write the token to ${path}: ${code === 'EEXIST' ? 'the file exists' : code}`)
+  }
+}
 
 function addCreate(group: Command): void {
   addCommand<{ role?: string; days?: string; name?: string; out?: string }>(group, {
@@ -19,21 +43,23 @@ function addCreate(group: Command): void {
     action: async ({ io, options, args }) => {
       const days = options.days === undefined ? undefined : Number(options.days)
       if (days !== undefined && !Number.isInteger(days)) throw new UsageError('--days must be a whole number')
-      if (options.out !== undefined && existsSync(options.out))
-        throw new UsageError(`Cannot write the token to ${options.out}: the file exists`)
       const body = {
         principal: args[0],
         role: options.role ?? 'editor',
         ...(days === undefined ? {} : { days }),
         ...(options.name === undefined ? {} : { name: options.name }),
       }
-      const issued = (await connect(options).client.call({ method: 'POST', path: '/api/v1/tokens', body })) as {
-        id: string
-        token: string
-        expires_at: string
-      } // the endpoint's contract
-      if (options.out !== undefined) {
-        writeFileSync(options.out, `${issued.token}\n`, { mode: 0o600, flag: 'wx' })
+      const { client } = connect(options)
+      const file = options.out === undefined ? undefined : openTokenFile(options.out)
+      const issued = await client
+        .call({ method: 'POST', path: '/api/v1/tokens', body, schema: issuedShape })
+        .catch((error: unknown) => {
+          if (file !== undefined) rmSync(options.out!, { force: true })
+          throw error
+        })
+      if (file !== undefined) {
+        writeFileSync(file, `${issued.token}\n`)
+        closeSync(file)
         io.answer(
           { id: issued.id, file: options.out, expires_at: issued.expires_at },
           `${issued.id} of ${args[0]} is in ${options.out} until ${issued.expires_at}`,
@@ -53,9 +79,8 @@ export function addToken(program: Command): void {
     summary: 'tokens of the project, without their text',
     example: 'plimsoll token list',
     action: async ({ io, options }) => {
-      const answer = (await connect(options).client.call({ path: '/api/v1/tokens', query: { limit: 200 } })) as {
-        tokens: { id: string; principal: string; role: string; expires_at: string; revoked_at: string | null }[]
-      } // the endpoint's contract
+      const query = { limit: 200 }
+      const answer = await connect(options).client.call({ path: '/api/v1/tokens', query, schema: tokensShape })
       io.answer(
         answer,
         table(
