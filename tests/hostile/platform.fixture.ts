@@ -1,0 +1,167 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { ServedVersion } from '@plimsoll/sdk/wire'
+import { arithmeticModel, identityModel, tripsModel } from '../../packages/platform/src/inference/onnx.fixture.ts'
+import { newSigningKey, signBytes } from '../../packages/platform/src/kernel/auth/verify/index.ts'
+import { digestBytes } from '../../packages/platform/src/kernel/digest.ts'
+import { exampleRoute, PASSPORT } from '../../packages/platform/src/serving/gateway/snapshot.fixture.ts'
+
+export const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
+const CANARY = 'This file belongs to somebody else.\n'
+/** Bounds small enough to be reached in a test. */
+const SETTINGS = {
+  http: { requestTimeoutMs: 8_000, headersTimeoutMs: 6_000, inferenceBodyLimitBytes: 4 << 20 },
+  log: { level: 'warn' },
+}
+/** Beyond every epoch that the control plane will make: it has released nothing, and the gateway serves what it kept. */
+const KEPT_EPOCH = 1_000_000
+
+export interface Platform {
+  readonly api: string
+  readonly gateway: string
+  readonly dataDir: string
+  /** A folder of the caller's own, outside the data directory. */
+  readonly workDir: string
+  readonly environment: NodeJS.ProcessEnv
+  /** Every process of the platform, by pid, with what it runs. */
+  processes(): Map<number, string>
+  residentBytes(): Map<number, number>
+  /** What is wrong outside the data directory: altered, gone or new files. */
+  trespasses(): string[]
+  logs(): string
+  close(): Promise<void>
+}
+
+function listFiles(folder: string, without: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (path === without) return []
+    return entry.isDirectory() ? [`${path}/`, ...listFiles(path, without)] : [path]
+  })
+}
+
+/** A data directory in which a gateway once took a snapshot: one route for each kind of tensor. */
+function layKeptSnapshot(dataDir: string): void {
+  const key = newSigningKey()
+  const models: Record<string, Uint8Array> = {
+    delay: identityModel(),
+    int64: identityModel('INT64'),
+    uint8: identityModel('UINT8'),
+    fp16: identityModel('FP16'),
+    text: identityModel('BYTES', ['n']),
+    sums: arithmeticModel(),
+    trips: tripsModel(),
+  }
+  const folder = join(dataDir, 'gateway', 'models')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const versions: ServedVersion[] = []
+  const routes = Object.entries(models).map(([name, bytes]) => {
+    const artifact = digestBytes(bytes)
+    writeFileSync(join(folder, `${artifact.slice('sha256:'.length)}.onnx`), bytes)
+    const approvals = [{ by: 'ada', artifact, passport: PASSPORT }]
+    versions.push({
+      artifact,
+      sizeBytes: bytes.length,
+      passport: PASSPORT,
+      model: name,
+      version: 1,
+      approvals,
+      labels: {},
+    })
+    const inputs = name === 'trips' ? ['x'] : ['p', 'q']
+    return exampleRoute({
+      name,
+      sloMs: 10_000,
+      inputs: Object.fromEntries(inputs.map((input) => [input, { type: 'float64' as const, nullable: false }])),
+      columns: inputs.map((input) => ({ name: input, source: { from: 'input', input } })),
+      arms: [{ arm: 'champion', artifact, weight: 1 }],
+    })
+  })
+  const payload = JSON.stringify({ v: 1, epoch: KEPT_EPOCH, issuedAtMs: 1_000, clock: null, routes, versions })
+  const signed = { payload, signature: signBytes(key, Buffer.from(payload)), keyId: key.keyId }
+  writeFileSync(join(dataDir, 'gateway', 'snapshot.json'), JSON.stringify(signed), { mode: 0o600 })
+  writeFileSync(join(dataDir, 'signing-key.json'), JSON.stringify(key), { mode: 0o600 })
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return '' // the process has ended
+  }
+}
+
+/** A process and all below it, from /proc. */
+function treeOf(pid: number): number[] {
+  const children = textOf(`/proc/${pid}/task/${pid}/children`).trim().split(' ')
+  return [pid, ...children.flatMap((child) => (child === '' ? [] : treeOf(Number(child))))]
+}
+
+async function readyLine(child: ChildProcess): Promise<{ api: string; gateway: string; pid: number }> {
+  let errors = ''
+  child.stderr!.on('data', (chunk) => {
+    errors += String(chunk)
+  })
+  const lines = createInterface({ input: child.stdout! })
+  const line = await new Promise<string | undefined>((done) => {
+    lines.once('line', done)
+    lines.once('close', () => done(undefined))
+  })
+  if (line === undefined) throw new Error(`plimsoll up ended: ${errors}`)
+  return JSON.parse(line) as { api: string; gateway: string; pid: number } // printed by plimsoll up
+}
+
+/** Starts the whole platform as an operator does, in a folder beside which somebody else's file lies. */
+export async function openPlatform(): Promise<Platform> {
+  const root = mkdtempSync(join(tmpdir(), 'plimsoll-hostile-'))
+  const dataDir = join(root, 'data')
+  const workDir = join(root, 'work')
+  for (const folder of ['data', 'work', 'home', 'tmp', 'work/steps'])
+    mkdirSync(join(root, folder), { recursive: true, mode: 0o700 })
+  writeFileSync(join(root, 'canary.txt'), CANARY)
+  writeFileSync(join(workDir, 'numbers.csv'), 'x,y\n1,2\n3,4\n')
+  writeFileSync(join(workDir, 'settings.yaml'), JSON.stringify(SETTINGS))
+  layKeptSnapshot(dataDir)
+  const environment = { PATH: process.env.PATH, HOME: join(root, 'home'), TMPDIR: join(root, 'tmp') }
+  const argv = ['up', '--data-dir', dataDir, '--config', join(workDir, 'settings.yaml'), '--json']
+  const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
+  const child = spawn('node', [LAUNCHER, ...argv, ...ports], {
+    cwd: workDir,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = new Promise<void>((done) => child.once('close', () => done()))
+  const ready = await readyLine(child)
+  const before = new Set(listFiles(root, dataDir))
+  return {
+    ...ready,
+    dataDir,
+    workDir,
+    environment,
+    processes: () =>
+      new Map(treeOf(ready.pid).map((pid) => [pid, textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()])),
+    residentBytes: () =>
+      new Map(
+        treeOf(ready.pid).map((pid) => [
+          pid,
+          Number(/VmRSS:\s+(\d+)/.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0) * 1_024,
+        ]),
+      ),
+    trespasses() {
+      const now = listFiles(root, dataDir)
+      const lost = [...before].filter((path) => !now.includes(path)).map((path) => `gone: ${path}`)
+      const extra = now.filter((path) => !before.has(path)).map((path) => `new: ${path}`)
+      const isTouched = textOf(join(root, 'canary.txt')) !== CANARY || statSync(join(root, 'canary.txt')).nlink !== 1
+      return [...lost, ...extra, ...(isTouched ? ['altered: canary.txt'] : [])]
+    },
+    logs: () => ['control-plane', 'gateway'].map((name) => textOf(join(dataDir, 'logs', `${name}.log`))).join(''),
+    async close() {
+      child.kill('SIGTERM')
+      await ended
+      rmSync(root, { recursive: true, force: true })
+    },
+  }
+}
