@@ -70,6 +70,7 @@ function layKeptSnapshot(dataDir: string): void {
       version: 1,
       approvals,
       labels: {},
+      columns: null,
     })
     const inputs = name === 'trips' ? ['x'] : ['p', 'q']
     return exampleRoute({

@@ -1,11 +1,11 @@
-import { definitionName } from '@plimsoll/sdk/wire'
+import { definitionName, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
 import { listDefinitions, requireDefinition } from './definition-store.ts'
 import { servingSpec } from './serving-spec.ts'
 import type { FeatureKind } from './tables.ts'
 
-const limit = z.coerce.number().int().min(1).max(200).default(50)
+const limit = wholeText({ min: 1, max: 200 }).default(50)
 const shown = z.object({ name: z.string(), digest: z.string(), definition: z.json() })
 const page = z.object({ definitions: z.array(shown), next: z.string().nullable() })
 
