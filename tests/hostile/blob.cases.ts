@@ -85,10 +85,10 @@ export function blobCases(seed: Seed): HostileCase[] {
       { status: [400, 408], withinMs: 20_000 },
     ),
     put(
-      'a form',
+      'a text that is another',
       `/api/v1/blobs/${ZERO}`,
       { headers: ['content-type: text/plain'], body: 'x' },
-      { status: 415, code: 'http.form' },
+      { status: 400, code: 'blob.digest_mismatch' },
     ),
     put(
       'a multipart form',

@@ -251,7 +251,8 @@ export function planCases(content: Content, run: string): HostileCase[] {
     {
       name: 'plan 17 MB',
       input: { method: 'POST', target: '/api/v1/plan', ...rawJson(`{"content":"${'x'.repeat(17 << 20)}"}`) },
-      expect: { status: 413, code: 'http.body_too_large' },
+      // Cut off while it still sends, a client may not get to read the answer.
+      expect: { status: [413, 0], code: 'http.body_too_large' },
     },
     apply('a plan that was never made', { content }, { status: 412, code: 'definitions.stale_plan' }),
     apply('a plan that is no digest', { content, plan: 'x' }, INVALID),

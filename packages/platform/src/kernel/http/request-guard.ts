@@ -77,8 +77,9 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   }
   guardOrigin(seen, host, audience)
   const type = seen.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  // Other methods are asked for first by a browser that obeys; clients upload text files by PUT under their own type.
-  if (type !== undefined && raw.method === 'POST' && FORM_TYPES.has(type)) {
+  // No page sends a PUT unasked, and clients upload text files under their own type.
+  const isUpload = raw.method === 'PUT' && type === 'text/plain'
+  if (type !== undefined && !isUpload && FORM_TYPES.has(type)) {
     throw new PlimsollError(
       'media_type',
       'http.form',
