@@ -69,7 +69,7 @@ export async function openPglite(
     else waiter.resolve({ rows: reply.rows, affected: reply.affected })
   })
 
-  const query: SqlSession['query'] = (sql, values) =>
+  const send = (sql: string, values: readonly unknown[], isFirst: boolean): ReturnType<SqlSession['query']> =>
     new Promise((resolve, reject) => {
       if (failure) {
         reject(failure)
@@ -89,7 +89,7 @@ export async function openPglite(
           then(value)
         }
       waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
-      worker.postMessage({ id, sql, values: [...values] })
+      worker.postMessage({ id, sql, values: [...values], isFirst })
     })
 
   const turn = openTurn()
@@ -105,12 +105,30 @@ export async function openPglite(
     name: 'pglite',
     async acquire() {
       const done = await turn()
-      return { query, release: async () => done() }
+      return openSession(send, done)
     },
     close: () => {
       closing ??= close()
       return closing
     },
+  }
+}
+
+/** A `begin` waits for the statement after it and travels with that: a message between threads costs as much as a small statement. */
+function openSession(
+  send: (sql: string, values: readonly unknown[], isFirst: boolean) => ReturnType<SqlSession['query']>,
+  done: () => void,
+): SqlSession {
+  let isBegun = false
+  return {
+    query: (sql, values) => {
+      const isFirst = isBegun
+      isBegun = !isFirst && sql === 'begin'
+      if (isBegun || (isFirst && (sql === 'commit' || sql === 'rollback')))
+        return Promise.resolve({ rows: [], affected: undefined })
+      return send(sql, values, isFirst)
+    },
+    release: async () => done(),
   }
 }
 

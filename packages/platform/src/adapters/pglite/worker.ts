@@ -1,10 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite, types } from '@electric-sql/pglite'
+import { openStatements } from './statements.ts'
 
 export interface WorkerRequest {
   id: number
   sql: string
   values: unknown[]
+  /** A transaction begins with it. */
+  isFirst: boolean
 }
 
 export type WorkerReply =
@@ -33,11 +36,11 @@ const lite = await PGlite.create({
   serializers: { [types.INT8]: (value: unknown) => String(value) },
 })
 
+const statements = openStatements(lite)
+
 async function answer(request: WorkerRequest): Promise<WorkerReply> {
   try {
-    const result = await lite.query<Record<string, unknown>>(request.sql, request.values)
-    const affected = result.affectedRows
-    return { id: request.id, rows: result.rows, affected: affected === undefined ? undefined : BigInt(affected) }
+    return { id: request.id, ...(await statements.run(request.sql, request.values, request.isFirst)) }
   } catch (thrown) {
     const fault = thrown as { message?: string; code?: string; detail?: string; constraint?: string }
     return {

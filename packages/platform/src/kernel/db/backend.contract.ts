@@ -148,6 +148,64 @@ const failures: SqlBackendCase[] = [
   },
 ]
 
+/** An adapter may keep statements parsed: nobody may notice. */
+const repeated: SqlBackendCase[] = [
+  {
+    name: 'a statement that is repeated sees the schema as it is now',
+    run: async (open) => {
+      const backend = await open()
+      await withSession(backend, async (session) => {
+        const read = async () => (await session.query('select * from t', [])).rows
+        await assert.rejects(read(), { code: '42P01' })
+        await session.query('create table t (a int4)', [])
+        await session.query('insert into t values (1)', [])
+        assert.deepEqual(await read(), [{ a: 1 }])
+        await session.query('begin', [])
+        await session.query(`alter table t add column b text default 'x'`, [])
+        assert.deepEqual(await read(), [{ a: 1, b: 'x' }])
+        await session.query('rollback', [])
+        assert.deepEqual(await read(), [{ a: 1 }])
+        await session.query('alter table t add column c int8 default 2', [])
+        assert.deepEqual(await read(), [{ a: 1, c: 2n }])
+      })
+      await backend.close()
+    },
+  },
+  {
+    name: 'a statement gives the same the thousandth time, and after hundreds of others',
+    run: async (open) => {
+      const backend = await open()
+      await withSession(backend, async (session) => {
+        const add = async (n: number) => (await session.query('select $1::int4 + 1 as n', [n])).rows[0]?.n
+        for (let n = 0; n < 1_100; n++) assert.equal(await add(n), n + 1)
+        for (let n = 0; n < 300; n++)
+          assert.deepEqual((await session.query(`select ${n} as n${n}`, [])).rows, [{ [`n${n}`]: n }])
+        assert.equal(await add(1), 2)
+      })
+      await backend.close()
+    },
+  },
+  {
+    name: 'an empty transaction is fine, and the one after it holds',
+    run: async (open) => {
+      const backend = await open()
+      await withSession(backend, async (session) => {
+        await session.query('create table t (n int8)', [])
+        for (const end of ['commit', 'rollback']) {
+          await session.query('begin', [])
+          await session.query(end, [])
+        }
+        await session.query('insert into t values (1)', [])
+        await session.query('begin', [])
+        await session.query('delete from t', [])
+        await session.query('rollback', [])
+        assert.equal((await session.query('select n from t', [])).rows.length, 1)
+      })
+      await backend.close()
+    },
+  },
+]
+
 const sessions: SqlBackendCase[] = [
   {
     name: 'fifty callers at once are all served, however few sessions there are',
@@ -180,4 +238,4 @@ const sessions: SqlBackendCase[] = [
 ]
 
 /** What every database backend must hold. */
-export const SQL_BACKEND_CONTRACT: readonly SqlBackendCase[] = [...values, ...failures, ...sessions]
+export const SQL_BACKEND_CONTRACT: readonly SqlBackendCase[] = [...values, ...failures, ...repeated, ...sessions]
