@@ -4,9 +4,9 @@ import { type RawBuilder, sql } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
-import { finishTrackedRun } from '../tracking/index.ts'
+import { finishTrackedRuns } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
 import type { CacheComponents } from './cache.ts'
 import { digestsOfOutputs, pinsOfAttempt, runOwner } from './pins.ts'
@@ -67,10 +67,12 @@ export async function finishAttempts(
         await renewCacheEntry(tx, done)
     }
     await releaseAll(tx, ended)
-    for (const { done, next } of decided) {
-      if (done.trackedRun !== null && next && next.state !== 'ready')
-        await finishTrackedRun(tx, done.trackedRun, TRACKED_STATUS[next.state])
-    }
+    const tracked = decided.flatMap(({ done, next }) =>
+      done.trackedRun !== null && next && next.state !== 'ready'
+        ? [{ id: done.trackedRun, status: TRACKED_STATUS[next.state] }]
+        : [],
+    )
+    await finishTrackedRuns(tx, tracked)
     return decided.map((entry) => entry.next !== undefined)
   })
 }
@@ -121,11 +123,20 @@ async function writeEnds(tx: Tx, decided: readonly Decided[], ended: readonly En
   const inserted = await sql<{ source_run: string; source_step: string }>`
     with ${sql.join(parts)}
     insert into cache_entry (project, key, pipeline, step, components, outputs, source_run, source_step)
-    select ${tx.project}, d.* from jsonb_to_recordset(${JSON.stringify(cached.map(cacheRow))}::jsonb)
-      as d(key text, pipeline text, step text, components jsonb, outputs jsonb, source_run text, source_step text)
+    select ${tx.project}, d.* from ${givenRows('d', CACHE_COLUMNS, cached.map(cacheRow))}
     on conflict (project, key) do nothing returning source_run, source_step`.execute(tx.db)
   return new Set(inserted.rows.map((row) => stepName({ run: row.source_run, key: row.source_step })))
 }
+
+const CACHE_COLUMNS = {
+  key: 'text',
+  pipeline: 'text',
+  step: 'text',
+  components: 'jsonb',
+  outputs: 'jsonb',
+  source_run: 'text',
+  source_step: 'text',
+} as const
 
 function cacheRow(done: FinishedAttempt) {
   return {
@@ -139,10 +150,22 @@ function cacheRow(done: FinishedAttempt) {
   }
 }
 
+const ATTEMPT_COLUMNS = {
+  fence: 'int8',
+  state: 'text',
+  exit_code: 'int4',
+  signal: 'text',
+  failure_class: 'text',
+  message: 'text',
+  log_digest: 'text',
+  log_bytes: 'int8',
+  usage: 'jsonb',
+} as const
+
 /** An attempt that has ended already keeps its end: its commit may be repeated when the first answer was lost. */
 function updateAttempts(decided: readonly Decided[]): RawBuilder<unknown> {
   const rows = decided.map((entry) => ({
-    fence: String(entry.done.step.fence),
+    fence: entry.done.step.fence,
     state: attemptState(entry),
     exit_code: entry.done.end.exitCode ?? null,
     signal: entry.done.end.signal ?? null,
@@ -155,21 +178,25 @@ function updateAttempts(decided: readonly Decided[]): RawBuilder<unknown> {
   return sql`a as (
     update attempt a set state = d.state, finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
       failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as d(fence bigint, state text, exit_code int, signal text,
-      failure_class text, message text, log_digest text, log_bytes bigint, usage jsonb)
-    where a.fence = d.fence and a.fence in (${sql.join(decided.map(({ done }) => done.step.fence))})
-      and a.state in ('created', 'running'))`
+    from ${givenRows('d', ATTEMPT_COLUMNS, rows)} where a.fence = d.fence and a.state in ('created', 'running'))`
 }
 
+const STEP_COLUMNS = {
+  run: 'text',
+  key: 'text',
+  state: 'text',
+  reason: 'text',
+  spec: 'jsonb',
+  inputs: 'jsonb',
+  outputs: 'jsonb',
+  result: 'jsonb',
+} as const
+
 function updateSteps(ended: readonly EndingStep[]): RawBuilder<unknown> {
-  const runs = [...new Set(ended.map((step) => step.run))]
   return sql`
     update step s set state = d.state, reason = d.reason, lease_owner = null, lease_expires_at = null,
       finished_at = clock_timestamp(), spec = d.spec, inputs = d.inputs, outputs = d.outputs, result = d.result
-    from jsonb_to_recordset(${JSON.stringify(ended)}::jsonb) as d(run text, key text, state text, reason text, spec jsonb,
-      inputs jsonb, outputs jsonb, result jsonb)
-    where s.run in (${sql.join(runs)}) and s.key in (${sql.join(ended.map((step) => step.key))})
-      and s.run = d.run and s.key = d.key`
+    from ${givenRows('d', STEP_COLUMNS, ended)} where s.run = d.run and s.key = d.key`
 }
 
 /** Counts down what waited, run by run in the order in which runs are locked. */

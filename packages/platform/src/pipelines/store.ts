@@ -1,8 +1,8 @@
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
-import { startTrackedRun } from '../tracking/index.ts'
+import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
+import { startTrackedRuns } from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -100,7 +100,7 @@ export async function renewLeases(
   if (fences.length === 0) return new Map()
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    from pipeline_run r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence in (${sql.join(fences)})
+    from pipeline_run r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${[...fences]}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
   return new Map(kept.rows.map((row) => [row.fence, row.is_cancelling]))
 }
@@ -118,38 +118,49 @@ export interface Started {
   readonly token: string | undefined
 }
 
+const STARTED_COLUMNS = {
+  run: 'text',
+  key: 'text',
+  fence: 'int8',
+  work_dir: 'text',
+  tracked_run: 'text',
+  verdict: 'jsonb',
+  cache_key: 'text',
+} as const
+
 /** Records that attempts start, all of one project: tracked run, verdict, work directory. Before the process, never after. */
 export async function startAttempts(ctx: Context, items: readonly Starting[]): Promise<Started[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
+    const fresh = items.filter(({ step }) => step.trackedRun === null)
+    const ids = await startTrackedRuns(
+      tx,
+      fresh.map(({ step }) => ({
+        experiment: step.pipeline,
+        name: step.key,
+        tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
+      })),
+    )
+    const made = new Map(fresh.map(({ step }, index) => [step.fence, ids[index]!]))
     const started: Started[] = []
     for (const { step, mintToken } of items) {
-      const trackedRun =
-        step.trackedRun ??
-        (await startTrackedRun(tx, {
-          experiment: step.pipeline,
-          name: step.key,
-          user: 'plimsoll',
-          tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
-        }))
+      const trackedRun = step.trackedRun ?? made.get(step.fence)!
       started.push({ trackedRun, token: await mintToken(tx, trackedRun) })
     }
     const rows = items.map(({ step, workDir }, index) => ({
       run: step.run,
       key: step.key,
-      fence: String(step.fence),
+      fence: step.fence,
       work_dir: workDir,
       tracked_run: started[index]!.trackedRun,
       verdict: step.verdict,
       cache_key: step.verdict?.key ?? null,
     }))
     await sql`
-      with d as (select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-        as d(run text, key text, fence bigint, work_dir text, tracked_run text, verdict jsonb, cache_key text)),
+      with d as (select * from ${givenRows('d', STARTED_COLUMNS, rows)}),
       a as (update attempt a set state = 'running', work_dir = d.work_dir from d
-        where a.fence = d.fence and a.fence in (${sql.join(items.map(({ step }) => step.fence))}) and a.state = 'created')
+        where a.fence = d.fence and a.state = 'created')
       update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key from d
-      where s.run in (${sql.join([...new Set(items.map(({ step }) => step.run))])}) and s.key in (${sql.join(items.map(({ step }) => step.key))})
-        and s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
+      where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
     return started
   })
 }

@@ -15,14 +15,8 @@ export { sendArtifact } from './mlflow/artifact-routes.ts'
 export { mlflowTrackingEndpoints } from './mlflow/index.ts'
 export { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 export { pageQuery, readPageToken, writePageToken } from './page-token.ts'
-export {
-  createRun,
-  finishTrackedRun,
-  type RunStatus,
-  requireTrackedRun,
-  startTrackedRun,
-  type TrackedRun,
-} from './run.ts'
+export { createRun, type RunStatus, requireTrackedRun, type TrackedRun } from './run.ts'
+export { finishTrackedRuns, startTrackedRuns } from './step-run.ts'
 export { type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
 export { choice, flag, int64, list, pageSize, record, required, text } from './surface/fields.ts'
 export { wireInt } from './surface/json.ts'

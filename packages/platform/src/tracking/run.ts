@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { randomBelow, randomHex } from '../kernel/ids.ts'
-import { ensureExperiment, nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
+import { nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
 import { checkInstant, checkKey, checkRunId, LIMITS } from './limits.ts'
 import { type RunData, readRunData } from './run-data.ts'
@@ -14,7 +14,7 @@ export type RunStatus = keyof typeof RUN_STATUS
 export type RunRow = Selectable<TrackedRunRow>
 export type TrackedRun = RunRow & RunData
 
-const NAME_TAG = 'mlflow.runName'
+export const NAME_TAG = 'mlflow.runName'
 const ADJECTIVES = [
   'calm',
   'brisk',
@@ -206,25 +206,4 @@ export async function deleteRunTag(ctx: Context, id: string, key: string): Promi
       .executeTakeFirst()
     if (gone.numDeletedRows === 0n) throw missing('tag_not_found', `No tag with name: ${key} in run with id ${id}`)
   })
-}
-
-/** The tracked run of a pipeline step, in the experiment of that name (made when absent). Returns the run's id. */
-export async function startTrackedRun(
-  tx: Tx,
-  wanted: { experiment: string; name?: string; tags?: Readonly<Record<string, string>>; user?: string },
-): Promise<string> {
-  const experiment = await ensureExperiment(tx, wanted.experiment)
-  const tags = Object.entries(wanted.tags ?? {}).map(([key, value]) => ({ key, value }))
-  return (await createRun(tx, { experiment, name: wanted.name, user: wanted.user, tags })).id
-}
-
-/** Ends a tracked run; one that is deleted meanwhile is left as it is. */
-export async function finishTrackedRun(tx: Tx, id: string, status: RunStatus): Promise<void> {
-  await tx.db
-    .updateTable('tracked_run')
-    .set({ status, end_ms: nowMs(tx) })
-    .where('project', '=', tx.project)
-    .where('id', '=', id)
-    .where('lifecycle', '=', 'active')
-    .execute()
 }

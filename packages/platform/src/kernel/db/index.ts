@@ -17,6 +17,7 @@ export {
   type ShiftedDatabaseClock,
   shiftedDatabaseClock,
 } from './database-clock.ts'
+export { givenRows } from './given-rows.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'
 export { type Migration, migrate } from './migrate.ts'
 export { type ContextOptions, openContext } from './open-context.ts'

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { createExperiment, findExperimentByName, setExperimentLifecycle } from './experiment.ts'
+import { requireTrackedRun, setRunLifecycle } from './run.ts'
+import { finishTrackedRuns, startTrackedRuns } from './step-run.ts'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await openTestDatabase()
+})
+afterAll(() => database.close())
+
+const start = (...experiments: string[]) =>
+  database.ctx.transaction((tx) =>
+    startTrackedRuns(
+      tx,
+      experiments.map((experiment, index) => ({
+        experiment,
+        name: `step-${index}`,
+        tags: { 'plimsoll.step': `${index}` },
+      })),
+    ),
+  )
+
+test('startTrackedRuns() makes runs in their experiments, absent ones too, in the order asked', async () => {
+  const { ctx } = database
+  await createExperiment(ctx, { name: 'known' })
+  const ids = await start('known', 'fresh', 'known')
+  const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
+  const fresh = await findExperimentByName(ctx, 'fresh')
+  expect(runs.map((run) => run.name)).toEqual(['step-0', 'step-1', 'step-2'])
+  expect(runs[1]).toMatchObject({ experiment: fresh?.id, status: 'RUNNING', lifecycle: 'active', user_id: 'plimsoll' })
+  expect(runs[1]!.artifact_uri).toBe(`${fresh?.artifact_location}/${ids[1]}/artifacts`)
+  expect(runs[2]!.tags.map(({ key, value }) => ({ key, value }))).toEqual([
+    { key: 'mlflow.runName', value: 'step-2' },
+    { key: 'plimsoll.step', value: '2' },
+  ])
+  expect(await start()).toEqual([])
+})
+
+test('startTrackedRuns() refuses an experiment that was deleted, and makes none', async () => {
+  const { ctx } = database
+  const id = await createExperiment(ctx, { name: 'gone' })
+  await setExperimentLifecycle(ctx, id, 'deleted')
+  await expect(start('known', 'gone')).rejects.toThrow("must be in the 'active' state")
+})
+
+test('finishTrackedRuns() ends each with its status; a deleted run stays as it is', async () => {
+  const { ctx } = database
+  const ids = await start('known', 'known', 'known')
+  await setRunLifecycle(ctx, ids[2]!, 'deleted')
+  const status = ['FINISHED', 'FAILED', 'FINISHED'] as const
+  await ctx.transaction((tx) =>
+    finishTrackedRuns(
+      tx,
+      ids.map((id, index) => ({ id, status: status[index]! })),
+    ),
+  )
+  const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
+  expect(runs.map((run) => run.status)).toEqual(['FINISHED', 'FAILED', 'RUNNING'])
+  expect(runs.map((run) => run.end_ms === null)).toEqual([false, false, true])
+})
