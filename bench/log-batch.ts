@@ -5,12 +5,14 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
+import { median, noteFigure } from './_figure.ts'
 
 /**
  * Requests of log_batch per second of one core, beside a real MLflow server on SQLite, in one run. The processor time is
  * that of each server's whole process tree; the client's is not in it. Rounds alternate, figures are medians.
  */
 const MLFLOW = '3.17.2'
+/** Made by the first run, kept for later ones. */
 const ENVIRONMENT = new URL(`../node_modules/.cache/plimsoll-python/mlflow-server-${MLFLOW}/`, import.meta.url).pathname
 const ROUNDS = 5
 const ROUND_MS = 3_000
@@ -157,8 +159,6 @@ async function round(server: Server, size: number, ms: number): Promise<{ perCor
   return { perCore: count / cpu, perSecond: count / seconds }
 }
 
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
-
 async function stop(server: Server): Promise<void> {
   const gone = new Promise((resolve) => server.child.once('exit', resolve))
   server.child.kill('SIGTERM')
@@ -184,6 +184,14 @@ async function measure(): Promise<void> {
         core: median(of.map((one) => one.perCore)),
         wall: median(of.map((one) => one.perSecond)),
       }))
+      noteFigure({
+        claim: `log_batch of ${size} metrics`,
+        unit: 'requests/s of one core',
+        figure: ours!.core,
+        peer: servers[1]!.name,
+        peerFigure: peer!.core,
+        isRate: true,
+      })
       const shown = (value: number) => value.toFixed(1).padStart(8)
       process.stdout.write(
         `${String(size).padStart(5)} metrics: ${servers[0]!.name} ${shown(ours!.core)} (${shown(ours!.wall)}/s)  ${servers[1]!.name} ${shown(peer!.core)} (${shown(peer!.wall)}/s)  ratio ${(ours!.core / peer!.core).toFixed(2)}\n`,

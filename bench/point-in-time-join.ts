@@ -8,14 +8,21 @@ import { openDuckdbQueryEngine } from '../packages/platform/src/adapters/duckdb/
 import { type JoinedView, writePointInTimeJoin } from '../packages/platform/src/features/training-set-sql.ts'
 import { planView } from '../packages/platform/src/features/view-plan.ts'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
+import { median as middleOf, noteFigure } from './_figure.ts'
 
 // The point-in-time join of a training set beside the SQL that Feast generates for it: one view, three numbers, a TTL
 // of a week. And the shape of the flight-delay example: five views with 25 windowed features. Each run is a process of
 // its own that reads and writes Parquet; CPU and peak memory are that process's.
-// Sizes: 100,000 × 1,000,000; with --full 1,000,000 × 10,000,000, and 500,000 × 3,000,000 for the windows.
+// Sizes: 1,000,000 × 10,000,000, and 500,000 × 3,000,000 for the windows; with --small a tenth of that.
 
 const THREADS = 2
 const MEMORY_BYTES = 1_200 * 2 ** 20
+/** The peer may use more, but neither the machine nor the day: beyond this it spills, and is ended. */
+const PEER_MEMORY_BYTES = 6 * 2 ** 30
+const PEER_LIMIT_MS = 300_000
+const TASK_LIMIT_MS = 600_000
+const GOAL_SECONDS = 4
+const GOAL_GIB = 2
 const RUNS = 3
 const TTL_HOURS = 168
 const HOUR_US = 3_600_000_000
@@ -155,7 +162,7 @@ cleaned AS (SELECT base.* FROM base INNER JOIN latest USING (entity_row_unique_i
 SELECT d.id, d.key, d.t, c.a, c.b, c.c FROM entity_dataframe d LEFT JOIN cleaned c USING (entity_row_unique_id)`
 
 async function joinFeast({ folder }: Task): Promise<number> {
-  const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: THREADS })
+  const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: THREADS, memoryLimitBytes: PEER_MEMORY_BYTES })
   const directory = await mkdtemp(join(folder, 'feast-'))
   const read = (name: string) => ({ format: 'parquet' as const, files: [join(folder, name, 'part-00000.parquet')] })
   const { rowCount } = await engine.write({
@@ -171,29 +178,34 @@ const TASKS = { data: makeData, ours: joinOurs, feast: joinFeast, windows: joinO
 
 /** Runs one task in this process and tells the parent what it took. */
 async function runTask(task: Task): Promise<void> {
+  process.once('disconnect', () => process.exit(1)) // the measurement was ended
   const started = realClock.monotonicMs()
   const rows = await TASKS[task.kind](task)
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
-  process.send!({
+  const spent: Spent = {
     wallMs: realClock.monotonicMs() - started,
     cpuMs: (userCPUTime + systemCPUTime) / 1_000,
     rssMiB: maxRSS / 1_024,
     rows,
-  } satisfies Spent)
+  }
+  process.send!(spent, () => process.exit(0))
 }
 
 async function spend(task: Task): Promise<Spent> {
   const child = fork(import.meta.filename, [JSON.stringify(task)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const limitMs = task.kind === 'feast' ? PEER_LIMIT_MS : TASK_LIMIT_MS
+  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs)
   const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')])
+  clearTimeout(timer)
   if (typeof message !== 'object' || message === null)
-    throw new Error(`The task ${task.kind} ended with ${String(message)}`)
+    throw new Error(`The task ${task.kind} ended with ${String(message)}, after ${limitMs} ms at the most`)
   return message as Spent // sent by runTask
 }
 
 async function median(task: Task, runs: number): Promise<Spent> {
   const spent: Spent[] = []
   for (let run = 0; run < runs; run += 1) spent.push(await spend(task))
-  const middle = (pick: (one: Spent) => number) => spent.map(pick).sort((a, b) => a - b)[Math.floor(runs / 2)]!
+  const middle = (pick: (one: Spent) => number) => middleOf(spent.map(pick))
   return {
     wallMs: middle(({ wallMs }) => wallMs),
     cpuMs: middle(({ cpuMs }) => cpuMs),
@@ -229,6 +241,31 @@ async function measure(isFull: boolean): Promise<void> {
     print(`    ours    ${shown(ours)}`)
     const feast = await median({ kind: 'feast', folder, size }, isFull ? 1 : RUNS)
     print(`    feast   ${shown(feast)}`)
+    const claim = `point-in-time join ${size.spine / 1e6}M × ${size.rows / 1e6}M`
+    const peer = 'the SQL that Feast generates'
+    noteFigure({
+      claim: `${claim}, time`,
+      unit: 's',
+      figure: ours.wallMs / 1_000,
+      goal: GOAL_SECONDS,
+      peer,
+      peerFigure: feast.wallMs / 1_000,
+    })
+    noteFigure({
+      claim: `${claim}, processor`,
+      unit: 'CPU s',
+      figure: ours.cpuMs / 1_000,
+      peer,
+      peerFigure: feast.cpuMs / 1_000,
+    })
+    noteFigure({
+      claim: `${claim}, memory`,
+      unit: 'GiB',
+      figure: ours.rssMiB / 1_024,
+      goal: GOAL_GIB,
+      peer,
+      peerFigure: feast.rssMiB / 1_024,
+    })
     print(
       `    ratio   ${(feast.wallMs / ours.wallMs).toFixed(1)} × time, ${(feast.cpuMs / ours.cpuMs).toFixed(1)} × CPU, ${(feast.rssMiB / ours.rssMiB).toFixed(1)} × memory`,
     )
@@ -246,4 +283,4 @@ async function measure(isFull: boolean): Promise<void> {
 const [given] = process.argv.slice(2)
 if (given?.startsWith('{'))
   await runTask(JSON.parse(given) as Task) // written by spend
-else await measure(process.argv.includes('--full'))
+else await measure(!process.argv.includes('--small'))

@@ -1,22 +1,71 @@
-// Runs every benchmark of bench/, or those named: `npm run bench -- gateway`. Each prints a ratio beside its floor or peer.
+// Runs every benchmark of bench/, or those named: `npm run bench -- gateway`. Each prints a ratio beside its floor or peer;
+// one table closes the run. `--json` prints that table as JSON alone; other options go to the benchmarks.
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
 
-const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
-const options = process.argv.slice(2).filter((word) => word.startsWith('-'))
+/** A benchmark that does not end by itself is ended. */
+const LIMIT_MS = 20 * 60_000
+
+const words = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+const isJson = process.argv.includes('--json')
+const options = process.argv.slice(2).filter((word) => word.startsWith('-') && word !== '--json')
 const files = readdirSync('bench').filter(
   (name) =>
-    name.endsWith('.ts') &&
-    !name.startsWith('_') &&
-    (wanted.length === 0 || wanted.some((word) => name.includes(word))),
+    name.endsWith('.ts') && !name.startsWith('_') && (words.length === 0 || words.some((word) => name.includes(word))),
 )
-let failed = 0
-for (const file of files) {
-  console.log(`\n== ${file}`)
-  if (
-    spawnSync(process.execPath, ['scripts/with-node.mjs', `bench/${file}`, ...options], { stdio: 'inherit' }).status !==
-    0
-  )
-    failed++
+
+const directory = mkdtempSync(join(tmpdir(), 'plimsoll-figures-'))
+const path = join(directory, 'figures')
+writeFileSync(path, '')
+const say = (line) => (isJson ? process.stderr : process.stdout).write(`${line}\n`)
+
+function runOne(file) {
+  say(`\n== ${file}`)
+  const args = ['scripts/with-node.mjs', `bench/${file}`, ...options, `--figures=${path}`]
+  const { status } = spawnSync(process.execPath, args, {
+    stdio: ['inherit', isJson ? process.stderr : 'inherit', 'inherit'],
+    timeout: LIMIT_MS,
+  })
+  return status === 0
 }
-process.exit(failed === 0 ? 0 : 1)
+
+const failed = files.filter((file) => !runOne(file))
+const figures = readFileSync(path, 'utf8')
+  .split('\n')
+  .filter(Boolean)
+  .map((line) => JSON.parse(line))
+  .map((row) => ({
+    ...row,
+    ratio: row.figure / row.peerFigure,
+    isMet: row.goal === undefined ? null : row.isRate ? row.figure >= row.goal : row.figure <= row.goal,
+  }))
+rmSync(directory, { recursive: true, force: true })
+
+const number = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2))
+const head = ['claim', 'figure', 'goal', 'peer', '', 'ratio', 'goal met']
+const lines = figures.map((row) => [
+  row.claim,
+  `${number(row.figure)} ${row.unit}`,
+  row.goal === undefined ? '–' : `${row.isRate ? '≥' : '≤'} ${row.goal}`,
+  row.peer,
+  number(row.peerFigure),
+  `${row.ratio.toFixed(2)}×`,
+  row.isMet === null ? '–' : row.isMet ? 'yes' : 'no',
+])
+const widths = head.map((title, at) => Math.max(title.length, ...lines.map((line) => line[at].length)))
+const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, ${new Date().toISOString().slice(0, 10)}`
+if (isJson) process.stdout.write(`${JSON.stringify({ machine, figures, failed })}\n`)
+else {
+  say(`\n${machine}; ratio is ours to the peer's in the same run`)
+  for (const line of [head, ...lines])
+    say(
+      line
+        .map((cell, at) => cell.padEnd(widths[at]))
+        .join('  ')
+        .trimEnd(),
+    )
+  if (failed.length > 0) say(`did not end well: ${failed.join(', ')}`)
+}
+process.exit(failed.length === 0 ? 0 : 1)
