@@ -144,6 +144,12 @@ export function readJson(frame: Buffer): unknown {
 const malformed = (why: string) =>
   new PlimsollError('internal', 'inference.frame_malformed', `Cannot read a frame: ${why}`)
 
+/** The length that a frame declares, at least what has `arrived` of it. @throws internal inference.frame_malformed */
+export function checkFrameLength(length: number, arrived = 0): number {
+  if (length < HEADER_BYTES || length > FRAME_BYTES_MAX || length < arrived) throw malformed(`length ${length}`)
+  return length
+}
+
 /** Tensors of a frame: views on its bytes where aligned. `specs` gives their names. */
 export function decodeTensors(frame: Buffer, specs: readonly TensorSpec[]): Tensor[] {
   const count = frame.readUInt32LE(frame.length - 4)
@@ -215,8 +221,7 @@ export function openFrameReader(onFrame: (frame: Buffer) => void): (chunk: Buffe
         head = rest
         return
       }
-      const length = rest.readUInt32LE(0)
-      if (length < HEADER_BYTES || length > FRAME_BYTES_MAX) throw malformed(`length ${length}`)
+      const length = checkFrameLength(rest.readUInt32LE(0))
       if (rest.length >= length) {
         onFrame(rest.subarray(0, length))
         rest = rest.subarray(length)

@@ -1,18 +1,10 @@
 import { readFile, stat } from 'node:fs/promises'
-import { Socket } from 'node:net'
 import type { ModelRuntime, ModelSession } from '@plimsoll/sdk/seams'
 import type { Clock } from '../kernel/clock.ts'
 import { digestBytes } from '../kernel/digest.ts'
 import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
-import {
-  decodeTensors,
-  encodeJsonFrame,
-  encodeTensorFrame,
-  OPERATIONS,
-  openFrameReader,
-  readHeader,
-  readJson,
-} from './frame.ts'
+import { openBlockingReader, writeWhole } from './blocking-frame.ts'
+import { decodeTensors, encodeJsonFrame, encodeTensorFrame, OPERATIONS, readHeader, readJson } from './frame.ts'
 
 export const MODEL_BYTES_MAX = 2 * 1024 * 1024 * 1024 - 1
 
@@ -31,14 +23,13 @@ export interface HostFailure {
 const OUTPUT_LIST = [{ name: 'outputs', datatype: 'UINT16', shape: [-1] }] as const
 
 /**
- * Serves frames on an inherited socket until its other end closes, then resolves. Frames are answered one after the
- * other; the pool sends the next when it has the answer.
+ * Serves frames on an inherited socket until its other end closes, then resolves. The pool sends a frame when it has the
+ * answer to the one before, and a run blocks its process anyway: reading and writing block too, which spares an event
+ * loop's calls per request.
  */
 export async function serveModelHost(options: { fd: number; runtime: ModelRuntime; clock: Clock }): Promise<void> {
   const { fd, runtime, clock } = options
-  const socket = new Socket({ fd, readable: true, writable: true })
   const sessions = new Map<number, ModelSession>()
-  let queue: Promise<void> = Promise.resolve()
 
   const handle = async (frame: Buffer): Promise<Buffer> => {
     const header = readHeader(frame)
@@ -64,29 +55,19 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
     }
   }
 
-  const onFrame = (frame: Buffer) => {
-    queue = queue.then(async () => {
+  const hello = { runtime: runtime.name, version: runtime.version }
+  const read = openBlockingReader(fd)
+  try {
+    writeWhole(fd, encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, hello))
+    for (let frame = read(); frame; frame = read()) {
       const { request, session } = readHeader(frame)
-      try {
-        socket.write(await handle(frame))
-      } catch (thrown) {
-        socket.write(encodeJsonFrame({ request, session, operation: OPERATIONS.failed, micros: 0 }, toFailure(thrown)))
-      }
-    })
+      const failed = { request, session, operation: OPERATIONS.failed, micros: 0 }
+      writeWhole(fd, await handle(frame).catch((thrown: unknown) => encodeJsonFrame(failed, toFailure(thrown))))
+    }
+  } catch (thrown) {
+    const code = (thrown as { code?: unknown } | null)?.code
+    if (code !== 'EPIPE' && code !== 'ECONNRESET') throw thrown // the pool is gone
   }
-  await new Promise<void>((resolve) => {
-    socket.on('data', openFrameReader(onFrame))
-    socket.on('error', () => resolve())
-    socket.on('close', () => resolve())
-    socket.on('end', () => resolve())
-    socket.write(
-      encodeJsonFrame(
-        { request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 },
-        { runtime: runtime.name, version: runtime.version },
-      ),
-    )
-  })
-  socket.destroy()
 }
 
 async function loadModel(runtime: ModelRuntime, order: LoadOrder): Promise<ModelSession> {

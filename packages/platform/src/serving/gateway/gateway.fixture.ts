@@ -10,7 +10,7 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { silentLog } from '../../kernel/log.ts'
 import type { ControlLink } from './control-link.ts'
 import { type Gateway, openGateway } from './gateway.ts'
-import { type GatewayServer, openGatewayServer } from './http-server.ts'
+import { type GatewayServer, type GatewayServerDeps, openGatewayServer } from './http-server.ts'
 import { type GatewayLoops, openGatewayLoops } from './loops.ts'
 import { openModelFiles } from './model-files.ts'
 import { openPredictionLog, type PredictionLog, readFrames } from './prediction-log.ts'
@@ -129,6 +129,9 @@ export interface GatewayOptions {
   settings?: Partial<GatewaySettings>
   pool?: ModelPoolOptions
   withLoops?: boolean
+  /** Time between looks for segments to ship; short, so that tests need not wait. */
+  rotateMs?: number
+  observe?: GatewayServerDeps['observe']
 }
 
 function segmentRecords(directory: string): PredictionRecord[] {
@@ -170,14 +173,19 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
   let loops: GatewayLoops | undefined
   await gateway.restore()
   const common = { gateway, pool, log, clock: realClock, settings }
-  const server = await openGatewayServer({ ...common, logger: silentLog, observe: () => {}, metrics: async () => '' })
+  const server = await openGatewayServer({
+    ...common,
+    logger: silentLog,
+    observe: options.observe ?? (() => {}),
+    metrics: async () => '',
+  })
   if (options.withLoops) {
     loops = openGatewayLoops({
       ...common,
       link: control,
       logger: silentLog,
       pollMs: 100,
-      rotateMs: 20,
+      rotateMs: options.rotateMs ?? 20,
       isDraining: () => false,
     })
   }

@@ -164,7 +164,9 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
     const isOip = request.url?.startsWith('/v2') ?? false
     const abort = new AbortController()
-    response.once('close', () => abort.abort())
+    response.once('close', () => {
+      if (!response.writableFinished) abort.abort()
+    })
     let answer: Answer
     let segments: string[] = []
     try {

@@ -158,7 +158,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
       waiting.push({ framed: frame(encodeRecord(record)), written, failed })
       if (!isScheduled) {
         isScheduled = true
-        setImmediate(flush)
+        process.nextTick(flush) // after all answers of one run have come: they share a write
       }
     },
     rotate(force = false) {
