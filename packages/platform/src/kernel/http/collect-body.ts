@@ -7,20 +7,24 @@ const FIRST_BYTES = 16_384
  * its size.
  */
 export function openBytes() {
-  let bytes = Buffer.alloc(0)
+  let bytes: Uint8Array = new Uint8Array(0)
   let size = 0
   return {
     append(chunk: Uint8Array): void {
       const end = size + chunk.length
-      if (end > bytes.length) {
-        const larger = Buffer.allocUnsafe(Math.max(FIRST_BYTES, 2 * bytes.length, end))
-        bytes.copy(larger, 0, 0, size)
-        bytes = larger
+      // Most bodies are one chunk, which is kept as it came.
+      if (size === 0) bytes = chunk
+      else {
+        if (end > bytes.length) {
+          const larger = new Uint8Array(Math.max(FIRST_BYTES, 2 * bytes.length, end))
+          larger.set(bytes.subarray(0, size))
+          bytes = larger
+        }
+        bytes.set(chunk, size)
       }
-      bytes.set(chunk, size)
       size = end
     },
-    taken: (): Buffer<ArrayBuffer> => bytes.subarray(0, size),
+    taken: (): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, size),
     size: () => size,
   }
 }
@@ -33,7 +37,7 @@ export interface BodyFaults {
 }
 
 /** A whole body of at most `limitBytes`. */
-export function collectBody(stream: Readable, limitBytes: number, faults: BodyFaults): Promise<Buffer<ArrayBuffer>> {
+export function collectBody(stream: Readable, limitBytes: number, faults: BodyFaults): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const bytes = openBytes()
     const append = (chunk: Buffer) => {
