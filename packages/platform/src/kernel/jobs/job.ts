@@ -1,3 +1,4 @@
+import { type SqlBool, sql } from 'kysely'
 import { after, type Context, databaseClock, type Tx } from '../db/index.ts'
 import { PlimsollError } from '../errors.ts'
 import { type Id, newId } from '../ids.ts'
@@ -31,7 +32,11 @@ export async function enqueue(tx: Tx, job: NewJob): Promise<Id<'job'>> {
       eligible_at: after(databaseClock(), job.runAfterMs ?? 0),
     })
     .onConflict((conflict) =>
-      conflict.columns(['project', 'kind', 'dedupe_key']).where('state', 'in', ['queued', 'leased']).doNothing(),
+      // Literals: a plan that is kept for all values cannot tell that bound ones fit the partial index.
+      conflict
+        .columns(['project', 'kind', 'dedupe_key'])
+        .where(sql<SqlBool>`state in ('queued', 'leased')`)
+        .doNothing(),
     )
     .returning('id')
     .executeTakeFirst()

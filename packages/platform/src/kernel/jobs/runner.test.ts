@@ -77,6 +77,8 @@ function declareCases(subject: Subject) {
   test('a dedupe key admits one open job, and a new one after its end', async () => {
     const first = await add('greet', 1, { dedupeKey: 'k' })
     expect(await add('greet', 2, { dedupeKey: 'k' })).toBe(first)
+    // Databases plan a repeated statement for all values from its sixth use on.
+    for (let time = 0; time < 10; time++) expect(await add('greet', 2, { dedupeKey: 'k' })).toBe(first)
     expect(await add('other', 2, { dedupeKey: 'k' })).not.toBe(first)
     await open([{ kind: 'greet', run: async () => undefined }]).settle()
     expect(await add('greet', 3, { dedupeKey: 'k' })).not.toBe(first)
