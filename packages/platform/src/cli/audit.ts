@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { limitOf } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
-import { printable, table } from './io.ts'
+import { printable } from './io.ts'
+import { table } from './table.ts'
 
 const entriesShape = z.looseObject({
   entries: z.array(
@@ -56,10 +58,13 @@ function addList(group: Command): void {
       ['--limit <count>', 'how many, newest first (default: 50)'],
     ],
     action: async ({ io, options }) => {
-      const query = { limit: options.limit ?? '50', subject: options.subject }
+      const query = { limit: limitOf(options, 50), subject: options.subject }
       const answer = await connect(options).client.call({ path: '/api/v1/audit', query, schema: entriesShape })
       const rows = answer.entries.map((entry) => [entry.at, entry.actor, entry.proof, entry.action, entry.subject])
-      io.answer(answer, table(['at', 'who', 'shown by', 'did', 'to'], rows, 'Nothing was done yet'))
+      io.answer(
+        answer,
+        table(['at', { elastic: 'who' }, 'shown by', 'did', { elastic: 'to' }], rows, 'Nothing was done yet'),
+      )
     },
   })
 }

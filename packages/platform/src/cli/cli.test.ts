@@ -55,6 +55,10 @@ test.each([
 test('an error with --json is one line of JSON', () => {
   const result = plimsoll('dataset', 'list', '--server', 'http://127.0.0.1:1', '--json')
   expect(JSON.parse(result.err)).toMatchObject({ error: { code: 'client.unreachable' } })
+  const misspelt = plimsoll('dataset', 'lst', '--json')
+  expect(JSON.parse(misspelt.err)).toMatchObject({
+    error: { code: 'cli.usage', message: expect.stringContaining('Did you mean list?') },
+  })
 })
 
 test('init writes a project once, and names what is in the way', () => {

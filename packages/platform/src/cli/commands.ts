@@ -2,9 +2,10 @@ import type { Command } from 'commander'
 import { addAudit } from './audit.ts'
 import { addDataset } from './dataset.ts'
 import { addDoctor } from './doctor.ts'
+import { addFeatures } from './features.ts'
 import { addInit } from './init.ts'
 import { addKey } from './key.ts'
-import { addModel } from './model.ts'
+import { addApprove, addModel } from './model.ts'
 import { addPredict } from './predict.ts'
 import { addProject } from './project.ts'
 import { addRelease } from './release.ts'
@@ -24,7 +25,9 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addStep,
   addLogs,
   addDataset,
+  addFeatures,
   addModel,
+  addApprove,
   addRelease,
   addPredict,
   addAudit,

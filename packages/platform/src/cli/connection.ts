@@ -4,6 +4,7 @@ import { type Client, openClient } from '@plimsoll/sdk/client'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
+import { suggestingClient } from './suggest.ts'
 
 /** Options that every command takes. */
 export interface SharedOptions {
@@ -115,7 +116,7 @@ export function connect(options: SharedOptions): Connection {
   const authorise =
     options.signWith === undefined ? undefined : signingAuthoriser(found.server, options.signWith, options.as)
   return {
-    client: openClient({ server: found.server, project, token: found.token, authorise }),
+    client: suggestingClient(openClient({ server: found.server, project, token: found.token, authorise })),
     gateway: found.gateway,
   }
 }

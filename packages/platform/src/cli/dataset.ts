@@ -1,53 +1,161 @@
 import { resolve } from 'node:path'
+import {
+  datasetDetail,
+  datasetPage,
+  datasetVersionDetail,
+  datasetVersionPage,
+  type ExpectationResult,
+} from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
+import type { z } from 'zod'
+import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { startAndFollow } from './run.ts'
+import { printable } from './io.ts'
+import { startAndFollow } from './run-follow.ts'
+import { table } from './table.ts'
 
-const versionShape = z
-  .object({
-    version: z.int(),
-    digest: z.string(),
-    verdict: z.string(),
-    rowCount: z.number(),
-    expectations: z.object({ evaluated: z.int(), failed: z.int() }).loose(),
-  })
-  .loose()
+const EXAMPLES_SHOWN_MAX = 5
+const FILES_SHOWN_MAX = 20
 
-/** `dataset list|versions|add`. */
-export function addDataset(program: Command): void {
-  const dataset = addGroup(program, 'dataset', 'look at datasets and add versions')
-  addCommand(dataset, {
-    use: 'list',
-    summary: 'list datasets',
-    example: 'plimsoll dataset list',
-    action: async ({ io, options }) => {
-      const answer = await connect(options).client.call({
-        path: '/api/v1/datasets',
-        schema: z.object({ datasets: z.array(z.object({ name: z.string() }).loose()) }).loose(),
-      })
-      io.answer(answer, answer.datasets.length === 0 ? 'No datasets yet' : answer.datasets.map((entry) => entry.name))
+type Detail = z.output<typeof datasetVersionDetail>
+
+/** One failed expectation with its count and examples. */
+function describeFailure({ expectation_config: { type, kwargs }, result, exception_info }: ExpectationResult): string {
+  const { column, ...rest } = kwargs as Record<string, unknown> // JSON by the wire schema
+  const what = `${column === undefined ? '' : `${String(column)} `}${type} ${JSON.stringify(rest)}`
+  if (exception_info.raised_exception)
+    return `  ✗ ${what}: ${exception_info.exception_message ?? 'could not be checked'}`
+  const {
+    unexpected_count: count,
+    unexpected_percent: percent,
+    partial_unexpected_list: list,
+    observed_value: seen,
+  } = result
+  const examples = Array.isArray(list) ? list.slice(0, EXAMPLES_SHOWN_MAX).map((value) => JSON.stringify(value)) : []
+  const facts = [
+    ...(typeof count === 'number'
+      ? [`${count} unexpected${typeof percent === 'number' ? ` (${percent.toPrecision(3)} %)` : ''}`]
+      : []),
+    ...(examples.length > 0 ? [`for example ${examples.join(', ')}`] : []),
+    ...(seen === undefined ? [] : [`found ${JSON.stringify(seen)}`]),
+  ]
+  return `  ✗ ${what}: ${facts.join(', ')}`
+}
+
+function describeVersion(version: Detail): string[] {
+  const failures = (version.validation?.results ?? []).filter((result) => !result.success)
+  const files = version.locations.slice(0, FILES_SHOWN_MAX)
+  return [
+    `${version.dataset}/${version.version}  ${version.verdict}`,
+    `  digest    ${version.digest} (${version.strength})`,
+    `  rows      ${version.rowCount} in ${version.fileCount} files, ${version.sizeBytes} bytes`,
+    `  created   ${version.createdAt}`,
+    `  checked   ${version.expectations.failed} of ${version.expectations.evaluated} expectations failed`,
+    ...failures.map(describeFailure),
+    ...(files.length > 0 ? ['  last seen at'] : []),
+    ...files.map((file) => `    ${file.location}`),
+    ...(version.locations.length > files.length ? [`    and ${version.locations.length - files.length} more`] : []),
+  ].map(printable)
+}
+
+function describeDataset(dataset: z.output<typeof datasetDetail>): string[] {
+  const { definition } = dataset
+  return [
+    `${dataset.name}  ${dataset.origin}`,
+    ...(dataset.description ? [`  ${dataset.description}`] : []),
+    `  newest    ${dataset.latestVersion === null ? 'no version yet' : `version ${dataset.latestVersion}, ${dataset.latestVerdict}`}`,
+    ...(definition
+      ? [
+          `  source    ${definition.source.format} ${definition.source.path}`,
+          `  columns   ${Object.entries(definition.schema)
+            .map(([name, column]) => `${name} ${column.type}`)
+            .join(', ')}`,
+          `  checks    ${definition.expectations.length} expectations`,
+        ]
+      : []),
+  ].map(printable)
+}
+
+function addShow(group: Command): void {
+  addCommand(group, {
+    use: 'show <dataset> [version]',
+    summary: 'show a dataset, or one version: digest, files, and each failed expectation with examples',
+    example: 'plimsoll dataset show flights 2',
+    action: async ({ io, options, args }) => {
+      const { client } = connect(options)
+      const path = `/api/v1/datasets/${segment(args[0], 'dataset')}`
+      if (args[1] === undefined) {
+        const dataset = await client.call({ path, schema: datasetDetail })
+        io.answer(dataset, describeDataset(dataset))
+        return
+      }
+      const number = wholeNumber(args[1], 'a version')
+      const version = await client.call({ path: `${path}/versions/${number}`, schema: datasetVersionDetail })
+      io.answer(version, describeVersion(version))
     },
   })
-  addCommand(dataset, {
-    use: 'versions <dataset>',
-    summary: 'list the versions of a dataset with their verdicts',
-    example: 'plimsoll dataset versions flights',
-    action: async ({ io, options, args }) => {
-      const answer = await connect(options).client.call({
-        path: `/api/v1/datasets/${args[0]}/versions`,
-        schema: z.object({ versions: z.array(versionShape) }).loose(),
-      })
+}
+
+function addLists(group: Command): void {
+  addCommand<{ limit?: string }>(group, {
+    use: 'list',
+    summary: 'list datasets with the verdict of their newest version',
+    example: 'plimsoll dataset list',
+    options: [['--limit <count>', 'how many, by name (default: 200)']],
+    action: async ({ io, options }) => {
+      const query = { limit: limitOf(options, 200) }
+      const answer = await connect(options).client.call({ path: '/api/v1/datasets', query, schema: datasetPage })
       io.answer(
         answer,
-        answer.versions.map(
-          (version) =>
-            `${version.version}  ${version.verdict.padEnd(9)} ${version.rowCount} rows, ${version.expectations.failed} of ${version.expectations.evaluated} expectations failed  ${version.digest}`,
+        table(
+          [{ elastic: 'dataset' }, 'newest', 'verdict', { elastic: 'description' }],
+          answer.datasets.map((entry) => [
+            entry.name,
+            entry.latestVersion === null ? 'none' : String(entry.latestVersion),
+            entry.latestVerdict ?? '',
+            entry.description ?? '',
+          ]),
+          'No datasets yet. Declare one in the project, then run plimsoll apply',
         ),
       )
     },
   })
+  addCommand<{ limit?: string }>(group, {
+    use: 'versions <dataset>',
+    summary: 'list the versions of a dataset with their verdicts, newest first',
+    example: 'plimsoll dataset versions flights',
+    options: [['--limit <count>', 'how many (default: 50)']],
+    action: async ({ io, options, args }) => {
+      const answer = await connect(options).client.call({
+        path: `/api/v1/datasets/${segment(args[0], 'dataset')}/versions`,
+        query: { limit: limitOf(options, 50) },
+        schema: datasetVersionPage,
+      })
+      io.answer(
+        answer,
+        table(
+          ['version', 'verdict', 'rows', 'failed', 'created', 'digest'],
+          answer.versions.map((version) => [
+            String(version.version),
+            version.verdict,
+            String(version.rowCount),
+            `${version.expectations.failed}/${version.expectations.evaluated}`,
+            version.createdAt.slice(0, 19),
+            version.digest,
+          ]),
+          `No versions yet. Make one: plimsoll dataset add ${args[0]}`,
+        ),
+      )
+    },
+  })
+}
+
+/** `dataset list|show|versions|add`. */
+export function addDataset(program: Command): void {
+  const dataset = addGroup(program, 'dataset', 'look at datasets and add versions')
+  addLists(dataset)
+  addShow(dataset)
   addCommand<{ root?: string; path?: string }>(dataset, {
     use: 'add <dataset>',
     summary: 'make a version of what the dataset’s files are now: hash, profile, check',

@@ -1,7 +1,16 @@
 import { ClientError } from '@plimsoll/sdk/client'
 import { isPlimsollError } from '../kernel/errors.ts'
 
-export const EXIT = { ok: 0, failed: 1, usage: 2, gateSaidNo: 3, inconclusive: 4, infrastructure: 5 } as const
+/** 130 is what a shell shows for a program that Ctrl-C ended. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  gateSaidNo: 3,
+  inconclusive: 4,
+  infrastructure: 5,
+  interrupted: 130,
+} as const
 
 /** A command that ends with a verdict other than ok, after having said it. */
 export class CommandEnd extends Error {
@@ -24,15 +33,15 @@ export class UsageError extends Error {
 }
 
 const INFRASTRUCTURE = new Set(['unavailable', 'deadline', 'overloaded', 'internal', 'exhausted'])
-const GATE_CODES =
-  /^(?:delivery\.passport_gaps|delivery\.route_misfit|delivery\.(?:gate_failed|approvals_missing|not_approved)|datasets\.version_failed|datasets\.failed_version)$/
+/** The server's word for: the request is fine, and the mark does not allow it. */
+const GATE_CODES = new Set(['delivery.passport_gaps', 'delivery.route_misfit', 'datasets.version_failed_expectations'])
 
 /** Exit status of a thrown error: 1 failed, 2 usage, 3 a gate said no, 5 infrastructure. */
 export function exitCodeOf(thrown: unknown): number {
   if (thrown instanceof CommandEnd) return thrown.exitCode
   if (thrown instanceof UsageError) return EXIT.usage
   if (thrown instanceof ClientError) {
-    if (GATE_CODES.test(thrown.code)) return EXIT.gateSaidNo
+    if (GATE_CODES.has(thrown.code)) return EXIT.gateSaidNo
     return thrown.status >= 500 || thrown.status === 429 ? EXIT.infrastructure : EXIT.failed
   }
   if (isPlimsollError(thrown)) {

@@ -15,6 +15,7 @@ export interface Io {
 }
 
 const BAR_CHARS = 24
+const LABEL_CHARS_MAX = 100
 
 export function openIo(options: { isJson: boolean }): Io {
   const { isJson } = options
@@ -36,8 +37,12 @@ export function openIo(options: { isJson: boolean }): Io {
     progress(fraction, label) {
       if (isJson || !isTerminal) return
       const filled = Math.round(Math.min(1, Math.max(0, fraction)) * BAR_CHARS)
+      const labelChars = Math.max(
+        0,
+        Math.min(LABEL_CHARS_MAX, (process.stderr.columns || LABEL_CHARS_MAX) - BAR_CHARS - 2),
+      )
       process.stderr.write(
-        `\r\x1b[2K${'█'.repeat(filled)}${'░'.repeat(BAR_CHARS - filled)} ${printable(label).slice(0, 60)}`,
+        `\r\x1b[2K${'█'.repeat(filled)}${'░'.repeat(BAR_CHARS - filled)} ${printable(label).slice(0, labelChars)}`,
       )
       isBarShown = true
     },
@@ -54,19 +59,6 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 /** Text from elsewhere, safe for a terminal: control and bidirectional characters are made visible. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
-/** Columns of equal width; the header only when there are rows. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[], empty: string): string[] {
-  if (rows.length === 0) return [empty]
-  const all = [header, ...rows].map((row) => row.map(printable))
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
 }
 
 interface Shown {

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
-import { table } from './io.ts'
+import { table } from './table.ts'
 
 const keyShape = z.looseObject({
   id: z.string(),
@@ -42,7 +43,7 @@ function addAdd(group: Command): void {
       if (options.role !== undefined)
         await client.call({
           method: 'PUT',
-          path: `/api/v1/grants/${encodeURIComponent(args[0]!)}`,
+          path: `/api/v1/grants/${segment(args[0], 'principal')}`,
           body: { role: options.role },
         })
       io.answer(
@@ -65,7 +66,7 @@ export function addKey(program: Command): void {
       io.answer(
         answer,
         table(
-          ['key', 'principal', 'fingerprint', 'state'],
+          ['key', { elastic: 'principal' }, { elastic: 'fingerprint' }, 'state'],
           answer.keys.map((key) => [key.id, key.principal, key.fingerprint, key.revoked_at ? 'revoked' : 'live']),
           'No key yet',
         ),
@@ -77,7 +78,7 @@ export function addKey(program: Command): void {
     summary: 'end a key',
     example: 'plimsoll key revoke key_0192…',
     action: async ({ io, options, args }) => {
-      await connect(options).client.call({ method: 'DELETE', path: `/api/v1/keys/${encodeURIComponent(args[0]!)}` })
+      await connect(options).client.call({ method: 'DELETE', path: `/api/v1/keys/${segment(args[0], 'key')}` })
       io.answer({ revoked: args[0] }, `${args[0]} is revoked`)
     },
   })

@@ -8,11 +8,19 @@ import {
 } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
+import { table } from './table.ts'
 
 function short(digest: string | null): string {
   return digest === null ? 'none' : digest.slice(0, 19)
+}
+
+function metricsText(metrics: Readonly<Record<string, number>>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${value.toPrecision(4)}`)
+    .join(', ')
 }
 
 function describeVersion(version: ModelVersionView): string[] {
@@ -24,11 +32,7 @@ function describeVersion(version: ModelVersionView): string[] {
     `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
     `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'} ${bound.environment?.interpreter ?? ''}`,
-    `  metrics      ${
-      Object.entries(bound.metrics)
-        .map(([name, value]) => `${name} ${value.toPrecision(4)}`)
-        .join(', ') || 'none'
-    }`,
+    `  metrics      ${metricsText(bound.metrics) || 'none'}`,
     `  approvals    ${
       version.approvals
         .filter((approval) => approval.isValid)
@@ -47,7 +51,11 @@ function describeVersion(version: ModelVersionView): string[] {
   ]
 }
 
-/** `model list|versions|show` and `approve`. */
+function versionPath(args: readonly string[]): string {
+  return `/api/v1/models/${segment(args[0], 'model')}/versions/${wholeNumber(args[1], 'a version')}`
+}
+
+/** `model list|versions|show`. */
 export function addModel(program: Command): void {
   const model = addGroup(program, 'model', 'look at registered models and their passports')
   addCommand(model, {
@@ -61,11 +69,16 @@ export function addModel(program: Command): void {
       })
       io.answer(
         { models },
-        models.length === 0
-          ? 'No models yet'
-          : models.map(
-              (entry) => `${entry.name.padEnd(32)} ${entry.versions} versions, champion ${entry.champion ?? 'none'}`,
-            ),
+        table(
+          [{ elastic: 'model' }, 'versions', 'champion', { elastic: 'description' }],
+          models.map((entry) => [
+            entry.name,
+            String(entry.versions),
+            entry.champion === null ? 'none' : String(entry.champion),
+            entry.description,
+          ]),
+          'No models yet',
+        ),
       )
     },
   })
@@ -75,14 +88,21 @@ export function addModel(program: Command): void {
     example: 'plimsoll model versions flight-delay',
     action: async ({ io, options, args }) => {
       const { versions } = await connect(options).client.call({
-        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions`,
+        path: `/api/v1/models/${segment(args[0], 'model')}/versions`,
         schema: z.object({ versions: z.array(modelVersionSummary) }),
       })
       io.answer(
         { versions },
-        versions.map(
-          (version) =>
-            `${version.model}/${version.version}  ${short(version.artifact)}  ${version.createdAt}  ${version.aliases.join(' ')}`,
+        table(
+          ['version', 'artifact', 'created', { elastic: 'aliases' }, { elastic: 'metrics' }],
+          versions.map((version) => [
+            String(version.version),
+            short(version.artifact),
+            version.createdAt.slice(0, 19),
+            version.aliases.map((alias) => `@${alias}`).join(' '),
+            metricsText(version.metrics),
+          ]),
+          `${args[0]} has no versions yet`,
         ),
       )
     },
@@ -94,13 +114,17 @@ export function addModel(program: Command): void {
     options: [['--environment <name>', 'environment to check against (default: production)']],
     action: async ({ io, options, args }) => {
       const view = await connect(options).client.call({
-        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions/${args[1]}`,
+        path: versionPath(args),
         query: { environment: options.environment },
         schema: modelVersionView,
       })
       io.answer(view, describeVersion(view))
     },
   })
+}
+
+/** `approve`: a signed statement about a version, that a release binds. */
+export function addApprove(program: Command): void {
   addCommand<{ environment?: string; comment?: string }>(program, {
     use: 'approve <model> <version>',
     summary: 'approve a version for an environment, as a named person',
@@ -112,7 +136,7 @@ export function addModel(program: Command): void {
     action: async ({ io, options, args }) => {
       const answer = await connect(options).client.call({
         method: 'POST',
-        path: `/api/v1/models/${encodeURIComponent(args[0]!)}/versions/${args[1]}/approvals`,
+        path: `${versionPath(args)}/approvals`,
         body: { environment: options.environment ?? 'production', comment: options.comment ?? '' },
         schema: z.object({ approval: approvalView, gaps: z.array(passportGap) }),
         isIdempotent: true,

@@ -2,9 +2,11 @@ import { openClient } from '@plimsoll/sdk/client'
 import { explanation } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
+import { suggestingClient } from './suggest.ts'
 
 const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
 
@@ -27,9 +29,9 @@ export function addPredict(program: Command): void {
       const found = connect(options)
       const gateway = options.gateway ?? found.gateway
       if (gateway === undefined) throw new UsageError('Cannot find the gateway', 'Name it with --gateway')
-      const answer = await openClient({ server: gateway }).call({
+      const answer = await suggestingClient(openClient({ server: gateway }), found.client).call({
         method: 'POST',
-        path: `/predict/${encodeURIComponent(args[0]!)}`,
+        path: `/predict/${segment(args[0], 'route')}`,
         body: { rows: [parseRow(args[1]!)] },
         schema: z
           .object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) })
@@ -47,7 +49,7 @@ export function addPredict(program: Command): void {
     example: 'plimsoll explain 01a20d1c-7eba-7feb-88ef-0c924eae2e32',
     action: async ({ io, options, args }) => {
       const answer = await connect(options).client.call({
-        path: `/api/v1/predictions/${encodeURIComponent(args[0]!)}/explanation`,
+        path: `/api/v1/predictions/${segment(args[0], 'prediction')}/explanation`,
         schema: explanation,
       })
       const lines = answer.links.map(

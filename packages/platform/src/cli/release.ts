@@ -1,5 +1,6 @@
 import { releaseView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { segment, wholeNumber } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 
@@ -23,9 +24,9 @@ export function addRelease(program: Command): void {
     action: async ({ io, options, args }) => {
       const released = await connect(options).client.call({
         method: 'POST',
-        path: `/api/v1/routes/${args[0]}/releases`,
+        path: `/api/v1/routes/${segment(args[0], 'route')}/releases`,
         body: {
-          version: Number(args[1]),
+          version: wholeNumber(args[1], 'a version'),
           environment: options.environment ?? 'production',
           reason: options.reason ?? 'released by hand',
         },
@@ -45,7 +46,7 @@ export function addRelease(program: Command): void {
     action: async ({ io, options, args }) => {
       const released = await connect(options).client.call({
         method: 'POST',
-        path: `/api/v1/routes/${args[0]}/rollback`,
+        path: `/api/v1/routes/${segment(args[0], 'route')}/rollback`,
         body: { environment: options.environment ?? 'production', reason: options.reason ?? 'rolled back by hand' },
         schema: releaseView,
       })

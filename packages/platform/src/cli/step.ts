@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { readEnvironment } from '../kernel/config/index.ts'
+import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
@@ -10,7 +11,7 @@ import { printable } from './io.ts'
 function stepPath(text: string | undefined): string {
   const [run, step, ...rest] = (text ?? '').split('/')
   if (!run || !step || rest.length > 0) throw new UsageError(`Cannot read "${text ?? ''}": a step is named RUN/STEP`)
-  return `/api/v1/runs/${encodeURIComponent(run)}/steps/${encodeURIComponent(step)}`
+  return `/api/v1/runs/${segment(run, 'run')}/steps/${segment(step, 'step')}`
 }
 
 function addShow(group: Command): void {

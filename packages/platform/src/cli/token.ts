@@ -1,10 +1,13 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { oneOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
-import { table } from './io.ts'
+import { table } from './table.ts'
+
+const ROLES = ['viewer', 'editor', 'approver', 'admin'] as const
 
 const issuedShape = z.looseObject({ id: z.string(), token: z.string(), expires_at: z.string() })
 const tokensShape = z.looseObject({
@@ -41,8 +44,8 @@ function addCreate(group: Command): void {
       ['--out <file>', 'write it to this file, readable by you alone, instead of showing it'],
     ],
     action: async ({ io, options, args }) => {
-      const days = options.days === undefined ? undefined : Number(options.days)
-      if (days !== undefined && !Number.isInteger(days)) throw new UsageError('--days must be a whole number')
+      const days = options.days === undefined ? undefined : wholeNumber(options.days, '--days')
+      oneOf(options.role, ROLES, '--role')
       const body = {
         principal: args[0],
         role: options.role ?? 'editor',
@@ -84,7 +87,7 @@ export function addToken(program: Command): void {
       io.answer(
         answer,
         table(
-          ['token', 'principal', 'role', 'until'],
+          ['token', { elastic: 'principal' }, 'role', 'until'],
           answer.tokens.map((one) => [one.id, one.principal, one.role, one.revoked_at ? 'revoked' : one.expires_at]),
           'No token yet',
         ),
@@ -96,7 +99,7 @@ export function addToken(program: Command): void {
     summary: 'end a token',
     example: 'plimsoll token revoke tok_0192…',
     action: async ({ io, options, args }) => {
-      await connect(options).client.call({ method: 'DELETE', path: `/api/v1/tokens/${encodeURIComponent(args[0]!)}` })
+      await connect(options).client.call({ method: 'DELETE', path: `/api/v1/tokens/${segment(args[0], 'token')}` })
       io.answer({ revoked: args[0] }, `${args[0]} is revoked`)
     },
   })

@@ -134,7 +134,9 @@ export async function listDefinitions(ctx: Context, kind: FeatureKind, page: { a
     .orderBy('name')
     .limit(limit + 1)
     .execute()
-  const definitions = rows.slice(0, limit).map(({ name, digest, definition }) => ({ name, digest, definition }))
+  const definitions = rows
+    .slice(0, limit)
+    .map(({ name, digest, generation, definition }) => ({ name, digest, generation, definition }))
   return { definitions, next: rows.length > limit ? (definitions.at(-1)?.name ?? null) : null }
 }
 

@@ -2,11 +2,18 @@ import { definitionName, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
 import { listDefinitions, requireDefinition } from './definition-store.ts'
+import { listMaterializations } from './materialization.ts'
 import { servingSpec } from './serving-spec.ts'
 import type { FeatureKind } from './tables.ts'
 
 const limit = wholeText({ min: 1, max: 200 }).default(50)
-const shown = z.object({ name: z.string(), digest: z.string(), definition: z.json() })
+/** `generation` is null but for views: the number under which their values are stored online. */
+const shown = z.object({
+  name: z.string(),
+  digest: z.string(),
+  generation: z.int().nullable(),
+  definition: z.json(),
+})
 const page = z.object({ definitions: z.array(shown), next: z.string().nullable() })
 
 function listOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
@@ -31,8 +38,8 @@ function oneOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
     params: z.strictObject({ name: definitionName }),
     response: shown,
     handler: async ({ ctx, params }) => {
-      const { definition, digest } = await requireDefinition(ctx, kind, params.name)
-      return { name: params.name, digest, definition }
+      const { definition, digest, generation } = await requireDefinition(ctx, kind, params.name)
+      return { name: params.name, digest, generation, definition }
     },
   })
 }
@@ -46,6 +53,33 @@ const serving = endpoint({
   handler: ({ ctx, params }) => servingSpec(ctx, params.name),
 })
 
+const materializations = endpoint({
+  method: 'GET',
+  path: '/api/v1/feature-views/:name/materializations',
+  scope: 'viewer',
+  summary: 'What of a feature view was written into the online store, newest first',
+  params: z.strictObject({ name: definitionName }),
+  query: z.strictObject({ limit }),
+  response: z.object({
+    materializations: z.array(
+      z.object({
+        viewVersion: z.string(),
+        generation: z.int(),
+        source: z.string(),
+        until: z.iso.datetime(),
+        rowsApplied: z.int(),
+        rowsStale: z.int(),
+        run: z.string(),
+        step: z.string(),
+        createdAt: z.iso.datetime(),
+      }),
+    ),
+  }),
+  handler: async ({ ctx, params, query }) => ({
+    materializations: await listMaterializations(ctx, params.name, query.limit),
+  }),
+})
+
 export const endpoints: readonly AnyEndpoint[] = [
   listOf('/api/v1/entities', 'entity', 'List entities'),
   oneOf('/api/v1/entities', 'entity', 'Show an entity'),
@@ -54,4 +88,5 @@ export const endpoints: readonly AnyEndpoint[] = [
   listOf('/api/v1/feature-services', 'feature-service', 'List feature services'),
   oneOf('/api/v1/feature-services', 'feature-service', 'Show a feature service'),
   serving,
+  materializations,
 ]

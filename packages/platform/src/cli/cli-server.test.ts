@@ -1,0 +1,253 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
+import { writeSmallProject } from './project.fixture.ts'
+
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
+
+const folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-server-'))
+const plimsoll = openCommandLine(folder)
+let platform: Platform
+
+beforeAll(async () => {
+  writeSmallProject(folder)
+  platform = await openPlatform(plimsoll)
+})
+afterAll(async () => {
+  expect(await platform?.close()).toBe(0)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Members of the answers that the tests read. */
+interface Answer {
+  id: string
+  workDir: string
+  prediction_id: string
+}
+
+/** Runs a command with --json and gives its one line. */
+async function json(...args: string[]) {
+  const { status, out, err } = await plimsoll.run(...args, '--json')
+  expect(out.trim().split('\n').length, `${args.join(' ')}: ${err}`).toBe(1)
+  return { status, value: JSON.parse(out) as Answer, err }
+}
+
+const RUN = /^run_[0-9a-f-]+$/
+const started: Record<string, string> = {}
+
+test('plan shows what apply would do and changes nothing; apply does it, and has nothing more to do', async () => {
+  const plan = await plimsoll.run('plan')
+  expect(plan).toMatchObject({ status: 0, err: '' })
+  expect(plan.out).toContain('+ create    dataset numbers')
+  expect((await plimsoll.run('dataset', 'list')).out).toContain('No datasets yet')
+  expect(await plimsoll.run('apply')).toMatchObject({ status: 0, err: '' })
+  expect((await plimsoll.run('plan')).out).toContain('Nothing to change')
+})
+
+test('run start waits, says nothing off a terminal but the answer, and takes a second run from the cache', async () => {
+  const first = await plimsoll.run('run', 'start', 'hello', '--param', 'whom=you')
+  expect(first).toMatchObject({ status: 0, err: '' })
+  expect(first.out).toMatch(/✓\s+greet\s+succeeded/)
+  const second = await json('run', 'start', 'hello', '--param', 'whom=you')
+  expect(second.value).toMatchObject({ state: 'succeeded', steps: { total: 2, done: 2, cached: 2 } })
+  started.hello = second.value.id
+})
+
+test('a run that fails is status 1, and says where to look', async () => {
+  const { status, out } = await plimsoll.run('run', 'start', 'broken')
+  expect(status).toBe(1)
+  const run = /run_[0-9a-f-]+/.exec(out)![0]
+  started.broken = run
+  expect(out).toContain(`plimsoll logs ${run} broken`)
+  expect(await plimsoll.run('logs', run, 'broken')).toMatchObject({ status: 0, out: 'the reason is written here\n' })
+})
+
+test('logs --follow shows lines while the step runs, and ends with it', async () => {
+  const gate = join(folder, 'gate')
+  const { value } = await json('run', 'start', 'slow', '--param', `gate=${gate}`, '--detach')
+  expect(value.id).toMatch(RUN)
+  const follow = plimsoll.start('logs', value.id, 'slow', '--follow')
+  let text = ''
+  const ended = new Promise((done) => follow.once('close', done))
+  await new Promise<void>((done) =>
+    follow.stdout!.on('data', (chunk) => {
+      text += String(chunk)
+      if (text.includes('waiting')) done()
+    }),
+  )
+  expect(text).not.toContain('open')
+  writeFileSync(gate, '')
+  expect(await ended).toBe(0)
+  expect(text).toBe('waiting\nthe gate is open\n')
+  expect(await plimsoll.run('run', 'follow', value.id)).toMatchObject({ status: 0 })
+})
+
+test('cancel ends a running step; who follows it learns so as status 1', async () => {
+  const { value } = await json('run', 'start', 'slow', '--param', 'gate=/nonexistent/gate', '--detach')
+  const follow = plimsoll.run('run', 'follow', value.id)
+  expect(await plimsoll.run('cancel', value.id)).toMatchObject({ status: 0, out: expect.stringMatching(/cancel/) })
+  expect(await follow).toMatchObject({ status: 1, out: expect.stringContaining('cancelled') })
+})
+
+test('step show and step debug lead to the files of an attempt', async () => {
+  const { value } = await json('run', 'start', 'hello', '--param', 'whom=me', '--force', 'greet')
+  const show = await plimsoll.run('step', 'show', `${value.id}/greet`)
+  expect(show).toMatchObject({ status: 0, out: expect.stringMatching(/out\s+greeting\s+json\s+sha256:/) })
+  const debug = await json('step', 'debug', `${value.id}/greet`)
+  expect(readFileSync(join(debug.value.workDir, 'step.json'), 'utf8')).toContain('"whom":"me"')
+})
+
+test('step debug opens a shell in the directory and environment of the attempt', async () => {
+  const { value } = await json('run', 'start', 'hello', '--param', 'whom=shell', '--force', 'greet')
+  const shell = openCommandLine(folder, undefined, { SHELL: join(folder, 'shell') })
+  writeFileSync(
+    join(folder, 'shell'),
+    '#!/bin/sh\npwd; echo "$PLIMSOLL_STEP"; env | grep -c MLFLOW_TRACKING_TOKEN; exit 3\n',
+    {
+      mode: 0o700,
+    },
+  )
+  const { status, out } = await shell.run('step', 'debug', `${value.id}/greet`)
+  const [cwd, step, token] = out.split('\n')
+  expect(existsSync(join(cwd!, 'steps/greet.mjs'))).toBe(true)
+  expect(step).toContain(value.id)
+  expect(token).toBe('0')
+  expect(status).toBe(0)
+})
+
+test('dataset add and show tell a damaged version with counts and examples', async () => {
+  expect((await plimsoll.run('dataset', 'add', 'numbers')).status).toBe(0)
+  await plimsoll.run('dataset', 'add', 'numbers', '--path', 'data/damaged.csv')
+  const versions = await plimsoll.run('dataset', 'versions', 'numbers')
+  expect(versions.out).toMatch(/2\s+failed\s+3\s+2\/5/)
+  const shown = await plimsoll.run('dataset', 'show', 'numbers', '2')
+  expect(shown.out).toMatch(/✗ a expect_column_values_to_be_between .*2 unexpected \(66\.7 %\), for example 99, 98/)
+  expect((await plimsoll.run('dataset', 'show', 'numbers')).out).toContain('source    csv data/good.csv')
+})
+
+test('a model goes from a run to a prediction and back; a release without an approval is refused as status 3', async () => {
+  const run = await json('run', 'start', 'train')
+  expect(run.value).toMatchObject({ state: 'succeeded' })
+  expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none\s+Gives back/)
+  expect((await plimsoll.run('model', 'show', 'echo', '1')).out).toContain('→ plimsoll approve echo 1')
+  const named = ['--token-file', 'ada.token']
+  expect(await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).toMatchObject({
+    status: 0,
+  })
+  const refused = await plimsoll.run('release', 'echo', '1', ...named)
+  expect(refused).toMatchObject({ status: 3, err: expect.stringContaining('delivery.passport_gaps') })
+  expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
+  expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({
+    status: 0,
+    out: expect.stringContaining('echo serves echo/1 in production'),
+  })
+  await expect
+    .poll(async () => (await fetch(`${platform.gateway}/v2/models/echo/ready`)).status, { timeout: 60_000 })
+    .toBe(200)
+  const { value } = await json('predict', 'echo', '{"a": 1, "b": 2}')
+  expect(value).toMatchObject({ model: 'echo', version: '1', predictions: [expect.anything()] })
+  await expect
+    .poll(async () => (await plimsoll.run('explain', value.prediction_id)).out, { timeout: 60_000 })
+    .toContain('The chain is intact')
+  const back = await plimsoll.run('rollback', 'echo', ...named)
+  expect(back).toMatchObject({ status: 1, err: expect.stringContaining('delivery.nothing_before') })
+})
+
+test('audit list names who did what; audit verify finds the ledger whole', async () => {
+  expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
+  expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
+})
+
+test.each([
+  ['run', 'list'],
+  ['run', 'show', '$hello'],
+  ['logs', '$broken', 'broken'],
+  ['dataset', 'list'],
+  ['dataset', 'show', 'numbers'],
+  ['dataset', 'versions', 'numbers'],
+  ['features', 'list'],
+  ['model', 'list'],
+  ['model', 'versions', 'echo'],
+  ['model', 'show', 'echo', '1'],
+  ['plan'],
+  ['audit', 'list'],
+  ['audit', 'verify'],
+  ['token', 'list'],
+  ['key', 'list'],
+])('plimsoll %s %s is text for people, and one line of JSON with --json', async (...words) => {
+  const args = words.map((word) => (word.startsWith('$') ? started[word.slice(1)]! : word))
+  const [people, machine] = await Promise.all([plimsoll.run(...args), json(...args)])
+  expect(people).toMatchObject({ status: 0, err: '' })
+  expect(people.out.trim()).not.toBe('')
+  expect(people.out).not.toContain('\u001b')
+  expect(machine.status).toBe(0)
+})
+
+test.each([
+  ['a pipeline', ['run', 'start', 'helo'], /Cannot find pipeline "helo".*Did you mean hello\?/],
+  ['a dataset', ['dataset', 'show', 'nubmers'], /Did you mean numbers\?/],
+  ['a model', ['model', 'show', 'ehco', '1'], /Did you mean echo\?/],
+  ['a route', ['release', 'ecko', '1', '--token-file', 'ada.token'], /Did you mean echo\?/],
+  ['a route of the gateway', ['predict', 'ecko', '{"a": 1, "b": 2}'], /serving\.route_unknown.*Did you mean echo\?/],
+  ['a step', ['step', 'show', '$hello/gret'], /Did you mean greet\?/],
+  ['a name that is near none', ['run', 'start', 'zzzzzz'], /There are broken, hello, slow, train/],
+  ['a param', ['run', 'start', 'hello', '--param', 'who=x'], /there is no param who; there are whom/],
+])('a misspelt name says what was meant: %s', async (_name, words, message) => {
+  const args = words.map((word) => word.replace('$hello', started.hello!))
+  const { status, err, out } = await plimsoll.run(...args)
+  expect(err).toMatch(message)
+  expect({ status, out }).toEqual({ status: 1, out: '' })
+})
+
+test.each([
+  ['run', 'show', '..'],
+  ['run', 'show', ' '],
+  ['dataset', 'show', 'numbers', 'two'],
+  ['model', 'show', 'echo', '-1x'],
+  ['run', 'list', '--limit', '1.5'],
+  ['features', 'list', '--kind', 'table'],
+  ['step', 'show', 'no-slash'],
+  ['predict', 'echo', '{a: 1}'],
+  ['token', 'create', 'bob', '--role', 'king'],
+])('plimsoll %s %s %s is a fault of usage: status 2, and nothing is asked of the server', async (...args) => {
+  const { status, err, out } = await plimsoll.run(...args)
+  expect(err.trim().split('\n')).toHaveLength(1)
+  expect({ status, out }).toEqual({ status: 2, out: '' })
+})
+
+test('a name cannot lead to another path of the API', async () => {
+  const { err } = await plimsoll.run('run', 'show', '../models')
+  expect(err).toContain('pipelines.run_not_found')
+})
+
+/** Runs a command on a terminal of that width, by the program that util-linux has for it. */
+async function onTerminal(columns: number, ...args: string[]): Promise<string> {
+  const words = [process.execPath, LAUNCHER, ...args].map((word) => `'${word}'`).join(' ')
+  const { out } = await openCommandLine(folder, ['script', '-qec', `stty cols ${columns}; ${words}`, '/dev/null']).run()
+  return out.replaceAll('\r\n', '\n')
+}
+
+test.runIf(process.platform === 'linux')(
+  'on a terminal a run shows a bar and each step that ends; the answer stays clean',
+  async () => {
+    const text = await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal')
+    expect(text).toMatch(/[█░]{24}/)
+    expect(text).toMatch(/✓ greet {2}succeeded {2}\d+\.\d s\n/)
+    const [answer] = text.split('\r\x1b[2K').slice(-1)
+    expect(answer).toMatch(/^run_[0-9a-f-]+ {2}succeeded {2}hello {2}2\/2 steps/)
+    expect(await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal', '--json')).toMatch(/^\{.*\}\n$/)
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'on a narrow terminal no line of a table is longer than it is wide',
+  async () => {
+    const wide = await onTerminal(200, 'run', 'list')
+    expect(wide).toMatch(/^run\s+state\s+pipeline\s+steps\s+created\s+by$/m)
+    const narrow = await onTerminal(60, 'run', 'list')
+    expect(Math.max(...narrow.split('\n').map((line) => line.length))).toBeLessThanOrEqual(60)
+    expect(narrow).toContain(started.hello)
+  },
+)

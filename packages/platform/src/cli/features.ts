@@ -1,0 +1,206 @@
+import type { Client } from '@plimsoll/sdk/client'
+import { entityDefinition, featureServiceDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { limitOf, oneOf, segment } from './argument.ts'
+import { addCommand, addGroup } from './command.ts'
+import { connect } from './connection.ts'
+import { printable } from './io.ts'
+import { table } from './table.ts'
+
+const KINDS = ['entity', 'view', 'service'] as const
+type Kind = (typeof KINDS)[number]
+
+const PATHS: Record<Kind, string> = {
+  entity: '/api/v1/entities',
+  view: '/api/v1/feature-views',
+  service: '/api/v1/feature-services',
+}
+const PAGE = 200
+const PAGES_MAX = 50
+const UNIT_US: readonly (readonly [string, number])[] = [
+  ['w', 604_800_000_000],
+  ['d', 86_400_000_000],
+  ['h', 3_600_000_000],
+  ['m', 60_000_000],
+  ['s', 1_000_000],
+  ['ms', 1_000],
+  ['us', 1],
+]
+
+const shown = z.object({
+  name: z.string(),
+  digest: z.string(),
+  generation: z.int().nullable(),
+  definition: z.looseObject({ description: z.string().optional() }),
+})
+type Shown = z.output<typeof shown>
+
+const materialization = z.looseObject({
+  generation: z.int(),
+  source: z.string(),
+  until: z.string(),
+  rowsApplied: z.int(),
+  rowsStale: z.int(),
+  run: z.string(),
+  step: z.string(),
+})
+
+function durationText(us: number): string {
+  const [unit, size] = UNIT_US.find(([, each]) => us % each === 0) ?? ['us', 1]
+  return `${us / size}${unit}`
+}
+
+async function listKind(client: Client, kind: Kind): Promise<Shown[]> {
+  const found: Shown[] = []
+  let after: string | undefined
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const { definitions, next } = await client.call({
+      path: PATHS[kind],
+      query: { limit: PAGE, after },
+      schema: z.object({ definitions: z.array(shown), next: z.string().nullable() }),
+    })
+    found.push(...definitions)
+    if (next === null) break
+    after = next
+  }
+  return found
+}
+
+function describeEntity(value: unknown): string[] {
+  const { keys } = entityDefinition.parse(value)
+  return [`  keys         ${keys.map((key) => `${key.name} (${key.type})`).join(', ')}`]
+}
+
+function describeView(value: unknown): string[] {
+  const view = featureViewDefinition.parse(value)
+  return [
+    `  entity       ${view.entity}`,
+    `  source       ${view.source}`,
+    `  event time   ${view.eventTime}`,
+    `  known at     ${view.knownAt ?? 'not said: rows count as known at their event time'}`,
+    `  ttl          ${view.ttlUs === null ? 'none' : durationText(view.ttlUs)}`,
+    `  online       ${view.online ? 'yes' : 'no'}`,
+    '  features',
+    ...Object.entries(view.features).map(([name, feature]) =>
+      feature.from === 'column'
+        ? `    ${name}: last ${feature.column} (${feature.type})`
+        : `    ${name}: ${feature.function}${feature.column === undefined ? '' : ` ${feature.column}`} over ${durationText(feature.windowUs)} (${feature.type})`,
+    ),
+  ]
+}
+
+function describeService(value: unknown): string[] {
+  const { views } = featureServiceDefinition.parse(value)
+  return [
+    '  views',
+    ...views.map((use) => {
+      const keys = Object.entries(use.keys).map(([key, column]) => `${key} from ${column}`)
+      return `    ${use.view}${use.as === undefined ? '' : ` as ${use.as}`}: ${use.features?.join(', ') ?? 'all features'}${keys.length > 0 ? `; ${keys.join(', ')}` : ''}`
+    }),
+  ]
+}
+
+const DESCRIBE: Record<Kind, (definition: unknown) => string[]> = {
+  entity: describeEntity,
+  view: describeView,
+  service: describeService,
+}
+
+function describe(kind: Kind, found: Shown): string[] {
+  return [
+    `${kind} ${found.name}`,
+    ...(found.definition.description ? [`  ${found.definition.description}`] : []),
+    `  digest       ${found.digest}`,
+    ...(found.generation === null ? [] : [`  generation   ${found.generation}`]),
+    ...DESCRIBE[kind](found.definition),
+  ].map(printable)
+}
+
+function addList(group: Command): void {
+  addCommand<{ kind?: string }>(group, {
+    use: 'list',
+    summary: 'list entities, feature views and feature services with their digests',
+    example: 'plimsoll features list --kind view',
+    options: [['--kind <kind>', 'only entity, view or service']],
+    action: async ({ io, options }) => {
+      const only = oneOf(options.kind, KINDS, '--kind')
+      const { client } = connect(options)
+      const features: (Shown & { kind: Kind })[] = []
+      for (const kind of KINDS) {
+        if (only !== undefined && only !== kind) continue
+        features.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
+      }
+      io.answer(
+        { features },
+        table(
+          ['kind', { elastic: 'name' }, 'digest', 'generation', { elastic: 'description' }],
+          features.map(({ kind, name, digest, generation, definition }) => [
+            kind,
+            name,
+            digest.slice(0, 19),
+            generation === null ? '' : String(generation),
+            definition.description ?? '',
+          ]),
+          'No features yet. Declare an entity and a view in the project, then run plimsoll apply',
+        ),
+      )
+    },
+  })
+}
+
+function addShow(group: Command): void {
+  addCommand(group, {
+    use: 'show <kind> <name>',
+    summary: 'show one entity, view or service: times, features, digest and generation',
+    example: 'plimsoll features show view origin_delays',
+    action: async ({ io, options, args }) => {
+      const kind = oneOf(args[0], KINDS, 'a kind')!
+      const found = await connect(options).client.call({
+        path: `${PATHS[kind]}/${segment(args[1], `feature ${kind}`)}`,
+        schema: shown,
+      })
+      io.answer({ kind, ...found }, describe(kind, found))
+    },
+  })
+}
+
+function addMaterializations(group: Command): void {
+  addCommand<{ limit?: string }>(group, {
+    use: 'materializations <view>',
+    summary: 'show what of a view is in the online store: until when, how many rows, by which run',
+    example: 'plimsoll features materializations origin_delays --limit 10',
+    options: [['--limit <count>', 'how many, newest first (default: 50)']],
+    action: async ({ io, options, args }) => {
+      const answer = await connect(options).client.call({
+        path: `/api/v1/feature-views/${segment(args[0], 'feature view')}/materializations`,
+        query: { limit: limitOf(options, 50) },
+        schema: z.object({ materializations: z.array(materialization) }),
+      })
+      io.answer(
+        answer,
+        table(
+          ['until', 'generation', 'written', 'stale', 'run', { elastic: 'step' }, 'source'],
+          answer.materializations.map((one) => [
+            one.until,
+            String(one.generation),
+            String(one.rowsApplied),
+            String(one.rowsStale),
+            one.run,
+            one.step,
+            one.source.slice(0, 19),
+          ]),
+          'Never materialized: lookups of this view find nothing',
+        ),
+      )
+    },
+  })
+}
+
+/** `features list|show|materializations`. */
+export function addFeatures(program: Command): void {
+  const group = addGroup(program, 'features', 'look at entities, feature views, feature services and what is online')
+  addList(group)
+  addShow(group)
+  addMaterializations(group)
+}

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+/** The command line of this checkout. */
+export const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
+
+export interface Ended {
+  readonly status: number | null
+  readonly out: string
+  readonly err: string
+}
+
+export interface CommandLine {
+  /** Runs a command to its end; what it reads from our own environment is left out. */
+  run(...args: string[]): Promise<Ended>
+  /** Starts a command whose output is looked at while it runs. */
+  start(...args: string[]): ChildProcess
+}
+
+function cleanEnvironment(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('PLIMSOLL_'))
+  return { ...Object.fromEntries(own), ...extra }
+}
+
+/** A command line in a folder; `argv` is how it is called there. */
+export function openCommandLine(
+  cwd: string,
+  argv: readonly string[] = [process.execPath, LAUNCHER],
+  extra: Readonly<Record<string, string>> = {},
+): CommandLine {
+  const start = (...args: string[]) =>
+    spawn(argv[0]!, [...argv.slice(1), ...args], {
+      cwd,
+      env: cleanEnvironment(extra),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  return {
+    start,
+    run: (...args) =>
+      new Promise((done, refuse) => {
+        const child = start(...args)
+        let out = ''
+        let err = ''
+        child.stdout!.on('data', (chunk) => {
+          out += String(chunk)
+        })
+        child.stderr!.on('data', (chunk) => {
+          err += String(chunk)
+        })
+        child.once('error', refuse)
+        child.once('close', (status) => done({ status, out, err }))
+      }),
+  }
+}
+
+export interface Platform {
+  readonly api: string
+  readonly gateway: string
+  close(): Promise<number | null>
+}
+
+/** Starts `plimsoll up` on free ports, its data in `.plimsoll` of the folder. */
+export async function openPlatform(commands: CommandLine): Promise<Platform> {
+  const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
+  const child = commands.start('up', '--json', ...ports)
+  let errors = ''
+  child.stderr!.on('data', (chunk) => {
+    errors += String(chunk)
+  })
+  const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)))
+  const line = await new Promise<string | undefined>((done) => {
+    const lines = createInterface({ input: child.stdout! })
+    lines.once('line', done)
+    lines.once('close', () => done(undefined))
+  })
+  if (line === undefined) throw new Error(`plimsoll up ended with ${await ended}: ${errors}`)
+  const { api, gateway } = JSON.parse(line) as { api: string; gateway: string }
+  return {
+    api,
+    gateway,
+    close() {
+      child.kill('SIGTERM')
+      return ended
+    },
+  }
+}

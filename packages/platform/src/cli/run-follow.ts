@@ -1,0 +1,124 @@
+import type { Client } from '@plimsoll/sdk/client'
+import { type RunView, runView, type StepView } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
+import { realClock } from '../kernel/clock.ts'
+import { segment } from './argument.ts'
+import { CommandEnd, EXIT } from './exit-code.ts'
+import { type Io, printable } from './io.ts'
+import { table } from './table.ts'
+
+const POLL_MS = 500
+const TERMINAL_RUNS = new Set(['succeeded', 'failed', 'cancelled'])
+const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
+const MARKS: Record<string, string> = {
+  succeeded: '✓',
+  cached: '=',
+  failed: '✗',
+  upstream_failed: '·',
+  cancelled: '·',
+  running: '▸',
+  ready: '○',
+  blocked: ' ',
+}
+
+function whyOf(step: StepView): string {
+  if (!step.cache) return ''
+  if (step.cache.hit) return `same as ${step.cache.source?.run ?? 'before'}`
+  const [first, ...more] = step.cache.diff
+  return `${step.cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
+}
+
+function tookOf({ startedAt, finishedAt }: { startedAt: string | null; finishedAt: string | null }): string {
+  if (startedAt === null || finishedAt === null) return ''
+  return `${((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000).toFixed(1)} s`
+}
+
+/** A run as people read it: its steps, why each ran or came from the cache, and where to look when one failed. */
+export function describeRun(run: RunView): string[] {
+  const { steps } = run
+  const failed = run.graph.find((step) => step.state === 'failed')
+  return [
+    `${run.id}  ${run.state}  ${run.pipeline ?? ''}  ${steps.done}/${steps.total} steps, ${steps.cached} from the cache`,
+    ...(run.reason ? [`  ${printable(run.reason)}`] : []),
+    ...table(
+      ['', { elastic: 'step' }, 'state', 'took', { elastic: 'why' }],
+      run.graph.map((step) => [MARKS[step.state] ?? ' ', step.key, step.state, tookOf(step), whyOf(step)]),
+      'It has no steps',
+    ).map((line) => `  ${line}`),
+    ...run.graph.flatMap((step) =>
+      step.reason ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)] : [],
+    ),
+    ...(failed ? [`  Its log: plimsoll logs ${run.id} ${failed.key}`] : []),
+  ]
+}
+
+/** Notes each step that has ended since the last look. */
+function noteEnded(io: Io, run: RunView, told: Set<string>): void {
+  for (const step of run.graph) {
+    if (told.has(step.key) || !TERMINAL_STEPS.has(step.state)) continue
+    told.add(step.key)
+    io.endProgress()
+    io.note(`${MARKS[step.state] ?? ' '} ${step.key}  ${step.state}  ${tookOf(step)}`.trimEnd())
+  }
+}
+
+/** Waits for the end of a run: on a terminal with a bar and a line per step that ends, else in silence. */
+export async function follow(client: Client, io: Io, id: string): Promise<RunView> {
+  const told = new Set<string>()
+  const leave = () => {
+    io.endProgress()
+    io.note(`The run goes on. See it with plimsoll run follow ${id}, end it with plimsoll cancel ${id}`)
+    process.exit(EXIT.interrupted)
+  }
+  process.once('SIGINT', leave)
+  try {
+    for (;;) {
+      const run = await client.call({ path: `/api/v1/runs/${segment(id, 'run')}`, schema: runView })
+      noteEnded(io, run, told)
+      const running = run.graph.filter((step) => step.state === 'running')
+      const within = running.reduce((sum, step) => sum + (step.progress?.fraction ?? 0), 0)
+      const [first] = running
+      const label = first
+        ? `${first.key}${first.progress?.message ? `: ${first.progress.message}` : ''}${running.length > 1 ? ` and ${running.length - 1} more` : ''}`
+        : run.state
+      io.progress(
+        run.steps.total === 0 ? 0 : (run.steps.done + within) / run.steps.total,
+        `${run.steps.done}/${run.steps.total} ${label}`,
+      )
+      if (TERMINAL_RUNS.has(run.state)) return run
+      await realClock.sleep(POLL_MS)
+    }
+  } finally {
+    io.endProgress()
+    process.removeListener('SIGINT', leave)
+  }
+}
+
+/** A run that did not succeed is a failure of the command that waited for it. */
+export function endAs(run: RunView): void {
+  if (run.state !== 'succeeded') throw new CommandEnd(EXIT.failed)
+}
+
+/** Starts a request that makes a run, follows it, and answers with it. */
+export async function startAndFollow(
+  client: Client,
+  io: Io,
+  body: unknown,
+  isDetached: boolean,
+): Promise<RunView | undefined> {
+  const started = await client.call({
+    method: 'POST',
+    path: '/api/v1/runs',
+    body,
+    schema: z.object({ id: z.string(), isNew: z.boolean() }),
+  })
+  if (isDetached) {
+    io.answer(started, started.id)
+    return undefined
+  }
+  io.note(`Run ${started.id}`)
+  const run = await follow(client, io, started.id)
+  io.answer(run, describeRun(run))
+  endAs(run)
+  return run
+}

@@ -1,0 +1,100 @@
+import { type Client, ClientError } from '@plimsoll/sdk/client'
+
+const DISTANCE_MAX = 3
+const LISTED_MAX = 200
+
+/** Edits that turn one word into another: letters put in, left out, exchanged, or two neighbours swapped. */
+export function editDistance(a: string, b: string): number {
+  let before: number[] = []
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (same ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        next[j] = Math.min(next[j]!, before[j - 2]! + 1)
+    }
+    before = row
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** The known name that a word most likely meant, if one is near. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const most = Math.min(DISTANCE_MAX, Math.max(1, Math.floor(word.length / 3)))
+  let best: { name: string; distance: number } | undefined
+  for (const name of known) {
+    const distance = editDistance(word.toLowerCase(), name.toLowerCase())
+    if (distance <= most && distance < word.length && (best === undefined || distance < best.distance))
+      best = { name, distance }
+  }
+  return best?.name
+}
+
+/** Where the names are listed among which one was not found, and under which member. */
+const LISTS: Readonly<Record<string, readonly [path: string, member: string]>> = {
+  'pipelines.not_found': ['/api/v1/pipelines', 'pipelines'],
+  'datasets.dataset_not_found': ['/api/v1/datasets', 'datasets'],
+  'registry.model_not_found': ['/api/v1/models', 'models'],
+  'registry.version_not_found': ['/api/v1/models', 'models'],
+  'serving.route_unknown': ['/api/v1/routes', 'routes'],
+  'delivery.route_not_found': ['/api/v1/routes', 'routes'],
+  'features.entity_not_found': ['/api/v1/entities', 'definitions'],
+  'features.view_not_found': ['/api/v1/feature-views', 'definitions'],
+  'features.service_not_found': ['/api/v1/feature-services', 'definitions'],
+}
+
+function listFor({ code, message }: ClientError): readonly [path: string, member: string] | undefined {
+  const run = code === 'pipelines.step_not_found' ? / of run (run_[\w-]+)$/.exec(message)?.[1] : undefined
+  return run === undefined ? LISTS[code] : [`/api/v1/runs/${run}`, 'graph']
+}
+
+async function namesAt(client: Client, [path, member]: readonly [string, string]): Promise<string[]> {
+  const answer = (await client.call({ path })) as Record<string, unknown> // every member is checked below
+  const entries = Array.isArray(answer[member]) ? answer[member] : []
+  return entries.slice(0, LISTED_MAX).flatMap((entry: unknown): string[] => {
+    const { name, key } = (entry ?? {}) as { name?: unknown; key?: unknown } // checked on the next line
+    const word = name ?? key
+    return typeof word === 'string' ? [word] : []
+  })
+}
+
+/** The same failure, with the name that was probably meant, or those that there are. */
+async function withSuggestion(client: Client, failure: ClientError): Promise<ClientError> {
+  const list = listFor(failure)
+  const word = /"([^"]*)"/.exec(failure.message)?.[1]
+  if (list === undefined || word === undefined) return failure
+  const names = await namesAt(client, list).catch((): string[] => [])
+  if (names.includes(word)) return failure
+  const meant = nearest(word, names)
+  const hint =
+    meant === undefined
+      ? names.length > 0
+        ? `There are ${names.slice(0, 8).join(', ')}`
+        : undefined
+      : `Did you mean ${meant}?`
+  if (hint === undefined) return failure
+  return new ClientError({
+    status: failure.status,
+    code: failure.code,
+    detail: failure.message,
+    action: [hint, ...(meant === undefined && failure.action ? [failure.action] : [])].join('. '),
+    faults: failure.faults,
+    requestId: failure.requestId,
+  })
+}
+
+/** A client whose failures to find a name say which one was probably meant; `lister` knows the names. */
+export function suggestingClient(client: Client, lister = client): Client {
+  const orSuggest = async (thrown: unknown): Promise<never> => {
+    throw thrown instanceof ClientError ? await withSuggestion(lister, thrown) : thrown
+  }
+  return {
+    server: client.server,
+    project: client.project,
+    call: (call) => client.call(call).catch(orSuggest),
+    fetch: (call) => client.fetch(call).catch(orSuggest),
+  }
+}

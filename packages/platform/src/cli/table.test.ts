@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { table } from './table.ts'
+
+const ROWS = [
+  ['run_0192', 'succeeded', 'a-pipeline-with-a-rather-long-name'],
+  ['run_0193', 'failed', 'short'],
+]
+const COLUMNS = ['run', 'state', { elastic: 'pipeline' }]
+
+test('table() aligns columns and shows everything where there is room', () => {
+  expect(table(COLUMNS, ROWS, 'none')).toEqual([
+    'run       state      pipeline',
+    'run_0192  succeeded  a-pipeline-with-a-rather-long-name',
+    'run_0193  failed     short',
+  ])
+})
+
+test('table() shortens elastic columns alone', () => {
+  expect(table(COLUMNS, ROWS, 'none', 40)).toEqual([
+    'run       state      pipeline',
+    'run_0192  succeeded  a-pipeline-with-a-…',
+    'run_0193  failed     short',
+  ])
+})
+
+test('table() gives each row several lines where even that is too wide, and cuts nothing', () => {
+  expect(table(COLUMNS, ROWS, 'none', 20)).toEqual([
+    'run       run_0192',
+    'state     succeeded',
+    'pipeline  a-pipeline-with-a-rather-long-name',
+    '',
+    'run       run_0193',
+    'state     failed',
+    'pipeline  short',
+  ])
+})
+
+test('table() keeps within the width whatever it is, or stacks', () => {
+  for (let width = 1; width < 80; width++) {
+    const lines = table(COLUMNS, ROWS, 'none', width)
+    const isStacked = lines.length > ROWS.length + 1
+    if (!isStacked) expect(Math.max(...lines.map((line) => [...line].length)), `${width}`).toBeLessThanOrEqual(width)
+  }
+})
+
+test('table() counts characters, shows control characters, and says when there is nothing', () => {
+  expect(
+    table(
+      ['name', 'n'],
+      [
+        ['ü😀', '1'],
+        ['a\u001b[2J', '2'],
+      ],
+      'none',
+    ),
+  ).toEqual(['name        n', 'ü😀          1', 'a\\u001b[2J  2'])
+  expect(table(['name'], [], 'No runs yet')).toEqual(['No runs yet'])
+})
