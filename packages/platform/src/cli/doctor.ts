@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { addCommand } from './command.ts'
-import { type Finding, findings } from './doctor-checks.ts'
+import { type Finding, findings } from './doctor/index.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
+import { printable } from './io.ts'
 
 const MARKS = { ok: '✓', missing: '·', problem: '✗' } as const
 
@@ -13,10 +14,10 @@ export function addDoctor(program: Command): void {
     isRemote: false,
     options: [['--data-dir <dir>', 'data directory to look at (default: .plimsoll)']],
     action: async ({ io, options }) => {
-      const found = await findings(options.dataDir ?? '.plimsoll')
+      const found = await findings(options.dataDir)
       const problems = found.filter((finding) => finding.state === 'problem')
       const line = (finding: Finding) =>
-        `${MARKS[finding.state]} ${finding.name.padEnd(22)} ${finding.found}${finding.cost ? `\n    ${finding.cost}` : ''}`
+        `${MARKS[finding.state]} ${finding.name.padEnd(22)} ${printable(finding.found)}${finding.cost ? `\n    ${finding.cost}` : ''}`
       const groups = [...new Set(found.map((finding) => finding.group))]
       const text = groups.flatMap((group) => [
         `${group}:`,

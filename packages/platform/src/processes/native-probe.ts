@@ -10,3 +10,16 @@ export async function loadLmdb(): Promise<void> {
 export async function loadOnnx(): Promise<void> {
   await import('../adapters/onnx/runtime.ts')
 }
+
+/** The interpreter that Python steps will get. @throws unavailable python.missing · python.too_old */
+export async function findPython(): Promise<{ path: string; version: string }> {
+  const [{ openPythonEnvironments }, { readEnvironment }, { realClock }] = await Promise.all([
+    import('../pipelines/index.ts'),
+    import('../kernel/config/index.ts'),
+    import('../kernel/clock.ts'),
+  ])
+  const environment = Object.fromEntries(
+    Object.entries(readEnvironment()).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+  return openPythonEnvironments('', environment, realClock).interpreter()
+}

@@ -1,0 +1,44 @@
+import { type Config, loadConfig, readEnvironment } from '../../kernel/config/index.ts'
+import { isPlimsollError } from '../../kernel/errors.ts'
+import type { Finding } from './finding.ts'
+import { accessFindings, durabilityFindings, hostFindings, serverFindings } from './host.ts'
+import { isolationFindings } from './isolation.ts'
+import { libraryFindings, toolFindings } from './tools.ts'
+
+export type { Finding } from './finding.ts'
+
+/** The settings that a start would get; where they are faulty, one finding per fault and the defaults. */
+function configOf(dataDir: string | undefined): { config: Config; faults: Finding[] } {
+  const flags = dataDir === undefined ? {} : { dataDir }
+  try {
+    return { config: loadConfig({ flags, env: readEnvironment() }).config, faults: [] }
+  } catch (thrown) {
+    if (!isPlimsollError(thrown)) throw thrown
+    const faults = (thrown.details.faults ?? []).map(
+      ({ pointer, detail }): Finding => ({
+        group: 'needed',
+        name: 'configuration',
+        state: 'problem',
+        found: `${pointer} ${detail}`,
+        cost: 'plimsoll up refuses to start. Correct it in plimsoll.yaml or in the environment',
+      }),
+    )
+    return { config: loadConfig({ flags, file: '/dev/null' }).config, faults }
+  }
+}
+
+/** Everything that doctor looks at, in the order in which it is told. */
+export async function findings(dataDir: string | undefined): Promise<Finding[]> {
+  const { config, faults } = configOf(dataDir)
+  const [tools, host, libraries] = await Promise.all([toolFindings(), hostFindings(config), libraryFindings()])
+  return [
+    ...tools,
+    ...host,
+    ...faults,
+    ...libraries,
+    ...serverFindings(),
+    ...accessFindings(config),
+    ...isolationFindings(),
+    ...durabilityFindings(config),
+  ]
+}
