@@ -114,13 +114,14 @@ test('doctor looks at the data directory, and at the settings in it', async () =
   chmodSync(dataDir, 0o700)
   writeFileSync(join(dataDir, 'plimsoll.yaml'), 'database:\n  kind: postgres\n')
   const faulty = await doctor(path, {}, '--data-dir', dataDir)
-  expect(faulty.one('configuration')).toMatchObject({
+  expect(faulty.one('settings')).toMatchObject({
     state: 'problem',
-    found: '/database/url is needed with kind postgres',
+    cost: '/database/url is needed with kind postgres',
   })
   const url = { PLIMSOLL_DATABASE_URL: 'postgres://user:secret-canary@localhost/x' }
   const durable = await doctor(path, url, '--data-dir', dataDir)
   expect(durable.one('loss of power')).toMatchObject({ state: 'ok' })
+  expect(durable.one('database')).toMatchObject({ found: expect.stringContaining('PostgreSQL') })
   expect(JSON.stringify(durable.findings)).not.toContain('secret-canary')
   const file = await doctor(path, {}, '--data-dir', join(dataDir, 'plimsoll.yaml', 'below'))
   expect(file.one('data directory')).toMatchObject({

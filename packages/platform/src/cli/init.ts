@@ -106,9 +106,9 @@ export function addInit(program: Command): void {
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [
         `${name} is in ${folder}. Next:`,
         ...(args[0] === undefined ? [] : [`  cd ${args[0]}`]),
-        '  plimsoll up            # in another terminal',
-        '  plimsoll apply',
-        '  plimsoll run start hello',
+        '  npx plimsoll up            # in another terminal',
+        '  npx plimsoll apply',
+        '  npx plimsoll run start hello',
       ])
     },
   })

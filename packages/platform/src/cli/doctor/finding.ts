@@ -7,11 +7,16 @@ import { readEnvironment } from '../../kernel/config/index.ts'
 const run = promisify(execFile)
 const PROBE_TIMEOUT_MS = 15_000
 
-export const GROUPS = ['needed', 'libraries', 'optional servers', 'access', 'isolation of steps', 'durability'] as const
-
 /** One thing that was looked at. `missing` is a lack that one may live with, `problem` must be put right. */
 export interface Finding {
-  readonly group: (typeof GROUPS)[number]
+  readonly group:
+    | 'needed'
+    | 'libraries'
+    | 'optional servers'
+    | 'storage'
+    | 'access'
+    | 'isolation of steps'
+    | 'durability'
   readonly name: string
   readonly state: 'ok' | 'missing' | 'problem'
   readonly found: string

@@ -165,7 +165,7 @@ export function durabilityFindings({ database, dataDir }: Config): Finding[] {
           ...about,
           name: 'loss of power',
           state: 'ok',
-          found: 'as PostgreSQL is set to; blobs and the journal are flushed',
+          found: 'as PostgreSQL is set up (fsync); the journal is flushed',
         },
     dataDirectoryFinding(dataDir),
   ]

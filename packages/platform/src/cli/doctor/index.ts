@@ -3,26 +3,27 @@ import { isPlimsollError } from '../../kernel/errors.ts'
 import type { Finding } from './finding.ts'
 import { accessFindings, durabilityFindings, hostFindings, serverFindings } from './host.ts'
 import { isolationFindings } from './isolation.ts'
+import { storageFindings } from './storage.ts'
 import { libraryFindings, toolFindings } from './tools.ts'
 
 export type { Finding } from './finding.ts'
 
-/** The settings that a start would get; where they are faulty, one finding per fault and the defaults. */
+/** The settings that a start would get; where they are faulty, a finding that names every fault, and the defaults. */
 function configOf(dataDir: string | undefined): { config: Config; faults: Finding[] } {
   const flags = dataDir === undefined ? {} : { dataDir }
   try {
     return { config: loadConfig({ flags, env: readEnvironment() }).config, faults: [] }
   } catch (thrown) {
     if (!isPlimsollError(thrown)) throw thrown
-    const faults = (thrown.details.faults ?? []).map(
-      ({ pointer, detail }): Finding => ({
-        group: 'needed',
-        name: 'configuration',
+    const faults: Finding[] = [
+      {
+        group: 'storage',
+        name: 'settings',
         state: 'problem',
-        found: `${pointer} ${detail}`,
-        cost: 'plimsoll up refuses to start. Correct it in plimsoll.yaml or in the environment',
-      }),
-    )
+        found: thrown.message,
+        cost: (thrown.details.faults ?? []).map((fault) => `${fault.pointer} ${fault.detail}`).join('; '),
+      },
+    ]
     return { config: loadConfig({ flags, file: '/dev/null' }).config, faults }
   }
 }
@@ -34,9 +35,9 @@ export async function findings(dataDir: string | undefined): Promise<Finding[]> 
   return [
     ...tools,
     ...host,
-    ...faults,
     ...libraries,
     ...serverFindings(),
+    ...(faults.length > 0 ? faults : storageFindings(config)),
     ...accessFindings(config),
     ...isolationFindings(),
     ...durabilityFindings(config),

@@ -1,0 +1,27 @@
+import { join } from 'node:path'
+import type { Config } from '../../kernel/config/index.ts'
+import type { Finding } from './finding.ts'
+
+function databaseFinding({ database, dataDir }: Config): Finding {
+  const found =
+    database.kind === 'pglite' ? `PGlite in ${join(dataDir, 'database')}` : 'PostgreSQL, at the address in database.url'
+  return { group: 'storage', name: 'database', state: 'ok', found }
+}
+
+function blobFinding({ blob, dataDir }: Config): Finding {
+  if (blob.kind === 'files')
+    return { group: 'storage', name: 'blobs', state: 'ok', found: `files in ${join(dataDir, 'blobs')}` }
+  const where = blob.endpoint === undefined ? `Amazon's ${blob.region}` : `${blob.endpoint} (${blob.region})`
+  const keys = blob.accessKeyId === undefined ? 'with what the SDK finds' : 'with the keys of the settings'
+  return {
+    group: 'storage',
+    name: 'blobs',
+    state: 'ok',
+    found: `S3 bucket ${blob.bucket}, prefix "${blob.prefix}", at ${where}, ${keys}`,
+  }
+}
+
+/** Where rows and bytes would go with the settings that are found here. */
+export function storageFindings(config: Config): Finding[] {
+  return [databaseFinding(config), blobFinding(config)]
+}
