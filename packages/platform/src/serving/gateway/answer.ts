@@ -66,7 +66,7 @@ export function problemAnswer(thrown: unknown, requestId: string): Answer {
   const status = statusOf(error)
   const isInternal = error.kind === 'internal'
   const body = {
-    type: `https://plimsoll.dev/errors#${error.code}`,
+    type: `/docs/errors#${error.code}`,
     title: TITLES[status] ?? 'Error',
     status,
     detail: isInternal ? 'Something went wrong here; the request id finds it in the log' : error.message,

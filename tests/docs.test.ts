@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+import { readErrorCodes } from '../scripts/docs-errors.ts'
+import { referencePages } from '../scripts/docs-reference.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const pages = referencePages(ROOT)
+
+test.each([...pages.keys()])('%s says what the code says; npm run docs makes it anew', (path) => {
+  expect(existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : undefined).toBe(pages.get(path))
+})
+
+test('readErrorCodes() finds codes that are thrown, tabled, listed and made by short forms', () => {
+  const codes = new Map(readErrorCodes(ROOT).map((one) => [one.code, one]))
+  const kindsOf = (code: string) => [...(codes.get(code)?.kinds ?? [])]
+  expect(kindsOf('registry.alias_moved')).toEqual(['precondition'])
+  expect(kindsOf('http.body_too_large')).toEqual(['too_large'])
+  expect(kindsOf('pipelines.bad_params')).toEqual(['invalid'])
+  expect(kindsOf('features.view_not_found')).toEqual(['not_found'])
+  expect(kindsOf('serving.snapshot_unsigned')).toEqual(['invalid'])
+  expect(kindsOf('http.request_timeout')).toEqual(['invalid'])
+  expect(codes.has('registry.version_registered'), 'an event is no error').toBe(false)
+})
+
+test('errors.md has an anchor for every code, as the type of a problem promises', () => {
+  const page = pages.get('docs/reference/errors.md')!
+  for (const { code } of readErrorCodes(ROOT)) expect(page).toContain(`<a id="${code}"></a>`)
+})
+
+test('cli.md shows every command with its example', () => {
+  const page = pages.get('docs/reference/cli.md')!
+  for (const command of [
+    'init',
+    'up',
+    'plan',
+    'run start',
+    'features show',
+    'approve',
+    'rollback',
+    'explain',
+    'doctor',
+  ])
+    expect(page).toContain(`$ plimsoll ${command}`)
+})
+
+/** `plimsoll …` commands that the pages name, from fenced blocks and inline code. */
+function commandsIn(text: string): string[] {
+  return [...text.matchAll(/(?:^|`|&& |\$ )(?:npx )?plimsoll ([a-z]+(?: [a-z]+)?)/gm)].map((match) => match[1]!)
+}
+
+test('the pages name only commands that there are', () => {
+  const known = [...pages.get('docs/reference/cli.md')!.matchAll(/^## plimsoll (.+)$/gm)].map((match) => match[1]!)
+  const isKnown = (named: string) =>
+    known.some(
+      (one) => one === named || one === named.split(' ')[0] || (!named.includes(' ') && one.startsWith(`${named} `)),
+    )
+  const paths = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...globSync('{docs,examples}/**/*.md', { cwd: ROOT })]
+  const unknown = paths
+    .filter((path) => !path.includes('node_modules'))
+    .flatMap((path) =>
+      commandsIn(readFileSync(join(ROOT, path), 'utf8'))
+        .filter((named) => !isKnown(named))
+        .map((named) => `${path}: plimsoll ${named}`),
+    )
+  expect(unknown).toEqual([])
+})
+
+/** What the pages import. */
+const SDK = ['index.ts', 'define/feature.ts'].map(
+  (path) => `export * from '${pathToFileURL(join(ROOT, 'packages/sdk/src', path))}'\n`,
+)
+
+test('every TypeScript example of the pages is a module that runs', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plimsoll-docs-'))
+  try {
+    writeFileSync(join(folder, 'sdk.mts'), SDK.join(''))
+    const failed: string[] = []
+    for (const path of ['packages/sdk/README.md', ...globSync('docs/guide/*.md', { cwd: ROOT })]) {
+      const blocks = [...readFileSync(join(ROOT, path), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)]
+      for (const [index, [, text]] of blocks.entries()) {
+        const file = join(folder, `${path.replaceAll('/', '-')}-${index}.mts`)
+        writeFileSync(file, text!.replace("'@plimsoll/sdk'", "'./sdk.mts'"))
+        const { status, stderr } = spawnSync(process.execPath, ['--no-warnings', file], { cwd: ROOT, encoding: 'utf8' })
+        if (status !== 0) failed.push(`${path}: ${stderr.slice(0, 500)}`)
+      }
+    }
+    expect(failed).toEqual([])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
