@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
+import { printable } from './io.ts'
 import { table } from './table.ts'
 
 function short(digest: string | null): string {
@@ -46,9 +47,9 @@ function describeVersion(version: ModelVersionView): string[] {
       ? [`  nothing is missing for ${version.environment}`]
       : [
           `  missing for ${version.environment}:`,
-          ...version.gaps.map((gap) => `    ${gap.field}: ${gap.detail}\n      → ${gap.command}`),
+          ...version.gaps.flatMap((gap) => [`    ${gap.field}: ${gap.detail}`, `      → ${gap.command}`]),
         ]),
-  ]
+  ].map(printable)
 }
 
 function versionPath(args: readonly string[]): string {

@@ -6,6 +6,7 @@ import { segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
+import { printable } from './io.ts'
 import { suggestingClient } from './suggest.ts'
 
 const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
@@ -39,7 +40,7 @@ export function addPredict(program: Command): void {
       })
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
-        `by ${answer.model}/${answer.version}; explain it with: plimsoll explain ${answer.prediction_id}`,
+        `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}`,
       ])
     },
   })
@@ -52,10 +53,11 @@ export function addPredict(program: Command): void {
         path: `/api/v1/predictions/${segment(args[0], 'prediction')}/explanation`,
         schema: explanation,
       })
-      const lines = answer.links.map(
-        (link) =>
-          `${MARKS[link.check]} ${link.kind.padEnd(14)} ${link.name}${link.digest ? `\n    ${link.digest}` : ''}${link.problem ? `\n    ${link.check}: ${link.problem}` : ''}`,
-      )
+      const lines = answer.links.flatMap((link) => [
+        `${MARKS[link.check]} ${link.kind.padEnd(14)} ${printable(link.name)}`,
+        ...(link.digest ? [`    ${link.digest}`] : []),
+        ...(link.problem ? [`    ${link.check}: ${printable(link.problem)}`] : []),
+      ])
       io.answer(answer, [...lines, answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
       if (!answer.isIntact) throw new CommandEnd(EXIT.failed)
     },
