@@ -3,11 +3,17 @@
 // condition of the test that does not hold here.
 import { writeFileSync } from 'node:fs'
 
+function hasFailedSuite(module) {
+  return [...module.children.allSuites()].some((suite) => suite.errors().length > 0)
+}
+
 // biome-ignore lint/style/noDefaultExport: Vitest takes a reporter by its default export
 export default class LeftOutReporter {
   onTestRunEnd(modules) {
     const lines = []
     for (const module of modules) {
+      // What a failure in front of them kept from running is no test that was left out.
+      if (module.errors().length > 0 || hasFailedSuite(module)) continue
       for (const test of module.children.allTests()) {
         const result = test.result()
         if (result.state !== 'skipped') continue
