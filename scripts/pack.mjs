@@ -12,17 +12,17 @@ function fail(message) {
   process.exit(1)
 }
 
-function compile(name, rootDir, include) {
+function compile(name, rootDir, include, { declaration, without }) {
   const config = join(out, `tsconfig.${name}.json`)
   const options = {
     noEmit: false,
-    declaration: true,
+    declaration,
     rootDir: join('..', rootDir),
     outDir: name,
     types: ['node'],
     typeRoots: ['../node_modules/@types'],
   }
-  const exclude = ['**/*.test.ts', '**/*.fixture.ts'].map((pattern) => join('..', rootDir, pattern))
+  const exclude = without.map((pattern) => join('..', rootDir, pattern))
   writeFileSync(
     config,
     JSON.stringify({
@@ -46,7 +46,9 @@ function manifest(source, change) {
   return `${JSON.stringify({ ...own, ...change(own) }, null, 2)}\n`
 }
 
-compile('sdk', 'packages/sdk/src', ['packages/sdk/src'])
+const TESTS = ['**/*.test.ts', '**/*.fixture.ts']
+// The contracts of the sdk's seams are public; those of the platform are its own.
+compile('sdk', 'packages/sdk/src', ['packages/sdk/src'], { declaration: true, without: TESTS })
 writeFileSync(
   join(out, 'sdk/package.json'),
   manifest('packages/sdk/package.json', (own) => ({
@@ -63,7 +65,10 @@ writeFileSync(
   })),
 )
 
-compile('platform', 'packages/platform', ['packages/platform/src', 'packages/platform/migrations'])
+compile('platform', 'packages/platform', ['packages/platform/src', 'packages/platform/migrations'], {
+  declaration: false,
+  without: [...TESTS, '**/*.contract.ts'],
+})
 for (const directory of ['bin', 'python']) {
   const source = join('packages/platform', directory)
   if (existsSync(source))
@@ -74,16 +79,18 @@ for (const directory of ['bin', 'python']) {
 }
 if (existsSync('packages/console/dist'))
   cpSync('packages/console/dist', join(out, 'platform/console'), { recursive: true })
+else process.stderr.write('pack: the console is not built, and the package will have none; npm run build makes it\n')
 writeFileSync(
   join(out, 'platform/package.json'),
   manifest('packages/platform/package.json', () => ({
-    exports: { '.': { types: './src/index.d.ts', default: './src/index.js' } },
+    // A program, not a library: what others may import is @plimsoll/sdk.
+    exports: { './package.json': './package.json' },
     files: ['bin', 'src', 'migrations', 'python', 'console', 'LICENSE', 'README.md'],
   })),
 )
 for (const name of ['sdk', 'platform']) {
   cpSync('LICENSE', join(out, name, 'LICENSE'))
-  if (name === 'platform') cpSync('README.md', join(out, name, 'README.md'))
+  cpSync(name === 'platform' ? 'README.md' : 'packages/sdk/README.md', join(out, name, 'README.md'))
   const { status, stderr } = spawnSync('npm', ['pack', '--pack-destination', '..', '--loglevel', 'error'], {
     cwd: join(out, name),
     encoding: 'utf8',

@@ -98,7 +98,7 @@ request = urllib.request.Request(os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/m
     {"content-type": "application/json", "authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"]})
 urllib.request.urlopen(request).read()
 `,
-  '.gitignore': '.plimsoll/\n',
+  '.gitignore': '.plimsoll/\nnode_modules/\n',
 }
 
 /** Writes a project with one of each kind that needs nothing but Node and a bare Python, committed to git. */
