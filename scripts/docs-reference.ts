@@ -84,7 +84,7 @@ function endpointsOf(config: Config): AnyEndpoint[] {
     blobs: absent,
     signingKey: absent,
     replay: undefined,
-    paths: { runs: '', environments: '' },
+    paths: { runs: '', environments: '', online: '' },
   })
   const endpoints = [...authEndpoints(config.auth), ...auditEndpoints(''), ...domains.endpoints]
   return [...platformEndpoints({ endpoints, metrics: absent, replayRate: undefined }), ...endpoints]
