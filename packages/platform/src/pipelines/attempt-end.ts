@@ -26,6 +26,14 @@ export const LOST: SeenEnd = {
   message: 'Nobody can say how the attempt ended',
 }
 
+/** What an incarnation that died left between the claim and the start. */
+export const NOT_STARTED: SeenEnd = {
+  outcome: 'lost',
+  failureClass: 'not_started',
+  exitCode: undefined,
+  message: 'The control plane ended before the program of the step started',
+}
+
 function killed(signal: string, exitCode: number | undefined): SeenEnd {
   return { outcome: 'failed', failureClass: 'killed', exitCode, signal, message: `The step was ended by ${signal}` }
 }

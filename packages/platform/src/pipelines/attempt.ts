@@ -2,7 +2,7 @@ import type { StepExit } from '@plimsoll/sdk/seams'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
-import { endOf, LOST, type SeenEnd } from './attempt-end.ts'
+import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
 import { lastLines, readPlan, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
@@ -189,7 +189,7 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
   if (plan && kind && kind.command === undefined) return finish(runner, step, { state: 'exited', exitCode: 0 }, plan)
   const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
   const found = await deps.executor.find({ attempt: String(step.fence), workDir, timeoutMs, ...limits })
-  if (!found) return commit(runner, step, LOST, plan, NO_OUTPUTS, undefined)
+  if (!found) return commit(runner, step, NOT_STARTED, plan, NO_OUTPUTS, undefined)
   entry.handle = found.handle
   ctx.log.info({ run: step.run, step: step.key }, 'a running step was adopted')
   await finish(runner, step, await deps.executor.wait(found.handle), plan)

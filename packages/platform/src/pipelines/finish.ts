@@ -219,9 +219,8 @@ async function retryLater(tx: Tx, step: ClaimedStep, next: NextStep & { state: '
       lease_owner: null,
       lease_expires_at: null,
       eligible_at: sql<Date>`clock_timestamp() + make_interval(secs => ${next.delayMs / 1_000})`,
-      ...(next.budget === 'user'
-        ? { attempts_used: eb('attempts_used', '+', 1) }
-        : { infra_used: eb('infra_used', '+', 1) }),
+      ...(next.budget === 'user' ? { attempts_used: eb('attempts_used', '+', 1) } : {}),
+      ...(next.budget === 'infra' ? { infra_used: eb('infra_used', '+', 1) } : {}),
     }))
     .where('run', '=', step.run)
     .where('key', '=', step.key)

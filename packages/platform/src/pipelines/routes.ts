@@ -53,7 +53,7 @@ async function debugOf(ctx: Context, run: string, key: string) {
     .where('run', '=', run)
     .where('key', '=', key)
     .where('work_dir', 'is not', null)
-    .orderBy('number', 'desc')
+    .orderBy('fence', 'desc')
     .limit(1)
     .executeTakeFirst()
   const workDir = attempt?.work_dir

@@ -252,7 +252,7 @@ test('an attempt whose lease ran out is followed again, not run twice', async ()
   expect((await readStep(engine.ctx, run, 'long')).tries).toMatchObject([{ state: 'succeeded', logBytes: 5 }])
 })
 
-test('an attempt that nobody can find is lost and tried again at once, outside the budget of the user', async () => {
+test('an attempt that nobody can find never started: it is tried again at once and costs no budget', async () => {
   const digest = await engine.declare([shell('short', 'true')], { name: 'lost' })
   await engine.scheduler.close()
   const run = await engine.start(digest, { options: { cache: false } })
@@ -271,7 +271,17 @@ test('an attempt that nobody can find is lost and tried again at once, outside t
   expect((await engine.ended(again)).state).toBe('succeeded')
   const step = await readStep(engine.ctx, again, 'short')
   expect(step.tries.map((attempt) => attempt.state).sort()).toEqual(['lost', 'succeeded'])
-  expect(step.attempts).toBe(2)
+  expect(step.tries[0]).toMatchObject({ state: 'lost', failureClass: 'not_started' })
+  const spent = engine.ctx.db.selectFrom('step').select(['attempts_used', 'infra_used']).where('run', '=', again)
+  expect(await spent.executeTakeFirst()).toEqual({ attempts_used: 0, infra_used: 0 })
+})
+
+test('a step that is killed from outside is tried again once', async () => {
+  const digest = await engine.declare([shell('victim', 'kill -9 $$')], { name: 'killed' })
+  const run = await engine.start(digest, { options: { cache: false } })
+  expect((await engine.ended(run)).state).toBe('failed')
+  const { tries } = await readStep(engine.ctx, run, 'victim')
+  expect(tries).toMatchObject([{ failureClass: 'killed' }, { failureClass: 'killed', number: 2 }])
 })
 
 test('finishAttempts() with a lost fence changes nothing but its own attempt', async () => {

@@ -32,6 +32,19 @@ test.each([
     { state: 'ready', budget: 'infra', delayMs: 1_000 },
   ],
   [
+    'an attempt that never started costs nothing, however often',
+    { outcome: 'lost', failureClass: 'not_started', exitCode: undefined } as const,
+    { ...fresh, infraUsed: INFRA_RETRIES_MAX },
+    { state: 'ready', budget: 'none', delayMs: 0 },
+  ],
+  [
+    'a kill from outside is tried again once',
+    failed('killed', 137),
+    fresh,
+    { state: 'ready', budget: 'infra', delayMs: 1_000 },
+  ],
+  ['a second kill is the fault of the step', failed('killed', 137), { ...fresh, infraUsed: 1 }, { state: 'failed' }],
+  [
     'exit code 75 is always worth another try',
     failed('user_error', 75),
     fresh,

@@ -10,7 +10,7 @@ export function isTerminalStep(state: StepState): boolean {
 /** How an attempt ended, as its executor saw it. */
 export interface AttemptEnd {
   readonly outcome: 'succeeded' | 'failed' | 'lost' | 'cancelled'
-  /** `user_error`, `timeout`, `memory_limit`, `output_missing`, `killed`, `lost`, `disk_full`, `config`. */
+  /** `user_error`, `timeout`, `memory_limit`, `output_missing`, `killed`, `lost`, `not_started`, `disk_full`, `config`. */
   readonly failureClass: string | undefined
   readonly exitCode: number | undefined
 }
@@ -31,7 +31,7 @@ export type NextStep =
   | { state: 'succeeded' }
   | { state: 'cancelled' }
   | { state: 'failed' }
-  | { state: 'ready'; budget: 'user' | 'infra'; delayMs: number }
+  | { state: 'ready'; budget: 'user' | 'infra' | 'none'; delayMs: number }
 
 const BASE_MS = 1_000
 const FACTOR = 2
@@ -46,8 +46,11 @@ export function retryDelayMs(tries: number): number {
 export function nextOfStep(end: AttemptEnd, budget: RetryBudget, isCancelling: boolean): NextStep {
   if (end.outcome === 'succeeded') return { state: 'succeeded' }
   if (isCancelling || end.outcome === 'cancelled') return { state: 'cancelled' }
-  const failureClass = end.outcome === 'lost' ? 'lost' : (end.failureClass ?? 'user_error')
-  if (INFRA_CLASSES.has(failureClass)) {
+  const failureClass = end.failureClass ?? (end.outcome === 'lost' ? 'lost' : 'user_error')
+  // Our own death before the program ran is no try of the step, however often we die.
+  if (failureClass === 'not_started') return { state: 'ready', budget: 'none', delayMs: 0 }
+  // A signal from outside may be the machine's doing, once.
+  if (INFRA_CLASSES.has(failureClass) || (failureClass === 'killed' && budget.infraUsed === 0)) {
     return budget.infraUsed < INFRA_RETRIES_MAX
       ? { state: 'ready', budget: 'infra', delayMs: failureClass === 'lost' ? 0 : retryDelayMs(budget.infraUsed + 1) }
       : { state: 'failed' }

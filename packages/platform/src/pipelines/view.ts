@@ -145,7 +145,7 @@ export async function readStep(ctx: Context, run: string, key: string): Promise<
     .selectAll()
     .where('run', '=', run)
     .where('key', '=', key)
-    .orderBy('number')
+    .orderBy('fence')
     .limit(100)
     .execute()
   return {
