@@ -27,7 +27,9 @@ export interface HostProcess {
 }
 
 export const hostDied = () =>
-  new PlimsollError('internal', 'inference.host_died', 'The model host died while it ran this request')
+  new PlimsollError('unavailable', 'inference.host_died', 'The model host died while it ran this request', {
+    retryAfterMs: 1_000,
+  })
 
 /**
  * Starts a host over a socket pair and waits for its greeting. Not detached: `setsid` would take its nice value out of

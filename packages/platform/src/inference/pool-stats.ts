@@ -81,7 +81,7 @@ export interface ModelPool {
    * @throws invalid     inference.signature_mismatch | inference.run_failed
    * @throws overloaded  inference.deadline_infeasible | inference.queue_full (details: retryAfterMs)
    * @throws deadline    inference.deadline_passed
-   * @throws internal    inference.host_died
+   * @throws unavailable inference.host_died
    */
   infer(digest: string, request: PoolRequest): Promise<PoolResult>
   /** Lets waiting requests finish, then frees the model in every host. Unknown digests are ignored. */

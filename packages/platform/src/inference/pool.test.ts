@@ -281,7 +281,7 @@ describe('a host that dies', () => {
     await Promise.all([pool.load(bad), pool.load(good)])
     const forever = { inputs: [int64(2 ** 40)] }
     await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({
-      kind: 'internal',
+      kind: 'unavailable',
       code: 'inference.host_died',
     })
     await expect(pool.infer(bad.digest, forever)).rejects.toMatchObject({ code: 'inference.host_died' })
