@@ -24,6 +24,7 @@ const KERNEL_FREE = [
   'digest',
   'canonical',
   'sibling-module',
+  'directory-lock',
   'config',
   'telemetry',
   'http',

@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
+import { lockDirectory } from '../../kernel/directory-lock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
-import { lockDirectory } from './lock.ts'
 import type { WorkerReply } from './worker.ts'
 
 const STATEMENT_TIMEOUT_MS = 120_000

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { resolve } from 'node:path'
-import { PlimsollError } from '../../kernel/errors.ts'
+import { PlimsollError } from './errors.ts'
 
 interface Holder {
   pid: number
