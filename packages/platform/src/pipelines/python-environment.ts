@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../kernel/clock.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { newId } from '../kernel/ids.ts'
 import type { PythonIdentity } from './prepare.ts'
 
 const BUILD_TIMEOUT_MS = 1_200_000
@@ -21,6 +22,12 @@ export interface PythonEnvironments {
   interpreter(): Promise<Interpreter>
   /** Python of the environment of a lock, made once per (lock, interpreter, platform). `report` hears of progress. */
   require(lock: Digest | undefined, lockText: () => Promise<string>, report: (message: string) => void): Promise<string>
+}
+
+/** What says that an environment is whole, and where it is. */
+interface Mark {
+  readonly place: string
+  readonly seconds: number
 }
 
 interface Ran {
@@ -130,7 +137,26 @@ function explain(output: string): PlimsollError {
   return new PlimsollError('invalid', 'python.install_failed', `Cannot install the locked packages: ${line}`)
 }
 
-/** Environments below `directory`, each made in a temporary place and renamed when whole; a half-made one is never used. */
+/** Python of the environment that a mark names; undefined when there is no mark, or somebody removed the place. */
+async function findMade(directory: string, mark: string): Promise<string | undefined> {
+  const text = await readFile(mark, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const python = join(directory, (JSON.parse(text) as Mark).place, 'bin', 'python') // written whole by build
+  return (await stat(python).catch(() => undefined)) && python
+}
+
+/** Removes what builds that were cut off have left. An installer that still runs there may write on: a later build removes that. */
+async function removeRemains(directory: string, key: string): Promise<void> {
+  for (const name of await readdir(directory))
+    if (name === key || name.startsWith(`${key}_`))
+      await rm(join(directory, name), { recursive: true, force: true }).catch(() => {})
+}
+
+/**
+ * Environments below `directory`. Scripts of an environment hold absolute paths, so that each is made where it will stay:
+ * in a place of its own, since the installer of a build that was killed with its control plane may still write to the place
+ * of that one. `<key>.json` names the place once it is whole; a half-made one is never used.
+ */
 export function openPythonEnvironments(
   directory: string,
   environment: Record<string, string>,
@@ -152,15 +178,17 @@ export function openPythonEnvironments(
     report: (message: string) => void,
   ): Promise<string> => {
     const { path: base } = await find()
-    const final = join(directory, key)
-    const python = join(final, 'bin', 'python')
-    if (await stat(join(final, 'complete')).catch(() => undefined)) return python
+    const mark = join(directory, `${key}.json`)
+    const known = await findMade(directory, mark)
+    if (known !== undefined) return known
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    // venv scripts hold absolute paths, so the environment is made where it will stay, marked complete last.
-    await rm(final, { recursive: true, force: true })
+    await removeRemains(directory, key)
+    const place = newId(key)
+    const final = join(directory, place)
+    const python = join(final, 'bin', 'python')
     report('making a Python environment')
-    const made = await run([base, '-I', '-m', 'venv', final], environment)
-    if (made.code !== 0) throw explain(made.output)
+    const venv = await run([base, '-I', '-m', 'venv', final], environment)
+    if (venv.code !== 0) throw explain(venv.output)
     const lock = join(final, 'requirements.lock')
     await writeFile(lock, await lockText())
     report('installing the locked packages')
@@ -188,11 +216,12 @@ export function openPythonEnvironments(
       await rm(final, { recursive: true, force: true })
       throw explain(installed.output)
     }
-    await writeFile(join(final, 'complete.tmp'), JSON.stringify({ seconds: (clock.monotonicMs() - startedMs) / 1_000 }))
-    const mark = await open(join(final, 'complete.tmp'))
-    await mark.sync()
-    await mark.close()
-    await rename(join(final, 'complete.tmp'), join(final, 'complete'))
+    const seconds = (clock.monotonicMs() - startedMs) / 1_000
+    await writeFile(`${mark}.tmp`, JSON.stringify({ place, seconds } satisfies Mark))
+    const file = await open(`${mark}.tmp`)
+    await file.sync()
+    await file.close()
+    await rename(`${mark}.tmp`, mark)
     report('the Python environment is ready')
     return python
   }
