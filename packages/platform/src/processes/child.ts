@@ -8,8 +8,10 @@ import { type ChildMessage, failureOf, type ReadyInfo, type StartMessage } from 
 
 const BACKOFF_MS = 100
 const BACKOFF_MAX_MS = 10_000
-/** A child that served this long starts its backoff anew. */
-const STABLE_MS = 30_000
+/** A child that served this long was well: its death starts the backoff anew. */
+const STABLE_MS = 2_000
+/** First starts that a signal may end before `up` gives up: a death with words is told at once. */
+const FIRST_STARTS_MAX = 5
 const READY_LIMIT_MS = 120_000
 const LOG_LIMIT_BYTES = 64 * 1024 * 1024
 /** What a child may need beyond its drain before it is killed. */
@@ -107,6 +109,23 @@ function untilReady(
   })
 }
 
+/** The first start: its ports are not known yet. A child that is killed meanwhile is started again. */
+async function firstStart(
+  options: ChildOptions,
+): Promise<{ child: ChildProcess; gone: Promise<string>; ready: ReadyInfo }> {
+  for (let starts = 1; ; starts++) {
+    const child = spawnChild(options)
+    const gone = exited(child)
+    try {
+      return { child, gone, ready: await untilReady(options, child, {}) }
+    } catch (thrown) {
+      await gone
+      if (child.signalCode === null || child.killed || starts === FIRST_STARTS_MAX) throw thrown
+      options.onChange(`${options.name} died (${child.signalCode}) while starting; starting it again`)
+    }
+  }
+}
+
 /**
  * Starts a child and keeps it running: a death is answered by a new start on the same ports, after a backoff.
  * @throws the child's own error when its first start fails
@@ -114,17 +133,18 @@ function untilReady(
 export async function openChild(options: ChildOptions): Promise<SupervisedChild> {
   const { clock, log, name } = options
   const stopping = new AbortController()
-  let child = spawnChild(options)
-  let gone = exited(child)
-  const ready = await untilReady(options, child, {})
-  let startedAtMs = clock.monotonicMs()
+  const first = await firstStart(options)
+  const { ready } = first
+  let { child, gone } = first
+  let readyAtMs: number | undefined = clock.monotonicMs()
 
   const keepRunning = async () => {
     let failures = 0
     while (!stopping.signal.aborted) {
       const how = await gone
       if (stopping.signal.aborted) return
-      if (clock.monotonicMs() - startedAtMs > STABLE_MS) failures = 0
+      if (readyAtMs !== undefined && clock.monotonicMs() - readyAtMs >= STABLE_MS) failures = 0
+      readyAtMs = undefined
       const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** failures++)
       log.warn({ child: name, how, wait_ms: waitMs }, 'a child died and is started again')
       options.onChange(`${name} died (${how}); starting it again`)
@@ -135,9 +155,9 @@ export async function openChild(options: ChildOptions): Promise<SupervisedChild>
       }
       child = spawnChild(options)
       gone = exited(child)
-      startedAtMs = clock.monotonicMs()
       try {
         await untilReady(options, child, ready.ports)
+        readyAtMs = clock.monotonicMs()
         options.onChange(`${name} is up again`)
       } catch (error) {
         log.error({ child: name, error }, 'a child could not start')
