@@ -39,9 +39,11 @@ function isAlive(holder: Holder): boolean {
   }
 }
 
-function inUse(directory: string, holder: Holder | undefined): PlimsollError {
+export type DirectoryCode = 'pglite.directory_in_use' | 'serving.directory_in_use'
+
+function inUse(directory: string, code: DirectoryCode, holder: Holder | undefined): PlimsollError {
   const who = holder ? `process ${holder.pid}` : 'another process'
-  return new PlimsollError('conflict', 'pglite.directory_in_use', `Cannot open ${directory}: ${who} holds it`, {
+  return new PlimsollError('conflict', code, `Cannot open ${directory}: ${who} holds it`, {
     ...(holder ? { pid: holder.pid } : {}),
     action: holder ? `Stop process ${holder.pid}, or choose another --data-dir` : 'Choose another --data-dir',
   })
@@ -68,9 +70,9 @@ function listenAbstract(name: string): Promise<Server> {
  * system frees on death; everywhere a file with pid, start time and boot id, since abstract names do not cross network
  * namespaces. Never stolen by age.
  *
- * @throws conflict pglite.directory_in_use
+ * @throws conflict with the given code
  */
-export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
+export async function lockDirectory(directory: string, code: DirectoryCode): Promise<() => Promise<void>> {
   const path = `${resolve(directory)}.lock`
   let socket: Server | undefined
   if (process.platform === 'linux') {
@@ -78,7 +80,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     try {
       socket = await listenAbstract(`plimsoll-${dev}-${ino}`)
     } catch {
-      throw inUse(directory, await readHolder(path))
+      throw inUse(directory, code, await readHolder(path))
     }
   }
   const self: Holder = { pid: process.pid, startTicks: startTicksOf(process.pid) ?? '', bootId: bootId() }
@@ -94,7 +96,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
         (holder && holder.pid !== process.pid && isAlive(holder))
       ) {
         socket?.close()
-        throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? inUse(directory, holder) : error
+        throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? inUse(directory, code, holder) : error
       }
       await rm(path, { force: true })
     }

@@ -1,7 +1,9 @@
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openOnlineReader } from '../features/online/index.ts'
 import { openModelPool } from '../inference/index.ts'
 import { realClock } from '../kernel/clock.ts'
+import { lockDirectory } from '../kernel/directory-lock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
@@ -76,6 +78,9 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   await using stack = new AsyncDisposableStack()
   const settings = await settingsOf(start, api)
   const { directory } = settings
+  // A gateway that its supervisor left behind may still write segments here: recovering them would lose its last records.
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  stack.defer(await lockDirectory(directory, 'serving.directory_in_use'))
   const link = openControlLink(settings.controlUrl, settings.controlToken)
   const pool = await openModelPool({
     name: 'realtime',
@@ -133,10 +138,10 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const rest = stack.move()
   return {
     ready: { ports: { gateway: server.port }, urls: { gateway: url } },
-    async close() {
+    async close(drainMs) {
       isDraining = true
       loops.wakeStatus()
-      await server.drain()
+      await server.drain(drainMs)
       await loops.close(SHIP_GRACE_MS)
       await rest.disposeAsync()
       log.info({}, 'the gateway has closed')

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { lockDirectory } from '../kernel/directory-lock.ts'
 
 // Each case starts the whole platform, some twice; a loaded machine takes its time.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
@@ -167,6 +168,21 @@ test.runIf(process.platform === 'linux')(
     const second = new Up()
     expect((await second.ready()).ready).toBe(true)
     expect(children.filter(isAlive)).toEqual([])
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'a gateway waits until no other one writes to its directory, also when the last supervisor had not become ready',
+  async () => {
+    mkdirSync(join(dataDir, 'gateway'), { recursive: true })
+    const unlock = await lockDirectory(join(dataDir, 'gateway'), 'serving.directory_in_use')
+    const up = new Up()
+    const log = () => readFileSync(join(dataDir, 'logs/gateway.log'), 'utf8')
+    await expect
+      .poll(() => existsSync(join(dataDir, 'logs/gateway.log')) && log(), { ...WAIT, timeout: 120_000 })
+      .toContain('directory_in_use')
+    await unlock()
+    expect((await up.ready()).ready).toBe(true)
   },
 )
 

@@ -6,13 +6,21 @@ import { isPlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
 import { openChild, type SupervisedChild } from './child.ts'
-import { dataPaths, openDataDirectory, readServerFile, removeServerFile, writeServerFile } from './data-directory.ts'
+import {
+  dataPaths,
+  openDataDirectory,
+  readServerFile,
+  removeServerFile,
+  type ServerFile,
+  writeServerFile,
+} from './data-directory.ts'
 import type { StartMessage } from './supervised.ts'
 
 /** How long a start waits for the children of a supervisor that was killed. */
 const ORPHAN_WAIT_MS = 15_000
 const ORPHAN_POLL_MS = 200
-const ORPHAN_CODES = new Set(['pglite.directory_in_use', 'http.port_taken', 'serving.port_taken'])
+const DIRECTORY_CODES = ['pglite.directory_in_use', 'serving.directory_in_use']
+const PORT_CODES = ['http.port_taken', 'serving.port_taken']
 
 export interface UpOptions {
   readonly config: Config
@@ -39,10 +47,20 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Starts one child; when the last supervisor here was killed, waits for its children to end. */
+/**
+ * What a start waits for. A directory in use is held by children that end soon, unless their supervisor lives; a port in
+ * use is theirs when a supervisor was killed after it had become ready, else a stranger's.
+ */
+function orphanCodes(last: ServerFile | undefined): ReadonlySet<string> {
+  if (last === undefined) return new Set(DIRECTORY_CODES)
+  if (last.pid !== process.pid && isAlive(last.pid)) return new Set()
+  return new Set([...DIRECTORY_CODES, ...PORT_CODES])
+}
+
+/** Starts one child, and waits for the children of a supervisor that was killed to end. */
 async function openPatiently(
   clock: Clock,
-  wasKilled: boolean,
+  codes: ReadonlySet<string>,
   open: () => Promise<SupervisedChild>,
 ): Promise<SupervisedChild> {
   const giveUpAtMs = clock.monotonicMs() + ORPHAN_WAIT_MS
@@ -50,7 +68,7 @@ async function openPatiently(
     try {
       return await open()
     } catch (thrown) {
-      const isOrphan = wasKilled && isPlimsollError(thrown) && ORPHAN_CODES.has(thrown.code)
+      const isOrphan = isPlimsollError(thrown) && codes.has(thrown.code)
       if (!isOrphan || clock.monotonicMs() > giveUpAtMs) throw thrown
       await clock.sleep(ORPHAN_POLL_MS)
     }
@@ -65,11 +83,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
   const { config, replay, onChange } = options
   const paths = await openDataDirectory(config.dataDir)
   const log = openLog({ level: config.log.level === 'silent' ? 'silent' : 'error', name: 'supervisor' })
-  const last = await readServerFile(config.dataDir)
-  const wasKilled = last !== undefined && last.pid !== process.pid && !isAlive(last.pid)
+  const codes = orphanCodes(await readServerFile(config.dataDir))
   await using stack = new AsyncDisposableStack()
   const open = async (name: string, module: string, api: string | undefined) => {
-    const child = await openPatiently(realClock, wasKilled, () =>
+    const child = await openPatiently(realClock, codes, () =>
       openChild({
         name,
         entry: siblingModule(import.meta.url, module),

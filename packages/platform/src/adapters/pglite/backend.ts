@@ -29,7 +29,7 @@ export async function openPglite(
   let unlock = async () => {}
   if (directory !== undefined) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    unlock = await lockDirectory(directory)
+    unlock = await lockDirectory(directory, 'pglite.directory_in_use')
   }
   const worker = new Worker(siblingModule(import.meta.url, './worker'), {
     workerData: { directory: directory ?? null },

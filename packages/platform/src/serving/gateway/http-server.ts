@@ -17,8 +17,8 @@ import type { GatewaySettings } from './settings.ts'
 
 export interface GatewayServer {
   readonly port: number
-  /** Answers 503 to readiness, lets running requests finish, closes. */
-  drain(): Promise<void>
+  /** Answers 503 to readiness, lets running requests finish, closes; after `drainMs` what is left is cut. */
+  drain(drainMs?: number): Promise<void>
 }
 
 export interface GatewayServerDeps extends PredictionDeps {
@@ -224,11 +224,11 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     boundPort = port
     return {
       port,
-      async drain() {
+      async drain(drainMs = settings.drainMs) {
         isDraining = true
         const closed = new Promise<void>((resolve) => server.close(() => resolve()))
         server.closeIdleConnections()
-        const hurry = setTimeout(() => server.closeAllConnections(), settings.drainMs)
+        const hurry = setTimeout(() => server.closeAllConnections(), drainMs)
         await closed
         clearTimeout(hurry)
       },
