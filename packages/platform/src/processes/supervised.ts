@@ -65,10 +65,12 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
       process.exit(1)
     }
   }
+  const quit = () => process.exit(0)
+  process.once('disconnect', quit)
   const start = await new Promise<StartMessage>((resolve) => {
     process.once('message', (message) => resolve(message as StartMessage)) // the supervisor sends nothing else
-    process.once('disconnect', () => process.exit(0))
   })
+  process.off('disconnect', quit) // from here on there is something to close
   process.on('SIGTERM', () => void stop(start.config.server.drainMs))
   process.on('disconnect', () => void stop(ORPHAN_DRAIN_MS))
   try {

@@ -168,6 +168,8 @@ test.runIf(process.platform === 'linux')(
     const second = new Up()
     expect((await second.ready()).ready).toBe(true)
     expect(children.filter(isAlive)).toEqual([])
+    for (const name of ['control-plane', 'gateway'])
+      expect(readFileSync(join(dataDir, 'logs', `${name}.log`), 'utf8')).toContain('has closed')
   },
 )
 
