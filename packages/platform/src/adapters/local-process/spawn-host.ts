@@ -7,6 +7,8 @@ import { bootId, readProcess } from './process-table.ts'
 
 export interface SpawnRequest {
   readonly id: number
+  /** Who asks. A request may be read after its death, when the next control plane has given the step to another attempt. */
+  readonly parent: number
   readonly submission: StepSubmission
 }
 
@@ -52,6 +54,7 @@ function start({ id, submission }: SpawnRequest): void {
 }
 
 process.on('message', (request: SpawnRequest) => {
+  if (process.ppid !== request.parent) return
   try {
     start(request)
   } catch (error) {

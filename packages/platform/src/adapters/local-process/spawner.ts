@@ -92,7 +92,7 @@ export function openSpawner(): Spawner {
         const id = nextId++
         pending.set(id, { attempt: submission.attempt, events, resolve, reject })
         told.add(submission.attempt)
-        host.send({ id, submission } satisfies SpawnRequest)
+        host.send({ id, parent: process.pid, submission } satisfies SpawnRequest)
       }),
     isTelling: (attempt) => told.has(attempt),
     close: () => {

@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +10,7 @@ import { STEP_EXECUTOR_CONTRACT, type StepExecutorSubject } from '../../../../sd
 import { realClock } from '../../kernel/clock.ts'
 import { newId } from '../../kernel/ids.ts'
 import { processesOf, readProcess } from './process-table.ts'
+import type { SpawnReply, SpawnRequest } from './spawn-host.ts'
 import { openLocalProcessExecutor } from './step-executor.ts'
 
 const closing: (() => Promise<void>)[] = []
@@ -144,4 +147,19 @@ test('submit() after close() is refused', async () => {
   const subject = await openSubject()
   await subject.executor.close()
   await expect(subject.executor.submit(sleeping(subject))).rejects.toMatchObject({ code: 'executor.closed' })
+})
+
+test('the helper starts nothing for a control plane that is gone', async () => {
+  const subject = await openSubject()
+  const helper = fork(new URL('./spawn-host.ts', import.meta.url), { stdio: 'ignore' })
+  closing.push(async () => {
+    helper.kill('SIGKILL')
+  })
+  const [late, wanted] = [sleeping(subject), sleeping(subject)]
+  helper.send({ id: 1, parent: process.pid + 1, submission: late } satisfies SpawnRequest)
+  helper.send({ id: 2, parent: process.pid, submission: wanted } satisfies SpawnRequest)
+  const [reply] = (await once(helper, 'message')) as [SpawnReply]
+  expect(reply).toMatchObject({ id: 2, kind: 'started' })
+  expect(existsSync(late.workDir)).toBe(false)
+  if (reply.kind === 'started') process.kill(-reply.handle.pid, 'SIGKILL')
 })
