@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,6 +67,28 @@ test('append() fails when the spool is full, so that no prediction leaves unreco
   await append(log, { id: 'fits the first time' })
   await expect(append(log, { id: 'b' })).rejects.toMatchObject({ code: 'serving.spool_full', kind: 'unavailable' })
   log.close()
+})
+
+test('append() that fails half-way leaves only whole records, so that the segment can be taken', async () => {
+  const script = `import { openPredictionLog } from ${JSON.stringify(new URL('./prediction-log.ts', import.meta.url).href)}
+    import { realClock } from ${JSON.stringify(new URL('../../kernel/clock.ts', import.meta.url).href)}
+    const log = openPredictionLog({ directory: ${JSON.stringify(directory)}, clock: realClock, segmentBytesMax: 1 << 20, segmentAgeMs: 0, spoolBytesMax: 1 << 20 })
+    const append = (record) => new Promise((resolve) => log.append(record, () => resolve('written'), () => resolve('failed')))
+    const outcomes = []
+    for (let id = 0; id < 5; id++) outcomes.push(await append({ id, text: 'x'.repeat(300) }))
+    log.close()
+    process.stdout.write(outcomes.join(' '))`
+  const path = join(directory, 'full.mjs')
+  writeFileSync(path, script)
+  // One block of a file: 512 bytes or 1 KiB, by the shell. The signal that would end the writer is ignored.
+  const limited = `trap '' XFSZ; ulimit -f 1; exec "$0" "$1"`
+  const { stdout } = spawnSync('/bin/sh', ['-c', limited, process.execPath, path], { encoding: 'utf8' })
+  expect(stdout).toMatch(/^(written )+(failed ?)+$/)
+  const name = readdirSync(directory).find((file) => file.endsWith('.segment'))!
+  const bytes = readFileSync(join(directory, name))
+  const { payloads, wholeBytes } = readFrames(bytes)
+  expect(wholeBytes).toBe(bytes.length)
+  expect(payloads).toHaveLength(stdout.split(' ').filter((outcome) => outcome === 'written').length)
 })
 
 test('readFrames() ends at the first damaged byte and never throws', () => {

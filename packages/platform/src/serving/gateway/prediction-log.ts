@@ -1,6 +1,7 @@
 import {
   closeSync,
   fdatasyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -141,6 +142,8 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
       openBytes += bytes.length
       spooled += bytes.length
     } catch (error) {
+      // A disk that fills up takes a part of a frame: what comes after it could not be read.
+      if (fd !== undefined) ftruncateSync(fd, openBytes)
       const failure =
         error instanceof PlimsollError
           ? error
