@@ -177,6 +177,9 @@ export function writeLaunch(
     MLFLOW_TRACKING_URI: deps.controlUrl(),
     MLFLOW_RUN_ID: parts.trackedRun,
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
+    // A control plane is back within seconds: ask soon, and for long (8 minutes). MLflow's own 2 and 7 wait minutes at the end.
+    MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR: '1',
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES: '9',
     OMP_NUM_THREADS: String(Math.max(1, Math.ceil(step.definition.resources.cpu))),
   }
   const plan: AttemptPlan = {
