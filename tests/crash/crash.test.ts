@@ -1,0 +1,44 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readEnvironment } from '../../packages/platform/src/kernel/config/index.ts'
+import { dealKills, seeded } from './killer.fixture.ts'
+import { KINDS } from './platform.fixture.ts'
+import { makeProject } from './project.fixture.ts'
+import { sail } from './sail.fixture.ts'
+import { digestsOf, NONE, violations } from './violations.fixture.ts'
+
+const env = readEnvironment()
+const SEED = Number(env.PLIMSOLL_CRASH_SEED ?? 20_010_423)
+const KILLS = Number(env.PLIMSOLL_CRASH_KILLS ?? 100)
+
+test.runIf(process.platform === 'linux')(
+  `the example survives ${KILLS} kills (seed ${SEED}) with the digests of a calm run, and nothing that was acknowledged is lost`,
+  { timeout: 600_000 + KILLS * 20_000 },
+  async () => {
+    const random = seeded(SEED)
+    const work = mkdtempSync(join(tmpdir(), 'plimsoll-crash-'))
+    try {
+      const project = await makeProject(work)
+      const calm = await sail(project, join(work, 'calm'), [], random)
+      expect(violations(calm)).toEqual(NONE)
+      // Environments hold for a lock, whoever made them; making one takes a minute.
+      mkdirSync(join(work, 'rough'))
+      renameSync(join(work, 'calm/environments'), join(work, 'rough/environments'))
+      const rough = await sail(project, join(work, 'rough'), dealKills(KILLS, random), random)
+      const counts = Object.fromEntries(
+        KINDS.map((kind) => [kind, rough.kills.filter((kill) => kill.kind === kind).length]),
+      )
+      console.info(`seed ${SEED}: ${rough.kills.length} kills ${JSON.stringify(counts)}`)
+      expect(violations(rough)).toEqual(NONE)
+      expect(digestsOf(rough.evidence)).toEqual(digestsOf(calm.evidence))
+      expect(rough.evidence.metrics).toEqual(calm.evidence.metrics)
+      expect(Object.values(digestsOf(calm.evidence)).every((found) => found.length === 1)).toBe(true)
+      expect(rough.kills.length).toBeGreaterThanOrEqual(KILLS)
+      for (const kind of KINDS) expect(counts[kind]).toBeGreaterThanOrEqual(KILLS / 10)
+    } finally {
+      rmSync(work, { recursive: true, force: true })
+    }
+  },
+)
