@@ -100,7 +100,9 @@ export async function openPlatform(dataDir: string): Promise<Platform> {
       onReady()
     }
     const how = await ended
-    if (line === undefined && how !== 'SIGKILL') failedStarts.push(`${how}: ${errors.trim().split('\n').at(-1)}`)
+    // `up` gives up on a child that is killed five times while it starts: that is our doing, and an init system's to answer.
+    const isOurDoing = how === 'SIGKILL' || errors.includes('while starting (SIGKILL)')
+    if (line === undefined && !isOurDoing) failedStarts.push(`${how}: ${errors.trim().split('\n').at(-1)}`)
   }
   const started = Promise.withResolvers<void>()
   const operate = async () => {
