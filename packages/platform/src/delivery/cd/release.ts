@@ -1,9 +1,16 @@
 import type { RouteSignature } from '@plimsoll/sdk/wire'
 import { alsoPin } from '../../kernel/blob/index.ts'
+import { sql } from 'kysely'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
-import { approvalsOf, passportGaps, projectChampion, requireModelVersion } from '../../registry/index.ts'
+import {
+  approvalsOf,
+  findModelVersion,
+  passportGaps,
+  projectChampion,
+  requireModelVersion,
+} from '../../registry/index.ts'
 import { requireRoute } from './route.ts'
 import { compileSignature, misfits } from './route-signature.ts'
 
@@ -80,6 +87,8 @@ async function lockCurrent(tx: Tx, key: { environment: string; name: string }): 
  */
 export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseRecord> {
   requireNamed(tx, 'release')
+  // First, so that the route that is read is the one that stays.
+  const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
   const route = await requireRoute(tx, { environment: request.environment, name: request.route })
   const { model } = route.definition
   const version = await requireModelVersion(tx, { model, version: request.version })
@@ -106,7 +115,6 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
       `Cannot release ${model} ${request.version} to route ${request.route}: ${faults[0]!.detail}`,
       { faults },
     )
-  const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
   if (request.expected !== undefined && request.expected !== current.artifact) {
     throw new PlimsollError(
       'precondition',
@@ -123,9 +131,42 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
     current,
     to: { model, version: request.version, artifact: version.artifact, passport: version.passport },
     signature,
+    restores: null,
     isSelfApproved: approvals.every((approval) => approval.isSelfApproved || approval.by === tx.principal.id),
     reason: request.reason,
   })
+}
+
+const CANDIDATES_MAX = 1_000
+
+/**
+ * The newest release before the one that serves, or before the one that a rollback returned to, that differs from it and
+ * whose version still exists: going back twice never comes forward to what was rolled back from.
+ */
+async function findBefore(tx: Tx, key: { environment: string; route: string }, current: Current) {
+  const releases = tx.db
+    .selectFrom('release')
+    .selectAll()
+    .where('project', '=', tx.project)
+    .where('environment', '=', key.environment)
+    .where('route', '=', key.route)
+  const serving = await releases.where('epoch', '=', current.epoch).executeTakeFirst()
+  if (!serving) return undefined
+  const signature = JSON.stringify(serving.signature)
+  const candidates = await releases
+    .where('epoch', '<', serving.restores ?? serving.epoch)
+    .where((eb) =>
+      eb.or([
+        eb('artifact', '!=', serving.artifact),
+        eb('passport', '!=', serving.passport),
+        sql<boolean>`coalesce(signature, 'null'::jsonb) <> ${signature}::jsonb`,
+      ]),
+    )
+    .orderBy('epoch', 'desc')
+    .limit(CANDIDATES_MAX)
+    .execute()
+  for (const candidate of candidates) if (await findModelVersion(tx, candidate)) return candidate
+  return undefined
 }
 
 /**
@@ -139,22 +180,12 @@ export async function rollback(
   requireNamed(tx, 'roll back')
   await requireRoute(tx, { environment: request.environment, name: request.route })
   const current = await lockCurrent(tx, { environment: request.environment, name: request.route })
-  const before = await tx.db
-    .selectFrom('release')
-    .selectAll()
-    .where('project', '=', tx.project)
-    .where('environment', '=', request.environment)
-    .where('route', '=', request.route)
-    .where('epoch', '<', current.epoch)
-    .where('artifact', '!=', current.artifact ?? '')
-    .orderBy('epoch', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+  const before = await findBefore(tx, request, current)
   if (!before)
     throw new PlimsollError(
       'precondition',
       'delivery.nothing_before',
-      `Cannot roll ${request.route} back: no other version has served on it`,
+      `Cannot roll ${request.route} back: nothing else has served on it before`,
     )
   const { model, version, artifact, passport, signature } = before
   return assign(tx, {
@@ -164,6 +195,7 @@ export async function rollback(
     current,
     to: { model, version, artifact, passport },
     signature,
+    restores: before.restores ?? before.epoch,
     isSelfApproved: false,
     reason: request.reason,
   })
@@ -176,6 +208,7 @@ interface Assignment {
   current: Current
   to: { model: string; version: number; artifact: string; passport: string }
   signature: RouteSignature | null
+  restores: number | null
   isSelfApproved: boolean
   reason: string
 }
@@ -201,6 +234,7 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
       is_self_approved: change.isSelfApproved,
       reason: change.reason,
       signature,
+      restores: change.restores,
     })
     .returningAll()
     .executeTakeFirstOrThrow()

@@ -29,6 +29,8 @@ export interface ReleaseRow {
   reason: string
   /** How requests become columns; null in rows of before it was bound. */
   signature: Jsonb<RouteSignature> | null
+  /** Of a rollback: the epoch whose release serves again. */
+  restores: number | null
   created_at: Filled<Date>
 }
 

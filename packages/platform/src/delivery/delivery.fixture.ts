@@ -1,0 +1,67 @@
+import { type RouteDefinition, routeDefinition } from '@plimsoll/sdk/wire'
+import type { Context, Principal } from '../kernel/db/index.ts'
+import { addModel, addVersion, approveAs, modelOf, person } from '../registry/registry.fixture.ts'
+import { declareRoute, type ReleaseRecord, release, rollback } from './index.ts'
+
+export const ADA = person('ada')
+export const BEN = person('ben')
+
+/** A route with one column, which every version of the fixture fits. */
+export function routeOf(change: Partial<RouteDefinition> = {}): RouteDefinition {
+  return routeDefinition.parse({
+    kind: 'route',
+    name: 'delay',
+    model: 'delay',
+    inputs: { distance: { type: 'int32' } },
+    columns: [{ name: 'distance', source: { from: 'input', input: 'distance' } }],
+    ...change,
+  })
+}
+
+export async function addRoute(ctx: Context, definition: RouteDefinition = routeOf()) {
+  return ctx.transaction((tx) => declareRoute(tx, definition))
+}
+
+/** The route `delay`, its model, and one approved version for each word. */
+export async function addServable(ctx: Context, words: readonly string[], change: Partial<RouteDefinition> = {}) {
+  const route = routeOf(change)
+  await addModel(ctx, modelOf(route.model))
+  await addRoute(ctx, route)
+  const versions: number[] = []
+  for (const word of words) {
+    const version = await addVersion(ctx, route.model, word)
+    await approveAs(ctx, ADA, { model: route.model, version, environment: route.environment })
+    versions.push(version)
+  }
+  return versions
+}
+
+type Asked = { route?: string; environment?: string; reason?: string }
+
+export async function releaseAs(
+  ctx: Context,
+  version: number,
+  more: Asked & { expected?: string | null; by?: Principal } = {},
+): Promise<ReleaseRecord> {
+  const { by = BEN, ...rest } = more
+  return ctx
+    .as({ principal: by })
+    .transaction((tx) => release(tx, { route: 'delay', environment: 'production', reason: 'better', version, ...rest }))
+}
+
+export async function rollbackAs(ctx: Context, more: Asked & { by?: Principal } = {}): Promise<ReleaseRecord> {
+  const { by = BEN, ...rest } = more
+  return ctx
+    .as({ principal: by })
+    .transaction((tx) => rollback(tx, { route: 'delay', environment: 'production', reason: 'worse', ...rest }))
+}
+
+/** A route that looks the features of `board` up by the origin. */
+export function lookupRouteOf(change: Partial<RouteDefinition> = {}): RouteDefinition {
+  return routeOf({
+    inputs: { origin: { entity: 'airport' }, distance: { type: 'int32', nullable: false } },
+    features: 'board',
+    columns: [{ name: 'mean', source: { from: 'feature', feature: 'origin__mean_3h' } }],
+    ...change,
+  })
+}
