@@ -52,19 +52,60 @@ function keyFaults(service: FeatureService, inputs: Readonly<Record<string, Inpu
   return faults
 }
 
-function columnFaults(definition: RouteDefinition, spec: ServingSpec | null): Fault[] {
-  const inputs = definition.inputs
-  return definition.columns.flatMap(({ name, source }, index): Fault[] => {
-    const pointer = `/columns/${index}/source`
-    if (source.from !== 'feature')
-      return Object.hasOwn(inputs, source.input)
-        ? []
-        : [{ pointer, detail: `column ${name} reads input ${source.input}, which the route does not have` }]
-    if (spec === null)
-      return [{ pointer, detail: `column ${name} needs a feature, but the route has no feature service` }]
+function isTimeZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone.length > 0
+  } catch {
+    return false
+  }
+}
+
+const UNKNOWN = 'unknown'
+const TIMES = ['timestamp', 'date', UNKNOWN]
+
+/** What is wrong with where a column comes from; the gateway would fill it with nothing, and say nothing. */
+function sourceFault(
+  { name, source }: RouteDefinition['columns'][number],
+  typeOf: (input: string) => string | undefined,
+  spec: ServingSpec | null,
+): string | undefined {
+  if (source.from === 'feature') {
+    if (spec === null) return `column ${name} needs a feature, but the route has no feature service`
     return spec.names.includes(source.feature)
-      ? []
-      : [{ pointer, detail: `column ${name} needs feature ${source.feature}, which ${spec.service} does not have` }]
+      ? undefined
+      : `column ${name} needs feature ${source.feature}, which ${spec.service} does not have`
+  }
+  const type = typeOf(source.input)
+  if (type === undefined) return `column ${name} reads input ${source.input}, which the route does not have`
+  if (source.from === 'input') return undefined
+  if (!TIMES.includes(type)) return `column ${name} takes the ${source.part} of input ${source.input}, which is ${type}`
+  if (source.zone !== undefined && !isTimeZone(source.zone))
+    return `column ${name} names "${source.zone}", which is no IANA time zone`
+  if (source.zoneOf === undefined) return undefined
+  const zoneType = typeOf(source.zoneOf)
+  if (zoneType === undefined)
+    return `column ${name} reads its zone from input ${source.zoneOf}, which the route does not have`
+  return zoneType === 'text' || zoneType === UNKNOWN
+    ? undefined
+    : `column ${name} reads its zone from input ${source.zoneOf}, which is ${zoneType}`
+}
+
+function columnFaults(
+  { columns, inputs: declared }: RouteDefinition,
+  inputs: Readonly<Record<string, Input>>,
+  spec: ServingSpec | null,
+): Fault[] {
+  // An input that is no key of its entity has no type, and is a fault already.
+  const typeOf = (input: string) =>
+    Object.hasOwn(declared, input) ? (Object.hasOwn(inputs, input) ? inputs[input]!.type : UNKNOWN) : undefined
+  const seen = new Set<string>()
+  return columns.flatMap((column, index): Fault[] => {
+    const detail = sourceFault(column, typeOf, spec)
+    const faults = detail === undefined ? [] : [{ pointer: `/columns/${index}/source`, detail }]
+    if (seen.has(column.name))
+      faults.push({ pointer: `/columns/${index}/name`, detail: `another column is named ${column.name}` })
+    seen.add(column.name)
+    return faults
   })
 }
 
@@ -88,7 +129,7 @@ export async function compileSignature(ctx: Context, definition: RouteDefinition
   const spec = definition.features === undefined ? null : await servingSpec(ctx, definition.features)
   if (definition.features !== undefined && faults.length === 0)
     faults.push(...keyFaults(await requireFeatureService(ctx, definition.features), inputs))
-  faults.push(...columnFaults(definition, spec))
+  faults.push(...columnFaults(definition, inputs, spec))
   return { signature: { inputs, columns: definition.columns, features: spec as RouteSignature['features'] }, faults } // plain data by its schema
 }
 
