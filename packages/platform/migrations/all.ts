@@ -5,6 +5,7 @@ import { up as up0003 } from './0003-ledger.ts'
 import { up as up0004 } from './0004-auth.ts'
 import { up as up0010 } from './0010-datasets.ts'
 import { up as up0020 } from './0020-features.ts'
+import { up as up0021 } from './0021-feature-removal.ts'
 import { up as up0030 } from './0030-tracking.ts'
 import { up as up0040 } from './0040-pipelines.ts'
 import { up as up0050 } from './0050-registry.ts'
@@ -14,6 +15,7 @@ import { up as up0062 } from './0062-rollback-origin.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
 import { up as up0090 } from './0090-definitions.ts'
+import { up as up0091 } from './0091-route-by-environment.ts'
 import { up as up0100 } from './0100-blob-retention.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
@@ -24,6 +26,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0004-auth', up: (db) => up0004(db as never) },
   { name: '0010-datasets', up: (db) => up0010(db as never) },
   { name: '0020-features', up: (db) => up0020(db as never) },
+  { name: '0021-feature-removal', up: (db) => up0021(db as never) },
   { name: '0030-tracking', up: (db) => up0030(db as never) },
   { name: '0040-pipelines', up: (db) => up0040(db as never) },
   { name: '0050-registry', up: (db) => up0050(db as never) },
@@ -33,5 +36,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0070-serving', up: (db) => up0070(db as never) },
   { name: '0080-monitoring', up: (db) => up0080(db as never) },
   { name: '0090-definitions', up: (db) => up0090(db as never) },
+  { name: '0091-route-by-environment', up: (db) => up0091(db as never) },
   { name: '0100-blob-retention', up: (db) => up0100(db as never) },
 ]

@@ -1,5 +1,6 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { Definition, DefinitionChange, PlanView, ProjectContent } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { declareDataset } from '../datasets/index.ts'
 import { declareRoute, listRoutes, removeRoute } from '../delivery/index.ts'
 import {
@@ -51,10 +52,27 @@ function keyOf(of: { kind: string; name: string }): string {
   return `${of.kind}/${of.name}`
 }
 
+/** Name under which a definition is kept: that of a route says its environment, unless that is production. */
+function declaredName(definition: Definition): string {
+  const { kind, name } = definition
+  return kind === 'route' && definition.environment !== 'production' ? `${definition.environment}/${name}` : name
+}
+
+function definitionKey(definition: Definition): string {
+  return keyOf({ kind: definition.kind, name: declaredName(definition) })
+}
+
 function digestOf(definition: Definition, content: ProjectContent): string {
   return digestValue(
-    definition.kind === 'pipeline' ? { definition, bundles: content.bundles[definition.name] ?? {} } : { definition },
+    definition.kind === 'pipeline'
+      ? { definition, bundles: member(content.bundles, definition.name) ?? {} }
+      : { definition },
   )
+}
+
+/** Columns may have names such as `constructor`, which every object answers to. */
+function member<T>(of: { readonly [key: string]: T }, key: string): T | undefined {
+  return Object.hasOwn(of, key) ? of[key] : undefined
 }
 
 /** Every place where two JSON values differ, as JSON pointers. */
@@ -69,7 +87,12 @@ export function diffJson(
     typeof value === 'object' && value !== null
   if (isTree(old) && isTree(now) && Array.isArray(old) === Array.isArray(now)) {
     for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])])
-      diffJson(old[key], now[key], `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, found)
+      diffJson(
+        member(old, key),
+        member(now, key),
+        `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+        found,
+      )
   } else if (JSON.stringify(old) !== JSON.stringify(now))
     found.push({ pointer, old: (old ?? null) as never, new: (now ?? null) as never }) // JSON by construction
   return found
@@ -78,7 +101,7 @@ export function diffJson(
 function contentFaults(content: ProjectContent): Fault[] {
   const seen = new Set<string>()
   return content.definitions.flatMap((definition, index) => {
-    const key = keyOf(definition)
+    const key = definitionKey(definition)
     if (seen.has(key))
       return [{ pointer: `/definitions/${index}`, detail: `${definition.kind} ${definition.name} is declared twice` }]
     seen.add(key)
@@ -91,7 +114,8 @@ function changeOf(
   content: ProjectContent,
   before: State[number] | undefined,
 ): DefinitionChange {
-  const { kind, name } = definition
+  const { kind } = definition
+  const name = declaredName(definition)
   if (!before) return { kind, name, change: 'create', diff: [] }
   if (before.digest === digestOf(definition, content)) return { kind, name, change: 'unchanged', diff: [] }
   const diff = diffJson(before.definition as unknown as Json, definition as unknown as Json) // both are JSON
@@ -106,7 +130,7 @@ function changeOf(
 function ownershipFaults(content: ProjectContent, state: State): Fault[] {
   const foreign = new Map(state.filter((row) => row.source !== content.source).map((row) => [keyOf(row), row.source]))
   return content.definitions.flatMap((definition, index) => {
-    const source = foreign.get(keyOf(definition))
+    const source = foreign.get(definitionKey(definition))
     return source === undefined
       ? []
       : [
@@ -138,14 +162,19 @@ export async function planProject(
 ): Promise<PlanView> {
   refuseFaults('definitions.invalid', `Cannot plan project "${content.source}"`, contentFaults(content))
   const state = await readState(ctx)
-  refuseFaults(
-    'definitions.foreign',
-    `Cannot plan project "${content.source}": others own some of its definitions`,
-    ownershipFaults(content, state),
-  )
+  const foreign = ownershipFaults(content, state)
+  if (foreign.length > 0)
+    throw new PlimsollError(
+      'conflict',
+      'definitions.foreign',
+      `Cannot plan project "${content.source}": others own some of its definitions`,
+      { faults: foreign },
+    )
   const before = new Map(state.map((row) => [keyOf(row), row]))
-  const declared = new Set(content.definitions.map(keyOf))
-  const changes = content.definitions.map((definition) => changeOf(definition, content, before.get(keyOf(definition))))
+  const declared = new Set(content.definitions.map(definitionKey))
+  const changes = content.definitions.map((definition) =>
+    changeOf(definition, content, before.get(definitionKey(definition))),
+  )
   for (const row of state) {
     if (row.source !== content.source || declared.has(keyOf(row))) continue
     changes.push({ kind: row.kind as Definition['kind'], name: row.name, change: prune ? 'delete' : 'kept', diff: [] }) // stored by apply
@@ -190,7 +219,7 @@ async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: 
       return
     case 'pipeline':
       await declarePipeline(tx, definition, {
-        bundles: content.bundles[definition.name] ?? {},
+        bundles: member(content.bundles, definition.name) ?? {},
         origin: { source: content.source, ...content.origin },
         kinds: deps.kinds,
         blobs: deps.blobs,
@@ -219,13 +248,47 @@ async function remove(tx: Tx, row: State[number]): Promise<void> {
   } else if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
   else if (row.kind === 'route' && row.definition.kind === 'route')
-    await removeRoute(tx, { environment: row.definition.environment, name: row.name })
+    await removeRoute(tx, { environment: row.definition.environment, name: row.definition.name })
   await tx.db
     .deleteFrom('declared')
     .where('project', '=', tx.project)
     .where('kind', '=', row.kind)
     .where('name', '=', row.name)
     .execute()
+}
+
+/** Kinds that read others: they are declared again, so that a change of those cannot break them unseen. */
+const READERS: readonly Definition['kind'][] = ['feature-view', 'feature-service', 'route', 'pipeline']
+
+async function declareAll(tx: Tx, deps: PlanDeps, content: ProjectContent, plan: PlanView): Promise<void> {
+  const changes = new Map(plan.changes.map((entry) => [keyOf(entry), entry.change]))
+  const sorted = [...content.definitions].sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))
+  for (const definition of sorted) {
+    const isUnchanged = changes.get(definitionKey(definition)) === 'unchanged'
+    if (isUnchanged && !READERS.includes(definition.kind)) continue
+    await declare(tx, deps, definition, content)
+    if (isUnchanged) continue
+    const row = {
+      source: content.source,
+      digest: digestOf(definition, content),
+      definition: JSON.stringify(definition),
+      applied_by: tx.principal.id,
+    }
+    await tx.db
+      .insertInto('declared')
+      .values({ project: tx.project, kind: definition.kind, name: declaredName(definition), ...row })
+      .onConflict((conflict) => conflict.columns(['project', 'kind', 'name']).doUpdateSet(row))
+      .execute()
+  }
+}
+
+async function removeDropped(tx: Tx, plan: PlanView): Promise<void> {
+  const deleted = new Set(plan.changes.filter((entry) => entry.change === 'delete').map(keyOf))
+  const rows = (await readState(tx)).filter((row) => deleted.has(keyOf(row)))
+  for (const row of rows.sort(
+    (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']), // stored by declareAll
+  ))
+    await remove(tx, row)
 }
 
 /**
@@ -241,6 +304,8 @@ export async function applyPlan(
   planDigest: string,
 ): Promise<PlanView> {
   return ctx.transaction(async (tx) => {
+    // Two that apply at once take turns, so that the second sees what the first has made stale.
+    await sql`select pg_advisory_xact_lock(hashtextextended(${`apply ${tx.project}`}, 0))`.execute(tx.db)
     const plan = await planProject(tx, deps, content, prune)
     if (plan.digest !== planDigest) {
       throw new PlimsollError(
@@ -256,29 +321,9 @@ export async function applyPlan(
         'definitions.blobs_missing',
         `Cannot apply the plan: ${plan.missingBlobs.length} code files have not been uploaded`,
       )
-    const sorted = [...content.definitions].sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))
-    for (const definition of sorted) {
-      const change = plan.changes.find((entry) => keyOf(entry) === keyOf(definition))!.change
-      if (change === 'unchanged' && definition.kind !== 'pipeline') continue
-      await declare(tx, deps, definition, content)
-      const row = {
-        source: content.source,
-        digest: digestOf(definition, content),
-        definition: JSON.stringify(definition),
-        applied_by: tx.principal.id,
-      }
-      await tx.db
-        .insertInto('declared')
-        .values({ project: tx.project, kind: definition.kind, name: definition.name, ...row })
-        .onConflict((conflict) => conflict.columns(['project', 'kind', 'name']).doUpdateSet(row))
-        .execute()
-    }
-    const deleted = new Set(plan.changes.filter((entry) => entry.change === 'delete').map(keyOf))
-    const rows = (await readState(tx)).filter((row) => deleted.has(keyOf(row)))
-    for (const row of rows.sort(
-      (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']),
-    ))
-      await remove(tx, row)
+    await declareAll(tx, deps, content, plan)
+    await removeDropped(tx, plan)
+    const changes = plan.changes.filter((entry) => entry.change !== 'unchanged')
     await tx.emit({
       type: 'definitions.applied',
       subject: content.source,
@@ -290,9 +335,7 @@ export async function applyPlan(
       data: {
         plan: plan.digest,
         origin: content.origin,
-        changes: plan.changes
-          .filter((entry) => entry.change !== 'unchanged')
-          .map((entry) => `${entry.change} ${keyOf(entry)}`),
+        changes: changes.map((entry) => `${entry.change} ${keyOf(entry)}`),
       },
     })
     return plan

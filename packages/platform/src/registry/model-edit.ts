@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { movePins, unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { ensureModel, findModel, requireModel } from './model.ts'
+import { ensureModel, findModel, type RegisteredModel, requireModel } from './model.ts'
 import { refuseServed } from './protected-alias.ts'
 import { versionOwner } from './version.ts'
 
@@ -65,19 +65,23 @@ export async function describeModel(ctx: Context, name: string, description: str
   })
 }
 
+/** A project that declares a model would take it for unchanged. */
+function refuseDeclared(verb: 'rename' | 'delete', model: RegisteredModel): void {
+  if (model.definition === null) return
+  throw new PlimsollError(
+    'precondition',
+    'registry.declared',
+    `Cannot ${verb} model ${model.name}: a project declares it`,
+    { action: `${verb === 'rename' ? 'Rename' : 'Delete'} it in the project and run plimsoll apply` },
+  )
+}
+
 /** Versions, tags, aliases and approvals follow. A model that a project declares keeps its declared name. */
 export async function renameModel(ctx: Context, name: string, next: string): Promise<void> {
   checkModelName(next)
   await ctx.transaction(async (tx) => {
     const model = await requireModel(tx, name)
-    if (model.definition !== null) {
-      throw new PlimsollError(
-        'precondition',
-        'registry.declared',
-        `Cannot rename model ${name}: a project declares it`,
-        { action: 'Rename it in the project and run plimsoll apply' },
-      )
-    }
+    refuseDeclared('rename', model)
     await refuseServed(tx, 'rename', { model: name })
     const taken = await tx.db
       .selectFrom('registered_model')
@@ -118,7 +122,7 @@ export async function deleteModel(ctx: Context, name: string): Promise<void> {
         'registry.run_scope',
         'Permission denied: the token of a run may not delete a model',
       )
-    await requireModel(tx, name)
+    refuseDeclared('delete', await requireModel(tx, name))
     await refuseServed(tx, 'delete', { model: name })
     await tx.db.deleteFrom('model_alias').where('project', '=', tx.project).where('model', '=', name).execute()
     await tx.db.deleteFrom('model_tag').where('project', '=', tx.project).where('model', '=', name).execute()
