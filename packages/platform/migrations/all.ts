@@ -12,6 +12,7 @@ import { up as up0050 } from './0050-registry.ts'
 import { up as up0060 } from './0060-delivery.ts'
 import { up as up0061 } from './0061-route-signature.ts'
 import { up as up0062 } from './0062-rollback-origin.ts'
+import { up as up0063 } from './0063-version-hold.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
 import { up as up0090 } from './0090-definitions.ts'
@@ -33,6 +34,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0060-delivery', up: (db) => up0060(db as never) },
   { name: '0061-route-signature', up: (db) => up0061(db as never) },
   { name: '0062-rollback-origin', up: (db) => up0062(db as never) },
+  { name: '0063-version-hold', up: (db) => up0063(db as never) },
   { name: '0070-serving', up: (db) => up0070(db as never) },
   { name: '0080-monitoring', up: (db) => up0080(db as never) },
   { name: '0090-definitions', up: (db) => up0090(db as never) },

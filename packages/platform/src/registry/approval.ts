@@ -1,7 +1,9 @@
 import type { ApprovalView } from '@plimsoll/sdk/wire'
+import type { Selectable } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
+import type { ApprovalRow } from './tables.ts'
 import { requireModelVersion } from './version.ts'
 
 export interface Approval {
@@ -33,7 +35,11 @@ async function allApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]>
     .orderBy('created_at')
     .limit(100)
     .execute()
-  return rows.map((row) => ({
+  return rows.map(toApproval)
+}
+
+function toApproval(row: Selectable<ApprovalRow>): Approval {
+  return {
     by: row.approver,
     proof: row.proof,
     environment: row.environment,
@@ -42,7 +48,7 @@ async function allApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]>
     passport: row.passport,
     isSelfApproved: row.is_self_approved,
     at: row.created_at,
-  }))
+  }
 }
 
 /** Approvals that still bind what the version is. */
@@ -94,7 +100,7 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
   const isSelfApproved =
     version.createdBy === principal.id || starter?.actor === principal.id || starter?.actor === 'anonymous'
   const row = { artifact: version.artifact, passport: version.passport }
-  await tx.db
+  const stored = await tx.db
     .insertInto('approval')
     .values({
       id: newId('apr', tx.clock),
@@ -111,7 +117,9 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
     .onConflict((conflict) =>
       conflict.columns(['project', 'model', 'version', 'environment', 'approver', 'passport']).doNothing(),
     )
-    .execute()
+    .returningAll()
+    .executeTakeFirst()
+  if (!stored) return (await approvalsOf(tx, request)).find((approval) => approval.by === principal.id)!
   await tx.emit({
     type: 'registry.version_approved',
     subject: `${request.model}/${request.version}`,
@@ -122,13 +130,5 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
     subject: `${request.model}/${request.version}`,
     data: { environment: request.environment, ...row, comment: request.comment, isSelfApproved },
   })
-  return {
-    by: principal.id,
-    proof: principal.proof,
-    environment: request.environment,
-    comment: request.comment,
-    ...row,
-    isSelfApproved,
-    at: new Date(tx.clock.nowMs()),
-  }
+  return toApproval(stored)
 }

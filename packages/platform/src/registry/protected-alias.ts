@@ -13,15 +13,35 @@ async function servedAliases(ctx: Context, key: { model: string; version?: numbe
   return (await query.execute()).map((row) => row.alias).filter(isProtectedAlias)
 }
 
+/** Keeps the version from being deleted for as long as the holder, such as `production/delay`, holds no other. */
+export async function holdVersion(tx: Tx, hold: { holder: string; model: string; version: number }): Promise<void> {
+  const { model, version } = hold
+  await tx.db
+    .insertInto('version_hold')
+    .values({ project: tx.project, ...hold })
+    .onConflict((conflict) => conflict.columns(['project', 'holder']).doUpdateSet({ model, version }))
+    .execute()
+}
+
+async function holdersOf(ctx: Context, key: { model: string; version?: number }): Promise<string[]> {
+  let query = ctx.db
+    .selectFrom('version_hold')
+    .select('holder')
+    .where('project', '=', ctx.project)
+    .where('model', '=', key.model)
+  if (key.version !== undefined) query = query.where('version', '=', key.version)
+  return (await query.orderBy('holder').execute()).map((row) => row.holder)
+}
+
 /** @throws precondition registry.still_served */
 export async function refuseServed(tx: Tx, verb: string, key: { model: string; version?: number }): Promise<void> {
-  const aliases = await servedAliases(tx, key)
-  if (aliases.length === 0) return
+  const users = [...(await servedAliases(tx, key)), ...(await holdersOf(tx, key))]
+  if (users.length === 0) return
   const what = key.version === undefined ? `model ${key.model}` : `version ${key.version} of ${key.model}`
   throw new PlimsollError(
     'precondition',
     'registry.still_served',
-    `Cannot ${verb} ${what}: a route serves it (${aliases.join(', ')})`,
+    `Cannot ${verb} ${what}: a route serves it (${users.join(', ')})`,
     {
       action: 'Release another version to the route first',
     },

@@ -69,6 +69,14 @@ export interface ApprovalRow {
   created_at: Filled<Date>
 }
 
+/** A version that a holder, such as a route, serves: it cannot be deleted or renamed. One for each holder. */
+export interface VersionHoldRow {
+  project: string
+  holder: string
+  model: string
+  version: number
+}
+
 declare module '../kernel/db/tables.ts' {
   interface Tables {
     registered_model: RegisteredModelRow
@@ -76,5 +84,6 @@ declare module '../kernel/db/tables.ts' {
     model_tag: ModelTagRow
     model_alias: ModelAliasRow
     approval: ApprovalRow
+    version_hold: VersionHoldRow
   }
 }

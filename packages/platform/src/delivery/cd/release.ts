@@ -7,6 +7,7 @@ import { newId } from '../../kernel/ids.ts'
 import {
   approvalsOf,
   findModelVersion,
+  holdVersion,
   passportGaps,
   projectChampion,
   requireModelVersion,
@@ -246,6 +247,7 @@ async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
     )
     .execute()
   await alsoPin(tx, { owner: `release:${id}`, digests: [to.artifact] })
+  await holdVersion(tx, { holder: `${environment}/${route}`, model: to.model, version: to.version })
   await projectChampion(tx, { model: to.model, version: to.version, environment })
   await tx.emit({
     type: 'delivery.assigned',
