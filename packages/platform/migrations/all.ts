@@ -15,6 +15,7 @@ import { up as up0062 } from './0062-rollback-origin.ts'
 import { up as up0063 } from './0063-version-hold.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
+import { up as up0081 } from './0081-label-turns.ts'
 import { up as up0090 } from './0090-definitions.ts'
 import { up as up0091 } from './0091-route-by-environment.ts'
 import { up as up0100 } from './0100-blob-retention.ts'
@@ -37,6 +38,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0063-version-hold', up: (db) => up0063(db as never) },
   { name: '0070-serving', up: (db) => up0070(db as never) },
   { name: '0080-monitoring', up: (db) => up0080(db as never) },
+  { name: '0081-label-turns', up: (db) => up0081(db as never) },
   { name: '0090-definitions', up: (db) => up0090(db as never) },
   { name: '0091-route-by-environment', up: (db) => up0091(db as never) },
   { name: '0100-blob-retention', up: (db) => up0100(db as never) },

@@ -1,8 +1,10 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { sql } from 'kysely'
+import { type Insertable, sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { findPredictions } from '../serving/index.ts'
-import './tables.ts'
+import { refuseFaults } from '../kernel/errors.ts'
+import { uuidv7Ms } from '../kernel/ids.ts'
+import { type FoundPredictions, findPredictions } from '../serving/index.ts'
+import type { OutcomeRow } from './tables.ts'
 
 export interface Label {
   prediction: string
@@ -13,8 +15,20 @@ export interface Label {
 
 const JOIN_BATCH = 2_000
 
-/** Stores labels; a repeated one replaces the one before and is joined again. */
+/**
+ * Stores labels, also before their prediction has arrived; a repeated one replaces the one before and is joined again.
+ * @throws invalid monitoring.bad_prediction_id
+ */
 export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<void> {
+  refuseFaults(
+    'monitoring.bad_prediction_id',
+    'Cannot take the labels: expected the ids that the gateway answered, UUIDs of version 7',
+    labels.flatMap(({ prediction }, index) =>
+      uuidv7Ms(prediction) === undefined
+        ? [{ pointer: `/labels/${index}/prediction`, detail: 'is no UUID of version 7' }]
+        : [],
+    ),
+  )
   const unique = new Map(labels.map((label) => [`${label.prediction}\0${label.row}`, label]))
   await tx.db
     .insertInto('prediction_label')
@@ -33,6 +47,7 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
         label: eb.ref('excluded.label'),
         known_at_ms: eb.ref('excluded.known_at_ms'),
         joined: false,
+        tried_at: null,
       })),
     )
     .execute()
@@ -53,56 +68,91 @@ function scoreOf(
   return undefined
 }
 
-/** Joins labels that wait with the predictions that have arrived. Returns how many were joined; the rest waits. */
+interface WaitingLabel {
+  prediction: string
+  row_index: number
+  label: number
+  known_at_ms: bigint
+}
+
+type Found = FoundPredictions['found']
+
+function outcomeOf(ctx: Context, label: WaitingLabel, found: Found): Insertable<OutcomeRow> | undefined {
+  const record = found.get(label.prediction)?.record
+  const score = record && scoreOf(record.outputs, record.rows, label.row_index)
+  if (!record || score === undefined) return undefined
+  const { environment, route, release, arm, artifact } = record
+  return {
+    project: ctx.project,
+    prediction: label.prediction,
+    row_index: label.row_index,
+    environment,
+    route,
+    release,
+    arm,
+    artifact,
+    at_ms: BigInt(Math.floor(record.atMs)),
+    known_at_ms: label.known_at_ms,
+    score,
+    label: label.label,
+  }
+}
+
+/** A label that was replaced meanwhile is not the one that was read: it stays, and is joined by the next call. */
+async function settle(tx: Tx, labels: readonly WaitingLabel[]): Promise<void> {
+  if (labels.length === 0) return
+  const keys = labels.map(
+    ({ prediction, row_index, label, known_at_ms }) =>
+      sql`(${prediction}, ${row_index}::integer, ${label}::double precision, ${known_at_ms}::bigint)`,
+  )
+  await sql`update prediction_label set joined = true where project = ${tx.project}
+    and (prediction, row_index, label, known_at_ms) in (${sql.join(keys)})`.execute(tx.db)
+}
+
+async function postpone(tx: Tx, labels: readonly WaitingLabel[]): Promise<void> {
+  if (labels.length === 0) return
+  const keys = labels.map(({ prediction, row_index }) => sql`(${prediction}, ${row_index}::integer)`)
+  await sql`update prediction_label set tried_at = clock_timestamp() where project = ${tx.project} and not joined
+    and (prediction, row_index) in (${sql.join(keys)})`.execute(tx.db)
+}
+
+/**
+ * Joins labels that wait with the predictions that have arrived. Returns how many were joined. A label of a row whose
+ * outputs were not logged has nothing to join and is settled; one without a prediction waits behind those not tried yet.
+ */
 export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number> {
   const waiting = await ctx.db
     .selectFrom('prediction_label')
     .select(['prediction', 'row_index', 'label', 'known_at_ms'])
     .where('project', '=', ctx.project)
     .where('joined', '=', false)
+    .orderBy('tried_at', (order) => order.asc().nullsFirst())
     .orderBy('prediction')
     .limit(JOIN_BATCH)
     .execute()
   if (waiting.length === 0) return 0
-  const found = await findPredictions(ctx, blobs, new Set(waiting.map((label) => label.prediction)))
-  const outcomes = waiting.flatMap((label) => {
-    const record = found.get(label.prediction)?.record
-    const score = record && scoreOf(record.outputs, record.rows, label.row_index)
-    if (!record || score === undefined) return []
-    const { environment, route, release, arm, artifact } = record
-    return [
-      {
-        project: ctx.project,
-        prediction: label.prediction,
-        row_index: label.row_index,
-        environment,
-        route,
-        release,
-        arm,
-        artifact,
-        at_ms: BigInt(Math.floor(record.atMs)),
-        known_at_ms: label.known_at_ms,
-        score,
-        label: label.label,
-      },
-    ]
-  })
-  if (outcomes.length === 0) return 0
+  const { found } = await findPredictions(ctx, blobs, new Set(waiting.map((label) => label.prediction)))
+  const outcomes = waiting.flatMap((label) => outcomeOf(ctx, label, found) ?? [])
   await ctx.transaction(async (tx) => {
-    await tx.db
-      .insertInto('outcome')
-      .values(outcomes)
-      .onConflict((conflict) =>
-        conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({
-          label: eb.ref('excluded.label'),
-          score: eb.ref('excluded.score'),
-          known_at_ms: eb.ref('excluded.known_at_ms'),
-        })),
-      )
-      .execute()
-    const keys = outcomes.map((outcome) => sql`(${outcome.prediction}, ${outcome.row_index}::integer)`)
-    await sql`update prediction_label set joined = true where project = ${tx.project} and (prediction, row_index) in (${sql.join(keys)})`.execute(
-      tx.db,
+    if (outcomes.length > 0)
+      await tx.db
+        .insertInto('outcome')
+        .values(outcomes)
+        .onConflict((conflict) =>
+          conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({
+            label: eb.ref('excluded.label'),
+            score: eb.ref('excluded.score'),
+            known_at_ms: eb.ref('excluded.known_at_ms'),
+          })),
+        )
+        .execute()
+    await settle(
+      tx,
+      waiting.filter(({ prediction }) => found.has(prediction)),
+    )
+    await postpone(
+      tx,
+      waiting.filter(({ prediction }) => !found.has(prediction)),
     )
   })
   return outcomes.length

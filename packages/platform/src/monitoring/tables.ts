@@ -7,7 +7,9 @@ export interface PredictionLabelRow {
   label: number
   known_at_ms: bigint
   received_at: Filled<Date>
+  /** True once nothing more is to be done for it. */
   joined: Filled<boolean>
+  tried_at: Filled<Date | null>
 }
 
 export interface OutcomeRow {

@@ -1,4 +1,5 @@
 export {
+  type FoundPredictions,
   findPredictions,
   forgetPredictions,
   publishSnapshot,

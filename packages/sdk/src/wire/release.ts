@@ -96,7 +96,7 @@ export const labelsBody = z.strictObject({
         prediction: z.string().max(64),
         row: count.default(0),
         label: z.number(),
-        knownAtMs: z.number().nonnegative(),
+        knownAtMs: z.number().nonnegative().max(8.64e15),
       }),
     )
     .min(1)

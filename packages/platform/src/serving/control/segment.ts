@@ -1,8 +1,9 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
 import { pinBlobs } from '../../kernel/blob/index.ts'
+import { sql } from 'kysely'
 import type { Context, Tx } from '../../kernel/db/index.ts'
-import { PlimsollError } from '../../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { uuidv7Ms } from '../../kernel/ids.ts'
 import { readFrames } from '../gateway/index.ts'
 import './tables.ts'
@@ -10,7 +11,7 @@ import './tables.ts'
 const HOUR_MS = 3_600_000
 /** Records of one gateway may be written a little out of the order of their ids. */
 const SLACK_MS = 5_000
-const SEGMENTS_SEARCHED_MAX = 200
+const SEGMENTS_SEARCHED_MAX = 2_000
 
 export interface SegmentKey {
   gateway: string
@@ -129,36 +130,54 @@ async function readBlob(blobs: BlobStore, digest: string): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Records of the given predictions, found by the time that their ids carry. Those not shipped yet are absent. */
+export interface FoundPredictions {
+  readonly found: ReadonlyMap<string, { record: PredictionRecord; segment: string }>
+  /** Segments that could have held more and cannot be read. */
+  readonly damaged: readonly PlimsollError[]
+}
+
+/**
+ * Records of the given predictions, found by the time that their ids carry. Those not shipped yet are absent. A segment
+ * that cannot be read takes only its own predictions with it.
+ */
 export async function findPredictions(
   ctx: Context,
   blobs: BlobStore,
   ids: ReadonlySet<string>,
-): Promise<Map<string, { record: PredictionRecord; segment: string }>> {
+): Promise<FoundPredictions> {
   const found = new Map<string, { record: PredictionRecord; segment: string }>()
+  const damaged: PlimsollError[] = []
   const times = [...ids].map(uuidv7Ms).filter((ms) => ms !== undefined)
-  if (times.length === 0) return found
-  const low = times.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY) - SLACK_MS
-  const high = times.reduce((a, b) => Math.max(a, b), 0) + SLACK_MS
+  if (times.length === 0) return { found, damaged }
   const segments = await ctx.db
     .selectFrom('prediction_segment')
-    .select(['digest', 'first_ms', 'last_ms'])
-    .where('last_ms', '>=', BigInt(low))
-    .where('first_ms', '<=', BigInt(high))
+    .select('digest')
+    .where(
+      sql<boolean>`exists (select from unnest(${`{${times.join(',')}}`}::bigint[]) as t (ms)
+        where t.ms between first_ms - ${SLACK_MS}::bigint and last_ms + ${SLACK_MS}::bigint)`,
+    )
     .orderBy('first_ms')
     .limit(SEGMENTS_SEARCHED_MAX)
     .execute()
-  for (const segment of segments) {
+  for (const { digest } of segments) {
     if (found.size === ids.size) break
-    for (const record of decodeSegment(await readBlob(blobs, segment.digest))) {
-      if (record.project === ctx.project && ids.has(record.id))
-        found.set(record.id, { record, segment: segment.digest })
+    try {
+      for (const record of decodeSegment(await readBlob(blobs, digest))) {
+        if (record.project === ctx.project && ids.has(record.id)) found.set(record.id, { record, segment: digest })
+      }
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      ctx.log.error({ segment: digest, error: error.message }, 'a segment of predictions cannot be read')
+      damaged.push(error)
     }
   }
-  return found
+  return { found, damaged }
 }
 
-/** @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown */
+/**
+ * @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown · what is wrong with a segment that
+ * should hold it
+ */
 export async function requirePrediction(
   ctx: Context,
   blobs: BlobStore,
@@ -171,14 +190,14 @@ export async function requirePrediction(
       `Cannot find prediction "${id.slice(0, 80)}": expected the id that the gateway answered, a UUID of version 7`,
     )
   }
-  const prediction = (await findPredictions(ctx, blobs, new Set([id]))).get(id)
-  if (!prediction) {
-    throw new PlimsollError(
-      'not_found',
-      'serving.prediction_unknown',
-      `Cannot find prediction ${id}: no segment of its time holds it`,
-      { action: 'A fresh prediction arrives within seconds; try again' },
-    )
-  }
-  return prediction
+  const { found, damaged } = await findPredictions(ctx, blobs, new Set([id]))
+  const prediction = found.get(id)
+  if (prediction) return prediction
+  if (damaged[0]) throw damaged[0]
+  throw new PlimsollError(
+    'not_found',
+    'serving.prediction_unknown',
+    `Cannot find prediction ${id}: no segment of its time holds it`,
+    { action: 'A fresh prediction arrives within seconds; try again' },
+  )
 }

@@ -1,4 +1,5 @@
 import type { ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { compileSignature, listAssignments, requireRoute } from '../../delivery/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
 import { canonicalJson } from '../../kernel/canonical.ts'
@@ -16,6 +17,7 @@ export interface SnapshotDeps {
 }
 
 const SNAPSHOTS_KEPT = 1_000
+const LOCK_KEY = 7_440_004
 
 type Assigned = Awaited<ReturnType<typeof listAssignments>>[number]
 
@@ -77,21 +79,32 @@ async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Sn
   }
 }
 
-/**
- * Makes and signs a new snapshot when what should serve has changed; epochs count up without gaps. Returns the newest
- * epoch. Idempotent: called after each assignment and again by whoever asks.
- */
-export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
+/** What should serve, and the epoch of the newest snapshot if it says just that. */
+async function compareNewest(tx: Tx, deps: SnapshotDeps) {
   const content = await compileContent(tx, deps)
   const contentDigest = digestValue(content)
-  const last = await tx.db
+  const newest = await tx.db
     .selectFrom('serving_snapshot')
     .select(['epoch', 'content_digest', 'key_id'])
     .orderBy('epoch', 'desc')
     .limit(1)
     .executeTakeFirst()
-  if (last?.content_digest === contentDigest && last.key_id === deps.signingKey.keyId) return last.epoch
-  const epoch = (last?.epoch ?? 0) + 1
+  const isCurrent = newest?.content_digest === contentDigest && newest.key_id === deps.signingKey.keyId
+  return { content, contentDigest, lastEpoch: newest?.epoch ?? 0, isCurrent }
+}
+
+/**
+ * Makes and signs a new snapshot when what should serve has changed; epochs count up without gaps. Returns the newest
+ * epoch. Idempotent: called after each assignment and again by whoever asks.
+ */
+export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
+  const seen = await compareNewest(tx, deps)
+  if (seen.isCurrent) return seen.lastEpoch
+  // Publishers take turns, and look again: two gateways that ask at once must not make one epoch twice.
+  await sql`select pg_advisory_xact_lock(${LOCK_KEY})`.execute(tx.db)
+  const { content, contentDigest, lastEpoch, isCurrent } = await compareNewest(tx, deps)
+  if (isCurrent) return lastEpoch
+  const epoch = lastEpoch + 1
   const payload = canonicalJson({ ...content, epoch, issuedAtMs: Math.floor(tx.clock.nowMs()) })
   await tx.db
     .insertInto('serving_snapshot')

@@ -1,0 +1,170 @@
+import type { Snapshot } from '@plimsoll/sdk/wire'
+import { snapshot as snapshotSchema } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../../delivery/delivery.fixture.ts'
+import { newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
+import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
+import type { Context } from '../../kernel/db/index.ts'
+import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
+import { addVersion, approveAs, boundOf, digestOf, person } from '../../registry/registry.fixture.ts'
+import { publishSnapshot, type SnapshotDeps, servingEndpoints } from './index.ts'
+import { findSnapshot } from './snapshot.ts'
+
+const signingKey = newSigningKey()
+const deps: SnapshotDeps = { signingKey, replay: undefined, inflightMax: 8, payloadRate: 0.5 }
+let database: TestDatabase
+let ctx: Context
+let api: TestApi
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = database.ctx
+  api = openTestApi(servingEndpoints({ ...deps, blobs: undefined as never }), () => ctx) // no endpoint used here reads a blob
+})
+beforeEach(() => database.clear())
+afterAll(async () => {
+  await api.close()
+  await database.close()
+})
+
+const publish = (change: Partial<SnapshotDeps> = {}) =>
+  ctx.transaction((tx) => publishSnapshot(tx, { ...deps, ...change }))
+async function newest(key: SigningKey = signingKey): Promise<Snapshot> {
+  const signed = (await findSnapshot(ctx, -1))!
+  expect(signed.keyId).toBe(key.keyId)
+  expect(verifyBytes(key.publicKey, Buffer.from(signed.payload), signed.signature)).toBe(true)
+  return snapshotSchema.parse(JSON.parse(signed.payload))
+}
+const epochsOfEvents = async () =>
+  (await database.events())
+    .filter((event) => event.type === 'serving.snapshot_published')
+    .map((event) => (event.data as { epoch: number }).epoch)
+
+test('publishSnapshot() signs what should serve: signature, approvals and columns of each assignment', async () => {
+  const [one] = await addServable(ctx, ['one'])
+  const record = await releaseAs(ctx, one!)
+  expect(await publish()).toBe(1)
+  const { routes, versions, clock, epoch } = await newest()
+  expect({ clock, epoch }).toEqual({ clock: null, epoch: 1 })
+  expect(routes).toEqual([
+    {
+      project: 'default',
+      environment: 'production',
+      name: 'delay',
+      definition: expect.stringMatching(/^sha256:/),
+      epoch: 1,
+      release: record.id,
+      sloMs: 50,
+      inputs: { distance: { type: 'int32', nullable: false } },
+      columns: routeOf().columns,
+      features: null,
+      arms: [{ arm: 'champion', artifact: digestOf('one'), weight: 1 }],
+      payloadRate: 0.5,
+      inflightMax: 8,
+    },
+  ])
+  expect(versions).toEqual([
+    {
+      artifact: digestOf('one'),
+      sizeBytes: 100,
+      passport: record.passport,
+      model: 'delay',
+      version: one,
+      approvals: [{ by: 'ada', artifact: digestOf('one'), passport: record.passport }],
+      labels: {},
+      columns: null,
+    },
+  ])
+})
+
+test('epochs count up without gaps, and equal content gives no new one', async () => {
+  expect(await publish()).toBe(1)
+  expect(await publish()).toBe(1)
+  const [one, two] = await addServable(ctx, ['one', 'two'])
+  expect(await publish()).toBe(1)
+  await releaseAs(ctx, one!)
+  expect([await publish(), await publish()]).toEqual([2, 2])
+  await releaseAs(ctx, two!)
+  const broken = ctx.transaction(async (tx) => {
+    await publishSnapshot(tx, deps)
+    throw new Error('after it')
+  })
+  await expect(broken).rejects.toThrow('after it')
+  expect((await newest()).epoch).toBe(2)
+  await rollbackAs(ctx)
+  expect(await Promise.all([publish(), publish()])).toEqual([3, 3])
+  expect(await epochsOfEvents()).toEqual([1, 2, 3])
+})
+
+test('an approval, another key and a replay clock each give a new snapshot; a declared route gives none', async () => {
+  const [one] = await addServable(ctx, ['one'])
+  await releaseAs(ctx, one!)
+  await publish()
+  await addRoute(ctx, routeOf({ environment: 'staging' }))
+  expect(await publish()).toBe(1)
+  await approveAs(ctx, person('cleo'), { model: 'delay', version: one! })
+  expect(await publish()).toBe(2)
+  expect((await newest()).versions[0]!.approvals.map((approval) => approval.by)).toEqual(['ada', 'cleo'])
+  const other = newSigningKey()
+  expect(await publish({ signingKey: other })).toBe(3)
+  await newest(other)
+  const replay = { originMs: 1_000, startedAtMs: 2_000, rate: 60 }
+  expect(await publish({ signingKey: other, replay })).toBe(4)
+  expect((await newest(other)).clock).toEqual(replay)
+})
+
+test('a release of before its signature was bound takes the route’s own', async () => {
+  const [one] = await addServable(ctx, ['one'])
+  await releaseAs(ctx, one!)
+  await ctx.db.updateTable('assignment').set({ signature: null }).execute()
+  await publish()
+  expect((await newest()).routes[0]).toMatchObject({ columns: routeOf().columns, features: null })
+})
+
+test('a snapshot holds every project, each version once, in the order of its names', async () => {
+  const other = ctx.as({ project: 'other' })
+  for (const own of [ctx, other]) {
+    const [one] = await addServable(own, ['one'])
+    await releaseAs(own, one!)
+  }
+  await addRoute(ctx, routeOf({ name: 'again' }))
+  const named = await addVersion(ctx, 'delay', 'two', {
+    signature: { ...boundOf('two').signature!, columns: ['distance'] },
+  })
+  await approveAs(ctx, person('ada'), { model: 'delay', version: named })
+  await releaseAs(ctx, named, { route: 'again' })
+  await publish()
+  const { routes, versions } = await newest()
+  expect(routes.map((route) => `${route.project}/${route.name}`)).toEqual([
+    'default/again',
+    'default/delay',
+    'other/delay',
+  ])
+  expect(versions.map((version) => version.artifact)).toEqual([digestOf('one'), digestOf('two')].sort())
+  expect(versions.find((version) => version.artifact === digestOf('two'))!.columns).toEqual(['distance'])
+})
+
+test('the newest 1,000 snapshots are kept', async () => {
+  await publish()
+  await ctx.db.updateTable('serving_snapshot').set({ epoch: 5, content_digest: 'other' }).execute()
+  await ctx.db
+    .insertInto('serving_snapshot')
+    .values({ epoch: 1_004, content_digest: 'other', payload: '', signature: '', key_id: '' })
+    .execute()
+  expect(await publish()).toBe(1_005)
+  expect(
+    (await ctx.db.selectFrom('serving_snapshot').select('epoch').orderBy('epoch').execute()).map((row) => row.epoch),
+  ).toEqual([1_004, 1_005])
+})
+
+test('the route of the snapshot answers at once with what is newer, makes it when it must, and else waits', async () => {
+  const ask = async (query: string) => (await api.call('GET', `/api/v1/serving/snapshot?${query}`)).json.snapshot
+  expect(await ask('')).toBeNull()
+  const [one] = await addServable(ctx.as({ principal: BEN }), ['one'])
+  await releaseAs(ctx, one!)
+  const first = await ask('wait_ms=5000')
+  expect(JSON.parse(first.payload)).toMatchObject({ epoch: 1, routes: [{ name: 'delay' }] })
+  expect(await ask('after=0')).toEqual(first)
+  expect(await ask('after=1')).toBeNull()
+  expect(await ask('after=1&wait_ms=1')).toBeNull()
+  expect((await api.call('GET', '/api/v1/serving/snapshot?wait_ms=30001')).status).toBe(400)
+})
