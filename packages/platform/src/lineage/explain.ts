@@ -1,5 +1,11 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { datasetManifest, type Explanation, type PredictionRecord, type SpineLink } from '@plimsoll/sdk/wire'
+import {
+  type DatasetManifest,
+  datasetManifest,
+  type Explanation,
+  type PredictionRecord,
+  type SpineLink,
+} from '@plimsoll/sdk/wire'
 import { findAlteredFile, locationsOf } from '../datasets/index.ts'
 import { findRelease } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -25,6 +31,14 @@ async function checkBlob(blobs: BlobStore, digest: string): Promise<Checked & { 
   }
 }
 
+function parseManifest(bytes: Buffer): DatasetManifest | undefined {
+  try {
+    return datasetManifest.parse(JSON.parse(bytes.toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
+
 /** Hashes a dataset version again: its manifest, and every file that is here. Names the first that is not what it was. */
 async function checkDataset(
   ctx: Context,
@@ -33,7 +47,8 @@ async function checkDataset(
 ): Promise<Checked & { detail: SpineLink['detail'] }> {
   const { bytes, ...manifestCheck } = await checkBlob(blobs, digest)
   if (!bytes) return { ...manifestCheck, detail: {} }
-  const manifest = datasetManifest.parse(JSON.parse(bytes.toString('utf8')))
+  const manifest = parseManifest(bytes)
+  if (!manifest) return { check: 'altered', problem: `Blob ${digest} is no manifest of a dataset`, detail: {} }
   const detail = { rows: manifest.rowCount, files: manifest.files.length }
   const places = await locationsOf(
     ctx,

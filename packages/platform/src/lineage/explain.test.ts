@@ -1,0 +1,257 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { DatasetManifest, Explanation, PassportBound, PredictionRecord } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { rememberLocations } from '../datasets/location.ts'
+import { addRoute, releaseAs } from '../delivery/delivery.fixture.ts'
+import { canonicalJson } from '../kernel/canonical.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type Digest, digestBytes } from '../kernel/digest.ts'
+import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
+import { addModel, addVersion, approveAs, digestOf, modelOf, person } from '../registry/registry.fixture.ts'
+import { recordOf, segmentOf, shipSegment } from '../serving/control/segment.fixture.ts'
+import { explainPrediction } from './explain.ts'
+import { lineageEndpoints } from './index.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'plimsoll-explain-'))
+let database: TestDatabase
+let ctx: Context
+let blobs: BlobStore
+let api: TestApi
+let made = 0
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = database.ctx
+  blobs = await openFilesBlobStore(join(directory, 'blobs'))
+  api = openTestApi(lineageEndpoints({ blobs }), () => ctx)
+})
+beforeEach(() => database.clear())
+afterAll(async () => {
+  await api.close()
+  await blobs.close()
+  await database.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const placeOf = (digest: string) => join(directory, 'blobs', 'sha256', digest.slice(7, 9), digest.slice(9))
+const put = async (text: string) => (await blobs.put(Buffer.from(text))).digest as Digest // the store's own digest
+
+interface Chain {
+  record: PredictionRecord
+  artifact: Digest
+  lock: Digest
+  stored: Digest
+  manifest: Digest
+  inPlace: string
+}
+
+/** A served prediction with everything behind it: a stored data file, one in place, lock and artifact. */
+async function addChain(change: Partial<PassportBound> = {}): Promise<Chain> {
+  made += 1
+  const [artifact, lock, stored] = [await put(`model ${made}`), await put(`lock ${made}`), await put(`rows ${made}`)]
+  const folder = join(directory, `in-place-${made}`)
+  mkdirSync(folder)
+  const inPlace = join(folder, 'b.parquet')
+  const bytes = Buffer.from(`more rows ${made}`)
+  writeFileSync(inPlace, bytes)
+  const place = { digest: digestBytes(bytes), sizeBytes: bytes.length }
+  await ctx.transaction((tx) => rememberLocations(tx, [{ ...place, location: inPlace, mtimeMs: 0 }]))
+  const content: DatasetManifest = {
+    v: 1,
+    format: 'parquet',
+    schema: { origin: { type: 'text', nullable: false } },
+    rowCount: 3,
+    files: [
+      { digest: stored, sizeBytes: `rows ${made}`.length, rows: 1 },
+      { ...place, rows: 2 },
+    ],
+  }
+  const manifest = await put(canonicalJson(content))
+  await addModel(ctx, modelOf('delay'))
+  await addRoute(ctx)
+  const version = await addVersion(ctx, 'delay', 'one', {
+    artifact: { digest: artifact, sizeBytes: 7, format: 'onnx' },
+    data: [{ role: 'training', name: 'flights', digest: manifest, step: 'fit' }],
+    environment: { lock, interpreter: 'cpython-3.12.1', platform: 'linux-x86_64' },
+    ...change,
+  })
+  await approveAs(ctx, person('ada'), { model: 'delay', version })
+  const release = await releaseAs(ctx, version)
+  const record = recordOf({ artifact, release: release.id })
+  await shipSegment(ctx, blobs, [record], { sequence: made })
+  return { record, artifact, lock, stored, manifest, inPlace }
+}
+
+const explain = (record: PredictionRecord) => explainPrediction(ctx, blobs, record.id)
+const checks = ({ links }: Explanation) => Object.fromEntries(links.map((link) => [link.kind, link.check]))
+const WHOLE = {
+  prediction: 'verified',
+  route: 'recorded',
+  release: 'verified',
+  'model-version': 'verified',
+  artifact: 'verified',
+  run: 'recorded',
+  'training-data': 'verified',
+  environment: 'verified',
+  commit: 'recorded',
+}
+
+test('explainPrediction() walks from the prediction to commit and data, each link by its digest', async () => {
+  const origin = { pipeline: 'train', pipelineDigest: digestOf('p'), run: 'run_1', step: 'fit', trackedRun: 'tr_1' }
+  const { record, artifact, lock, manifest } = await addChain({ origin })
+  const explanation = await explain(record)
+  expect(explanation).toMatchObject({ prediction: record.id, isIntact: true })
+  expect(checks(explanation)).toEqual(WHOLE)
+  expect(explanation.links.map(({ kind, name, digest }) => [kind, name, digest])).toEqual([
+    ['prediction', record.id, digestBytes(segmentOf([record]))],
+    ['route', 'production/delay', null],
+    ['release', record.release, artifact],
+    ['model-version', 'delay/1', expect.stringMatching(/^sha256:/)],
+    ['artifact', 'onnx', artifact],
+    ['run', 'run_1/fit', digestOf('p')],
+    ['training-data', 'flights', manifest],
+    ['environment', 'cpython-3.12.1 linux-x86_64', lock],
+    ['commit', 'c0ffee'.padEnd(40, '0'), digestOf('bundle')],
+  ])
+  const details = Object.fromEntries(explanation.links.map((link) => [link.kind, link.detail]))
+  expect(details['prediction']).toMatchObject({ at: '2001-01-01T08:30:00.000Z', outputs: { p: [0.25] } })
+  expect(details['release']).toMatchObject({ by: 'ben', selfApproved: false, action: 'release', reason: 'better' })
+  expect(details['training-data']).toEqual({ rows: 3, files: 2, step: 'fit' })
+  expect(await api.call('GET', `/api/v1/predictions/${record.id}/explanation`)).toEqual({
+    status: 200,
+    json: explanation,
+  })
+  expect((await api.call('GET', '/api/v1/predictions/x/explanation')).status).toBe(400)
+})
+
+test.each([
+  ['artifact', (chain: Chain) => placeOf(chain.artifact)],
+  ['environment', (chain: Chain) => placeOf(chain.lock)],
+  ['training-data', (chain: Chain) => placeOf(chain.manifest)],
+  ['training-data', (chain: Chain) => placeOf(chain.stored)],
+  ['training-data', (chain: Chain) => chain.inPlace],
+] as const)('one altered or missing file behind %s is found and named, and nothing else', async (kind, pathOf) => {
+  const origin = { pipeline: 'train', pipelineDigest: digestOf('p'), run: 'run_1', step: 'fit', trackedRun: null }
+  const chain = await addChain({ origin })
+  const path = pathOf(chain)
+  writeFileSync(path, 'altered')
+  const altered = await explain(chain.record)
+  expect(altered.isIntact).toBe(false)
+  expect(checks(altered)).toEqual({ ...WHOLE, [kind]: 'altered' })
+  const digest = path.startsWith(join(directory, 'blobs')) ? path.slice(-20) : path
+  expect(altered.links.find((link) => link.kind === kind)!.problem).toContain(digest)
+  rmSync(path)
+  const missing = await explain(chain.record)
+  expect(checks(missing)).toEqual({ ...WHOLE, [kind]: 'missing' })
+  expect(missing.links.find((link) => link.kind === kind)!.problem).not.toBeNull()
+})
+
+test('a data file that is neither stored nor known in place is missing', async () => {
+  const { record } = await addChain()
+  await ctx.db.deleteFrom('dataset_location').execute()
+  const { links } = await explain(record)
+  expect(links.find((link) => link.kind === 'training-data')).toMatchObject({
+    check: 'missing',
+    problem: expect.stringContaining('neither stored nor known in place'),
+  })
+})
+
+test('data whose blob is no manifest is altered, not a failure', async () => {
+  const { record } = await addChain({
+    data: [{ role: 'source', name: 'x', digest: await put('no manifest'), step: null }],
+  })
+  const { links } = await explain(record)
+  expect(links.find((link) => link.kind === 'source-data')).toMatchObject({ check: 'altered', detail: { step: null } })
+})
+
+test('a changed passport is altered: it has another digest than the one that was approved', async () => {
+  const { record } = await addChain()
+  const row = await ctx.db.selectFrom('model_version').select('passport').executeTakeFirstOrThrow()
+  const passport = JSON.stringify({ ...row.passport, metrics: { auc: 0.99 } })
+  await ctx.db.updateTable('model_version').set({ passport }).execute()
+  const { links, isIntact } = await explain(record)
+  expect(isIntact).toBe(false)
+  expect(links.find((link) => link.kind === 'model-version')).toMatchObject({
+    check: 'altered',
+    problem: expect.stringContaining('approved'),
+  })
+})
+
+test('a prediction by another artifact than its release names is altered', async () => {
+  const { record } = await addChain()
+  const other = recordOf({ release: record.release, artifact: await put('other model') })
+  await shipSegment(ctx, blobs, [other], { gateway: 'other' })
+  const explanation = await explain(other)
+  expect(checks(explanation)).toMatchObject({ release: 'altered', artifact: 'verified' })
+  expect(explanation.links.find((link) => link.kind === 'release')!.problem).toContain(other.artifact)
+})
+
+test('a release that is not recorded is missing, and the version is found by its artifact', async () => {
+  const { record } = await addChain()
+  const other = recordOf({ release: 'rel_none', artifact: record.artifact })
+  await shipSegment(ctx, blobs, [other], { gateway: 'other' })
+  expect(checks(await explain(other))).toMatchObject({
+    release: 'missing',
+    'model-version': 'verified',
+    artifact: 'verified',
+  })
+  const lone = recordOf({ release: 'rel_none', artifact: await put('nobody registered it') })
+  await shipSegment(ctx, blobs, [lone], { gateway: 'third' })
+  const explanation = await explain(lone)
+  expect(explanation.links.map(({ kind, check }) => [kind, check])).toEqual([
+    ['prediction', 'verified'],
+    ['route', 'recorded'],
+    ['release', 'missing'],
+    ['artifact', 'verified'],
+    ['model-version', 'missing'],
+  ])
+})
+
+test('what the passport does not know is missing, by name', async () => {
+  const { record } = await addChain()
+  await ctx.db.deleteFrom('approval').execute()
+  const bound = { code: null, data: [], environment: null, signature: null }
+  await addVersion(ctx, 'delay', 'bare', {
+    ...bound,
+    artifact: { digest: await put('bare model'), sizeBytes: 1, format: 'onnx' },
+  })
+  const bare = recordOf({ release: record.release, artifact: await put('bare model') })
+  await ctx.db.updateTable('release').set({ version: 2, artifact: bare.artifact }).execute()
+  await shipSegment(ctx, blobs, [bare], { gateway: 'other' })
+  const explanation = await explain(bare)
+  expect(explanation.links.slice(5).map(({ kind, name, check }) => [kind, name, check])).toEqual([
+    ['run', 'unknown', 'missing'],
+    ['commit', 'unknown', 'missing'],
+  ])
+  expect(explanation.isIntact).toBe(false)
+})
+
+test('an environment without a lock is recorded, not verified', async () => {
+  const environment = { lock: null, interpreter: null, platform: null }
+  const { record } = await addChain()
+  await ctx.db.deleteFrom('approval').execute()
+  await addVersion(ctx, 'delay', 'open', {
+    environment,
+    artifact: { digest: await put('open model'), sizeBytes: 1, format: 'onnx' },
+  })
+  const open = recordOf({ release: record.release, artifact: await put('open model') })
+  await ctx.db.updateTable('release').set({ version: 2, artifact: open.artifact }).execute()
+  await shipSegment(ctx, blobs, [open], { gateway: 'other' })
+  const { links } = await explain(open)
+  expect(links.find((link) => link.kind === 'environment')).toMatchObject({
+    name: 'unknown',
+    digest: null,
+    check: 'recorded',
+  })
+})
+
+test('explainPrediction() of another project knows nothing of it', async () => {
+  const { record } = await addChain()
+  await expect(explainPrediction(ctx.as({ project: 'other' }), blobs, record.id)).rejects.toMatchObject({
+    code: 'serving.prediction_unknown',
+  })
+})
