@@ -56,7 +56,7 @@ const MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 }
 
 function parseWith(units: Record<string, number>, text: string, example: string): number {
   const match = /^(\d+)([A-Za-z]+)$/.exec(text)
-  const unit = match ? units[match[2]!] : undefined
+  const unit = match && Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined
   if (!match || unit === undefined) throw new RangeError(`Cannot read "${text}": expected for example ${example}`)
   return Number(match[1]) * unit
 }
@@ -109,7 +109,12 @@ export function addStep(shape: Shape, options: StepOptions): StepRef {
 }
 
 function keyFrom(path: string): string {
-  return (path.split('/').at(-1) ?? path).replace(/\.[a-z]+$/, '').replaceAll(/[^a-z0-9_-]/g, '-')
+  return (path.split('/').at(-1) ?? path)
+    .replace(/\.[a-z]+$/, '')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_-]/g, '-')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, 63)
 }
 
 /** A version of a dataset at which a step is pinned. */

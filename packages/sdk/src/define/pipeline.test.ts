@@ -1,0 +1,207 @@
+import { expect, test } from 'vitest'
+import { defineFeatureService, defineFeatureView, last } from './feature.ts'
+import { materialize, trainingSet } from './feature-step.ts'
+import {
+  command,
+  datasetVersion,
+  definePipeline,
+  defineProject,
+  float,
+  int,
+  pinned,
+  python,
+  register,
+  string,
+  typescript,
+} from './pipeline.ts'
+
+const flights = { kind: 'dataset', name: 'flights' } as const
+const view = defineFeatureView({
+  name: 'departures',
+  entity: 'airport',
+  source: 'flight-log',
+  eventTime: 'date',
+  features: { newest: last('delay') },
+})
+const board = defineFeatureService({ name: 'board', views: [view] })
+const stepsOf = (build: Parameters<typeof definePipeline>[0]['build'], params = {}) =>
+  definePipeline({ name: 'train', params, build }).steps
+
+test('definePipeline() gives plain canonical JSON: steps in the order in which they were made', () => {
+  const train = definePipeline({
+    name: 'train',
+    owner: 'ops',
+    params: { trees: int(200), rate: float(), note: string('none') },
+    build: (p) => {
+      const version = datasetVersion(flights)
+      const fit = python('steps/train.py', {
+        files: ['steps/**'],
+        lock: 'steps/requirements.lock',
+        args: ['--trees', p.param('trees')],
+        params: { rate: p.param('rate') },
+        inputs: { flights: version, labels: pinned(flights, 3), raw: flights },
+        outputs: { model: 'onnx', metrics: 'json' },
+        resources: { cpu: 2, memory: '2Gi' },
+        timeout: '30m',
+        retries: 1,
+      })
+      return register({ model: { name: 'delay' }, from: fit, description: 'late flights' })
+    },
+  })
+  expect(JSON.parse(JSON.stringify(train))).toEqual({
+    kind: 'pipeline',
+    name: 'train',
+    owner: 'ops',
+    params: { trees: { type: 'int', default: 200 }, rate: { type: 'float' }, note: { type: 'text', default: 'none' } },
+    steps: [
+      {
+        key: 'version-flights',
+        kind: 'dataset-version',
+        params: { dataset: 'flights' },
+        inputs: {},
+        after: [],
+        outputs: {},
+        resources: { cpu: 1 },
+        timeoutMs: 3_600_000,
+        retries: 0,
+        cache: true,
+      },
+      {
+        key: 'train',
+        kind: 'python',
+        params: {
+          rate: { $param: 'rate' },
+          script: 'steps/train.py',
+          files: ['steps/**'],
+          lock: 'steps/requirements.lock',
+          args: ['--trees', { $param: 'trees' }],
+        },
+        inputs: {
+          flights: { from: 'step', step: 'version-flights', output: 'version' },
+          labels: { from: 'dataset', dataset: 'flights', version: 3, allowFailed: false },
+          raw: { from: 'dataset', dataset: 'flights', allowFailed: false },
+        },
+        after: [],
+        outputs: { model: 'onnx', metrics: 'json' },
+        resources: { cpu: 2, memoryBytes: 2 * 2 ** 30 },
+        timeoutMs: 1_800_000,
+        retries: 1,
+        cache: true,
+      },
+      {
+        key: 'register-delay',
+        kind: 'register',
+        params: { model: 'delay', description: 'late flights' },
+        inputs: { model: { from: 'step', step: 'train', output: 'model' } },
+        after: [],
+        outputs: {},
+        resources: { cpu: 1 },
+        timeoutMs: 3_600_000,
+        retries: 0,
+        cache: true,
+      },
+    ],
+  })
+})
+
+test('a step stands for its first output, and names the others', () => {
+  const steps = stepsOf(() => {
+    const made = typescript('steps/2 Make It.mts', { outputs: { first: 'file', second: 'json' } })
+    const bare = command(['/bin/echo', 'x'], { after: [made] })
+    command(['true'], {
+      key: 'read',
+      inputs: { a: made, b: made.output('second') },
+      outputs: { out: 'file' },
+      after: [bare],
+    })
+  })
+  expect(steps.map((step) => [step.key, step.kind])).toEqual([
+    ['make-it', 'typescript'],
+    ['echo', 'command'],
+    ['read', 'command'],
+  ])
+  expect(steps[2]).toMatchObject({
+    inputs: {
+      a: { from: 'step', step: 'make-it', output: 'first' },
+      b: { from: 'step', step: 'make-it', output: 'second' },
+    },
+    after: ['echo'],
+  })
+})
+
+test('trainingSet() reads every dataset behind its service, from where it is told', () => {
+  const steps = stepsOf(() => {
+    const logged = datasetVersion({ name: 'flight-log' })
+    trainingSet({ service: board, spine: flights, time: 'date', sources: { 'flight-log': logged } })
+    trainingSet({
+      key: 'other',
+      service: board,
+      spine: flights,
+      time: 'date',
+      columns: ['delay'],
+      keys: { airport: 'origin' },
+      dataset: 'set',
+      asOf: '2001-01-01T00:00:00Z',
+    })
+  })
+  expect(steps[1]).toMatchObject({
+    key: 'training-set-board',
+    kind: 'training-set',
+    params: { service: 'board', time: 'date' },
+    inputs: {
+      flight_log: { from: 'step', step: 'version-flight-log', output: 'version' },
+      spine: { from: 'dataset', dataset: 'flights' },
+    },
+  })
+  expect(steps[2]).toMatchObject({
+    params: { columns: ['delay'], keys: { airport: 'origin' }, dataset: 'set', asOf: '2001-01-01T00:00:00Z' },
+    inputs: { flight_log: { from: 'dataset', dataset: 'flight-log' } },
+  })
+  expect(() =>
+    stepsOf(() => trainingSet({ service: board, spine: flights, time: 'date', sources: { other: flights } })),
+  ).toThrow('Cannot read "other" for feature service "board": its datasets are flight-log')
+})
+
+test('materialize() is never cached, and reads its slack in microseconds', () => {
+  const [step] = stepsOf((p) => materialize({ service: board, until: p.param('until'), slack: '2h', cache: true }), {
+    until: string(),
+  })
+  expect(step).toMatchObject({
+    kind: 'materialize',
+    cache: false,
+    params: { service: 'board', until: { $param: 'until' }, slackUs: 7_200_000_000 },
+  })
+  const [plain] = stepsOf(() => materialize({ service: board, until: '2001-01-01T00:00:00Z' }))
+  expect(plain!.params).toEqual({ service: 'board', until: '2001-01-01T00:00:00Z' })
+})
+
+test.each([
+  ['memory', { resources: { memory: '2GB' } }, 'Cannot read "2GB": expected for example 2Gi'],
+  ['memory without a unit', { resources: { memory: '2' } }, 'Cannot read "2"'],
+  ['timeout', { timeout: '1.5h' }, 'Cannot read "1.5h": expected for example 30m'],
+  ['a unit that every object answers to', { timeout: '1constructor' }, 'Cannot read "1constructor"'],
+])('a step refuses %s that it cannot read', (_title, options, message) => {
+  expect(() => stepsOf(() => command(['true'], options))).toThrow(message)
+})
+
+test('definePipeline() refuses a param that it does not have, one inside another, and steps outside', () => {
+  expect(() => stepsOf((p) => command([p.param('absent')]))).toThrow('Pipeline train has no param absent')
+  expect(() => stepsOf((p) => command([p.param('constructor')]))).toThrow('has no param constructor')
+  expect(() => stepsOf(() => stepsOf(() => command(['true'])))).toThrow('inside another one')
+  expect(() => command(['true'])).toThrow('inside the build function')
+  expect(stepsOf(() => command(['true']))).toHaveLength(1)
+  expect(() => stepsOf(() => undefined)).toThrow()
+})
+
+test('datasetVersion() and register() take names and paths', () => {
+  const steps = stepsOf(() => {
+    const version = datasetVersion(flights, { path: 'data/2001-02.parquet', key: 'february' })
+    register({ model: 'delay', from: version.output('version') })
+  })
+  expect(steps[0]).toMatchObject({ key: 'february', params: { dataset: 'flights', path: 'data/2001-02.parquet' } })
+  expect(steps[1]!.params).toEqual({ model: 'delay' })
+})
+
+test('defineProject() names the project', () => {
+  expect(defineProject({ name: 'flights' })).toEqual({ kind: 'project', name: 'flights' })
+})
