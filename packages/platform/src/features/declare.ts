@@ -58,7 +58,8 @@ export function checkView(
 ): Fault[] {
   const faults: Fault[] = []
   const expectColumn = (pointer: string, column: string, types: readonly string[], what: string) => {
-    const found = schema[column]
+    // Columns may be named like a member of every object, such as constructor.
+    const found = Object.hasOwn(schema, column) ? schema[column] : undefined
     if (!found) faults.push({ pointer, detail: `dataset "${view.source}" has no column "${column}"` })
     else if (!types.includes(found.type))
       faults.push({ pointer, detail: `column "${column}" is ${found.type}, ${what}` })
@@ -171,7 +172,7 @@ async function membersOf(
     // jsonb forgets the order of members, so that only a sorted list is the same everywhere.
     const chosen = use.features ?? Object.keys(found.definition.features).sort()
     for (const feature of chosen) {
-      if (!(feature in found.definition.features))
+      if (!Object.hasOwn(found.definition.features, feature))
         faults.push({ pointer: `${pointer}/features`, detail: `view "${use.view}" has no feature "${feature}"` })
     }
     const features = chosen.map((feature) => ({ name: `${use.as ?? use.view}__${feature}`, feature }))
