@@ -63,6 +63,25 @@ function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
   )
 }
 
+/** The run that the key has started already. */
+async function findByKey(tx: Tx, key: string | undefined, bodyDigest: string): Promise<string | undefined> {
+  if (key === undefined) return undefined
+  const before = await tx.db
+    .selectFrom('pipeline_run')
+    .select(['id', 'body_digest'])
+    .where('project', '=', tx.project)
+    .where('idempotency_key', '=', key)
+    .executeTakeFirst()
+  if (before && before.body_digest !== bodyDigest)
+    throw new PlimsollError(
+      'conflict',
+      'pipelines.idempotency_key_reused',
+      `Cannot start the run: key "${key}" was used for another request`,
+      { run: before.id },
+    )
+  return before?.id
+}
+
 /**
  * Queues a run; the scheduler plans it. With an idempotency key, the same request gives the same run.
  * @throws invalid pipelines.bad_params · pipelines.unknown_step · conflict pipelines.idempotency_key_reused
@@ -72,25 +91,10 @@ export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string;
   const params = resolveParams(pipeline, request.params)
   checkForced(pipeline, options)
   const bodyDigest = digestValue({ pipeline: pipeline.digest, params, options })
-  if (request.idempotencyKey !== undefined) {
-    const before = await tx.db
-      .selectFrom('pipeline_run')
-      .select(['id', 'body_digest'])
-      .where('project', '=', tx.project)
-      .where('idempotency_key', '=', request.idempotencyKey)
-      .executeTakeFirst()
-    if (before && before.body_digest !== bodyDigest) {
-      throw new PlimsollError(
-        'conflict',
-        'pipelines.idempotency_key_reused',
-        `Cannot start the run: key "${request.idempotencyKey}" was used for another request`,
-        { run: before.id },
-      )
-    }
-    if (before) return { id: before.id, isNew: false }
-  }
+  const before = await findByKey(tx, request.idempotencyKey, bodyDigest)
+  if (before !== undefined) return { id: before, isNew: false }
   const id = newId('run', tx.clock)
-  await tx.db
+  const written = await tx.db
     .insertInto('pipeline_run')
     .values({
       id,
@@ -108,7 +112,11 @@ export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string;
       started_at: null,
       finished_at: null,
     })
-    .execute()
+    .onConflict((conflict) => conflict.columns(['project', 'idempotency_key']).doNothing())
+    .executeTakeFirst()
+  // Another start with this key was committed since it was looked for.
+  if (written.numInsertedOrUpdatedRows === 0n)
+    return { id: (await findByKey(tx, request.idempotencyKey, bodyDigest))!, isNew: false }
   await tx.emit({
     type: 'pipelines.run_queued',
     subject: id,

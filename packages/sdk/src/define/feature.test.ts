@@ -124,8 +124,14 @@ test('a service names its views; featuresOf() and sourcesOf() say what is behind
 test('definitions name what is wrong with them', () => {
   expect(() => defineEntity({ name: 'airport', keys: {} })).toThrow('Cannot define entity "airport"')
   expect(() => defineEntity({ name: 'airport', keys: { code: 'float64' } })).toThrow(TypeError)
-  expect(() => defineFeatureView({ ...departures, entity: 'a', source: 'b', features: { a__b: last('x') } })).toThrow(
-    'Cannot define feature view "departures"',
-  )
+  expect(() =>
+    defineFeatureView({
+      name: 'departures',
+      entity: 'a',
+      source: 'b',
+      eventTime: 'date',
+      features: { a__b: last('x') },
+    }),
+  ).toThrow('Cannot define feature view "departures"')
   expect(() => defineFeatureService({ name: 'board', views: [] })).toThrow('Cannot define feature service "board"')
 })

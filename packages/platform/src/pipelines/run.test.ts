@@ -1,0 +1,321 @@
+import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { digestValue } from '../kernel/digest.ts'
+import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
+import type { StepKind } from '../kernel/step-kind.ts'
+import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from './cache.ts'
+import { pipelineEndpoints } from './index.ts'
+import { declarePipeline, removePipeline, requirePipeline } from './pipeline.ts'
+import { planRun } from './plan.ts'
+import { bindParams, prepareStep, stepInputs } from './prepare.ts'
+import { cancelRun, requireRun, requireStep, startNamedRun } from './run.ts'
+import { listRuns, readRun, readStep } from './view.ts'
+
+let database: TestDatabase
+let ctx: Context
+let api: TestApi
+let woken = 0
+const made: StepKind = {
+  kind: 'make',
+  outputs: { out: 'file' },
+  cacheable: false,
+  resolve: async (_ctx, { params }) => ({ resolved: params }),
+}
+const kinds = new Map([[made.kind, made]])
+const blobs = undefined as never // nothing here is cached or logged
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = database.ctx
+  api = openTestApi(pipelineEndpoints({ blobs, kinds, onStarted: () => (woken += 1) }), () => ctx)
+})
+beforeEach(() => database.clear())
+afterAll(async () => {
+  await api.close()
+  await database.close()
+})
+
+const OPTIONS = { cache: true, force: [], forceFrom: [] }
+const step = (key: string, more: Record<string, unknown> = {}): PipelineStep =>
+  pipelineStep.parse({ key, kind: 'command', params: { argv: ['true'] }, ...more })
+const pipeline = (steps: PipelineStep[], params: object = {}): PipelineDefinition =>
+  pipelineDefinition.parse({ kind: 'pipeline', name: 'train', params, steps })
+const declare = (steps: PipelineStep[], params: object = {}, bundles = {}) =>
+  ctx.transaction((tx) =>
+    declarePipeline(tx, pipeline(steps, params), {
+      bundles,
+      origin: { source: 's', commit: null, isDirty: false },
+      kinds,
+    }),
+  )
+const start = (params = {}, options = {}, idempotencyKey?: string) =>
+  ctx.transaction((tx) =>
+    startNamedRun(tx, { pipeline: 'train', params, options: { ...OPTIONS, ...options }, idempotencyKey }),
+  )
+const plan = async (id: string) =>
+  planRun(
+    ctx,
+    { kinds, blobs, python: async () => ({ version: 'cpython-3.12.1', platform: 'linux' }) },
+    (await requireRun(ctx, id)) as never,
+  ) // its jsonb is what startRun wrote
+const faultsOf = async (work: Promise<unknown>) => {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  return (error as { details: { faults: { pointer: string; detail: string }[] } }).details.faults.map(
+    ({ pointer, detail }) => `${pointer} ${detail}`,
+  )
+}
+
+test('declarePipeline() lists every fault: kinds, code and params that are not there', async () => {
+  const work = declare([
+    step('a', { kind: 'unheard-of' }),
+    step('b', { kind: 'python', params: { script: 'b.py', trees: { $param: 'absent' } } }),
+    step('c', { params: { argv: [{ deep: [{ $param: 'constructor' }] }] } }),
+  ])
+  await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.invalid' })
+  expect(await faultsOf(work)).toEqual([
+    '/steps/0/kind there is no step kind unheard-of; there are command, python, typescript, make',
+    '/steps/1 step b has no code bundle',
+    '/steps/1/params step b uses param absent, which the pipeline does not declare',
+    '/steps/2/params step c uses param constructor, which the pipeline does not declare',
+  ])
+})
+
+test('declarePipeline() makes it so, repeating it is free, and a name that was taken away is not found', async () => {
+  const { digest } = await declare([step('a')])
+  const before = await database.events()
+  expect(before).toEqual([{ type: 'pipelines.declared', subject: 'train', data: { digest } }])
+  expect(await declare([step('a')])).toEqual({ digest })
+  expect(await database.events()).toEqual(before)
+  await expect(requirePipeline(ctx, 'trian')).rejects.toMatchObject({
+    code: 'pipelines.not_found',
+    details: { action: 'There are train' },
+  })
+  await ctx.transaction((tx) => removePipeline(tx, 'train'))
+  await expect(start()).rejects.toMatchObject({
+    code: 'pipelines.not_found',
+    details: { action: expect.stringContaining('apply') },
+  })
+})
+
+test('startNamedRun() lists every param that is unknown, missing or of another type', async () => {
+  const params = {
+    trees: { type: 'int', default: 200 },
+    rate: { type: 'float' },
+    note: { type: 'text' },
+    deep: { type: 'boolean' },
+    any: { type: 'json', default: null },
+  }
+  await declare([step('a')], params)
+  const work = start({ tree: 1, trees: 1.5, rate: 'x', deep: 1 })
+  await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.bad_params' })
+  expect(await faultsOf(work)).toEqual([
+    '/params/tree there is no param tree; there are any, deep, note, rate, trees',
+    '/params/deep expected boolean, found 1',
+    '/params/note is missing: expected text',
+    '/params/rate expected float, found "x"',
+    '/params/trees expected int, found 1.5',
+  ])
+  const { id } = await start({ rate: 1, note: '', deep: false })
+  expect((await requireRun(ctx, id)).params).toEqual({ trees: 200, rate: 1, note: '', deep: false, any: null })
+})
+
+test('startNamedRun() is one transaction with its event and audit row, and refuses steps that are not there', async () => {
+  await declare([step('a')])
+  const before = await database.events()
+  const refused = start({}, { force: ['b'], forceFrom: ['c'] })
+  await expect(refused).rejects.toMatchObject({ code: 'pipelines.unknown_step' })
+  expect(await faultsOf(refused)).toEqual([
+    '/options there is no step b; there are a',
+    '/options there is no step c; there are a',
+  ])
+  const broken = ctx.transaction(async (tx) => {
+    await startNamedRun(tx, { pipeline: 'train', params: {}, options: OPTIONS })
+    throw new Error('after it')
+  })
+  await expect(broken).rejects.toThrow('after it')
+  expect([await listRuns(ctx, { limit: 9 }), await database.events()]).toEqual([[], before])
+})
+
+test('callers at once with one idempotency key get one run', async () => {
+  await declare([step('a')])
+  const runs = await Promise.all([start({}, {}, 'key'), start({}, {}, 'key')])
+  expect(new Set(runs.map((run) => run.id)).size).toBe(1)
+  expect(runs.map((run) => run.isNew).sort()).toEqual([false, true])
+  await expect(start({}, { cache: false }, 'key')).rejects.toMatchObject({
+    kind: 'conflict',
+    code: 'pipelines.idempotency_key_reused',
+    details: { run: runs[0]!.id },
+  })
+})
+
+test('readRun() of a queued run shows its steps as blocked; planned, what may start', async () => {
+  await declare([step('b', { after: ['a'] }), step('a'), step('m', { kind: 'make', params: { x: 1 } })])
+  const { id } = await start()
+  expect((await readRun(ctx, id)).graph.map(({ key, state, needs }) => [key, state, needs])).toEqual([
+    ['b', 'blocked', ['a']],
+    ['a', 'blocked', []],
+    ['m', 'blocked', []],
+  ])
+  await plan(id)
+  await plan(id)
+  const planned = await readRun(ctx, id)
+  expect(planned.state).toBe('running')
+  expect(planned.graph.map(({ key, state, cache }) => [key, state, cache?.reason])).toEqual([
+    ['b', 'blocked', undefined],
+    ['a', 'ready', 'first-run'],
+    ['m', 'ready', 'disabled'],
+  ])
+  expect(await readStep(ctx, id, 'm')).toMatchObject({ spec: { resolved: { x: 1 } }, tries: [], result: null })
+  await expect(readStep(ctx, id, 'x')).rejects.toMatchObject({ code: 'pipelines.step_not_found' })
+  await expect(readRun(ctx, 'run_x')).rejects.toMatchObject({ code: 'pipelines.run_not_found' })
+  await expect(requireStep(ctx.as({ project: 'other' }), id, 'm')).rejects.toMatchObject({ kind: 'not_found' })
+})
+
+test('planRun() fails a run that cannot be planned, with the reason and what to do', async () => {
+  await declare([step('a', { inputs: { rows: { from: 'dataset', dataset: 'absent' } } })])
+  const { id } = await start()
+  await plan(id)
+  expect(await readRun(ctx, id)).toMatchObject({ state: 'failed', reason: expect.stringContaining('absent') })
+  expect((await database.events()).at(-1)).toMatchObject({ type: 'pipelines.run_finished', data: { state: 'failed' } })
+  const bundles = { fit: { digest: digestValue('b'), files: [] } }
+  await declare([step('fit', { kind: 'python', params: { script: 'a.py', lock: 'absent.lock' } })], {}, bundles)
+  const second = await start()
+  await plan(second.id)
+  expect((await readRun(ctx, second.id)).reason).toContain('its lock "absent.lock" is not among its files')
+})
+
+test('cancelRun() of a queued run ends it, and repeats for free', async () => {
+  await declare([step('a')])
+  const { id } = await start()
+  const cancel = (run: string) => ctx.transaction((tx) => cancelRun(tx, run))
+  expect(await cancel(id)).toBe('cancelled')
+  const before = await database.events()
+  expect(await cancel(id)).toBe('cancelled')
+  expect(await database.events()).toEqual(before)
+  await plan(id)
+  expect((await readRun(ctx, id)).state).toBe('cancelled')
+  await expect(cancel('run_x')).rejects.toMatchObject({ code: 'pipelines.run_not_found' })
+})
+
+test('cancelRun() of a planned run cancels what has not started', async () => {
+  await declare([step('a'), step('b', { after: ['a'] })])
+  const { id } = await start()
+  await plan(id)
+  expect(await ctx.transaction((tx) => cancelRun(tx, id))).toBe('cancelled')
+  expect((await readRun(ctx, id)).graph.map((shown) => shown.state)).toEqual(['cancelled', 'cancelled'])
+})
+
+test('bindParams() replaces params at any depth, and nothing else', () => {
+  const value = {
+    a: { $param: 'n' },
+    list: [{ $param: 'n' }, 1],
+    both: { $param: 'n', more: 1 },
+    none: { $param: 'x' },
+    zero: null,
+  }
+  expect(bindParams(value, { n: 7 })).toEqual({
+    a: 7,
+    list: [7, 1],
+    both: { $param: 'n', more: 1 },
+    none: null,
+    zero: null,
+  })
+})
+
+test('stepInputs() refuses an output that has not been stored', () => {
+  const reading = step('b', { inputs: { file: { from: 'step', step: 'a', output: 'out' } } })
+  expect(() => stepInputs(reading, {}, () => ({}))).toThrow(
+    expect.objectContaining({ code: 'pipelines.output_absent' }),
+  )
+  const stored = { name: 'out', type: 'file' as const, digest: digestValue('x'), sizeBytes: 1 }
+  expect(stepInputs(reading, {}, () => ({ out: stored }))).toEqual({ file: { ...stored, name: 'file' } })
+})
+
+test('prepareStep() names everything that the result depends on: code with its mode, env, params, long specs by digest', async () => {
+  const files = ['a.py', 'b.lock'].map((path) => ({
+    path,
+    digest: digestValue(path),
+    sizeBytes: 1,
+    executable: path === 'a.py',
+  }))
+  const bundles = { fit: { digest: digestValue('bundle'), files } }
+  const deps = { kinds, python: async () => ({ version: 'cpython-3.12.1', platform: 'linux' }) }
+  const fit = step('fit', { kind: 'python', params: { script: 'a.py', lock: 'b.lock', trees: { $param: 'trees' } } })
+  const prepared = await prepareStep(ctx, deps, fit, { params: { trees: 7 }, bundles }, {})
+  expect(prepared.components).toMatchObject({
+    code: { 'a.py': `${digestValue('a.py')}+x`, 'b.lock': digestValue('b.lock') },
+    param: { trees: '7' },
+    env: { python: 'cpython-3.12.1', platform: 'linux', lock: digestValue('b.lock') },
+  })
+  const long = await prepareStep(
+    ctx,
+    deps,
+    step('m', { kind: 'make', params: { x: 'y'.repeat(3_000) } }),
+    { params: {}, bundles },
+    {},
+  )
+  expect(long.components.env['spec']).toMatch(/^sha256:/)
+  expect(long.isCacheable).toBe(false)
+})
+
+test('diffComponents() names each cause in the order in which one looks for it', () => {
+  const old: CacheComponents = {
+    kind: { kind: 'python' },
+    code: { 'a.py': '1', gone: '1' },
+    param: {},
+    input: {},
+    env: { python: '3.11' },
+  }
+  const now = { ...old, code: { 'a.py': '2' }, param: { trees: 'x'.repeat(900) }, env: { python: '3.12' } }
+  expect(diffComponents(old, old)).toEqual([])
+  expect(diffComponents(old, now)).toEqual([
+    { part: 'code', name: 'a.py', old: '1', new: '2' },
+    { part: 'code', name: 'gone', old: '1', new: null },
+    { part: 'param', name: 'trees', old: null, new: 'x'.repeat(500) },
+    { part: 'env', name: 'python', old: '3.11', new: '3.12' },
+  ])
+  expect(cacheKeyOf(old)).not.toBe(cacheKeyOf(now))
+})
+
+test('forcedSteps() are the forced ones, and all that depend on forceFrom', () => {
+  const steps = [
+    step('a'),
+    step('b', { after: ['a'] }),
+    step('c', { inputs: { x: { from: 'step', step: 'b', output: 'y' } } }),
+    step('d'),
+  ]
+  expect([...forcedSteps(steps, { ...OPTIONS, forceFrom: ['a'] })].sort()).toEqual(['a', 'b', 'c'])
+  expect([...forcedSteps(steps, { ...OPTIONS, force: ['a'] })]).toEqual(['a'])
+})
+
+test('the routes start, list, cancel and say whether a run has ended', async () => {
+  await declare([step('a')])
+  const post = (body: object) => api.call('POST', '/api/v1/runs', body)
+  const { json } = await post({ pipeline: 'train' })
+  expect(json).toMatchObject({ id: expect.stringMatching(/^run_/), isNew: true })
+  const lone = await post({ step: { key: 'lone', kind: 'command', params: { argv: ['true'] } } })
+  expect(lone.json.isNew).toBe(true)
+  expect(woken).toBe(2)
+  const runs = await api.call('GET', '/api/v1/runs?limit=1')
+  expect(runs.json.runs).toMatchObject([{ id: lone.json.id, pipeline: 'step-lone' }])
+  expect((await api.call('GET', `/api/v1/runs?before=${lone.json.id}&pipeline=train`)).json.runs).toMatchObject([
+    { id: json.id },
+  ])
+  expect((await api.call('GET', `/api/v1/runs/${json.id}/finished`)).json.code).toBe('pipelines.not_finished')
+  expect(await api.call('POST', `/api/v1/runs/${json.id}/cancel`)).toMatchObject({
+    status: 200,
+    json: { state: 'cancelled' },
+  })
+  expect((await api.call('GET', `/api/v1/runs/${json.id}/finished`)).json).toEqual({ state: 'cancelled' })
+  expect((await api.call('GET', '/api/v1/runs/run_x/finished')).json).toEqual({ state: 'unknown' })
+  expect((await api.call('GET', '/api/v1/pipelines')).json.pipelines).toMatchObject([{ name: 'train' }])
+  expect((await api.call('GET', '/api/v1/pipelines/train')).status).toBe(200)
+  await plan(lone.json.id)
+  expect((await api.call('GET', `/api/v1/runs/${lone.json.id}/steps/lone/debug`)).json.code).toBe(
+    'pipelines.attempt_gone',
+  )
+})

@@ -1,0 +1,118 @@
+import { pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startCluster, type TestCluster } from '../packages/platform/src/adapters/postgres/cluster.fixture.ts'
+import { openPostgres } from '../packages/platform/src/adapters/postgres/index.ts'
+import { applyPlan, planProject } from '../packages/platform/src/definitions/plan.ts'
+import { addServable, releaseAs, rollbackAs } from '../packages/platform/src/delivery/delivery.fixture.ts'
+import { listReleases } from '../packages/platform/src/delivery/index.ts'
+import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
+import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
+import type { Context } from '../packages/platform/src/kernel/db/index.ts'
+import { declarePipeline } from '../packages/platform/src/pipelines/pipeline.ts'
+import { startNamedRun } from '../packages/platform/src/pipelines/run.ts'
+import { moveAlias } from '../packages/platform/src/registry/index.ts'
+import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
+import { publishSnapshot } from '../packages/platform/src/serving/index.ts'
+import { suiteWith } from './servers.ts'
+
+const AT_ONCE = 6
+
+/** PGlite is one session, so that only PostgreSQL shows what two callers at once do to each other. */
+suiteWith('postgres', 'callers at once', (initdb) => {
+  let cluster: TestCluster
+  let database: TestDatabase
+  let ctx: Context
+  beforeAll(async () => {
+    cluster = await startCluster(initdb)
+    database = await migrateTestDatabase(await openPostgres({ url: await cluster.createDatabase(), poolSize: AT_ONCE }))
+    ctx = database.ctx
+  })
+  beforeEach(() => database.clear())
+  afterAll(async () => {
+    await database?.close()
+    await cluster?.close()
+  })
+
+  async function endsOf(works: readonly Promise<unknown>[]): Promise<string[]> {
+    const ends = await Promise.allSettled(works)
+    return ends
+      .map((end) =>
+        end.status === 'fulfilled' ? 'done' : String((end.reason as { code?: unknown }).code ?? end.reason),
+      )
+      .sort()
+  }
+  const times = (count: number) => Array.from({ length: count }, (_, index) => index)
+  const allBut = (count: number, code: string) => [...times(count - 1).map(() => code), 'done'].sort()
+
+  test('of releases that expect the same one wins, and epochs have no gap', async () => {
+    const versions = await addServable(ctx, ['a', 'b', 'c'])
+    const first = versions.map((version) => releaseAs(ctx, version, { expected: null }))
+    expect(await endsOf(first)).toEqual(allBut(3, 'delivery.route_moved'))
+    expect(await endsOf(versions.map((version) => releaseAs(ctx, version)))).toEqual(['done', 'done', 'done'])
+    expect(await endsOf([rollbackAs(ctx), rollbackAs(ctx)])).toContain('done')
+    const releases = await listReleases(ctx, { environment: 'production', route: 'delay' }, { limit: 100 })
+    expect(releases.map((release) => release.epoch)).toEqual(
+      times(releases.length).map((index) => releases.length - index),
+    )
+  })
+
+  test('of writers of one alias that expect the same one wins', async () => {
+    for (const word of ['a', 'b', 'c']) await addVersion(ctx, 'delay', word)
+    const move = (version: number, expected: number | null) =>
+      moveAlias(ctx, { model: 'delay', alias: 'best', version, expected })
+    expect(await endsOf([move(1, null), move(2, null), move(3, null)])).toEqual(allBut(3, 'registry.alias_moved'))
+    await moveAlias(ctx, { model: 'delay', alias: 'best', version: 1 })
+    expect(await endsOf([move(2, 1), move(3, 1)])).toEqual(allBut(2, 'registry.alias_moved'))
+  })
+
+  test('versions that are registered at once get numbers of their own, and an equal one is one', async () => {
+    const words = times(AT_ONCE).map(String)
+    expect((await Promise.all(words.map((word) => addVersion(ctx, 'delay', word)))).sort()).toEqual(
+      times(AT_ONCE).map((index) => index + 1),
+    )
+    expect(new Set(await Promise.all(times(AT_ONCE).map(() => addVersion(ctx, 'delay', 'same')))).size).toBe(1)
+  })
+
+  test('an approval that is said twice at once is one, with one audit row', async () => {
+    await addVersion(ctx, 'delay', 'a')
+    const key = { model: 'delay', version: 1 }
+    expect(await endsOf(times(AT_ONCE).map(() => approveAs(ctx, person('ada'), key)))).toEqual(
+      times(AT_ONCE).map(() => 'done'),
+    )
+    expect((await auditOf(ctx)).filter((row) => row.action === 'version.approve')).toHaveLength(1)
+  })
+
+  test('starts at once with one idempotency key are one run', async () => {
+    const step = pipelineStep.parse({ key: 'a', kind: 'command', params: { argv: ['true'] } })
+    const options = { cache: true, force: [], forceFrom: [] }
+    const definition = pipelineDefinition.parse({ kind: 'pipeline', name: 'train', steps: [step] })
+    const origin = { source: 's', commit: null, isDirty: false }
+    await ctx.transaction((tx) => declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map() }))
+    const start = () =>
+      ctx.transaction((tx) => startNamedRun(tx, { pipeline: 'train', params: {}, options, idempotencyKey: 'key' }))
+    const runs = await Promise.all(times(AT_ONCE).map(start))
+    expect(new Set(runs.map((run) => run.id)).size).toBe(1)
+    expect(runs.filter((run) => run.isNew)).toHaveLength(1)
+  })
+
+  test('publishers at once make one snapshot', async () => {
+    const deps = { signingKey: newSigningKey(), replay: undefined, inflightMax: 8, payloadRate: 0 }
+    const [version] = await addServable(ctx, ['a'])
+    await releaseAs(ctx, version!)
+    const publish = () => ctx.transaction((tx) => publishSnapshot(tx, deps))
+    expect(await Promise.all(times(AT_ONCE).map(publish))).toEqual(times(AT_ONCE).map(() => 1))
+  })
+
+  test('of plans of one state that are applied at once one wins', async () => {
+    const deps = { blobs: undefined as never, kinds: new Map() } // no code, so that no blob is looked for
+    const plans = await Promise.all(
+      times(AT_ONCE).map(async (index) => {
+        const definitions = [modelOf(`model-${index}`)]
+        const content = { source: 'flights', origin: { commit: 'c0ffee', isDirty: false }, definitions, bundles: {} }
+        return { content, digest: (await planProject(ctx, deps, content, false)).digest }
+      }),
+    )
+    const ends = plans.map(({ content, digest }) => applyPlan(ctx, deps, content, false, digest))
+    expect(await endsOf(ends)).toEqual(allBut(AT_ONCE, 'definitions.stale_plan'))
+  })
+})
