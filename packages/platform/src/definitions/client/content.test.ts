@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { digestBytes } from '../../kernel/digest.ts'
+import { collectProject } from './content.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'plimsoll-content-'))
+let made = 0
+let folder: string
+beforeEach(() => {
+  made += 1
+  folder = join(root, String(made))
+  mkdirSync(folder)
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+function write(path: string, text: string): void {
+  const full = join(folder, path)
+  mkdirSync(dirname(full), { recursive: true })
+  writeFileSync(full, text)
+}
+
+/** A project with one pipeline of these steps; JSON is YAML. */
+function project(...steps: object[]): void {
+  const definitions = [{ kind: 'pipeline', name: 'train', steps }]
+  write('plimsoll.project.yaml', JSON.stringify({ project: 'flights', definitions }))
+}
+const python = (params: object) => ({ key: 'fit', kind: 'python', params })
+const filesOf = async () => {
+  const { content, blobs } = await collectProject(folder)
+  const files = content.bundles['train']!['fit']!.files
+  for (const file of files) expect(blobs.get(file.digest)!.length).toBe(file.sizeBytes)
+  return files.map((file) => file.path)
+}
+const git = (...args: string[]) =>
+  execFileSync('git', ['-C', folder, '-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  }).trim()
+
+test('collectProject() takes the script, the lock and what the globs match, by digest, each once', async () => {
+  project(python({ script: 'steps/train.py', lock: 'steps/a.lock', files: ['steps/**', 'more/*.py'] }))
+  write('steps/train.py', 'print(1)')
+  write('steps/a.lock', 'x==1')
+  write('steps/deep/data.json', '{}')
+  write('steps/__pycache__/train.pyc', 'cache')
+  write('steps/byte.pyc', 'cache')
+  write('steps/.gitignore', '*')
+  write('more/one.py', '1')
+  write('more/one.txt', '1')
+  write('other.py', '1')
+  chmodSync(join(folder, 'steps/train.py'), 0o755)
+  expect(await filesOf()).toEqual(['more/one.py', 'steps/a.lock', 'steps/deep/data.json', 'steps/train.py'])
+  const { content, blobs } = await collectProject(folder)
+  const bundle = content.bundles['train']!['fit']!
+  expect(bundle.files.at(-1)).toEqual({
+    path: 'steps/train.py',
+    digest: digestBytes(Buffer.from('print(1)')),
+    sizeBytes: 8,
+    executable: true,
+  })
+  expect(blobs.size).toBe(4)
+  expect((await collectProject(folder)).content.bundles).toEqual(content.bundles)
+  write('steps/train.py', 'print(2)')
+  expect((await collectProject(folder)).content.bundles['train']!['fit']!.digest).not.toBe(bundle.digest)
+})
+
+test.each([
+  ['a file that is not there', { script: 'absent.py' }, 'definitions.bad_file'],
+  ['a folder as script', { script: 'steps' }, 'definitions.bad_file'],
+  ['a link', { script: 'link.py' }, 'definitions.bad_file'],
+  ['a file behind a linked folder', { script: 'out/secret.py' }, 'definitions.bad_file'],
+  ['a script above the project', { script: '../secret.py' }, 'definitions.bad_file'],
+  ['a pattern above the project', { script: 'a.py', files: ['../*.py'] }, 'definitions.bad_glob'],
+  ['a pattern that steps up later', { script: 'a.py', files: ['steps/../../*.py'] }, 'definitions.bad_glob'],
+  ['an absolute pattern', { script: 'a.py', files: ['/etc/*'] }, 'definitions.bad_glob'],
+])('collectProject() refuses %s', async (_title, params, code) => {
+  writeFileSync(join(root, 'secret.py'), 'secret')
+  project(python(params))
+  write('a.py', '1')
+  mkdirSync(join(folder, 'steps'))
+  symlinkSync('a.py', join(folder, 'link.py'))
+  symlinkSync('..', join(folder, 'out'))
+  await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'invalid', code })
+})
+
+test('collectProject() refuses a file that is too large for code', async () => {
+  project(python({ script: 'a.py' }))
+  write('a.py', '')
+  truncateSync(join(folder, 'a.py'), (64 << 20) + 1)
+  await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'too_large', code: 'definitions.file_too_large' })
+})
+
+test('collectProject() bundles a TypeScript step into one module, whose name the step then has', async () => {
+  project({ key: 'fit', kind: 'typescript', params: { script: 'steps/make.mts' } })
+  write('steps/make.mts', "import { one } from './one.ts'\nconst n: number = one\nprocess.stdout.write(String(n))")
+  write('steps/one.ts', 'export const one: number = 41 + 1')
+  expect(await filesOf()).toEqual(['steps/make.mjs'])
+  const { content, blobs } = await collectProject(folder)
+  const [definition] = content.definitions
+  expect(definition).toMatchObject({ steps: [{ params: { script: 'steps/make.mjs' } }] })
+  const code = blobs.get(content.bundles['train']!['fit']!.files[0]!.digest)!.toString('utf8')
+  expect(code).toContain('41 + 1')
+  expect(code).not.toContain(': number')
+  write('steps/one.ts', 'export const two = 2')
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'definitions.bundle_failed',
+    message: expect.stringContaining('steps/make.mts'),
+  })
+})
+
+test('collectProject() tells dataset steps where the project lies, unless they say so', async () => {
+  const step = (key: string, params: object) => ({
+    key,
+    kind: 'dataset-version',
+    params: { dataset: 'flights', ...params },
+  })
+  project(step('a', {}), step('b', { root: '/data' }), { key: 'c', kind: 'command', params: { argv: ['true'] } })
+  const { content } = await collectProject(folder)
+  expect(content.bundles).toEqual({ train: {} })
+  expect(content.definitions[0]).toMatchObject({
+    steps: [{ params: { root: folder } }, { params: { root: '/data' } }, { params: { argv: ['true'] } }],
+  })
+})
+
+test('collectProject() names the commit, and whether the folder differs from it', async () => {
+  write(
+    'plimsoll.project.yaml',
+    JSON.stringify({ project: 'flights', definitions: [{ kind: 'model', name: 'delay' }] }),
+  )
+  expect((await collectProject(folder)).content).toMatchObject({
+    source: 'flights',
+    origin: { commit: null, isDirty: false },
+  })
+  git('init', '-q')
+  git('add', '.')
+  git('commit', '-q', '-m', 'first')
+  const commit = git('rev-parse', 'HEAD')
+  expect((await collectProject(folder)).content.origin).toEqual({ commit, isDirty: false })
+  write('more.txt', 'not in the commit')
+  expect((await collectProject(folder)).content.origin).toEqual({ commit, isDirty: true })
+})
+
+test('collectProject() of a folder without a project says what to do', async () => {
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    kind: 'not_found',
+    code: 'definitions.no_project',
+    details: { action: expect.stringContaining('plimsoll init') },
+  })
+})

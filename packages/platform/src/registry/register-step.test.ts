@@ -1,0 +1,280 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { datasetDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { declareDataset, registerVersion } from '../datasets/index.ts'
+import { identityModel } from '../inference/onnx.fixture.ts'
+import type { Json } from '../kernel/canonical.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type Digest, digestBytes } from '../kernel/digest.ts'
+import { silentLog } from '../kernel/log.ts'
+import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
+import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
+import { planRun } from '../pipelines/plan.ts'
+import { requireRun, startRun } from '../pipelines/run.ts'
+import { startTrackedRun } from '../tracking/index.ts'
+import { logBatch } from '../tracking/run-log.ts'
+import { passportGaps, requireModelVersion, stepKinds } from './index.ts'
+import { addModel, digestOf, modelOf, person } from './registry.fixture.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'plimsoll-register-'))
+const registering = stepKinds[0]!
+let database: TestDatabase
+let ctx: Context
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = database.ctx.as({ principal: person('ada', 'editor') })
+})
+beforeEach(() => database.clear())
+afterAll(async () => {
+  await database.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Adds an entry to the metadata of an ONNX file: field 14, as protobuf merges what is appended. */
+function withMetadata(model: Uint8Array, key: string, value: string): Uint8Array {
+  const entry = Buffer.concat([
+    Buffer.from([0x0a, key.length]),
+    Buffer.from(key),
+    Buffer.from([0x12, value.length]),
+    Buffer.from(value),
+  ])
+  return Buffer.concat([model, Buffer.from([0x72, entry.length]), entry])
+}
+
+let files = 0
+/** Runs the heavy part as the launcher would, and answers with the signature that it left. */
+async function command(bytes: Uint8Array | undefined): Promise<Json> {
+  files += 1
+  const path = join(folder, `${files}.onnx`)
+  const outputs = { signature: join(folder, `${files}.json`) }
+  if (bytes) writeFileSync(path, bytes)
+  await registering.command!({
+    run: 'run_1',
+    step: 'register',
+    attempt: '1',
+    spec: {},
+    inputs: bytes ? { model: { type: 'onnx', digest: digestBytes(bytes), path, files: [path] } } : {},
+    outputs,
+    workDir: folder,
+    engine: () => Promise.reject(new Error('no engine is needed')),
+    log: silentLog,
+    progress: () => {},
+    signal: new AbortController().signal,
+  })
+  return JSON.parse(readFileSync(outputs.signature, 'utf8')) as Json // written as canonical JSON
+}
+
+const FILES = ['train.py', 'requirements.lock'].map((path) => ({
+  path,
+  digest: digestOf(path),
+  sizeBytes: 1,
+  executable: false,
+}))
+const BUNDLE = { digest: digestOf('bundle'), files: FILES }
+const trainingSet: StepKind = { kind: 'training-set', outputs: { set: 'dataset' }, cacheable: true }
+const kinds = new Map([registering, trainingSet].map((kind) => [kind.kind, kind]))
+const VIEW = { view: { name: 'departures' }, viewVersion: digestOf('view') }
+const TRAIN = pipelineDefinition.parse({
+  kind: 'pipeline',
+  name: 'train',
+  steps: [
+    {
+      key: 'set',
+      kind: 'training-set',
+      params: { service: 'board', serviceDigest: digestOf('service'), views: [VIEW] },
+      inputs: { spine: { from: 'dataset', dataset: 'flights' } },
+    },
+    {
+      key: 'fit',
+      kind: 'python',
+      params: { script: 'train.py', lock: 'requirements.lock' },
+      inputs: { set: { from: 'step', step: 'set', output: 'set' } },
+      outputs: { model: 'onnx' },
+    },
+    {
+      key: 'register',
+      kind: 'register',
+      params: { model: 'delay' },
+      inputs: { model: { from: 'step', step: 'fit', output: 'model' } },
+    },
+  ],
+})
+const output = (name: string, type: StepOutput['type'], word: string): StepOutput => ({
+  name,
+  type,
+  digest: digestOf(word),
+  sizeBytes: 5,
+})
+
+/** A run whose steps up to `fit` have ended. `bundles` may be left out, as for a step without code. */
+async function addRun(change: { origin?: { commit: string | null; isDirty: boolean } } = {}) {
+  const flights = datasetDefinition.parse({
+    kind: 'dataset',
+    name: 'flights',
+    source: { format: 'parquet', path: 'f.parquet' },
+    schema: { origin: { type: 'text' } },
+  })
+  const manifest = { v: 1 as const, format: 'parquet' as const, schema: flights.schema, rowCount: 0, files: [] }
+  const { digest: dataset } = await ctx.transaction(async (tx) => {
+    await declareDataset(tx, flights)
+    return registerVersion(tx, { dataset: 'flights', manifest, strength: 'content' })
+  })
+  const origin = { source: 'flights', commit: 'c0ffee', isDirty: false, ...change.origin }
+  const { run, trackedRun } = await ctx.transaction(async (tx) => {
+    await declarePipeline(tx, TRAIN, { bundles: { fit: BUNDLE }, origin, kinds })
+    const pipeline = await requirePipeline(tx, 'train')
+    const options = { cache: true, force: [], forceFrom: [] }
+    return {
+      run: (await startRun(tx, { pipeline, params: {}, options })).id,
+      trackedRun: await startTrackedRun(tx, { experiment: 'train', name: 'fit', user: 'plimsoll', tags: {} }),
+    }
+  })
+  const at = { timestampMs: 1n, step: 0n }
+  const metrics = [
+    { key: 'auc', value: 0.78, ...at },
+    { key: 'broken', value: Number.NaN, ...at },
+  ]
+  await logBatch(ctx, trackedRun, { metrics })
+  const python = async () => ({ version: 'cpython-3.12.1', platform: 'linux-x86_64' })
+  const row = await requireRun(ctx, run)
+  await planRun(ctx, { kinds, blobs: undefined as never, python }, row as never) // nothing is cached, so that no blob is looked for
+  const update = (key: string, values: Record<string, string | null>) =>
+    ctx.db.updateTable('step').set(values).where('run', '=', run).where('key', '=', key).execute()
+  await update('fit', {
+    inputs: JSON.stringify({ set: output('set', 'dataset', 'set') }),
+    tracked_run: trackedRun,
+    cache_key: digestOf('key'),
+  })
+  const components = JSON.stringify({
+    kind: {},
+    code: {},
+    param: {},
+    input: {},
+    env: await python().then(({ version, platform }) => ({ python: version, platform })),
+  })
+  await ctx.db
+    .insertInto('cache_entry')
+    .values({
+      project: 'default',
+      key: digestOf('key'),
+      pipeline: 'train',
+      step: 'fit',
+      components,
+      outputs: '{}',
+      source_run: run,
+      source_step: 'fit',
+    })
+    .execute()
+  return { run, trackedRun, dataset, update }
+}
+
+const SIGNATURE = { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [], maxBatchSize: 0 }
+const commit = (run: string, change: { spec?: Json; signature?: Json } = {}) =>
+  ctx.transaction((tx) =>
+    registering.commit!(tx, {
+      run,
+      step: 'register',
+      attempt: '1',
+      trackedRun: '',
+      spec: change.spec ?? { model: 'delay' },
+      inputs: { model: output('model', 'onnx', 'model') },
+      outputs: {},
+      json: { signature: change.signature ?? SIGNATURE },
+    }),
+  )
+
+test('register runs the model in a host of its own: its signature is what running showed', async () => {
+  expect(await command(identityModel())).toMatchObject({
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+    outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
+  })
+  expect(await command(withMetadata(identityModel(), 'columns', '["distance","hour"]'))).toMatchObject({
+    columns: ['distance', 'hour'],
+  })
+})
+
+test.each(['["distance", 3]', 'distance', '[]', '{"a":1}'])(
+  'register refuses a model that states its columns as %s',
+  async (stated) => {
+    await expect(command(withMetadata(identityModel(), 'columns', stated))).rejects.toMatchObject({
+      kind: 'invalid',
+      code: 'registry.bad_columns',
+    })
+  },
+)
+
+test('register refuses a step without a model, and a file that is none', async () => {
+  await expect(command(undefined)).rejects.toMatchObject({ kind: 'invalid', code: 'registry.no_model_input' })
+  await expect(command(Buffer.from('no model'))).rejects.toMatchObject({ kind: 'invalid' })
+})
+
+test('the passport of a registered version is what the rows of its run prove, without a gap but people', async () => {
+  await addModel(ctx, modelOf('delay'))
+  const { run, trackedRun, dataset } = await addRun()
+  expect(await commit(run, { spec: { model: 'delay', description: 'first' } })).toMatchObject({
+    model: 'delay',
+    version: 1,
+  })
+  const version = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  const { digest: pipelineDigest } = await requirePipeline(ctx, 'train')
+  expect(version).toMatchObject({ source: `plimsoll:${run}/fit`, description: 'first', trackedRun, run, step: 'fit' })
+  expect(version.bound).toEqual({
+    v: 1,
+    artifact: { digest: digestOf('model'), sizeBytes: 5, format: 'onnx' },
+    code: { source: 'flights', commit: 'c0ffee', isDirty: false, bundle: BUNDLE.digest },
+    data: [
+      { role: 'training', name: 'set', digest: digestOf('set'), step: 'fit' },
+      { role: 'source', name: 'flights', digest: dataset, step: 'set' },
+    ],
+    environment: { lock: digestOf('requirements.lock'), interpreter: 'cpython-3.12.1', platform: 'linux-x86_64' },
+    features: [
+      { service: 'board', digest: digestOf('service'), views: [{ view: 'departures', version: digestOf('view') }] },
+    ],
+    signature: SIGNATURE,
+    metrics: { auc: 0.78 },
+    origin: { pipeline: 'train', pipelineDigest, run, step: 'fit', trackedRun },
+    parents: [],
+  })
+  const gaps = await passportGaps(ctx, { model: 'delay', version: 1, environment: 'production' })
+  expect(gaps.map((gap) => gap.field)).toEqual(['approvals'])
+})
+
+test('registering what the same run left again gives the same version', async () => {
+  const { run } = await addRun()
+  const first = await commit(run)
+  expect(await commit(run)).toEqual(first)
+})
+
+test('a step that came from the cache has the metrics of the run that made it', async () => {
+  const { run, trackedRun, update } = await addRun()
+  const verdict = { hit: true, reason: 'hit', key: digestOf('key'), source: { run, step: 'set' }, diff: [] }
+  await update('fit', { tracked_run: null, cache_verdict: JSON.stringify(verdict) })
+  await update('set', { tracked_run: trackedRun })
+  await commit(run)
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect([bound.metrics, bound.origin.trackedRun]).toEqual([{ auc: 0.78 }, trackedRun])
+})
+
+test('what a run cannot prove is a gap: metrics without a tracked run, a commit, an interpreter', async () => {
+  const { run, update } = await addRun({ origin: { commit: null, isDirty: false } })
+  await update('fit', { tracked_run: null, cache_key: null })
+  await commit(run)
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect(bound).toMatchObject({
+    metrics: {},
+    code: { commit: null },
+    environment: { interpreter: null, platform: null },
+  })
+})
+
+test('a register step whose commit fails registers nothing', async () => {
+  const { run } = await addRun()
+  await expect(commit(run, { spec: { model: '' } })).rejects.toThrow()
+  await expect(commit(run, { signature: { inputs: 'none' } })).rejects.toThrow()
+  expect(await ctx.db.selectFrom('model_version').select('version').execute()).toEqual([])
+  const digests: Digest[] = [digestOf('model')]
+  expect(digests).toHaveLength(1)
+})
