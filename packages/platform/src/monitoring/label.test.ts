@@ -169,11 +169,26 @@ test('readLive() counts by arm and hour, and judges by the labels that came back
   await shipSegment(ctx, blobs, [...champion, challenger, recordOf({ route: 'other' })])
   await say(...champion.map((record, index) => label(record.id, index > 1 ? 1 : 0)))
   await joinLabels(ctx, blobs)
+  const again = champion[0]!
+  await shipSegment(ctx, blobs, [recordOf({ atMs: again.atMs + 3_600_000, outputs: { p: [0.5] } })], { sequence: 1 })
+  const gateway = { boot: 'boot_1', epoch: 3, state: 'ready', spooled_bytes: 0n, seen_at: new Date(0) }
+  const refused = JSON.stringify({ epoch: 4, reason: 'no signature' })
+  await ctx.db
+    .insertInto('gateway_status')
+    .values([
+      { gateway: 'a', refused, ...gateway },
+      { gateway: 'b', refused: null, ...gateway },
+    ])
+    .execute()
   const view = await live()
-  expect(view).toMatchObject({ predictions: 5, rows: 5, labelled: 4 })
-  expect(view.hours.map((hour) => hour.predictions)).toEqual([4, 1])
-  const [second, first] = view.arms
-  expect(first).toMatchObject({ arm: 'champion', release: 'rel_1', predictions: 4, labelled: 4, auc: 1 })
+  expect(view).toMatchObject({ predictions: 6, rows: 6, labelled: 4 })
+  expect(view.gateways).toMatchObject([
+    { gateway: 'a', refused: { epoch: 4 } },
+    { gateway: 'b', refused: null },
+  ])
+  expect(view.hours.map((hour) => hour.predictions)).toEqual([4, 2])
+  const [first, second] = [...view.arms].sort((a, b) => (a.arm < b.arm ? 1 : -1))
+  expect(first).toMatchObject({ arm: 'champion', release: 'rel_1', predictions: 5, labelled: 4, auc: 1 })
   expect(first!.brier).toBeCloseTo(0.025, 12)
   expect(second).toMatchObject({
     arm: 'challenger',

@@ -315,6 +315,14 @@ test('the routes start, list, cancel and say whether a run has ended', async () 
   expect((await api.call('GET', '/api/v1/pipelines')).json.pipelines).toMatchObject([{ name: 'train' }])
   expect((await api.call('GET', '/api/v1/pipelines/train')).status).toBe(200)
   await plan(lone.json.id)
+  expect((await api.call('GET', `/api/v1/runs/${lone.json.id}`)).json).toMatchObject({
+    state: 'running',
+    graph: [{ key: 'lone' }],
+  })
+  expect((await api.call('GET', `/api/v1/runs/${lone.json.id}/steps/lone`)).json).toMatchObject({
+    state: 'ready',
+    tries: [],
+  })
   expect((await api.call('GET', `/api/v1/runs/${lone.json.id}/steps/lone/debug`)).json.code).toBe(
     'pipelines.attempt_gone',
   )

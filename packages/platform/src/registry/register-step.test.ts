@@ -1,14 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { datasetDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
+import { datasetDefinition, type PipelineDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { declareDataset, registerVersion } from '../datasets/index.ts'
 import { identityModel } from '../inference/onnx.fixture.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { type Digest, digestBytes } from '../kernel/digest.ts'
+import { digestBytes } from '../kernel/digest.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
@@ -109,8 +109,10 @@ const output = (name: string, type: StepOutput['type'], word: string): StepOutpu
   sizeBytes: 5,
 })
 
-/** A run whose steps up to `fit` have ended. `bundles` may be left out, as for a step without code. */
-async function addRun(change: { origin?: { commit: string | null; isDirty: boolean } } = {}) {
+/** A run whose steps up to `fit` have ended. */
+async function addRun(
+  change: { origin?: { commit: string | null; isDirty: boolean }; pipeline?: PipelineDefinition } = {},
+) {
   const flights = datasetDefinition.parse({
     kind: 'dataset',
     name: 'flights',
@@ -124,7 +126,8 @@ async function addRun(change: { origin?: { commit: string | null; isDirty: boole
   })
   const origin = { source: 'flights', commit: 'c0ffee', isDirty: false, ...change.origin }
   const { run, trackedRun } = await ctx.transaction(async (tx) => {
-    await declarePipeline(tx, TRAIN, { bundles: { fit: BUNDLE }, origin, kinds })
+    const bundles = change.pipeline ? {} : { fit: BUNDLE }
+    await declarePipeline(tx, change.pipeline ?? TRAIN, { bundles, origin, kinds })
     const pipeline = await requirePipeline(tx, 'train')
     const options = { cache: true, force: [], forceFrom: [] }
     return {
@@ -270,11 +273,52 @@ test('what a run cannot prove is a gap: metrics without a tracked run, a commit,
   })
 })
 
+test('a step without code has no bundle and no lock; all that it came from is named once', async () => {
+  const spine = { from: 'dataset', dataset: 'flights' }
+  const setOf = (key: string, service: string) => ({
+    key,
+    kind: 'training-set',
+    params: { service, serviceDigest: digestOf(service), views: [VIEW] },
+    inputs: { spine },
+  })
+  const reading = (step: string) => ({ from: 'step', step, output: 'set' })
+  const fit = {
+    key: 'fit',
+    kind: 'command',
+    params: { argv: ['true'] },
+    inputs: { set: reading('set'), more: reading('more'), again: reading('set'), raw: spine },
+    outputs: { model: 'onnx' },
+  }
+  const register = {
+    key: 'register',
+    kind: 'register',
+    params: { model: 'delay' },
+    inputs: { model: { from: 'step', step: 'fit', output: 'model' } },
+  }
+  const steps = [setOf('set', 'board'), setOf('more', 'another'), fit, register]
+  const pipeline = pipelineDefinition.parse({ kind: 'pipeline', name: 'train', steps })
+  const { run, dataset, update } = await addRun({ pipeline })
+  const inputs = {
+    set: output('set', 'dataset', 'set'),
+    raw: { ...output('raw', 'dataset', 'x'), digest: dataset },
+    note: output('note', 'file', 'note'),
+  }
+  await update('fit', { inputs: JSON.stringify(inputs) })
+  await commit(run)
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect(bound).toMatchObject({ code: { bundle: null }, environment: { lock: null } })
+  expect(bound.features!.map((used) => used.service)).toEqual(['another', 'board'])
+  expect(bound.data.map(({ role, name, step }) => [role, name, step])).toEqual([
+    ['training', 'flights', 'fit'],
+    ['training', 'set', 'fit'],
+    ['source', 'flights', 'more'],
+    ['source', 'flights', 'set'],
+  ])
+})
+
 test('a register step whose commit fails registers nothing', async () => {
   const { run } = await addRun()
   await expect(commit(run, { spec: { model: '' } })).rejects.toThrow()
   await expect(commit(run, { signature: { inputs: 'none' } })).rejects.toThrow()
   expect(await ctx.db.selectFrom('model_version').select('version').execute()).toEqual([])
-  const digests: Digest[] = [digestOf('model')]
-  expect(digests).toHaveLength(1)
 })

@@ -5,6 +5,7 @@ import { declareEntity, declareFeatureView } from '../../features/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
+import { endpoints as modelEndpoints } from '../../registry/index.ts'
 import { addModel, addVersion, approveAs, auditOf, digestOf, modelOf } from '../../registry/registry.fixture.ts'
 import { ADA, addRoute, addServable, BEN, lookupRouteOf, releaseAs, rollbackAs, routeOf } from '../delivery.fixture.ts'
 import {
@@ -24,7 +25,7 @@ let api: TestApi
 beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
-  api = openTestApi(endpoints, () => ctx.as({ principal: BEN }))
+  api = openTestApi([...endpoints, ...modelEndpoints], () => ctx.as({ principal: BEN }))
 })
 beforeEach(() => database.clear())
 afterAll(async () => {
@@ -247,6 +248,37 @@ test('removeRoute() refuses a route that serves, and else leaves an audit row', 
   await ctx.transaction((tx) => removeRoute(tx, { ...KEY, environment: 'staging' }))
   expect((await listRoutes(ctx)).map((route) => route.environment)).toEqual(['production'])
   expect((await auditOf(ctx)).at(-1)).toMatchObject({ action: 'route.delete', subject: 'staging/delay' })
+})
+
+test('the history of a version tells its releases, rollbacks and aliases, and nothing of other versions', async () => {
+  await addServable(ctx, ['one', 'two'])
+  await addServable(ctx.as({ project: 'other' }), ['one'])
+  await releaseAs(ctx, 1)
+  await releaseAs(ctx, 2)
+  await rollbackAs(ctx)
+  const historyOf = async (version: number) => {
+    const { json } = await api.call('GET', `/api/v1/models/delay/versions/${version}`)
+    return json.history.map((entry: { action: string }) => entry.action)
+  }
+  expect(await historyOf(1)).toEqual([
+    'release.rollback',
+    'alias.move',
+    'alias.move',
+    'release.create',
+    'alias.move',
+    'version.approve',
+    'version.register',
+  ])
+  expect(await historyOf(2)).toEqual([
+    'alias.move',
+    'release.create',
+    'alias.move',
+    'version.approve',
+    'version.register',
+  ])
+  expect((await api.call('GET', '/api/v1/models')).json.models).toMatchObject([
+    { name: 'delay', champion: 1, latest: 2 },
+  ])
 })
 
 test('the routes of releases show what serves, take a release and a rollback, and page', async () => {
