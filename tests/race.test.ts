@@ -87,7 +87,9 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     const options = { cache: true, force: [], forceFrom: [] }
     const definition = pipelineDefinition.parse({ kind: 'pipeline', name: 'train', steps: [step] })
     const origin = { source: 's', commit: null, isDirty: false }
-    await ctx.transaction((tx) => declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map() }))
+    await ctx.transaction((tx) =>
+      declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map(), blobs: undefined as never }),
+    )
     const start = () =>
       ctx.transaction((tx) => startNamedRun(tx, { pipeline: 'train', params: {}, options, idempotencyKey: 'key' }))
     const runs = await Promise.all(times(AT_ONCE).map(start))

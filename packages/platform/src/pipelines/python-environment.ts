@@ -152,6 +152,12 @@ async function removeRemains(directory: string, key: string): Promise<void> {
       await rm(join(directory, name), { recursive: true, force: true }).catch(() => {})
 }
 
+/** Every package is named by the lock with its hash, and nothing is compiled. */
+const INSTALL = [
+  ...['-I', '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input'],
+  ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '-r'],
+]
+
 /**
  * Environments below `directory`. Scripts of an environment hold absolute paths, so that each is made where it will stay:
  * in a place of its own, since the installer of a build that was killed with its control plane may still write to the place
@@ -193,25 +199,7 @@ export function openPythonEnvironments(
     await writeFile(lock, await lockText())
     report('installing the locked packages')
     const startedMs = clock.monotonicMs()
-    const installed = await run(
-      [
-        python,
-        '-I',
-        '-m',
-        'pip',
-        'install',
-        '--disable-pip-version-check',
-        '--no-input',
-        '--require-hashes',
-        '--no-deps',
-        '--only-binary',
-        ':all:',
-        '-r',
-        lock,
-      ],
-      environment,
-      (line) => report(`installing: ${line}`),
-    )
+    const installed = await run([python, ...INSTALL, lock], environment, (line) => report(`installing: ${line}`))
     if (installed.code !== 0) {
       await rm(final, { recursive: true, force: true })
       throw explain(installed.output)

@@ -36,6 +36,7 @@ afterAll(async () => {
   await database.close()
 })
 
+const ORIGIN = { source: 's', commit: null, isDirty: false }
 const OPTIONS = { cache: true, force: [], forceFrom: [] }
 const step = (key: string, more: Record<string, unknown> = {}): PipelineStep =>
   pipelineStep.parse({ key, kind: 'command', params: { argv: ['true'] }, ...more })
@@ -45,8 +46,9 @@ const declare = (steps: PipelineStep[], params: object = {}, bundles = {}) =>
   ctx.transaction((tx) =>
     declarePipeline(tx, pipeline(steps, params), {
       bundles,
-      origin: { source: 's', commit: null, isDirty: false },
+      origin: ORIGIN,
       kinds,
+      blobs,
     }),
   )
 const start = (params = {}, options = {}, idempotencyKey?: string) =>
@@ -245,7 +247,13 @@ test('prepareStep() names everything that the result depends on: code with its m
   const bundles = { fit: { digest: digestValue('bundle'), files } }
   const deps = { kinds, python: async () => ({ version: 'cpython-3.12.1', platform: 'linux' }) }
   const fit = step('fit', { kind: 'python', params: { script: 'a.py', lock: 'b.lock', trees: { $param: 'trees' } } })
-  const prepared = await prepareStep(ctx, deps, fit, { params: { trees: 7 }, bundles }, {})
+  const prepared = await prepareStep(
+    ctx,
+    deps,
+    fit,
+    { params: { trees: 7 }, bundles, origin: ORIGIN, keyOf: () => null },
+    {},
+  )
   expect(prepared.components).toMatchObject({
     code: { 'a.py': `${digestValue('a.py')}+x`, 'b.lock': digestValue('b.lock') },
     param: { trees: '7' },
@@ -255,7 +263,7 @@ test('prepareStep() names everything that the result depends on: code with its m
     ctx,
     deps,
     step('m', { kind: 'make', params: { x: 'y'.repeat(3_000) } }),
-    { params: {}, bundles },
+    { params: {}, bundles, origin: ORIGIN, keyOf: () => null },
     {},
   )
   expect(long.components.env['spec']).toMatch(/^sha256:/)

@@ -1,11 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openOnlineReader } from '../features/online/index.ts'
-import { openModelPool } from '../inference/index.ts'
+import { type ModelPool, openModelPool } from '../inference/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { openLog } from '../kernel/log.ts'
+import { type Logger, openLog } from '../kernel/log.ts'
 import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
 import {
   GATEWAY_DEFAULTS,
@@ -65,6 +65,16 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
   }
 }
 
+function openRealtimePool({ gateway }: StartMessage['config'], log: Logger): Promise<ModelPool> {
+  return openModelPool({
+    name: 'realtime',
+    executors: gateway.modelHosts,
+    queueRequestsMax: gateway.queueMax,
+    hostMemoryMiB: Math.floor(gateway.modelMemoryBytes / 2 ** 20),
+    log,
+  })
+}
+
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const { config, api } = start
@@ -82,13 +92,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   stack.defer(await lockDirectory(directory, 'serving.directory_in_use'))
   const link = openControlLink(settings.controlUrl, settings.controlToken)
-  const pool = await openModelPool({
-    name: 'realtime',
-    executors: config.gateway.modelHosts,
-    queueRequestsMax: config.gateway.queueMax,
-    hostMemoryMiB: Math.floor(config.gateway.modelMemoryBytes / 2 ** 20),
-    log,
-  })
+  const pool = await openRealtimePool(config, log)
   stack.defer(() => pool.close())
   const { openLmdbOnlineStore } = await import('../adapters/lmdb/index.ts')
   const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })

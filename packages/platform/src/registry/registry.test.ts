@@ -239,7 +239,11 @@ test('an approval by who made the version, or started its run, is a self-approva
   const options = { cache: true, force: [], forceFrom: [] }
   const startRun = async (actor: string) => {
     const own = ctx.as({ principal: person(actor) })
-    return (await own.transaction((tx) => startStep(tx, { step, bundles: {}, options, kinds: new Map() }))).id
+    return (
+      await own.transaction((tx) =>
+        startStep(tx, { step, bundles: {}, options, kinds: new Map(), blobs: undefined as never }),
+      )
+    ).id
   }
   const originOf = (run: string) => ({ origin: { ...boundOf('x').origin, run, step: 'fit' } })
   await addVersion(ctx.as({ principal: caller }), 'delay', 'one')

@@ -1,6 +1,6 @@
 import type { RouteSignature } from '@plimsoll/sdk/wire'
-import { alsoPin } from '../../kernel/blob/index.ts'
 import { sql } from 'kysely'
+import { alsoPin } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'

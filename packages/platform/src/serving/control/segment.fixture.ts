@@ -47,5 +47,5 @@ export async function shipSegment(
 ): Promise<boolean> {
   const stored = await blobs.put(segmentOf(records))
   const key = { gateway: 'gw', boot: bootOf('a'), sequence: 0, ...change }
-  return ctx.transaction((tx) => commitSegment(tx, key, stored, records))
+  return ctx.transaction((tx) => commitSegment(tx, blobs, key, stored, records))
 }

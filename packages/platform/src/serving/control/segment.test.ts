@@ -106,7 +106,7 @@ test('commitSegment() counts nothing when its transaction throws', async () => {
   const records = [recordOf()]
   const stored = await blobs.put(segmentOf(records))
   const broken = ctx.transaction(async (tx) => {
-    await commitSegment(tx, { gateway: 'gw', boot: bootOf('a'), sequence: 0 }, stored, records)
+    await commitSegment(tx, blobs, { gateway: 'gw', boot: bootOf('a'), sequence: 0 }, stored, records)
     throw new Error('after it')
   })
   await expect(broken).rejects.toThrow('after it')

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
-import { pinBlobs } from '../../kernel/blob/index.ts'
 import { sql } from 'kysely'
+import { pinBlobs } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { uuidv7Ms } from '../../kernel/ids.ts'
