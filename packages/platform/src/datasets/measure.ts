@@ -29,15 +29,15 @@ export function place(measure: Measure, bound: (string | number | bigint | boole
   })
 }
 
-/** Evaluates all aggregates in as few scans as possible; cells come in the order of the measures. */
-export async function evaluateMeasures(scan: Scan, measures: readonly Measure[]): Promise<Cell[]> {
+/** Evaluates all aggregates over `from` in as few scans as possible; cells come in the order of the measures. */
+export async function evaluateMeasures(scan: Scan, measures: readonly Measure[], from = 'data'): Promise<Cell[]> {
   const cells: Cell[] = []
   for (let start = 0; start < measures.length; start += MEASURES_PER_SELECT) {
     const bound: (string | number | bigint | boolean)[] = []
     const chosen = measures
       .slice(start, start + MEASURES_PER_SELECT)
       .map((measure, index) => `${place(measure, bound)} AS m${index}`)
-    const row = (await selectRows(scan, `SELECT ${chosen.join(', ')} FROM data`, bound))[0] ?? []
+    const row = (await selectRows(scan, `SELECT ${chosen.join(', ')} FROM ${from}`, bound))[0] ?? []
     for (const cell of row) cells.push(cell)
   }
   return cells

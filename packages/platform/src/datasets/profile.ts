@@ -38,7 +38,10 @@ function columnMeasures(column: string, type: ColumnType): Measure[] {
     measures.push({ sql: `min(${name}) ${finite}` }, { sql: `max(${name}) ${finite}` })
     measures.push(
       { sql: `quantile_disc(${name}, [${SHARES}]) ${finite}` },
-      { sql: `quantile_disc(${binned(column, type)}, [${SHARES}]) ${finite}` },
+      // The same aggregate, which is computed once, as numbers to bin by.
+      {
+        sql: `list_transform(quantile_disc(${name}, [${SHARES}]) ${finite}, lambda "value" : ${binned('value', type)})`,
+      },
     )
   }
   if (NUMBERS.has(type.type)) {
@@ -166,7 +169,9 @@ async function addDistinct(
 
 /** Registers of the house's HyperLogLog in SQL; see statistics/hyperloglog.ts. DuckDB's own estimate is off by up to 25 %. */
 async function estimateColumn(scan: Scan, column: string): Promise<number> {
-  const hash = `SELECT DISTINCT md5_number_upper(CAST(${quoted(column)} AS VARCHAR)) AS h FROM data WHERE ${quoted(column)} IS NOT NULL`
+  // Only what is distinct is hashed: most columns repeat themselves.
+  const texts = `SELECT DISTINCT CAST(${quoted(column)} AS VARCHAR) AS v FROM data WHERE ${quoted(column)} IS NOT NULL`
+  const hash = `SELECT md5_number_upper(v) AS h FROM (${texts})`
   const parts = `SELECT CAST(h & ${2 ** P - 1} AS INTEGER) AS bucket, h >> ${P} AS w FROM (${hash})`
   const rho = `CASE WHEN w = 0 THEN ${64 - P + 1} ELSE bit_count(CAST(xor(w, w - 1) AS HUGEINT)) END`
   const rows = await selectRows(scan, `SELECT bucket, max(${rho}) FROM (${parts}) GROUP BY bucket ORDER BY bucket`)
@@ -188,22 +193,14 @@ async function addNumericHistograms(
       frozen?.kind === 'numeric'
         ? frozen
         : { kind: 'numeric' as const, ...mutable(freezeNumericBins(passes.get(column)!.quantiles)) }
-    return { column, type, bins, measures: histogramMeasures(binned(column, type), bins) }
+    return { column, type, bins }
   })
-  const cells = await evaluateMeasures(
-    scan,
-    chosen.flatMap(({ measures }) => measures),
-  )
-  let start = 0
-  for (const { column, bins, measures } of chosen) {
+  for (const { column, type, bins } of chosen) {
     const { profile, special } = passes.get(column)!
-    profile.histogram = readHistogram(
-      bins,
-      cells.slice(start, start + measures.length).map(toCount),
-      profile.count,
-      special,
-    )
-    start += measures.length
+    // Bins are counted over the distinct values, which are few beside the rows.
+    const values = `(SELECT ${binned(column, type)} AS v, count(*) AS c FROM data GROUP BY v)`
+    const cells = await evaluateMeasures(scan, histogramMeasures(bins), values)
+    profile.histogram = readHistogram(bins, cells.map(toCount), profile.count, special)
   }
 }
 
@@ -214,9 +211,9 @@ function mutable(bins: { edges: readonly number[]; atoms: readonly number[] }): 
 }
 
 /** Rows below each edge, rows up to the last, rows equal to each atom. */
-function histogramMeasures(value: string, bins: NumericFrozen): Measure[] {
+function histogramMeasures(bins: NumericFrozen): Measure[] {
   const compare = (operator: string, edge: number): Measure => ({
-    sql: `count(*) FILTER (WHERE ${value} ${operator} CAST($ AS DOUBLE))`,
+    sql: `CAST(coalesce(sum(c) FILTER (WHERE v ${operator} CAST($ AS DOUBLE)), 0) AS BIGINT)`,
     values: [edge],
   })
   const last = bins.edges.at(-1)
@@ -278,7 +275,8 @@ async function addCategories(
   const { type, count } = profile
   if (type.type !== 'text' && type.type !== 'boolean') return
   const name = quoted(column)
-  const sql = `SELECT CAST(${name} AS VARCHAR) AS v, count(*) AS c FROM data WHERE ${name} IS NOT NULL GROUP BY v ORDER BY c DESC, v LIMIT ${CATEGORIES_MAX}`
+  const counted = `SELECT CAST(${name} AS VARCHAR) AS v, count(*) AS c FROM data WHERE ${name} IS NOT NULL`
+  const sql = `${counted} GROUP BY v ORDER BY c DESC, v LIMIT ${CATEGORIES_MAX}`
   const top = (await selectRows(scan, sql)).map(([value, times]) => ({ value: String(value), count: toCount(times) }))
   if (type.type === 'text')
     profile.topValues = top
@@ -286,15 +284,14 @@ async function addCategories(
       .map((one) => ({ value: printCell(one.value, type) ?? '', count: one.count }))
   const values =
     frozen?.kind === 'categories' ? frozen.values : top.map((one) => one.value).filter((value) => value.length <= 128)
-  const counts =
-    values.length === 0
-      ? []
-      : (
-          await evaluateMeasures(
-            scan,
-            values.map((value) => ({ sql: `count(*) FILTER (WHERE CAST(${name} AS VARCHAR) = $)`, values: [value] })),
-          )
-        ).map(toCount)
+  const known = new Map(top.map((one) => [one.value, one.count]))
+  const rare = values.filter((value) => !known.has(value))
+  if (rare.length > 0) {
+    const places = rare.map((_, index) => `$${index + 1}`).join(', ')
+    for (const [value, times] of await selectRows(scan, `${counted} AND v IN (${places}) GROUP BY v`, rare))
+      known.set(String(value), toCount(times))
+  }
+  const counts = values.map((value) => known.get(value) ?? 0)
   const named = counts.reduce((sum, times) => sum + times, 0)
   profile.histogram = {
     bins: { kind: 'categories', values },
