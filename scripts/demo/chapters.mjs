@@ -65,9 +65,10 @@ async function prepare(platform) {
 }
 
 async function datasets({ projectDir, plimsoll, read }) {
-  const add = (path) => plimsoll(['dataset', 'add', 'flights', '--root', projectDir, '--path', path])
+  const add = (path, expected = 0) =>
+    plimsoll(['dataset', 'add', 'flights', '--root', projectDir, '--path', path], { expected })
   await add('data/flights-2001-01.parquet')
-  await add('data/damaged-2001-06.parquet')
+  await add('data/damaged-2001-06.parquet', 3)
   const [damaged, good] = (await plimsoll(['dataset', 'versions', 'flights'])).versions
   must(good.verdict === 'passed', 'January passes')
   must(damaged.verdict === 'failed' && damaged.expectations.failed > 0, 'the damaged month fails')

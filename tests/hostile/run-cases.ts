@@ -62,7 +62,10 @@ function faultsOf(answer: HostileAnswer, expected: Expectation, rendering: Rende
 export async function runCases(
   platform: Platform,
   cases: readonly HostileCase[],
-  options: { renderingOf(testCase: HostileCase): Rendering; authorization: string | undefined },
+  options: {
+    renderingOf(testCase: HostileCase): Rendering
+    authorizationOf(testCase: HostileCase): string | undefined
+  },
 ): Promise<string[]> {
   const failures: string[] = []
   const portOf = (url: string) => Number(new URL(url).port)
@@ -72,7 +75,7 @@ export async function runCases(
       const isGateway = one.input.to === 'gateway'
       const target = isGateway
         ? { port: portOf(platform.gateway), authorization: undefined }
-        : { port: portOf(platform.api), authorization: options.authorization }
+        : { port: portOf(platform.api), authorization: options.authorizationOf(one) }
       const answer = await exchange(one.input, target)
       const faults = faultsOf(answer, one.expect, options.renderingOf(one))
       if (faults.length > 0) failures.push(`${one.name}: ${faults.join('; ')}`)

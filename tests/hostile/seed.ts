@@ -9,6 +9,8 @@ const POLLS_MAX = 300
 export interface Seed {
   /** Of a named admin: what such a caller is refused, everybody is. */
   readonly authorization: string
+  /** Of the operator, for what spans projects. */
+  readonly operator: string
   /** Values of path parameters, by name. */
   readonly samples: Readonly<Record<string, string>>
   readonly experiment: string
@@ -49,7 +51,8 @@ export function projectContent(workDir: string): Record<string, unknown> {
 }
 
 export async function seedPlatform(platform: Platform): Promise<Seed> {
-  let authorization = `Bearer ${readFileSync(join(platform.dataDir, 'operator-token'), 'utf8').trim()}`
+  const operator = `Bearer ${readFileSync(join(platform.dataDir, 'operator-token'), 'utf8').trim()}`
+  let authorization = operator
   const send = async (method: string, path: string, type: string | undefined, body?: string) => {
     const headers = { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
     const response = await fetch(platform.api + path, { method, headers, ...(body === undefined ? {} : { body }) })
@@ -86,6 +89,7 @@ export async function seedPlatform(platform: Platform): Promise<Seed> {
   }
   return {
     authorization,
+    operator,
     samples: {
       run,
       step: 'numbers',

@@ -1,17 +1,20 @@
 import { resolve } from 'node:path'
+import type { Client } from '@plimsoll/sdk/client'
 import {
   datasetDetail,
   datasetPage,
   datasetVersionDetail,
   datasetVersionPage,
   type ExpectationResult,
+  stepDetail,
 } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { printable } from './io.ts'
+import { CommandEnd, EXIT } from './exit-code.ts'
+import { type Io, printable } from './io.ts'
 import { startAndFollow } from './run-follow.ts'
 import { table } from './table.ts'
 
@@ -151,6 +154,25 @@ function addLists(group: Command): void {
   })
 }
 
+const madeVersion = z.looseObject({
+  version: z.int(),
+  verdict: z.string(),
+  failed: z.int(),
+  evaluated: z.int(),
+})
+
+/** A version whose expectations failed is kept, and is a gate that said no. */
+async function judge(client: Client, io: Io, run: string, name: string): Promise<void> {
+  const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: stepDetail })
+  const made = madeVersion.safeParse(step.result)
+  if (!made.success || made.data.verdict !== 'failed') return
+  const { version, failed, evaluated } = made.data
+  io.note(
+    `Version ${version} failed ${failed} of ${evaluated} expectations: it is kept, and refused downstream. See plimsoll dataset show ${name} ${version}`,
+  )
+  throw new CommandEnd(EXIT.gateSaidNo)
+}
+
 /** `dataset list|show|versions|add`. */
 export function addDataset(program: Command): void {
   const dataset = addGroup(program, 'dataset', 'look at datasets and add versions')
@@ -171,7 +193,9 @@ export function addDataset(program: Command): void {
         root: resolve(options.root ?? '.'),
         ...(options.path === undefined ? {} : { path: options.path }),
       }
-      await startAndFollow(connect(options).client, io, { step: { key: name, kind: 'dataset-version', params } }, false)
+      const { client } = connect(options)
+      const run = await startAndFollow(client, io, { step: { key: name, kind: 'dataset-version', params } }, false)
+      if (run) await judge(client, io, run.id, name)
     },
   })
 }

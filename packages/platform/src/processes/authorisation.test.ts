@@ -117,6 +117,7 @@ function expected(scope: string, caller: Caller, isGuarded: boolean): number {
   if (scope === 'public') return 200
   if (caller.startsWith('foreign')) return 404
   if (caller === 'nobody' && isGuarded) return 401
+  if (scope === 'operator') return caller === 'operator' ? 200 : 403
   const isNamed = caller !== 'nobody' && caller !== 'operator' && caller !== 'run'
   if (scope.startsWith('named:') && !isNamed) return 403
   const rank = { nobody: 1, run: 0, operator: 3, viewer: 0, editor: 1, approver: 2, admin: 3 }[caller as 'nobody']

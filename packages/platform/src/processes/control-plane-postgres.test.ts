@@ -23,7 +23,7 @@ suiteWith('postgres', 'a control plane on PostgreSQL', (initdb) => {
       const { client, ctx, blobs } = plane
       expect(statesOf(await runSpine(client))).toEqual(SUCCEEDED)
       expect(statesOf(await runSpine(client))).toEqual(CACHED)
-      const prediction = await releaseSpine(client, 1)
+      const prediction = await releaseSpine(plane, 1)
       await collectBlobs(ctx, blobs, { graceMs: -60_000 })
       await expectIntact(client, prediction)
       // Runs at once, on connections of their own: no deadlock, no run lost, one version more for none of them.
@@ -34,7 +34,7 @@ suiteWith('postgres', 'a control plane on PostgreSQL', (initdb) => {
       expect(await forgetRuns(ctx, { ageMs: 0, isHeld: runsOfVersions })).toBe(4)
       expect(await forgetPredictions(ctx, 0)).toBe(1)
       await collectBlobs(ctx, blobs, { graceMs: -60_000 })
-      await expectIntact(client, await releaseSpine(client, 1))
+      await expectIntact(client, await releaseSpine(plane, 1))
     } finally {
       await plane.close(1_000)
     }

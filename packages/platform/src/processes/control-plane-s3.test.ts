@@ -34,7 +34,7 @@ test('a control plane on an S3 store runs a pipeline, releases its model and exp
     const { client, folder } = plane
     expect(statesOf(await runSpine(client))).toEqual(SUCCEEDED)
     expect(statesOf(await runSpine(client))).toEqual(CACHED)
-    await expectIntact(client, await releaseSpine(client, 1))
+    await expectIntact(client, await releaseSpine(plane, 1))
     const forced = await runSpine(client, { force: ['fit'] })
     const log = await client.fetch({ path: `/api/v1/runs/${forced.id}/steps/fit/log` })
     expect(await log.text()).toContain('fitting on 1 file')

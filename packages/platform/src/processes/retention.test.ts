@@ -40,7 +40,7 @@ test('a collection without grace takes an orphan and nothing that a row names', 
   const { client } = plane
   const run = await runSpine(client)
   expect(statesOf(run)).toEqual(SUCCEEDED)
-  const prediction = await releaseSpine(client, 1)
+  const prediction = await releaseSpine(plane, 1)
   const orphan = await put('an orphan')
   const { seen } = await collect()
   expect(await isStored(orphan)).toBe(false)
@@ -86,7 +86,7 @@ test('when a run is forgotten, what only it held goes; the run of a version stay
   await collect()
   expect([await isStored(leaf), await isStored(log)]).toEqual([false, false])
   expect(statesOf(await runSpine(client))).toEqual(CACHED)
-  await expectIntact(client, await releaseSpine(client, 1))
+  await expectIntact(client, await releaseSpine(plane, 1))
 
   const runsDir = join(plane.folder, 'data', 'runs')
   expect(existsSync(join(runsDir, started.id))).toBe(true)
@@ -108,7 +108,7 @@ test('without cache entries and runs, versions and releases still hold what they
   expect(await ctx.db.selectFrom('attempt').select('fence').execute()).toEqual([])
   await collect()
   expect(await isStored(page)).toBe(false)
-  await expectIntact(client, await releaseSpine(client, 1))
+  await expectIntact(client, await releaseSpine(plane, 1))
   const datasets = await ctx.db.selectFrom('dataset_version').select(['digest', 'profile_digest']).execute()
   const validations = await ctx.db.selectFrom('dataset_validation').select('validation_digest').execute()
   const named = [...datasets, ...validations].flatMap((row) => Object.values(row))
@@ -122,7 +122,7 @@ test('without cache entries and runs, versions and releases still hold what they
   }
   await letReleasesGo()
   expect(await isModelKept()).toBe(true)
-  await releaseSpine(client, 1)
+  await releaseSpine(plane, 1)
   await ctx.transaction((tx) => unpinBlobs(tx, 'model-version:echo/1'))
   expect(await isModelKept()).toBe(true)
   await letReleasesGo()

@@ -151,6 +151,12 @@ export function statesOf(run: RunView): string[] {
 export const SUCCEEDED = ['fit succeeded', 'register-echo succeeded', 'version-rows succeeded']
 export const CACHED = ['fit cached', 'register-echo cached', 'version-rows cached']
 
+/** A named approver, and the operator that gateways act as. */
+export interface Clients {
+  readonly client: Client
+  readonly operator: Client
+}
+
 /** A client of a named approver. */
 async function openApprover(server: string, operatorToken: string): Promise<Client> {
   const { token } = await openClient({ server, token: operatorToken }).call({
@@ -163,7 +169,7 @@ async function openApprover(server: string, operatorToken: string): Promise<Clie
 }
 
 /** Approves a version, releases it, and ships one prediction of it as a gateway would. Returns the prediction's id. */
-export async function releaseSpine(client: Client, version: number): Promise<string> {
+export async function releaseSpine({ client, operator }: Clients, version: number): Promise<string> {
   const path = `/api/v1/models/echo/versions/${version}`
   await client.call({ method: 'POST', path: `${path}/approvals`, body: {} })
   const view = await client.call({ path, schema: modelVersionView })
@@ -189,7 +195,7 @@ export async function releaseSpine(client: Client, version: number): Promise<str
     rows: 1,
   }
   const bytes = frame(Buffer.from(JSON.stringify(record)))
-  await client.call({ method: 'PUT', path: `/api/v1/serving/segments/gw/${newId('boot')}/0`, bytes })
+  await operator.call({ method: 'PUT', path: `/api/v1/serving/segments/gw/${newId('boot')}/0`, bytes })
   return id
 }
 
@@ -207,6 +213,7 @@ export interface TestPlane extends ControlPlane {
   readonly folder: string
   /** A named approver. */
   readonly client: Client
+  readonly operator: Client
 }
 
 /** A control plane in this process on a data directory of its own, with a project applied. */
@@ -228,6 +235,7 @@ export async function openTestPlane(settings: Record<string, unknown> = {}): Pro
     ...plane,
     folder,
     client,
+    operator: openClient({ server: plane.ready.urls['api']!, token }),
     close: async (drainMs) => {
       await plane.close(drainMs)
       await rm(folder, { recursive: true, force: true })

@@ -130,6 +130,15 @@ function requireScope(principal: Principal, scope: Exclude<Scope, 'public'>): vo
       `${principal.id} may not do this: it needs a run's token or the role editor, and ${principal.id} has ${principal.role}`,
     )
   }
+  if (scope === 'operator') {
+    // No token of a person may have this name.
+    if (principal.id === 'operator') return
+    throw new PlimsollError(
+      'forbidden',
+      'auth.scope_missing',
+      `${principal.id} may not do this: it spans all projects, and needs the operator's token`,
+    )
+  }
   const isNamedScope = scope.startsWith('named:')
   const needed = (isNamedScope ? scope.slice('named:'.length) : scope) as Role // the scopes are built from the roles
   if (isNamedScope && !principal.named) {

@@ -56,7 +56,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
     endpoint({
       method: 'GET',
       path: '/api/v1/serving/snapshot',
-      scope: 'viewer',
+      scope: 'operator',
       summary: 'The newest signed snapshot after an epoch; waits for one',
       query: z.strictObject({
         after: wholeText({ min: -1, max: COUNT_MAX }).default(-1),
@@ -72,7 +72,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
     endpoint({
       method: 'PUT',
       path: '/api/v1/serving/gateways/:gateway/status',
-      scope: 'editor',
+      scope: 'operator',
       summary: 'A gateway says how it is',
       params: z.strictObject({ gateway: gatewayName }),
       body: gatewayStatus,
@@ -99,7 +99,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
     endpoint({
       method: 'PUT',
       path: '/api/v1/serving/segments/:gateway/:boot/:sequence',
-      scope: 'editor',
+      scope: 'operator',
       summary: 'A gateway ships a segment of predictions; idempotent',
       params: z.strictObject({
         gateway: gatewayName,
