@@ -92,8 +92,12 @@ function exampleOf({ result }) {
 
 async function features(platform) {
   const run = await runPipeline(platform, 'train')
-  const { outputs } = await platform.read(`runs/${run.id}/steps/leak`)
-  const { claimed, served, honest } = await platform.read(`blobs/${outputs[0].digest}`)
+  const json = async (step, name) => {
+    const { outputs } = await platform.read(`runs/${run.id}/steps/${step}`)
+    return platform.read(`blobs/${outputs.find((output) => output.name === name).digest}`)
+  }
+  const { claimed, served } = await json('leak', 'leak')
+  const { auc: honest } = await json('trees', 'metrics')
   must(claimed > 0.84, `the naive join claims too much (AUC ${claimed.toFixed(3)})`)
   must(honest > 0.77, `the honest features find what is there (AUC ${honest.toFixed(3)})`)
   must(claimed > served + 0.1 && honest > served + 0.04, `what the naive one serves is less (AUC ${served.toFixed(3)})`)
@@ -137,7 +141,7 @@ async function replay(platform) {
   const { addresses, plimsoll, projectDir } = platform
   const released = await releaseBest(platform)
   const { time } = await (await fetch(`${addresses.api}/health`)).json()
-  await runPipeline(platform, 'refresh', [`until=${new Date(Date.parse(time) + 3 * DAY_MS).toISOString()}`])
+  await runPipeline(platform, 'refresh', [`until=${new Date(Date.parse(time) + 5 * DAY_MS).toISOString()}`])
   for (let tries = 0; ; tries++) {
     const answer = await fetch(`${addresses.gateway}/v2/models/flight-delay/ready`).catch(() => undefined)
     if (answer?.status === 200) break

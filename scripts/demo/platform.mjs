@@ -8,8 +8,8 @@ import { isExit } from './terminal.mjs'
 
 const CLI = 'packages/platform/bin/plimsoll.mjs'
 const STOP_MS = 15_000
-/** Half an hour a second: flights go out a few days after the origin, when the models have been made. */
-const REPLAY = ['--replay-origin', '2001-04-15T00:00:00Z', '--replay-rate', '1800']
+/** An hour a second: flights go out a week or so after the origin, when the models have been made. */
+const REPLAY = ['--replay-origin', '2001-04-10T00:00:00Z', '--replay-rate', '3600']
 
 /** Runs a program of ours to its end. */
 function run(argv, options = {}) {

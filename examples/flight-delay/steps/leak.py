@@ -44,11 +44,9 @@ def main():
     if not numpy.array_equal(claimed_on.labels, served_on.labels):
         raise SystemExit("The naive and the honest rows are not the same flights")
     claimed, served = judge(naive, claimed_on)["auc"], judge(naive, served_on)["auc"]
-    step.progress(0.7, "training the honest one")
-    honest = judge(fitted(read_rows(files, "train", POINT_IN_TIME)), served_on)["auc"]
-    found = {"claimed": claimed, "served": served, "honest": honest, "holdout_rows": len(served_on)}
+    found = {"claimed": claimed, "served": served, "holdout_rows": len(served_on)}
     step.output("leak").write_json(found)
-    step.progress(1, "claimed %.3f, served %.3f, honest %.3f" % (claimed, served, honest))
+    step.progress(1, "claimed %.3f, served %.3f" % (claimed, served))
     print(json.dumps(found))
 
 

@@ -1,3 +1,4 @@
+export { openLabelJoin } from './join-job.ts'
 export { joinLabels, recordLabels } from './label.ts'
 export { readLive } from './live.ts'
 export { forgetOutcomes } from './retention.ts'

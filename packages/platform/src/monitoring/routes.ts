@@ -2,6 +2,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { labelsBody, liveView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
+import { requestJoin } from './join-job.ts'
 import { joinLabels, recordLabels } from './label.ts'
 import { readLive } from './live.ts'
 
@@ -17,7 +18,10 @@ export function monitoringEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       bodyLimitBytes: 8 << 20,
       response: z.strictObject({ received: z.int() }),
       handler: async ({ ctx, body }) => {
-        await ctx.transaction((tx) => recordLabels(tx, body.labels))
+        await ctx.transaction(async (tx) => {
+          await recordLabels(tx, body.labels)
+          await requestJoin(tx)
+        })
         return { received: body.labels.length }
       },
     }),

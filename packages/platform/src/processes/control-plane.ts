@@ -19,6 +19,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
+import { openLabelJoin } from '../monitoring/index.ts'
 import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
 import { openBackground } from './background.ts'
@@ -81,9 +82,11 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
+  const retention = openRetention({ settings: config.retention, blobs, runsDir: paths.runs })
   const background = await openBackground(ctx, config, {
     consumers: [],
-    ...openRetention({ settings: config.retention, blobs, runsDir: paths.runs }),
+    handlers: [...retention.handlers, openLabelJoin(blobs)],
+    schedules: retention.schedules,
     journalPath: paths.ledgerJournal,
   })
   wake = background.wake
