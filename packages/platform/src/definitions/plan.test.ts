@@ -10,6 +10,7 @@ import { listRoutes } from '../delivery/index.ts'
 import { viewOf } from '../features/declared.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { type Digest, digestTree } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { requirePipeline } from '../pipelines/index.ts'
 import { findModel } from '../registry/index.ts'
@@ -176,9 +177,10 @@ test('planProject() shows where a definition changed, and that only its code did
     name: 'train',
     steps: [{ key: 'fit', kind: 'python', params: { script: 'a.py' } }],
   }
-  const bundles = (digest: string) => ({
-    train: { fit: { digest, files: [{ path: 'a.py', digest, sizeBytes: 8, executable: false }] } },
-  })
+  const bundles = (digest: string) => {
+    const files = [{ path: 'a.py', digest: digest as Digest, sizeBytes: 8, executable: false }] // the store gives digests of our form
+    return { train: { fit: { digest: digestTree(files), files } } }
+  }
   await apply(contentOf([python, modelOf('delay')], { bundles: bundles(put.digest) }))
   const planned = await plan(
     contentOf([python, modelOf('delay', { owner: 'cleo' })], { bundles: bundles(other.digest) }),

@@ -2,7 +2,7 @@ import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelin
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { digestValue } from '../kernel/digest.ts'
+import { digestTree, digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from './cache.ts'
@@ -183,7 +183,7 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
   await plan(id)
   expect(await readRun(ctx, id)).toMatchObject({ state: 'failed', reason: expect.stringContaining('absent') })
   expect((await database.events()).at(-1)).toMatchObject({ type: 'pipelines.run_finished', data: { state: 'failed' } })
-  const bundles = { fit: { digest: digestValue('b'), files: [] } }
+  const bundles = { fit: { digest: digestTree([]), files: [] } }
   await declare([step('fit', { kind: 'python', params: { script: 'a.py', lock: 'absent.lock' } })], {}, bundles)
   const second = await start()
   await plan(second.id)

@@ -8,7 +8,7 @@ import { identityModel } from '../inference/onnx.fixture.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { digestBytes } from '../kernel/digest.ts'
+import { digestBytes, digestTree } from '../kernel/digest.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
@@ -73,7 +73,7 @@ const FILES = ['train.py', 'requirements.lock'].map((path) => ({
   sizeBytes: 1,
   executable: false,
 }))
-const BUNDLE = { digest: digestOf('bundle'), files: FILES }
+const BUNDLE = { digest: digestTree(FILES), files: FILES }
 const trainingSet: StepKind = { kind: 'training-set', outputs: { set: 'dataset' }, cacheable: true }
 const kinds = new Map([registering, trainingSet].map((kind) => [kind.kind, kind]))
 const VIEW = { view: { name: 'departures' }, viewVersion: digestOf('view') }
