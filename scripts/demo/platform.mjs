@@ -24,6 +24,15 @@ function run(argv, options = {}) {
   })
 }
 
+/** The last line of a log; nothing once it has been removed. */
+function lastLogged(path) {
+  try {
+    return lastLine(readFileSync(path, 'utf8'))
+  } catch {
+    return 'it was stopped'
+  }
+}
+
 function lastLine(text) {
   return text.trim().split('\n').at(-1)
 }
@@ -79,9 +88,7 @@ export function openPlatform() {
           platform.addresses = JSON.parse(text.split('\n')[0])
           done(platform.addresses)
         })
-        up.once('exit', (code) =>
-          refuse(new Error(`the platform ended with ${code}: ${lastLine(readFileSync(log, 'utf8'))}`)),
-        )
+        up.once('exit', (code) => refuse(new Error(`the platform ended with ${code}: ${lastLogged(log)}`)))
       })
     },
 

@@ -1,14 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -77,18 +68,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Pids of processes whose command line names a folder. */
-function processesOf(folder: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
+/** Pids of all that a process has started, and that these have. */
+function descendantsOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
     .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(folder) && isAlive(pid)
-      } catch {
-        return false
-      }
-    })
+  return children.flatMap((child) => [child, ...descendantsOf(child)])
 }
 
 /** Starts a demo and waits until its platform is up. */
@@ -110,16 +97,19 @@ async function startDemo(): Promise<{ child: ChildProcess; work: string }> {
 
 test('a demo that is killed takes its platform with it, and the next one cleans up, runs, and ends at Ctrl-C', async () => {
   const killed = await startDemo()
-  expect(processesOf(killed.work).length).toBeGreaterThan(2)
+  const orphans = descendantsOf(killed.child.pid!)
+  // Launcher, supervisor, control plane, gateway, and a model host at least.
+  expect(orphans.length).toBeGreaterThanOrEqual(5)
   killed.child.kill('SIGKILL')
-  await vi.waitFor(() => expect(processesOf(killed.work)).toEqual([]), { timeout: 60_000, interval: 200 })
+  await vi.waitFor(() => expect(orphans.filter(isAlive)).toEqual([]), { timeout: 60_000, interval: 200 })
   expect(existsSync(killed.work)).toBe(true)
 
   const second = await startDemo()
   expect(existsSync(killed.work)).toBe(false)
+  const started = descendantsOf(second.child.pid!)
   const ended = new Promise((done) => second.child.once('exit', (code) => done(code)))
   second.child.kill('SIGINT')
   expect(await ended).toBe(130)
-  await vi.waitFor(() => expect(processesOf(second.work)).toEqual([]), { timeout: 60_000, interval: 200 })
+  expect(started.filter(isAlive)).toEqual([])
   expect(existsSync(second.work)).toBe(false)
 })

@@ -55,7 +55,8 @@ afterAll(() => {
 function leavesOf(command: Command, words: readonly string[]): CliCommand[] {
   if (command.commands.length > 0) return command.commands.flatMap((inner) => leavesOf(inner, [...words, inner.name()]))
   const needed = command.registeredArguments.filter((argument) => argument.required)
-  const args = needed.map((argument) => (argument.name() === 'file' ? '{dir}/file.txt' : '1'))
+  const FITTING: Readonly<Record<string, string>> = { file: '{dir}/file.txt', kind: 'view' }
+  const args = needed.map((argument) => FITTING[argument.name()] ?? '1')
   return [{ words, args, isRemote: command.options.some((option) => option.long === '--server') }]
 }
 
