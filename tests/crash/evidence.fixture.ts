@@ -11,6 +11,7 @@ export interface StepEvidence {
   readonly run: string
   readonly key: string
   readonly state: string
+  readonly kind: string
   readonly outputs: Readonly<Record<string, string>>
   /** States of its attempts, in the order of their fences. */
   readonly attempts: readonly string[]
@@ -53,7 +54,10 @@ export async function readEvidence(dataDir: string, trackedRun: string): Promise
   const { found: blobs, read } = await readBlobs(join(dataDir, 'blobs'))
   try {
     const attempts = await db.selectFrom('attempt').select(['run', 'key', 'state', 'fence']).orderBy('fence').execute()
-    const steps = await db.selectFrom('step').select(['run', 'key', 'state', 'outputs', 'tracked_run']).execute()
+    const steps = await db
+      .selectFrom('step')
+      .select(['run', 'key', 'kind', 'state', 'outputs', 'tracked_run'])
+      .execute()
     const runs = await db.selectFrom('pipeline_run').select(['id', 'state', 'idempotency_key', 'pipeline']).execute()
     const predictions: string[] = []
     for (const { digest } of await db.selectFrom('prediction_segment').select('digest').execute())
@@ -70,7 +74,8 @@ export async function readEvidence(dataDir: string, trackedRun: string): Promise
       runs: new Map(
         runs.map((run) => [run.id, { state: run.state, key: run.idempotency_key, pipeline: run.pipeline }]),
       ),
-      steps: steps.map(({ run, key, state, outputs }) => ({
+      steps: steps.map(({ run, key, kind, state, outputs }) => ({
+        kind,
         run,
         key,
         state,

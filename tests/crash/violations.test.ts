@@ -6,7 +6,8 @@ import { digestsOf, NONE, violations } from './violations.fixture.ts'
 const EVIDENCE: Evidence = {
   runs: new Map([['run_1', { state: 'succeeded', key: 'train-0', pipeline: 'train' }]]),
   steps: [
-    { run: 'run_1', key: 'fit', state: 'succeeded', outputs: { model: 'sha256:a' }, attempts: ['lost', 'succeeded'] },
+    { run: 'run_1', key: 'fit',
+      kind: 'python', state: 'succeeded', outputs: { model: 'sha256:a' }, attempts: ['lost', 'succeeded'] },
   ],
   versions: [{ name: 'm/1', artifact: 'sha256:a', run: 'run_1', step: 'fit' }],
   metrics: {},

@@ -11,7 +11,7 @@ const TERMINAL = new Set(['succeeded', 'failed', 'cancelled'])
 const RUN_TRIES_MAX = 10
 
 export interface Voyage {
-  readonly pipelines: readonly { name: string; steps: readonly string[] }[]
+  readonly pipelines: readonly { name: string; steps: readonly string[]; params: Readonly<Record<string, string>> }[]
   readonly route: string
   /** Acknowledged runs by their idempotency key. */
   readonly runs: Map<string, string>
@@ -23,6 +23,16 @@ export interface Voyage {
   runAll(isForced: boolean): Promise<void>
   /** Approves the newest version of the route's model as a named person, and releases it. */
   releaseNewest(): Promise<void>
+}
+
+interface Definition {
+  readonly steps: readonly { key: string }[]
+  readonly params: Readonly<Record<string, { default?: unknown }>>
+}
+
+/** The example asks for one thing only: the instant up to which its online store is filled. */
+function valuesOf(params: readonly string[]): Record<string, string> {
+  return Object.fromEntries(params.map((name) => [name, '2001-05-01T00:00:00Z']))
 }
 
 /** Runs the CLI against the platform. */
@@ -51,10 +61,13 @@ export async function openVoyage(client: Client, project: string): Promise<Voyag
   const listed = await client.must<{ pipelines: { name: string }[] }>(url('/pipelines'))
   const pipelines = await Promise.all(
     listed.pipelines.map(async ({ name }) => {
-      const found = await client.must<{ definition: { steps: { key: string }[] } }>(url(`/pipelines/${name}`))
-      return { name, steps: found.definition.steps.map((step) => step.key) }
+      const { definition } = await client.must<{ definition: Definition }>(url(`/pipelines/${name}`))
+      const asked = Object.keys(definition.params).filter((param) => definition.params[param]?.default === undefined)
+      return { name, steps: definition.steps.map((step) => step.key), params: valuesOf(asked) }
     }),
   )
+  // What asks for an instant reads what the others have made.
+  pipelines.sort((a, b) => Object.keys(a.params).length - Object.keys(b.params).length)
   const { routes } = await client.must<{ routes: RouteView[] }>(url('/routes'))
   const { name: route, definition } = routes[0]!
   const runs = new Map<string, string>()
@@ -66,7 +79,12 @@ export async function openVoyage(client: Client, project: string): Promise<Voyag
     const idempotencyKey = `${pipeline.name}-${runs.size}`
     const { id } = await client.must<{ id: string }>(url('/runs'), {
       method: 'POST',
-      json: { pipeline: pipeline.name, idempotencyKey, options: { forceFrom: isForced ? pipeline.steps : [] } },
+      json: {
+        pipeline: pipeline.name,
+        params: pipeline.params,
+        idempotencyKey,
+        options: { forceFrom: isForced ? pipeline.steps : [] },
+      },
     })
     runs.set(idempotencyKey, id)
     for (;;) {

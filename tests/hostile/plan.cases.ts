@@ -204,7 +204,7 @@ export function planCases(content: Content, run: string): HostileCase[] {
     plan(
       'what another source owns',
       { content: { ...content, source: 'thief' } },
-      { status: 400, code: 'definitions.foreign' },
+      { status: 409, code: 'definitions.foreign' },
     ),
     plan(
       '10,001 definitions',

@@ -13,6 +13,7 @@ import { up as up0060 } from './0060-delivery.ts'
 import { up as up0061 } from './0061-route-signature.ts'
 import { up as up0062 } from './0062-rollback-origin.ts'
 import { up as up0063 } from './0063-version-hold.ts'
+import { up as up0064 } from './0064-route-served-once.ts'
 import { up as up0070 } from './0070-serving.ts'
 import { up as up0080 } from './0080-monitoring.ts'
 import { up as up0081 } from './0081-label-turns.ts'
@@ -36,6 +37,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0061-route-signature', up: (db) => up0061(db as never) },
   { name: '0062-rollback-origin', up: (db) => up0062(db as never) },
   { name: '0063-version-hold', up: (db) => up0063(db as never) },
+  { name: '0064-route-served-once', up: (db) => up0064(db as never) },
   { name: '0070-serving', up: (db) => up0070(db as never) },
   { name: '0080-monitoring', up: (db) => up0080(db as never) },
   { name: '0081-label-turns', up: (db) => up0081(db as never) },

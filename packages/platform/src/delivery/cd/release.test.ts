@@ -219,6 +219,19 @@ test('release() of another project sees nothing of this one', async () => {
   await expect(releaseAs(other, one!)).rejects.toMatchObject({ code: 'delivery.route_not_found' })
 })
 
+test('release() refuses a name under which another project serves, since gateways know routes by name', async () => {
+  const [mine] = await addServable(ctx, ['one'])
+  await releaseAs(ctx, mine!)
+  const other = ctx.as({ project: 'other' })
+  const [theirs] = await addServable(other, ['one'])
+  await expect(releaseAs(other, theirs!)).rejects.toMatchObject({
+    kind: 'precondition',
+    code: 'delivery.route_name_taken',
+  })
+  const [staged] = await addServable(other, ['two'], { environment: 'staging' })
+  expect((await releaseAs(other, staged!, { environment: 'staging' })).route).toBe('delay')
+})
+
 test('rollback() refuses where nothing has served, or nothing else', async () => {
   const [one] = await addServable(ctx, ['one'])
   const refused = { kind: 'precondition', code: 'delivery.nothing_before' }

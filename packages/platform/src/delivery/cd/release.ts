@@ -214,8 +214,27 @@ interface Assignment {
   reason: string
 }
 
+/** Gateways know a route by environment and name, whatever its project. */
+async function refuseTakenName(tx: Tx, { environment, route }: Assignment): Promise<void> {
+  const other = await tx.db
+    .selectFrom('assignment')
+    .select('project')
+    .where('project', '!=', tx.project)
+    .where('environment', '=', environment)
+    .where('route', '=', route)
+    .executeTakeFirst()
+  if (other)
+    throw new PlimsollError(
+      'precondition',
+      'delivery.route_name_taken',
+      `Cannot serve on route "${route}" in ${environment}: another project serves under that name`,
+      { action: 'Give the route another name' },
+    )
+}
+
 async function assign(tx: Tx, change: Assignment): Promise<ReleaseRecord> {
   const { environment, route, to, current } = change
+  await refuseTakenName(tx, change)
   const id = newId('rel', tx.clock)
   const epoch = current.epoch + 1
   const signature = change.signature === null ? null : JSON.stringify(change.signature)

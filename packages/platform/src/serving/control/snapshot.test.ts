@@ -122,10 +122,10 @@ test('a release of before its signature was bound takes the route’s own', asyn
 
 test('a snapshot holds every project, each version once, in the order of its names', async () => {
   const other = ctx.as({ project: 'other' })
-  for (const own of [ctx, other]) {
-    const [one] = await addServable(own, ['one'])
-    await releaseAs(own, one!)
-  }
+  const [one] = await addServable(ctx, ['one'])
+  await releaseAs(ctx, one!)
+  const [same] = await addServable(other, ['one'], { name: 'elsewhere' })
+  await releaseAs(other, same!, { route: 'elsewhere' })
   await addRoute(ctx, routeOf({ name: 'again' }))
   const named = await addVersion(ctx, 'delay', 'two', {
     signature: { ...boundOf('two').signature!, columns: ['distance'] },
@@ -137,7 +137,7 @@ test('a snapshot holds every project, each version once, in the order of its nam
   expect(routes.map((route) => `${route.project}/${route.name}`)).toEqual([
     'default/again',
     'default/delay',
-    'other/delay',
+    'other/elsewhere',
   ])
   expect(versions.map((version) => version.artifact)).toEqual([digestOf('one'), digestOf('two')].sort())
   expect(versions.find((version) => version.artifact === digestOf('two'))!.columns).toEqual(['distance'])

@@ -97,6 +97,38 @@ test('prepare() gives a version the columns that it states, in its order, and lo
 })
 
 test.each([
+  ['INT64', '/rows/0/m has no value, and the model takes INT64, which cannot say so'],
+  ['INT32', '/rows/0/m has no value, and the model takes INT32, which cannot say so'],
+  ['BYTES', '/rows/0/m has no value, and the model takes BYTES, which cannot say so'],
+] as const)('prepare() refuses a feature without a value for %s instead of making one up', (datatype, fault) => {
+  const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
+  const lookup = { names: ['origin__mean'], lookup: () => ({ values: [Number.NaN], statuses: ['NOT_FOUND'] }) }
+  const model = { inputs: [{ name: 'm', datatype, shape: [-1] }], outputs: [], maxBatchSize: 8 }
+  const prepare = () => compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, model)
+  expect(prepare).toThrow(
+    expect.objectContaining({
+      kind: 'invalid',
+      code: 'serving.no_value',
+      details: expect.objectContaining({
+        faults: [{ pointer: fault.split(' ')[0], detail: fault.slice(fault.indexOf(' ') + 1) }],
+      }),
+    }),
+  )
+})
+
+test('prepare() gives FP16 its half bits, and floats their NaN', () => {
+  const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
+  const filled = (datatype: 'FP16' | 'FP32', value: number) => {
+    const lookup = { names: ['origin__mean'], lookup: () => ({ values: [value], statuses: ['PRESENT'] }) }
+    const model = { inputs: [{ name: 'm', datatype, shape: [-1] }], outputs: [], maxBatchSize: 8 }
+    return compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, model).tensors[0]!
+      .data[0]
+  }
+  expect([filled('FP16', 0.5), filled('FP16', -2)]).toEqual([0x3800, 0xc000])
+  expect(filled('FP32', Number.NaN)).toBeNaN()
+})
+
+test.each([
   ['2001-04-01T06:59:00Z', 'America/New_York', 1],
   ['2001-04-01T07:00:00Z', 'America/New_York', 3],
   ['2001-10-28T05:30:00Z', 'America/New_York', 1],

@@ -1,5 +1,11 @@
 import type { FeatureMapping, ServedInput, ServedRoute } from '@plimsoll/sdk/wire'
-import { allocateData, type ModelInterface, type Tensor, type TensorData } from '../../inference/index.ts'
+import {
+  allocateData,
+  type Datatype,
+  type ModelInterface,
+  type Tensor,
+  type TensorData,
+} from '../../inference/index.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { localTimePart } from './local-time.ts'
 
@@ -236,6 +242,13 @@ function fillTensors(
   cells: (row: number, column: number) => number | string,
   model: ModelInterface,
 ): Tensor[] {
+  const faults: Fault[] = []
+  const fill = (data: TensorData, datatype: Datatype, at: { index: number; row: number; column: number }) => {
+    if (setCell(data, datatype, at.index, cells(at.row, at.column)) || faults.length >= FAULTS_MAX) return
+    const detail = `has no value, and the model takes ${datatype}, which cannot say so`
+    faults.push({ pointer: `/rows/${at.row}/${names[at.column]}`, detail })
+  }
+  const refuse = () => refuseFaults('serving.no_value', 'Cannot predict: columns have no value', faults)
   const only = model.inputs[0]
   if (
     model.inputs.length === 1 &&
@@ -246,7 +259,8 @@ function fillTensors(
     const data = allocateData(only.datatype, rows * names.length)
     for (let row = 0; row < rows; row++)
       for (let column = 0; column < names.length; column++)
-        setCell(data, row * names.length + column, cells(row, column))
+        fill(data, only.datatype, { index: row * names.length + column, row, column })
+    refuse()
     return [{ name: only.name, datatype: only.datatype, shape: [rows, names.length], data }]
   }
   const missing = model.inputs.filter((input) => !names.includes(input.name)).map((input) => input.name)
@@ -257,17 +271,25 @@ function fillTensors(
       `Cannot fill the model's inputs: the route's columns lack ${missing.join(', ')}`,
     )
   }
-  return model.inputs.map((input) => {
+  const tensors = model.inputs.map((input) => {
     const column = names.indexOf(input.name)
     const data = allocateData(input.datatype, rows)
-    for (let row = 0; row < rows; row++) setCell(data, row, cells(row, column))
+    for (let row = 0; row < rows; row++) fill(data, input.datatype, { index: row, row, column })
     return { name: input.name, datatype: input.datatype, shape: input.shape.length > 1 ? [rows, 1] : [rows], data }
   })
+  refuse()
+  return tensors
 }
 
-function setCell(data: TensorData, index: number, value: number | string): void {
-  if (Array.isArray(data)) data[index] = String(value)
+/** Puts a value where it belongs. False when the datatype cannot say that there is none. */
+function setCell(data: TensorData, datatype: Datatype, index: number, value: number | string): boolean {
+  const isNone = typeof value === 'number' && Number.isNaN(value)
+  if (datatype === 'FP16') data[index] = new Uint16Array(Float16Array.of(Number(value)).buffer)[0]!
+  else if (datatype === 'FP32' || datatype === 'FP64') data[index] = Number(value)
+  else if (isNone) return false
+  else if (Array.isArray(data)) data[index] = String(value)
   else if (data instanceof BigInt64Array || data instanceof BigUint64Array)
     data[index] = BigInt(Math.trunc(Number(value)))
   else data[index] = Number(value)
+  return true
 }

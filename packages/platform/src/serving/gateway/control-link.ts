@@ -11,6 +11,8 @@ export interface ControlLink {
   sendSegment(gateway: string, boot: string, sequence: number, bytes: Uint8Array): Promise<void>
 }
 
+/** Answers that stay the same however often one asks. */
+const REFUSED = new Set([400, 413, 415, 422])
 const REQUEST_TIMEOUT_MS = 30_000
 
 export function openControlLink(url: string, token: string): ControlLink {
@@ -36,7 +38,7 @@ export function openControlLink(url: string, token: string): ControlLink {
     if (!response.ok) {
       const text = (await response.text()).slice(0, 500)
       throw new PlimsollError(
-        'unavailable',
+        REFUSED.has(response.status) ? 'invalid' : 'unavailable',
         'serving.control_refused',
         `The control plane answered ${response.status} to ${path}: ${text}`,
       )

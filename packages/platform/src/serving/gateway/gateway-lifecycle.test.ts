@@ -207,6 +207,28 @@ test('records written before a kill are shipped by the next start, once by boot 
   await expect.poll(() => second.log.pending()).toEqual([])
 })
 
+test('a segment that is damaged is put aside, and those behind it ship', async () => {
+  const control = openControlPlane()
+  const first = await openTestGateway({ control })
+  running.push(first)
+  await first.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  await predict(first)
+  first.log.rotate(true)
+  const [damaged] = first.log.pending()
+  writeFileSync(damaged!.path, Buffer.concat([Buffer.from([1]), readFileSync(damaged!.path)]))
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-damaged-'))
+  cpSync(first.directory, directory, { recursive: true })
+  const second = await start({ control, directory, withLoops: true })
+  await second.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  await predict(second)
+  second.log.rotate(true)
+  await expect.poll(() => [...control.segments.keys()], { timeout: 10_000 }).toEqual([`${second.log.boot}-0`])
+  await expect.poll(() => second.log.pending()).toEqual([])
+  expect(readdirSync(join(directory, 'segments')).filter((name) => name.endsWith('.refused'))).toEqual([
+    `${first.log.boot}-0.segment.refused`,
+  ])
+})
+
 test('a full spool refuses predictions instead of leaving them unrecorded', async () => {
   const gateway = await start({ settings: { spoolBytesMax: 1 } })
   await gateway.gateway.offer(publish(gateway.control, 1, identityModel(), 1).signed)

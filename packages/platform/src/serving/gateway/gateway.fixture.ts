@@ -85,6 +85,8 @@ export function openControlPlane(): ControlPlane {
     },
     async sendSegment(_gateway, boot, sequence, bytes) {
       demandUp()
+      if (readFrames(Buffer.from(bytes)).wholeBytes !== bytes.length)
+        throw new PlimsollError('invalid', 'serving.control_refused', 'The segment is damaged')
       control.segments.set(`${boot}-${sequence}`, bytes)
     },
   }

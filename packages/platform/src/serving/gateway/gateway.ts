@@ -153,12 +153,14 @@ async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveStat
   const routes = new Map<string, LiveRoute>()
   for (const route of content.routes) {
     const key = routeKey(route.name, route.environment)
-    if (routes.has(key))
-      throw new PlimsollError(
-        'conflict',
-        'serving.route_twice',
-        `Cannot take the snapshot: two projects serve a route named ${key}`,
+    if (routes.has(key)) {
+      // The control plane refuses it; were it ever so, the others must not stand still for it.
+      deps.log.error(
+        { route: key, project: route.project },
+        'two projects serve a route of this name; the first is kept',
       )
+      continue
+    }
     const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
     routes.set(key, { ...compileRoute(route, features), inflight: 0 })
   }

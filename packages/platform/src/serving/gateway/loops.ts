@@ -68,7 +68,16 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
   }
   const shipPending = async () => {
     for (const segment of deps.log.pending()) {
-      await deps.link.sendSegment(deps.gateway.name, segment.boot, segment.sequence, await readFile(segment.path))
+      const { boot, sequence, path } = segment
+      try {
+        await deps.link.sendSegment(deps.gateway.name, boot, sequence, await readFile(path))
+      } catch (thrown) {
+        const error = toPlimsollError(thrown)
+        if (error.kind !== 'invalid') throw error
+        deps.logger.error({ path: `${path}.refused`, reason: error.message }, 'a segment of predictions was refused')
+        deps.log.refuse(segment)
+        continue
+      }
       deps.log.acknowledge(segment)
     }
   }

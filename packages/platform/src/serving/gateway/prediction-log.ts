@@ -66,6 +66,8 @@ export interface PredictionLog {
   acknowledge(segment: Segment): void
   /** Closes the open segment when it is old or large enough, or always with `force`. */
   rotate(force?: boolean): void
+  /** Puts a segment aside that will never be taken, so that those behind it ship. It stays on disk, to be looked at. */
+  refuse(segment: Segment): void
   spooledBytes(): number
   close(): void
 }
@@ -103,6 +105,11 @@ function recover(directory: string): void {
       renameSync(path, path.replace(/\.open$/, '.segment'))
     }
   }
+}
+
+function toLogFailure(error: unknown): PlimsollError {
+  if (error instanceof PlimsollError) return error
+  return new PlimsollError('unavailable', 'serving.log_failed', 'Cannot record the prediction', {}, error)
 }
 
 /** An append-only log of predictions in segments of one boot, each shipped once by (boot, sequence). */
@@ -144,10 +151,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
     } catch (error) {
       // A disk that fills up takes a part of a frame: what comes after it could not be read.
       if (fd !== undefined) ftruncateSync(fd, openBytes)
-      const failure =
-        error instanceof PlimsollError
-          ? error
-          : new PlimsollError('unavailable', 'serving.log_failed', 'Cannot record the prediction', {}, error)
+      const failure = toLogFailure(error)
       for (const entry of batch) entry.failed(failure)
       return
     }
@@ -182,6 +186,10 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
     acknowledge(segment) {
       spooled -= statSync(segment.path).size
       unlinkSync(segment.path)
+    },
+    refuse(segment) {
+      spooled -= statSync(segment.path).size
+      renameSync(segment.path, `${segment.path}.refused`)
     },
     spooledBytes: () => spooled,
     close() {
