@@ -153,6 +153,7 @@ export {
   predictionRecord,
   type RouteSignature,
   routeSignature,
+  type ServedArm,
   type ServedInput,
   type ServedRoute,
   type ServedVersion,

@@ -7,6 +7,8 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** A version that a gateway may serve. `approvals` bind digests: the gateway refuses a snapshot whose approvals name others. */
 export const servedVersion = z.strictObject({
+  /** Tells versions with the same bytes apart: `project/environment/model/version`. The artifact when absent. */
+  key: z.string().max(500).optional(),
   artifact: digest,
   sizeBytes: z.int().nonnegative(),
   passport: digest,
@@ -24,8 +26,12 @@ export type ServedVersion = z.output<typeof servedVersion>
 export const servedArm = z.strictObject({
   arm: z.enum(['champion', 'challenger']),
   artifact: digest,
+  /** Key of the version that it serves; the artifact when absent. */
+  version: z.string().max(500).optional(),
   weight: z.number().nonnegative(),
 })
+
+export type ServedArm = z.output<typeof servedArm>
 
 export const servedInput = z.union([
   z.strictObject({

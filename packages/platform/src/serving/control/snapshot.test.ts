@@ -57,13 +57,14 @@ test('publishSnapshot() signs what should serve: signature, approvals and column
       inputs: { distance: { type: 'int32', nullable: false } },
       columns: routeOf().columns,
       features: null,
-      arms: [{ arm: 'champion', artifact: digestOf('one'), weight: 1 }],
+      arms: [{ arm: 'champion', artifact: digestOf('one'), version: 'default/production/delay/1', weight: 1 }],
       payloadRate: 0.5,
       inflightMax: 8,
     },
   ])
   expect(versions).toEqual([
     {
+      key: 'default/production/delay/1',
       artifact: digestOf('one'),
       sizeBytes: 100,
       passport: record.passport,
@@ -139,7 +140,17 @@ test('a snapshot holds every project, each version once, in the order of its nam
     'default/delay',
     'other/elsewhere',
   ])
-  expect(versions.map((version) => version.artifact)).toEqual([digestOf('one'), digestOf('two')].sort())
+  // Equal bytes of two projects are two versions: each route answers under its own name.
+  expect(versions.map(({ key, artifact }) => [key, artifact])).toEqual([
+    ['default/production/delay/1', digestOf('one')],
+    ['default/production/delay/2', digestOf('two')],
+    ['other/production/delay/1', digestOf('one')],
+  ])
+  expect(routes.map((route) => route.arms[0]!.version)).toEqual([
+    'default/production/delay/2',
+    'default/production/delay/1',
+    'other/production/delay/1',
+  ])
   expect(versions.find((version) => version.artifact === digestOf('two'))!.columns).toEqual(['distance'])
 })
 

@@ -21,6 +21,11 @@ const LOCK_KEY = 7_440_004
 
 type Assigned = Awaited<ReturnType<typeof listAssignments>>[number]
 
+/** Equal bytes may be two versions, and a version has approvals of its own in each environment. */
+function keyOf({ project, environment, model, version }: Assigned): string {
+  return `${project}/${environment}/${model}/${version}`
+}
+
 async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDeps): Promise<ServedRoute> {
   // A release of before it was bound takes the route's own.
   const { definition, digest } = await requireRoute(ctx, { environment: assigned.environment, name: assigned.route })
@@ -33,7 +38,7 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDep
     release: assigned.release,
     sloMs: definition.sloMs,
     ...(assigned.signature ?? (await compileSignature(ctx, definition)).signature),
-    arms: [{ arm: 'champion', artifact: assigned.artifact, weight: 1 }],
+    arms: [{ arm: 'champion', artifact: assigned.artifact, version: keyOf(assigned), weight: 1 }],
     payloadRate: deps.payloadRate,
     inflightMax: deps.inflightMax,
   }
@@ -47,6 +52,7 @@ async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<Served
     environment: assigned.environment,
   })
   return {
+    key: keyOf(assigned),
     artifact: assigned.artifact,
     sizeBytes: version.sizeBytes,
     passport: assigned.passport,
@@ -69,13 +75,13 @@ async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Sn
   for (const assigned of await listAssignments(ctx)) {
     const own = ctx.as({ project: assigned.project })
     routes.push(await servedRouteOf(own, assigned, deps))
-    versions.set(assigned.artifact, await servedVersionOf(own, assigned))
+    versions.set(keyOf(assigned), await servedVersionOf(own, assigned))
   }
   return {
     v: 1,
     clock: deps.replay ?? null,
     routes,
-    versions: [...versions.values()].sort((a, b) => (a.artifact < b.artifact ? -1 : 1)),
+    versions: [...versions].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, version]) => version),
   }
 }
 

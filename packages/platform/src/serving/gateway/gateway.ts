@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { GatewayStatus, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import type { GatewayStatus, ServedArm, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
 import type { ModelInterface, ModelPool } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { replayClock } from '../../kernel/clock.ts'
@@ -53,6 +53,11 @@ export interface Gateway {
 
 const EMPTY_EPOCH = -1
 
+/** The version that an arm serves. */
+export function versionOf(live: Pick<LiveState, 'versions'>, arm: ServedArm): ServedVersion {
+  return live.versions.get(arm.version ?? arm.artifact)! // verified with the snapshot
+}
+
 export function routeKey(name: string, environment: string): string {
   return environment === 'production' ? name : `${name}@${environment}`
 }
@@ -68,12 +73,12 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
   const swap = (next: LiveState): void => {
     const previous = live
     live = next
-    for (const artifact of next.versions.keys()) {
+    for (const artifact of next.interfaces.keys()) {
       clearTimeout(unloads.get(artifact))
       unloads.delete(artifact)
     }
-    for (const artifact of previous?.versions.keys() ?? []) {
-      if (next.versions.has(artifact)) continue
+    for (const artifact of previous?.interfaces.keys() ?? []) {
+      if (next.interfaces.has(artifact)) continue
       const timer = setTimeout(() => {
         unloads.delete(artifact)
         deps.pool
@@ -143,9 +148,10 @@ function epochOf(signed: SignedSnapshot): number {
 }
 
 async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveState> {
-  const versions = new Map(content.versions.map((version) => [version.artifact, version]))
+  const versions = new Map(content.versions.map((version) => [version.key ?? version.artifact, version]))
   const interfaces = new Map<string, ModelInterface>()
   for (const version of versions.values()) {
+    if (interfaces.has(version.artifact)) continue
     const file = await deps.files.require(version.artifact, version.sizeBytes)
     interfaces.set(version.artifact, await deps.pool.load({ digest: version.artifact, path: file }))
   }

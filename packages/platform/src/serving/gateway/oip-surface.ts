@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { decodeInferRequest, encodeInferResponse, type ModelInterface, type TensorSpec } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
-import type { LiveRoute, LiveState } from './gateway.ts'
+import { type LiveRoute, type LiveState, versionOf } from './gateway.ts'
 import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readBody } from './request-body.ts'
@@ -55,7 +55,7 @@ function locate(deps: OipDeps, name: string, version: string | undefined): Locat
   const live = requireLive(deps)
   const entry = live.routes.get(name)
   if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`)
-  const versions = entry.route.arms.map((arm) => String(live.versions.get(arm.artifact)!.version))
+  const versions = entry.route.arms.map((arm) => String(versionOf(live, arm).version))
   const arm = version === undefined ? entry.route.arms[0]! : entry.route.arms[versions.indexOf(version)]
   if (!arm)
     throw new PlimsollError(
@@ -102,13 +102,13 @@ const ns = (count: number, us: number) => ({ count, ns: Math.round(us * 1_000) }
 function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute, version?: string): object[] {
   const all = new Map(deps.pool.stats().models.map((model) => [model.digest, model]))
   const wanted = entry.route.arms.filter(
-    (arm) => version === undefined || String(live.versions.get(arm.artifact)!.version) === version,
+    (arm) => version === undefined || String(versionOf(live, arm).version) === version,
   )
   return wanted.map((arm) => {
     const stats = all.get(arm.artifact)
     return {
       name,
-      version: String(live.versions.get(arm.artifact)!.version),
+      version: String(versionOf(live, arm).version),
       last_inference: 0,
       inference_count: stats?.inferenceCount ?? 0,
       execution_count: stats?.executionCount ?? 0,
@@ -222,7 +222,7 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
       [...live.routes].flatMap(([name, entry]) =>
         entry.route.arms.map((arm) => ({
           name,
-          version: String(live.versions.get(arm.artifact)!.version),
+          version: String(versionOf(live, arm).version),
           state: 'READY',
         })),
       ),

@@ -4,7 +4,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
-import type { Gateway, LiveRoute, LiveState } from './gateway.ts'
+import { type Gateway, type LiveRoute, type LiveState, versionOf } from './gateway.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm, unitHash } from './routing.ts'
 
@@ -57,9 +57,7 @@ export function chooseTarget(
   const pinned =
     version === undefined
       ? undefined
-      : entry.route.arms.find(
-          (arm) => String(live.versions.get(arm.artifact)!.version) === version || arm.arm === version,
-        )
+      : entry.route.arms.find((arm) => String(versionOf(live, arm).version) === version || arm.arm === version)
   if (version !== undefined && !pinned) {
     throw new PlimsollError(
       'not_found',
@@ -84,7 +82,7 @@ export function chooseTarget(
     live,
     entry,
     route: entry.route,
-    version: live.versions.get(arm.artifact)!,
+    version: versionOf(live, arm),
     arm: arm.arm,
     model: live.interfaces.get(arm.artifact)!,
     predictionId,

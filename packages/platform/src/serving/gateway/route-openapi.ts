@@ -1,6 +1,6 @@
 import type { ServedInput } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
-import type { LiveState } from './gateway.ts'
+import { type LiveState, versionOf } from './gateway.ts'
 
 function schemaOf(input: ServedInput): object {
   if ('entity' in input) return { ...typeSchema(input.type), description: `Key of entity ${input.entity}` }
@@ -48,7 +48,7 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
     paths: {
       [`/predict/${name}`]: {
         post: {
-          summary: `Predict with ${route.arms.map((arm) => `${live.versions.get(arm.artifact)?.model}/${live.versions.get(arm.artifact)?.version}`).join(' or ')}`,
+          summary: `Predict with ${route.arms.map((arm) => `${versionOf(live, arm).model}/${versionOf(live, arm).version}`).join(' or ')}`,
           requestBody: {
             required: true,
             content: {

@@ -31,7 +31,7 @@ export function verifySnapshot(signed: SignedSnapshot, publicKey: string): Snaps
         .slice(0, 1_000),
     )
   const content = result.data
-  const versions = new Map(content.versions.map((version) => [version.artifact, version]))
+  const versions = new Map(content.versions.map((version) => [version.key ?? version.artifact, version]))
   for (const version of content.versions) {
     const stray = version.approvals.find(
       (approval) => approval.artifact !== version.artifact || approval.passport !== version.passport,
@@ -44,7 +44,7 @@ export function verifySnapshot(signed: SignedSnapshot, publicKey: string): Snaps
   }
   for (const route of content.routes) {
     for (const arm of route.arms) {
-      if (!versions.has(arm.artifact))
+      if (versions.get(arm.version ?? arm.artifact)?.artifact !== arm.artifact)
         refuse('snapshot_malformed', `route ${route.name} names ${arm.artifact}, which is not among its versions`)
     }
   }
