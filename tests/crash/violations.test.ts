@@ -1,13 +1,20 @@
 import { expect, test } from 'vitest'
 import type { Evidence } from './evidence.fixture.ts'
 import type { Sailed } from './sail.fixture.ts'
+import { isClose } from './traffic.fixture.ts'
 import { digestsOf, NONE, violations } from './violations.fixture.ts'
 
 const EVIDENCE: Evidence = {
   runs: new Map([['run_1', { state: 'succeeded', key: 'train-0', pipeline: 'train' }]]),
   steps: [
-    { run: 'run_1', key: 'fit',
-      kind: 'python', state: 'succeeded', outputs: { model: 'sha256:a' }, attempts: ['lost', 'succeeded'] },
+    {
+      run: 'run_1',
+      key: 'fit',
+      kind: 'python',
+      state: 'succeeded',
+      outputs: { model: 'sha256:a' },
+      attempts: ['lost', 'succeeded'],
+    },
   ],
   versions: [{ name: 'm/1', artifact: 'sha256:a', run: 'run_1', step: 'fit' }],
   metrics: {},
@@ -43,6 +50,15 @@ function sailed(changed: Partial<Evidence>): Sailed {
 }
 
 const step = EVIDENCE.steps[0]!
+
+test('isClose() lets pass what batching does to floats, and nothing else', () => {
+  const said = [{ label: 0, probabilities: [0.87038719, 0.12961281] }]
+  expect(isClose(said, [{ label: 0, probabilities: [0.87038731, 0.12961271] }])).toBe(true)
+  expect(isClose(said, [{ label: 0, probabilities: [0.8705, 0.1295] }])).toBe(false)
+  expect(isClose(said, [{ label: 1, probabilities: [0.87038719, 0.12961281] }])).toBe(false)
+  expect(isClose(said, [])).toBe(false)
+  expect(isClose(null, 0)).toBe(false)
+})
 
 test('violations() finds nothing where nothing is wrong', () => {
   expect(violations(sailed({}))).toEqual(NONE)
