@@ -6,6 +6,7 @@ import type { JobState } from './tables.ts'
 import './tables.ts'
 
 const ATTEMPTS_MAX = 8
+const TRIES_MAX = 5
 
 export interface NewJob {
   kind: string
@@ -16,8 +17,8 @@ export interface NewJob {
   attemptsMax?: number
 }
 
-/** Adds a job in this transaction; with a `dedupeKey` that is taken, returns the one that is there. */
-export async function enqueue(tx: Tx, job: NewJob): Promise<Id<'job'>> {
+/** Inserts a job; undefined when its key is taken by one that is queued or running. */
+async function insertJob(tx: Tx, job: NewJob): Promise<Id<'job'> | undefined> {
   const id = newId('job')
   const added = await tx.db
     .insertInto('job')
@@ -40,20 +41,29 @@ export async function enqueue(tx: Tx, job: NewJob): Promise<Id<'job'>> {
     )
     .returning('id')
     .executeTakeFirst()
-  if (added) return id
-  const open = await tx.db
-    .selectFrom('job')
-    .select('id')
-    .where('project', '=', tx.project)
-    .where('kind', '=', job.kind)
-    .where('dedupe_key', '=', job.dedupeKey ?? '')
-    .where('state', 'in', ['queued', 'leased'])
-    .executeTakeFirst()
-  if (open) return open.id as Id<'job'> // written by this function only
+  return added && id
+}
+
+/** Adds a job in this transaction; with a `dedupeKey` that is taken, returns the one that is there. */
+export async function enqueue(tx: Tx, job: NewJob): Promise<Id<'job'>> {
+  // The one that is there may end between two statements: then the key is free.
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const added = await insertJob(tx, job)
+    if (added) return added
+    const open = await tx.db
+      .selectFrom('job')
+      .select('id')
+      .where('project', '=', tx.project)
+      .where('kind', '=', job.kind)
+      .where('dedupe_key', '=', job.dedupeKey ?? '')
+      .where('state', 'in', ['queued', 'leased'])
+      .executeTakeFirst()
+    if (open) return open.id as Id<'job'> // written by this function only
+  }
   throw new PlimsollError(
     'conflict',
     'jobs.dedupe_raced',
-    `Cannot add a job of kind ${job.kind}: one with the same key has just ended`,
+    `Cannot add a job of kind ${job.kind}: others with the same key end as fast as it is added`,
   )
 }
 

@@ -101,7 +101,7 @@ async function compareNewest(tx: Tx, deps: SnapshotDeps) {
 
 /**
  * Makes and signs a new snapshot when what should serve has changed; epochs count up without gaps. Returns the newest
- * epoch. Idempotent: called after each assignment and again by whoever asks.
+ * epoch. Idempotent: called whenever a gateway asks for news.
  */
 export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
   const seen = await compareNewest(tx, deps)
