@@ -3,7 +3,7 @@ import type { GatewayStatus, ServedArm, ServedVersion, SignedSnapshot, Snapshot 
 import type { ModelInterface, ModelPool } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { replayClock } from '../../kernel/clock.ts'
-import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { ERROR_KINDS, toPlimsollError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { type CompiledRoute, compileRoute, type FeatureLookup } from './compiled-route.ts'
 import type { ControlLink } from './control-link.ts'
