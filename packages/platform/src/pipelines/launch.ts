@@ -14,7 +14,7 @@ import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
 import type { ClaimedStep } from './store.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
-import { placeBundle, placeInputs } from './work-files.ts'
+import { placeBundle, placeInputs, readBlobText } from './work-files.ts'
 
 export interface LaunchDeps {
   readonly blobs: BlobStore
@@ -89,12 +89,6 @@ async function argvOf(
     default:
       return [deps.node, deps.launcher, ...(deps.launcherArgs ?? [])]
   }
-}
-
-async function readBlobText(blobs: BlobStore, digest: string): Promise<string> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of blobs.get(digest)) chunks.push(chunk)
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function contractOf(

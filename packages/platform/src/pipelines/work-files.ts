@@ -27,7 +27,7 @@ interface DirectoryManifest {
   readonly entries: readonly TreeEntry[]
 }
 
-async function readBlobText(blobs: BlobStore, digest: string): Promise<string> {
+export async function readBlobText(blobs: BlobStore, digest: string): Promise<string> {
   const chunks: Uint8Array[] = []
   for await (const chunk of blobs.get(digest)) chunks.push(chunk)
   return Buffer.concat(chunks).toString('utf8')

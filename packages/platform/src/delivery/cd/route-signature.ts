@@ -1,11 +1,5 @@
 import type { PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
-import {
-  type FeatureService,
-  requireEntity,
-  requireFeatureService,
-  type ServingSpec,
-  servingSpec,
-} from '../../features/index.ts'
+import { requireEntity, type ServingSpec, servingSpec } from '../../features/index.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import type { Fault } from '../../kernel/errors.ts'
 
@@ -34,20 +28,16 @@ async function entityInput(
   return { input: { entity: input.entity, key: key.name, type: key.type } }
 }
 
-/** Every key that a service needs must be an input of its type. */
-function keyFaults(service: FeatureService, inputs: Readonly<Record<string, Input>>): Fault[] {
+/** Every key that is looked up by must be an input of its type. */
+function keyFaults({ views }: ServingSpec, inputs: Readonly<Record<string, Input>>): Fault[] {
   const faults: Fault[] = []
-  for (const member of service.members)
-    for (const [index, key] of member.keys.entries()) {
-      const { type } = member.entity.keys[index]!
+  for (const { view, keys } of views)
+    for (const { input: key, type } of keys) {
       const input = inputs[key]
       if (!input)
-        faults.push({
-          pointer: '/inputs',
-          detail: `view "${member.view.name}" needs the key "${key}", which is no input`,
-        })
+        faults.push({ pointer: '/inputs', detail: `view "${view}" needs the key "${key}", which is no input` })
       else if (input.type !== type)
-        faults.push({ pointer: `/inputs/${key}`, detail: `is ${input.type}, view "${member.view.name}" needs ${type}` })
+        faults.push({ pointer: `/inputs/${key}`, detail: `is ${input.type}, view "${view}" needs ${type}` })
     }
   return faults
 }
@@ -127,8 +117,7 @@ export async function compileSignature(ctx: Context, definition: RouteDefinition
     else faults.push(found.fault!)
   }
   const spec = definition.features === undefined ? null : await servingSpec(ctx, definition.features)
-  if (definition.features !== undefined && faults.length === 0)
-    faults.push(...keyFaults(await requireFeatureService(ctx, definition.features), inputs))
+  if (spec !== null && faults.length === 0) faults.push(...keyFaults(spec, inputs))
   faults.push(...columnFaults(definition, inputs, spec))
   return { signature: { inputs, columns: definition.columns, features: spec as RouteSignature['features'] }, faults } // plain data by its schema
 }
