@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { AttemptPlan } from './launch.ts'
+import type { AttemptFile } from './launch.ts'
 
 const LOG_HEAD_BYTES = 1 << 20
 const LOG_BYTES_MAX = 64 << 20
@@ -11,10 +11,10 @@ const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
 const PROGRESS_TEXT_MAX = 300
 
-/** What the launch left for whoever finishes the attempt. */
-export async function readPlan(workDir: string): Promise<AttemptPlan | undefined> {
-  const text = await readFile(join(workDir, 'plan.json'), 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as AttemptPlan) // written by prepareLaunch
+/** What the launch left; undefined when it did not come so far, or the files are gone. */
+export async function readAttempt(workDir: string): Promise<AttemptFile | undefined> {
+  const text = await readFile(join(workDir, 'attempt.json'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) as AttemptFile) // written by writeLaunch
 }
 
 async function readTail(path: string, bytes: number): Promise<string> {

@@ -3,7 +3,7 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
-import { lastLines, readPlan, shipLog } from './attempt-files.ts'
+import { lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
 import { type Adopted, adoptCached, type FinishedAttempt, finishAttempts } from './finish.ts'
@@ -184,7 +184,7 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
   const { step } = entry
   const workDir = workDirOf(deps.runsDir, step)
   const { timeoutMs, resources } = step.definition
-  const plan = await readPlan(workDir)
+  const plan = (await readAttempt(workDir))?.plan
   const kind = deps.kinds.get(step.definition.kind)
   if (plan && kind && kind.command === undefined) return finish(runner, step, { state: 'exited', exitCode: 0 }, plan)
   const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }

@@ -60,19 +60,22 @@ export async function finishAttempts(
     for (const entry of decided)
       if (entry.next?.state === 'succeeded') entry.result = await commitSuccess(tx, entry.done)
     const ended = decided.flatMap(endedStep)
-    const isNew = await writeEnds(tx, decided, ended)
-    for (const { done, next } of decided) {
-      if (next?.state === 'ready') await retryLater(tx, done.step, next)
-      if (next?.state === 'succeeded' && cacheKeyOfAttempt(done) && !isNew.has(stepName(done.step)))
-        await renewCacheEntry(tx, done)
-    }
-    await releaseAll(tx, ended)
     const tracked = decided.flatMap(({ done, next }) =>
       done.trackedRun !== null && next && next.state !== 'ready'
         ? [{ id: done.trackedRun, status: TRACKED_STATUS[next.state] }]
         : [],
     )
-    await finishTrackedRuns(tx, tracked)
+    // Asked for together, they travel together; they run in this order.
+    const [isNew] = await Promise.all([
+      writeEnds(tx, decided, ended),
+      finishTrackedRuns(tx, tracked),
+      releaseAll(tx, ended),
+    ])
+    for (const { done, next } of decided) {
+      if (next?.state === 'ready') await retryLater(tx, done.step, next)
+      if (next?.state === 'succeeded' && cacheKeyOfAttempt(done) && !isNew.has(stepName(done.step)))
+        await renewCacheEntry(tx, done)
+    }
     return decided.map((entry) => entry.next !== undefined)
   })
 }

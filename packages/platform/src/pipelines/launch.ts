@@ -42,12 +42,25 @@ export interface LaunchDeps {
   ) => Promise<string>
 }
 
-/** What an attempt needs to know after a restart of the control plane: kept beside its files. */
+/** What finishing an attempt needs. */
 export interface AttemptPlan {
   readonly prepared: { spec: Json; components: CacheComponents; isCacheable: boolean }
   readonly inputs: NamedOutputs
   readonly trackedRun: string
   readonly outputs: Readonly<Record<string, OutputType>>
+}
+
+/** How an attempt is started; without its token, which must not lie about. */
+export interface AttemptLaunch {
+  readonly cwd: string
+  readonly argv: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** Kept beside the files of an attempt: for a later incarnation of ours, and for `step debug`. */
+export interface AttemptFile {
+  readonly plan: AttemptPlan
+  readonly launch: AttemptLaunch
 }
 
 const TOKEN_SLACK_MS = 600_000
@@ -143,7 +156,8 @@ export async function placeAttempt(
   const code = join(workDir, 'code')
   const outputs = outputsOf(step.definition, deps.kinds)
   const trees = Object.entries(outputs).filter(([, type]) => type === 'dataset' || type === 'directory')
-  const directories = ['out', 'tmp', `../checkpoint-${step.key}`, ...trees.map(([name]) => `out/${name}`)]
+  const out = Object.keys(outputs).length > 0 ? ['out', ...trees.map(([name]) => `out/${name}`)] : []
+  const directories = ['tmp', `../checkpoint-${step.key}`, ...out]
   for (const directory of directories) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
   const bundle = parts.bundles[step.key]
@@ -182,12 +196,10 @@ export function writeLaunch(
     trackedRun: parts.trackedRun,
     outputs: placed.outputs,
   }
-  const write = (name: string, content: Json | AttemptPlan) =>
+  const write = (name: string, content: Json | AttemptFile) =>
     writeFileSync(join(workDir, name), JSON.stringify(content), { mode: 0o600 })
   write('step.json', contractOf(step, { ...placed, params, spec }))
-  write('plan.json', plan)
-  // For `step debug`; without the token, which must not lie about.
-  write('launch.json', { cwd, argv: [...argv], environment: shown })
+  write('attempt.json', { plan, launch: { cwd, argv, environment: shown } })
   return { environment: parts.token === undefined ? shown : { ...shown, MLFLOW_TRACKING_TOKEN: parts.token }, plan }
 }
 

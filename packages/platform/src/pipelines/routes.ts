@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { RUN_STATES, runSummary, runView, startRunBody, stepDebugView, stepDetail, wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
@@ -7,6 +5,7 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
+import { readAttempt } from './attempt-files.ts'
 import { readLog } from './log.ts'
 import { listPipelines, requirePipeline, type StepKinds } from './pipeline.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun, startStep } from './run.ts'
@@ -57,8 +56,8 @@ async function debugOf(ctx: Context, run: string, key: string) {
     .limit(1)
     .executeTakeFirst()
   const workDir = attempt?.work_dir
-  const text = workDir == null ? undefined : await readFile(join(workDir, 'launch.json'), 'utf8').catch(() => undefined)
-  if (workDir == null || text === undefined) {
+  const left = workDir == null ? undefined : await readAttempt(workDir)
+  if (workDir == null || left === undefined) {
     throw new PlimsollError(
       'not_found',
       'pipelines.attempt_gone',
@@ -66,7 +65,8 @@ async function debugOf(ctx: Context, run: string, key: string) {
       { action: 'Cached and skipped steps have none; run it again with --force' },
     )
   }
-  return { workDir, ...(JSON.parse(text) as { cwd: string; argv: string[]; environment: Record<string, string> }) } // written by the launch
+  const { cwd, argv, environment } = left.launch
+  return { workDir, cwd, argv: [...argv], environment: { ...environment } }
 }
 
 function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {

@@ -2,7 +2,7 @@ import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
-import { startTrackedRuns } from '../tracking/index.ts'
+import { newTrackedRunId, startTrackedRuns } from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -131,21 +131,23 @@ const STARTED_COLUMNS = {
 /** Records that attempts start, all of one project: tracked run, verdict, work directory. Before the process, never after. */
 export async function startAttempts(ctx: Context, items: readonly Starting[]): Promise<Started[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
-    const fresh = items.filter(({ step }) => step.trackedRun === null)
-    const ids = await startTrackedRuns(
-      tx,
-      fresh.map(({ step }) => ({
-        experiment: step.pipeline,
-        name: step.key,
-        tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
-      })),
-    )
-    const made = new Map(fresh.map(({ step }, index) => [step.fence, ids[index]!]))
     const started: Started[] = []
     for (const { step, mintToken } of items) {
-      const trackedRun = step.trackedRun ?? made.get(step.fence)!
+      const trackedRun = step.trackedRun ?? newTrackedRunId()
       started.push({ trackedRun, token: await mintToken(tx, trackedRun) })
     }
+    const fresh = items.flatMap(({ step }, index) =>
+      step.trackedRun !== null
+        ? []
+        : [
+            {
+              id: started[index]!.trackedRun,
+              experiment: step.pipeline,
+              name: step.key,
+              tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
+            },
+          ],
+    )
     const rows = items.map(({ step, workDir }, index) => ({
       run: step.run,
       key: step.key,
@@ -155,12 +157,13 @@ export async function startAttempts(ctx: Context, items: readonly Starting[]): P
       verdict: step.verdict,
       cache_key: step.verdict?.key ?? null,
     }))
-    await sql`
+    const record = sql`
       with d as (select * from ${givenRows('d', STARTED_COLUMNS, rows)}),
       a as (update attempt a set state = 'running', work_dir = d.work_dir from d
         where a.fence = d.fence and a.state = 'created')
       update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key from d
-      where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
+      where s.run = d.run and s.key = d.key and s.fence = d.fence`
+    await Promise.all([startTrackedRuns(tx, fresh), record.execute(tx.db)])
     return started
   })
 }

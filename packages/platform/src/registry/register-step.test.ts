@@ -14,7 +14,7 @@ import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
 import { planRun } from '../pipelines/plan.ts'
 import { requireRun, startRun } from '../pipelines/run.ts'
-import { startTrackedRuns } from '../tracking/index.ts'
+import { newTrackedRunId, startTrackedRuns } from '../tracking/index.ts'
 import { logBatch } from '../tracking/run-log.ts'
 import { passportGaps, requireModelVersion, stepKinds } from './index.ts'
 import { addModel, digestOf, modelOf, person } from './registry.fixture.ts'
@@ -130,10 +130,9 @@ async function addRun(
     await declarePipeline(tx, change.pipeline ?? TRAIN, { bundles, origin, kinds, blobs: undefined as never }) // nothing was collected, so that none is looked for
     const pipeline = await requirePipeline(tx, 'train')
     const options = { cache: true, force: [], forceFrom: [] }
-    return {
-      run: (await startRun(tx, { pipeline, params: {}, options })).id,
-      trackedRun: (await startTrackedRuns(tx, [{ experiment: 'train', name: 'fit', tags: {} }]))[0]!,
-    }
+    const id = newTrackedRunId()
+    await startTrackedRuns(tx, [{ id, experiment: 'train', name: 'fit', tags: {} }])
+    return { run: (await startRun(tx, { pipeline, params: {}, options })).id, trackedRun: id }
   })
   const at = { timestampMs: 1n, step: 0n }
   const metrics = [

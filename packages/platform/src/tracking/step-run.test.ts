@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { createExperiment, findExperimentByName, setExperimentLifecycle } from './experiment.ts'
 import { requireTrackedRun, setRunLifecycle } from './run.ts'
-import { finishTrackedRuns, startTrackedRuns } from './step-run.ts'
+import { finishTrackedRuns, newTrackedRunId, startTrackedRuns } from './step-run.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -10,19 +10,18 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
-const start = (...experiments: string[]) =>
-  database.ctx.transaction((tx) =>
-    startTrackedRuns(
-      tx,
-      experiments.map((experiment, index) => ({
-        experiment,
-        name: `step-${index}`,
-        tags: { 'plimsoll.step': `${index}` },
-      })),
-    ),
-  )
+async function start(...experiments: string[]): Promise<string[]> {
+  const runs = experiments.map((experiment, index) => ({
+    id: newTrackedRunId(),
+    experiment,
+    name: `step-${index}`,
+    tags: { 'plimsoll.step': `${index}` },
+  }))
+  await database.ctx.transaction((tx) => startTrackedRuns(tx, runs))
+  return runs.map(({ id }) => id)
+}
 
-test('startTrackedRuns() makes runs in their experiments, absent ones too, in the order asked', async () => {
+test('startTrackedRuns() makes runs in their experiments, absent ones too', async () => {
   const { ctx } = database
   await createExperiment(ctx, { name: 'known' })
   const ids = await start('known', 'fresh', 'known')

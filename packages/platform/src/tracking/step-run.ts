@@ -5,6 +5,8 @@ import { ensureExperiment, nowMs, requireActiveExperiment } from './experiment.t
 import { checkRunTag, NAME_TAG, type RunStatus } from './run.ts'
 
 export interface StepRun {
+  /** From `newTrackedRunId`. */
+  readonly id: string
   readonly experiment: string
   readonly name: string
   readonly tags: Readonly<Record<string, string>>
@@ -12,12 +14,8 @@ export interface StepRun {
 
 const USER = 'plimsoll'
 
-interface NewRow extends StepRun {
-  readonly id: string
-}
-
 /** Runs whose experiment is there and active, with their tags, in one statement. Returns the ids that were made. */
-async function insertRuns(tx: Tx, runs: readonly NewRow[]): Promise<Set<string>> {
+async function insertRuns(tx: Tx, runs: readonly StepRun[]): Promise<Set<string>> {
   const rows = givenRows('d', { id: 'text', experiment: 'text', name: 'text' }, runs)
   const tags = runs.flatMap(({ id, tags }) => Object.entries(tags).map(([key, value]) => ({ id, key, value })))
   const made = await sql<{ id: string }>`
@@ -35,19 +33,23 @@ async function insertRuns(tx: Tx, runs: readonly NewRow[]): Promise<Set<string>>
   return new Set(made.rows.map((row) => row.id))
 }
 
+export function newTrackedRunId(): string {
+  return randomHex(16)
+}
+
 /**
- * The tracked runs of pipeline steps, each in the experiment of its name (made when absent). Returns their ids in order.
+ * The tracked runs of pipeline steps, each in the experiment of its name (made when absent).
  * @throws precondition tracking.experiment_deleted
  */
-export async function startTrackedRuns(tx: Tx, wanted: readonly StepRun[]): Promise<string[]> {
-  const runs = wanted.map((run): NewRow => ({ ...run, id: randomHex(16), tags: { ...run.tags, [NAME_TAG]: run.name } }))
+export async function startTrackedRuns(tx: Tx, wanted: readonly StepRun[]): Promise<void> {
+  if (wanted.length === 0) return
+  const runs = wanted.map((run): StepRun => ({ ...run, tags: { ...run.tags, [NAME_TAG]: run.name } }))
   for (const { tags } of runs) for (const [key, value] of Object.entries(tags)) checkRunTag({ key, value }, 'tags')
-  const made = runs.length === 0 ? new Set() : await insertRuns(tx, runs)
+  const made = await insertRuns(tx, runs)
   const left = runs.filter(({ id }) => !made.has(id))
   for (const name of new Set(left.map((run) => run.experiment)))
     await requireActiveExperiment(tx, await ensureExperiment(tx, name))
   if (left.length > 0) await insertRuns(tx, left)
-  return runs.map(({ id }) => id)
 }
 
 /** Ends tracked runs; one that is deleted meanwhile is left as it is. */

@@ -4,9 +4,11 @@ import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
 import { lockDirectory } from '../../kernel/directory-lock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
-import type { WorkerReply } from './worker.ts'
+import { keepUp } from './upkeep.ts'
+import type { WorkerReply, WorkerRequest } from './worker.ts'
 
 const STATEMENT_TIMEOUT_MS = 120_000
+const UPKEEP_MS = 60_000
 
 interface Waiting {
   resolve: (reply: { rows: Record<string, unknown>[]; affected: bigint | undefined }) => void
@@ -14,7 +16,8 @@ interface Waiting {
 }
 
 /**
- * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it.
+ * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it. Statements
+ * asked for together travel in one message, which costs as much as a small statement.
  * `directory` undefined keeps everything in memory. Survives the death of the process, not the loss of power.
  * PGlite cannot cancel a statement: one that runs over `statementTimeoutMs` ends the worker, and every later query is
  * `unavailable` until the database is opened again.
@@ -35,14 +38,6 @@ export async function openPglite(
     workerData: { directory: directory ?? null },
   })
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-  const waiting = new Map<number, Waiting>()
-  let nextId = 1
-  let failure: Error | undefined
-  const fail = (error: Error) => {
-    failure ??= new PlimsollError('unavailable', 'pglite.stopped', 'The embedded database has stopped', {}, error)
-    for (const waiter of waiting.values()) waiter.reject(failure)
-    waiting.clear()
-  }
   try {
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())
@@ -59,54 +54,25 @@ export async function openPglite(
       error,
     )
   }
-  worker.on('error', fail)
-  worker.on('exit', (code) => fail(new Error(`the worker exited with ${code}`)))
-  worker.on('message', (reply: WorkerReply) => {
-    const waiter = waiting.get(reply.id)
-    if (!waiter) return
-    waiting.delete(reply.id)
-    if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
-    else waiter.resolve({ rows: reply.rows, affected: reply.affected })
-  })
-
-  const send = (sql: string, values: readonly unknown[], isFirst: boolean): ReturnType<SqlSession['query']> =>
-    new Promise((resolve, reject) => {
-      if (failure) {
-        reject(failure)
-        return
-      }
-      const id = nextId++
-      const timer = setTimeout(() => {
-        failure ??= stuck(statementTimeoutMs)
-        waiting.delete(id)
-        reject(failure)
-        void worker.terminate()
-      }, statementTimeoutMs)
-      const settle =
-        <T>(then: (value: T) => void) =>
-        (value: T) => {
-          clearTimeout(timer)
-          then(value)
-        }
-      waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
-      worker.postMessage({ id, sql, values: [...values], isFirst })
-    })
-
+  const { send, isOpen } = openMessages(worker, statementTimeoutMs)
   const turn = openTurn()
+  const acquire = async () => {
+    const done = await turn()
+    return openSession(send, done)
+  }
+  const stopUpkeep = startUpkeep(acquire)
   let closing: Promise<void> | undefined
   const close = async () => {
+    stopUpkeep()
     const done = await turn()
-    if (!failure) worker.postMessage('close')
+    if (isOpen()) worker.postMessage('close')
     await exited
     done()
     await unlock()
   }
   return {
     name: 'pglite',
-    async acquire() {
-      const done = await turn()
-      return openSession(send, done)
-    },
+    acquire,
     close: () => {
       closing ??= close()
       return closing
@@ -114,7 +80,87 @@ export async function openPglite(
   }
 }
 
-/** A `begin` waits for the statement after it and travels with that: a message between threads costs as much as a small statement. */
+/** Statements to the worker and their results back. What is sent in one turn of the event loop is one message. */
+function openMessages(
+  worker: Worker,
+  statementTimeoutMs: number,
+): {
+  send(sql: string, values: readonly unknown[], isFirst: boolean): ReturnType<SqlSession['query']>
+  isOpen(): boolean
+} {
+  const waiting = new Map<number, Waiting>()
+  let unsent: WorkerRequest[] = []
+  let nextId = 1
+  let failure: Error | undefined
+  const fail = (error: Error) => {
+    failure ??= new PlimsollError('unavailable', 'pglite.stopped', 'The embedded database has stopped', {}, error)
+    for (const waiter of waiting.values()) waiter.reject(failure)
+    waiting.clear()
+  }
+  worker.on('error', fail)
+  worker.on('exit', (code) => fail(new Error(`the worker exited with ${code}`)))
+  worker.on('message', (replies: WorkerReply[]) => {
+    for (const reply of replies) {
+      const waiter = waiting.get(reply.id)
+      if (!waiter) continue
+      waiting.delete(reply.id)
+      if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
+      else waiter.resolve({ rows: reply.rows, affected: reply.affected })
+    }
+  })
+  const post = (request: WorkerRequest) => {
+    if (unsent.length === 0)
+      process.nextTick(() => {
+        worker.postMessage(unsent)
+        unsent = []
+      })
+    unsent.push(request)
+  }
+  const giveUp = (id: number, reject: (error: Error) => void) => {
+    failure ??= stuck(statementTimeoutMs)
+    waiting.delete(id)
+    reject(failure)
+    void worker.terminate()
+  }
+  return {
+    isOpen: () => failure === undefined,
+    send: (sql, values, isFirst) =>
+      new Promise((resolve, reject) => {
+        if (failure) {
+          reject(failure)
+          return
+        }
+        const id = nextId++
+        const timer = setTimeout(() => giveUp(id, reject), statementTimeoutMs)
+        const settle =
+          <T>(then: (value: T) => void) =>
+          (value: T) => {
+            clearTimeout(timer)
+            then(value)
+          }
+        waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
+        post({ id, sql, values: [...values], isFirst })
+      }),
+  }
+}
+
+/** What a fault of it leaves undone is done a minute later. */
+function startUpkeep(acquire: SqlBackend['acquire']): () => void {
+  let isAtWork = false
+  const timer = setInterval(() => {
+    if (isAtWork) return
+    isAtWork = true
+    void keepUp(acquire)
+      .catch(() => {})
+      .finally(() => {
+        isAtWork = false
+      })
+  }, UPKEEP_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** A `begin` waits for the statement after it and travels with that. */
 function openSession(
   send: (sql: string, values: readonly unknown[], isFirst: boolean) => ReturnType<SqlSession['query']>,
   done: () => void,

@@ -56,14 +56,16 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
 }
 
 let queue: Promise<void> = Promise.resolve()
-port.on('message', (request: WorkerRequest | 'close') => {
+port.on('message', (requests: WorkerRequest[] | 'close') => {
   queue = queue.then(async () => {
-    if (request === 'close') {
+    if (requests === 'close') {
       await lite.close()
       port.close()
       return
     }
-    port.postMessage(await answer(request))
+    const replies: WorkerReply[] = []
+    for (const request of requests) replies.push(await answer(request))
+    port.postMessage(replies)
   })
 })
 port.postMessage('ready')

@@ -62,7 +62,7 @@ suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
   })
 
   test('a full pool is overloaded, not a hang', async () => {
-    const backend = await open({ poolSize: 1, acquireTimeoutMs: 100 })
+    const backend = await open({ poolSize: 1, acquireTimeoutMs: 3_000 })
     const session = await backend.acquire()
     await expect(backend.acquire()).rejects.toMatchObject({ kind: 'overloaded', code: 'db.pool_exhausted' })
     await session.release()

@@ -1,0 +1,55 @@
+import { readdirSync, statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import type { SqlBackend } from '../../kernel/db/backend.ts'
+import { openPglite } from './backend.ts'
+import { keepUp } from './upkeep.ts'
+
+const ROUNDS = 12
+const UPDATES = 20
+const ROWS = 1_000
+
+async function query(backend: SqlBackend, sql: string) {
+  const session = await backend.acquire()
+  try {
+    return (await session.query(sql, [])).rows
+  } finally {
+    await session.release()
+  }
+}
+
+function bytesOf(directory: string): number {
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(directory, entry.name)).size, 0)
+}
+
+test('keepUp() bounds the rows that updates leave behind and the write-ahead log, and leaves a table at rest alone', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-upkeep-'))
+  const backend = await openPglite(directory)
+  const size = async () => Number((await query(backend, `select pg_relation_size('busy') as n`))[0]!['n'])
+  try {
+    await query(backend, 'create table rest (n int8)')
+    await query(backend, 'create table busy (n int8, text text)')
+    await query(backend, `insert into busy select n, repeat('x', 200) from generate_series(1, ${ROWS}) n`)
+    const sizes: number[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      for (let n = 0; n < UPDATES; n++) await query(backend, `update busy set text = repeat('${n % 10}', 200)`)
+      await query(backend, 'select pg_stat_force_next_flush()')
+      const done = await keepUp(() => backend.acquire())
+      expect(done).toContain('vacuum (analyze) public.busy')
+      expect(done.join()).not.toContain('rest')
+      sizes.push(await size())
+    }
+    expect(sizes.at(-1)).toBeLessThan(sizes[0]! * 2) // without it, it grows with every round
+    expect(bytesOf(join(directory, 'pg_wal'))).toBeLessThan(80 << 20)
+    await query(backend, 'select pg_stat_force_next_flush()')
+    expect(await keepUp(() => backend.acquire())).toEqual([])
+    expect(await query(backend, 'select count(*) as n from busy')).toEqual([{ n: BigInt(ROWS) }])
+  } finally {
+    await backend.close()
+    await rm(directory, { recursive: true, force: true })
+  }
+})

@@ -1,0 +1,44 @@
+import type { SqlBackend } from '../../kernel/db/backend.ts'
+
+/** When a table is due. @source postgresql.org, "The Autovacuum Daemon": the defaults of its thresholds */
+const DUE = `
+  select quote_ident(s.schemaname) || '.' || quote_ident(s.relname) as name,
+    s.n_dead_tup > 50 + 0.2 * greatest(c.reltuples, 0) or s.n_ins_since_vacuum > 1000 + 0.2 * greatest(c.reltuples, 0) as is_littered
+  from pg_stat_user_tables s join pg_class c on c.oid = s.relid
+  where s.n_dead_tup > 50 + 0.2 * greatest(c.reltuples, 0)
+    or s.n_ins_since_vacuum > 1000 + 0.2 * greatest(c.reltuples, 0)
+    or s.n_mod_since_analyze > 50 + 0.1 * greatest(c.reltuples, 0)
+  order by s.n_dead_tup desc limit 100`
+
+const UNSAVED = `
+  select pg_wal_lsn_diff(pg_current_wal_lsn(), redo_lsn)::int8 as bytes from pg_control_checkpoint()`
+/** Also what has to be replayed after a kill. */
+const UNSAVED_BYTES_MAX = 16n << 20n
+
+/**
+ * What PostgreSQL's own processes do beside a server, and nobody does for PGlite: removes old versions of rows, renews the
+ * planner's statistics, and cuts off the write-ahead log, which all grow without end otherwise. Each statement takes its
+ * own turn, so that others wait for one table at most. Returns what was done.
+ */
+export async function keepUp(acquire: SqlBackend['acquire']): Promise<string[]> {
+  const run = async (sql: string) => {
+    const session = await acquire()
+    try {
+      return (await session.query(sql, [])).rows
+    } finally {
+      await session.release()
+    }
+  }
+  const done: string[] = []
+  for (const table of await run(DUE)) {
+    const statement = `${table['is_littered'] ? 'vacuum (analyze)' : 'analyze'} ${String(table['name'])}`
+    await run(statement)
+    done.push(statement)
+  }
+  const [unsaved] = await run(UNSAVED)
+  if ((unsaved?.['bytes'] as bigint) > UNSAVED_BYTES_MAX) {
+    await run('checkpoint')
+    done.push('checkpoint')
+  }
+  return done
+}
