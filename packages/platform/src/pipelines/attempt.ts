@@ -1,6 +1,6 @@
 import type { StepExit } from '@plimsoll/sdk/seams'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context } from '../kernel/db/index.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
 import { lastLines, readAttempt, shipLog } from './attempt-files.ts'
@@ -20,6 +20,12 @@ export interface Running {
   handle: string | undefined
   isCancelled: boolean
 }
+
+/** Runs the transaction that ends these attempts; what it claims for their slots is followed after its commit. */
+export type Replace = <Result>(
+  fences: readonly bigint[],
+  work: (claim: (tx: Tx) => Promise<void>) => Promise<Result>,
+) => Promise<Result>
 
 export interface AttemptRunner {
   /** Takes a claimed step through its attempt, to its commit. */
@@ -41,7 +47,7 @@ interface Runner {
 const BATCH_MAX = 64
 const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
-export function openAttemptRunner(ctx: Context, deps: LaunchDeps): AttemptRunner {
+export function openAttemptRunner(ctx: Context, deps: LaunchDeps, replace: Replace): AttemptRunner {
   const batch = <Item extends { step: ClaimedStep }, Result>(
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
   ) =>
@@ -55,7 +61,12 @@ export function openAttemptRunner(ctx: Context, deps: LaunchDeps): AttemptRunner
     deps,
     factsOf: openRunFacts(),
     start: batch<Starting, Started>((items) => startAttempts(ctx, items)),
-    finish: batch<FinishedAttempt, boolean>((items) => finishAttempts(ctx, deps.blobs, items)),
+    finish: batch<FinishedAttempt, boolean>((items) =>
+      replace(
+        items.map(({ step }) => step.fence),
+        (claim) => finishAttempts(ctx, deps.blobs, items, claim),
+      ),
+    ),
     adopt: batch<Adopted, boolean>((items) => adoptCached(ctx, deps.blobs, items)),
   }
   return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }

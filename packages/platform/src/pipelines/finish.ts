@@ -47,12 +47,14 @@ const TRACKED_STATUS = { succeeded: 'FINISHED', cancelled: 'KILLED', failed: 'FA
 
 /**
  * The fenced transaction that finishes attempts of one project: only the holder of a fence may; outputs are adopted
- * once. A step kind's own `commit` runs inside. Returns which still held their fence.
+ * once. A step kind's own `commit` runs inside, and so does `claim`, which sees what these ends made ready. Returns which
+ * still held their fence.
  */
 export async function finishAttempts(
   ctx: Context,
   blobs: BlobStore,
   items: readonly FinishedAttempt[],
+  claim: (tx: Tx) => Promise<void>,
 ): Promise<boolean[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
     const decided = await decide(tx, items)
@@ -70,6 +72,7 @@ export async function finishAttempts(
       writeEnds(tx, decided, ended),
       finishTrackedRuns(tx, tracked),
       releaseAll(tx, ended),
+      claim(tx),
     ])
     for (const { done, next } of decided) {
       if (next?.state === 'ready') await retryLater(tx, done.step, next)
@@ -205,12 +208,15 @@ function updateSteps(ended: readonly EndingStep[]): RawBuilder<unknown> {
 /** Counts down what waited, run by run in the order in which runs are locked. */
 async function releaseAll(tx: Tx, ended: readonly EndingStep[]): Promise<void> {
   const runs = [...new Set(ended.map((step) => step.run))].sort()
-  for (const run of runs)
-    await releaseDependents(
-      tx,
-      run,
-      ended.filter((step) => step.run === run),
-    )
+  await Promise.all(
+    runs.map((run) =>
+      releaseDependents(
+        tx,
+        run,
+        ended.filter((step) => step.run === run),
+      ),
+    ),
+  )
 }
 
 async function retryLater(tx: Tx, step: ClaimedStep, next: NextStep & { state: 'ready' }): Promise<void> {

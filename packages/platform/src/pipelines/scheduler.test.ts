@@ -316,7 +316,7 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     inputs: {},
     trackedRun: null,
   }
-  expect(await finishAttempts(engine.ctx, engine.blobs, [late])).toEqual([false])
+  expect(await finishAttempts(engine.ctx, engine.blobs, [late], async () => {})).toEqual([false])
   expect(await attemptState(run, 'held')).toBe('running')
   expect((await engine.ended(run)).state).toBe('succeeded')
 })

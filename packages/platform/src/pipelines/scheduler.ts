@@ -1,7 +1,7 @@
 import type { Context } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
-import { openAttemptRunner, type Running } from './attempt.ts'
+import { openAttemptRunner, type Replace, type Running } from './attempt.ts'
 import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
@@ -33,7 +33,11 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const running = new Map<bigint, Running>()
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
-  const attempts = openAttemptRunner(ctx, deps)
+  /** Ended attempts whose ends have claimed what their slots do next. */
+  const replaced = new Set<bigint>()
+  let reserved = 0
+  /** A turn found slots reserved, and may have left what they could have taken. */
+  let isShort = false
   let mayBeQueued = true
 
   const hold = (step: ClaimedStep, work: (entry: Running) => Promise<void>) => {
@@ -48,9 +52,28 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       })
       .finally(() => {
         running.delete(step.fence)
-        doorbell.ring()
+        if (!replaced.delete(step.fence)) doorbell.ring()
       })
   }
+
+  // The end of an attempt claims for its own slot and the free ones, in its transaction: what it makes ready starts next.
+  const replace: Replace = async (fences, work) => {
+    const extra = Math.max(0, deps.slots - running.size - reserved)
+    let claimed: readonly ClaimedStep[] = []
+    reserved += extra
+    try {
+      const result = await work(async (tx) => {
+        claimed = stop.signal.aborted ? [] : await claimSteps(tx, owner, fences.length + extra)
+      })
+      for (const fence of fences) replaced.add(fence)
+      for (const step of claimed) hold(step, attempts.run)
+      return result
+    } finally {
+      reserved -= extra
+      if (isShort) doorbell.ring()
+    }
+  }
+  const attempts = openAttemptRunner(ctx, deps, replace)
 
   const turn = async (): Promise<void> => {
     if (mayBeQueued) {
@@ -58,7 +81,8 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       const isLeft = await planQueued(ctx, deps)
       mayBeQueued ||= isLeft
     }
-    const free = deps.slots - running.size
+    const free = deps.slots - running.size - reserved
+    isShort = reserved > 0
     if (free > 0) for (const step of await claimSteps(ctx, owner, free)) hold(step, attempts.run)
   }
 
