@@ -157,6 +157,7 @@ async function resolve(
   const hit: CacheHit = await lookUp(ctx, deps, {
     pipeline: step.pipeline,
     step: step.key,
+    kind: step.definition.kind,
     components: prepared.components,
     isForced: facts.forced.has(step.key),
     isDisabled: !facts.options.cache || !prepared.isCacheable,

@@ -5,6 +5,7 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { needsOf } from './graph.ts'
+import type { StepKinds } from './pipeline.ts'
 import type { NamedOutputs } from './tables.ts'
 
 /** What a step's result depends on, as text by part and name; the cache key is the digest of it all. */
@@ -63,8 +64,15 @@ async function areStored(blobs: BlobStore, outputs: NamedOutputs): Promise<boole
 /** Looks a step up. On a miss says why, by comparing with the newest entry of the same pipeline and step. */
 export async function lookUp(
   ctx: Context,
-  deps: { blobs: BlobStore },
-  wanted: { pipeline: string; step: string; components: CacheComponents; isForced: boolean; isDisabled: boolean },
+  deps: { blobs: BlobStore; kinds: StepKinds },
+  wanted: {
+    pipeline: string
+    step: string
+    kind: string
+    components: CacheComponents
+    isForced: boolean
+    isDisabled: boolean
+  },
 ): Promise<CacheHit> {
   const key = cacheKeyOf(wanted.components)
   if (wanted.isDisabled) return miss('disabled', null)
@@ -74,6 +82,8 @@ export async function lookUp(
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
     if (!(await areStored(deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
+    const isCurrent = deps.kinds.get(wanted.kind)?.isCurrent
+    if (isCurrent && !(await isCurrent(ctx, entry.result))) return miss('result-gone', key, [], source)
     return {
       verdict: { hit: true, reason: 'hit', key, source, diff: [] },
       outputs: entry.outputs,

@@ -113,6 +113,7 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
       const hit = await lookUp(ctx, deps, {
         pipeline: pipeline.name,
         step: step.key,
+        kind: step.kind,
         components: prepared.components,
         isForced: forced.has(step.key),
         isDisabled: !run.options.cache || !prepared.isCacheable,

@@ -11,9 +11,21 @@ import { claimSteps } from './store.ts'
 import { nextOfBlocked } from './transition.ts'
 
 const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
+/** Results of this kind that are there. */
+const kept = new Set<string>()
+const KEEP: StepKind = {
+  kind: 'keep',
+  outputs: {},
+  cacheable: true,
+  commit: async (_, { run }) => {
+    kept.add(run)
+    return run
+  },
+  isCurrent: async (_, result) => kept.has(String(result)),
+}
 let engine: Engine
 beforeAll(async () => {
-  engine = await openEngine({ kinds: [NOOP] })
+  engine = await openEngine({ kinds: [NOOP, KEEP] })
 })
 afterAll(() => engine.close())
 
@@ -106,6 +118,20 @@ test('a cached output that is gone is made again', async () => {
   await engine.blobs.delete(first.graph[0]!.outputs[0]!.digest)
   const second = await runOnce(steps, { name: 'collected' })
   expect(second.graph[0]).toMatchObject({ state: 'succeeded', cache: { reason: 'outputs-missing' } })
+})
+
+test('a cached step whose commit was undone since runs again, at the start of a run and behind other steps', async () => {
+  const keep = { ...shell('keep', ''), kind: 'keep', params: { where: 'alone' } }
+  const noop = { ...shell('first', ''), kind: 'noop', params: {} }
+  const behind = [noop, { ...keep, params: { where: 'behind' }, after: ['first'] }]
+  for (const [name, steps] of Object.entries({ alone: [keep], behind })) {
+    const once = async () => (await runOnce(steps, { name })).graph.find((step) => step.key === 'keep')!
+    expect((await once()).cache?.reason).toBe('first-run')
+    expect((await once()).state).toBe('cached')
+    kept.clear()
+    expect(await once()).toMatchObject({ state: 'succeeded', cache: { hit: false, reason: 'result-gone' } })
+    expect((await once()).state).toBe('cached')
+  }
 })
 
 test('a failed step fails the run, its dependents are upstream_failed, independent branches go on', async () => {

@@ -1,12 +1,13 @@
 import type { Context } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
-import { openAttemptRunner, type Replace, type Running } from './attempt.ts'
+import { openAttemptRunner } from './attempt.ts'
 import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
 import { planRun } from './plan.ts'
-import { type ClaimedStep, claimSteps, renewLeases, setProgress, takeOver } from './store.ts'
+import { openSlots } from './slots.ts'
+import { claimSteps, renewLeases, setProgress, takeOver } from './store.ts'
 
 export interface SchedulerDeps extends LaunchDeps {
   /** Steps that run at once. */
@@ -30,50 +31,22 @@ const CLOSE_MS = 2_000
 /** One scheduler per control plane: plans queued runs, claims ready steps, starts them, and commits what they leave. */
 export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
-  const running = new Map<bigint, Running>()
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
-  /** Ended attempts whose ends have claimed what their slots do next. */
-  const replaced = new Set<bigint>()
-  let reserved = 0
-  /** A turn found slots reserved, and may have left what they could have taken. */
-  let isShort = false
+  const slots = openSlots({
+    count: deps.slots,
+    claim: (tx, limit) => claimSteps(tx, owner, limit),
+    signal: stop.signal,
+    log: ctx.log,
+    onFree: () => doorbell.ring(),
+  })
+  const { running, hold } = slots
+  const attempts = openAttemptRunner(
+    ctx,
+    deps,
+    slots.replace((step) => hold(step, attempts.run)),
+  )
   let mayBeQueued = true
-
-  const hold = (step: ClaimedStep, work: (entry: Running) => Promise<void>) => {
-    const entry: Running = { step, handle: undefined, isCancelled: false }
-    running.set(step.fence, entry)
-    // What fails here keeps its lease until it runs out; then it is followed again.
-    void work(entry)
-      .catch((error: unknown) => {
-        if (stop.signal.aborted) return
-        const stack = (error as Error | undefined)?.stack
-        ctx.log.error({ error: String(error), stack, run: step.run, step: step.key }, 'a step could not be followed')
-      })
-      .finally(() => {
-        running.delete(step.fence)
-        if (!replaced.delete(step.fence)) doorbell.ring()
-      })
-  }
-
-  // The end of an attempt claims for its own slot and the free ones, in its transaction: what it makes ready starts next.
-  const replace: Replace = async (fences, work) => {
-    const extra = Math.max(0, deps.slots - running.size - reserved)
-    let claimed: readonly ClaimedStep[] = []
-    reserved += extra
-    try {
-      const result = await work(async (tx) => {
-        claimed = stop.signal.aborted ? [] : await claimSteps(tx, owner, fences.length + extra)
-      })
-      for (const fence of fences) replaced.add(fence)
-      for (const step of claimed) hold(step, attempts.run)
-      return result
-    } finally {
-      reserved -= extra
-      if (isShort) doorbell.ring()
-    }
-  }
-  const attempts = openAttemptRunner(ctx, deps, replace)
 
   const turn = async (): Promise<void> => {
     if (mayBeQueued) {
@@ -81,8 +54,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       const isLeft = await planQueued(ctx, deps)
       mayBeQueued ||= isLeft
     }
-    const free = deps.slots - running.size - reserved
-    isShort = reserved > 0
+    const free = slots.free()
     if (free > 0) for (const step of await claimSteps(ctx, owner, free)) hold(step, attempts.run)
   }
 

@@ -18,6 +18,7 @@ import { newTrackedRunId, startTrackedRuns } from '../tracking/index.ts'
 import { logBatch } from '../tracking/run-log.ts'
 import { passportGaps, requireModelVersion, stepKinds } from './index.ts'
 import { addModel, digestOf, modelOf, person } from './registry.fixture.ts'
+import { deleteVersion } from './version-edit.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-register-'))
 const registering = stepKinds[0]!
@@ -242,6 +243,15 @@ test('the passport of a registered version is what the rows of its run prove, wi
   })
   const gaps = await passportGaps(ctx, { model: 'delay', version: 1, environment: 'production' })
   expect(gaps.map((gap) => gap.field)).toEqual(['approvals'])
+})
+
+test('isCurrent() knows a version until it is deleted', async () => {
+  const { run } = await addRun()
+  const result = (await commit(run)) as { version: number }
+  expect(await registering.isCurrent!(ctx, result)).toBe(true)
+  await deleteVersion(ctx, { model: 'delay', version: result.version })
+  expect(await registering.isCurrent!(ctx, result)).toBe(false)
+  expect(await registering.isCurrent!(ctx, null)).toBe(false)
 })
 
 test('registering what the same run left again gives the same version', async () => {

@@ -2,13 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { inspectOnnx, openModelPool } from '../inference/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
-import type { Tx } from '../kernel/db/index.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepResult } from '../kernel/step-kind.ts'
 import { requirePipelineVersion } from '../pipelines/index.ts'
 import { requireTrackedRun } from '../tracking/index.ts'
 import { provenanceOf } from './provenance.ts'
-import { registerModelVersion } from './version.ts'
+import { findModelVersion, registerModelVersion } from './version.ts'
 
 const params = z.strictObject({ model: z.string().min(1).max(250), description: z.string().max(2_000).default('') })
 const columnNames = z.array(z.string().min(1).max(130)).min(1).max(10_000)
@@ -148,7 +148,25 @@ async function commit(tx: Tx, result: StepResult): Promise<Json> {
   return { model: registered.model, version: registered.version, passport: registered.passport }
 }
 
+const made = z.object({ model: z.string(), version: z.int(), passport: z.string() })
+
+/** A version may be deleted, and its number given to no other. */
+async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
+  const known = made.safeParse(result)
+  if (!known.success) return false
+  const version = await findModelVersion(ctx, known.data)
+  return version?.passport === known.data.passport
+}
+
 /** Registers an ONNX file as a model version, with what the run knows of it in its passport. */
 export const stepKinds: readonly StepKind[] = [
-  { kind: 'register', outputs: { signature: 'json' }, cacheable: true, bindsProvenance: true, command, commit },
+  {
+    kind: 'register',
+    outputs: { signature: 'json' },
+    cacheable: true,
+    bindsProvenance: true,
+    command,
+    commit,
+    isCurrent,
+  },
 ]

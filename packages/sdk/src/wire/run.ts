@@ -32,6 +32,7 @@ export const CACHE_REASONS = [
   'env-changed',
   'kind-changed',
   'outputs-missing',
+  'result-gone',
   'tainted',
   'forced',
   'disabled',

@@ -1,0 +1,70 @@
+import type { Tx } from '../kernel/db/index.ts'
+import type { Logger } from '../kernel/log.ts'
+import type { Replace, Running } from './attempt.ts'
+import type { ClaimedStep } from './store.ts'
+
+/** The steps that a scheduler follows at once. */
+export interface Slots {
+  readonly running: ReadonlyMap<bigint, Running>
+  /** Slots that a turn of the scheduler may fill. */
+  free(): number
+  hold(step: ClaimedStep, work: (entry: Running) => Promise<void>): void
+  replace(follow: (step: ClaimedStep) => void): Replace
+}
+
+export function openSlots(options: {
+  readonly count: number
+  readonly claim: (tx: Tx, limit: number) => Promise<readonly ClaimedStep[]>
+  readonly signal: AbortSignal
+  readonly log: Logger
+  /** A slot is free, and something may be ready for it. */
+  readonly onFree: () => void
+}): Slots {
+  const { signal, log, onFree } = options
+  const running = new Map<bigint, Running>()
+  /** Ended attempts whose ends have claimed what their slots do next. */
+  const replaced = new Set<bigint>()
+  let reserved = 0
+  /** A turn found slots reserved, and may have left what they could have taken. */
+  let isShort = false
+
+  return {
+    running,
+    free: () => {
+      isShort = reserved > 0
+      return options.count - running.size - reserved
+    },
+    hold: (step, work) => {
+      const entry: Running = { step, handle: undefined, isCancelled: false }
+      running.set(step.fence, entry)
+      // What fails here keeps its lease until it runs out; then it is followed again.
+      void work(entry)
+        .catch((error: unknown) => {
+          if (signal.aborted) return
+          const stack = (error as Error | undefined)?.stack
+          log.error({ error: String(error), stack, run: step.run, step: step.key }, 'a step could not be followed')
+        })
+        .finally(() => {
+          running.delete(step.fence)
+          if (!replaced.delete(step.fence)) onFree()
+        })
+    },
+    // The end of an attempt claims for its own slot and the free ones, in its transaction: what it makes ready starts next.
+    replace: (follow) => async (fences, work) => {
+      const extra = Math.max(0, options.count - running.size - reserved)
+      let claimed: readonly ClaimedStep[] = []
+      reserved += extra
+      try {
+        const result = await work(async (tx) => {
+          claimed = signal.aborted ? [] : await options.claim(tx, fences.length + extra)
+        })
+        for (const fence of fences) replaced.add(fence)
+        for (const step of claimed) follow(step)
+        return result
+      } finally {
+        reserved -= extra
+        if (isShort) onFree()
+      }
+    },
+  }
+}
