@@ -12,7 +12,7 @@ import {
   rowSection,
   windowSection,
 } from './online/index.ts'
-import { keyList, NO_TIME, planView, sourceRows, type ViewPlan } from './view-plan.ts'
+import { keyList, NO_TIME, orderedSource, planView, sourceRows, type ViewPlan } from './view-plan.ts'
 
 const PAGE_ROWS = 50_000
 const BATCH_RECORDS = 2_000
@@ -107,7 +107,7 @@ async function* pages(request: MaterializeRequest, name: string, sql: string): A
   const signal = request.signal ? { signal: request.signal } : {}
   const { files, rowCount } = await request.engine.write({
     sql,
-    inputs: { source: request.source },
+    inputs: { source: orderedSource(request.source) },
     output: { directory: join(request.workDir, name) },
     ...signal,
   })

@@ -5,7 +5,7 @@ import type { Cell, InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, EntityDefinition, FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { latestRowSql } from './latest-row-sql.ts'
 import { withSpine } from './training-set-sql.ts'
-import { columnFeatures, planView } from './view-plan.ts'
+import { columnFeatures, orderedSource, planView } from './view-plan.ts'
 import { windowStatements } from './window-sql.ts'
 
 /** A row of a history; times are microseconds. */
@@ -126,7 +126,7 @@ export async function joinView(
   for (const { sql, columns } of statements) {
     const found = await engine.rows({
       sql: withSpine(sql, 'SELECT * FROM numbered'),
-      inputs: { numbered: spineFile, source: history },
+      inputs: { numbered: spineFile, source: orderedSource(history) },
     })
     const seen = new Set<number>()
     for (const [rid, ...cells] of found.rows) {

@@ -3,7 +3,7 @@ import type { InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../kernel/errors.ts'
 import { latestRowSql } from './latest-row-sql.ts'
-import { columnFeatures, quoteName, type ViewPlan } from './view-plan.ts'
+import { columnFeatures, orderedSource, quoteName, type ViewPlan } from './view-plan.ts'
 import { windowStatements } from './window-sql.ts'
 
 /** A view to join, the relation that it reads, and the spine columns that hold its keys. */
@@ -105,7 +105,7 @@ async function writeView(
   for (const [index, { sql, columns }] of statements.entries()) {
     const { files } = await request.engine.write({
       sql: withSpine(sql, spineOf(view, request.spineTime)),
-      inputs: { numbered, source: view.source },
+      inputs: { numbered, source: orderedSource(view.source) },
       output: { directory: `${directory}-${index}` },
       ...(request.signal ? { signal: request.signal } : {}),
     })

@@ -1,3 +1,4 @@
+import type { InputRelation } from '@plimsoll/sdk/seams'
 import type { EntityDefinition, FeatureExpression, FeatureViewDefinition, ValueType } from '@plimsoll/sdk/wire'
 
 /** One feature to compute, under a number by which the statement names it. */
@@ -97,12 +98,19 @@ export const NO_TIME = '(-9223372036854775807)::BIGINT'
 /** Microseconds of a feature's time. Microseconds are DuckDB's finest instants here; finer ones were rounded when read. */
 const microseconds = (column: string): string => `epoch_us(${quoteName(column)})`
 
-/** Rows of the source under the names of the statement, without those that nobody may ever see. */
+/** The order of a source's rows, where its definition names no column for it: ties are broken by it. */
+const PLACE = '__place'
+
+export function orderedSource(source: InputRelation): InputRelation {
+  return { ...source, orderColumn: PLACE }
+}
+
+/** Rows of the source, which must be an `orderedSource` for `withSequence`, under the names of the statement, without those that nobody may ever see. */
 export function sourceRows(plan: ViewPlan, columns: readonly string[], options: { withSequence: boolean }): string {
   const keys = plan.keyColumns.map((column, index) => `${quoteName(column)} AS k${index}`)
   const event = `${microseconds(plan.eventTime)} AS ev`
   const known = plan.knownAt === undefined ? 'NULL::BIGINT AS cr' : `${microseconds(plan.knownAt)} AS cr`
-  const place = plan.sequence === undefined ? 'row_number() OVER ()' : quoteName(plan.sequence)
+  const place = quoteName(plan.sequence ?? PLACE)
   const sequence = options.withSequence ? [`coalesce(${place}, 0)::BIGINT AS sq`] : []
   const tombstone = plan.tombstone === undefined ? [] : [`coalesce(${quoteName(plan.tombstone)}, false) AS dl`]
   const payload = columns.map((column, index) => `${quoteName(column)} AS c${index}`)

@@ -199,6 +199,46 @@ export const queryEngineContract: readonly QueryEngineCase[] = [
     },
   },
   {
+    name: 'orderColumn grows as the files and their rows do, and is unique',
+    async run(open) {
+      const bench = await open()
+      const files = [await numbers(bench, 300_000, 'b'), await numbers(bench, 2, 'a')]
+      const [b, a] = files as [string, string]
+      for (const [given, count] of [
+        [[b, a], 300_002n],
+        [[a, b], 300_002n],
+        [[b], 300_000n],
+      ] as const) {
+        const inputs = { a: { format: 'parquet' as const, files: given, orderColumn: 'place', fileColumn: 'file' } }
+        const { rows } = await bench.engine.rows({
+          sql: `SELECT count(*), count(DISTINCT place), min(place) >= 0, (SELECT count(*) FROM
+            (SELECT file, i, lag(file) OVER w AS file_before, lag(i) OVER w AS before FROM a WINDOW w AS (ORDER BY place))
+            WHERE NOT (file_before IS NULL OR file > file_before OR (file = file_before AND i > before))) FROM a`,
+          inputs,
+        })
+        assert.deepEqual(rows, [[count, count, true, 0n]])
+      }
+      const { files: named } = await bench.engine.write({
+        sql: 'SELECT 3 - i AS file_row_number FROM range(3) t(i) ORDER BY i',
+        inputs: {},
+        output: { directory: join(bench.directory, 'named') },
+      })
+      const own = await bench.engine.rows({
+        sql: 'SELECT file_row_number FROM a ORDER BY place',
+        inputs: { a: { format: 'parquet', files: named, orderColumn: 'place' } },
+      })
+      assert.deepEqual(own.rows, [[3n], [2n], [1n]])
+      const csv = join(bench.directory, 'order.csv')
+      await writeFile(csv, 'i\n5\n3\n4\n')
+      const { rows } = await bench.engine.rows({
+        sql: 'SELECT i FROM a ORDER BY place',
+        inputs: { a: { format: 'csv', files: [csv], orderColumn: 'place' } },
+      })
+      assert.deepEqual(rows, [['5'], ['3'], ['4']])
+      await bench.engine.close()
+    },
+  },
+  {
     name: 'write gives equal bytes for equal statements, and the number of rows',
     async run(open) {
       const bench = await open()

@@ -26,6 +26,8 @@ export interface InputRelation {
   readonly csv?: CsvFormat
   /** With it, the relation also has this column: the 0-based position in `files` of the file that a row came from (BIGINT). */
   readonly fileColumn?: string
+  /** With it, the relation also has this column: a BIGINT that is unique and grows as `files` and their rows do, with gaps. */
+  readonly orderColumn?: string
 }
 
 /** One column of a result. */

@@ -85,12 +85,25 @@ export async function readablePaths(relation: InputRelation, linkDirectory: stri
   return paths
 }
 
-/** The table function call that reads the files as they are. */
-export function scanSql(relation: InputRelation, paths: readonly string[]): string {
+const FILE = '__plimsoll_file'
+/** The reader's own name for it. */
+const FILE_ROW = 'file_row_number'
+/** More than a file of any format has. */
+const FILE_ROWS_MAX = 2 ** 40
+
+function needsFile({ fileColumn, orderColumn, files, format }: InputRelation): boolean {
+  return fileColumn !== undefined || (orderColumn !== undefined && format === 'parquet' && files.length > 1)
+}
+
+/** The table function call that reads the files as they are; of Parquet `withFileRow` also each row's place in its file. */
+export function scanSql(relation: InputRelation, paths: readonly string[], withFileRow = false): string {
   const list = `[${paths.map(quoteText).join(', ')}]`
   const options = ['union_by_name = true', 'hive_partitioning = false']
-  if (relation.fileColumn) options.push(`filename = ${quoteText('__plimsoll_file')}`)
-  if (relation.format === 'parquet') return `read_parquet(${[list, ...options].join(', ')})`
+  if (needsFile(relation)) options.push(`filename = ${quoteText(FILE)}`)
+  if (relation.format === 'parquet') {
+    if (withFileRow) options.push(`${FILE_ROW} = true`)
+    return `read_parquet(${[list, ...options].join(', ')})`
+  }
   const { delimiter = ',', header = true, nullText = '' } = relation.csv ?? {}
   if (delimiter.length !== 1 || /["\n\r]/.test(delimiter)) throw refused('the CSV delimiter must be one character')
   options.push(
@@ -119,12 +132,15 @@ export function viewSql(
 ): string {
   const chosen = relation.columns
     ? Object.entries(relation.columns).map(([column, type]) => castColumn(column, type, sourceTypes.get(column)))
-    : [...sourceTypes.keys()].filter((column) => column !== '__plimsoll_file').map(quoteName)
-  if (relation.fileColumn) {
-    const places = `[${paths.map(quoteText).join(', ')}]`
-    chosen.push(`CAST(list_position(${places}, "__plimsoll_file") - 1 AS BIGINT) AS ${quoteName(relation.fileColumn)}`)
-  }
-  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths)}`
+    : [...sourceTypes.keys()].filter((column) => column !== FILE).map(quoteName)
+  const file = `CAST(list_position([${paths.map(quoteText).join(', ')}], ${quoteName(FILE)}) - 1 AS BIGINT)`
+  if (relation.fileColumn) chosen.push(`${file} AS ${quoteName(relation.fileColumn)}`)
+  // Numbering rows as they come reads them in one thread: Parquet knows the places, unless a column has their name.
+  const knowsPlaces = relation.orderColumn !== undefined && relation.format === 'parquet' && !sourceTypes.has(FILE_ROW)
+  const placed = paths.length > 1 ? `${file} * ${FILE_ROWS_MAX} + ${FILE_ROW}` : FILE_ROW
+  if (relation.orderColumn)
+    chosen.push(`${knowsPlaces ? placed : 'row_number() OVER ()'} AS ${quoteName(relation.orderColumn)}`)
+  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, knowsPlaces)}`
 }
 
 /** Refuses names that are no plain identifier, or that differ only in case (SQL would see one relation). */
