@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SQL_BACKEND_CONTRACT } from '../../kernel/db/backend.contract.ts'
+import { openPgliteCopy } from '../../kernel/db/database-template.fixture.ts'
 import { openPglite } from './backend.ts'
 
 let root: string
@@ -13,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 
-test.each(SQL_BACKEND_CONTRACT)('PGlite contract: $name', ({ run }) => run(() => openPglite(undefined)))
+test.each(SQL_BACKEND_CONTRACT)('PGlite contract: $name', ({ run }) => run(() => openPgliteCopy({ isMigrated: false })))
 
 async function holdElsewhere(directory: string) {
   const script = `import { openPglite } from ${JSON.stringify(new URL('./backend.ts', import.meta.url).href)}

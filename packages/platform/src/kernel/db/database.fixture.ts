@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { MIGRATIONS } from '../../../migrations/all.ts'
-import { openPglite } from '../../adapters/pglite/backend.ts'
 import { type Clock, realClock } from '../clock.ts'
 import { silentLog } from '../log.ts'
+import { openPgliteCopy } from './database-template.fixture.ts'
 import { type Context, migrate, openContext, openDatabase, type SqlBackend } from './index.ts'
 import './kernel-tables.ts'
 
@@ -16,9 +16,9 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
-/** A real, migrated PGlite in memory. Costs about a second: open one per test file and `clear` between tests. */
+/** A real, migrated PGlite. Costs about a second: open one per test file and `clear` between tests. */
 export async function openTestDatabase(options: { clock?: Clock; onEvents?: () => void } = {}): Promise<TestDatabase> {
-  return migrateTestDatabase(await openPglite(undefined), options)
+  return migrateTestDatabase(await openPgliteCopy({ isMigrated: true }), options)
 }
 
 /** The same over any empty backend. */
