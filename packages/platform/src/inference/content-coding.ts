@@ -53,9 +53,10 @@ export async function expandBody(
 
 /** The coding that the client prefers among gzip, deflate and none, by its q-values. */
 export function chooseCoding(acceptEncoding: string | undefined): ContentCoding | undefined {
+  if (acceptEncoding === undefined) return undefined
   let best: ContentCoding | undefined
   let bestWeight = 0
-  for (const item of (acceptEncoding ?? '').slice(0, 1024).split(',')) {
+  for (const item of acceptEncoding.slice(0, 1024).split(',')) {
     const [name, ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
     const q = parameters.find((parameter) => parameter.startsWith('q='))
     const weight = q === undefined ? 1 : Number(q.slice(2))

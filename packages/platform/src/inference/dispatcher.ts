@@ -78,14 +78,15 @@ export class Dispatcher {
         resolve,
         reject,
       }
+      let isWaiting: boolean
       try {
-        this.#arrive(slot, entry, nowMs)
+        isWaiting = this.#arrive(slot, entry, nowMs)
       } catch (thrown) {
         slot.counters.rejectedCount++
         reject(thrown)
         return
       }
-      if (request.signal) this.#watchAbort(slot, entry, request.signal)
+      if (request.signal && isWaiting) this.#watchAbort(slot, entry, request.signal())
     })
   }
 
@@ -100,7 +101,8 @@ export class Dispatcher {
     else signal.addEventListener('abort', onAbort, { once: true })
   }
 
-  #arrive(slot: ModelSlot, entry: Entry, nowMs: number): void {
+  /** True when the request has to wait. */
+  #arrive(slot: ModelSlot, entry: Entry, nowMs: number): boolean {
     if (entry.deadlineMs <= nowMs) throw deadlinePassed()
     const { queue, isSolo } = queueOf(slot, entry)
     entry.isSolo = isSolo
@@ -112,7 +114,7 @@ export class Dispatcher {
           throw infeasible(slot.cost.estimateMs(entry.rows))
         }
         this.#run(place, slot, [entry], nowMs)
-        return
+        return false
       }
     }
     const waitMs = this.#waitMs(slot, entry.rows, nowMs)
@@ -121,6 +123,7 @@ export class Dispatcher {
     }
     if (nowMs + waitMs + MARGIN_MS > entry.deadlineMs) throw infeasible(waitMs)
     this.#enqueue(slot, queue, entry)
+    return true
   }
 
   /** Expected time until a request that arrives now would be answered. */

@@ -10,8 +10,8 @@ export interface PoolRequest {
   readonly outputs?: readonly string[]
   /** Instant on the monotonic clock (`clock.monotonicMs()`) after which the answer is worthless. */
   readonly deadlineMs?: number
-  /** Takes a waiting request out of the queue. */
-  readonly signal?: AbortSignal
+  /** Takes a waiting request out of the queue. Asked for only when the request has to wait. */
+  readonly signal?: () => AbortSignal
 }
 
 export interface PoolResult {

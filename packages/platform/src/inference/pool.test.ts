@@ -240,7 +240,7 @@ describe('infer()', () => {
     await pool.load(await store(tripsModel()))
     const running = pool.infer(digest, { inputs: [int64(await tripsFor(pool, digest, 100))] })
     const stop = new AbortController()
-    const waiting = pool.infer(digest, { inputs: [int64(1)], signal: stop.signal })
+    const waiting = pool.infer(digest, { inputs: [int64(1)], signal: () => stop.signal })
     stop.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
     await running

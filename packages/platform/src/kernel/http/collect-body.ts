@@ -49,9 +49,15 @@ export function collectBody(stream: Readable, limitBytes: number, faults: BodyFa
       stream.resume()
       reject(faults.tooLarge())
     }
+    let hasEnded = false // every stream closes after its end: an error made then would be for nobody, and is dear
     stream.on('data', append)
-    stream.once('end', () => resolve(bytes.taken()))
+    stream.once('end', () => {
+      hasEnded = true
+      resolve(bytes.taken())
+    })
     stream.once('error', (error) => reject(faults.cut(error)))
-    stream.once('close', () => reject(faults.cut(undefined)))
+    stream.once('close', () => {
+      if (!hasEnded) reject(faults.cut(undefined))
+    })
   })
 }

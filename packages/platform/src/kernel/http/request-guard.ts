@@ -29,7 +29,12 @@ function refuse(code: string, message: string): never {
   throw new PlimsollError('invalid', code, message)
 }
 
+const allowLists = new WeakMap<Audience, Set<string>>()
+
+/** Made once for an audience that its server keeps. */
 function hostAllowList(audience: Audience): Set<string> {
+  const known = allowLists.get(audience)
+  if (known) return known
   const names = new Set<string>(audience.publicHosts.map((name) => name.toLowerCase()))
   const isWildcard = audience.host === '0.0.0.0' || audience.host === '::' || audience.host === '[::]'
   const bound = audience.host.includes(':') && !audience.host.startsWith('[') ? `[${audience.host}]` : audience.host
@@ -41,6 +46,7 @@ function hostAllowList(audience: Audience): Set<string> {
     }
     if (audience.port !== undefined) names.add(`${name}:${audience.port}`)
   }
+  allowLists.set(audience, names)
   return names
 }
 

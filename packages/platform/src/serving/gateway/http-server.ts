@@ -1,16 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { chooseCoding, compressBody } from '../../inference/index.ts'
+import { type ContentCoding, chooseCoding, compressBody } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { clientErrorHandler } from '../../kernel/http/client-error.ts'
-import { guardRequest } from '../../kernel/http/request-guard.ts'
+import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
-import { answerInvocations, answerPredict, onlyRoute } from './predict-surface.ts'
+import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
 import { parseJson, readBody } from './request-body.ts'
 import { routeOpenApi } from './route-openapi.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -35,19 +35,15 @@ const REQUEST_ID = /^[\w.-]{1,128}$/
 interface Call {
   request: IncomingMessage
   segments: string[]
-  query: URLSearchParams
   requestId: string
-  signal: AbortSignal
+  signal: () => AbortSignal
 }
 
-function parseTarget(target: string): { segments: string[]; query: URLSearchParams } {
+function segmentsOf(target: string): string[] {
   const cut = target.indexOf('?')
   const path = cut < 0 ? target : target.slice(0, cut)
   try {
-    return {
-      segments: path.split('/').slice(1).map(decodeURIComponent),
-      query: new URLSearchParams(cut < 0 ? '' : target.slice(cut + 1)),
-    }
+    return path.slice(1).split('/').map(decodeURIComponent)
   } catch {
     throw new PlimsollError(
       'invalid',
@@ -63,17 +59,12 @@ function timeoutOf(request: IncomingMessage): number | undefined {
   return typeof text === 'string' && Number.isFinite(ms) && ms > 0 ? ms : undefined
 }
 
-async function predictCall(deps: GatewayServerDeps, call: Call, route: string) {
-  const body = parseJson(await readBody(call.request, deps.settings.bodyBytesMax))
-  const sticky = call.request.headers['x-plimsoll-key']
-  return {
-    route,
-    body,
-    stickyKey: typeof sticky === 'string' ? sticky : undefined,
-    requestId: call.requestId,
-    timeoutMs: timeoutOf(call.request),
-    signal: call.signal,
-  }
+async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
+  const { request, requestId, signal } = call
+  const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
+  const sticky = request.headers['x-plimsoll-key']
+  const stickyKey = typeof sticky === 'string' ? sticky : undefined
+  return { route, body, stickyKey, requestId, timeoutMs: timeoutOf(request), signal }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
@@ -81,7 +72,7 @@ async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () =>
   const [first, second, third] = call.segments
   switch (first) {
     case 'v2':
-      return answerOip(deps, call, isDraining())
+      return await answerOip(deps, call, isDraining())
     case 'predict':
       if (second && third === 'openapi.json' && call.segments.length === 3) {
         demandMethod(request, 'GET')
@@ -89,14 +80,14 @@ async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () =>
       }
       if (call.segments.length > 2) return noSuchPath(request)
       demandMethod(request, 'POST')
-      return answerPredict(deps, await predictCall(deps, call, second ?? ''))
+      return await answerPredict(deps, await predictCall(deps, call, second ?? ''))
     case 'invocations':
       if (call.segments.length > 2) return noSuchPath(request)
       demandMethod(request, 'POST')
-      return answerInvocations(deps, await predictCall(deps, call, second ?? onlyRoute(deps)))
+      return await answerInvocations(deps, await predictCall(deps, call, second ?? onlyRoute(deps)))
     default:
       demandMethod(request, 'GET')
-      return answerState(deps, call, isDraining())
+      return await answerState(deps, call, isDraining())
   }
 }
 
@@ -125,10 +116,8 @@ function noSuchPath(request: IncomingMessage): never {
   })
 }
 
-/** Packs the body when the client takes that. The protocol's header length still counts the JSON as it was. */
-async function packed(request: IncomingMessage, answer: Answer): Promise<Answer> {
-  const coding = chooseCoding(request.headers['accept-encoding'])
-  if (coding === undefined) return answer
+/** Packs the body in a way that the client takes. The protocol's header length still counts the JSON as it was. */
+async function packed(answer: Answer, coding: ContentCoding): Promise<Answer> {
   const pack = await compressBody(Buffer.from(answer.body as Uint8Array), coding) // a string is taken as UTF-8
   return pack.coding === undefined
     ? answer
@@ -137,6 +126,17 @@ async function packed(request: IncomingMessage, answer: Answer): Promise<Answer>
         headers: { ...answer.headers, 'content-encoding': pack.coding, vary: 'accept-encoding' },
         body: pack.body,
       }
+}
+
+/** Aborted when the client goes away before its answer is sent. */
+function closeSignal(response: ServerResponse): AbortSignal {
+  const abort = new AbortController()
+  const onClose = () => {
+    if (!response.writableFinished) abort.abort()
+  }
+  if (response.destroyed) onClose()
+  else response.once('close', onClose)
+  return abort.signal
 }
 
 function send(response: ServerResponse, answer: Answer, requestId: string, isDraining: boolean): void {
@@ -156,32 +156,27 @@ function send(response: ServerResponse, answer: Answer, requestId: string, isDra
 export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServer> {
   const { settings } = deps
   let isDraining = false
-  let boundPort: number | undefined
+  let audience: Audience = {
+    host: settings.host,
+    port: undefined,
+    publicHosts: settings.publicHosts,
+    behindProxy: false,
+  }
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const startedMs = deps.clock.monotonicMs()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
     const isOip = request.url?.startsWith('/v2') ?? false
-    const abort = new AbortController()
-    response.once('close', () => {
-      if (!response.writableFinished) abort.abort()
-    })
     let answer: Answer
     let segments: string[] = []
     try {
-      guardRequest(request, {
-        host: settings.host,
-        port: boundPort,
-        publicHosts: settings.publicHosts,
-        behindProxy: false,
-      })
-      const target = parseTarget(request.url ?? '/')
-      segments = target.segments
-      answer = await packed(
-        request,
-        await answerCall(deps, { request, ...target, requestId, signal: abort.signal }, () => isDraining),
-      )
+      guardRequest(request, audience)
+      segments = segmentsOf(request.url ?? '/')
+      const call = { request, segments, requestId, signal: () => closeSignal(response) }
+      answer = await answerCall(deps, call, () => isDraining)
+      const coding = chooseCoding(request.headers['accept-encoding'])
+      if (coding !== undefined) answer = await packed(answer, coding)
     } catch (thrown) {
       const error = toPlimsollError(thrown)
       if (error.kind === 'internal')
@@ -221,7 +216,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
   server.maxConnections = CONNECTIONS_MAX
   server.on('clientError', clientErrorHandler)
   return listen(server, settings).then((port) => {
-    boundPort = port
+    audience = { ...audience, port }
     return {
       port,
       async drain(drainMs = settings.drainMs) {

@@ -11,7 +11,7 @@ export interface OipCall {
   readonly request: IncomingMessage
   readonly segments: readonly string[]
   readonly requestId: string
-  readonly signal: AbortSignal
+  readonly signal: () => AbortSignal
 }
 
 export interface OipDeps extends PredictionDeps {

@@ -11,7 +11,7 @@ export interface PredictCall {
   readonly stickyKey: string | undefined
   readonly requestId: string
   readonly timeoutMs: number | undefined
-  readonly signal: AbortSignal
+  readonly signal: () => AbortSignal
 }
 
 interface Scored {

@@ -6,7 +6,7 @@ import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
 import { type Gateway, type LiveRoute, type LiveState, versionOf } from './gateway.ts'
 import type { PredictionLog } from './prediction-log.ts'
-import { chooseArm, unitHash } from './routing.ts'
+import { chooseArm } from './routing.ts'
 
 const LOGGED_ROWS_MAX = 64
 const LOGGED_ELEMENTS_MAX = 16_384
@@ -95,7 +95,7 @@ export async function runTarget(
   deps: PredictionDeps,
   target: Target,
   inputs: readonly Tensor[],
-  options: { timeoutMs: number | undefined; outputs?: readonly string[]; signal?: AbortSignal },
+  options: { timeoutMs: number | undefined; outputs?: readonly string[]; signal: () => AbortSignal },
 ): Promise<PoolResult> {
   const { entry, route } = target
   if (entry.inflight >= route.inflightMax) {
@@ -112,7 +112,7 @@ export async function runTarget(
       inputs,
       deadlineMs: deps.clock.monotonicMs() + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
       ...(options.outputs ? { outputs: options.outputs } : {}),
-      ...(options.signal ? { signal: options.signal } : {}),
+      signal: options.signal,
     })
   } finally {
     entry.inflight--
@@ -129,6 +129,11 @@ export function loggedOutputs(outputs: readonly Tensor[], rows: number): Record<
   return logged
 }
 
+/** The last 48 bits of a UUID, all random, as a number in [0, 1): whether a payload is kept follows from the id alone. */
+function idUnit(id: string): number {
+  return Number.parseInt(id.slice(-12), 16) / 2 ** 48
+}
+
 /** Writes the identity record; resolves once it is in the file, from where the answer may leave. */
 export function recordPrediction(
   deps: PredictionDeps,
@@ -136,7 +141,6 @@ export function recordPrediction(
   done: { rows: number; outputs: readonly Tensor[]; requestId: string | undefined; payload: () => unknown },
 ): Promise<void> {
   const { route, version, live, predictionId, arm } = target
-  const isSampled = route.payloadRate >= 1 || (route.payloadRate > 0 && unitHash(predictionId) < route.payloadRate)
   return new Promise((resolve, reject) => {
     deps.log.append(
       {
@@ -153,7 +157,7 @@ export function recordPrediction(
         rows: done.rows,
         ...(done.requestId === undefined ? {} : { requestId: done.requestId }),
         outputs: loggedOutputs(done.outputs, done.rows),
-        ...(isSampled ? { payload: done.payload() } : {}),
+        ...(idUnit(predictionId) < route.payloadRate ? { payload: done.payload() } : {}),
       },
       resolve,
       reject,

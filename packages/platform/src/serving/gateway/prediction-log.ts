@@ -22,11 +22,13 @@ const FRAME_BYTES_MAX = 1 << 20
 const HEADER_BYTES = 8
 
 /** Frame: u32 length, u32 CRC-32 of the payload, payload; little-endian. */
-export function frame(payload: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafe(HEADER_BYTES + payload.length)
-  framed.writeUInt32LE(payload.length, 0)
-  framed.writeUInt32LE(crc32(payload), 4)
-  framed.set(payload, HEADER_BYTES)
+export function frame(payload: Uint8Array | string): Buffer {
+  const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
+  const framed = Buffer.allocUnsafe(HEADER_BYTES + length)
+  if (typeof payload === 'string') framed.write(payload, HEADER_BYTES)
+  else framed.set(payload, HEADER_BYTES)
+  framed.writeUInt32LE(length, 0)
+  framed.writeUInt32LE(crc32(framed.subarray(HEADER_BYTES)), 4)
   return framed
 }
 
@@ -162,7 +164,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
   const log: PredictionLog = {
     boot,
     append(record, written, failed) {
-      waiting.push({ framed: frame(encodeRecord(record)), written, failed })
+      waiting.push({ framed: encodeRecord(record), written, failed })
       if (!isScheduled) {
         isScheduled = true
         process.nextTick(flush) // after all answers of one run have come: they share a write
@@ -202,13 +204,13 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
 
 /** A record that is too large for a frame loses its payload, then its outputs; the identity always fits. */
 function encodeRecord(record: object): Buffer {
-  let bytes = Buffer.from(JSON.stringify(record))
+  let framed = frame(JSON.stringify(record))
   for (const optional of ['payload', 'outputs']) {
-    if (bytes.length <= FRAME_BYTES_MAX) break
+    if (framed.length <= HEADER_BYTES + FRAME_BYTES_MAX) break
     record = { ...record, [optional]: undefined }
-    bytes = Buffer.from(JSON.stringify(record))
+    framed = frame(JSON.stringify(record))
   }
-  return bytes
+  return framed
 }
 
 function sizesOf(directory: string): number {

@@ -18,7 +18,8 @@ function tooLarge(limitBytes: number): PlimsollError {
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array> {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
   const body = await collectBody(request, limitBytes, { tooLarge: () => tooLarge(limitBytes), cut: bodyCut })
-  return expandBody(body, request.headers['content-encoding'], limitBytes)
+  const encoding = request.headers['content-encoding']
+  return encoding === undefined ? body : await expandBody(body, encoding, limitBytes)
 }
 
 function bodyCut(): PlimsollError {
