@@ -91,7 +91,7 @@ const DRIVERS: Record<string, readonly string[]> = {
   'adapters/s3': ['@aws-sdk/client-s3'],
   'adapters/duckdb': ['@duckdb/node-api'],
   'adapters/lmdb': ['lmdb'],
-  'adapters/onnx': ['onnxruntime-node'],
+  'adapters/onnx': ['onnxruntime-node', 'onnxruntime-node/dist/binding.js'],
 }
 
 function npmAllowed(zone: string, specifier: string): boolean {

@@ -1,10 +1,18 @@
 import { readFile, stat } from 'node:fs/promises'
-import type { ModelRuntime, ModelSession } from '@plimsoll/sdk/seams'
+import type { ModelRuntime, ModelSession, RuntimeTensor } from '@plimsoll/sdk/seams'
 import type { Clock } from '../kernel/clock.ts'
 import { digestBytes } from '../kernel/digest.ts'
 import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { openBlockingReader, writeWhole } from './blocking-frame.ts'
-import { decodeTensors, encodeJsonFrame, encodeTensorFrame, OPERATIONS, readHeader, readJson } from './frame.ts'
+import {
+  decodeTensors,
+  encodeJsonFrame,
+  encodeTensorFrame,
+  type FrameHeader,
+  OPERATIONS,
+  readHeader,
+  readJson,
+} from './frame.ts'
 
 export const MODEL_BYTES_MAX = 2 * 1024 * 1024 * 1024 - 1
 
@@ -25,25 +33,31 @@ const OUTPUT_LIST = [{ name: 'outputs', datatype: 'UINT16', shape: [-1] }] as co
 /**
  * Serves frames on an inherited socket until its other end closes, then resolves. The pool sends a frame when it has the
  * answer to the one before, and a run blocks its process anyway: reading and writing block too, which spares an event
- * loop's calls per request.
+ * loop's calls per request. Only loading and unloading wait for promises.
  */
 export async function serveModelHost(options: { fd: number; runtime: ModelRuntime; clock: Clock }): Promise<void> {
   const { fd, runtime, clock } = options
   const sessions = new Map<number, ModelSession>()
 
-  const handle = async (frame: Buffer): Promise<Buffer> => {
+  const load = async (frame: Buffer, answer: AnswerHeader): Promise<Buffer> => {
+    const session = await loadModel(runtime, readJson(frame) as LoadOrder) // written by our own pool
+    sessions.set(answer.session, session)
+    return encodeJsonFrame(answer, { inputs: session.inputs, outputs: session.outputs })
+  }
+  const unload = async (answer: AnswerHeader): Promise<Buffer> => {
+    await sessions.get(answer.session)?.close()
+    sessions.delete(answer.session)
+    return encodeJsonFrame(answer, {})
+  }
+  const handle = (frame: Buffer): Buffer | Promise<Buffer> => {
     const header = readHeader(frame)
-    const answer = { request: header.request, session: header.session, operation: OPERATIONS.done, micros: 0 }
+    const { request, session } = header
+    const answer = { request, session, operation: OPERATIONS.done, micros: 0 }
     switch (header.operation) {
-      case OPERATIONS.load: {
-        const session = await loadModel(runtime, readJson(frame) as LoadOrder) // written by our own pool
-        sessions.set(header.session, session)
-        return encodeJsonFrame(answer, { inputs: session.inputs, outputs: session.outputs })
-      }
+      case OPERATIONS.load:
+        return load(frame, answer)
       case OPERATIONS.unload:
-        await sessions.get(header.session)?.close()
-        sessions.delete(header.session)
-        return encodeJsonFrame(answer, {})
+        return unload(answer)
       case OPERATIONS.run:
         return runModel({ frame, session: sessions.get(header.session), header: answer, clock })
       default:
@@ -60,9 +74,15 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
   try {
     writeWhole(fd, encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, hello))
     for (let frame = read(); frame; frame = read()) {
-      const { request, session } = readHeader(frame)
-      const failed = { request, session, operation: OPERATIONS.failed, micros: 0 }
-      writeWhole(fd, await handle(frame).catch((thrown: unknown) => encodeJsonFrame(failed, toFailure(thrown))))
+      let answer: Buffer
+      try {
+        const done = handle(frame)
+        answer = done instanceof Promise ? await done : done
+      } catch (thrown) {
+        const { request, session } = readHeader(frame)
+        answer = encodeJsonFrame({ request, session, operation: OPERATIONS.failed, micros: 0 }, toFailure(thrown))
+      }
+      writeWhole(fd, answer)
     }
   } catch (thrown) {
     const code = (thrown as { code?: unknown } | null)?.code
@@ -91,31 +111,34 @@ async function loadModel(runtime: ModelRuntime, order: LoadOrder): Promise<Model
   return runtime.load({ digest, bytes })
 }
 
+type AnswerHeader = FrameHeader & { readonly operation: typeof OPERATIONS.done }
+
 interface RunInput {
   readonly frame: Buffer
   readonly session: ModelSession | undefined
-  readonly header: { request: number; session: number; operation: typeof OPERATIONS.done; micros: number }
+  readonly header: AnswerHeader
   readonly clock: Clock
 }
 
-async function runModel({ frame, session, header, clock }: RunInput): Promise<Buffer> {
+function runModel({ frame, session, header, clock }: RunInput): Buffer | Promise<Buffer> {
   if (!session)
     throw new PlimsollError('internal', 'inference.session_unknown', 'Cannot run a model that is not loaded')
   const [list, ...inputs] = decodeTensors(frame, session.inputs.length > 0 ? withList(session) : OUTPUT_LIST)
-  const wanted = Array.from(list?.data as Uint16Array, (index) => session.outputs[index]?.name ?? '') // first tensor is always the list
+  const indexes = list?.data as Uint16Array // the first tensor is always the list
+  const wanted: string[] = []
+  for (const index of indexes) wanted.push(session.outputs[index]?.name ?? '')
   const startMs = clock.monotonicMs()
-  const outputs = await session.run(inputs, wanted)
-  const micros = Math.round((clock.monotonicMs() - startMs) * 1000)
-  const indexes = list?.data as Uint16Array
-  return encodeTensorFrame(
-    { ...header, micros },
-    outputs.map((output, position) => ({
-      datatype: output.datatype,
+  const encode = (outputs: readonly RuntimeTensor[]) => {
+    const micros = Math.round((clock.monotonicMs() - startMs) * 1000)
+    const parts = outputs.map(({ datatype, shape, data }, position) => ({
+      datatype,
       index: indexes[position] ?? 0,
-      shape: output.shape,
-      chunks: [output.data],
-    })),
-  )
+      shape,
+      chunks: [data],
+    }))
+    return encodeTensorFrame({ ...header, micros }, parts)
+  }
+  return session.runNow ? encode(session.runNow(inputs, wanted)) : session.run(inputs, wanted).then(encode)
 }
 
 const listed = new WeakMap<ModelSession, (typeof OUTPUT_LIST)[number][]>()

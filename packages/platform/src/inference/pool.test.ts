@@ -248,6 +248,17 @@ describe('infer()', () => {
   })
 })
 
+test('a host frees what its runs gave out, though it never waits for anything but the next run', async () => {
+  await using pool = await openModelPool()
+  const { digest, path } = await store(identityModel())
+  await pool.load({ digest, path, maxBatchRows: 100_000 })
+  const rows = { inputs: [fp32([100_000, 2], new Array<number>(200_000).fill(0.5))] }
+  for (let run = 0; run < 40; run++) await pool.infer(digest, rows)
+  const warmBytes = pool.stats().hosts[0]!.rssBytes
+  for (let run = 0; run < 400; run++) await pool.infer(digest, rows) // 320 MB of answers
+  expect(pool.stats().hosts[0]!.rssBytes - warmBytes).toBeLessThan(160 << 20)
+})
+
 describe('a host that dies', () => {
   test('is replaced within a second, and the request that it ran is answered by its successor', async () => {
     await using pool = await openModelPool()

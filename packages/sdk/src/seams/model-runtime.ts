@@ -64,6 +64,8 @@ export interface ModelSession {
    * Rejects when an input is missing, unknown or of another datatype or rank; the session stays usable.
    */
   run(inputs: readonly RuntimeTensor[], outputs: readonly string[]): Promise<RuntimeTensor[]>
+  /** The same at once, where a run blocks in any case: throws what `run` rejects with. */
+  runNow?(inputs: readonly RuntimeTensor[], outputs: readonly string[]): RuntimeTensor[]
   /** Frees the memory; closing twice is free, running afterwards rejects. */
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@ import type {
   RuntimeTensor,
 } from '@plimsoll/sdk/seams'
 import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node'
+import type { Binding } from 'onnxruntime-node/dist/binding.js'
 import { PlimsollError } from '../../kernel/errors.ts'
 
 const ORT_TYPES = {
@@ -29,6 +30,24 @@ const DATATYPES = new Map<string, RuntimeDatatype>(
   Object.entries(ORT_TYPES).map(([datatype, type]) => [type, datatype as RuntimeDatatype]), // keys of a const table
 )
 
+/** By their number in TensorProto.DataType, in which the binding names them. */
+const NUMBERED: readonly (RuntimeDatatype | undefined)[] = [
+  undefined,
+  'FP32',
+  'UINT8',
+  'INT8',
+  'UINT16',
+  'INT16',
+  'INT32',
+  'INT64',
+  'BYTES',
+  'BOOL',
+  'FP16',
+  'FP64',
+  'UINT32',
+  'UINT64',
+]
+
 /** y = Identity(x) on float16: shows at the first FP16 model whether the runtime carries the type here. */
 const FP16_PROBE = Buffer.from(
   'CAgSB2ZpeHR1cmU6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgKEgQKAggBYg8KAXkSCgoICAoSBAoCCAFCBAoAEA0=',
@@ -40,7 +59,11 @@ export interface OnnxRuntimeOptions {
   readonly hasArena?: boolean
 }
 
-type Ort = typeof import('onnxruntime-node')
+interface Ort {
+  readonly version: string
+  readonly Tensor: typeof Tensor
+  readonly open: (bytes: Uint8Array, options: InferenceSession.SessionOptions) => Binding.InferenceSession
+}
 
 /**
  * onnxruntime turns 16-bit data into a Float16Array where that global exists, and its native side then reads 0 bytes.
@@ -48,7 +71,19 @@ type Ort = typeof import('onnxruntime-node')
  */
 async function importRuntime(): Promise<Ort> {
   Object.assign(globalThis, { Float16Array: undefined })
-  return import('onnxruntime-node')
+  const { env, Tensor } = await import('onnxruntime-node')
+  // The package's own session wraps each run, which blocks in any case, in a turn of the event loop and three promises.
+  const { binding, initOrt } = await import('onnxruntime-node/dist/binding.js')
+  return {
+    version: env.versions.node ?? env.versions.common,
+    Tensor,
+    open(bytes, options) {
+      initOrt()
+      const session = new binding.InferenceSession()
+      session.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, options) // not shared memory
+      return session
+    },
+  }
 }
 
 /** The ONNX runtime on the CPU, one thread per run. For a model host only: a run blocks its process. */
@@ -66,15 +101,15 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
     enableMemPattern: hasArena,
   }
   const open = new Set<ModelSession>()
-  let isFp16Sound: Promise<boolean> | undefined
+  let isFp16Sound: boolean | undefined
   const load: ModelRuntime['load'] = async ({ digest, bytes }) => {
-    const session = await ort.InferenceSession.create(bytes, sessionOptions)
+    const session = ort.open(bytes, sessionOptions)
     try {
       const inputs = readSpecs(session.inputMetadata, 'input')
       const outputs = readSpecs(session.outputMetadata, 'output')
       if ([...inputs, ...outputs].some((spec) => spec.datatype === 'FP16')) {
-        isFp16Sound ??= proveFp16(ort, sessionOptions)
-        if (!(await isFp16Sound)) {
+        isFp16Sound ??= isFp16Carried(ort, sessionOptions)
+        if (!isFp16Sound) {
           throw new PlimsollError(
             'unsupported',
             'onnx.fp16_broken',
@@ -86,13 +121,13 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
       open.add(model)
       return model
     } catch (thrown) {
-      await session.release()
+      session.dispose()
       throw thrown
     }
   }
   return {
     name: 'onnxruntime',
-    version: ort.env.versions.node ?? ort.env.versions.common,
+    version: ort.version,
     capabilities: { formats: ['onnx'], datatypes: [...DATATYPES.values()], placement: 'placed' },
     load,
     async close() {
@@ -101,24 +136,24 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
   }
 }
 
-function readSpecs(metadata: readonly InferenceSession.ValueMetadata[], side: string): RuntimeSpec[] {
+function readSpecs(metadata: readonly Binding.ValueMetadata[], side: string): RuntimeSpec[] {
   return metadata.map((value) => {
-    const datatype = value.isTensor ? DATATYPES.get(value.type) : undefined
-    if (!value.isTensor || !datatype) {
-      const what = value.isTensor ? `datatype ${value.type}` : 'a sequence or a map'
+    const datatype = value.isTensor ? NUMBERED[value.type] : undefined
+    if (!datatype) {
+      const what = value.isTensor ? `of datatype ${value.type} of the format` : 'a sequence or a map'
       throw new PlimsollError(
         'unsupported',
         'onnx.value_unsupported',
         `Cannot load the model: ${side} "${value.name}" is ${what}, only tensors are served`,
       )
     }
-    return { name: value.name, datatype, shape: value.shape.map((dim) => (typeof dim === 'number' ? dim : -1)) }
+    return { name: value.name, datatype, shape: [...value.shape] }
   })
 }
 
 interface SessionParts {
   readonly ort: Ort
-  readonly session: InferenceSession
+  readonly session: Binding.InferenceSession
   readonly digest: string
   readonly inputs: RuntimeSpec[]
   readonly outputs: RuntimeSpec[]
@@ -128,15 +163,16 @@ interface SessionParts {
 function wrapSession(parts: SessionParts): ModelSession {
   const { ort, session, digest, inputs, outputs, onClose } = parts
   let isClosed = false
-  return {
+  const model: ModelSession & Required<Pick<ModelSession, 'runNow'>> = {
     digest,
     placement: 'placed',
     inputs,
     outputs,
-    async run(tensors, wanted) {
+    run: async (tensors, wanted) => model.runNow(tensors, wanted),
+    runNow(tensors, wanted) {
       if (isClosed)
         throw new PlimsollError('unavailable', 'onnx.session_closed', 'Cannot run the model: it was unloaded')
-      const feeds: Record<string, Tensor> = Object.create(null)
+      const feeds: Record<string, Tensor> = {}
       for (const tensor of tensors) {
         // the runtime ignores feeds that it does not know
         if (!inputs.some((spec) => spec.name === tensor.name)) {
@@ -152,16 +188,29 @@ function wrapSession(parts: SessionParts): ModelSession {
           tensor.shape,
         ) // the constructor's overloads are per type
       }
-      const results = await session.run(feeds, wanted)
+      for (const { name } of inputs) if (!Object.hasOwn(feeds, name)) throw missing('input', name)
+      const fetches: Record<string, null> = {}
+      for (const name of wanted) {
+        if (!outputs.some((spec) => spec.name === name)) throw missing('output', name)
+        fetches[name] = null
+      }
+      const results = session.run(feeds, fetches, {})
       return wanted.map((name) => readOutput(name, results[name]))
     },
     async close() {
       if (isClosed) return
       isClosed = true
       onClose()
-      await session.release()
+      session.dispose()
     },
   }
+  return model
+}
+
+function missing(side: 'input' | 'output', name: string): PlimsollError {
+  return side === 'input'
+    ? new PlimsollError('invalid', 'onnx.input_missing', `Cannot run the model: its input "${name}" is missing`)
+    : new PlimsollError('invalid', 'onnx.output_unknown', `Cannot run the model: it has no output "${name}"`)
 }
 
 function readOutput(name: string, value: OnnxValue | undefined): RuntimeTensor {
@@ -176,12 +225,12 @@ function readOutput(name: string, value: OnnxValue | undefined): RuntimeTensor {
   return { name, datatype, shape: value.dims, data: value.data as RuntimeData } // CPU tensors hold typed arrays or strings
 }
 
-async function proveFp16(ort: Ort, options: InferenceSession.SessionOptions): Promise<boolean> {
+function isFp16Carried(ort: Ort, options: InferenceSession.SessionOptions): boolean {
   try {
-    const session = await ort.InferenceSession.create(FP16_PROBE, options)
+    const session = ort.open(FP16_PROBE, options)
     const data = Uint16Array.of(0x3c00)
-    const { y } = await session.run({ x: new ort.Tensor('float16', data, [1]) })
-    await session.release()
+    const { y } = session.run({ x: new ort.Tensor('float16', data, [1]) }, { y: null }, {})
+    session.dispose()
     return (y?.data as Uint16Array | undefined)?.[0] === 0x3c00
   } catch {
     return false
