@@ -9,14 +9,18 @@ const UUID_BYTES = 16
 const drawn = Buffer.alloc(256 * UUID_BYTES)
 let used = drawn.length
 
-function randomUuidBytes(): Buffer {
+/** The 32 digits of a UUID version 7, made in the drawn bytes themselves, which are used once. */
+function uuidv7Hex(clock: Clock): string {
   if (used === drawn.length) {
     randomFillSync(drawn)
     used = 0
   }
-  const bytes = Buffer.from(drawn.subarray(used, used + UUID_BYTES))
+  drawn.writeUIntBE(Math.max(0, Math.floor(clock.nowMs())), used, 6)
+  drawn[used + 6] = (drawn[used + 6]! & 0x0f) | 0x70
+  drawn[used + 8] = (drawn[used + 8]! & 0x3f) | 0x80
+  const hex = drawn.toString('hex', used, used + UUID_BYTES)
   used += UUID_BYTES
-  return bytes
+  return hex
 }
 
 /**
@@ -24,11 +28,7 @@ function randomUuidBytes(): Buffer {
  * @source RFC 9562, section 5.7
  */
 export function uuidv7(clock: Clock = realClock): string {
-  const bytes = randomUuidBytes()
-  bytes.writeUIntBE(Math.max(0, Math.floor(clock.nowMs())), 0, 6)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x70
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = bytes.toString('hex')
+  const hex = uuidv7Hex(clock)
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
@@ -40,7 +40,7 @@ export function uuidv7Ms(id: string): number | undefined {
 
 /** `run_018f…`: a prefix and a time-ordered UUID without dashes. */
 export function newId<Prefix extends string>(prefix: Prefix, clock: Clock = realClock): Id<Prefix> {
-  return `${prefix}_${uuidv7(clock).replaceAll('-', '')}`
+  return `${prefix}_${uuidv7Hex(clock)}`
 }
 
 /** `count` random bytes as lower-case hex. */

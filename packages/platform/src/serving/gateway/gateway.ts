@@ -22,6 +22,8 @@ export interface LiveState {
 
 export interface LiveRoute extends CompiledRoute {
   inflight: number
+  /** By arm: what its records have in common, as text. */
+  readonly identities: Map<string, string>
 }
 
 export interface GatewayDeps {
@@ -168,7 +170,7 @@ async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveStat
       continue
     }
     const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
-    routes.set(key, { ...compileRoute(route, features), inflight: 0 })
+    routes.set(key, { ...compileRoute(route, features), inflight: 0, identities: new Map() })
   }
   return { snapshot: content, clock, routes, versions, interfaces }
 }

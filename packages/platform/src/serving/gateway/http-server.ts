@@ -141,14 +141,13 @@ function closeSignal(response: ServerResponse): AbortSignal {
 
 function send(response: ServerResponse, answer: Answer, requestId: string, isDraining: boolean): void {
   const length = typeof answer.body === 'string' ? Buffer.byteLength(answer.body) : answer.body.length
-  response.writeHead(answer.status, {
-    ...answer.headers,
-    'content-length': length,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    'x-request-id': requestId,
-    ...(isDraining ? { connection: 'close' } : {}),
-  })
+  const { headers } = answer
+  headers['content-length'] = String(length)
+  headers['cache-control'] = 'no-store'
+  headers['x-content-type-options'] = 'nosniff'
+  headers['x-request-id'] = requestId
+  if (isDraining) headers['connection'] = 'close'
+  response.writeHead(answer.status, headers)
   response.end(answer.body)
 }
 

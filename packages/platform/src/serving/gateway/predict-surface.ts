@@ -39,12 +39,11 @@ async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unk
   return { target, prepared, result }
 }
 
-function identityHeaders(target: Target): Record<string, string> {
-  return {
-    'x-plimsoll-prediction-id': target.predictionId,
-    'x-plimsoll-version': `${target.version.model}/${target.version.version}`,
-    'x-plimsoll-artifact': target.version.artifact,
-  }
+function identified(answer: Answer, { predictionId, version }: Target): Answer {
+  answer.headers['x-plimsoll-prediction-id'] = predictionId
+  answer.headers['x-plimsoll-version'] = `${version.model}/${version.version}`
+  answer.headers['x-plimsoll-artifact'] = version.artifact
+  return answer
 }
 
 /** `POST /predict/<route>`: JSON rows in, one object of outputs per row out. */
@@ -62,7 +61,7 @@ export async function answerPredict(deps: PredictionDeps, call: PredictCall): Pr
     artifact: target.version.artifact,
     predictions,
   })
-  return { ...answer, headers: { ...answer.headers, ...identityHeaders(target) } }
+  return identified(answer, target)
 }
 
 /** MLflow's `/invocations`: the first output when the model has one, else an object per row. */
@@ -76,7 +75,7 @@ export async function answerInvocations(deps: PredictionDeps, call: PredictCall)
       : Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
   )
   const answer = jsonAnswer({ predictions })
-  return { ...answer, headers: { ...answer.headers, ...identityHeaders(target) } }
+  return identified(answer, target)
 }
 
 /** The route that a bare `/invocations` means: the only one there is. @throws invalid serving.route_ambiguous */

@@ -1,4 +1,4 @@
-import type { ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
+import type { ServedArm, ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
 import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
@@ -20,11 +20,11 @@ export interface PredictionDeps {
 }
 
 export interface Target {
-  readonly live: LiveState
   readonly entry: LiveRoute
   readonly route: ServedRoute
   readonly version: ServedVersion
-  readonly arm: string
+  /** What the records of this arm have in common. */
+  readonly identity: string
   readonly model: ModelInterface
   readonly predictionId: string
   /** The instant of the prediction, by the clock of the snapshot: features are looked up as of it. */
@@ -79,15 +79,25 @@ export function chooseTarget(
       `Cannot predict: route ${name} sends no traffic to any version`,
     )
   return {
-    live,
     entry,
     route: entry.route,
     version: versionOf(live, arm),
-    arm: arm.arm,
+    identity: identityOf(live, entry, arm),
     model: live.interfaces.get(arm.artifact)!,
     predictionId,
     atUs: live.clock.nowUs(),
   }
+}
+
+/** The members that all records of an arm share, as JSON text without its braces: written once, not per prediction. */
+function identityOf(live: LiveState, { route, identities }: LiveRoute, { arm, artifact }: ServedArm): string {
+  const known = identities.get(arm)
+  if (known !== undefined) return known
+  const { project, environment, name, release, epoch } = route
+  const shared = { project, environment, route: name, release, epoch, snapshot: live.snapshot.epoch, arm, artifact }
+  const text = JSON.stringify(shared).slice(1, -1)
+  identities.set(arm, text)
+  return text
 }
 
 /** Runs the model within the deadline, one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
@@ -140,24 +150,14 @@ export function recordPrediction(
   target: Target,
   done: { rows: number; outputs: readonly Tensor[]; requestId: string | undefined; payload: () => unknown },
 ): Promise<void> {
-  const { route, version, live, predictionId, arm } = target
+  const { route, predictionId } = target
   return new Promise((resolve, reject) => {
     deps.log.append(
       {
-        id: predictionId,
-        atMs: Number(target.atUs) / 1_000,
-        project: route.project,
-        environment: route.environment,
-        route: route.name,
-        release: route.release,
-        epoch: route.epoch,
-        snapshot: live.snapshot.epoch,
-        arm,
-        artifact: version.artifact,
-        rows: done.rows,
-        ...(done.requestId === undefined ? {} : { requestId: done.requestId }),
+        head: `"id":"${predictionId}","atMs":${Number(target.atUs) / 1_000},"rows":${done.rows},${target.identity}`,
+        requestId: done.requestId,
         outputs: loggedOutputs(done.outputs, done.rows),
-        ...(idUnit(predictionId) < route.payloadRate ? { payload: done.payload() } : {}),
+        payload: idUnit(predictionId) < route.payloadRate ? done.payload() : undefined,
       },
       resolve,
       reject,

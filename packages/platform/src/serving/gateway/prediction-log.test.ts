@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { realClock } from '../../kernel/clock.ts'
-import { frame, openPredictionLog, readFrames } from './prediction-log.ts'
+import { frame, openPredictionLog, type RecordText, readFrames } from './prediction-log.ts'
 
 let directory: string
 beforeEach(() => {
@@ -24,9 +24,13 @@ function open(overrides: { spoolBytesMax?: number; segmentBytesMax?: number } = 
   })
 }
 
-function append(log: ReturnType<typeof open>, record: object): Promise<void> {
+function append(log: ReturnType<typeof open>, { id, ...rest }: { id: string } & Partial<RecordText>): Promise<void> {
+  const record = { head: `"id":${JSON.stringify(id)}`, ...rest }
   return new Promise((resolve, reject) => log.append(record, resolve, reject))
 }
+
+const recordsOf = (path: string) =>
+  readFrames(readFileSync(path)).payloads.map((payload) => JSON.parse(String(payload)))
 
 test('append() answers only after the record is in the file', async () => {
   const log = open()
@@ -62,6 +66,20 @@ test('a torn tail of a killed process is cut and the whole records are kept', ()
   log.close()
 })
 
+test('append() drops a payload, then outputs, of a record that is too large for a frame; the identity always fits', async () => {
+  const log = open({ spoolBytesMax: 1 << 24, segmentBytesMax: 1 << 24 })
+  const large = { x: ['é'.repeat(600_000)] }
+  await append(log, { id: 'whole', requestId: 'r"1', outputs: { y: [1] }, payload: { inputs: [] } })
+  await append(log, { id: 'no payload', requestId: 'r2', outputs: { y: [1] }, payload: large })
+  await append(log, { id: 'no outputs', outputs: large, payload: { inputs: [] } })
+  log.rotate(true)
+  expect(recordsOf(log.pending()[0]!.path)).toEqual([
+    { id: 'whole', requestId: 'r"1', outputs: { y: [1] }, payload: { inputs: [] } },
+    { id: 'no payload', requestId: 'r2', outputs: { y: [1] } },
+    { id: 'no outputs' },
+  ])
+})
+
 test('append() fails when the spool is full, so that no prediction leaves unrecorded', async () => {
   const log = open({ spoolBytesMax: 10 })
   await append(log, { id: 'fits the first time' })
@@ -75,7 +93,7 @@ test('append() that fails half-way leaves only whole records, so that the segmen
     const log = openPredictionLog({ directory: ${JSON.stringify(directory)}, clock: realClock, segmentBytesMax: 1 << 20, segmentAgeMs: 0, spoolBytesMax: 1 << 20 })
     const append = (record) => new Promise((resolve) => log.append(record, () => resolve('written'), () => resolve('failed')))
     const outcomes = []
-    for (let id = 0; id < 5; id++) outcomes.push(await append({ id, text: 'x'.repeat(300) }))
+    for (let id = 0; id < 5; id++) outcomes.push(await append({ head: '"id":' + id, requestId: 'x'.repeat(300) }))
     log.close()
     process.stdout.write(outcomes.join(' '))`
   const path = join(directory, 'full.mjs')
@@ -98,7 +116,7 @@ test('readFrames() ends at the first damaged byte and never throws', () => {
       fc.nat(),
       fc.integer({ min: 1, max: 255 }),
       (payloads, at, flip) => {
-        const bytes = Buffer.concat(payloads.map(frame))
+        const bytes = Buffer.concat(payloads.map((payload) => frame(payload)))
         if (bytes.length === 0) return
         const index = at % bytes.length
         bytes[index] = bytes[index]! ^ flip

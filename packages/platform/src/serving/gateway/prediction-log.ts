@@ -55,13 +55,21 @@ export interface Segment {
   readonly path: string
 }
 
+/** A record to be written: JSON members of its identity as text, and what it has besides. */
+export interface RecordText {
+  readonly head: string
+  readonly requestId?: string | undefined
+  readonly outputs?: object | undefined
+  readonly payload?: unknown
+}
+
 export interface PredictionLog {
   readonly boot: string
   /**
    * Adds a record and runs `written` once it is in the file: an answer leaves only from there. Records of one turn of
    * the event loop share a single write(2). When the write fails, `failed` runs instead.
    */
-  append(record: object, written: () => void, failed: (error: PlimsollError) => void): void
+  append(record: RecordText, written: () => void, failed: (error: PlimsollError) => void): void
   /** Closed segments that are still to be shipped, oldest first. */
   pending(): Segment[]
   /** Forgets a segment that the control plane has acknowledged. */
@@ -203,14 +211,15 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
 }
 
 /** A record that is too large for a frame loses its payload, then its outputs; the identity always fits. */
-function encodeRecord(record: object): Buffer {
-  let framed = frame(JSON.stringify(record))
-  for (const optional of ['payload', 'outputs']) {
-    if (framed.length <= HEADER_BYTES + FRAME_BYTES_MAX) break
-    record = { ...record, [optional]: undefined }
-    framed = frame(JSON.stringify(record))
+function encodeRecord({ head, requestId, outputs, payload }: RecordText): Buffer {
+  const identity = requestId === undefined ? head : `${head},"requestId":${JSON.stringify(requestId)}`
+  const withOutputs = outputs === undefined ? identity : `${identity},"outputs":${JSON.stringify(outputs)}`
+  const whole = payload === undefined ? withOutputs : `${withOutputs},"payload":${JSON.stringify(payload)}`
+  for (const text of [whole, withOutputs]) {
+    const framed = frame(`{${text}}`)
+    if (framed.length <= HEADER_BYTES + FRAME_BYTES_MAX) return framed
   }
-  return framed
+  return frame(`{${identity}}`)
 }
 
 function sizesOf(directory: string): number {
