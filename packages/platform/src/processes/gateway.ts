@@ -61,6 +61,7 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
     headersTimeoutMs: config.http.headersTimeoutMs,
     keepAliveTimeoutMs: config.http.keepAliveTimeoutMs,
     spoolBytesMax: config.gateway.spoolLimitBytes,
+    modelFilesBytesMax: config.gateway.cacheLimitBytes,
     drainMs: config.server.drainMs,
   }
 }
@@ -103,7 +104,10 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const gateway = openGateway('gateway', {
     ...settings,
     link,
-    files: openModelFiles(join(directory, 'models'), link),
+    files: openModelFiles(join(directory, 'models'), link, {
+      budgetBytes: settings.modelFilesBytesMax,
+      clock: realClock,
+    }),
     pool,
     clock: realClock,
     log,

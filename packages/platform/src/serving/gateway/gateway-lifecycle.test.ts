@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { identityModel, model, tripsModel } from '../../inference/onnx.fixture.ts'
 import { newSigningKey } from '../../kernel/auth/verify/index.ts'
+import { realClock } from '../../kernel/clock.ts'
 import {
   type ControlPlane,
   type GatewayOptions,
@@ -227,6 +228,49 @@ test('a segment that is damaged is put aside, and those behind it ship', async (
   expect(readdirSync(join(directory, 'segments')).filter((name) => name.endsWith('.refused'))).toEqual([
     `${first.log.boot}-0.segment.refused`,
   ])
+})
+
+test('a model whose time in memory ends while a snapshot that needs it is being taken serves in it', async () => {
+  const gateway = await start({ settings: { retainMs: 100 } })
+  const { control } = gateway
+  const one = control.addVersion(identityModel(), 1)
+  const two = control.addVersion(unary('Neg'), 2)
+  const three = control.addVersion(unary('Abs'), 3)
+  const routes = [routeTo(one, 'delay', ['p', 'q'])]
+  await gateway.gateway.offer(control.publish(1, routes, [one]))
+  await gateway.gateway.offer(control.publish(2, [routeTo(two, 'delay', ['p', 'q'])], [two]))
+  const bytes = control.fetchBlob
+  const arrived = Promise.withResolvers<void>()
+  control.fetchBlob = async function* (artifact) {
+    await arrived.promise
+    yield* bytes(artifact)
+  }
+  const taken = gateway.gateway.offer(control.publish(3, [...routes, routeTo(three, 'abs', ['p', 'q'])], [one, three]))
+  await realClock.sleep(300) // past the time of version 1
+  arrived.resolve()
+  expect(await taken).toBe(true)
+  await expect.poll(() => gateway.pool.describe(two.artifact), { timeout: 5_000 }).toBeUndefined()
+  expect(await versionOf(gateway)).toBe('delay/1')
+})
+
+test('files of models that do not serve go when they pass the budget, those first that served longest ago', async () => {
+  const models = [identityModel(), unary('Neg'), unary('Abs'), unary('Sqrt')]
+  const room = models.reduce((sum, bytes) => sum + bytes.length, -1) // for three of the four
+  const gateway = await start({ settings: { retainMs: 1, modelFilesBytesMax: room } })
+  const { control } = gateway
+  const digests = []
+  for (const [index, bytes] of models.entries()) {
+    const { served, signed } = publish(control, index + 1, bytes, index + 1)
+    expect(await gateway.gateway.offer(signed)).toBe(true)
+    digests.push(`${served.artifact.slice(7)}.onnx`)
+  }
+  const kept = () => readdirSync(join(gateway.directory, 'models')).sort()
+  await expect.poll(kept, { timeout: 5_000 }).toEqual(digests.slice(1).sort())
+  writeFileSync(join(gateway.directory, 'models', `${'0'.repeat(64)}.onnx.part`), 'left by a killed process')
+  await gateway.gateway.offer(publish(control, 5, models[1]!, 2).signed) // rolled back: used last now
+  await gateway.gateway.offer(publish(control, 6, models[0]!, 1).signed)
+  await expect.poll(kept, { timeout: 5_000 }).toEqual([digests[0], digests[1], digests[3]].sort())
+  expect(await versionOf(gateway)).toBe('delay/1')
 })
 
 test('a full spool refuses predictions instead of leaving them unrecorded', async () => {

@@ -163,7 +163,10 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
   const gateway = openGateway('gateway', {
     ...settings,
     link: control,
-    files: openModelFiles(join(directory, 'models'), control),
+    files: openModelFiles(join(directory, 'models'), control, {
+      budgetBytes: settings.modelFilesBytesMax,
+      clock: realClock,
+    }),
     pool,
     clock: realClock,
     log: silentLog,

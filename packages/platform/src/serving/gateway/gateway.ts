@@ -9,6 +9,7 @@ import { type CompiledRoute, compileRoute, type FeatureLookup } from './compiled
 import type { ControlLink } from './control-link.ts'
 import type { ModelFiles } from './model-files.ts'
 import { loadSnapshot, storeSnapshot, verifySnapshot } from './snapshot-file.ts'
+import { openWarmModels } from './warm-models.ts'
 
 /** A snapshot whose models are loaded: what requests are answered from. Replaced whole. */
 export interface LiveState {
@@ -70,34 +71,26 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
   let refused: GatewayStatus['refused'] = null
   let hopelessEpoch = EMPTY_EPOCH
   let offering: Promise<unknown> = Promise.resolve()
-  const unloads = new Map<string, NodeJS.Timeout>()
+  const models = openWarmModels(deps)
 
   const swap = (next: LiveState): void => {
-    const previous = live
     live = next
-    for (const artifact of next.interfaces.keys()) {
-      clearTimeout(unloads.get(artifact))
-      unloads.delete(artifact)
-    }
-    for (const artifact of previous?.interfaces.keys() ?? []) {
-      if (next.interfaces.has(artifact)) continue
-      const timer = setTimeout(() => {
-        unloads.delete(artifact)
-        deps.pool
-          .unload(artifact)
-          .catch((error: unknown) => deps.log.warn({ error, artifact }, 'a model could not be unloaded'))
-      }, deps.retainMs)
-      unloads.set(artifact, timer.unref())
-    }
     deps.onChange()
   }
+  /** A snapshot with its models loaded. None of them leaves while the others load, whatever its time. */
+  const load = (content: Snapshot): Promise<LiveState> => {
+    models.need(content.versions.map((version) => version.artifact))
+    return loadState(content, deps)
+  }
+  /** What does not serve now may leave when its time has come, also what a refused snapshot has loaded. */
+  const settle = (): Promise<void> => models.settle([...(live?.interfaces.keys() ?? [])])
 
   const take = async (signed: SignedSnapshot): Promise<boolean> => {
     let content: Snapshot | undefined
     try {
       content = verifySnapshot(signed, deps.snapshotKey)
       if (content.epoch <= (live?.snapshot.epoch ?? EMPTY_EPOCH)) return false
-      const next = await loadState(content, deps)
+      const next = await load(content)
       await storeSnapshot(path, signed)
       swap(next)
       refused = null
@@ -111,6 +104,8 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
       deps.log.warn({ code: error.code, reason: error.message }, 'snapshot refused; the one before stays')
       deps.onChange()
       return false
+    } finally {
+      await settle()
     }
   }
 
@@ -127,17 +122,17 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
     async restore() {
       try {
         const kept = await loadSnapshot(path, deps.snapshotKey)
-        if (kept) swap(await loadState(kept.content, deps))
+        if (kept) swap(await load(kept.content))
       } catch (thrown) {
         deps.log.error(
           { error: toPlimsollError(thrown).message },
           'the kept snapshot cannot be used; waiting for the control plane',
         )
+      } finally {
+        await settle()
       }
     },
-    close() {
-      for (const timer of unloads.values()) clearTimeout(timer)
-    },
+    close: models.close,
   }
 }
 

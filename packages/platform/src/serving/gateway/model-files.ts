@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import type { ControlLink } from './control-link.ts'
 
@@ -12,6 +13,11 @@ import type { ControlLink } from './control-link.ts'
 export interface ModelFiles {
   /** @throws unavailable serving.control_unreachable · unavailable serving.model_altered (a later transfer may be whole) */
   require(artifact: string, sizeBytes: number): Promise<string>
+  /**
+   * Removes files until all fit the budget, those first that were required longest ago. Never one of `kept` or one that
+   * is being fetched, whatever their size: a released version may be rolled back to, so the others stay while they fit.
+   */
+  prune(kept: ReadonlySet<string>): Promise<void>
 }
 
 async function hashOf(path: string): Promise<string | undefined> {
@@ -25,13 +31,47 @@ async function hashOf(path: string): Promise<string | undefined> {
   return `sha256:${hash.digest('hex')}`
 }
 
-export function openModelFiles(directory: string, link: Pick<ControlLink, 'fetchBlob'>): ModelFiles {
+interface ModelFile {
+  readonly path: string
+  readonly artifact: string
+  readonly bytes: number
+  readonly requiredMs: number
+  /** False for what a transfer left behind that did not end. */
+  readonly isWhole: boolean
+}
+
+/** The files of models, those first that were required longest ago; none where there is no such directory yet. */
+async function filesOf(directory: string): Promise<ModelFile[]> {
+  const names = await readdir(directory).catch(() => [])
+  const files: ModelFile[] = []
+  for (const name of names) {
+    const [, digest, part] = /^([0-9a-f]{64})\.onnx(\.part)?$/.exec(name) ?? []
+    if (digest === undefined) continue
+    const path = join(directory, name)
+    const { size, mtimeMs } = await stat(path)
+    files.push({ path, artifact: `sha256:${digest}`, bytes: size, requiredMs: mtimeMs, isWhole: part === undefined })
+  }
+  return files.sort((a, b) => a.requiredMs - b.requiredMs)
+}
+
+export function openModelFiles(
+  directory: string,
+  link: Pick<ControlLink, 'fetchBlob'>,
+  options: { budgetBytes: number; clock: Pick<Clock, 'nowMs'> },
+): ModelFiles {
   const running = new Map<string, Promise<string>>()
+  const touch = (path: string) => {
+    const seconds = options.clock.nowMs() / 1_000
+    return utimes(path, seconds, seconds)
+  }
 
   const fetchOne = async (artifact: string, sizeBytes: number): Promise<string> => {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const path = join(directory, `${artifact.slice('sha256:'.length)}.onnx`)
-    if ((await hashOf(path)) === artifact) return path
+    if ((await hashOf(path)) === artifact) {
+      await touch(path)
+      return path
+    }
     const temporary = `${path}.part`
     const file = await open(temporary, 'w', 0o600)
     const hash = createHash('sha256')
@@ -55,6 +95,7 @@ export function openModelFiles(directory: string, link: Pick<ControlLink, 'fetch
         `Cannot load model ${artifact}: the bytes received have another digest`,
       )
     }
+    await touch(temporary)
     await rename(temporary, path)
     return path
   }
@@ -66,6 +107,15 @@ export function openModelFiles(directory: string, link: Pick<ControlLink, 'fetch
       const started = fetchOne(artifact, sizeBytes).finally(() => running.delete(artifact))
       running.set(artifact, started)
       return started
+    },
+    async prune(kept) {
+      const files = await filesOf(directory)
+      let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+      for (const { path, artifact, isWhole, bytes: size } of files) {
+        if (running.has(artifact) || (isWhole && (kept.has(artifact) || bytes <= options.budgetBytes))) continue
+        await rm(path, { force: true })
+        bytes -= size
+      }
     },
   }
 }

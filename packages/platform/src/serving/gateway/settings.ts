@@ -19,6 +19,8 @@ export interface GatewaySettings {
   readonly segmentBytesMax: number
   readonly segmentAgeMs: number
   readonly spoolBytesMax: number
+  /** Files of models that do not serve now are kept within this, with those that do. */
+  readonly modelFilesBytesMax: number
   readonly drainMs: number
   /** A version that left the snapshot stays warm this long, so that a rollback is quick. */
   readonly retainMs: number
@@ -33,6 +35,7 @@ export const GATEWAY_DEFAULTS = {
   segmentBytesMax: 4 << 20,
   segmentAgeMs: 1_000,
   spoolBytesMax: 1 << 30,
+  modelFilesBytesMax: 8 * 2 ** 30,
   drainMs: 5_000,
   retainMs: 900_000,
 } as const
