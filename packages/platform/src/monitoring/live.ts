@@ -2,8 +2,8 @@ import type { LiveView, liveView } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
 import { requireRoute } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { routeFault } from '../serving/index.ts'
 import { brierScore, logLoss, rocAuc } from '../statistics/classification.ts'
-import '../serving/index.ts'
 
 const OUTCOMES_READ_MAX = 200_000
 const HOURS_SHOWN_MAX = 24 * 92
@@ -70,6 +70,7 @@ export async function readLive(
     rows: list.reduce((sum, arm) => sum + arm.rows, 0),
     labelled: list.reduce((sum, arm) => sum + arm.labelled, 0),
     arms: list,
+    fault: await routeFault(ctx, key),
     hours: [...hours].sort(([a], [b]) => a - b).map(([hourMs, predictions]) => ({ hourMs, predictions })),
     gateways: gateways.map((row) => ({
       gateway: row.gateway,

@@ -4,6 +4,7 @@ export {
   forgetPredictions,
   publishSnapshot,
   requirePrediction,
+  routeFault,
   type ServingControlDeps,
   type SnapshotDeps,
   servingEndpoints,

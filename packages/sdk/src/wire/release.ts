@@ -77,6 +77,8 @@ export const liveView = z.strictObject({
     }),
   ),
   hours: z.array(z.strictObject({ hourMs: z.number(), predictions: z.int() })),
+  /** Why the route does not serve what is assigned to it, but what it served before. */
+  fault: z.string().nullable().default(null),
   gateways: z.array(
     z.strictObject({
       gateway: z.string(),

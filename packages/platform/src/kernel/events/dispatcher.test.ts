@@ -11,7 +11,9 @@ import {
   consume,
   type Dispatcher,
   listDeadLetters,
+  markEvents,
   openDispatcher,
+  placeEvents,
   pruneEvents,
   retryDeadLetter,
 } from './index.ts'
@@ -163,6 +165,23 @@ function declareCases(subject: Subject) {
     expect((await subject.database.events()).map((event) => event.subject)).toEqual(['bad', 'good'])
   })
 
+  test('markEvents() tells what came since of the domains asked for, whatever its place in the order', async () => {
+    const { ctx } = subject
+    await emit(ctx, 'a')
+    const first = await markEvents(ctx, ['test'])
+    expect(first.isNew).toBe(true)
+    const isNew = async (since = first.mark) => (await markEvents(ctx, ['test'], since)).isNew
+    expect(await isNew()).toBe(false)
+    await placeEvents(ctx)
+    await emit(ctx, 'b', null, 'other.happened')
+    expect(await isNew()).toBe(false)
+    await emit(ctx, 'a')
+    expect(await isNew()).toBe(true)
+    await placeEvents(ctx)
+    const { mark, ...second } = await markEvents(ctx, ['test', 'other'], first.mark)
+    expect([second.isNew, await isNew(mark)]).toEqual([true, false])
+  })
+
   test('wake() delivers without waiting for the poll', async () => {
     const seen: string[] = []
     const dispatcher = await open([recorder(seen)])
@@ -221,6 +240,24 @@ suiteWith('postgres', 'events on PostgreSQL', (initdb) => {
     await dispatcher.settle()
     expect(seen).toEqual(['late', 'early'])
     await dispatcher.close()
+  })
+
+  test('markEvents() sees an event whose transaction commits late, after later ones were placed', async () => {
+    const { ctx } = subject
+    const written = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    const late = ctx.transaction(async (tx) => {
+      await tx.emit({ type: 'test.happened', subject: 'late', data: null })
+      written.resolve()
+      await held.promise
+    })
+    await written.promise
+    await emit(ctx, 'early')
+    await placeEvents(ctx)
+    const { mark } = await markEvents(ctx, ['test'])
+    held.resolve()
+    await late
+    expect((await markEvents(ctx, ['test'], mark)).isNew).toBe(true)
   })
 
   test('a subject keeps the order of its row locks, whichever transaction began first', async () => {

@@ -7,6 +7,7 @@ export {
   openDispatcher,
   retryDeadLetter,
 } from './dispatcher.ts'
+export { type EventMark, markEvents } from './mark.ts'
 export { openPulse, type Pulse } from './pulse.ts'
 export { pruneEvents } from './retention.ts'
 export { placeEvents } from './sequencer.ts'

@@ -5,8 +5,9 @@ import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
+import { openSnapshotPublisher } from './publisher.ts'
 import { commitSegment, decodeSegment, requirePrediction } from './segment.ts'
-import { findSnapshot, publishSnapshot, type SnapshotDeps } from './snapshot.ts'
+import { findSnapshot, type SnapshotDeps } from './snapshot.ts'
 
 const SEGMENT_BYTES_MAX = 64 << 20
 const WAIT_STEP_MS = 250
@@ -18,7 +19,7 @@ export interface ServingControlDeps extends SnapshotDeps {
 
 async function awaitSnapshot(
   ctx: Context,
-  deps: ServingControlDeps,
+  refresh: (ctx: Context) => Promise<void>,
   after: number,
   waitMs: number,
   signal: AbortSignal,
@@ -27,7 +28,7 @@ async function awaitSnapshot(
   for (;;) {
     const found = await findSnapshot(ctx, after)
     if (found || signal.aborted || ctx.clock.monotonicMs() >= untilMs) return found
-    await ctx.transaction((tx) => publishSnapshot(tx, deps))
+    await refresh(ctx)
     const fresh = await findSnapshot(ctx, after)
     if (fresh) return fresh
     await ctx.clock.sleep(WAIT_STEP_MS)
@@ -52,6 +53,7 @@ async function readAll(body: unknown, limitBytes: number): Promise<Buffer> {
 
 /** What gateways ask of the control plane, and what people ask of predictions. */
 export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
+  const refresh = openSnapshotPublisher(deps)
   return [
     endpoint({
       method: 'GET',
@@ -66,7 +68,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       handler: async ({ ctx, query, request }) => {
         const closed = new AbortController()
         request.raw.once('close', () => closed.abort())
-        return { snapshot: (await awaitSnapshot(ctx, deps, query.after, query.wait_ms, closed.signal)) ?? null }
+        return { snapshot: (await awaitSnapshot(ctx, refresh, query.after, query.wait_ms, closed.signal)) ?? null }
       },
     }),
     endpoint({

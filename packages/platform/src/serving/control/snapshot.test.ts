@@ -5,9 +5,11 @@ import { addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../.
 import { newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
+import { placeEvents } from '../../kernel/events/index.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
 import { addVersion, approveAs, boundOf, digestOf, person } from '../../registry/registry.fixture.ts'
-import { publishSnapshot, type SnapshotDeps, servingEndpoints } from './index.ts'
+import { publishSnapshot, routeFault, type SnapshotDeps, servingEndpoints } from './index.ts'
+import { openSnapshotPublisher } from './publisher.ts'
 import { findSnapshot } from './snapshot.ts'
 
 const signingKey = newSigningKey()
@@ -119,6 +121,71 @@ test('a release of before its signature was bound takes the route’s own', asyn
   await ctx.db.updateTable('assignment').set({ signature: null }).execute()
   await publish()
   expect((await newest()).routes[0]).toMatchObject({ columns: routeOf().columns, features: null })
+})
+
+test('a route that cannot be made ready keeps what it served, or is left out, and the others go on', async () => {
+  const [one, two] = await addServable(ctx, ['one', 'two'])
+  await releaseAs(ctx, one!)
+  await publish()
+  const before = await newest()
+  await addRoute(ctx, routeOf({ name: 'fresh' }))
+  await releaseAs(ctx, one!, { route: 'fresh' })
+  await addRoute(ctx, routeOf({ name: 'good' }))
+  await releaseAs(ctx, one!, { route: 'good' })
+  await releaseAs(ctx, two!)
+  // Releases of before a signature was bound, whose routes now ask for a service that is gone.
+  await ctx.db.updateTable('assignment').set({ signature: null }).where('route', '!=', 'good').execute()
+  for (const name of ['delay', 'fresh'])
+    await ctx.db
+      .updateTable('route')
+      .set({ definition: JSON.stringify(routeOf({ name, features: 'gone' })) })
+      .where('name', '=', name)
+      .execute()
+  expect(await publish()).toBe(2)
+  const after = await newest()
+  expect(after.routes).toEqual([before.routes[0], expect.objectContaining({ name: 'good' })])
+  expect(after.versions).toEqual(before.versions)
+  const fault = (route: string) => routeFault(ctx, { environment: 'production', route })
+  expect(await fault('delay')).toContain('gone')
+  expect([await fault('good'), await fault('none')]).toEqual([null, null])
+  await ctx.db
+    .updateTable('route')
+    .set({ definition: JSON.stringify(routeOf()) })
+    .where('name', '=', 'delay')
+    .execute()
+  expect(await publish()).toBe(3)
+  expect((await newest()).routes.map(({ name, arms }) => [name, arms[0]!.artifact])).toEqual([
+    ['delay', digestOf('two')],
+    ['good', digestOf('one')],
+  ])
+})
+
+test('a gateway that asks again and again makes nothing be compiled until something has happened', async () => {
+  let compiled = 0
+  const counted: SnapshotDeps = {
+    ...deps,
+    get payloadRate() {
+      compiled++ // read once for each route
+      return 0.5
+    },
+  }
+  const refresh = openSnapshotPublisher(counted)
+  const [one, two] = await addServable(ctx, ['one', 'two'])
+  await releaseAs(ctx, one!)
+  await Promise.all([refresh(ctx), refresh(ctx)])
+  expect(JSON.parse((await findSnapshot(ctx, -1))!.payload)).toMatchObject({ epoch: 1 })
+  const atFirst = compiled
+  for (let ask = 0; ask < 20; ask++) await refresh(ctx)
+  await ctx.transaction((tx) => tx.emit({ type: 'pipelines.run_ended', subject: 'x', data: {} }))
+  await refresh(ctx)
+  expect(compiled).toBe(atFirst)
+  await placeEvents(ctx) // a place in the order of delivery is no news
+  await refresh(ctx)
+  expect(compiled).toBe(atFirst)
+  await releaseAs(ctx, two!)
+  await refresh(ctx)
+  expect(compiled).toBeGreaterThan(atFirst)
+  expect((await newest()).routes[0]!.arms[0]!.artifact).toBe(digestOf('two'))
 })
 
 test('a snapshot holds every project, each version once, in the order of its names', async () => {

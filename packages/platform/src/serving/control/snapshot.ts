@@ -1,4 +1,4 @@
-import type { ServedRoute, ServedVersion, SignedSnapshot, Snapshot } from '@plimsoll/sdk/wire'
+import { type ServedRoute, type ServedVersion, type SignedSnapshot, type Snapshot, snapshot } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { compileSignature, listAssignments, requireRoute } from '../../delivery/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
@@ -6,14 +6,15 @@ import { canonicalJson } from '../../kernel/canonical.ts'
 import type { ReplayClockSettings } from '../../kernel/clock.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
+import { ERROR_KINDS, toPlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, requireModelVersion } from '../../registry/index.ts'
 import './tables.ts'
 
-export interface SnapshotDeps {
+type ServedLimits = Pick<ServedRoute, 'inflightMax' | 'payloadRate'>
+
+export interface SnapshotDeps extends Readonly<ServedLimits> {
   readonly signingKey: SigningKey
   readonly replay: ReplayClockSettings | undefined
-  readonly inflightMax: number
-  readonly payloadRate: number
 }
 
 const SNAPSHOTS_KEPT = 1_000
@@ -26,7 +27,7 @@ function keyOf({ project, environment, model, version }: Assigned): string {
   return `${project}/${environment}/${model}/${version}`
 }
 
-async function servedRouteOf(ctx: Context, assigned: Assigned, deps: SnapshotDeps): Promise<ServedRoute> {
+async function servedRouteOf(ctx: Context, assigned: Assigned, deps: ServedLimits): Promise<ServedRoute> {
   // A release of before it was bound takes the route's own.
   const { definition, digest } = await requireRoute(ctx, { environment: assigned.environment, name: assigned.route })
   return {
@@ -68,43 +69,98 @@ async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<Served
   }
 }
 
-/** What all routes of all projects should serve now, without epoch and time. */
-async function compileContent(ctx: Context, deps: SnapshotDeps): Promise<Omit<Snapshot, 'epoch' | 'issuedAtMs'>> {
+/** Why an assigned route cannot be made ready. It serves what it served before, if anything. */
+interface RouteFault extends Pick<Assigned, 'project' | 'environment' | 'route'> {
+  readonly reason: string
+}
+
+type Served = { readonly route: ServedRoute; readonly versions: readonly (readonly [string, ServedVersion])[] }
+
+async function servedOf(ctx: Context, assigned: Assigned, deps: ServedLimits): Promise<Served> {
+  const own = ctx.as({ project: assigned.project })
+  const route = await servedRouteOf(own, assigned, deps)
+  return { route, versions: [[keyOf(assigned), await servedVersionOf(own, assigned)]] }
+}
+
+/** As `servedOf`, or why not. What may pass is thrown: a database that does not answer is no fault of a route. */
+async function tryServed(ctx: Context, assigned: Assigned, deps: ServedLimits): Promise<Served | RouteFault> {
+  try {
+    return await servedOf(ctx, assigned, deps)
+  } catch (thrown) {
+    const error = toPlimsollError(thrown)
+    if (ERROR_KINDS[error.kind].retry || error.kind === 'internal') throw thrown
+    const { project, environment, route } = assigned
+    return { project, environment, route, reason: error.message }
+  }
+}
+
+/** What the newest snapshot says of a route. */
+function lastServed(last: Snapshot | undefined, { project, environment, route: name }: RouteFault): Served | undefined {
+  const route = last?.routes.find(
+    (served) => served.project === project && served.environment === environment && served.name === name,
+  )
+  if (!last || !route) return undefined
+  const keys = new Set(route.arms.map((arm) => arm.version ?? arm.artifact))
+  const versions = last.versions.map((version) => [version.key ?? version.artifact, version] as const)
+  return { route, versions: versions.filter(([key]) => keys.has(key)) }
+}
+
+/** What all routes of all projects should serve now, without epoch and time. One that has a fault harms no other. */
+async function compileContent(ctx: Context, deps: SnapshotDeps, last: () => Snapshot | undefined) {
   const routes: ServedRoute[] = []
   const versions = new Map<string, ServedVersion>()
+  const faults: RouteFault[] = []
   for (const assigned of await listAssignments(ctx)) {
-    const own = ctx.as({ project: assigned.project })
-    routes.push(await servedRouteOf(own, assigned, deps))
-    versions.set(keyOf(assigned), await servedVersionOf(own, assigned))
+    const tried = await tryServed(ctx, assigned, deps)
+    if ('reason' in tried) faults.push(tried)
+    const served = 'reason' in tried ? lastServed(last(), tried) : tried
+    if (!served) continue
+    routes.push(served.route)
+    for (const [key, version] of served.versions)
+      if (!('reason' in tried) || !versions.has(key)) versions.set(key, version)
   }
-  return {
+  const content: Omit<Snapshot, 'epoch' | 'issuedAtMs'> = {
     v: 1,
     clock: deps.replay ?? null,
     routes,
     versions: [...versions].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, version]) => version),
   }
+  return { content, faults }
+}
+
+/** Why a route of the context's project does not serve what is assigned to it; null when it does, or has nothing. */
+export async function routeFault(ctx: Context, key: { environment: string; route: string }): Promise<string | null> {
+  const assigned = (await listAssignments(ctx)).find(
+    (one) => one.project === ctx.project && one.environment === key.environment && one.route === key.route,
+  )
+  if (!assigned) return null
+  const tried = await tryServed(ctx, assigned, { inflightMax: 1, payloadRate: 0 }) // of no account here
+  return 'reason' in tried ? tried.reason : null
 }
 
 /** What should serve, and the epoch of the newest snapshot if it says just that. */
 async function compareNewest(tx: Tx, deps: SnapshotDeps) {
-  const content = await compileContent(tx, deps)
-  const contentDigest = digestValue(content)
   const newest = await tx.db
     .selectFrom('serving_snapshot')
-    .select(['epoch', 'content_digest', 'key_id'])
+    .select(['epoch', 'content_digest', 'key_id', 'payload'])
     .orderBy('epoch', 'desc')
     .limit(1)
     .executeTakeFirst()
+  const last = () => newest && snapshot.parse(JSON.parse(newest.payload))
+  const { content, faults } = await compileContent(tx, deps, last)
+  const contentDigest = digestValue(content)
   const isCurrent = newest?.content_digest === contentDigest && newest.key_id === deps.signingKey.keyId
-  return { content, contentDigest, lastEpoch: newest?.epoch ?? 0, isCurrent }
+  return { content, contentDigest, faults, lastEpoch: newest?.epoch ?? 0, isCurrent }
 }
 
 /**
  * Makes and signs a new snapshot when what should serve has changed; epochs count up without gaps. Returns the newest
- * epoch. Idempotent: called whenever a gateway asks for news.
+ * epoch. Idempotent.
  */
 export async function publishSnapshot(tx: Tx, deps: SnapshotDeps): Promise<number> {
   const seen = await compareNewest(tx, deps)
+  for (const fault of seen.faults)
+    tx.log.error({ ...fault }, 'a route cannot be made ready; it serves what it served before')
   if (seen.isCurrent) return seen.lastEpoch
   // Publishers take turns, and look again: two gateways that ask at once must not make one epoch twice.
   await sql`select pg_advisory_xact_lock(${LOCK_KEY})`.execute(tx.db)
