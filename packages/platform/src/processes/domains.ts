@@ -26,8 +26,6 @@ import { servingEndpoints } from '../serving/index.ts'
 import { STEP_KINDS } from './step-kinds.ts'
 
 const CANCEL_GRACE_MS = 10_000
-const INFLIGHT_MAX = 1_024
-const PAYLOAD_RATE = 0.1
 /** Variables of ours that a step may see. Everything else stays here. */
 const STEP_VARIABLES = [
   'PATH',
@@ -106,8 +104,8 @@ export function openDomains(parts: DomainParts): Domains {
         blobs,
         signingKey: parts.signingKey,
         replay: parts.replay,
-        inflightMax: INFLIGHT_MAX,
-        payloadRate: PAYLOAD_RATE,
+        inflightMax: config.gateway.routeInflightMax,
+        payloadRate: config.gateway.payloadRate,
       }),
       ...monitoringEndpoints({ blobs }),
       ...lineageEndpoints({ blobs }),

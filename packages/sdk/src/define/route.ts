@@ -46,6 +46,8 @@ export interface RouteOptions {
   inputs: Record<string, RouteInput>
   features?: FeatureServiceDefinition | string
   columns?: Record<string, FeatureMapping>
+  /** What is kept of requests: `rate` 0 for nothing, `redact` for inputs whose values are never kept. */
+  payloads?: z.input<typeof routeDefinition>['payloads']
   rollout?: RouteDefinition['rollout']
 }
 

@@ -63,8 +63,10 @@ export const servedRoute = z.strictObject({
   sloMs: z.int().positive(),
   ...routeSignature.shape,
   arms: z.array(servedArm).min(1).max(2),
-  /** Share of predictions whose inputs and features are logged, chosen by the hash of the prediction's id. */
+  /** Share of predictions whose inputs and features are logged, chosen by the random part of the prediction's id. */
   payloadRate: z.number().min(0).max(1),
+  /** Inputs whose values no payload holds. */
+  redacted: z.array(fieldName).max(1_000).default([]),
   /** Requests waiting or running at once; beyond it, 503. */
   inflightMax: z.int().positive(),
 })

@@ -99,6 +99,15 @@ function columnFaults(
   })
 }
 
+/** A misspelt name would keep what must not be kept. */
+function redactFaults({ inputs, payloads }: RouteDefinition): Fault[] {
+  return (payloads?.redact ?? []).flatMap((name, index) =>
+    Object.hasOwn(inputs, name)
+      ? []
+      : [{ pointer: `/payloads/redact/${index}`, detail: `names ${name}, which is no input of the route` }],
+  )
+}
+
 /**
  * How requests of a route become columns: its inputs with the types of their keys, its columns, and what is looked up,
  * by digest. Releases bind it, so that a later change of a view changes nothing that serves.
@@ -118,7 +127,7 @@ export async function compileSignature(ctx: Context, definition: RouteDefinition
   }
   const spec = definition.features === undefined ? null : await servingSpec(ctx, definition.features)
   if (spec !== null && faults.length === 0) faults.push(...keyFaults(spec, inputs))
-  faults.push(...columnFaults(definition, inputs, spec))
+  faults.push(...columnFaults(definition, inputs, spec), ...redactFaults(definition))
   return { signature: { inputs, columns: definition.columns, features: spec as RouteSignature['features'] }, faults } // plain data by its schema
 }
 

@@ -102,6 +102,14 @@ test('declareRoute() lists every column that the route cannot fill', async () =>
   expect(await listRoutes(ctx)).toEqual([])
 })
 
+test('declareRoute() refuses to redact what is no input', async () => {
+  await addModel(ctx, modelOf('delay'))
+  const misspelt = routeOf({ payloads: { redact: ['distance', 'distence'] } })
+  expect(await faultsOf(addRoute(ctx, misspelt))).toEqual([
+    { pointer: '/payloads/redact/1', detail: 'names distence, which is no input of the route' },
+  ])
+})
+
 test('declareRoute() checks the keys that features are looked up by', async () => {
   await addFeatures(ctx)
   await expect(addRoute(ctx, lookupRouteOf())).resolves.toMatchObject(KEY)

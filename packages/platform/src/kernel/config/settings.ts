@@ -92,6 +92,10 @@ const gateway = z.strictObject({
   cacheLimitBytes: bytes(8 * 1024 * MIB),
   spoolLimitBytes: bytes(1_024 * MIB),
   snapshotPollMs: milliseconds(25_000),
+  /** Requests of one route that wait or run at once; beyond it, 503. */
+  routeInflightMax: count(1_024, 1_000_000),
+  /** Share of predictions whose inputs and features are kept, where a route does not say. */
+  payloadRate: z.number().min(0).max(1).default(0.1),
 })
 
 const jobs = z.strictObject({

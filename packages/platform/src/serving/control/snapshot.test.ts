@@ -61,6 +61,7 @@ test('publishSnapshot() signs what should serve: signature, approvals and column
       features: null,
       arms: [{ arm: 'champion', artifact: digestOf('one'), version: 'default/production/delay/1', weight: 1 }],
       payloadRate: 0.5,
+      redacted: [],
       inflightMax: 8,
     },
   ])
@@ -121,6 +122,15 @@ test('a release of before its signature was bound takes the route’s own', asyn
   await ctx.db.updateTable('assignment').set({ signature: null }).execute()
   await publish()
   expect((await newest()).routes[0]).toMatchObject({ columns: routeOf().columns, features: null })
+})
+
+test('what a route says of its payloads holds without another release', async () => {
+  const [one] = await addServable(ctx, ['one'])
+  await releaseAs(ctx, one!)
+  await publish()
+  await addRoute(ctx, routeOf({ payloads: { rate: 0, redact: ['distance'] } }))
+  expect(await publish()).toBe(2)
+  expect((await newest()).routes[0]).toMatchObject({ payloadRate: 0, redacted: ['distance'], epoch: 1 })
 })
 
 test('a route that cannot be made ready keeps what it served, or is left out, and the others go on', async () => {

@@ -40,7 +40,8 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: ServedLimit
     sloMs: definition.sloMs,
     ...(assigned.signature ?? (await compileSignature(ctx, definition)).signature),
     arms: [{ arm: 'champion', artifact: assigned.artifact, version: keyOf(assigned), weight: 1 }],
-    payloadRate: deps.payloadRate,
+    payloadRate: definition.payloads?.rate ?? deps.payloadRate,
+    redacted: definition.payloads?.redact ?? [],
     inflightMax: deps.inflightMax,
   }
 }

@@ -32,6 +32,8 @@ beforeAll(async () => {
   }
   const routes = Object.entries(versions).map(([name, version]) => routeTo(version, name, ['p', 'q']))
   routes.push(routeTo(versions.trips, 'narrow', ['x'], { inflightMax: 2 }))
+  routes.push(routeTo(versions.delay, 'redacted', ['p', 'q'], { redacted: ['q'] }))
+  routes.push(routeTo(versions.delay, 'unsampled', ['p', 'q'], { payloadRate: 0 }))
   expect(await gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
 })
 afterAll(() => opened.close())
@@ -123,6 +125,18 @@ describe('POST /predict/<route>', () => {
       })
       await response.arrayBuffer()
     }
+  })
+
+  test('keeps no value of a redacted input, and no payload where none is to be kept', async () => {
+    const payloadOf = async (route: string) => {
+      const { prediction_id: id } = await bodyOf(await post(`/predict/${route}`, { p: 1, q: 73_000 }))
+      return opened.records().find((record) => record.id === id)?.payload
+    }
+    expect(await payloadOf('redacted')).toEqual({
+      inputs: [{ p: 1, q: '[redacted]' }],
+      features: [{ values: [], statuses: [] }],
+    })
+    expect(await payloadOf('unsampled')).toBeUndefined()
   })
 
   test('lists every fault at once as problem JSON', async () => {

@@ -20,6 +20,15 @@ interface Scored {
   result: PoolResult
 }
 
+const REDACTED = '[redacted]'
+
+function redact(row: Readonly<Record<string, unknown>>, names: readonly string[]): Readonly<Record<string, unknown>> {
+  if (names.length === 0) return row
+  const kept = { ...row }
+  for (const name of names) if (Object.hasOwn(kept, name)) kept[name] = REDACTED
+  return kept
+}
+
 async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unknown[]): Promise<Scored> {
   const target = chooseTarget(deps, call.route, undefined, call.stickyKey)
   const prepared = target.entry.prepare(rows, target.atUs, target.model, target.version.columns)
@@ -29,7 +38,7 @@ async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unk
     outputs: result.outputs,
     requestId: call.requestId,
     payload: () => ({
-      inputs: prepared.inputs.slice(0, 64),
+      inputs: prepared.inputs.slice(0, 64).map((row) => redact(row, target.route.redacted)),
       features: prepared.features.slice(0, 64).map((looked) => ({
         values: Array.from(looked.values, (value) => (Number.isFinite(value) ? value : null)),
         statuses: [...looked.statuses],

@@ -20,6 +20,7 @@ export function exampleRoute(overrides: Partial<ServedRoute> = {}): ServedRoute 
     features: null,
     arms: [{ arm: 'champion', artifact: ARTIFACT, weight: 1 }],
     payloadRate: 1,
+    redacted: [],
     inflightMax: 100,
     ...overrides,
   }

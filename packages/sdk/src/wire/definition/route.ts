@@ -19,6 +19,14 @@ export const featureMapping = z.discriminatedUnion('from', [
 ])
 export type FeatureMapping = z.output<typeof featureMapping>
 
+/** What is kept of requests besides who predicted what: a share of them, without the inputs named in `redact`. */
+export const payloadPolicy = z.strictObject({
+  /** Share of predictions whose inputs and looked-up features are kept; 0 for none. The platform's own when absent. */
+  rate: z.number().min(0).max(1).optional(),
+  /** Inputs whose values are never kept. */
+  redact: z.array(fieldName).max(1_000).default([]),
+})
+
 export const routeDefinition = z.strictObject({
   kind: z.literal('route'),
   name: definitionName,
@@ -31,6 +39,7 @@ export const routeDefinition = z.strictObject({
   features: definitionName.optional(),
   /** Columns of the model's input, in order. */
   columns: z.array(z.strictObject({ name: z.string().max(130), source: featureMapping })).max(10_000),
+  payloads: payloadPolicy.optional(),
   rollout: z
     .strictObject({ type: z.literal('canary'), steps: z.array(z.number().positive().max(100)).min(1).max(20) })
     .optional(),
