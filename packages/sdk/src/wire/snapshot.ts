@@ -96,7 +96,7 @@ export const gatewayStatus = z.strictObject({
   boot: z.string().max(100),
   epoch: count,
   state: z.enum(['starting', 'ready', 'draining']),
-  /** The newest snapshot that it could not take, and why. */
+  /** The newest snapshot that it could not take, or not in all its routes, and why. */
   refused: z.strictObject({ epoch: count, reason: z.string().max(2_000) }).nullable(),
   spooledBytes: z.int().nonnegative(),
 })

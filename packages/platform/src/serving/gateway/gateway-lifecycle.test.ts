@@ -101,10 +101,6 @@ test('offer() refuses an older epoch, a foreign key, an altered payload and a st
         { ...served, approvals: [{ by: 'eve', artifact: `sha256:${'f'.repeat(64)}`, passport: served.passport }] },
       ],
     }),
-    control.sign({
-      ...content,
-      routes: [{ ...content.routes[0], columns: [{ name: 'p', source: { from: 'feature', feature: 'none' } }] }],
-    }),
   ]
   for (const one of refused) {
     expect(await gateway.gateway.offer(one)).toBe(false)
@@ -112,6 +108,32 @@ test('offer() refuses an older epoch, a foreign key, an altered payload and a st
     expect(await versionOf(gateway)).toBe('delay/1')
   }
   expect(gateway.gateway.live()?.snapshot.epoch).toBe(5)
+})
+
+test('a route that cannot be compiled keeps what it served, one that never served is left out, the others move on', async () => {
+  const gateway = await start({ settings: { retainMs: 1 } })
+  const { control } = gateway
+  const one = control.addVersion(identityModel(), 1)
+  const two = control.addVersion(unary('Neg'), 2)
+  const bad = { columns: [{ name: 'p', source: { from: 'feature' as const, feature: 'none' } }] }
+  const routes = [routeTo(one, 'delay', ['p', 'q']), routeTo(one, 'other', ['p', 'q'])]
+  await gateway.gateway.offer(control.publish(1, routes, [one]))
+  const mixed = [
+    routeTo(two, 'delay', ['p', 'q'], bad),
+    routeTo(two, 'fresh', ['p', 'q'], bad),
+    routeTo(two, 'other', ['p', 'q']),
+  ]
+  expect(await gateway.gateway.offer(control.publish(2, mixed, [two]))).toBe(true)
+  expect([gateway.gateway.settledEpoch(), gateway.gateway.refused()]).toEqual([
+    2,
+    { epoch: 2, reason: expect.stringContaining('route delay: Cannot compile the route') },
+  ])
+  await expect.poll(() => gateway.pool.describe(two.artifact)?.state).toBe('ready')
+  const served = async (route: string) =>
+    (await predict(gateway, { p: 1, q: 2 }, route)).headers.get('x-plimsoll-version')
+  expect([await served('delay'), await served('fresh'), await served('other')]).toEqual(['delay/1', null, 'delay/2'])
+  expect(await gateway.gateway.offer(control.publish(3, [routeTo(two, 'delay', ['p', 'q'])], [two]))).toBe(true)
+  expect([gateway.gateway.refused(), await served('delay')]).toEqual([null, 'delay/2'])
 })
 
 test('settledEpoch() is not raised by an unsigned snapshot, nor by a model that cannot be fetched now', async () => {

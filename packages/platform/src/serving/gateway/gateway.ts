@@ -19,6 +19,8 @@ export interface LiveState {
   readonly routes: ReadonlyMap<string, LiveRoute>
   readonly versions: ReadonlyMap<string, ServedVersion>
   readonly interfaces: ReadonlyMap<string, ModelInterface>
+  /** Why one of the routes is not as the snapshot says; null when all are. */
+  readonly fault: string | null
 }
 
 export interface LiveRoute extends CompiledRoute {
@@ -80,7 +82,7 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
   /** A snapshot with its models loaded. None of them leaves while the others load, whatever its time. */
   const load = (content: Snapshot): Promise<LiveState> => {
     models.need(content.versions.map((version) => version.artifact))
-    return loadState(content, deps)
+    return loadState(content, deps, live)
   }
   /** What does not serve now may leave when its time has come, also what a refused snapshot has loaded. */
   const settle = (): Promise<void> => models.settle([...(live?.interfaces.keys() ?? [])])
@@ -92,15 +94,15 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
       if (content.epoch <= (live?.snapshot.epoch ?? EMPTY_EPOCH)) return false
       const next = await load(content)
       await storeSnapshot(path, signed)
+      refused = next.fault === null ? null : refusalOf(signed, next.fault)
       swap(next)
-      refused = null
       deps.log.info({ epoch: content.epoch, routes: content.routes.length }, 'snapshot taken')
       return true
     } catch (thrown) {
       const error = toPlimsollError(thrown)
       if (content && !ERROR_KINDS[error.kind].retry && error.kind !== 'internal')
         hopelessEpoch = Math.max(hopelessEpoch, content.epoch)
-      refused = { epoch: epochOf(signed), reason: error.message.slice(0, 2_000) }
+      refused = refusalOf(signed, error.message)
       deps.log.warn({ code: error.code, reason: error.message }, 'snapshot refused; the one before stays')
       deps.onChange()
       return false
@@ -122,7 +124,10 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
     async restore() {
       try {
         const kept = await loadSnapshot(path, deps.snapshotKey)
-        if (kept) swap(await load(kept.content))
+        if (!kept) return
+        const next = await load(kept.content)
+        refused = next.fault === null ? null : refusalOf(kept.signed, next.fault)
+        swap(next)
       } catch (thrown) {
         deps.log.error(
           { error: toPlimsollError(thrown).message },
@@ -136,6 +141,10 @@ export function openGateway(name: string, deps: GatewayDeps): Gateway {
   }
 }
 
+function refusalOf(signed: SignedSnapshot, reason: string): NonNullable<GatewayStatus['refused']> {
+  return { epoch: epochOf(signed), reason: reason.slice(0, 2_000) }
+}
+
 function epochOf(signed: SignedSnapshot): number {
   try {
     return Number((JSON.parse(signed.payload) as { epoch?: unknown }).epoch) || 0
@@ -144,7 +153,9 @@ function epochOf(signed: SignedSnapshot): number {
   }
 }
 
-async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveState> {
+/** A route that cannot be compiled keeps what it served in `previous`, or is left out, and harms no other. */
+async function loadState(content: Snapshot, deps: GatewayDeps, previous: LiveState | undefined): Promise<LiveState> {
+  let fault: string | null = null
   const versions = new Map(content.versions.map((version) => [version.key ?? version.artifact, version]))
   const interfaces = new Map<string, ModelInterface>()
   for (const version of versions.values()) {
@@ -164,8 +175,25 @@ async function loadState(content: Snapshot, deps: GatewayDeps): Promise<LiveStat
       )
       continue
     }
-    const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
-    routes.set(key, { ...compileRoute(route, features), inflight: 0, identities: new Map() })
+    try {
+      const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
+      routes.set(key, { ...compileRoute(route, features), inflight: 0, identities: new Map() })
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      if (ERROR_KINDS[error.kind].retry || error.kind === 'internal') throw thrown
+      fault ??= `route ${key}: ${error.message}`
+      deps.log.error(
+        { route: key, reason: error.message },
+        'a route cannot be compiled; it serves what it served before',
+      )
+      const kept = previous?.routes.get(key)
+      if (!previous || !kept) continue
+      routes.set(key, kept)
+      for (const arm of kept.route.arms) {
+        versions.set(arm.version ?? arm.artifact, versionOf(previous, arm))
+        interfaces.set(arm.artifact, previous.interfaces.get(arm.artifact)!) // it served with it
+      }
+    }
   }
-  return { snapshot: content, clock, routes, versions, interfaces }
+  return { snapshot: content, clock, routes, versions, interfaces, fault }
 }
