@@ -139,9 +139,9 @@ async function releaseBest({ work, plimsoll }) {
 
 async function replay(platform) {
   const { addresses, plimsoll, projectDir } = platform
-  const released = await releaseBest(platform)
   const { time } = await (await fetch(`${addresses.api}/health`)).json()
   await runPipeline(platform, 'refresh', [`until=${new Date(Date.parse(time) + 5 * DAY_MS).toISOString()}`])
+  const released = await releaseBest(platform)
   for (let tries = 0; ; tries++) {
     const answer = await fetch(`${addresses.gateway}/v2/models/flight-delay/ready`).catch(() => undefined)
     if (answer?.status === 200) break

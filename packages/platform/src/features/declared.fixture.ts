@@ -7,7 +7,7 @@ import {
 } from '@plimsoll/sdk/wire'
 import { declareDataset } from '../datasets/index.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { declareEntity, declareFeatureService, declareFeatureView } from './index.ts'
+import { declareEntity, declareFeatureService, declareFeatureView, requireFeatureView } from './index.ts'
 
 const zoned = { type: 'timestamp', zone: 'UTC' } as const
 
@@ -59,4 +59,28 @@ export async function addFeatures(ctx: Context, view: FeatureViewDefinition = vi
       }),
     )
   })
+}
+
+/** The row that a committed materialization of the view, as it is declared now, leaves behind. */
+export async function addMaterialization(ctx: Context, name = 'departures'): Promise<number> {
+  const { digest, generation: own } = await requireFeatureView(ctx, name)
+  const generation = own! // a view has one
+  await ctx.db
+    .insertInto('materialization')
+    .values({
+      project: ctx.project,
+      view: name,
+      view_version: digest,
+      generation,
+      source: 'sha256:source',
+      until_us: 1_000_000n,
+      fence: 1,
+      state: 'committed',
+      rows_applied: 1n,
+      rows_stale: 0n,
+      run: 'run_1',
+      step: 'materialize',
+    })
+    .execute()
+  return generation
 }

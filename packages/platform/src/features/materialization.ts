@@ -28,3 +28,21 @@ export async function listMaterializations(ctx: Context, view: string, limit: nu
     createdAt: row.created_at.toISOString(),
   }))
 }
+
+/** Those of the views that were never brought to the online store under the generation that they name. */
+export async function findUnmaterialized<View extends { readonly view: string; readonly generation: number }>(
+  ctx: Context,
+  views: readonly View[],
+): Promise<View[]> {
+  if (views.length === 0) return []
+  const rows = await ctx.db
+    .selectFrom('materialization')
+    .select('generation')
+    .distinct()
+    .where('project', '=', ctx.project)
+    .where('generation', 'in', [...new Set(views.map(({ generation }) => generation))])
+    .where('state', '=', 'committed')
+    .execute()
+  const filled = new Set(rows.map(({ generation }) => generation))
+  return views.filter(({ generation }) => !filled.has(generation))
+}

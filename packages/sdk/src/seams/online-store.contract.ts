@@ -77,6 +77,7 @@ export const onlineStoreContract: readonly OnlineStoreCase[] = [
       await store.applyBatch(batch([record('a', 1, 'one')], 1, 50))
       await store.applyBatch(batch([], 2, 40))
       assert.deepEqual(await store.generation(1), { fence: 2, watermark: 50 })
+      if (store.generationNow) assert.deepEqual(store.generationNow(1), { fence: 2, watermark: 50 })
       await store.close()
     },
   },

@@ -41,6 +41,8 @@ export interface OnlineStore {
   readNow?(key: Uint8Array): Uint8Array | undefined
   /** The state of a generation, or undefined before its first batch. */
   generation(generation: number): Promise<OnlineGeneration | undefined>
+  /** The same at once, on this host. */
+  generationNow?(generation: number): OnlineGeneration | undefined
   /** Names the generation that serves `slot` from now on, in one transaction. */
   flip(slot: string, generation: number): Promise<void>
   current(slot: string): Promise<number | undefined>

@@ -91,6 +91,7 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
     // The buffer is a shared one whose `length` alone says where the value ends.
     return found?.subarray(VERSION_BYTES, found.length)
   }
+  const generationNow = (generation: number) => meta.get(`generation:${generation}`) as OnlineGeneration | undefined // written by applyBatch only
   return {
     async applyBatch(batch) {
       requireWritable()
@@ -120,7 +121,8 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
         return found && Uint8Array.prototype.slice.call(found)
       }),
     readNow,
-    generation: async (generation) => meta.get(`generation:${generation}`) as OnlineGeneration | undefined, // written above only
+    generation: async (generation) => generationNow(generation),
+    generationNow,
     async flip(slot, generation) {
       requireWritable()
       root.transactionSync(() => void meta.put(`slot:${slot}`, generation))

@@ -12,6 +12,7 @@ import {
   projectChampion,
   requireModelVersion,
 } from '../../registry/index.ts'
+import { requireFeatures } from './feature-readiness.ts'
 import { requireRoute } from './route.ts'
 import { compileSignature, misfits } from './route-signature.ts'
 
@@ -84,7 +85,7 @@ async function lockCurrent(tx: Tx, key: { environment: string; name: string }): 
  * transaction. Every gap of the passport is listed with the command that fills it.
  *
  * @throws forbidden    delivery.named_principal_needed
- * @throws precondition delivery.passport_gaps · delivery.route_misfit · delivery.route_moved
+ * @throws precondition delivery.passport_gaps · delivery.route_misfit · delivery.features_missing · delivery.route_moved
  */
 export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseRecord> {
   requireNamed(tx, 'release')
@@ -116,6 +117,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
       `Cannot release ${model} ${request.version} to route ${request.route}: ${faults[0]!.detail}`,
       { faults },
     )
+  await requireFeatures(tx, `release ${model} ${request.version} to route ${request.route}`, signature, version.bound)
   if (request.expected !== undefined && request.expected !== current.artifact) {
     throw new PlimsollError(
       'precondition',

@@ -1,6 +1,6 @@
 import type { PassportBound } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { addFeatures, viewOf } from '../../features/declared.fixture.ts'
+import { addFeatures, addMaterialization, viewOf } from '../../features/declared.fixture.ts'
 import { declareEntity, declareFeatureView } from '../../features/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
@@ -208,6 +208,7 @@ test('a changed view changes nothing that serves, and a release over it needs a 
   }
   const first = await addVersion(ctx, 'delay', 'first', await trainedOn())
   await approveAs(ctx, ADA, { model: 'delay', version: first })
+  await addMaterialization(ctx)
   await releaseAs(ctx, first)
   const served = await listAssignments(ctx)
   const changed = {
@@ -223,6 +224,8 @@ test('a changed view changes nothing that serves, and a release over it needs a 
   await expect(releaseAs(ctx, first)).rejects.toMatchObject(refused)
   const second = await addVersion(ctx, 'delay', 'second', await trainedOn())
   await approveAs(ctx, ADA, { model: 'delay', version: second })
+  await expect(releaseAs(ctx, second)).rejects.toMatchObject({ code: 'delivery.features_missing' })
+  await addMaterialization(ctx)
   await releaseAs(ctx, second)
   expect((await listAssignments(ctx))[0]!.signature).not.toEqual(served[0]!.signature)
   await rollbackAs(ctx)

@@ -196,3 +196,59 @@ test('lookup() calls a window INVALID that the store no longer holds whole', asy
     statuses: ['PRESENT'],
   })
 })
+
+const WINDOWS = (['count', 'mean'] as const).map((name, at) => ({
+  at,
+  function: name,
+  column: at - 1,
+  windowUs: 20 * S,
+}))
+
+/** One event of value 8 at 35, and everything is known up to `untilSeconds`. */
+async function putWindow(untilSeconds: number) {
+  const { key } = encodeKey(windowSection(3), ['text'], ['a'])!
+  const value = encodeWindow({ fromUs: 0, untilUs: 40 * S, times: [35 * S], columns: [[8]] })
+  await store.applyBatch({
+    generation: windowSection(3),
+    fence: 1,
+    watermark: untilSeconds * S,
+    records: [{ key, version: encodeVersion(1n, 0n, 0n), value }],
+  })
+}
+
+function readWindows(nowSeconds: number, ttlSeconds: number | null = null, origin = 'a') {
+  const spec = specOf({ windows: WINDOWS, ttlUs: ttlSeconds === null ? null : ttlSeconds * S })
+  const { values, statuses } = openOnlineReader({ store, spec }).lookup({ origin }, BigInt(Math.round(nowSeconds * S)))
+  return [...values, ...statuses]
+}
+
+const TOO_OLD = [Number.NaN, Number.NaN, 'OUTSIDE_MAX_AGE', 'OUTSIDE_MAX_AGE']
+
+test('lookup() beyond the watermark answers the window as of the watermark, and after its length nothing', async () => {
+  await putWindow(40)
+  expect(readWindows(40)).toEqual([1, 8, 'PRESENT', 'PRESENT'])
+  // Nothing is known of what came after 40: the event at 35 has not left the window that was known.
+  expect(readWindows(58)).toEqual([1, 8, 'PRESENT', 'PRESENT'])
+  expect(readWindows(60)).toEqual([1, 8, 'PRESENT', 'PRESENT'])
+  expect(readWindows(60.000001)).toEqual(TOO_OLD)
+})
+
+test('lookup() beyond the watermark has no value once the view’s ttl has passed', async () => {
+  await putWindow(40)
+  expect(readWindows(45, 5)).toEqual([1, 8, 'PRESENT', 'PRESENT'])
+  expect(readWindows(45.000001, 5)).toEqual(TOO_OLD)
+  expect(readWindows(61, 100)).toEqual(TOO_OLD)
+})
+
+test('lookup() takes an entity without new events up to the watermark of its generation', async () => {
+  await putWindow(100)
+  expect(readWindows(56)).toEqual([0, Number.NaN, 'PRESENT', 'NULL_VALUE'])
+  expect(readWindows(100, 1)).toEqual([0, Number.NaN, 'PRESENT', 'NULL_VALUE'])
+})
+
+test('lookup() counts no events of an unknown entity only as far as the store was filled', async () => {
+  expect(readWindows(10)).toEqual([Number.NaN, Number.NaN, 'NOT_FOUND', 'NOT_FOUND'])
+  await putWindow(40)
+  expect(readWindows(50, null, 'b')).toEqual([0, Number.NaN, 'NOT_FOUND', 'NOT_FOUND'])
+  expect(readWindows(61, null, 'b')).toEqual(TOO_OLD)
+})

@@ -5,7 +5,10 @@ import { createRowReader } from './row-value.ts'
 import { type ServingSpec, servingSpecSchema } from './serving-spec.ts'
 import { createWindowReader, type WindowTotals } from './window-value.ts'
 
-/** `INVALID`: the store no longer holds the whole window. */
+/**
+ * `INVALID`: the store no longer holds the whole window. `OUTSIDE_MAX_AGE`: the newest row is older than the view's ttl,
+ * or what a window needs was not brought to the store for longer than its tolerance.
+ */
 export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'INVALID'
 
 /** `values[i]` and `statuses[i]` belong to `names[i]`; NaN where there is no value. */
@@ -31,17 +34,20 @@ interface Pass {
   readonly column: number
   readonly windowUs: number
   readonly features: readonly WindowSpec[]
+  /** How far the store may lag behind before the window has no value. */
+  readonly toleranceUs: number
   /** True: more than counts, sums and means. */
   readonly needsSpread: boolean
 }
 
-function passesOf(windows: readonly WindowSpec[]): Pass[] {
+function passesOf({ windows, ttlUs }: ViewSpec): Pass[] {
   const groups = Object.groupBy(windows, ({ column, windowUs }) => `${column}/${windowUs}`)
   return Object.values(groups).flatMap((features = []) => {
     const [first] = features
     if (!first) return []
     const needsSpread = features.some(({ function: name }) => name === 'min' || name === 'max' || name === 'std')
-    return [{ column: first.column, windowUs: first.windowUs, features, needsSpread }]
+    const toleranceUs = Math.min(first.windowUs, ttlUs ?? first.windowUs)
+    return [{ column: first.column, windowUs: first.windowUs, features, toleranceUs, needsSpread }]
   })
 }
 
@@ -68,14 +74,14 @@ const isNullAggregate = (name: WindowSpec['function'], count: number): boolean =
 /** Reads the features of a service from a store on this host, by a spec that `servingSpec` made. */
 export function openOnlineReader(options: { store: OnlineStore; spec: unknown }): OnlineReader {
   const spec = servingSpecSchema.parse(options.spec)
-  const readNow = options.store.readNow?.bind(options.store)
-  if (!readNow)
+  const { store } = options
+  if (!store.readNow || !store.generationNow)
     throw new PlimsollError(
       'unsupported',
       'features.store_not_local',
       'Cannot look features up: the online store does not answer at once',
     )
-  const views = spec.views.map((view) => compileView(view, readNow))
+  const views = spec.views.map((view) => compileView(view, store as LocalStore)) // both were asked for above
   return {
     names: spec.names,
     lookup(inputs, nowUs) {
@@ -90,16 +96,18 @@ export function openOnlineReader(options: { store: OnlineStore; spec: unknown })
   }
 }
 
-function compileView(view: ViewSpec, readNow: NonNullable<OnlineStore['readNow']>) {
+type LocalStore = Required<Pick<OnlineStore, 'readNow' | 'generationNow'>>
+
+function compileView(view: ViewSpec, store: LocalStore) {
   const types = view.keys.map(({ type }) => type)
   const row = createRowReader()
   const window = createWindowReader()
-  const passes = passesOf(view.windows)
+  const passes = passesOf(view)
   const totals: WindowTotals = { count: 0, sum: 0, mean: 0, m2: 0, min: 0, max: 0 }
 
   const readRow = (keys: readonly KeyValue[], now: number, { values, statuses }: LookedUp) => {
     const encoded = encodeKey(rowSection(view.generation), types, keys)
-    const bytes = encoded && readNow(encoded.key)
+    const bytes = encoded && store.readNow(encoded.key)
     if (!bytes || !row.open(bytes, encoded.full) || row.isDeleted || row.knownUs > now) return
     const isTooOld = view.ttlUs !== null && now - row.eventUs > view.ttlUs
     for (const { at, slot } of view.columns) {
@@ -112,26 +120,39 @@ function compileView(view: ViewSpec, readNow: NonNullable<OnlineStore['readNow']
     }
   }
 
+  /**
+   * The store knows everything up to its watermark. A window that reaches beyond ends there instead, so that it is whole,
+   * as long as that is not further back than its tolerance: silence after the watermark is not the same as nothing happening.
+   */
   const readWindows = (keys: readonly KeyValue[], now: number, { values, statuses }: LookedUp) => {
-    const encoded = encodeKey(windowSection(view.generation), types, keys)
+    const section = windowSection(view.generation)
+    const encoded = encodeKey(section, types, keys)
     if (!encoded) return
-    const bytes = readNow(encoded.key)
-    if (!bytes || !window.open(bytes, encoded.full)) {
+    const bytes = store.readNow(encoded.key)
+    const isFound = bytes !== undefined && window.open(bytes, encoded.full)
+    const isWhole = isFound && window.untilUs >= now
+    const watermark = isWhole ? now : store.generationNow(section)?.watermark
+    if (watermark === undefined) return
+    const knownUs = Math.min(now, isFound ? Math.max(watermark, window.untilUs) : watermark)
+    for (const pass of passes) {
+      const isTooOld = now - knownUs > pass.toleranceUs
+      if (isTooOld) for (const { at } of pass.features) statuses[at] = 'OUTSIDE_MAX_AGE'
+      else if (isFound) readPass(pass, knownUs, values, statuses)
       // An entity without events has counted none: the same as offline.
-      for (const { at, function: name } of view.windows) if (name === 'count') values[at] = 0
-      return
+      else for (const { at, function: name } of pass.features) if (name === 'count') values[at] = 0
     }
-    const end = window.after(now)
-    for (const { column, windowUs, features, needsSpread } of passes) {
-      const isCut = now - windowUs < window.fromUs
-      const first = window.after(now - windowUs)
-      if (column < 0) totals.count = end - first
-      else if (needsSpread) window.total(column, first, end, totals)
-      else window.sum(column, first, end, totals)
-      for (const { at, function: name } of features) {
-        statuses[at] = isCut ? 'INVALID' : isNullAggregate(name, totals.count) ? 'NULL_VALUE' : 'PRESENT'
-        if (!isCut) values[at] = aggregateOf(name, totals)
-      }
+  }
+
+  const readPass = (pass: Pass, knownUs: number, values: Float64Array, statuses: FeatureStatus[]) => {
+    const isCut = knownUs - pass.windowUs < window.fromUs
+    const first = window.after(knownUs - pass.windowUs)
+    const end = window.after(knownUs)
+    if (pass.column < 0) totals.count = end - first
+    else if (pass.needsSpread) window.total(pass.column, first, end, totals)
+    else window.sum(pass.column, first, end, totals)
+    for (const { at, function: name } of pass.features) {
+      statuses[at] = isCut ? 'INVALID' : isNullAggregate(name, totals.count) ? 'NULL_VALUE' : 'PRESENT'
+      if (!isCut) values[at] = aggregateOf(name, totals)
     }
   }
 

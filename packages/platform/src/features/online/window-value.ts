@@ -52,6 +52,7 @@ export interface WindowTotals {
 export interface WindowReader {
   open(bytes: Uint8Array, full: Buffer | undefined): boolean
   readonly fromUs: number
+  readonly untilUs: number
   /** First event known after `us`, by binary search. */
   after(us: number): number
   total(column: number, first: number, end: number, into: WindowTotals): void
@@ -89,6 +90,9 @@ export function createWindowReader(): WindowReader {
     },
     get fromUs() {
       return view.getFloat64(8, true)
+    },
+    get untilUs() {
+      return view.getFloat64(16, true)
     },
     after(us) {
       let low = 0

@@ -1,0 +1,70 @@
+import type { PassportBound, PipelineDefinition, RouteSignature } from '@plimsoll/sdk/wire'
+import { findUnmaterialized, type ServingSpec } from '../../features/index.ts'
+import type { Context } from '../../kernel/db/index.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
+import { listPipelines, requirePipelineVersion } from '../../pipelines/index.ts'
+
+type LookedUpView = ServingSpec['views'][number]
+
+/** Views that fill a column which the version takes: one that names its columns may need fewer than the route has. */
+function viewsTaken(signature: RouteSignature, bound: PassportBound): LookedUpView[] {
+  const spec = signature.features as ServingSpec | null // compiled by compileSignature
+  if (spec === null) return []
+  const stated = bound.signature?.columns
+  const taken = signature.columns.filter(({ name }) => !stated || stated.includes(name))
+  const places = new Set(
+    taken.flatMap(({ source }) => (source.from === 'feature' ? [spec.names.indexOf(source.feature)] : [])),
+  )
+  return spec.views.filter(({ columns, windows }) => [...columns, ...windows].some(({ at }) => places.has(at)))
+}
+
+/** How a pipeline is started that materializes the service or the view; undefined when it does not. */
+function commandOf(ctx: Context, pipeline: PipelineDefinition, wanted: { service: string; view: string }) {
+  const step = pipeline.steps.find(({ kind, params }) => {
+    const { service, view } = (params ?? {}) as { service?: unknown; view?: unknown }
+    return kind === 'materialize' && (service === wanted.service || view === wanted.view)
+  })
+  if (!step) return undefined
+  const until = (step.params as { until?: { $param?: string } }).until?.$param
+  const now = new Date(Math.floor(ctx.clock.nowMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
+  const asked = Object.entries(pipeline.params).filter(([, param]) => param.default === undefined)
+  const params = asked.map(([name]) => ` --param ${name}=${name === until ? now : '…'}`)
+  return `plimsoll run start ${pipeline.name}${params.join('')}`
+}
+
+async function findCommand(ctx: Context, wanted: { service: string; view: string }): Promise<string> {
+  for (const { digest } of await listPipelines(ctx)) {
+    const command = commandOf(ctx, (await requirePipelineVersion(ctx, digest)).definition, wanted)
+    if (command !== undefined) return command
+  }
+  return `add materialize({ service: ${wanted.service} }) to a pipeline, run plimsoll apply, and start it`
+}
+
+/**
+ * A view that was never materialized answers every entity with nothing.
+ * @throws precondition delivery.features_missing, each view with the command that fills it
+ */
+export async function requireFeatures(
+  ctx: Context,
+  what: string,
+  signature: RouteSignature,
+  bound: PassportBound,
+): Promise<void> {
+  const missing = await findUnmaterialized(ctx, viewsTaken(signature, bound))
+  if (missing.length === 0) return
+  const { service } = signature.features as ServingSpec // a view that is missing comes from it
+  const commands = new Map<string, string>()
+  for (const { view } of missing) commands.set(view, await findCommand(ctx, { service, view }))
+  throw new PlimsollError(
+    'precondition',
+    'delivery.features_missing',
+    `Cannot ${what}: ${commands.size} of its feature views were never materialized, ${[...commands.keys()].join(', ')}`,
+    {
+      faults: [...commands].map(([view, command]) => ({
+        pointer: '/features',
+        detail: `view "${view}" is not in the online store as it is defined now; to fill it: ${command}`,
+      })),
+      action: [...commands.values()][0]!,
+    },
+  )
+}
