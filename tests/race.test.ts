@@ -1,17 +1,20 @@
+import { setImmediate } from 'node:timers/promises'
 import { pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startCluster, type TestCluster } from '../packages/platform/src/adapters/postgres/cluster.fixture.ts'
 import { openPostgres } from '../packages/platform/src/adapters/postgres/index.ts'
 import { applyPlan, planProject } from '../packages/platform/src/definitions/plan.ts'
 import { addServable, releaseAs, rollbackAs } from '../packages/platform/src/delivery/delivery.fixture.ts'
-import { listReleases } from '../packages/platform/src/delivery/index.ts'
+import { listAssignments, listReleases, release } from '../packages/platform/src/delivery/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
-import type { Context } from '../packages/platform/src/kernel/db/index.ts'
+import type { Context, Tx } from '../packages/platform/src/kernel/db/index.ts'
 import { declarePipeline } from '../packages/platform/src/pipelines/pipeline.ts'
 import { startNamedRun } from '../packages/platform/src/pipelines/run.ts'
 import { moveAlias } from '../packages/platform/src/registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
+import { deleteVersion } from '../packages/platform/src/registry/version-edit.ts'
 import { publishSnapshot } from '../packages/platform/src/serving/index.ts'
 import { suiteWith } from './servers.ts'
 
@@ -51,9 +54,55 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     expect(await endsOf(versions.map((version) => releaseAs(ctx, version)))).toEqual(['done', 'done', 'done'])
     expect(await endsOf([rollbackAs(ctx), rollbackAs(ctx)])).toContain('done')
     const releases = await listReleases(ctx, { environment: 'production', route: 'delay' }, { limit: 100 })
-    expect(releases.map((release) => release.epoch)).toEqual(
+    expect(releases.map((record) => record.epoch)).toEqual(
       times(releases.length).map((index) => releases.length - index),
     )
+  })
+
+  /** Runs `first` in a transaction that stays open until `second` waits for its locks, or has ended without. */
+  async function oneBeforeTheOther(
+    first: (tx: Tx) => Promise<unknown>,
+    second: () => Promise<unknown>,
+  ): Promise<string> {
+    const [done, open] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const holding = ctx.as({ principal: person('ben') }).transaction(async (tx) => {
+      await first(tx)
+      done.resolve()
+      await open.promise
+    })
+    await Promise.race([done.promise, holding])
+    let isOver = false
+    const late = endsOf([second()]).finally(() => {
+      isOver = true
+    })
+    const waiting = () =>
+      sql<{ waiting: bigint }>`select count(*) as waiting from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`.execute(ctx.db)
+    while (!isOver && Number((await waiting()).rows[0]!.waiting) === 0) await setImmediate()
+    open.resolve()
+    await holding
+    return (await late)[0]!
+  }
+
+  test('a version that is being deleted cannot be released, and one that is being released cannot be deleted', async () => {
+    const [first, second, third] = await addServable(ctx, ['a', 'b', 'c'])
+    await releaseAs(ctx, first!)
+    const key = (version: number) => ({ model: 'delay', version })
+    expect(
+      await oneBeforeTheOther(
+        (tx) => deleteVersion(tx, key(second!)),
+        () => releaseAs(ctx, second!),
+      ),
+    ).toBe('registry.version_not_found')
+    const wanted = { route: 'delay', environment: 'production', version: third!, reason: 'better' }
+    expect(
+      await oneBeforeTheOther(
+        (tx) => release(tx, wanted),
+        () => deleteVersion(ctx, key(third!)),
+      ),
+    ).toBe('registry.still_served')
+    const [assigned] = await listAssignments(ctx)
+    expect(assigned!.version).toBe(third)
   })
 
   test('of writers of one alias that expect the same one wins', async () => {

@@ -1,6 +1,6 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { requireModelVersion } from './version.ts'
+import { lockModelVersion } from './version.ts'
 
 /** Aliases that follow a route's assignment: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
@@ -44,7 +44,7 @@ export function checkAlias(alias: string): void {
 }
 
 async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove): Promise<Alias> {
-  await requireModelVersion(tx, { model, version })
+  await lockModelVersion(tx, { model, version }, 'share')
   const current = await tx.db
     .selectFrom('model_alias')
     .select('version')

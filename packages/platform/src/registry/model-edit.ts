@@ -4,7 +4,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { ensureModel, findModel, type RegisteredModel, requireModel } from './model.ts'
 import { refuseServed } from './protected-alias.ts'
-import { versionOwner } from './version.ts'
+import { lockModelVersions, versionOwner } from './version.ts'
 
 const NAME_MAX = 256
 const DESCRIPTION_MAX = 5_000
@@ -82,6 +82,7 @@ export async function renameModel(ctx: Context, name: string, next: string): Pro
   await ctx.transaction(async (tx) => {
     const model = await requireModel(tx, name)
     refuseDeclared('rename', model)
+    await lockModelVersions(tx, name)
     await refuseServed(tx, 'rename', { model: name })
     const taken = await tx.db
       .selectFrom('registered_model')
@@ -123,6 +124,7 @@ export async function deleteModel(ctx: Context, name: string): Promise<void> {
         'Permission denied: the token of a run may not delete a model',
       )
     refuseDeclared('delete', await requireModel(tx, name))
+    await lockModelVersions(tx, name)
     await refuseServed(tx, 'delete', { model: name })
     await tx.db.deleteFrom('model_alias').where('project', '=', tx.project).where('model', '=', name).execute()
     await tx.db.deleteFrom('model_tag').where('project', '=', tx.project).where('model', '=', name).execute()

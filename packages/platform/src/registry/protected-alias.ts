@@ -1,6 +1,7 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { isProtectedAlias } from './alias.ts'
+import { lockModelVersion } from './version.ts'
 
 /** Protected aliases (what routes serve) that point at the model, or at one version of it. */
 async function servedAliases(ctx: Context, key: { model: string; version?: number }): Promise<string[]> {
@@ -13,9 +14,13 @@ async function servedAliases(ctx: Context, key: { model: string; version?: numbe
   return (await query.execute()).map((row) => row.alias).filter(isProtectedAlias)
 }
 
-/** Keeps the version from being deleted for as long as the holder, such as `production/delay`, holds no other. */
+/**
+ * Keeps the version from being deleted for as long as the holder, such as `production/delay`, holds no other.
+ * @throws not_found registry.version_not_found
+ */
 export async function holdVersion(tx: Tx, hold: { holder: string; model: string; version: number }): Promise<void> {
   const { model, version } = hold
+  await lockModelVersion(tx, hold, 'share')
   await tx.db
     .insertInto('version_hold')
     .values({ project: tx.project, ...hold })
@@ -33,7 +38,7 @@ async function holdersOf(ctx: Context, key: { model: string; version?: number })
   return (await query.orderBy('holder').execute()).map((row) => row.holder)
 }
 
-/** @throws precondition registry.still_served */
+/** Call it with the versions locked, or a release may come between. @throws precondition registry.still_served */
 export async function refuseServed(tx: Tx, verb: string, key: { model: string; version?: number }): Promise<void> {
   const users = [...(await servedAliases(tx, key)), ...(await holdersOf(tx, key))]
   if (users.length === 0) return

@@ -4,7 +4,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { checkDescription } from './model-edit.ts'
 import { refuseServed } from './protected-alias.ts'
-import { requireModelVersion, versionOwner } from './version.ts'
+import { lockModelVersion, requireModelVersion, versionOwner } from './version.ts'
 
 export const STAGES = ['None', 'Staging', 'Production', 'Archived'] as const
 export type Stage = (typeof STAGES)[number]
@@ -50,7 +50,7 @@ export async function deleteVersion(ctx: Context, key: VersionKey): Promise<void
         'registry.run_scope',
         'Permission denied: the token of a run may not delete a version',
       )
-    await requireModelVersion(tx, key)
+    await lockModelVersion(tx, key, 'update')
     await refuseServed(tx, 'delete', key)
     await tx.db
       .deleteFrom('model_alias')

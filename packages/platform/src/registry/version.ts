@@ -150,20 +150,54 @@ export async function findModelVersion(
   return row && toVersion(row)
 }
 
+function versionNotFound(key: { model: string; version: number }): PlimsollError {
+  return new PlimsollError(
+    'not_found',
+    'registry.version_not_found',
+    `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`,
+    { action: `List them with plimsoll model versions ${key.model}` },
+  )
+}
+
+/**
+ * Keeps the version as it is until this transaction ends: `share` for who points at it, `update` for who takes it away.
+ * @throws not_found registry.version_not_found also when it was taken away while this waited
+ */
+export async function lockModelVersion(
+  tx: Tx,
+  key: { model: string; version: number },
+  strength: 'share' | 'update',
+): Promise<void> {
+  const live = tx.db
+    .selectFrom('model_version')
+    .select('version')
+    .where('project', '=', tx.project)
+    .where('model', '=', key.model)
+    .where('version', '=', key.version)
+    .where('deleted_at', 'is', null)
+  const row = await (strength === 'share' ? live.forShare() : live.forUpdate()).executeTakeFirst()
+  if (!row) throw versionNotFound(key)
+}
+
+/** The same for every version of a model. */
+export async function lockModelVersions(tx: Tx, model: string): Promise<void> {
+  await tx.db
+    .selectFrom('model_version')
+    .select('version')
+    .where('project', '=', tx.project)
+    .where('model', '=', model)
+    .orderBy('version')
+    .forUpdate()
+    .execute()
+}
+
 /** @throws not_found registry.version_not_found */
 export async function requireModelVersion(
   ctx: Context,
   key: { model: string; version: number },
 ): Promise<ModelVersion> {
   const version = await findModelVersion(ctx, key)
-  if (!version) {
-    throw new PlimsollError(
-      'not_found',
-      'registry.version_not_found',
-      `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`,
-      { action: `List them with plimsoll model versions ${key.model}` },
-    )
-  }
+  if (!version) throw versionNotFound(key)
   return version
 }
 
