@@ -5,14 +5,20 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startCluster, type TestCluster } from '../packages/platform/src/adapters/postgres/cluster.fixture.ts'
 import { openPostgres } from '../packages/platform/src/adapters/postgres/index.ts'
 import { applyPlan, planProject } from '../packages/platform/src/definitions/plan.ts'
-import { addServable, releaseAs, rollbackAs } from '../packages/platform/src/delivery/delivery.fixture.ts'
+import {
+  addRoute,
+  addServable,
+  releaseAs,
+  rollbackAs,
+  routeOf,
+} from '../packages/platform/src/delivery/delivery.fixture.ts'
 import { listAssignments, listReleases, release } from '../packages/platform/src/delivery/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
 import type { Context, Tx } from '../packages/platform/src/kernel/db/index.ts'
 import { declarePipeline } from '../packages/platform/src/pipelines/pipeline.ts'
 import { startNamedRun } from '../packages/platform/src/pipelines/run.ts'
-import { moveAlias } from '../packages/platform/src/registry/index.ts'
+import { listAliases, moveAlias } from '../packages/platform/src/registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
 import { deleteVersion } from '../packages/platform/src/registry/version-edit.ts'
 import { publishSnapshot } from '../packages/platform/src/serving/index.ts'
@@ -103,6 +109,22 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     ).toBe('registry.still_served')
     const [assigned] = await listAssignments(ctx)
     expect(assigned!.version).toBe(third)
+  })
+
+  test('routes of one model that are released at once agree on its champion', async () => {
+    const versions = await addServable(ctx, ['a', 'b', 'c', 'd'])
+    const routes = versions.map((version) => `delay-${version}`)
+    for (const route of routes) await addRoute(ctx, routeOf({ name: route }))
+    const rounds = times(4).map((round) => versions.map((version, index) => versions[(index + round) % 4] ?? version))
+    for (const round of rounds) {
+      await Promise.all(round.map((version, index) => releaseAs(ctx, version, { route: routes[index]! })))
+      const newest = await ctx.db
+        .selectFrom('release')
+        .select('version')
+        .orderBy('created_at', 'desc')
+        .executeTakeFirstOrThrow()
+      expect(await listAliases(ctx, 'delay')).toEqual([{ model: 'delay', alias: 'champion', version: newest.version }])
+    }
   })
 
   test('of writers of one alias that expect the same one wins', async () => {

@@ -155,6 +155,30 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect(back).toMatchObject({ status: 1, err: expect.stringContaining('delivery.nothing_before') })
 })
 
+test('a retired route is unknown to the gateway, its predictions are explained, and a release brings it back', async () => {
+  const named = ['--token-file', 'ada.token']
+  const { value } = await json('predict', 'echo', '{"a": 1, "b": 2}')
+  await expect
+    .poll(async () => (await plimsoll.run('explain', value.prediction_id)).out, { timeout: 60_000 })
+    .toContain('The chain is intact')
+  expect(await plimsoll.run('retire', 'echo', '--reason', 'replaced')).toMatchObject({ status: 1 })
+  expect(await plimsoll.run('retire', 'echo', '--reason', 'replaced', ...named)).toMatchObject({
+    status: 0,
+    out: expect.stringContaining('echo serves nothing in production any more; it served echo/1'),
+  })
+  const ask = async () => {
+    const body = JSON.stringify({ rows: [{ a: 1, b: 2 }] })
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${platform.gateway}/predict/echo`, { method: 'POST', headers, body })
+    return [answer.status, ((await answer.json()) as { code?: string }).code]
+  }
+  await expect.poll(ask, { timeout: 60_000 }).toEqual([404, 'serving.route_unknown'])
+  expect((await plimsoll.run('explain', value.prediction_id)).out).toContain('The chain is intact')
+  expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none/)
+  expect(await plimsoll.run('release', 'echo', '1', '--reason', 'back', ...named)).toMatchObject({ status: 0 })
+  await expect.poll(async () => (await ask())[0], { timeout: 60_000 }).toBe(200)
+})
+
 test('audit list names who did what; audit verify finds the ledger whole', async () => {
   expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')

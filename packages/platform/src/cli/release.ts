@@ -14,7 +14,7 @@ const OPTIONS: readonly [string, string][] = [
   ['--reason <text>', 'why'],
 ]
 
-/** `release` and `rollback`: the manual path. */
+/** `release`, `rollback` and `retire`: the manual path. */
 export function addRelease(program: Command): void {
   addCommand<ReleaseFlags>(program, {
     use: 'release <route> <version>',
@@ -53,6 +53,24 @@ export function addRelease(program: Command): void {
       io.answer(
         released,
         `${released.route} serves ${released.model}/${released.version} again (release ${released.id}, epoch ${released.epoch})`,
+      )
+    },
+  })
+  addCommand<ReleaseFlags>(program, {
+    use: 'retire <route>',
+    summary: 'end what a route serves; it stays declared until the project drops it',
+    example: 'plimsoll retire flight-delay --reason "replaced by flight-risk" --token-file ada.token',
+    options: OPTIONS,
+    action: async ({ io, options, args }) => {
+      const retired = await connect(options).client.call({
+        method: 'POST',
+        path: `/api/v1/routes/${segment(args[0], 'route')}/retire`,
+        body: { environment: options.environment ?? 'production', reason: options.reason ?? 'retired by hand' },
+        schema: releaseView,
+      })
+      io.answer(
+        retired,
+        `${retired.route} serves nothing in ${retired.environment} any more; it served ${retired.model}/${retired.version} (epoch ${retired.epoch})`,
       )
     },
   })

@@ -5,7 +5,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type Definition, definition, type PlanView, type ProjectContent } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
-import { lookupRouteOf, releaseAs, routeOf } from '../delivery/delivery.fixture.ts'
+import { lookupRouteOf, releaseAs, retireAs, routeOf } from '../delivery/delivery.fixture.ts'
 import { listRoutes } from '../delivery/index.ts'
 import { viewOf } from '../features/declared.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
@@ -276,6 +276,9 @@ test('prune of a route that serves is refused, and all else of that apply with i
   await releaseAs(ctx, version)
   await expect(apply(contentOf([]), true)).rejects.toMatchObject({ code: 'delivery.route_serves' })
   expect(await declared()).toEqual(['entity/airport', 'model/delay', 'route/delay'])
+  await retireAs(ctx)
+  await apply(contentOf([]), true)
+  expect(await declared()).toEqual([])
 })
 
 test('a changed view that breaks a service which did not change is refused', async () => {

@@ -1,7 +1,7 @@
 import { type RouteDefinition, routeDefinition } from '@plimsoll/sdk/wire'
 import type { Context, Principal } from '../kernel/db/index.ts'
 import { addModel, addVersion, approveAs, modelOf, person } from '../registry/registry.fixture.ts'
-import { declareRoute, type ReleaseRecord, release, rollback } from './index.ts'
+import { declareRoute, type ReleaseRecord, release, retire, rollback } from './index.ts'
 
 export const ADA = person('ada')
 export const BEN = person('ben')
@@ -54,6 +54,13 @@ export async function rollbackAs(ctx: Context, more: Asked & { by?: Principal } 
   return ctx
     .as({ principal: by })
     .transaction((tx) => rollback(tx, { route: 'delay', environment: 'production', reason: 'worse', ...rest }))
+}
+
+export async function retireAs(ctx: Context, more: Asked & { by?: Principal } = {}): Promise<ReleaseRecord> {
+  const { by = BEN, ...rest } = more
+  return ctx
+    .as({ principal: by })
+    .transaction((tx) => retire(tx, { route: 'delay', environment: 'production', reason: 'replaced', ...rest }))
 }
 
 /** A route that looks the features of `board` up by the origin. */

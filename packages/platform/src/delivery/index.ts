@@ -13,5 +13,6 @@ export {
   release,
   removeRoute,
   requireRoute,
+  retire,
   rollback,
 } from './cd/index.ts'

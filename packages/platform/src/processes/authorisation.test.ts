@@ -193,8 +193,8 @@ test('a foreign project and one that does not exist look the same', async () => 
   expect(text(foreign.body, 'foreign')).toBe(text(absent.body, 'absent'))
 })
 
-test.each(['approve', 'release', 'rollback'])('what can %s needs a named principal', (word) => {
-  const paths = { approve: /\/approvals$/, release: /\/releases$/, rollback: /\/rollback$/ }[word]!
+test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {
+  const paths = { approve: /\/approvals$/, release: /\/releases$/, rollback: /\/rollback$/, retire: /\/retire$/ }[word]!
   const found = endpoints.filter((endpoint) => endpoint.method === 'POST' && paths.test(endpoint.path))
   expect(found.map((endpoint) => endpoint.scope)).toEqual(['named:approver'])
 })

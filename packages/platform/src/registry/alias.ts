@@ -2,7 +2,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { lockModelVersion } from './version.ts'
 
-/** Aliases that follow a route's assignment: nobody else moves them. */
+/** Aliases that follow what routes serve: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
 const PATTERN = /^[\w-]{1,255}$/
 
@@ -87,29 +87,34 @@ export async function moveAlias(ctx: Context, move: AliasMove): Promise<Alias> {
   return ctx.transaction((tx) => setAlias(tx, move))
 }
 
-/** The projection of a route's assignment: for delivery's release and rollback only. */
+/** The projection of what routes serve, none when `version` is null: for delivery only. */
 export async function projectChampion(
   tx: Tx,
-  served: { model: string; version: number; environment: string },
+  served: { model: string; version: number | null; environment: string },
 ): Promise<void> {
-  const alias = served.environment === 'production' ? 'champion' : `champion@${served.environment}`
-  await setAlias(tx, { model: served.model, alias, version: served.version })
+  const { model, version, environment } = served
+  const alias = environment === 'production' ? 'champion' : `champion@${environment}`
+  if (version === null) await removeAlias(tx, { model, alias })
+  else await setAlias(tx, { model, alias, version })
+}
+
+async function removeAlias(tx: Tx, { model, alias }: { model: string; alias: string }): Promise<void> {
+  const removed = await tx.db
+    .deleteFrom('model_alias')
+    .where('project', '=', tx.project)
+    .where('model', '=', model)
+    .where('alias', '=', alias)
+    .returning('version')
+    .executeTakeFirst()
+  if (!removed) return
+  await tx.emit({ type: 'registry.alias_deleted', subject: `${model}@${alias}`, data: {} })
+  await tx.audit({ action: 'alias.delete', subject: `${model}@${alias}`, data: { from: removed.version } })
 }
 
 /** Free when there is no such alias. @throws forbidden registry.alias_protected */
 export async function deleteAlias(ctx: Context, key: { model: string; alias: string }): Promise<void> {
   checkAlias(key.alias)
-  await ctx.transaction(async (tx) => {
-    const deleted = await tx.db
-      .deleteFrom('model_alias')
-      .where('project', '=', tx.project)
-      .where('model', '=', key.model)
-      .where('alias', '=', key.alias)
-      .executeTakeFirst()
-    if (deleted.numDeletedRows === 0n) return
-    await tx.emit({ type: 'registry.alias_deleted', subject: `${key.model}@${key.alias}`, data: {} })
-    await tx.audit({ action: 'alias.delete', subject: `${key.model}@${key.alias}` })
-  })
+  await ctx.transaction((tx) => removeAlias(tx, key))
 }
 
 export async function listAliases(ctx: Context, model: string): Promise<Alias[]> {

@@ -12,7 +12,7 @@ export {
   undeclareModel,
 } from './model.ts'
 export { notesOf, passportGaps } from './passport.ts'
-export { holdVersion } from './protected-alias.ts'
+export { holdVersion, releaseHold } from './protected-alias.ts'
 export { stepKinds } from './register-step.ts'
 export { endpoints } from './routes.ts'
 export {

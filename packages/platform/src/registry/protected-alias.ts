@@ -28,6 +28,11 @@ export async function holdVersion(tx: Tx, hold: { holder: string; model: string;
     .execute()
 }
 
+/** Lets go of what the holder holds. */
+export async function releaseHold(tx: Tx, holder: string): Promise<void> {
+  await tx.db.deleteFrom('version_hold').where('project', '=', tx.project).where('holder', '=', holder).execute()
+}
+
 async function holdersOf(ctx: Context, key: { model: string; version?: number }): Promise<string[]> {
   let query = ctx.db
     .selectFrom('version_hold')
@@ -48,7 +53,7 @@ export async function refuseServed(tx: Tx, verb: string, key: { model: string; v
     'registry.still_served',
     `Cannot ${verb} ${what}: a route serves it (${users.join(', ')})`,
     {
-      action: 'Release another version to the route first',
+      action: 'Release another version to the route first, or retire the route',
     },
   )
 }

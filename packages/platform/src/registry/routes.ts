@@ -52,7 +52,7 @@ async function historyOf(ctx: Context, model: string, version: number) {
       eb.or([
         eb('subject', '=', `${model}/${version}`),
         eb('subject', 'like', `${model.replaceAll(/[\\%_]/g, '\\$&')}@%`),
-        eb('action', 'in', ['release.create', 'release.rollback']),
+        eb('action', 'in', ['release.create', 'release.rollback', 'release.retire']),
       ]),
     )
     .orderBy('seq', 'desc')

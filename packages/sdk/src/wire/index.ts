@@ -115,6 +115,7 @@ export {
   type RouteView,
   releaseBody,
   releaseView,
+  retireBody,
   rollbackBody,
   routeView,
 } from './release.ts'

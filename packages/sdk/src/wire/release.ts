@@ -18,12 +18,15 @@ export const rollbackBody = z.strictObject({
   reason: z.string().min(1).max(2_000),
 })
 
+export const retireBody = rollbackBody
+
 export const releaseView = z.strictObject({
   id: z.string(),
   environment: z.string(),
   route: z.string(),
   epoch: z.int(),
-  action: z.enum(['release', 'rollback']),
+  /** `retire` names what served until then. */
+  action: z.enum(['release', 'rollback', 'retire']),
   model: z.string(),
   version: z.int(),
   artifact: digest,

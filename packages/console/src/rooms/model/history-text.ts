@@ -20,12 +20,16 @@ export function historyText(entry: Entry): string {
       return `Released to ${subject}${because}`
     case 'release.rollback':
       return `${subject} rolled back${because}`
+    case 'release.retire':
+      return `${subject} retired${because}`
     case 'version.register':
       return 'Registered'
     case 'version.approve':
       return `Approved for ${field(entry, 'environment') ?? 'an environment'}`
     case 'alias.move':
       return `Alias ${subject} moved here or away`
+    case 'alias.delete':
+      return `Alias ${subject} taken away`
     case 'version.describe':
       return 'Described'
     default:

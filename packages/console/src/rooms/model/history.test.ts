@@ -15,6 +15,7 @@ test('historyText() tells a release from a rollback, with the reason', () => {
     'Released to production/delay: better slices',
   )
   expect(historyText(entry('release.rollback'))).toBe('production/delay rolled back')
+  expect(historyText(entry('release.retire', { reason: 'replaced' }))).toBe('production/delay retired: replaced')
   expect(historyText(entry('version.approve', { environment: 'production' }))).toBe('Approved for production')
 })
 

@@ -1,12 +1,7 @@
-export {
-  findAssignment,
-  findRelease,
-  listAssignments,
-  listReleases,
-  type ReleaseRecord,
-  release,
-  rollback,
-} from './release.ts'
+export { findAssignment, listAssignments } from './assignment.ts'
+export { release, rollback } from './release.ts'
+export { findRelease, listReleases, type ReleaseRecord } from './release-record.ts'
+export { retire } from './retire.ts'
 export { declareRoute, findRoute, listRoutes, type RouteRecord, removeRoute, requireRoute } from './route.ts'
 export { compileSignature } from './route-signature.ts'
 export { endpoints } from './routes.ts'

@@ -61,6 +61,9 @@ export async function removeRoute(tx: Tx, key: { environment: string; name: stri
       'precondition',
       'delivery.route_serves',
       `Cannot delete route "${key.name}": release ${assigned.release} serves on it`,
+      {
+        action: `Retire it first: plimsoll retire ${key.name}${key.environment === 'production' ? '' : ` --environment ${key.environment}`}`,
+      },
     )
   await tx.db
     .deleteFrom('route')

@@ -1,8 +1,19 @@
-import { ordinalText, releaseBody, releaseView, rollbackBody, routeView, wholeText } from '@plimsoll/sdk/wire'
+import {
+  ordinalText,
+  releaseBody,
+  releaseView,
+  retireBody,
+  rollbackBody,
+  routeView,
+  wholeText,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
-import { findAssignment, listReleases, type ReleaseRecord, release, rollback } from './release.ts'
+import { findAssignment } from './assignment.ts'
+import { release, rollback } from './release.ts'
+import { listReleases, type ReleaseRecord } from './release-record.ts'
+import { retire } from './retire.ts'
 import { listRoutes, type RouteRecord, requireRoute } from './route.ts'
 
 const routeParams = z.strictObject({ route: z.string().max(63) })
@@ -104,5 +115,16 @@ export const endpoints: readonly AnyEndpoint[] = [
     response: releaseView,
     handler: async ({ ctx, params, body }) =>
       viewOf(await ctx.transaction((tx) => rollback(tx, { route: params.route, ...body }))),
+  }),
+  endpoint({
+    method: 'POST',
+    path: '/api/v1/routes/:route/retire',
+    scope: 'named:approver',
+    summary: 'End what a route serves',
+    params: routeParams,
+    body: retireBody,
+    response: releaseView,
+    handler: async ({ ctx, params, body }) =>
+      viewOf(await ctx.transaction((tx) => retire(tx, { route: params.route, ...body }))),
   }),
 ]

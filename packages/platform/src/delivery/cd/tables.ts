@@ -11,13 +11,16 @@ export interface RouteRow {
   updated_at: Filled<Date>
 }
 
+/** `retire` ends what an earlier one began: its row names what served until then. */
+export type ReleaseAction = 'release' | 'rollback' | 'retire'
+
 export interface ReleaseRow {
   id: string
   project: string
   environment: string
   route: string
   epoch: number
-  action: 'release' | 'rollback'
+  action: ReleaseAction
   model: string
   version: number
   artifact: string
