@@ -1,6 +1,6 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { type Insertable, sql } from 'kysely'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Insertable, type SqlBool, sql } from 'kysely'
+import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { refuseFaults } from '../kernel/errors.ts'
 import { uuidv7Ms } from '../kernel/ids.ts'
 import { type FoundPredictions, findPredictions } from '../serving/index.ts'
@@ -14,6 +14,9 @@ export interface Label {
 }
 
 const JOIN_BATCH = 2_000
+/** A label in vain is looked up again after as long as it has waited, within these bounds. */
+const RETRY_MS_MIN = 30_000
+const RETRY_MS_MAX = 6 * 3_600_000
 
 /**
  * Stores labels, also before their prediction has arrived; a repeated one replaces the one before and is joined again.
@@ -47,7 +50,8 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
         label: eb.ref('excluded.label'),
         known_at_ms: eb.ref('excluded.known_at_ms'),
         joined: false,
-        tried_at: null,
+        received_at: databaseClock(),
+        due_at: databaseClock(),
       })),
     )
     .execute()
@@ -112,24 +116,56 @@ async function settle(tx: Tx, labels: readonly WaitingLabel[]): Promise<void> {
 async function postpone(tx: Tx, labels: readonly WaitingLabel[]): Promise<void> {
   if (labels.length === 0) return
   const keys = labels.map(({ prediction, row_index }) => sql`(${prediction}, ${row_index}::integer)`)
-  await sql`update prediction_label set tried_at = clock_timestamp() where project = ${tx.project} and not joined
-    and (prediction, row_index) in (${sql.join(keys)})`.execute(tx.db)
+  const now = databaseClock()
+  const millisecond = sql`interval '1 millisecond'`
+  await sql`update prediction_label set due_at = ${now} + greatest(${RETRY_MS_MIN}::float8 * ${millisecond},
+      least(${RETRY_MS_MAX}::float8 * ${millisecond}, ${now} - received_at))
+    where project = ${tx.project} and not joined and (prediction, row_index) in (${sql.join(keys)})`.execute(tx.db)
 }
 
-/**
- * Joins labels that wait with the predictions that have arrived. Returns how many were joined. A label of a row whose
- * outputs were not logged has nothing to join and is settled; one without a prediction waits behind those not tried yet.
- */
-export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number> {
-  const waiting = await ctx.db
+/** Labels that wait, those whose turn is next first. */
+function waitingLabels(ctx: Context) {
+  return ctx.db
     .selectFrom('prediction_label')
     .select(['prediction', 'row_index', 'label', 'known_at_ms'])
     .where('project', '=', ctx.project)
     .where('joined', '=', false)
-    .orderBy('tried_at', (order) => order.asc().nullsFirst())
+    .orderBy('due_at')
     .orderBy('prediction')
     .limit(JOIN_BATCH)
+}
+
+const isDue = sql<SqlBool>`due_at <= ${databaseClock()}`
+
+/** Projects with labels whose turn has come. */
+export async function projectsWithDueLabels(ctx: Context): Promise<string[]> {
+  const rows = await ctx.db
+    .selectFrom('prediction_label')
+    .select('project')
+    .distinct()
+    .where('joined', '=', false)
+    .where(isDue)
     .execute()
+  return rows.map((row) => row.project)
+}
+
+/**
+ * Joins labels that wait with the predictions that have arrived, whether it is their turn or not. Returns how many were
+ * joined. A label of a row whose outputs were not logged has nothing to join and is settled; one without a prediction
+ * waits behind those that were not looked up yet.
+ */
+export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number> {
+  return joinBatch(ctx, blobs, await waitingLabels(ctx).execute())
+}
+
+/** The same for labels whose turn has come. Returns how many were looked up: none means that all were. */
+export async function joinDueLabels(ctx: Context, blobs: BlobStore): Promise<number> {
+  const due = await waitingLabels(ctx).where(isDue).execute()
+  await joinBatch(ctx, blobs, due)
+  return due.length
+}
+
+async function joinBatch(ctx: Context, blobs: BlobStore, waiting: readonly WaitingLabel[]): Promise<number> {
   if (waiting.length === 0) return 0
   const { found } = await findPredictions(ctx, blobs, new Set(waiting.map((label) => label.prediction)))
   const outcomes = waiting.flatMap((label) => outcomeOf(ctx, label, found) ?? [])

@@ -9,7 +9,8 @@ export interface PredictionLabelRow {
   received_at: Filled<Date>
   /** True once nothing more is to be done for it. */
   joined: Filled<boolean>
-  tried_at: Filled<Date | null>
+  /** When it is its turn to be looked up: at once, and later each time that its prediction was not there. */
+  due_at: Filled<Date>
 }
 
 export interface OutcomeRow {

@@ -83,10 +83,11 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
   const retention = openRetention({ settings: config.retention, blobs, runsDir: paths.runs })
+  const labelJoin = openLabelJoin(blobs)
   const background = await openBackground(ctx, config, {
     consumers: [],
-    handlers: [...retention.handlers, openLabelJoin(blobs)],
-    schedules: retention.schedules,
+    handlers: [...retention.handlers, ...labelJoin.handlers],
+    schedules: [...retention.schedules, ...labelJoin.schedules],
     journalPath: paths.ledgerJournal,
   })
   wake = background.wake

@@ -140,7 +140,13 @@ test('predictions go by their age, with the bytes of their segments', async () =
 
 test('each rule is a job that the control plane runs by itself', async () => {
   const { ctx } = plane
-  const kinds = ['blobs.collect', 'kernel.retention', 'pipelines.retention', 'predictions.retention']
+  const kinds = [
+    'blobs.collect',
+    'kernel.retention',
+    'monitoring.sweep_labels',
+    'pipelines.retention',
+    'predictions.retention',
+  ]
   const scheduled = await sql<{ kind: string }>`select kind from job_schedule order by kind`.execute(ctx.db)
   expect(scheduled.rows.map((row) => row.kind)).toEqual(kinds)
   await ctx.transaction(async (tx) => {
