@@ -22,6 +22,7 @@ import { up as up0091 } from './0091-route-by-environment.ts'
 import { up as up0100 } from './0100-blob-retention.ts'
 import { up as up0110 } from './0110-route-retirement.ts'
 import { up as up0111 } from './0111-label-due.ts'
+import { up as up0112 } from './0112-dropped-generation.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -48,4 +49,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0100-blob-retention', up: (db) => up0100(db as never) },
   { name: '0110-route-retirement', up: (db) => up0110(db as never) },
   { name: '0111-label-due', up: (db) => up0111(db as never) },
+  { name: '0112-dropped-generation', up: (db) => up0112(db as never) },
 ]

@@ -1,4 +1,5 @@
 export {
+  boundGenerations,
   compileSignature,
   declareRoute,
   endpoints,

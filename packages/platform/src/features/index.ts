@@ -12,7 +12,8 @@ export {
   viewWarnings,
 } from './declare.ts'
 export { removeDefinition as removeFeatureDefinition } from './definition-store.ts'
-export { findUnmaterialized } from './materialization.ts'
+export { dropGenerations, type GenerationRetention } from './generation-retention.ts'
+export { findUnmaterialized, isDropped } from './materialization.ts'
 export type { MaterializeCommand } from './materialize-step.ts'
 export type { ServingSpec } from './online/index.ts'
 export { endpoints } from './routes.ts'

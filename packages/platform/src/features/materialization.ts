@@ -1,4 +1,4 @@
-import type { Context } from '../kernel/db/index.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
 import { requireDefinition } from './definition-store.ts'
 import './tables.ts'
 
@@ -29,20 +29,41 @@ export async function listMaterializations(ctx: Context, view: string, limit: nu
   }))
 }
 
-/** Those of the views that were never brought to the online store under the generation that they name. */
+/**
+ * Those of the views that are not in the online store under the generation that they name. The others stay there until
+ * this transaction ends.
+ */
 export async function findUnmaterialized<View extends { readonly view: string; readonly generation: number }>(
-  ctx: Context,
+  tx: Tx,
   views: readonly View[],
 ): Promise<View[]> {
-  if (views.length === 0) return []
+  const missing: View[] = []
+  for (const view of views) {
+    const row = await tx.db
+      .selectFrom('materialization')
+      .select('generation')
+      .where('project', '=', tx.project)
+      .where('view', '=', view.view)
+      .where('generation', '=', view.generation)
+      .where('state', '=', 'committed')
+      .limit(1)
+      .forShare()
+      .executeTakeFirst()
+    if (!row) missing.push(view)
+  }
+  return missing
+}
+
+/** Whether one of the generations was materialized once and has been dropped since. */
+export async function isDropped(ctx: Context, generations: readonly number[]): Promise<boolean> {
+  if (generations.length === 0) return false
   const rows = await ctx.db
     .selectFrom('materialization')
-    .select('generation')
+    .select(['generation', 'state'])
     .distinct()
     .where('project', '=', ctx.project)
-    .where('generation', 'in', [...new Set(views.map(({ generation }) => generation))])
-    .where('state', '=', 'committed')
+    .where('generation', 'in', [...generations])
     .execute()
-  const filled = new Set(rows.map(({ generation }) => generation))
-  return views.filter(({ generation }) => !filled.has(generation))
+  const isThere = (generation: number) => rows.some((row) => row.generation === generation && row.state === 'committed')
+  return rows.some(({ generation }) => !isThere(generation))
 }

@@ -36,7 +36,8 @@ export interface MaterializationRow {
   source: string
   until_us: bigint
   fence: number
-  state: 'committed'
+  /** `dropped`: what it wrote was needed no longer. */
+  state: 'committed' | 'dropped'
   rows_applied: bigint
   rows_stale: bigint
   run: string

@@ -82,7 +82,15 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
-  const retention = openRetention({ settings: config.retention, blobs, runsDir: paths.runs })
+  const retention = openRetention({
+    settings: config.retention,
+    blobs,
+    runsDir: paths.runs,
+    onlineStore: async () => {
+      const { openLmdbOnlineStore } = await import('../adapters/lmdb/index.ts')
+      return openLmdbOnlineStore({ directory: paths.online })
+    },
+  })
   const labelJoin = openLabelJoin(blobs)
   const background = await openBackground(ctx, config, {
     consumers: [],

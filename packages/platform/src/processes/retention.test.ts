@@ -142,6 +142,7 @@ test('each rule is a job that the control plane runs by itself', async () => {
   const { ctx } = plane
   const kinds = [
     'blobs.collect',
+    'features.retention',
     'kernel.retention',
     'monitoring.sweep_labels',
     'pipelines.retention',

@@ -1,4 +1,6 @@
-import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { BlobStore, OnlineStore } from '@plimsoll/sdk/seams'
+import { boundGenerations } from '../delivery/index.ts'
+import { dropGenerations } from '../features/index.ts'
 import { pruneTokens } from '../kernel/auth/index.ts'
 import { collectBlobs } from '../kernel/blob/index.ts'
 import type { Config } from '../kernel/config/index.ts'
@@ -18,6 +20,7 @@ export interface RetentionParts {
   readonly settings: Config['retention']
   readonly blobs: BlobStore
   readonly runsDir: string
+  readonly onlineStore: () => Promise<OnlineStore>
 }
 
 export interface Retention {
@@ -36,7 +39,7 @@ async function repeat(call: JobCall, remove: (ctx: Context) => Promise<number>):
  * What lets go of rows by their class, and then of bytes that no row pins. Each rule is a job of its own, so that one
  * which fails is seen by its name and holds up no other.
  */
-export function openRetention({ settings, blobs, runsDir }: RetentionParts): Retention {
+export function openRetention({ settings, blobs, runsDir, onlineStore }: RetentionParts): Retention {
   const rules: Record<string, { everyMs: number; run: Rule }> = {
     'kernel.retention': {
       everyMs: HOUR_MS,
@@ -59,6 +62,21 @@ export function openRetention({ settings, blobs, runsDir }: RetentionParts): Ret
       run: async ({ ctx }) => {
         await forgetPredictions(ctx, settings.predictionDays * DAY_MS)
         await forgetOutcomes(ctx, settings.predictionDays * DAY_MS)
+      },
+    },
+    'features.retention': {
+      everyMs: HOUR_MS,
+      run: async ({ ctx, signal }) => {
+        const graceMs = settings.generationDays * DAY_MS
+        const store = await onlineStore()
+        try {
+          const bound = (inside: Context) => boundGenerations(inside, graceMs)
+          const generations = await dropGenerations(ctx, store, { graceMs, bound, signal })
+          if (generations.length > 0)
+            ctx.log.info({ generations }, 'online generations that nothing needs were dropped')
+        } finally {
+          await store.close()
+        }
       },
     },
     'blobs.collect': {

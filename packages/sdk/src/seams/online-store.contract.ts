@@ -115,4 +115,40 @@ export const onlineStoreContract: readonly OnlineStoreCase[] = [
       await store.close()
     },
   },
+  {
+    name: 'a generation is dropped bit by bit, its state first, and no other with it',
+    async run(open) {
+      const store = await open()
+      const other = record('a', 1, 'other')
+      other.key.set([0, 0, 0, 2])
+      await store.applyBatch(batch(['a', 'b', 'c'].map((key) => record(key, 1, key))))
+      await store.applyBatch({ generation: 2, fence: 1, watermark: 9, records: [other] })
+      assert.deepEqual((await store.generations()).sort(), [1, 2])
+      assert.equal(await store.drop(1, 2), 2)
+      assert.equal(await store.generation(1), undefined)
+      assert.deepEqual((await store.generations()).sort(), [1, 2])
+      assert.equal(await store.drop(1, 2), 1)
+      assert.deepEqual(await read(store, 'a', 'b', 'c'), [undefined, undefined, undefined])
+      assert.deepEqual(await store.generations(), [2])
+      assert.deepEqual(await store.generation(2), { fence: 1, watermark: 9 })
+      assert.equal(new TextDecoder().decode((await store.readBatch([other.key]))[0]), 'other')
+      assert.equal(await store.drop(1, 2), 0)
+      await store.close()
+    },
+  },
+  {
+    name: 'a generation that is written again while it is dropped stays',
+    async run(open) {
+      const store = await open()
+      await store.applyBatch(batch(['a', 'b', 'c'].map((key) => record(key, 1, key))))
+      assert.equal(await store.drop(1, 1), 1)
+      await store.applyBatch(batch(['a', 'b'].map((key) => record(key, 2, `new ${key}`))))
+      assert.equal(await store.drop(1, 1), 0)
+      assert.deepEqual(await read(store, 'a', 'b'), ['new a', 'new b'])
+      assert.deepEqual(await store.generations(), [1])
+      assert.equal(await store.drop(1, 9), 3)
+      assert.deepEqual(await store.generations(), [])
+      await store.close()
+    },
+  },
 ]

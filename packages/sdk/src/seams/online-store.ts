@@ -7,7 +7,7 @@ export interface OnlineRecord {
 }
 
 export interface OnlineBatch {
-  /** Number of the generation that the records belong to; it is the prefix of their keys. */
+  /** Number of the generation that the records belong to; its four bytes, big-endian, begin their keys. */
   readonly generation: number
   /** Counts up with each writer that takes over a generation; a lower one than the stored one is refused. */
   readonly fence: number
@@ -43,6 +43,13 @@ export interface OnlineStore {
   generation(generation: number): Promise<OnlineGeneration | undefined>
   /** The same at once, on this host. */
   generationNow?(generation: number): OnlineGeneration | undefined
+  /** Generations that hold something, also those of which only a part was dropped. */
+  generations(): Promise<number[]>
+  /**
+   * Removes up to `limit` records of a generation, and its state with the first of them; how many were removed, fewer
+   * than `limit` when none is left. A generation that was written again since the first call is left as it is.
+   */
+  drop(generation: number, limit: number): Promise<number>
   /** Names the generation that serves `slot` from now on, in one transaction. */
   flip(slot: string, generation: number): Promise<void>
   current(slot: string): Promise<number | undefined>

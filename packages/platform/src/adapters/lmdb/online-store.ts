@@ -73,6 +73,39 @@ function applyRecords({ rows }: Tables, batch: OnlineBatch): OnlineBatchResult {
   return { applied, stale }
 }
 
+const stateOf = (generation: number) => `generation:${generation}`
+/** Says that a generation is being dropped: its state goes first, so that no lookup takes a part for the whole. */
+const droppingOf = (generation: number) => `dropping:${generation}`
+
+function prefixOf(generation: number): Buffer {
+  const prefix = Buffer.alloc(4)
+  prefix.writeUInt32BE(generation)
+  return prefix
+}
+
+function dropRecords({ rows, meta }: Tables, generation: number, limit: number): number {
+  const isBegun = meta.get(droppingOf(generation)) !== undefined
+  if (isBegun && meta.get(stateOf(generation)) !== undefined) {
+    void meta.remove(droppingOf(generation))
+    return 0
+  }
+  void meta.remove(stateOf(generation))
+  const range = { start: prefixOf(generation), end: prefixOf(generation + 1), limit }
+  const keys = [...rows.getKeys(range)]
+  for (const key of keys) void rows.remove(key)
+  if (keys.length < limit) void meta.remove(droppingOf(generation))
+  else void meta.put(droppingOf(generation), true)
+  return keys.length
+}
+
+function namedGenerations({ meta }: Tables): number[] {
+  const numbers = [...meta.getKeys()].flatMap((name) => {
+    const number = /^(?:generation|dropping):(\d+)$/.exec(name)?.[1]
+    return number === undefined ? [] : [Number(number)]
+  })
+  return [...new Set(numbers)]
+}
+
 /** LMDB in a directory of this host: any number of reading processes, one writing transaction at a time. */
 export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
   const tables = openTables(options)
@@ -91,12 +124,12 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
     // The buffer is a shared one whose `length` alone says where the value ends.
     return found?.subarray(VERSION_BYTES, found.length)
   }
-  const generationNow = (generation: number) => meta.get(`generation:${generation}`) as OnlineGeneration | undefined // written by applyBatch only
+  const generationNow = (generation: number) => meta.get(stateOf(generation)) as OnlineGeneration | undefined // written by applyBatch only
   return {
     async applyBatch(batch) {
       requireWritable()
       checkBatch(batch)
-      const name = `generation:${batch.generation}`
+      const name = stateOf(batch.generation)
       const result = root.transactionSync(() => {
         const state = meta.get(name) as OnlineGeneration | undefined // written below only
         if (state && batch.fence < state.fence) {
@@ -123,6 +156,13 @@ export function openLmdbOnlineStore(options: LmdbOptions): OnlineStore {
     readNow,
     generation: async (generation) => generationNow(generation),
     generationNow,
+    generations: async () => namedGenerations(tables),
+    async drop(generation, limit) {
+      requireWritable()
+      const removed = root.transactionSync(() => dropRecords(tables, generation, limit))
+      await root.flushed
+      return removed
+    },
     async flip(slot, generation) {
       requireWritable()
       root.transactionSync(() => void meta.put(`slot:${slot}`, generation))

@@ -1,6 +1,6 @@
 import type { PassportBound, PipelineDefinition, RouteSignature } from '@plimsoll/sdk/wire'
-import { findUnmaterialized, type ServingSpec } from '../../features/index.ts'
-import type { Context } from '../../kernel/db/index.ts'
+import { findUnmaterialized, isDropped, type ServingSpec } from '../../features/index.ts'
+import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { listPipelines, requirePipelineVersion } from '../../pipelines/index.ts'
 
@@ -45,16 +45,16 @@ async function findCommand(ctx: Context, wanted: { service: string; view: string
  * @throws precondition delivery.features_missing, each view with the command that fills it
  */
 export async function requireFeatures(
-  ctx: Context,
+  tx: Tx,
   what: string,
   signature: RouteSignature,
   bound: PassportBound,
 ): Promise<void> {
-  const missing = await findUnmaterialized(ctx, viewsTaken(signature, bound))
+  const missing = await findUnmaterialized(tx, viewsTaken(signature, bound))
   if (missing.length === 0) return
   const { service } = signature.features as ServingSpec // a view that is missing comes from it
   const commands = new Map<string, string>()
-  for (const { view } of missing) commands.set(view, await findCommand(ctx, { service, view }))
+  for (const { view } of missing) commands.set(view, await findCommand(tx, { service, view }))
   throw new PlimsollError(
     'precondition',
     'delivery.features_missing',
@@ -67,4 +67,10 @@ export async function requireFeatures(
       action: [...commands.values()][0]!,
     },
   )
+}
+
+/** Whether the online store has let go of what the signature looks up. */
+export async function areFeaturesDropped(ctx: Context, signature: RouteSignature | null): Promise<boolean> {
+  const spec = (signature?.features ?? null) as ServingSpec | null // compiled by compileSignature
+  return spec !== null && isDropped(ctx, [...new Set(spec.views.map(({ generation }) => generation))])
 }

@@ -1,4 +1,5 @@
 export { findAssignment, listAssignments } from './assignment.ts'
+export { boundGenerations } from './bound-generations.ts'
 export { release, rollback } from './release.ts'
 export { findRelease, listReleases, type ReleaseRecord } from './release-record.ts'
 export { retire } from './retire.ts'

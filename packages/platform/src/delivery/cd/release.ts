@@ -3,7 +3,7 @@ import type { Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, findModelVersion, passportGaps, requireModelVersion } from '../../registry/index.ts'
 import { assign, type Current, lockCurrent, requireServing } from './assignment.ts'
-import { requireFeatures } from './feature-readiness.ts'
+import { areFeaturesDropped, requireFeatures } from './feature-readiness.ts'
 import { type ReleaseRecord, requireNamed } from './release-record.ts'
 import { requireRoute } from './route.ts'
 import { compileSignature, misfits } from './route-signature.ts'
@@ -84,7 +84,7 @@ const CANDIDATES_MAX = 1_000
 
 /**
  * The newest release before the one that serves, or before the one that a rollback returned to, that differs from it and
- * whose version still exists: going back twice never comes forward to what was rolled back from.
+ * whose version and features still exist: going back twice never comes forward to what was rolled back from.
  */
 async function findBefore(tx: Tx, key: { environment: string; route: string }, current: Current) {
   const releases = tx.db
@@ -109,7 +109,9 @@ async function findBefore(tx: Tx, key: { environment: string; route: string }, c
     .orderBy('epoch', 'desc')
     .limit(CANDIDATES_MAX)
     .execute()
-  for (const candidate of candidates) if (await findModelVersion(tx, candidate)) return candidate
+  for (const candidate of candidates)
+    if ((await findModelVersion(tx, candidate)) && !(await areFeaturesDropped(tx, candidate.signature)))
+      return candidate
   return undefined
 }
 

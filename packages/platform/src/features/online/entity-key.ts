@@ -11,6 +11,8 @@ const INT_RANGE = { int32: [-(2n ** 31n), 2n ** 31n - 1n], int64: [-(2n ** 63n),
 /** The generation's section for rows or for windows of a view: each has keys of its own. */
 export const rowSection = (generation: number): number => generation * 2
 export const windowSection = (generation: number): number => generation * 2 + 1
+/** The view's generation that a section belongs to. */
+export const generationOf = (section: number): number => Math.floor(section / 2)
 
 function mismatch(type: KeyType, value: unknown): PlimsollError {
   return new PlimsollError(

@@ -2,6 +2,7 @@ export {
   type EncodedKey,
   encodeKey,
   encodeVersion,
+  generationOf,
   type KeyType,
   type KeyValue,
   rowSection,

@@ -116,6 +116,8 @@ const retention = z.strictObject({
   /** After the last use. */
   cacheDays: count(90, 3_650),
   predictionDays: count(400, 36_500),
+  /** What is online of a view's older meaning, after nothing serves by it any more. */
+  generationDays: count(30, 3_650),
   /** How old a blob must be before a collection may take it: longer than anything takes from storing it to naming it. */
   blobGraceHours: count(168, 8_760),
   collectHours: count(24, 8_760),
