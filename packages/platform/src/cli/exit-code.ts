@@ -34,7 +34,12 @@ export class UsageError extends Error {
 
 const INFRASTRUCTURE = new Set(['unavailable', 'deadline', 'overloaded', 'internal', 'exhausted'])
 /** The server's word for: the request is fine, and the mark does not allow it. */
-const GATE_CODES = new Set(['delivery.passport_gaps', 'delivery.route_misfit', 'datasets.version_failed_expectations'])
+const GATE_CODES = new Set([
+  'delivery.passport_gaps',
+  'delivery.route_misfit',
+  'delivery.features_missing',
+  'datasets.version_failed_expectations',
+])
 
 /** Exit status of a thrown error: 1 failed, 2 usage, 3 a gate said no, 5 infrastructure. */
 export function exitCodeOf(thrown: unknown): number {

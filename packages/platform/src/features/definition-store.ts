@@ -1,3 +1,4 @@
+import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
@@ -120,6 +121,29 @@ export async function requireDefinition<D extends FeatureDefinition>(
   throw new PlimsollError('not_found', code, `Cannot find ${word} "${name}" in project "${ctx.project}"`, {
     action: 'Declare it in the project and run plimsoll apply',
   })
+}
+
+/** What a view meant under the given generations, oldest first. */
+export async function listMeanings(
+  ctx: Context,
+  view: string,
+  generations: readonly number[],
+): Promise<Omit<Declared<FeatureViewDefinition>, 'updatedAt'>[]> {
+  if (generations.length === 0) return []
+  const rows = await ctx.db
+    .selectFrom('feature_version')
+    .select(['definition', 'digest', 'generation'])
+    .where('project', '=', ctx.project)
+    .where('kind', '=', 'feature-view')
+    .where('name', '=', view)
+    .where('generation', 'in', [...generations])
+    .orderBy('generation')
+    .execute()
+  return rows.map((row) => ({
+    definition: row.definition as FeatureViewDefinition,
+    digest: row.digest as Digest,
+    generation: row.generation,
+  })) // stored by kind, above only
 }
 
 /** Definitions of a kind by name; `after` is the last name of the page before. */

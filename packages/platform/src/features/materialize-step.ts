@@ -1,14 +1,15 @@
 import { join } from 'node:path'
 import type { OnlineStore } from '@plimsoll/sdk/seams'
-import { definitionName, entityDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
+import { definitionName, entityDefinition, type FeatureViewDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { requireVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { requireEntity, requireFeatureService, requireFeatureView } from './declare.ts'
-import { materializeView } from './materialize-batch.ts'
+import { type Declared, listMeanings } from './definition-store.ts'
+import { type Materialized, materializeView } from './materialize-batch.ts'
 import { inputName, outputPath, parseParams, readDatasetInput, requireDatasetInput, writeJson } from './step-files.ts'
 
 const DAY_US = 86_400_000_000
@@ -43,22 +44,61 @@ const materializeSpec = z.strictObject({
       input: z.string(),
       source: z.string(),
       sourceVersion: z.int(),
+      /** A meaning that the view no longer has, and by which something still serves. */
+      isOlder: z.boolean().default(false),
     }),
   ),
 })
 
 const materializeReport = z.strictObject({
-  views: z.array(z.strictObject({ view: z.string(), applied: z.int(), stale: z.int(), fence: z.int() })),
+  views: z.array(
+    z.strictObject({
+      view: z.string(),
+      generation: z.int(),
+      applied: z.int(),
+      stale: z.int(),
+      fence: z.int(),
+    }),
+  ),
 })
+
+/** Generations that routes look up, whatever the views mean now. */
+export type BoundGenerations = (ctx: Context) => Promise<ReadonlySet<number>>
 
 /** What the launcher of a `materialize` step gives beside the usual: the online store of this installation. */
 export interface MaterializeCommand extends StepCommand {
   readonly onlineStore: () => Promise<OnlineStore>
 }
 
+type Inputs = Readonly<Record<string, StepOutput>>
+type Meaning = Pick<Declared<FeatureViewDefinition>, 'definition' | 'digest' | 'generation'>
+
+async function targetOf(ctx: Context, inputs: Inputs, { definition: view, digest, generation }: Meaning) {
+  const entity = await requireEntity(ctx, view.entity)
+  const input = inputName(view.source)
+  const source = requireDatasetInput(inputs, input, `the source "${view.source}" of view "${view.name}"`)
+  const version = await requireVersion(ctx, { digest: source.digest }, { allowFailed: true })
+  const key = { kind: 'entity' as const, name: entity.name, keys: entity.keys }
+  const dataset = { input, source: source.digest, sourceVersion: version.version }
+  return { view, viewVersion: digest, generation, entity: key, ...dataset }
+}
+
+/** What serves by an older meaning of the view must not stand still: it is filled too, where the data still has it. */
+async function olderTargets(ctx: Context, inputs: Inputs, name: string, bound: BoundGenerations) {
+  const current = await requireFeatureView(ctx, name)
+  const generations = [...(await bound(ctx))].filter((generation) => generation !== current.generation)
+  const targets = []
+  for (const older of await listMeanings(ctx, name, generations)) {
+    if (!inputs[inputName(older.definition.source)]) continue
+    targets.push({ ...(await targetOf(ctx, inputs, older)), isOlder: true })
+  }
+  return targets
+}
+
 async function resolveStep(
   ctx: Context,
-  { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> },
+  { params, inputs }: { params: Json; inputs: Inputs },
+  bound: BoundGenerations,
 ): Promise<Json> {
   const wanted = parseParams(materializeParams, 'materialize', params)
   const names =
@@ -67,22 +107,9 @@ async function resolveStep(
       : [wanted.view]
   const views = []
   for (const name of new Set(names)) {
-    const { definition: view, digest, generation } = await requireFeatureView(ctx, name)
-    if (!view.online) continue
-    const entity = await requireEntity(ctx, view.entity)
-    const input = inputName(view.source)
-    const source = requireDatasetInput(inputs, input, `the source "${view.source}" of view "${name}"`)
-    const version = await requireVersion(ctx, { digest: source.digest }, { allowFailed: true })
-    const key = { kind: 'entity' as const, name: entity.name, keys: entity.keys }
-    views.push({
-      view,
-      viewVersion: digest,
-      generation,
-      entity: key,
-      input,
-      source: source.digest,
-      sourceVersion: version.version,
-    })
+    const current = await requireFeatureView(ctx, name)
+    if (!current.definition.online) continue
+    views.push(await targetOf(ctx, inputs, current), ...(await olderTargets(ctx, inputs, name, bound)))
   }
   const untilUs = String(BigInt(Date.parse(wanted.until)) * 1_000n)
   return JSON.parse(JSON.stringify({ untilUs, slackUs: wanted.slackUs, views })) as Json // plain data
@@ -101,11 +128,11 @@ async function runCommand(command: StepCommand): Promise<void> {
   const store = await onlineStore()
   try {
     const views = []
-    for (const [index, { view, entity, generation, input, sourceVersion }] of spec.views.entries()) {
+    for (const [index, { view, entity, generation, input, sourceVersion, isOlder }] of spec.views.entries()) {
       const { relation } = await readDatasetInput(command, input)
       const progress = (_: number, message: string) =>
         command.progress((index + 0.5) / spec.views.length, `${view.name}: ${message}`)
-      const done = await materializeView({
+      const filling = materializeView({
         engine,
         store,
         view,
@@ -119,7 +146,8 @@ async function runCommand(command: StepCommand): Promise<void> {
         signal: command.signal,
         progress,
       })
-      views.push({ view: view.name, ...done })
+      const done = isOlder ? await unlessDataHasChanged(command, view.name, filling) : await filling
+      if (done) views.push({ view: view.name, generation, ...done })
     }
     await writeJson(outputPath(command, 'report'), { views })
   } finally {
@@ -127,11 +155,24 @@ async function runCommand(command: StepCommand): Promise<void> {
   }
 }
 
+/** The source may have lost what an older meaning needs: that is no reason to leave the present one unfilled. */
+async function unlessDataHasChanged(command: StepCommand, view: string, filling: Promise<Materialized>) {
+  try {
+    return await filling
+  } catch (thrown) {
+    command.signal.throwIfAborted()
+    const problem = toPlimsollError(thrown)
+    if (problem.code !== 'query.failed') throw thrown
+    command.log.warn({ view, problem: problem.message }, 'the older meaning of a view that serves cannot be filled')
+    return undefined
+  }
+}
+
 async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   const spec = materializeSpec.parse(result.spec)
   const { views } = materializeReport.parse(result.json.report)
-  for (const [index, { view, viewVersion, generation, source }] of spec.views.entries()) {
-    const { applied, stale, fence } = views[index]!
+  for (const { generation, applied, stale, fence } of views) {
+    const { view, viewVersion, source } = spec.views.find((target) => target.generation === generation)!
     const row = {
       project: tx.project,
       view: view.name,
@@ -161,11 +202,13 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
 }
 
 /** Writes what was known of views at an instant into the online store. Not cached: the store may be a new one. */
-export const materializeStep: StepKind = {
-  kind: 'materialize',
-  outputs: { report: 'json' },
-  cacheable: false,
-  resolve: resolveStep,
-  command: runCommand,
-  commit: commitStep,
+export function materializeStep(bound: BoundGenerations): StepKind {
+  return {
+    kind: 'materialize',
+    outputs: { report: 'json' },
+    cacheable: false,
+    resolve: (ctx, step) => resolveStep(ctx, step, bound),
+    command: runCommand,
+    commit: commitStep,
+  }
 }

@@ -26,9 +26,9 @@ import {
   requireFeatureService,
   requireFeatureView,
   servingSpec,
-  stepKinds,
 } from './index.ts'
 import { openOnlineReader } from './online/index.ts'
+import { featureStepKinds } from './step-kinds.ts'
 
 let database: TestDatabase
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-steps-'))
@@ -108,8 +108,10 @@ async function addVersion(dataset: string, sql: string, columns = schema): Promi
   return { name: dataset, type: 'dataset', digest, sizeBytes: 0 }
 }
 
+let bound: number[] = []
+
 async function runStep(kindName: string, params: Json, inputs: Record<string, StepOutput>, extra: object = {}) {
-  const kind = stepKinds.find(({ kind: name }) => name === kindName)!
+  const kind = featureStepKinds(async () => new Set(bound)).find(({ kind: name }) => name === kindName)!
   const spec = await kind.resolve!(database.ctx, { params, inputs })
   const workDir = mkdtempSync(join(folder, 'work-'))
   mkdirSync(join(workDir, 'out'))
@@ -239,6 +241,36 @@ test('materialize fills the online store up to an instant, and a second run appl
     destination__newest: 30,
   })
   await store.close()
+})
+
+test('materialize also fills an older meaning by which something serves, and leaves it when the data has it no longer', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-online-'))
+  const onlineStore = { onlineStore: async () => openLmdbOnlineStore({ directory, mapSizeBytes: 64 << 20 }) }
+  const serving = await servingSpec(database.ctx, 'board')
+  const { generation } = await requireFeatureView(database.ctx, 'departures')
+  await database.ctx.transaction((tx) =>
+    declareFeatureView(tx, { ...departures, features: { n_3h: count().over('3h') } }),
+  )
+  const params = { service: 'board', until: '2001-01-01T12:00:00Z' }
+  const viewsOf = async (inputs: Record<string, StepOutput>) =>
+    (await runStep('materialize', params, inputs, onlineStore)).result.views
+  expect(await viewsOf({ flights })).toEqual([{ view: 'departures', applied: 2, stale: 0 }])
+  bound = [generation!]
+  expect(await viewsOf({ flights })).toEqual([
+    { view: 'departures', applied: 0, stale: 2 },
+    { view: 'departures', applied: 4, stale: 0 },
+  ])
+  const store = await onlineStore.onlineStore()
+  const now = BigInt(Date.parse('2001-01-01T12:00:00Z')) * 1_000n
+  const { statuses } = openOnlineReader({ store, spec: serving }).lookup({ origin: 'JFK', destination: 'BOS' }, now)
+  expect(new Set(statuses)).toEqual(new Set(['PRESENT']))
+  await store.close()
+  const { delay: _, ...rest } = schema
+  const without = await addVersion('flights', `SELECT date, landed_at, origin, destination FROM (${FLIGHTS})`, rest)
+  expect(await viewsOf({ flights: without })).toEqual([{ view: 'departures', applied: 2, stale: 0 }])
+  bound = []
 })
 
 test('sql-transform keeps the result of one SELECT as a dataset version', async () => {

@@ -1,7 +1,7 @@
 import { pipelineDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { addFeatures, addMaterialization } from '../../features/declared.fixture.ts'
-import { stepKinds } from '../../features/index.ts'
+import { featureStepKinds } from '../../features/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { declarePipeline } from '../../pipelines/index.ts'
@@ -25,7 +25,7 @@ const REFRESH = pipelineDefinition.parse({
 })
 
 async function addRefresh(): Promise<void> {
-  const kinds = new Map(stepKinds.map((kind) => [kind.kind, kind]))
+  const kinds = new Map(featureStepKinds(async () => new Set()).map((kind) => [kind.kind, kind]))
   const origin = { source: 'test', commit: null, isDirty: false }
   await ctx.transaction((tx) => declarePipeline(tx, REFRESH, { bundles: {}, origin, kinds, blobs: undefined as never })) // it has no bundle, so that no blob is looked for
 }
