@@ -59,8 +59,7 @@ function newestEventSql(plan: ViewPlan): string {
   return `WITH src AS NOT MATERIALIZED (${sourceRows(plan, payloadOf(plan), { withSequence: true })}),
 s AS (${spineRows(plan)}),
 m AS MATERIALIZED (SELECT s.rid, ${keyList(plan, 's.')}, s.t, f.ev FROM s ASOF JOIN (SELECT ${keys}, ev FROM src WHERE ev <= (SELECT max(t) FROM spine)${oldest}) f ON ${keyEquals(plan, 's', 'f')} AND s.t >= f.ev),
-need AS (SELECT DISTINCT ${keys}, ev FROM m),
-w AS (SELECT ${keys}, ev, arg_max(${row}, sq) AS r FROM src SEMI JOIN need USING (${keys}, ev) GROUP BY ${keys}, ev)
+w AS (SELECT ${keys}, ev, arg_max(${row}, sq) AS r FROM src SEMI JOIN m USING (${keys}, ev) GROUP BY ${keys}, ev)
 SELECT m.rid AS rid, ${values} FROM m JOIN w ON ${keyEquals(plan, 'm', 'w')} AND m.ev = w.ev`
 }
 

@@ -38,21 +38,14 @@ interface Part {
 /**
  * Joins every view to the spine as of each row's own time, and writes the spine's columns with the features, in the
  * order of the spine. Each view is one or a few statements whose results stay on disk, so that memory holds one view
- * at a time; the last statement puts them side by side by row number.
+ * at a time; the last statement puts them side by side by the rows' places in the files.
  *
  * @throws internal features.row_count when the result has not exactly the spine's rows
  */
 export async function writePointInTimeJoin(request: PointInTimeJoin): Promise<{ files: string[]; rowCount: number }> {
   const { engine, workDir } = request
   const signal = request.signal ? { signal: request.signal } : {}
-  const quoted = request.spineColumns.map(quoteName).join(', ')
-  const numbered = await engine.write({
-    sql: `SELECT row_number() OVER () - 1 AS __rid, ${quoted} FROM spine`,
-    inputs: { spine: request.spine },
-    output: { directory: join(workDir, 'spine') },
-    ...signal,
-  })
-  const spine: InputRelation = { format: 'parquet', files: numbered.files }
+  const spine: InputRelation = { ...request.spine, orderColumn: '__rid' }
   const parts: Part[] = []
   for (const [index, view] of request.views.entries()) {
     request.progress?.((0.9 * index) / request.views.length, `joining view ${index + 1} of ${request.views.length}`)
@@ -72,11 +65,13 @@ export async function writePointInTimeJoin(request: PointInTimeJoin): Promise<{ 
     output: { directory: request.output },
     ...signal,
   })
-  if (written.rowCount !== numbered.rowCount) {
+  const counted = await engine.rows({ sql: 'SELECT count(*) FROM s', inputs: { s: spine }, ...signal })
+  const rowCount = Number(counted.rows[0]![0])
+  if (written.rowCount !== rowCount) {
     throw new PlimsollError(
       'internal',
       'features.row_count',
-      `Cannot make the training set: ${numbered.rowCount} spine rows became ${written.rowCount}`,
+      `Cannot make the training set: ${rowCount} spine rows became ${written.rowCount}`,
     )
   }
   return written
