@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -22,10 +22,8 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   let browser: Browser
 
   beforeAll(async () => {
-    if (!existsSync(join(ROOT, 'packages/console/dist/index.html'))) {
-      const { status } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' })
-      expect(status).toBe(0)
-    }
+    const { status } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' })
+    expect(status).toBe(0)
     mkdirSync(SHOTS, { recursive: true })
     browser = await chromium.launch({ executablePath: program, headless: true, args: FLAGS })
   })

@@ -106,8 +106,15 @@ function answers(name: string): Record<string, unknown> {
     predictions: 3_000 + ((index * 2_311) % 7_000),
   }))
   const gateways = [
-    { gateway: 'gw-1', epoch: 4, state: 'serving', seenAt: at(0), refused: null },
-    { gateway: 'gw-2', epoch: 3, state: 'serving', seenAt: at(1), refused: null },
+    {
+      gateway: 'gw-1',
+      epoch: 4,
+      state: 'serving',
+      seenAt: at(0),
+      refused: null,
+      latency: { answers: 812, p50Ms: 4.2, p99Ms: 31 },
+    },
+    { gateway: 'gw-2', epoch: 3, state: 'serving', seenAt: at(1), refused: null, latency: null },
   ]
   const running = summaryOf('run_1', 'running', name)
   const detail = {

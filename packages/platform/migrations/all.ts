@@ -23,6 +23,7 @@ import { up as up0100 } from './0100-blob-retention.ts'
 import { up as up0110 } from './0110-route-retirement.ts'
 import { up as up0111 } from './0111-label-due.ts'
 import { up as up0112 } from './0112-dropped-generation.ts'
+import { up as up0120 } from './0120-gateway-latency.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -50,4 +51,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0110-route-retirement', up: (db) => up0110(db as never) },
   { name: '0111-label-due', up: (db) => up0111(db as never) },
   { name: '0112-dropped-generation', up: (db) => up0112(db as never) },
+  { name: '0120-gateway-latency', up: (db) => up0120(db as never) },
 ]

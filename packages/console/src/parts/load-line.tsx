@@ -16,7 +16,7 @@ export function LoadLine({
 }) {
   const load = value === null ? 'below' : loadOf(value, mark)
   const text =
-    value === null ? `not measured yet, line at ${format(mark)}` : `${format(value)} of ${format(mark)}, ${WORDS[load]}`
+    value === null ? `nothing measured, line at ${format(mark)}` : `${format(value)} of ${format(mark)}, ${WORDS[load]}`
   return (
     <div className="load" data-load={load}>
       <div className="row between soft">

@@ -171,7 +171,7 @@ test('readLive() counts by arm and hour, and judges by the labels that came back
   await joinLabels(ctx, blobs)
   const again = champion[0]!
   await shipSegment(ctx, blobs, [recordOf({ atMs: again.atMs + 3_600_000, outputs: { p: [0.5] } })], { sequence: 1 })
-  const gateway = { boot: 'boot_1', epoch: 3, state: 'ready', spooled_bytes: 0n, seen_at: new Date(0) }
+  const gateway = { boot: 'boot_1', epoch: 3, state: 'ready', spooled_bytes: 0n, latency: '{}', seen_at: new Date(0) }
   const refused = JSON.stringify({ epoch: 4, reason: 'no signature' })
   await ctx.db
     .insertInto('gateway_status')

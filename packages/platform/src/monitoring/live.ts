@@ -34,7 +34,7 @@ export async function readLive(
     .execute()
   const gateways = await ctx.db
     .selectFrom('gateway_status')
-    .select(['gateway', 'epoch', 'state', 'seen_at', 'refused'])
+    .select(['gateway', 'epoch', 'state', 'seen_at', 'refused', 'latency'])
     .orderBy('gateway')
     .limit(1_000)
     .execute()
@@ -78,6 +78,7 @@ export async function readLive(
       state: row.state,
       seenAt: row.seen_at.toISOString(),
       refused: (row.refused ?? null) as LiveView['gateways'][number]['refused'],
+      latency: row.latency[key.route] ?? null,
     })), // stored as JSON
   }
 }

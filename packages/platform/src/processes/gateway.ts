@@ -16,6 +16,8 @@ import {
   openGatewayServer,
   openModelFiles,
   openPredictionLog,
+  openRecentLatency,
+  UNKNOWN_ROUTE,
 } from '../serving/gateway/index.ts'
 import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
@@ -32,6 +34,7 @@ function openGatewayMetrics() {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
     registers: [registry],
   })
+  const latency = openRecentLatency(realClock)
   const epoch = new Gauge({
     name: 'plimsoll_snapshot_epoch',
     help: 'Epoch of the snapshot that serves',
@@ -40,7 +43,11 @@ function openGatewayMetrics() {
   return {
     metrics,
     epoch,
-    observe: (route: string, code: string, seconds: number) => duration.observe({ route, code }, seconds),
+    latency,
+    observe: (route: string, code: string, seconds: number) => {
+      duration.observe({ route, code }, seconds)
+      if (code === '200' && route !== UNKNOWN_ROUTE) latency.observe(route, seconds * 1_000)
+    },
   }
 }
 
@@ -99,7 +106,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })
   stack.defer(() => online.close())
   const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock })
-  const { metrics, epoch, observe } = openGatewayMetrics()
+  const { metrics, epoch, latency, observe } = openGatewayMetrics()
   let wake = () => {}
   const gateway = openGateway('gateway', {
     ...settings,
@@ -139,6 +146,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     pollMs: config.gateway.snapshotPollMs,
     rotateMs: settings.segmentAgeMs,
     isDraining: () => isDraining,
+    latency: () => latency.read(),
   })
   wake = () => loops.wakeStatus()
   const url = `http://${config.server.host.includes(':') ? `[${config.server.host}]` : config.server.host}:${server.port}`

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { count, ordinal } from './count.ts'
 import { definitionName } from './definition/name.ts'
 import { routeDefinition } from './definition/route.ts'
+import { routeLatency } from './snapshot.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -89,6 +90,8 @@ export const liveView = z.strictObject({
       state: z.string(),
       seenAt: z.iso.datetime(),
       refused: z.json().nullable(),
+      /** Of the route's answers in the minute before `seenAt`; null without one. */
+      latency: routeLatency.nullable().default(null),
     }),
   ),
 })

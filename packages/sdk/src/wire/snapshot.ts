@@ -91,6 +91,14 @@ export const signedSnapshot = z.strictObject({
 })
 export type SignedSnapshot = z.output<typeof signedSnapshot>
 
+/** How long a route's newest answers took, from request to answer. */
+export const routeLatency = z.strictObject({
+  answers: z.int().positive(),
+  p50Ms: z.number().nonnegative(),
+  p99Ms: z.number().nonnegative(),
+})
+export type RouteLatency = z.output<typeof routeLatency>
+
 /** What a gateway says of itself after each change, and every few seconds. */
 export const gatewayStatus = z.strictObject({
   boot: z.string().max(100),
@@ -99,6 +107,8 @@ export const gatewayStatus = z.strictObject({
   /** The newest snapshot that it could not take, or not in all its routes, and why. */
   refused: z.strictObject({ epoch: count, reason: z.string().max(2_000) }).nullable(),
   spooledBytes: z.int().nonnegative(),
+  /** By route; a route without an answer in the last minute is left out. */
+  latency: z.record(z.string().max(250), routeLatency).default({}),
 })
 export type GatewayStatus = z.output<typeof gatewayStatus>
 

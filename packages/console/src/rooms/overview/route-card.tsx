@@ -76,6 +76,12 @@ function Quality({ live }: { live: LiveView }) {
   )
 }
 
+/** Of the slowest gateway; null where nothing was asked lately. */
+function latencyMsP99({ gateways }: LiveView): number | null {
+  const measured = gateways.flatMap(({ latency }) => (latency === null ? [] : [latency.p99Ms]))
+  return measured.length > 0 ? Math.max(...measured) : null
+}
+
 function Gateways({ live, epoch }: { live: LiveView; epoch: number | undefined }) {
   if (live.gateways.length === 0) return <p className="soft">No gateway has reported. Is plimsoll up running?</p>
   return live.gateways.map((gateway) => {
@@ -105,10 +111,20 @@ export function RouteCard({ route }: { route: RouteView }) {
         <span className="soft">{route.environment}</span>
       </div>
       <Serving route={route} />
-      <LoadLine label="Latency against the SLO" value={null} mark={route.definition.sloMs} format={formatDuration} />
-      <Answer query={live} rows={1}>
+      <Answer query={live} rows={2}>
         {(data) => (
           <>
+            {data.fault !== null && (
+              <p className="state" data-tone="harm" role="alert">
+                {data.fault}
+              </p>
+            )}
+            <LoadLine
+              label="Latency, 99 of 100 answers of the last minute"
+              value={latencyMsP99(data)}
+              mark={route.definition.sloMs}
+              format={formatDuration}
+            />
             <Quality live={data} />
             {data.hours.length > 0 && (
               <Suspense fallback={<div className="chart" />}>

@@ -86,6 +86,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
           state: body.state,
           refused: body.refused === null ? null : JSON.stringify(body.refused),
           spooled_bytes: BigInt(body.spooledBytes),
+          latency: JSON.stringify(body.latency),
           seen_at: new Date(ctx.clock.nowMs()),
         }
         await ctx.transaction((tx) =>

@@ -1,3 +1,4 @@
+import type { GatewayStatus } from '@plimsoll/sdk/wire'
 import type { Filled, Jsonb } from '../../kernel/db/index.ts'
 
 export interface ServingSnapshotRow {
@@ -18,6 +19,7 @@ export interface GatewayStatusRow {
   state: string
   refused: Jsonb<unknown> | null
   spooled_bytes: bigint
+  latency: Jsonb<GatewayStatus['latency']>
   seen_at: Date
 }
 

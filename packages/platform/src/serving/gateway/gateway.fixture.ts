@@ -192,6 +192,7 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
       pollMs: 100,
       rotateMs: options.rotateMs ?? 20,
       isDraining: () => false,
+      latency: () => ({}),
     })
   }
   return {

@@ -28,6 +28,8 @@ export interface GatewayServerDeps extends PredictionDeps {
   readonly metrics: () => Promise<string>
 }
 
+/** What is observed of requests to no route that serves. */
+export const UNKNOWN_ROUTE = 'unknown'
 const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
 const REQUEST_ID = /^[\w.-]{1,128}$/
@@ -187,7 +189,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     const route = segments[0] === 'v2' ? segments[2] : segments[1]
     if (request.method === 'POST' && route)
       deps.observe(
-        deps.gateway.live()?.routes.has(route) ? route : 'unknown',
+        deps.gateway.live()?.routes.has(route) ? route : UNKNOWN_ROUTE,
         String(answer.status),
         (deps.clock.monotonicMs() - startedMs) / 1_000,
       )

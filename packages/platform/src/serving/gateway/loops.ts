@@ -21,6 +21,7 @@ export interface LoopDeps {
   readonly pollMs: number
   readonly rotateMs: number
   readonly isDraining: () => boolean
+  readonly latency: () => GatewayStatus['latency']
 }
 
 export interface GatewayLoops {
@@ -94,6 +95,7 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
       state: deps.isDraining() ? 'draining' : live ? 'ready' : 'starting',
       refused: deps.gateway.refused(),
       spooledBytes: deps.log.spooledBytes(),
+      latency: deps.latency(),
     }
     await deps.link.sendStatus(deps.gateway.name, status)
     await Promise.race([
