@@ -6,10 +6,9 @@ import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import { openSnapshotPublisher } from './publisher.ts'
-import { commitSegment, decodeSegment, requirePrediction } from './segment.ts'
+import { commitSegment, decodeSegment, requirePrediction, SEGMENT_BYTES_MAX } from './segment.ts'
 import { findSnapshot, type SnapshotDeps } from './snapshot.ts'
 
-const SEGMENT_BYTES_MAX = 64 << 20
 const WAIT_STEP_MS = 250
 const gatewayName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
 

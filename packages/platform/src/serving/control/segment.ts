@@ -1,7 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type PredictionRecord, predictionRecord } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
-import { pinBlobs } from '../../kernel/blob/index.ts'
+import { pinBlobs, readBlob } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { uuidv7Ms } from '../../kernel/ids.ts'
@@ -11,6 +11,7 @@ import './tables.ts'
 const HOUR_MS = 3_600_000
 /** Records of one gateway may be written a little out of the order of their ids. */
 const SLACK_MS = 5_000
+export const SEGMENT_BYTES_MAX = 64 << 20
 const SEGMENTS_SEARCHED_MAX = 2_000
 
 export interface SegmentKey {
@@ -124,12 +125,6 @@ export async function commitSegment(
   return true
 }
 
-async function readBlob(blobs: BlobStore, digest: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of blobs.get(digest)) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
 export interface FoundPredictions {
   readonly found: ReadonlyMap<string, { record: PredictionRecord; segment: string }>
   /** Segments that could have held more and cannot be read. */
@@ -162,7 +157,7 @@ export async function findPredictions(
   for (const { digest } of segments) {
     if (found.size === ids.size) break
     try {
-      for (const record of decodeSegment(await readBlob(blobs, digest))) {
+      for (const record of decodeSegment(await readBlob(blobs, digest, { maxBytes: SEGMENT_BYTES_MAX }))) {
         if (record.project === ctx.project && ids.has(record.id)) found.set(record.id, { record, segment: digest })
       }
     } catch (thrown) {
