@@ -193,7 +193,7 @@ function replayFacts(found, live, released, version) {
       : 'not measured here',
     'online = offline': `${parity.values} features of ${parity.predictions} logged predictions, ${parity.differing} differ`,
     'labels joined back': `${live.labelled}, each once its flight had landed`,
-    'live AUC': `${live.arms[0].auc.toFixed(3)}, on the holdout ${auc(version).toFixed(3)}`,
+    'live AUC': `${live.arms[0].auc.toFixed(3)}, on the holdout ${auc(version).toFixed(3)}; days differ, the example's README shows by how much`,
   }
 }
 
