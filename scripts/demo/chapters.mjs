@@ -187,7 +187,7 @@ function replayFacts(found, live, released, version) {
   return {
     released: `version ${released.version} by ada${released.isSelfApproved ? ', who is also the only approver' : ''}`,
     predictions: `${found.requests}, ${Math.round(found.requests / found.seconds)} per second, departures of ${first} to ${last}`,
-    'latency p50, p95, p99': `${found.p50Ms.toFixed(1)}, ${found.p95Ms.toFixed(1)}, ${found.p99Ms.toFixed(1)} ms from when each was due`,
+    'latency p50, p95, p99': `${found.p50Ms.toFixed(1)}, ${found.p95Ms.toFixed(1)}, ${found.p99Ms.toFixed(1)} ms from when each was due${found.askedAgain > 0 ? `; ${found.askedAgain} asked again, the gateway being busy` : ''}`,
     'CPU per prediction': found.cpuUsPerPrediction
       ? `${Math.round(found.cpuUsPerPrediction)} µs, gateway and model hosts, look-up and log included`
       : 'not measured here',
