@@ -52,7 +52,9 @@ function graph(name: string) {
     step('weather', 'succeeded', [], { kind: 'dataset-version' }),
     step('set', 'succeeded', ['ingest', 'weather'], { kind: 'training-set' }),
     step(name, 'running', ['set'], { progress: { fraction: 0.42, message: 'tree 84 of 200' } }),
-    step('audit', 'failed', ['set'], { reason: 'Exit code 1: column "origin" has a value outside of the expectation' }),
+    step('audit', 'failed', ['set'], {
+      reason: `Exit code 1:\nTraceback (most recent call last):\n  File "${'/a/long/path'.repeat(20)}/audit.py", line 12, in <module>\nValueError: column "origin" has a value outside of the expectation`,
+    }),
     step('register', 'blocked', [name], {
       kind: 'register',
       attempts: 0,

@@ -37,6 +37,12 @@ export function plainText(text: string, max = 500): string {
   return clean.length > max ? `${clean.slice(0, max - 1)}…` : clean
 }
 
+/** The same over several lines. */
+export function plainLines(text: string, max = 4_000): string {
+  const clean = plainLog(text)
+  return clean.length > max ? `${clean.slice(0, max - 1)}…` : clean
+}
+
 /** A log as it was written, but for what could hide or reorder it; colours of a terminal are left out. */
 export function plainLog(text: string): string {
   return (

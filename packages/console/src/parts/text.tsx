@@ -62,9 +62,11 @@ export function When({ at }: { at: string | null }) {
   const now = useNow()
   if (at === null) return <span className="soft">–</span>
   const ms = Date.parse(at)
+  // Under a replay clock, what people and processes did has real times, and what was predicted has the replay's.
+  const isReal = now.replayRate !== null && Math.abs(ms - now.realMs) < Math.abs(ms - now.nowMs)
   return (
     <time dateTime={at} title={formatAbsolute(ms)}>
-      {formatRelative(ms, now.nowMs)}
+      {formatRelative(ms, isReal ? now.realMs : now.nowMs)}
     </time>
   )
 }

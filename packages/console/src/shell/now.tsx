@@ -7,11 +7,13 @@ const TICK_MS = 5_000
 
 export interface Now {
   readonly nowMs: number
+  /** This machine's own time, which a replay clock is not. */
+  readonly realMs: number
   /** Rate of the replay clock, null when the server runs on real time. */
   readonly replayRate: number | null
 }
 
-const NowContext = createContext<Now>({ nowMs: 0, replayRate: null })
+const NowContext = createContext<Now>({ nowMs: 0, realMs: 0, replayRate: null })
 
 export function useNow(): Now {
   return useContext(NowContext)
@@ -29,5 +31,5 @@ export function NowProvider({ children }: { children: ReactNode }) {
     data === undefined
       ? tickMs
       : replayTime(Date.parse(data.time), data.replay_rate, Math.max(0, tickMs - dataUpdatedAt))
-  return <NowContext value={{ nowMs, replayRate: data?.replay_rate ?? null }}>{children}</NowContext>
+  return <NowContext value={{ nowMs, realMs: tickMs, replayRate: data?.replay_rate ?? null }}>{children}</NowContext>
 }

@@ -27,7 +27,7 @@ export function historyText(entry: Entry): string {
     case 'version.approve':
       return `Approved for ${field(entry, 'environment') ?? 'an environment'}`
     case 'alias.move':
-      return `Alias ${subject} moved here or away`
+      return `Alias ${subject} moved${field(entry, 'to') === undefined ? '' : ` to version ${field(entry, 'to')}`}`
     case 'alias.delete':
       return `Alias ${subject} taken away`
     case 'version.describe':

@@ -3,11 +3,14 @@ import { BarChart } from 'echarts/charts'
 import { GridComponent, TooltipComponent } from 'echarts/components'
 import { init, use } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
-import { useEffect, useRef } from 'react'
+import { useEffect, useMemo, useRef } from 'react'
 import { formatCount } from '../../format/amount.ts'
 import { formatAbsolute } from '../../format/time.ts'
 
 use([BarChart, GridComponent, TooltipComponent, CanvasRenderer])
+
+const HOUR_MS = 3_600_000
+const HOURS_MAX = 48
 
 interface Hour {
   readonly hourMs: number
@@ -45,8 +48,20 @@ function optionOf(hours: readonly Hour[], colour: string, ink: string) {
   }
 }
 
+/** Every hour of the last two days that ended with one: hours without a prediction have their place. */
+function lastHours(hours: readonly Hour[]): Hour[] {
+  const counts = new Map(hours.map((hour) => [hour.hourMs, hour.predictions]))
+  const [firstMs, lastMs] = [hours[0]?.hourMs ?? 0, hours.at(-1)?.hourMs ?? 0]
+  const fromMs = Math.max(firstMs, lastMs - (HOURS_MAX - 1) * HOUR_MS)
+  return Array.from({ length: (lastMs - fromMs) / HOUR_MS + 1 }, (_, index) => {
+    const hourMs = fromMs + index * HOUR_MS
+    return { hourMs, predictions: counts.get(hourMs) ?? 0 }
+  })
+}
+
 /** Predictions by hour. */
-export default function HourChart({ hours }: { hours: readonly Hour[] }) {
+export default function HourChart({ hours: counted }: { hours: readonly Hour[] }) {
+  const hours = useMemo(() => lastHours(counted), [counted])
   const place = useRef<HTMLDivElement>(null)
   const scheme = useComputedColorScheme('light')
   useEffect(() => {

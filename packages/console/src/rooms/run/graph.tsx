@@ -14,7 +14,7 @@ const DIM = new Set(['blocked', 'upstream_failed', 'cancelled'])
 function noteOf(step: StepView): string {
   if (step.state === 'running' && step.progress !== null)
     return `${Math.round(step.progress.fraction * 100)} % ${step.progress.message}`
-  if (step.state === 'failed' && step.reason !== null) return step.reason
+  if (step.state === 'failed' && step.reason !== null) return step.reason.replaceAll(/\s+/g, ' ')
   return step.cache === null ? step.kind : cacheText(step.cache)
 }
 

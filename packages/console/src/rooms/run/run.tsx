@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useState } from 'react'
 import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
-import { plainText } from '../../format/amount.ts'
+import { plainLines, plainText } from '../../format/amount.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
@@ -83,7 +83,7 @@ function Head({ run }: { run: RunView }) {
           {plainText(params.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join('  '), 1_000)}
         </p>
       )}
-      {run.reason !== null && <p className="wrap">{plainText(run.reason)}</p>}
+      {run.reason !== null && <p className="lines">{plainLines(run.reason)}</p>}
     </header>
   )
 }

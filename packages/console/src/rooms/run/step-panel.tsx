@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { hasStepEnded, stepQuery } from '../../api/queries.ts'
 import { useStepLog } from '../../api/step-log.ts'
-import { formatBytes, plainLog, plainText } from '../../format/amount.ts'
+import { formatBytes, plainLines, plainLog, plainText } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
@@ -13,7 +13,8 @@ import { Clip, Digest, When } from '../../parts/text.tsx'
 import { useNow } from '../../shell/now.tsx'
 import { cacheText } from './cache-text.ts'
 
-function Attempts({ tries }: { tries: readonly AttemptView[] }) {
+/** An attempt that says why the step failed need not say it again. */
+function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: string | null }) {
   if (tries.length === 0) return <p className="soft">None: the step has not run here.</p>
   return tries.map((attempt) => (
     <div className="stack" key={attempt.fence}>
@@ -31,9 +32,9 @@ function Attempts({ tries }: { tries: readonly AttemptView[] }) {
           )}
         </span>
       </div>
-      {attempt.message !== null && (
-        <p className="wrap state" data-tone="harm">
-          {plainText(attempt.message)}
+      {attempt.message !== null && attempt.message !== reason && (
+        <p className="lines" data-tone="harm">
+          {plainLines(attempt.message)}
         </p>
       )}
     </div>
@@ -149,7 +150,11 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
               </h2>
               <State look={lookOf(step.state)} />
             </div>
-            {step.reason !== null && <p className="wrap">{plainText(step.reason)}</p>}
+            {step.reason !== null && (
+              <p className="lines" data-tone="harm">
+                {plainLines(step.reason)}
+              </p>
+            )}
             <Running step={step} />
             <div className="pair">
               <Log run={run} step={step} />
@@ -157,7 +162,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
                 <h3>Cache</h3>
                 <CacheDiff step={step} />
                 <h3>Attempts</h3>
-                <Attempts tries={step.tries} />
+                <Attempts tries={step.tries} reason={step.reason} />
                 <h3>Outputs</h3>
                 <Outputs outputs={step.outputs} />
               </div>

@@ -13,7 +13,9 @@ const BATCH = 500
 export async function forgetPredictions(ctx: Context, ageMs: number): Promise<number> {
   const beforeMs = Math.floor(ctx.clock.nowMs() - ageMs)
   await ctx.db.deleteFrom('prediction_count').where('hour_ms', '<', BigInt(beforeMs)).execute()
-  await ctx.db.deleteFrom('gateway_status').where('seen_at', '<', new Date(beforeMs)).execute()
+  await sql`delete from gateway_status where seen_at < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'`.execute(
+    ctx.db,
+  )
   for (let forgotten = 0; ; ) {
     const gone = await ctx.transaction(async (tx) => {
       const { rows } = await sql<{ project: string; gateway: string; boot: string; sequence: number }>`

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
@@ -86,7 +87,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
           refused: body.refused === null ? null : JSON.stringify(body.refused),
           spooled_bytes: BigInt(body.spooledBytes),
           latency: JSON.stringify(body.latency),
-          seen_at: new Date(ctx.clock.nowMs()),
+          seen_at: sql<Date>`clock_timestamp()`, // a replay's time says nothing of a process
         }
         await ctx.transaction((tx) =>
           tx.db
