@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
@@ -127,6 +127,31 @@ test('explainPrediction() walks from the prediction to commit and data, each lin
   })
   expect((await api.call('GET', '/api/v1/predictions/x/explanation')).status).toBe(400)
 })
+
+test.each(['altered', 'missing'] as const)(
+  'a prediction whose segment is %s is named so, and no more is believed',
+  async (state) => {
+    const { record } = await addChain()
+    const segment = digestBytes(segmentOf([record]))
+    const path = placeOf(segment)
+    if (state === 'missing') rmSync(path)
+    else {
+      chmodSync(path, 0o600)
+      const bytes = readFileSync(path)
+      bytes[20]! ^= 1
+      writeFileSync(path, bytes)
+    }
+    const explanation = await explain(record)
+    expect(explanation).toMatchObject({ prediction: record.id, isIntact: false })
+    expect(explanation.links).toMatchObject([
+      { kind: 'prediction', digest: segment, check: state, problem: expect.stringContaining(segment) },
+    ])
+    expect(await api.call('GET', `/api/v1/predictions/${record.id}`)).toMatchObject({
+      status: 409,
+      json: { code: 'serving.segment_unreadable', detail: expect.stringContaining(state) },
+    })
+  },
+)
 
 test.each([
   ['artifact', (chain: Chain) => placeOf(chain.artifact)],

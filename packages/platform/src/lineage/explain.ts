@@ -12,7 +12,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { findModelVersion, type ModelVersion, versionsOfArtifact } from '../registry/index.ts'
-import { requirePrediction } from '../serving/index.ts'
+import { lookUpPrediction } from '../serving/index.ts'
 
 type Checked = Pick<SpineLink, 'check' | 'problem'>
 const RECORDED: Checked = { check: 'recorded', problem: null }
@@ -188,12 +188,24 @@ function stripBytes({ check, problem }: Checked): Checked {
   return { check, problem }
 }
 
+/** Everything else is named by the record, which nobody can trust. */
+function damagedExplanation(id: string, damaged: { segment: string; state: 'altered' | 'missing'; problem: string }) {
+  const { segment: digest, state: check, problem } = damaged
+  return {
+    prediction: id,
+    isIntact: false,
+    links: [{ kind: 'prediction' as const, name: id, digest, check, problem, detail: {} }],
+  }
+}
+
 /**
  * Walks the spine from a prediction back to the commit and the data, hashing again what is here. `recorded` links are
  * rows that name a digest whose bytes are elsewhere; `altered` and `missing` name what is wrong.
  */
 export async function explainPrediction(ctx: Context, blobs: BlobStore, id: string): Promise<Explanation> {
-  const { record, segment } = await requirePrediction(ctx, blobs, id)
+  const looked = await lookUpPrediction(ctx, blobs, id)
+  if (!('record' in looked)) return damagedExplanation(id, looked)
+  const { record, segment } = looked
   const links = [...predictionLinks(record, segment), await releaseLink(ctx, record)]
   const release = await findRelease(ctx, record.release)
   const version =

@@ -2,6 +2,7 @@ export {
   type FoundPredictions,
   findPredictions,
   forgetPredictions,
+  lookUpPrediction,
   publishSnapshot,
   requirePrediction,
   routeFault,

@@ -1,4 +1,4 @@
 export { forgetPredictions } from './retention.ts'
 export { type ServingControlDeps, servingEndpoints } from './routes.ts'
-export { type FoundPredictions, findPredictions, requirePrediction } from './segment.ts'
+export { type FoundPredictions, findPredictions, lookUpPrediction, requirePrediction } from './segment.ts'
 export { publishSnapshot, routeFault, type SnapshotDeps } from './snapshot.ts'

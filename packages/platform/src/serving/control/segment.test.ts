@@ -143,11 +143,16 @@ test('a segment that cannot be read takes only its own predictions with it, and 
   writeFileSync(placeOf(digest), segmentOf([recordOf()]))
   expect(await requirePrediction(ctx, blobs, kept.id)).toMatchObject({ record: { id: kept.id } })
   await expect(requirePrediction(ctx, blobs, altered.id)).rejects.toMatchObject({
+    kind: 'conflict',
+    code: 'serving.segment_unreadable',
     message: expect.stringContaining(digest),
   })
   rmSync(placeOf(digest))
   expect(await requirePrediction(ctx, blobs, kept.id)).toMatchObject({ record: { id: kept.id } })
-  await expect(requirePrediction(ctx, blobs, altered.id)).rejects.toMatchObject({ kind: 'not_found' })
+  await expect(requirePrediction(ctx, blobs, altered.id)).rejects.toMatchObject({
+    code: 'serving.segment_unreadable',
+    message: expect.stringContaining('missing'),
+  })
 })
 
 test('requirePrediction() tells an id that is none from one that is unknown', async () => {

@@ -128,7 +128,13 @@ export async function commitSegment(
 export interface FoundPredictions {
   readonly found: ReadonlyMap<string, { record: PredictionRecord; segment: string }>
   /** Segments that could have held more and cannot be read. */
-  readonly damaged: readonly PlimsollError[]
+  readonly damaged: readonly DamagedSegment[]
+}
+
+export interface DamagedSegment {
+  readonly segment: string
+  readonly state: 'altered' | 'missing'
+  readonly problem: string
 }
 
 /**
@@ -141,7 +147,7 @@ export async function findPredictions(
   ids: ReadonlySet<string>,
 ): Promise<FoundPredictions> {
   const found = new Map<string, { record: PredictionRecord; segment: string }>()
-  const damaged: PlimsollError[] = []
+  const damaged: DamagedSegment[] = []
   const times = [...ids].map(uuidv7Ms).filter((ms) => ms !== undefined)
   if (times.length === 0) return { found, damaged }
   const segments = await ctx.db
@@ -163,21 +169,25 @@ export async function findPredictions(
     } catch (thrown) {
       const error = toPlimsollError(thrown)
       ctx.log.error({ segment: digest, error: error.message }, 'a segment of predictions cannot be read')
-      damaged.push(error)
+      damaged.push({
+        segment: digest,
+        state: error.code === 'blob.missing' ? 'missing' : 'altered',
+        problem: error.message,
+      })
     }
   }
   return { found, damaged }
 }
 
 /**
- * @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown · what is wrong with a segment that
- * should hold it
+ * The record of a prediction, or the segment that should hold it and cannot be read.
+ * @throws invalid serving.bad_prediction_id · not_found serving.prediction_unknown
  */
-export async function requirePrediction(
+export async function lookUpPrediction(
   ctx: Context,
   blobs: BlobStore,
   id: string,
-): Promise<{ record: PredictionRecord; segment: string }> {
+): Promise<{ record: PredictionRecord; segment: string } | DamagedSegment> {
   if (uuidv7Ms(id) === undefined) {
     throw new PlimsollError(
       'invalid',
@@ -188,11 +198,27 @@ export async function requirePrediction(
   const { found, damaged } = await findPredictions(ctx, blobs, new Set([id]))
   const prediction = found.get(id)
   if (prediction) return prediction
-  if (damaged[0]) throw damaged[0]
+  if (damaged[0]) return damaged[0]
   throw new PlimsollError(
     'not_found',
     'serving.prediction_unknown',
     `Cannot find prediction ${id}: no segment of its time holds it`,
     { action: 'A fresh prediction arrives within seconds; try again' },
+  )
+}
+
+/** @throws conflict serving.segment_unreadable, and as `lookUpPrediction` */
+export async function requirePrediction(
+  ctx: Context,
+  blobs: BlobStore,
+  id: string,
+): Promise<{ record: PredictionRecord; segment: string }> {
+  const looked = await lookUpPrediction(ctx, blobs, id)
+  if ('record' in looked) return looked
+  throw new PlimsollError(
+    'conflict',
+    'serving.segment_unreadable',
+    `Cannot read prediction ${id}: the segment of its time is ${looked.state}. ${looked.problem}`,
+    { segment: looked.segment, action: 'Restore the blob from a backup; what was served before and after can be read' },
   )
 }
