@@ -18,8 +18,8 @@ export const hello = definePipeline({
   description: 'Draws points and estimates pi from them',
   params: { points: int(100_000) },
   build: (p) => {
-    const draw = python('steps/draw.py', { files: ['steps/*.py'], params: { points: p.param('points') }, outputs: { points: 'file' } })
-    python('steps/estimate.py', { files: ['steps/*.py'], inputs: { points: draw }, outputs: { metrics: 'json' } })
+    const draw = python('steps/draw.py', { params: { points: p.param('points') }, outputs: { points: 'file' } })
+    python('steps/estimate.py', { inputs: { points: draw }, outputs: { metrics: 'json' } })
   },
 })
 `
@@ -58,7 +58,7 @@ const FILES: [string, (name: string) => string][] = [
   ['plimsoll.project.mts', projectText],
   ['steps/draw.py', () => DRAW],
   ['steps/estimate.py', () => ESTIMATE],
-  ['.gitignore', () => '.plimsoll/\n__pycache__/\n'],
+  ['.gitignore', () => '.plimsoll/\n__pycache__/\n*.token\n'],
 ]
 
 function makeFolder(folder: string): void {
