@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -275,3 +275,17 @@ test.runIf(process.platform === 'linux')(
     expect(narrow).toMatch(/run_[0-9a-f]{32}/)
   },
 )
+
+test('what init writes comes from the cache at its second run, and a changed script runs its own step only', async () => {
+  expect(await plimsoll.run('init', 'mine')).toMatchObject({ status: 0 })
+  const project = join(folder, 'mine/plimsoll.project.mts')
+  writeFileSync(project, readFileSync(project, 'utf8').replace("name: 'hello'", "name: 'pi'")) // the folder's own has a hello
+  const applyAndRun = async () => {
+    expect(await plimsoll.run('apply', 'mine')).toMatchObject({ status: 0, err: '' })
+    return (await json('run', 'start', 'pi')).value
+  }
+  expect(await applyAndRun()).toMatchObject({ state: 'succeeded', steps: { total: 2, cached: 0 } })
+  expect(await applyAndRun()).toMatchObject({ state: 'succeeded', steps: { total: 2, cached: 2 } })
+  appendFileSync(join(folder, 'mine/steps/estimate.py'), 'print("once more")\n')
+  expect(await applyAndRun()).toMatchObject({ state: 'succeeded', steps: { total: 2, cached: 1 } })
+})

@@ -1,4 +1,4 @@
-/** One labelled score: `label` above 0.5 counts as positive; `score` is a probability. */
+/** One labelled score: `label` above 0.5 counts as positive; `score` is a probability where the measure asks for one. */
 export interface LabelledScore {
   readonly score: number
   readonly label: number
@@ -30,17 +30,22 @@ export function rocAuc(pairs: readonly LabelledScore[]): number | null {
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives)
 }
 
-/** Mean squared difference of probability and label; null when empty. @source Brier, Monthly Weather Review 78 (1950) */
+/** A measure of probabilities says nothing of other outputs. */
+function areProbabilities(pairs: readonly LabelledScore[]): boolean {
+  return pairs.length > 0 && pairs.every(({ score }) => score >= 0 && score <= 1)
+}
+
+/** Mean squared difference of probability and label; null when empty or no probabilities. @source Brier, Monthly Weather Review 78 (1950) */
 export function brierScore(pairs: readonly LabelledScore[]): number | null {
-  if (pairs.length === 0) return null
+  if (!areProbabilities(pairs)) return null
   return pairs.reduce((sum, { score, label }) => sum + (score - label) ** 2, 0) / pairs.length
 }
 
 const LOG_LOSS_EPSILON = 1e-15
 
-/** Mean negative log-likelihood in nats, probabilities clipped to [1e-15, 1 − 1e-15]; null when empty. */
+/** Mean negative log-likelihood in nats, probabilities clipped to [1e-15, 1 − 1e-15]; null when empty or no probabilities. */
 export function logLoss(pairs: readonly LabelledScore[]): number | null {
-  if (pairs.length === 0) return null
+  if (!areProbabilities(pairs)) return null
   const clip = (p: number) => Math.min(1 - LOG_LOSS_EPSILON, Math.max(LOG_LOSS_EPSILON, p))
   return (
     pairs.reduce(
