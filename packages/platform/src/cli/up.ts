@@ -71,7 +71,8 @@ export function addUp(program: Command): void {
       io.note('Starting …')
       const early = Promise.withResolvers<'stopped'>()
       void stopped.then(() => early.resolve('stopped'))
-      const opening = openUp({ config, replay, onChange: (line) => io.note(line) })
+      // Also off a terminal: a service manager keeps what a supervisor says of deaths.
+      const opening = openUp({ config, replay, onChange: (line) => void process.stderr.write(`${line}\n`) })
       const up = await Promise.race([opening, early.promise])
       if (up === 'stopped') {
         await opening.then((late) => late.close()).catch(() => {})
