@@ -90,7 +90,17 @@ async function olderTargets(ctx: Context, inputs: Inputs, name: string, bound: B
   const targets = []
   for (const older of await listMeanings(ctx, name, generations)) {
     if (!inputs[inputName(older.definition.source)]) continue
-    targets.push({ ...(await targetOf(ctx, inputs, older)), isOlder: true })
+    try {
+      targets.push({ ...(await targetOf(ctx, inputs, older)), isOlder: true })
+    } catch (thrown) {
+      // The entity that it was keyed by is gone: what serves by it stands still, and what the view means now is filled.
+      const error = toPlimsollError(thrown)
+      if (error.code !== 'features.entity_not_found') throw thrown
+      ctx.log.warn(
+        { view: name, generation: older.generation, reason: error.message },
+        'an older meaning is not filled',
+      )
+    }
   }
   return targets
 }

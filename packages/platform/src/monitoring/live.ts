@@ -2,7 +2,7 @@ import type { LiveView, liveView } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
 import { requireRoute } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { routeFault } from '../serving/index.ts'
+import { routeFault, routeKey } from '../serving/index.ts'
 import { brierScore, logLoss, rocAuc } from '../statistics/classification.ts'
 
 const OUTCOMES_READ_MAX = 200_000
@@ -62,6 +62,7 @@ export async function readLive(
     const own = outcomes.filter((outcome) => `${outcome.release}/${outcome.arm}` === armKey)
     Object.assign(arm, { labelled: own.length, auc: rocAuc(own), brier: brierScore(own), logLoss: logLoss(own) })
   }
+  const served = routeKey(key.route, key.environment)
   const list = [...arms.values()]
   return {
     route: key.route,
@@ -78,7 +79,7 @@ export async function readLive(
       state: row.state,
       seenAt: row.seen_at.toISOString(),
       refused: (row.refused ?? null) as LiveView['gateways'][number]['refused'],
-      latency: row.latency[key.route] ?? null,
+      latency: Object.hasOwn(row.latency, served) ? row.latency[served]! : null,
     })), // stored as JSON
   }
 }

@@ -29,9 +29,15 @@ async function readTail(path: string, bytes: number): Promise<string> {
   }
 }
 
+/** What a step wrote, as a database can hold it: no NUL, no half of a surrogate pair. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\ufffd').toWellFormed()
+}
+
 /** The end of the log, for the reason of a failed step. */
 export async function lastLines(workDir: string): Promise<string> {
-  const lines = (await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES)).trim().split('\n').slice(-MESSAGE_LINES)
+  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES))
+  const lines = tail.trim().split('\n').slice(-MESSAGE_LINES)
   return lines[0] ? `:\n${lines.join('\n')}` : ''
 }
 
@@ -64,7 +70,7 @@ export async function readProgress(workDir: string): Promise<StepProgress | unde
     try {
       const event = JSON.parse(line) as { t?: unknown; fraction?: unknown; message?: unknown } // checked below
       if (event.t !== 'progress' || typeof event.fraction !== 'number') continue
-      const message = String(event.message ?? '').slice(0, PROGRESS_TEXT_MAX)
+      const message = storable(String(event.message ?? '').slice(0, PROGRESS_TEXT_MAX))
       return { fraction: Math.min(1, Math.max(0, event.fraction)), message }
     } catch {
       // A torn or foreign line.

@@ -67,13 +67,10 @@ export async function finishAttempts(
         ? [{ id: done.trackedRun, status: TRACKED_STATUS[next.state] }]
         : [],
     )
-    // Asked for together, they travel together; they run in this order.
-    const [isNew] = await Promise.all([
-      writeEnds(tx, decided, ended),
-      finishTrackedRuns(tx, tracked),
-      releaseAll(tx, ended),
-      claim(tx),
-    ])
+    const isNew = await writeEnds(tx, decided, ended)
+    await finishTrackedRuns(tx, tracked)
+    await releaseAll(tx, ended)
+    await claim(tx)
     for (const { done, next } of decided) {
       if (next?.state === 'ready') await retryLater(tx, done.step, next)
       if (next?.state === 'succeeded' && cacheKeyOfAttempt(done) && !isNew.has(stepName(done.step)))
@@ -208,15 +205,12 @@ function updateSteps(ended: readonly EndingStep[]): RawBuilder<unknown> {
 /** Counts down what waited, run by run in the order in which runs are locked. */
 async function releaseAll(tx: Tx, ended: readonly EndingStep[]): Promise<void> {
   const runs = [...new Set(ended.map((step) => step.run))].sort()
-  await Promise.all(
-    runs.map((run) =>
-      releaseDependents(
-        tx,
-        run,
-        ended.filter((step) => step.run === run),
-      ),
-    ),
-  )
+  for (const run of runs)
+    await releaseDependents(
+      tx,
+      run,
+      ended.filter((step) => step.run === run),
+    )
 }
 
 async function retryLater(tx: Tx, step: ClaimedStep, next: NextStep & { state: 'ready' }): Promise<void> {

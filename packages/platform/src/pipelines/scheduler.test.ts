@@ -155,6 +155,15 @@ test('a failed step fails the run, its dependents are upstream_failed, independe
   expect(run.graph[0]!.reason).toContain('oh no')
 })
 
+test('what a step writes may hold zero bytes and halves of characters', async () => {
+  const progress = String.raw`printf '{"t":"progress","fraction":0.5,"message":"a\\u0000b\\ud800"}\n' >> events; sleep 1.5`
+  const run = await runOnce([shell('bad', `${progress}; printf 'a\\000b' >&2; exit 3`)], { options: { cache: false } })
+  expect(run).toMatchObject({
+    state: 'failed',
+    graph: [{ state: 'failed', reason: expect.stringContaining('a\ufffdb') }],
+  })
+})
+
 test('the join of a diamond is ready once', async () => {
   const run = await runOnce(
     [

@@ -51,19 +51,23 @@ export function openSlots(options: {
     },
     // The end of an attempt claims for its own slot and the free ones, in its transaction: what it makes ready starts next.
     replace: (follow) => async (fences, work) => {
-      const extra = Math.max(0, options.count - running.size - reserved)
+      const limit = Math.max(0, options.count - running.size - reserved + fences.length)
+      const extra = Math.max(0, limit - fences.length)
       let claimed: readonly ClaimedStep[] = []
       reserved += extra
       try {
         const result = await work(async (tx) => {
-          claimed = signal.aborted ? [] : await options.claim(tx, fences.length + extra)
+          claimed = signal.aborted || limit === 0 ? [] : await options.claim(tx, limit)
         })
         for (const fence of fences) replaced.add(fence)
         for (const step of claimed) follow(step)
         return result
       } finally {
         reserved -= extra
-        if (isShort) onFree()
+        if (isShort) {
+          isShort = false
+          onFree()
+        }
       }
     },
   }

@@ -157,13 +157,13 @@ export async function startAttempts(ctx: Context, items: readonly Starting[]): P
       verdict: step.verdict,
       cache_key: step.verdict?.key ?? null,
     }))
-    const record = sql`
+    await startTrackedRuns(tx, fresh)
+    await sql`
       with d as (select * from ${givenRows('d', STARTED_COLUMNS, rows)}),
       a as (update attempt a set state = 'running', work_dir = d.work_dir from d
         where a.fence = d.fence and a.state = 'created')
       update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key from d
-      where s.run = d.run and s.key = d.key and s.fence = d.fence`
-    await Promise.all([startTrackedRuns(tx, fresh), record.execute(tx.db)])
+      where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
     return started
   })
 }

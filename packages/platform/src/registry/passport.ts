@@ -46,7 +46,11 @@ function boundGaps(version: ModelVersion): PassportGap[] {
   if (bound.signature === null)
     add('signature', 'the model has not been run against its signature', `${again}, with a register step for ${model}`)
   if (Object.keys(bound.metrics).length === 0)
-    add('metrics', 'it has no metrics', `log metrics with mlflow in the training step (docs/guide/tracking.md), then ${again}`)
+    add(
+      'metrics',
+      'it has no metrics',
+      `log metrics with mlflow in the training step (docs/guide/tracking.md), then ${again}`,
+    )
   return gaps
 }
 

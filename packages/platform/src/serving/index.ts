@@ -10,3 +10,4 @@ export {
   type SnapshotDeps,
   servingEndpoints,
 } from './control/index.ts'
+export { routeKey } from './gateway/index.ts'

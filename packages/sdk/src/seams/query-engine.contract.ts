@@ -219,7 +219,7 @@ export const queryEngineContract: readonly QueryEngineCase[] = [
         assert.deepEqual(rows, [[count, count, true, 0n]])
       }
       const { files: named } = await bench.engine.write({
-        sql: 'SELECT 3 - i AS file_row_number FROM range(3) t(i) ORDER BY i',
+        sql: 'SELECT 3 - i AS FILE_ROW_NUMBER FROM range(3) t(i) ORDER BY i',
         inputs: {},
         output: { directory: join(bench.directory, 'named') },
       })

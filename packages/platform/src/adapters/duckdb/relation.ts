@@ -88,11 +88,16 @@ export async function readablePaths(relation: InputRelation, linkDirectory: stri
 const FILE = '__plimsoll_file'
 /** The reader's own name for it. */
 const FILE_ROW = 'file_row_number'
+/** Beyond this the look-up of a row's file costs more than one thread's numbering. */
+const FILES_PLACED_MAX = 16
 /** More than a file of any format has. */
 const FILE_ROWS_MAX = 2 ** 40
 
 function needsFile({ fileColumn, orderColumn, files, format }: InputRelation): boolean {
-  return fileColumn !== undefined || (orderColumn !== undefined && format === 'parquet' && files.length > 1)
+  return (
+    fileColumn !== undefined ||
+    (orderColumn !== undefined && format === 'parquet' && files.length > 1 && files.length <= FILES_PLACED_MAX)
+  )
 }
 
 /** The table function call that reads the files as they are; of Parquet `withFileRow` also each row's place in its file. */
@@ -136,11 +141,12 @@ export function viewSql(
   const file = `CAST(list_position([${paths.map(quoteText).join(', ')}], ${quoteName(FILE)}) - 1 AS BIGINT)`
   if (relation.fileColumn) chosen.push(`${file} AS ${quoteName(relation.fileColumn)}`)
   // Numbering rows as they come reads them in one thread: Parquet knows the places, unless a column has their name.
-  const knowsPlaces = relation.orderColumn !== undefined && relation.format === 'parquet' && !sourceTypes.has(FILE_ROW)
+  const isNamed = [...sourceTypes.keys()].some((column) => column.toLowerCase() === FILE_ROW)
+  const knowsPlaces = relation.format === 'parquet' && paths.length <= FILES_PLACED_MAX && !isNamed
   const placed = paths.length > 1 ? `${file} * ${FILE_ROWS_MAX} + ${FILE_ROW}` : FILE_ROW
   if (relation.orderColumn)
     chosen.push(`${knowsPlaces ? placed : 'row_number() OVER ()'} AS ${quoteName(relation.orderColumn)}`)
-  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, knowsPlaces)}`
+  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, relation.orderColumn !== undefined && knowsPlaces)}`
 }
 
 /** Refuses names that are no plain identifier, or that differ only in case (SQL would see one relation). */

@@ -56,6 +56,15 @@ test('two directories with one parent do not stand in each other’s way, the sa
   await (await openPglite(join(root, 'a'))).close()
 })
 
+test('a value that no thread can be sent refuses its own query only', async () => {
+  const backend = await openPglite(undefined)
+  const session = await backend.acquire()
+  await expect(session.query('select $1', [() => {}])).rejects.toThrow('could not be cloned')
+  expect((await session.query('select 1 as n', [])).rows).toEqual([{ n: 1 }])
+  await session.release()
+  await backend.close()
+})
+
 test('a statement over its time ends the worker: that query is `deadline`, later ones too, and close() returns', async () => {
   const backend = await openPglite(undefined, { statementTimeoutMs: 1_000 })
   const session = await backend.acquire()

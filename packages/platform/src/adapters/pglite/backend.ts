@@ -16,8 +16,7 @@ interface Waiting {
 }
 
 /**
- * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it. Statements
- * asked for together travel in one message, which costs as much as a small statement.
+ * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it.
  * `directory` undefined keeps everything in memory. Survives the death of the process, not the loss of power.
  * PGlite cannot cancel a statement: one that runs over `statementTimeoutMs` ends the worker, and every later query is
  * `unavailable` until the database is opened again.
@@ -80,7 +79,7 @@ export async function openPglite(
   }
 }
 
-/** Statements to the worker and their results back. What is sent in one turn of the event loop is one message. */
+/** Statements to the worker and their results back. */
 function openMessages(
   worker: Worker,
   statementTimeoutMs: number,
@@ -89,7 +88,6 @@ function openMessages(
   isOpen(): boolean
 } {
   const waiting = new Map<number, Waiting>()
-  let unsent: WorkerRequest[] = []
   let nextId = 1
   let failure: Error | undefined
   const fail = (error: Error) => {
@@ -99,23 +97,13 @@ function openMessages(
   }
   worker.on('error', fail)
   worker.on('exit', (code) => fail(new Error(`the worker exited with ${code}`)))
-  worker.on('message', (replies: WorkerReply[]) => {
-    for (const reply of replies) {
-      const waiter = waiting.get(reply.id)
-      if (!waiter) continue
-      waiting.delete(reply.id)
-      if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
-      else waiter.resolve({ rows: reply.rows, affected: reply.affected })
-    }
+  worker.on('message', (reply: WorkerReply) => {
+    const waiter = waiting.get(reply.id)
+    if (!waiter) return
+    waiting.delete(reply.id)
+    if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
+    else waiter.resolve({ rows: reply.rows, affected: reply.affected })
   })
-  const post = (request: WorkerRequest) => {
-    if (unsent.length === 0)
-      process.nextTick(() => {
-        worker.postMessage(unsent)
-        unsent = []
-      })
-    unsent.push(request)
-  }
   const giveUp = (id: number, reject: (error: Error) => void) => {
     failure ??= stuck(statementTimeoutMs)
     waiting.delete(id)
@@ -138,8 +126,14 @@ function openMessages(
             clearTimeout(timer)
             then(value)
           }
-        waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
-        post({ id, sql, values: [...values], isFirst })
+        const waiter = { resolve: settle(resolve), reject: settle(reject) }
+        waiting.set(id, waiter)
+        try {
+          worker.postMessage({ id, sql, values: [...values], isFirst } satisfies WorkerRequest)
+        } catch (error) {
+          waiting.delete(id)
+          waiter.reject(error as Error) // a value that no thread can be sent
+        }
       }),
   }
 }
@@ -160,7 +154,7 @@ function startUpkeep(acquire: SqlBackend['acquire']): () => void {
   return () => clearInterval(timer)
 }
 
-/** A `begin` waits for the statement after it and travels with that. */
+/** A `begin` waits for the statement after it and travels with that: a message between threads costs as much as a small statement. */
 function openSession(
   send: (sql: string, values: readonly unknown[], isFirst: boolean) => ReturnType<SqlSession['query']>,
   done: () => void,

@@ -32,8 +32,11 @@ export async function keepUp(acquire: SqlBackend['acquire']): Promise<string[]> 
   const done: string[] = []
   for (const table of await run(DUE)) {
     const statement = `${table['is_littered'] ? 'vacuum (analyze)' : 'analyze'} ${String(table['name'])}`
-    await run(statement)
-    done.push(statement)
+    // One that fails must not keep the others from their turn.
+    await run(statement).then(
+      () => done.push(statement),
+      () => {},
+    )
   }
   const [unsaved] = await run(UNSAVED)
   if ((unsaved?.['bytes'] as bigint) > UNSAVED_BYTES_MAX) {

@@ -56,16 +56,14 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
 }
 
 let queue: Promise<void> = Promise.resolve()
-port.on('message', (requests: WorkerRequest[] | 'close') => {
+port.on('message', (request: WorkerRequest | 'close') => {
   queue = queue.then(async () => {
-    if (requests === 'close') {
+    if (request === 'close') {
       await lite.close()
       port.close()
       return
     }
-    const replies: WorkerReply[] = []
-    for (const request of requests) replies.push(await answer(request))
-    port.postMessage(replies)
+    port.postMessage(await answer(request))
   })
 })
 port.postMessage('ready')

@@ -85,6 +85,19 @@ suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
     expect(rows).toEqual([{ n: 2 }, { n: 2 }])
   })
 
+  test('a statement that waits behind one that fails does not outlive the transaction', async () => {
+    const database = await migrateTestDatabase(await open())
+    const { ctx } = database
+    await sql`create table t (n int)`.execute(ctx.db)
+    const failed = ctx.transaction(async (tx) => {
+      const texts = [sql`select 1 / 0`, sql`insert into t values (2)`, sql`insert into t values (3)`]
+      await Promise.all(texts.map((text) => text.execute(tx.db)))
+    })
+    await expect(failed).rejects.toMatchObject({ code: '22012' })
+    await ctx.transaction((tx) => sql`insert into t values (1)`.execute(tx.db))
+    expect((await sql`select n from t`.execute(ctx.db)).rows).toEqual([{ n: 1 }])
+  })
+
   test('a server that is down is unavailable, and the same pool works after its restart', async () => {
     const backend = await open()
     await cluster.stop()

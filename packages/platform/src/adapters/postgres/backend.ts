@@ -108,22 +108,16 @@ function openSession(client: pg.PoolClient): SqlSession {
     lost = error
   }
   client.on('error', onError)
-  const run: SqlSession['query'] = async (sql, values) => {
-    try {
-      const result = await client.query<Record<string, unknown>>(sql, [...values])
-      return { rows: result.rows, affected: result.rowCount === null ? undefined : BigInt(result.rowCount) }
-    } catch (error) {
-      if (!isConnectionLost(error)) throw error
-      lost = error as Error // thrown by the driver
-      throw unavailable(error)
-    }
-  }
-  let last: Promise<unknown> = Promise.resolve()
   return {
-    query: (sql, values) => {
-      const result = last.then(() => run(sql, values))
-      last = result.catch(() => {})
-      return result
+    async query(sql, values) {
+      try {
+        const result = await client.query<Record<string, unknown>>(sql, [...values])
+        return { rows: result.rows, affected: result.rowCount === null ? undefined : BigInt(result.rowCount) }
+      } catch (error) {
+        if (!isConnectionLost(error)) throw error
+        lost = error as Error // thrown by the driver
+        throw unavailable(error)
+      }
     },
     async release() {
       client.off('error', onError)

@@ -133,25 +133,6 @@ const failures: SqlBackendCase[] = [
     },
   },
   {
-    name: 'statements asked for together run in that order, and a refused one undoes all',
-    run: async (open) => {
-      const backend = await open()
-      await withSession(backend, async (session) => {
-        await session.query('create table t (n int8)', [])
-        const together = (texts: readonly string[]) => Promise.allSettled(texts.map((text) => session.query(text, [])))
-        await together(['begin', 'insert into t values (1)', 'update t set n = n + 1', 'commit'])
-        assert.deepEqual((await session.query('select n from t', [])).rows, [{ n: 2n }])
-        const ends = await together(['begin', 'insert into t values (7)', 'select 1 / 0', 'delete from t', 'commit'])
-        assert.deepEqual(
-          ends.map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : 'done')),
-          ['done', 'done', '22012', '25P02', 'done'],
-        )
-        assert.deepEqual((await session.query('select n from t', [])).rows, [{ n: 2n }])
-      })
-      await backend.close()
-    },
-  },
-  {
     name: 'a transaction that failed leaves the next session clean after its rollback',
     run: async (open) => {
       const backend = await open()

@@ -1,6 +1,5 @@
 /** One session of a database: what runs here between `begin` and `commit` is one transaction. */
 export interface SqlSession {
-  /** Statements asked for together run in the order in which they were asked for. */
   query(
     sql: string,
     values: readonly unknown[],

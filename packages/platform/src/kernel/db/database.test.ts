@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from './database.fixture.ts'
 
@@ -28,6 +29,22 @@ test('transaction() leaves nothing when the work throws', async () => {
 test('a query on the root handle inside a transaction is an error, not a hang', async () => {
   const failed = database.ctx.transaction(async () => database.ctx.db.selectFrom('outbox').selectAll().execute())
   await expect(failed).rejects.toMatchObject({ code: 'db.root_inside_transaction' })
+})
+
+test('a statement that waits behind one that fails does not outlive the transaction', async () => {
+  await database.clear()
+  const row = (subject: string) => ({ project: 'default', type: 'test.happened', subject, data: 'null' })
+  const failed = database.ctx.transaction(async (tx) => {
+    const broken = sql`select 1 / 0`.execute(tx.db)
+    const [second, third] = [
+      tx.db.insertInto('outbox').values(row('b')).execute(),
+      tx.db.insertInto('outbox').values(row('c')).execute(),
+    ]
+    await Promise.all([broken, second, third])
+  })
+  await expect(failed).rejects.toMatchObject({ code: '22012' })
+  await database.ctx.transaction((tx) => tx.emit({ type: 'test.happened', subject: 'a', data: null }))
+  expect((await database.events()).map((event) => event.subject)).toEqual(['a'])
 })
 
 test('int8 arrives as bigint and timestamptz as Date', async () => {

@@ -24,12 +24,20 @@ export const transactionScope = new AsyncLocalStorage<TransactionScope>()
 
 class SessionConnection implements DatabaseConnection {
   readonly session: SqlSession
+  /** A transaction has ended here: a statement that waited for its turn must not run outside of it. */
+  isOver = false
 
   constructor(session: SqlSession) {
     this.session = session
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (this.isOver)
+      throw new PlimsollError(
+        'internal',
+        'db.transaction_over',
+        'Cannot run a statement: its transaction has ended; await each statement before the next',
+      )
     const { rows, affected } = await this.session.query(query.sql, query.parameters)
     const result = { rows: rows as R[] } // rows have the shape that the query's type says
     return affected === undefined ? result : { ...result, numAffectedRows: affected }
@@ -74,10 +82,12 @@ class SessionDriver implements Driver {
   }
 
   async commitTransaction(connection: SessionConnection): Promise<void> {
+    connection.isOver = true
     await connection.session.query('commit', [])
   }
 
   async rollbackTransaction(connection: SessionConnection): Promise<void> {
+    connection.isOver = true
     await connection.session.query('rollback', [])
   }
 

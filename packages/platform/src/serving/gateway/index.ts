@@ -1,6 +1,6 @@
 export type { FeatureLookup } from './compiled-route.ts'
 export { openControlLink } from './control-link.ts'
-export { type Gateway, openGateway } from './gateway.ts'
+export { type Gateway, openGateway, routeKey } from './gateway.ts'
 export { type GatewayServer, openGatewayServer, UNKNOWN_ROUTE } from './http-server.ts'
 export { openGatewayLoops } from './loops.ts'
 export { openModelFiles } from './model-files.ts'

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import type { Tx } from '../kernel/db/index.ts'
+import { silentLog } from '../kernel/log.ts'
+import type { Running } from './attempt.ts'
+import { openSlots } from './slots.ts'
+import type { ClaimedStep } from './store.ts'
+
+/** Slots in front of work without end, whose steps end when a test says so. */
+function openBench(count: number) {
+  const ends = new Map<bigint, () => void>()
+  let newest = 100n
+  let rings = 0
+  const claim = async (_: Tx, limit: number) =>
+    Array.from({ length: limit }, () => ({ fence: ++newest }) as ClaimedStep) // nothing else of it is read
+  const signal = new AbortController().signal
+  const slots = openSlots({ count, claim, signal, log: silentLog, onFree: () => rings++ })
+  const work = ({ step }: Running) => new Promise<void>((resolve) => ends.set(step.fence, resolve))
+  const hold = (fence: bigint) => slots.hold({ fence } as ClaimedStep, work)
+  const replace = slots.replace((step) => slots.hold(step, work))
+  return {
+    slots,
+    hold,
+    rings: () => rings,
+    /** As the scheduler does it: the transaction that ends the attempt claims, then the attempt is over. */
+    async end(fence: bigint) {
+      await replace([fence], (claimNext) => claimNext({} as Tx))
+      ends.get(fence)!()
+      await new Promise(setImmediate)
+    },
+  }
+}
+
+test('replace() fills the slot of an attempt that ends, and the free ones', async () => {
+  const bench = openBench(3)
+  bench.hold(1n)
+  await bench.end(1n)
+  expect([...bench.slots.running.keys()]).toEqual([101n, 102n, 103n])
+  expect(bench.rings()).toBe(0) // all that was ready has been claimed, or the slots are full
+})
+
+test('replace() fills no slot beyond the count, when more were taken over than there are', async () => {
+  const bench = openBench(2)
+  for (let fence = 1n; fence <= 6n; fence++) bench.hold(fence)
+  for (let fence = 1n; fence <= 4n; fence++) await bench.end(fence)
+  expect([...bench.slots.running.keys()]).toEqual([5n, 6n])
+  await bench.end(5n)
+  expect([...bench.slots.running.keys()]).toEqual([6n, 101n])
+})
+
+test('an attempt that ends without a replacement frees its slot with a ring', async () => {
+  const bench = openBench(1)
+  bench.slots.hold({ fence: 1n } as ClaimedStep, async () => {})
+  await new Promise(setImmediate)
+  expect([bench.slots.free(), bench.rings()]).toEqual([1, 1])
+})
