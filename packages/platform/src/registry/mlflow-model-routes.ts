@@ -6,7 +6,7 @@ import { parseVersion } from './mlflow-version-routes.ts'
 import { modelNotFound, readLatest, readModel, readModels, readVersion } from './mlflow-wire.ts'
 import { findModel } from './model.ts'
 import { createModel, deleteModel, describeModel, renameModel } from './model-edit.ts'
-import { passportGaps } from './passport.ts'
+import { unmetForRelease } from './protected-alias.ts'
 import { searchModelNames } from './search.ts'
 import { deleteTag, setTags } from './tag.ts'
 import { parseStage } from './version-edit.ts'
@@ -19,17 +19,6 @@ async function requireNamed(ctx: Context, model: string): Promise<void> {
   if (!(await findModel(ctx, model))) throw modelNotFound(model)
 }
 
-/** What a bare client would have to show before a protected alias could point there. */
-async function refuseProtected(ctx: Context, key: { model: string; version: number }, alias: string): Promise<never> {
-  const gaps = await passportGaps(ctx, { ...key, environment: 'production' })
-  const unmet = gaps.map((gap) => `${gap.field}: ${gap.detail}`)
-  throw new PlimsollError(
-    'forbidden',
-    'registry.alias_protected',
-    `Permission denied: alias '${alias}' follows what a route serves. Release the version with plimsoll release. Unmet: ${unmet.length === 0 ? 'none' : unmet.join('; ')}`,
-  )
-}
-
 const aliasEndpoints: readonly MlflowEndpoint[] = [
   mlflowEndpoint({
     method: 'POST',
@@ -40,7 +29,13 @@ const aliasEndpoints: readonly MlflowEndpoint[] = [
       const key = { model: fields.name, version: parseVersion(fields.version) }
       await requireNamed(ctx, fields.name)
       await readVersion(ctx, key)
-      if (isProtectedAlias(fields.alias)) await refuseProtected(ctx, key, fields.alias)
+      if (isProtectedAlias(fields.alias))
+        throw new PlimsollError(
+          'forbidden',
+          'registry.alias_protected',
+          `Permission denied: alias '${fields.alias}' ${await unmetForRelease(ctx, key)}`,
+          { action: 'Release the version: plimsoll release ROUTE VERSION' },
+        )
       await moveAlias(ctx, { ...key, alias: fields.alias })
       return {}
     },

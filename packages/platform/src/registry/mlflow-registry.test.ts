@@ -128,27 +128,71 @@ test('rename carries versions, tags and aliases along', async () => {
   })
 })
 
+const transition = (to: string, stage: string, archive = false) =>
+  surface.call('POST', '/model-versions/transition-stage', {
+    name: 'm',
+    version: to,
+    stage,
+    archive_existing_versions: archive,
+  })
+const stageOf = async (number: number) =>
+  (await surface.ok('GET', `/model-versions/get?name=m&version=${number}`)).model_version.current_stage
+const serve = (number: number | null) =>
+  surface.database.ctx.transaction((tx) =>
+    projectChampion(tx, { model: 'm', version: number, environment: 'production' }),
+  )
+const latest = async (stage: string) =>
+  (await surface.ok('GET', `/registered-models/get-latest-versions?name=m&stages=${stage}`)).model_versions.map(
+    (one: { version: string }) => one.version,
+  )
+
 test('stages are labels, folded in and canonical out', async () => {
   for (let i = 0; i < 3; i++) await version()
-  const move = (to: string, stage: string, archive: boolean) =>
-    surface.call('POST', '/model-versions/transition-stage', {
-      name: 'm',
-      version: to,
-      stage,
-      archive_existing_versions: archive,
-    })
-  expect((await move('1', 'production', false)).json.model_version.current_stage).toBe('Production')
-  await move('2', 'PRODUCTION', true)
-  expect((await surface.ok('GET', '/model-versions/get?name=m&version=1')).model_version.current_stage).toBe('Archived')
-  expect([(await move('3', 'None', true)).status, (await move('3', 'Nope', false)).status]).toEqual([400, 400])
+  expect((await transition('1', 'staging')).json.model_version.current_stage).toBe('Staging')
+  await transition('2', 'STAGING', true)
+  expect(await stageOf(1)).toBe('Archived')
+  expect([(await transition('3', 'None', true)).status, (await transition('3', 'Nope')).status]).toEqual([400, 400])
   for (const [method, body] of [
-    ['POST', { name: 'm', stages: ['production'] }],
+    ['POST', { name: 'm', stages: ['staging'] }],
     ['GET', undefined],
   ] as const) {
-    const path = method === 'GET' ? '?name=m&stages=Production' : ''
+    const path = method === 'GET' ? '?name=m&stages=Staging' : ''
     const { model_versions } = await surface.ok(method, `/registered-models/get-latest-versions${path}`, body)
     expect(model_versions.map((one: { version: string }) => one.version)).toEqual(['2'])
   }
+})
+
+test('stage Production is what serves: it is read from the champion, and no client sets it', async () => {
+  for (let i = 0; i < 3; i++) await version()
+  for (const stage of ['Production', 'production', 'PRODUCTION']) {
+    const refused = await transition('2', stage, true)
+    expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
+    for (const part of ['plimsoll release', 'signature', 'approvals']) expect(refused.json.message).toContain(part)
+  }
+  expect(await latest('Production')).toEqual([])
+  await serve(1)
+  await transition('2', 'Staging')
+  expect([await stageOf(1), await latest('Production')]).toEqual(['Production', ['1']])
+  expect((await transition('3', 'Production', true)).status).toBe(403)
+  expect((await transition('1', 'production', true)).json.model_version.current_stage).toBe('Production')
+  expect((await transition('1', 'Archived')).status).toBe(403)
+  expect([await stageOf(1), await stageOf(2), await stageOf(3)]).toEqual(['Production', 'Staging', 'None'])
+  await serve(3)
+  expect([await latest('Production'), await stageOf(1)]).toEqual([['3'], 'None'])
+  const { registered_model } = await surface.ok('GET', '/registered-models/get?name=m')
+  expect(registered_model.latest_versions.map((one: { current_stage: string }) => one.current_stage).sort()).toEqual([
+    'None',
+    'Production',
+    'Staging',
+  ])
+  await serve(null)
+  expect(await latest('Production')).toEqual([])
+})
+
+test('a label Production from before says nothing', async () => {
+  await version()
+  await surface.database.ctx.db.updateTable('model_version').set({ stage: 'Production' }).execute()
+  expect([await stageOf(1), await latest('Production')]).toEqual(['None', []])
 })
 
 test('search: numbers are numeric, run ids come in lists, prompts only when asked for', async () => {

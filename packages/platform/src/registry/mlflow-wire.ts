@@ -1,11 +1,18 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { ModelAliasRow, ModelTagRow, ModelVersionRow, RegisteredModelRow } from './tables.ts'
 import { STAGES } from './version-edit.ts'
 
-type VersionRow = Selectable<ModelVersionRow>
+type VersionRow = Selectable<ModelVersionRow> & { readonly shown_stage: string }
 type ModelRow = Selectable<RegisteredModelRow>
+
+/** `Production` is what serves, whatever a row was called before; every other stage is a label. */
+const SHOWN_STAGE = sql<string>`case
+  when exists (select 1 from model_alias a where a.project = model_version.project and a.model = model_version.model
+    and a.version = model_version.version and a.alias = 'champion') then 'Production'
+  when model_version.stage = 'Production' then 'None'
+  else model_version.stage end`.as('shown_stage')
 
 function wireVersion(row: VersionRow, tags: readonly ModelTagRow[], aliases: readonly string[]): object {
   return {
@@ -14,7 +21,7 @@ function wireVersion(row: VersionRow, tags: readonly ModelTagRow[], aliases: rea
     creation_timestamp: row.created_at.getTime(),
     last_updated_timestamp: row.updated_at.getTime(),
     user_id: row.created_by,
-    current_stage: row.stage,
+    current_stage: row.shown_stage,
     description: row.description,
     source: row.source,
     run_id: row.tracked_run ?? '',
@@ -74,6 +81,7 @@ export async function readVersions(
   const rows = await ctx.db
     .selectFrom('model_version')
     .selectAll()
+    .select(SHOWN_STAGE)
     .where('project', '=', ctx.project)
     .where('model', 'in', models)
     .where('version', 'in', [...new Set(keys.map((key) => key.version))])
@@ -103,19 +111,20 @@ async function latestOf(ctx: Context, models: readonly string[]): Promise<Versio
   return ctx.db
     .selectFrom('model_version')
     .selectAll()
-    .distinctOn(['model', 'stage'])
+    .select(SHOWN_STAGE)
+    .distinctOn(['model', sql`shown_stage`])
     .where('project', '=', ctx.project)
     .where('model', 'in', models)
     .where('deleted_at', 'is', null)
     .orderBy('model')
-    .orderBy('stage')
+    .orderBy('shown_stage')
     .orderBy('version', 'desc')
     .execute()
 }
 
 export async function readLatest(ctx: Context, model: string, stages: readonly string[]): Promise<object[]> {
-  const rows = (await latestOf(ctx, [model])).filter((row) => stages.length === 0 || stages.includes(row.stage))
-  const order = rows.toSorted((a, b) => STAGES.indexOf(a.stage as never) - STAGES.indexOf(b.stage as never)) // stages that transitionStage wrote
+  const rows = (await latestOf(ctx, [model])).filter((row) => stages.length === 0 || stages.includes(row.shown_stage))
+  const order = rows.toSorted((a, b) => STAGES.indexOf(a.shown_stage as never) - STAGES.indexOf(b.shown_stage as never)) // stages that transitionStage wrote
   return readVersions(
     ctx,
     order.map(({ version }) => ({ model, version })),

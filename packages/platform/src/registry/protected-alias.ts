@@ -1,6 +1,7 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { isProtectedAlias } from './alias.ts'
+import { passportGaps } from './passport.ts'
 import { lockModelVersion } from './version.ts'
 
 /** Protected aliases (what routes serve) that point at the model, or at one version of it. */
@@ -56,4 +57,16 @@ export async function refuseServed(tx: Tx, verb: string, key: { model: string; v
       action: 'Release another version to the route first, or retire the route',
     },
   )
+}
+
+/** What a client that would move what follows a route is told: the criteria that the version does not meet yet. */
+export async function unmetForRelease(ctx: Context, key: { model: string; version: number }): Promise<string> {
+  const gaps = await passportGaps(ctx, { ...key, environment: 'production' })
+  const unmet = gaps.length === 0 ? 'none' : gaps.map((gap) => `${gap.field}: ${gap.detail}`).join('; ')
+  return `follows what a route serves. Release the version with plimsoll release. Unmet: ${unmet}`
+}
+
+/** True of the version that `champion` names: what serves in production. */
+export async function isChampion(ctx: Context, key: { model: string; version: number }): Promise<boolean> {
+  return (await servedAliases(ctx, key)).includes('champion')
 }

@@ -3,7 +3,7 @@ import { unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { checkDescription } from './model-edit.ts'
-import { refuseServed } from './protected-alias.ts'
+import { isChampion, refuseServed, unmetForRelease } from './protected-alias.ts'
 import { lockModelVersion, requireModelVersion, versionOwner } from './version.ts'
 
 export const STAGES = ['None', 'Staging', 'Production', 'Archived'] as const
@@ -77,7 +77,10 @@ export async function deleteVersion(ctx: Context, key: VersionKey): Promise<void
   })
 }
 
-/** Stages are MLflow's labels: they decide nothing here. */
+/**
+ * Stages are MLflow's labels: they decide nothing here, and `Production` is read from what serves, so it is not set either.
+ * @throws forbidden registry.stage_protected
+ */
 export async function transitionStage(
   ctx: Context,
   key: VersionKey,
@@ -93,6 +96,15 @@ export async function transitionStage(
   }
   await ctx.transaction(async (tx) => {
     await requireModelVersion(tx, key)
+    const isServing = await isChampion(tx, key)
+    if (isServing !== (stage === 'Production'))
+      throw new PlimsollError(
+        'forbidden',
+        'registry.stage_protected',
+        `Permission denied: stage 'Production' ${await unmetForRelease(tx, key)}`,
+        { action: 'Release the version: plimsoll release ROUTE VERSION' },
+      )
+    if (isServing) return
     const rows = tx.db
       .updateTable('model_version')
       .where('project', '=', tx.project)
