@@ -8,9 +8,10 @@ import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { lookupRouteOf, releaseAs, retireAs, routeOf } from '../delivery/delivery.fixture.ts'
 import { listRoutes } from '../delivery/index.ts'
 import { viewOf } from '../features/declared.fixture.ts'
+import { holdUpload } from '../kernel/blob/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { type Digest, digestTree } from '../kernel/digest.ts'
+import { type Digest, digestBytes, digestTree } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { requirePipeline } from '../pipelines/index.ts'
 import { findModel } from '../registry/index.ts'
@@ -63,6 +64,11 @@ function contentOf(definitions: readonly object[], change: Partial<ProjectConten
     bundles: {},
     ...change,
   }
+}
+const upload = async (code: string) => {
+  const stored = await blobs.put(Buffer.from(code))
+  await holdUpload(ctx, blobs, stored.digest)
+  return stored
 }
 const plan = (content: ProjectContent, prune = false) => planProject(ctx, { blobs, kinds }, content, prune)
 const apply = async (content: ProjectContent, prune = false) =>
@@ -170,8 +176,8 @@ test('planProject() refuses what is declared twice, and what another source owns
 })
 
 test('planProject() shows where a definition changed, and that only its code did', async () => {
-  const put = await blobs.put(Buffer.from('print(1)'))
-  const other = await blobs.put(Buffer.from('print(2)'))
+  const put = await upload('print(1)')
+  const other = await upload('print(2)')
   const python = {
     kind: 'pipeline',
     name: 'train',
@@ -191,8 +197,12 @@ test('planProject() shows where a definition changed, and that only its code did
   ])
 })
 
-test('applyPlan() refuses code that was not uploaded', async () => {
-  const digest = `sha256:${'0'.repeat(64)}`
+test.each(['nobody', 'another project'])('applyPlan() refuses code that %s uploaded', async (uploader) => {
+  const digest = digestBytes(Buffer.from('code of others'))
+  if (uploader !== 'nobody') {
+    await blobs.put(Buffer.from('code of others'))
+    await holdUpload(ctx.as({ project: 'others' }), blobs, digest)
+  }
   const python = {
     kind: 'pipeline',
     name: 'train',

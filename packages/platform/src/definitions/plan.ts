@@ -10,6 +10,7 @@ import {
   removeFeatureDefinition,
   viewWarnings,
 } from '../features/index.ts'
+import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
@@ -142,15 +143,9 @@ function ownershipFaults(content: ProjectContent, state: State): Fault[] {
   })
 }
 
-async function missingBlobs(deps: PlanDeps, content: ProjectContent): Promise<`sha256:${string}`[]> {
-  const digests = new Set(
-    Object.values(content.bundles).flatMap((steps) =>
-      Object.values(steps).flatMap((bundle) => bundle.files.map((file) => file.digest)),
-    ),
-  )
-  const missing: `sha256:${string}`[] = []
-  for (const digest of digests) if (!(await deps.blobs.stat(digest))) missing.push(digest as `sha256:${string}`) // checked by the wire schema
-  return missing
+function codeFiles(content: ProjectContent): `sha256:${string}`[] {
+  const bundles = Object.values(content.bundles).flatMap((steps) => Object.values(steps))
+  return bundles.flatMap((bundle) => bundle.files.map((file) => file.digest as `sha256:${string}`)) // checked by the wire schema
 }
 
 /** Compares what a project declares with what the server has. Changes nothing. @throws invalid definitions.invalid · conflict definitions.foreign */
@@ -194,7 +189,7 @@ export async function planProject(
     base,
     changes,
     warnings,
-    missingBlobs: await missingBlobs(deps, content),
+    missingBlobs: await missingBlobs(ctx, deps.blobs, codeFiles(content)),
   }
 }
 

@@ -335,3 +335,13 @@ test('the routes start, list, cancel and say whether a run has ended', async () 
     'pipelines.attempt_gone',
   )
 })
+
+test('a step that stands alone runs only code that its project has uploaded', async () => {
+  const files = [{ path: 'a.py', digest: digestValue('code of others'), sizeBytes: 8, executable: false }]
+  const { status, json } = await api.call('POST', '/api/v1/runs', {
+    step: step('alone', { kind: 'python', params: { script: 'a.py' } }),
+    bundle: { digest: digestTree(files), files },
+  })
+  expect([status, json.code]).toEqual([412, 'pipelines.code_missing'])
+  expect(await ctx.db.selectFrom('blob_pin').selectAll().execute()).toEqual([])
+})

@@ -1,6 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { PipelineStep, RunOptions, RunState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
+import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
@@ -130,7 +131,7 @@ export async function startRun(tx: Tx, request: StartRun): Promise<{ id: string;
   return { id, isNew: true }
 }
 
-/** Queues a run of one step that stands alone. */
+/** Queues a run of one step that stands alone. @throws precondition pipelines.code_missing */
 export async function startStep(
   tx: Tx,
   request: {
@@ -148,8 +149,18 @@ export async function startStep(
     params: {},
     steps: [request.step],
   }
+  const files = Object.values(request.bundles).flatMap((bundle) => bundle.files.map((file) => file.digest))
+  // Looked at before they are named, told after what else is wrong with them.
+  const missing = await missingBlobs(tx, request.blobs, files)
   const origin = { source: 'ad-hoc', commit: null, isDirty: false }
   const digest = await storePipelineVersion(tx, definition, { ...request, origin })
+  if (missing.length > 0)
+    throw new PlimsollError(
+      'precondition',
+      'pipelines.code_missing',
+      `Cannot run step ${request.step.key}: ${missing.length} code files have not been uploaded`,
+      { missing: missing.slice(0, 10), action: 'Upload them to this project first' },
+    )
   return startRun(tx, {
     pipeline: { digest, name: definition.name, definition, bundles: request.bundles, origin },
     params: {},

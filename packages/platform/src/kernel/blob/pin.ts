@@ -39,9 +39,10 @@ export async function pinAll(tx: Tx, store: BlobStore, pins: readonly Pin[], ttl
   // In one order for all, so that two writers of one manifest never wait for each other.
   const edges = [...parts].flatMap(([root, named]) => [...new Set(named)].sort().map((digest) => ({ root, digest })))
   if (edges.length === 0) return
-  await sql`insert into blob_part (root, digest)
-    select * from unnest(${edges.map((edge) => edge.root)}::text[], ${edges.map((edge) => edge.digest)}::text[])
-    order by 1, 2 on conflict do nothing`.execute(tx.db)
+  await sql`insert into blob_part (project, root, digest)
+    select ${tx.project}, p.root, p.digest from unnest(${edges.map((edge) => edge.root)}::text[], ${edges.map((edge) => edge.digest)}::text[])
+      as p(root, digest)
+    order by p.root, p.digest on conflict do nothing`.execute(tx.db)
 }
 
 /**

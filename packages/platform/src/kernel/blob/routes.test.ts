@@ -1,20 +1,28 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../../adapters/files/index.ts'
+import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import type { Context } from '../db/index.ts'
 import { digestBytes } from '../digest.ts'
 import { ERROR_KINDS, toPlimsollError } from '../errors.ts'
 import { mountEndpoints } from '../http/mount-endpoints.ts'
-import { blobEndpoints } from './index.ts'
+import { blobEndpoints, pinBlobs, unpinBlobs } from './index.ts'
 
 let root: string
 let app: FastifyInstance
+let database: TestDatabase
+let blobs: BlobStore
+/** Who asks. */
+let ctx: Context
 const scopes: string[] = []
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'plimsoll-blob-routes-'))
+  database = await openTestDatabase()
+  blobs = await openFilesBlobStore(root)
   app = Fastify()
   app.setErrorHandler((error, _request, reply) => {
     const { kind, code } = toPlimsollError(error)
@@ -22,14 +30,20 @@ beforeAll(async () => {
   })
   const authorise = async (_request: unknown, scope: string) => {
     scopes.push(scope)
-    return {} as Context // these routes use no database
+    return ctx
   }
-  mountEndpoints(app, blobEndpoints({ blobs: await openFilesBlobStore(root) }), { authorise })
+  mountEndpoints(app, blobEndpoints({ blobs }), { authorise })
   await app.ready()
 })
 afterAll(async () => {
   await app.close()
+  await database.close()
   await rm(root, { recursive: true, force: true })
+})
+
+beforeEach(async () => {
+  await database.clear()
+  ctx = database.ctx
 })
 
 const body = Buffer.from('0123456789')
@@ -97,4 +111,59 @@ test('missing lists each digest that is not stored once', async () => {
   expect(
     (await app.inject({ method: 'POST', url: '/api/v1/blobs/missing', payload: { digests: ['../x'] } })).statusCode,
   ).toBe(400)
+})
+
+const ask = async (digests: readonly string[]) => {
+  const answers = await Promise.all(digests.map((name) => app.inject({ method: 'GET', url: `/api/v1/blobs/${name}` })))
+  const listed = await app.inject({ method: 'POST', url: '/api/v1/blobs/missing', payload: { digests } })
+  return [answers.map((answer) => answer.statusCode), listed.json().missing]
+}
+
+test('a blob of another project is as one that is not there, until this project uploads it too', async () => {
+  await put(digest, body)
+  expect(await ask([digest])).toEqual([[200], []])
+  ctx = database.ctx.as({ project: 'other' })
+  const foreign = await get()
+  const absent = await app.inject({ method: 'GET', url: `/api/v1/blobs/${digestBytes('absent')}` })
+  expect([foreign.statusCode, foreign.body]).toEqual([absent.statusCode, absent.body])
+  expect((await get('bytes=99-')).statusCode).toBe(404)
+  expect(await ask([digest])).toEqual([[404], [digest]])
+  expect((await put(digest, body)).statusCode).toBe(200)
+  expect(await ask([digest])).toEqual([[200], []])
+})
+
+test('what the rows of a project name it reads, and what its manifests name; the operator reads all', async () => {
+  const [manifest, file] = [
+    (await blobs.put(Buffer.from('manifest'))).digest,
+    (await blobs.put(Buffer.from('file'))).digest,
+  ]
+  const both = [manifest, file]
+  const pin = (project: string, owner: string, parts?: ReadonlyMap<string, readonly string[]>) =>
+    database.ctx
+      .as({ project })
+      .transaction((tx) => pinBlobs(tx, blobs, { owner, digests: [manifest], ...(parts ? { parts } : {}) }))
+  await pin('default', 'run', new Map([[manifest, [file]]]))
+  expect(await ask(both)).toEqual([[200, 200], []])
+  // Naming the manifest is not enough to reach what it names.
+  await pin('other', 'version')
+  ctx = database.ctx.as({ project: 'other' })
+  expect(await ask(both)).toEqual([[200, 404], [file]])
+  await pin('other', 'run', new Map([[manifest, [file]]]))
+  expect((await ask(both))[0]).toEqual([200, 200])
+  await ctx.transaction((tx) => unpinBlobs(tx, 'run', 'version'))
+  expect(await ask(both)).toEqual([[404, 404], both])
+  ctx = ctx.as({ principal: { ...ctx.principal, id: 'operator' } })
+  expect(await ask(both)).toEqual([[200, 200], both])
+})
+
+test('an upload is the project’s own for a while only, and a lost blob is missing whoever holds it', async () => {
+  await put(digest, body)
+  await database.ctx.db
+    .updateTable('blob_pin')
+    .set({ expires_at: new Date(0) })
+    .execute()
+  expect(await ask([digest])).toEqual([[404], [digest]])
+  await put(digest, body)
+  await blobs.delete(digest)
+  expect(await ask([digest])).toEqual([[404], [digest]])
 })

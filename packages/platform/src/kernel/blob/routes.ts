@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { missingBlob } from './content.ts'
+import { holdUpload, mayRead, missingBlobs } from './reach.ts'
 
 const BLOB_BYTES_MAX = 4 * 2 ** 30
 const digestParam = z.strictObject({
@@ -47,17 +48,17 @@ function sendRangeProblem(reply: FastifyReply, instance: string, sizeBytes: numb
     .send({ type: `/docs/errors#${code}`, title: 'There is no such range', status: 416, detail, instance, code })
 }
 
-/** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. */
+/** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. A blob of another project is as one that is not there. */
 export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
   return [
     endpoint({
       method: 'GET',
       path: '/api/v1/blobs/:digest',
       scope: 'viewer',
-      summary: 'The bytes of a blob',
+      summary: 'The bytes of a blob that the project holds',
       params: digestParam,
-      handler: async ({ params: { digest }, request, reply }) => {
-        const found = await deps.blobs.stat(digest)
+      handler: async ({ ctx, params: { digest }, request, reply }) => {
+        const found = (await mayRead(ctx, digest)) ? await deps.blobs.stat(digest) : undefined
         if (!found) throw missingBlob(digest)
         const range = parseRange(request.headers.range, found.sizeBytes)
         reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` }).type('application/octet-stream')
@@ -81,20 +82,20 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       bodyKind: 'stream',
       bodyLimitBytes: BLOB_BYTES_MAX,
       response: z.strictObject({ digest: z.string(), sizeBytes: z.int() }),
-      handler: async ({ params, body }) => deps.blobs.put(body as unknown as Readable, { expected: params.digest }), // bodyKind makes it a stream
+      handler: async ({ ctx, params, body }) => {
+        const stored = await deps.blobs.put(body as unknown as Readable, { expected: params.digest }) // bodyKind makes it a stream
+        await holdUpload(ctx, deps.blobs, stored.digest)
+        return stored
+      },
     }),
     endpoint({
       method: 'POST',
       path: '/api/v1/blobs/missing',
       scope: 'viewer',
-      summary: 'Which of these blobs are not stored',
+      summary: 'Which of these blobs the project has yet to upload',
       body: z.strictObject({ digests: z.array(z.string().regex(/^sha256:[0-9a-f]{64}$/)).max(10_000) }),
       response: z.strictObject({ missing: z.array(z.string()) }),
-      handler: async ({ body }) => {
-        const missing: string[] = []
-        for (const digest of new Set(body.digests)) if (!(await deps.blobs.stat(digest))) missing.push(digest)
-        return { missing }
-      },
+      handler: async ({ ctx, body }) => ({ missing: await missingBlobs(ctx, deps.blobs, body.digests) }),
     }),
   ]
 }
