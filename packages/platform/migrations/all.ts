@@ -24,6 +24,7 @@ import { up as up0110 } from './0110-route-retirement.ts'
 import { up as up0111 } from './0111-label-due.ts'
 import { up as up0112 } from './0112-dropped-generation.ts'
 import { up as up0120 } from './0120-gateway-latency.ts'
+import { up as up0121 } from './0121-ledger-mark.ts'
 import { up as up0130 } from './0130-blob-part-project.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
@@ -53,5 +54,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0111-label-due', up: (db) => up0111(db as never) },
   { name: '0112-dropped-generation', up: (db) => up0112(db as never) },
   { name: '0120-gateway-latency', up: (db) => up0120(db as never) },
+  { name: '0121-ledger-mark', up: (db) => up0121(db as never) },
   { name: '0130-blob-part-project', up: (db) => up0130(db as never) },
 ]

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { limitOf } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { CommandEnd, EXIT } from './exit-code.ts'
+import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
 
@@ -34,6 +34,7 @@ const reportShape = z.looseObject({
     })
     .optional(),
 })
+const repairShape = z.looseObject({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
 type Report = z.output<typeof reportShape>
 
 function reportLines(report: Report): string[] {
@@ -69,6 +70,31 @@ function addList(group: Command): void {
   })
 }
 
+function addRepairJournal(group: Command): void {
+  addCommand<{ reason?: string }>(group, {
+    use: 'repair',
+    summary: 'write a journal that was cut or damaged again from the database; the old file is kept',
+    example: 'plimsoll audit repair --reason "the disk was restored from a backup"',
+    options: [['--reason <text>', 'why rows are missing from it; goes into the audit']],
+    action: async ({ io, options }) => {
+      if (!options.reason) throw new UsageError('Cannot repair the journal: --reason is not given')
+      const answer = await connect(options).client.call({
+        method: 'POST',
+        path: '/api/v1/audit/repair-journal',
+        body: { reason: options.reason },
+        schema: repairShape,
+      })
+      const { restored, records, kept } = answer
+      io.answer(
+        answer,
+        kept === null
+          ? ['Nothing is missing from the journal']
+          : [`${restored} of ${records} rows were written again`, `The journal as it was: ${printable(kept)}`],
+      )
+    },
+  })
+}
+
 export function addAudit(program: Command): void {
   const group = addGroup(program, 'audit', 'the record of what was done, and whether it is whole')
   addList(group)
@@ -87,4 +113,5 @@ export function addAudit(program: Command): void {
       if (!report.ok) throw new CommandEnd(EXIT.failed)
     },
   })
+  addRepairJournal(group)
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -182,6 +182,18 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
 test('audit list names who did what; audit verify finds the ledger whole', async () => {
   expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
+})
+
+test('a journal that was cut is status 1 until somebody repairs it and says why', async () => {
+  truncateSync(join(folder, '.plimsoll', 'journal', 'ledger.log'), 0)
+  const cut = await plimsoll.run('audit', 'verify')
+  expect(cut).toMatchObject({ status: 1, out: expect.stringContaining('broken at position 1 (journal)') })
+  expect(await plimsoll.run('audit', 'repair-journal')).toMatchObject({ status: 2 })
+  const repair = await plimsoll.run('audit', 'repair-journal', '--reason', 'a test cut it')
+  expect(repair).toMatchObject({ status: 0, out: expect.stringMatching(/\d+ of \d+ rows were written again/) })
+  expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
+  const again = await plimsoll.run('audit', 'repair-journal', '--reason', 'to see')
+  expect(again).toMatchObject({ status: 0, out: expect.stringContaining('Nothing is missing from the journal') })
 })
 
 test.each([

@@ -2,7 +2,7 @@ import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
-import { verifyLedger } from '../ledger/index.ts'
+import { repairJournal, verifyLedger } from '../ledger/index.ts'
 
 const entry = z.object({
   seq: z.string(),
@@ -71,6 +71,16 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
         broken: fault.optional(),
       }),
       handler: async ({ ctx }) => verifyLedger(ctx, journalPath),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/audit/repair-journal',
+      scope: 'admin',
+      summary:
+        'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
+      body: z.strictObject({ reason: z.string().min(1).max(1024) }),
+      response: z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() }),
+      handler: async ({ ctx, body }) => repairJournal(ctx, journalPath, body.reason),
     }),
   ]
 }

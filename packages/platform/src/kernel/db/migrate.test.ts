@@ -34,6 +34,7 @@ test('every table says how long its rows are kept, and all but a named few belon
   const ofProject = new Set(head.flatMap((line) => /^column (\S+) project /.exec(line)?.[1] ?? []))
   expect(names.filter((name) => !ofProject.has(name)).sort()).toEqual([
     'blob_collected',
+    'ledger_mark',
     'ledger_pending',
     'ledger_seal',
     'migration',

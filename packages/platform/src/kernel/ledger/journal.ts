@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { PlimsollError } from '../errors.ts'
-import { GENESIS, type SealedRecord } from './record.ts'
+import { furthest, type Mark, NO_MARK, readHead, writeHead } from './mark.ts'
+import type { SealedRecord } from './record.ts'
 
 const LINE_BYTES_MAX = 64 * 1024 * 1024
 const FRAME = /^([0-9a-f]{8}) (\d{1,9}) /
 
 /** One record as a line: CRC-32 and length of its JSON, then the JSON. */
-function frame(record: SealedRecord): string {
+export function frame(record: SealedRecord): string {
   const { position, seq, project, kind, subject, at, data, hash } = record
   const json = JSON.stringify({ position, seq, project, kind, subject, at, data, hash })
   return `${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`
@@ -56,40 +57,144 @@ export async function* readJournal(path: string): AsyncGenerator<JournalLine> {
   if (rest.length > 0) yield { record: undefined, isTorn: true, endOffset: offset }
 }
 
+/** Rows that were journalled and are not in the file any more: those after one position, to another. */
+export interface JournalGap {
+  readonly after: bigint
+  readonly until: bigint
+}
+
+interface Scan {
+  last: Mark
+  /** The first rows that are missing between two lines. */
+  gap: JournalGap | undefined
+  /** Without a line that is cut off. */
+  sizeBytes: number
+}
+
+/** @throws internal ledger.journal_damaged when a line before the last is broken */
+async function scanJournal(path: string): Promise<Scan> {
+  const scan: Scan = { last: NO_MARK, gap: undefined, sizeBytes: 0 }
+  let broken: number | undefined
+  let lines = 0
+  for await (const line of readJournal(path)) {
+    lines++
+    if (broken !== undefined)
+      throw new PlimsollError(
+        'internal',
+        'ledger.journal_damaged',
+        `Cannot append to ${path}: line ${broken} is damaged`,
+        { action: 'Run: plimsoll audit verify' },
+      )
+    if (line.record === undefined) broken = lines
+    else {
+      const position = BigInt(line.record.position)
+      if (position > scan.last.position + 1n) scan.gap ??= { after: scan.last.position, until: position - 1n }
+      scan.last = { position, hash: line.record.hash }
+      scan.sizeBytes = line.endOffset
+    }
+  }
+  return scan
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  await directory.sync()
+  await directory.close()
+}
+
+const turns = new Map<string, Promise<unknown>>()
+
+/** One at a time changes a journal of this process: who appends, and who repairs. */
+export function inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const turn = (turns.get(path) ?? Promise.resolve()).then(work, work)
+  turns.set(
+    path,
+    turn.catch(() => {}),
+  )
+  return turn
+}
+
 /** The ledger outside the database: an append-only file that is flushed before `append` returns. One writer. */
 export class LedgerJournal implements AsyncDisposable {
   readonly path: string
-  readonly #file: FileHandle
-  #sizeBytes: number
-  #last: { position: bigint; hash: string }
+  #file: FileHandle | undefined
+  #inode = 0n
+  #sizeBytes = 0n
+  #head: Mark = NO_MARK
+  #last: Mark = NO_MARK
+  #gap: JournalGap | undefined
+  #gapSaid: bigint | undefined
 
-  constructor(path: string, file: FileHandle, sizeBytes: number, last: { position: bigint; hash: string }) {
+  constructor(path: string) {
     this.path = path
-    this.#file = file
-    this.#sizeBytes = sizeBytes
-    this.#last = last
   }
 
-  get last(): { readonly position: bigint; readonly hash: string } {
+  /** How far the journal was written, whether or not all of it is still there. */
+  get last(): Mark {
     return this.#last
+  }
+
+  /** What was cut from it. Later rows are added behind it, and it stays until it is repaired. */
+  get gap(): JournalGap | undefined {
+    return this.#gap
+  }
+
+  /** The gap, once. */
+  takeGapNews(): JournalGap | undefined {
+    if (this.#gapSaid === this.#gap?.after) return undefined
+    this.#gapSaid = this.#gap?.after
+    return this.#gap
+  }
+
+  /** Looks whether the file is as the last append left it, and reads it again when it is not. */
+  async refresh(mark: Mark): Promise<void> {
+    const found = await stat(this.path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    const isAsLeft = this.#file !== undefined && found?.ino === this.#inode && found.size === this.#sizeBytes
+    if (isAsLeft && mark.position <= this.#last.position) return
+    const scan = await this.#reopen()
+    this.#head = await readHead(this.path)
+    this.#last = furthest(this.#last, this.#head, mark, scan.last)
+    const { position } = this.#last
+    this.#gap = scan.gap ?? (scan.last.position < position ? { after: scan.last.position, until: position } : undefined)
+  }
+
+  /** A last line that is cut off is removed, be it of a crash or of an append that failed. */
+  async #reopen(): Promise<Scan> {
+    const scan = await scanJournal(this.path)
+    await this.#file?.close()
+    this.#file = undefined
+    const file = await open(this.path, 'a', 0o600)
+    this.#file = file
+    await file.truncate(scan.sizeBytes)
+    await file.sync()
+    await syncDirectory(dirname(this.path))
+    this.#inode = (await file.stat({ bigint: true })).ino
+    this.#sizeBytes = BigInt(scan.sizeBytes)
+    return scan
   }
 
   async append(records: readonly SealedRecord[]): Promise<void> {
     const last = records.at(-1)
     if (last === undefined) return
     const bytes = Buffer.from(records.map(frame).join(''))
-    // At a fixed offset: what a failed append left behind is overwritten by the next one.
-    for (let written = 0; written < bytes.length; ) {
-      written += (await this.#file.write(bytes, written, bytes.length - written, this.#sizeBytes + written))
-        .bytesWritten
-    }
-    await this.#file.datasync()
-    this.#sizeBytes += bytes.length
+    await this.#file?.appendFile(bytes)
+    await this.#file?.datasync()
+    this.#sizeBytes += BigInt(bytes.length)
     this.#last = { position: BigInt(last.position), hash: last.hash }
   }
 
+  /** Remembers beside the file how far it was written. */
+  async writeHead(): Promise<void> {
+    if (this.#head.position >= this.#last.position) return
+    await writeHead(this.path, this.#last)
+    this.#head = this.#last
+  }
+
   async close(): Promise<void> {
-    await this.#file.close()
+    await this.#file?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -104,32 +209,7 @@ export class LedgerJournal implements AsyncDisposable {
  */
 export async function openJournal(path: string): Promise<LedgerJournal> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  let last: { position: bigint; hash: string } = { position: 0n, hash: GENESIS }
-  let sizeBytes = 0
-  let broken: number | undefined
-  let lines = 0
-  for await (const line of readJournal(path)) {
-    lines++
-    if (broken !== undefined)
-      throw new PlimsollError(
-        'internal',
-        'ledger.journal_damaged',
-        `Cannot append to ${path}: line ${broken} is damaged`,
-        { action: 'Run: plimsoll audit verify' },
-      )
-    if (line.record === undefined) broken = lines
-    else {
-      last = { position: BigInt(line.record.position), hash: line.record.hash }
-      sizeBytes = line.endOffset
-    }
-  }
-  const file = await open(path, lines === 0 ? 'a+' : 'r+', 0o600)
-  await file.close()
-  const appending = await open(path, 'r+', 0o600)
-  await appending.truncate(sizeBytes)
-  await appending.sync()
-  const directory = await open(dirname(path), 'r')
-  await directory.sync()
-  await directory.close()
-  return new LedgerJournal(path, appending, sizeBytes, last)
+  const journal = new LedgerJournal(path)
+  await journal.refresh(NO_MARK)
+  return journal
 }

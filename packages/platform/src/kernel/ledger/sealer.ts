@@ -3,7 +3,8 @@ import type { Context } from '../db/index.ts'
 import { PlimsollError, toPlimsollError } from '../errors.ts'
 import { openPulse } from '../events/index.ts'
 import { RECORD_COLUMNS } from './append.ts'
-import type { LedgerJournal } from './journal.ts'
+import { inTurn, type LedgerJournal } from './journal.ts'
+import { type Mark, readMark, writeMark } from './mark.ts'
 import { GENESIS, hashRecord, type LedgerRecord, type SealedRecord } from './record.ts'
 import './tables.ts'
 
@@ -66,35 +67,63 @@ export async function readSealed(ctx: Context, after: bigint, limit: number): Pr
 }
 
 /**
- * Brings the journal up to the chain of the database; returns how many records it wrote.
+ * Brings the journal up to the chain of the database; returns how many records it wrote. Rows that were journalled and
+ * are gone are not written again: later ones go behind the gap, which is said once and seen by `verifyLedger`.
  * @throws internal ledger.diverged when the two disagree
  */
-export async function journalLedger(ctx: Context, journal: LedgerJournal): Promise<number> {
-  const { position, hash } = journal.last
-  if (position > 0n) {
-    const seal = await ctx.db
-      .selectFrom('ledger_seal')
-      .select('hash')
-      .where('position', '=', position)
-      .executeTakeFirst()
-    if (seal?.hash !== hash) throw diverged(position)
-  }
-  for (let total = 0; ; ) {
-    const records = await readSealed(ctx, journal.last.position, BATCH)
-    let previous = journal.last
-    for (const record of records) {
-      if (BigInt(record.position) !== previous.position + 1n || hashRecord(previous.hash, record) !== record.hash) {
-        throw diverged(previous.position + 1n)
-      }
-      previous = { position: BigInt(record.position), hash: record.hash }
-    }
-    await journal.append(records)
-    total += records.length
-    if (records.length < BATCH) return total
-  }
+export function journalLedger(ctx: Context, journal: LedgerJournal): Promise<number> {
+  return inTurn(journal.path, async () => {
+    const mark = await readMark(ctx)
+    await journal.refresh(mark)
+    sayGap(ctx, journal)
+    await checkLast(ctx, journal.last)
+    let total = 0
+    for (let count = BATCH; count === BATCH; total += count) count = await journalBatch(ctx, journal)
+    await journal.writeHead()
+    if (mark.position < journal.last.position) await writeMark(ctx, journal.last)
+    return total
+  })
 }
 
-function diverged(position: bigint): PlimsollError {
+function sayGap(ctx: Context, journal: LedgerJournal): void {
+  const gap = journal.takeGapNews()
+  if (gap === undefined) return
+  ctx.log.error(
+    {
+      journal: journal.path,
+      presentUntil: String(gap.after),
+      missingUntil: String(gap.until),
+      writtenTo: String(journal.last.position),
+    },
+    'the journal of the ledger was cut: see plimsoll audit verify, then plimsoll audit repair',
+  )
+}
+
+async function checkLast(ctx: Context, { position, hash }: Mark): Promise<void> {
+  if (position === 0n) return
+  const seal = await ctx.db.selectFrom('ledger_seal').select('hash').where('position', '=', position).executeTakeFirst()
+  if (seal?.hash !== hash) throw diverged(position)
+}
+
+async function journalBatch(ctx: Context, journal: LedgerJournal): Promise<number> {
+  const records = await readSealed(ctx, journal.last.position, BATCH)
+  checkChain(journal.last, records)
+  await journal.append(records)
+  return records.length
+}
+
+/** The place of the last of these records. @throws internal ledger.diverged when they do not follow on another */
+export function checkChain(from: Mark, records: readonly SealedRecord[]): Mark {
+  let previous = from
+  for (const record of records) {
+    if (BigInt(record.position) !== previous.position + 1n || hashRecord(previous.hash, record) !== record.hash)
+      throw diverged(previous.position + 1n)
+    previous = { position: BigInt(record.position), hash: record.hash }
+  }
+  return previous
+}
+
+export function diverged(position: bigint): PlimsollError {
   return new PlimsollError(
     'internal',
     'ledger.diverged',

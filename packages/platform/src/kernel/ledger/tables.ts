@@ -14,6 +14,8 @@ declare module '../db/tables.ts' {
     ledger_row: LedgerRowRow
     /** Rows that wait for their seal, with the transaction that wrote them. */
     ledger_pending: { seq: bigint; xid: Filled<string> }
-    ledger_seal: { position: bigint; seq: bigint; hash: string }
+    ledger_seal: { position: bigint; seq: bigint; hash: string; sealed_at: Filled<Date> }
+    /** One row: how far the journal was written. */
+    ledger_mark: { id: Filled<boolean>; position: bigint; hash: string }
   }
 }

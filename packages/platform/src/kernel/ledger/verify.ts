@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Context } from '../db/index.ts'
 import { RECORD_COLUMNS } from './append.ts'
 import { type JournalLine, readJournal } from './journal.ts'
+import { furthest, type Mark, readHead, readMark } from './mark.ts'
 import { GENESIS, hashRecord, type SealedRecord } from './record.ts'
 import './tables.ts'
 
@@ -36,6 +37,8 @@ interface StoredSeal extends Omit<SealedRecord, 'seq' | 'kind'> {
   sealSeq: string
   /** Null when the row is no audit row. */
   isAuditEqual: boolean | null
+  /** Sealed so long ago that it must be in the journal. */
+  isOverdue: boolean
 }
 
 function rowOf(record: {
@@ -51,7 +54,8 @@ function rowOf(record: {
 async function readSeals(ctx: Context, after: bigint): Promise<StoredSeal[]> {
   const { rows } =
     await sql<StoredSeal>`select s.position::text as position, s.hash, s.seq::text as "sealSeq", ${RECORD_COLUMNS},
-      case when r.kind = 'audit' then coalesce(a.project = r.project and a.subject = r.subject and a.at = r.at and ledger_audit(a) = r.data, false) end as "isAuditEqual"
+      case when r.kind = 'audit' then coalesce(a.project = r.project and a.subject = r.subject and a.at = r.at and ledger_audit(a) = r.data, false) end as "isAuditEqual",
+      s.sealed_at < now() - interval '1 minute' as "isOverdue"
     from ledger_seal s left join ledger_row r on r.seq = s.seq
       left join audit a on r.kind = 'audit' and a.seq = (r.data->>'seq')::bigint
     where s.position > ${after} order by s.position limit ${BATCH}`.execute(ctx.db)
@@ -74,15 +78,31 @@ function databaseFault(seal: StoredSeal, expected: bigint, previous: string): Le
 }
 
 function journalFault(line: JournalLine, seal: StoredSeal, previous: string): LedgerFault | undefined {
-  const { position } = seal
-  if (line.record === undefined) return { position, where: 'journal', reason: 'The line is damaged', ...rowOf(seal) }
-  if (
-    line.record.position !== position ||
-    hashRecord(previous, line.record) !== line.record.hash ||
-    line.record.hash !== seal.hash
-  ) {
-    return { position, where: 'journal', reason: 'The line differs from the row of the database', ...rowOf(seal) }
-  }
+  const fault = (reason: string): LedgerFault => ({
+    position: seal.position,
+    where: 'journal',
+    reason,
+    ...rowOf(seal),
+  })
+  const { record } = line
+  if (record === undefined) return fault('The line is damaged')
+  if (BigInt(record.position) > BigInt(seal.position))
+    return fault(`The row was journalled and is gone from the journal, ${span(seal, BigInt(record.position) - 1n)}`)
+  if (record.position !== seal.position || hashRecord(previous, record) !== record.hash || record.hash !== seal.hash)
+    return fault('The line differs from the row of the database')
+  return undefined
+}
+
+function span(seal: StoredSeal, until: bigint): string {
+  return BigInt(seal.position) < until ? `as are all to position ${until}` : 'it alone'
+}
+
+/** The fault of a row behind the end of the journal. One sealed seconds ago that was never journalled has none. */
+function absenceFault(seal: StoredSeal, written: bigint): LedgerFault | undefined {
+  const fault = { position: seal.position, where: 'journal', ...rowOf(seal) } as const
+  if (BigInt(seal.position) <= written)
+    return { ...fault, reason: `The row was journalled and is gone from the journal, ${span(seal, written)}` }
+  if (seal.isOverdue) return { ...fault, reason: 'The row was sealed more than a minute ago and is not in the journal' }
   return undefined
 }
 
@@ -91,6 +111,8 @@ function journalFault(line: JournalLine, seal: StoredSeal, previous: string): Le
  * broken row. Linear in the length of the ledger; memory is bounded by a page.
  */
 export async function verifyLedger(ctx: Context, journalPath: string): Promise<LedgerReport> {
+  const marks = [await readHead(journalPath), await readMark(ctx)] as const // before the lines that they speak of
+  const written = furthest(...marks).position
   const lines = readJournal(journalPath)
   let previous: string = GENESIS
   let position = 0n
@@ -122,7 +144,8 @@ export async function verifyLedger(ctx: Context, journalPath: string): Promise<L
         if (line && !line.done && line.value.isTorn) [isJournalTorn, hasJournal] = [true, false]
         const fault =
           databaseFault(seal, position + 1n, previous) ??
-          (line && !line.done && hasJournal ? journalFault(line.value, seal, previous) : undefined)
+          (line && !line.done && hasJournal ? journalFault(line.value, seal, previous) : absenceFault(seal, written)) ??
+          markFault(marks, seal)
         if (fault) return report(fault)
         if (!hasJournal) unjournaled++
         previous = seal.hash
@@ -140,9 +163,26 @@ export async function verifyLedger(ctx: Context, journalPath: string): Promise<L
         })
       isJournalTorn = true
     }
+    if (position < written)
+      return report({
+        position: String(position + 1n),
+        where: 'database',
+        reason: `The row was journalled and is gone from the database and the journal, which were written to position ${written}`,
+      })
     return report(await findLooseAudit(ctx))
   } finally {
     await lines.return(undefined)
+  }
+}
+
+/** A row that is not the one that was journalled, as after a rewrite of database and journal. */
+function markFault(marks: readonly Mark[], seal: StoredSeal): LedgerFault | undefined {
+  if (!marks.some((mark) => String(mark.position) === seal.position && mark.hash !== seal.hash)) return undefined
+  return {
+    position: seal.position,
+    where: 'journal',
+    reason: 'The row, or one before it, is not the one that was journalled',
+    ...rowOf(seal),
   }
 }
 

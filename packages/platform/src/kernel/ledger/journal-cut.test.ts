@@ -1,0 +1,165 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
+import type { Context } from '../db/index.ts'
+import { silentLog } from '../log.ts'
+import { journalLedger, type LedgerJournal, openJournal, repairJournal, sealLedger, verifyLedger } from './index.ts'
+
+let database: TestDatabase
+let ctx: Context
+let root: string
+let path: string
+let said: object[]
+
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = { ...database.ctx, log: { ...silentLog, error: (fields) => said.push(fields) } }
+})
+afterAll(() => database.close())
+beforeEach(async () => {
+  await database.clear()
+  root = await mkdtemp(join(tmpdir(), 'plimsoll-journal-'))
+  path = join(root, 'ledger.log')
+  said = []
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+const write = async (count: number) => {
+  for (let n = 0; n < count; n++)
+    await database.ctx.transaction((tx) => tx.audit({ action: 'test.act', subject: `s${n}` }))
+  await sealLedger(ctx)
+}
+/** As a start of the platform. */
+const restart = async <T>(work: (journal: LedgerJournal) => Promise<T>) => {
+  await using journal = await openJournal(path)
+  await journalLedger(ctx, journal)
+  return await work(journal)
+}
+const verify = () => verifyLedger(ctx, path)
+const firstLines = async (count: number) =>
+  `${(await readFile(path, 'utf8')).split('\n').slice(0, count).join('\n')}${count > 0 ? '\n' : ''}`
+const gone = (position: string, reason = /was journalled and is gone/) => ({
+  ok: false,
+  broken: { position, where: 'journal', reason: expect.stringMatching(reason) },
+})
+
+test.each<[string, () => Promise<unknown>, string]>([
+  ['emptied', () => truncate(path, 0), '1'],
+  ['removed', () => rm(path), '1'],
+  ['without its last 30 bytes', async () => truncate(path, (await readFile(path)).length - 30), '9'],
+  ['without its last lines', async () => writeFile(path, await firstLines(4)), '5'],
+])('a journal in use that is %s shows, and takes later rows whole', async (_, cut, first) => {
+  await write(9)
+  await restart(async (journal) => {
+    await cut()
+    expect(await verify()).toMatchObject(gone(first))
+    await write(2)
+    expect(await journalLedger(ctx, journal)).toBe(2)
+  })
+  const text = await readFile(path, 'utf8')
+  expect(text).not.toContain('\0')
+  expect(text.match(/"position":"(10|11)"/g)).toHaveLength(2)
+  const missing = { presentUntil: String(Number(first) - 1), missingUntil: '9', writtenTo: '9' }
+  expect(said).toMatchObject([missing])
+  expect(await verify()).toMatchObject(gone(first, /position 9|it alone/))
+})
+
+test.each([0, 3])('a journal cut to %i lines before a start is not filled again until it is repaired', async (kept) => {
+  await write(9)
+  await restart(async () => {})
+  await writeFile(path, await firstLines(kept))
+  await write(1)
+  for (const start of [1, 2]) {
+    await restart(async (journal) => expect(journal.gap).toEqual({ after: BigInt(kept), until: 9n }))
+    expect(said).toHaveLength(start)
+    expect(await verify()).toMatchObject(gone(String(kept + 1)))
+  }
+  await restart(async (journal) => {
+    const cut = await readFile(path)
+    const repair = await repairJournal(ctx, path, 'a test cut it')
+    expect(repair).toMatchObject({ restored: 9 - kept, records: 10 })
+    expect((await readFile(repair.kept ?? '')).equals(cut)).toBe(true)
+    await sealLedger(ctx)
+    expect(await journalLedger(ctx, journal)).toBe(1)
+    expect(journal.gap).toBeUndefined()
+  })
+  expect(await verify()).toMatchObject({ ok: true, verified: 11, unjournaled: 0 })
+  expect(await readFile(path, 'utf8')).toContain('a test cut it')
+  await write(1) // waits for the journal, and is not gone
+  expect(await repairJournal(ctx, path, 'again')).toMatchObject({ restored: 0, kept: null })
+})
+
+test.each(['database', 'head file'])('a cut shows when the mark of the %s is taken away too', async (where) => {
+  await write(5)
+  await restart(async () => {})
+  await truncate(path, 0)
+  if (where === 'database') await sql`delete from ledger_mark`.execute(ctx.db)
+  else await rm(`${path}.head`)
+  expect(await verify()).toMatchObject(gone('1'))
+  await restart(async (journal) => expect(journal.gap).toEqual({ after: 0n, until: 5n }))
+  expect(await verify()).toMatchObject(gone('1'))
+})
+
+/** Rewrites rows and chain in the database, with its mark, as its owner can. */
+async function rewriteDatabase() {
+  for (const table of ['audit', 'ledger_row', 'ledger_seal'])
+    await sql`alter table ${sql.table(table)} disable trigger user`.execute(ctx.db)
+  await sql`update audit set subject = 'other' where seq = 2`.execute(ctx.db)
+  await sql`update ledger_row set subject = 'other' where seq = 2`.execute(ctx.db)
+  await sql`delete from ledger_seal`.execute(ctx.db)
+  await sql`insert into ledger_pending (seq) select seq from ledger_row`.execute(ctx.db)
+  await sealLedger(ctx)
+  await sql`update ledger_mark set hash = s.hash from ledger_seal s where s.position = ledger_mark.position`.execute(
+    ctx.db,
+  )
+  for (const table of ['audit', 'ledger_row', 'ledger_seal'])
+    await sql`alter table ${sql.table(table)} enable trigger user`.execute(ctx.db)
+}
+
+test.each([1, 0])(
+  'rows rewritten in the database and cut from the journal (%i left) are not taken over',
+  async (kept) => {
+    await write(5)
+    await restart(async () => {})
+    await rewriteDatabase()
+    await writeFile(path, await firstLines(kept))
+    expect(await verify()).toMatchObject(gone(String(kept + 1)))
+    await expect(restart(async () => {})).rejects.toMatchObject({ code: 'ledger.diverged' })
+    await expect(repairJournal(ctx, path, 'hide it')).rejects.toMatchObject({ code: 'ledger.diverged' })
+    expect(await readFile(path, 'utf8')).toBe(await firstLines(kept))
+  },
+)
+
+test('rows rewritten in database and journal differ from the head beside it', async () => {
+  await write(5)
+  await restart(async () => {})
+  const head = await readFile(`${path}.head`)
+  await rewriteDatabase()
+  await rm(path)
+  await rm(`${path}.head`)
+  await sql`delete from ledger_mark`.execute(ctx.db)
+  await restart(async () => {})
+  await writeFile(`${path}.head`, head)
+  expect(await verify()).toMatchObject(gone('5', /not the one that was journalled/))
+})
+
+test('a row that waits for the journal is fine for a minute', async () => {
+  await write(3)
+  expect(await verify()).toMatchObject({ ok: true, unjournaled: 3 })
+  await sql`alter table ledger_seal disable trigger user`.execute(ctx.db)
+  await sql`update ledger_seal set sealed_at = sealed_at - interval '61 seconds' where position >= 2`.execute(ctx.db)
+  await sql`alter table ledger_seal enable trigger user`.execute(ctx.db)
+  expect(await verify()).toMatchObject(gone('2', /more than a minute ago/))
+})
+
+test('repairJournal() replaces a damaged line', async () => {
+  await write(4)
+  await restart(async () => {})
+  await writeFile(path, (await readFile(path, 'utf8')).replace('"s2"', '"xx"'))
+  expect(await repairJournal(ctx, path, 'a bad sector')).toMatchObject({ restored: 1, records: 4 })
+  await restart(async () => {})
+  expect(await verify()).toMatchObject({ ok: true })
+})
