@@ -1,4 +1,4 @@
-import { releaseView } from '@plimsoll/sdk/wire'
+import { type ReleaseView, releaseView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand } from './command.ts'
@@ -38,40 +38,48 @@ export function addRelease(program: Command): void {
       )
     },
   })
-  addCommand<ReleaseFlags>(program, {
-    use: 'rollback <route>',
+  addRouteMove(program, {
+    verb: 'rollback',
     summary: 'return a route to what it served before',
     example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
-    options: OPTIONS,
-    action: async ({ io, options, args }) => {
-      const released = await connect(options).client.call({
-        method: 'POST',
-        path: `/api/v1/routes/${segment(args[0], 'route')}/rollback`,
-        body: { environment: options.environment ?? 'production', reason: options.reason ?? 'rolled back by hand' },
-        schema: releaseView,
-      })
-      io.answer(
-        released,
-        `${released.route} serves ${released.model}/${released.version} again (release ${released.id}, epoch ${released.epoch})`,
-      )
-    },
+    reason: 'rolled back by hand',
+    textOf: ({ route, model, version, id, epoch }) =>
+      `${route} serves ${model}/${version} again (release ${id}, epoch ${epoch})`,
   })
-  addCommand<ReleaseFlags>(program, {
-    use: 'retire <route>',
+  addRouteMove(program, {
+    verb: 'retire',
     summary: 'end what a route serves; it stays declared until the project drops it',
     example: 'plimsoll retire flight-delay --reason "replaced by flight-risk" --token-file ada.token',
+    reason: 'retired by hand',
+    textOf: ({ route, environment, model, version, epoch }) =>
+      `${route} serves nothing in ${environment} any more; it served ${model}/${version} (epoch ${epoch})`,
+  })
+}
+
+/** A command that moves a route by what it has served, and names no version. */
+function addRouteMove(
+  program: Command,
+  move: {
+    verb: 'rollback' | 'retire'
+    summary: string
+    example: string
+    reason: string
+    textOf: (moved: ReleaseView) => string
+  },
+): void {
+  addCommand<ReleaseFlags>(program, {
+    use: `${move.verb} <route>`,
+    summary: move.summary,
+    example: move.example,
     options: OPTIONS,
     action: async ({ io, options, args }) => {
-      const retired = await connect(options).client.call({
+      const moved = await connect(options).client.call({
         method: 'POST',
-        path: `/api/v1/routes/${segment(args[0], 'route')}/retire`,
-        body: { environment: options.environment ?? 'production', reason: options.reason ?? 'retired by hand' },
+        path: `/api/v1/routes/${segment(args[0], 'route')}/${move.verb}`,
+        body: { environment: options.environment ?? 'production', reason: options.reason ?? move.reason },
         schema: releaseView,
       })
-      io.answer(
-        retired,
-        `${retired.route} serves nothing in ${retired.environment} any more; it served ${retired.model}/${retired.version} (epoch ${retired.epoch})`,
-      )
+      io.answer(moved, move.textOf(moved))
     },
   })
 }

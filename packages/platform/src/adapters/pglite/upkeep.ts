@@ -2,13 +2,12 @@ import type { SqlBackend } from '../../kernel/db/backend.ts'
 
 /** When a table is due. @source postgresql.org, "The Autovacuum Daemon": the defaults of its thresholds */
 const DUE = `
-  select quote_ident(s.schemaname) || '.' || quote_ident(s.relname) as name,
-    s.n_dead_tup > 50 + 0.2 * greatest(c.reltuples, 0) or s.n_ins_since_vacuum > 1000 + 0.2 * greatest(c.reltuples, 0) as is_littered
-  from pg_stat_user_tables s join pg_class c on c.oid = s.relid
-  where s.n_dead_tup > 50 + 0.2 * greatest(c.reltuples, 0)
-    or s.n_ins_since_vacuum > 1000 + 0.2 * greatest(c.reltuples, 0)
-    or s.n_mod_since_analyze > 50 + 0.1 * greatest(c.reltuples, 0)
-  order by s.n_dead_tup desc limit 100`
+  select name, is_littered from (
+    select quote_ident(s.schemaname) || '.' || quote_ident(s.relname) as name, s.n_dead_tup,
+      s.n_dead_tup > 50 + 0.2 * size or s.n_ins_since_vacuum > 1000 + 0.2 * size as is_littered,
+      s.n_mod_since_analyze > 50 + 0.1 * size as is_changed
+    from pg_stat_user_tables s join pg_class c on c.oid = s.relid, greatest(c.reltuples, 0) as size) t
+  where is_littered or is_changed order by n_dead_tup desc limit 100`
 
 const UNSAVED = `
   select pg_wal_lsn_diff(pg_current_wal_lsn(), redo_lsn)::int8 as bytes from pg_control_checkpoint()`

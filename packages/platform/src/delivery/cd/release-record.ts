@@ -1,6 +1,7 @@
+import type { Selectable } from 'kysely'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import type { ReleaseAction } from './tables.ts'
+import type { ReleaseAction, ReleaseRow } from './tables.ts'
 
 export interface ReleaseRecord {
   id: string
@@ -19,24 +20,7 @@ export interface ReleaseRecord {
   createdAt: Date
 }
 
-interface StoredRelease {
-  id: string
-  environment: string
-  route: string
-  epoch: number
-  action: ReleaseAction
-  model: string
-  version: number
-  artifact: string
-  passport: string
-  from_artifact: string | null
-  actor: string
-  is_self_approved: boolean
-  reason: string
-  created_at: Date
-}
-
-export function toRecord(row: StoredRelease): ReleaseRecord {
+export function toRecord(row: Selectable<ReleaseRow>): ReleaseRecord {
   const { id, environment, route, epoch, action, model, version, artifact, passport, actor, reason } = row
   return {
     id,
