@@ -77,8 +77,9 @@ function addRepairJournal(group: Command): void {
     example: 'plimsoll audit repair --reason "the disk was restored from a backup"',
     options: [['--reason <text>', 'why rows are missing from it; goes into the audit']],
     action: async ({ io, options }) => {
+      const { client } = connect(options)
       if (!options.reason) throw new UsageError('Cannot repair the journal: --reason is not given')
-      const answer = await connect(options).client.call({
+      const answer = await client.call({
         method: 'POST',
         path: '/api/v1/audit/repair-journal',
         body: { reason: options.reason },
