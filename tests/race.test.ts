@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { OnlineStore } from '@plimsoll/sdk/seams'
 import { pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -9,10 +10,18 @@ import {
   addRoute,
   addServable,
   releaseAs,
+  releaseTwoMeanings,
   rollbackAs,
   routeOf,
 } from '../packages/platform/src/delivery/delivery.fixture.ts'
-import { listAssignments, listReleases, release } from '../packages/platform/src/delivery/index.ts'
+import {
+  boundGenerations,
+  listAssignments,
+  listReleases,
+  release,
+  rollback,
+} from '../packages/platform/src/delivery/index.ts'
+import { dropGenerations } from '../packages/platform/src/features/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
 import type { Context, Tx } from '../packages/platform/src/kernel/db/index.ts'
@@ -109,6 +118,22 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     ).toBe('registry.still_served')
     const [assigned] = await listAssignments(ctx)
     expect(assigned!.version).toBe(third)
+  })
+
+  test('what a rollback returns to keeps its features, though they were about to be dropped', async () => {
+    const [old] = await releaseTwoMeanings(ctx)
+    const store: Pick<OnlineStore, 'generations' | 'drop'> = { generations: async () => [old * 2], drop: async () => 0 }
+    const graceMs = -3_600_000
+    const bound = (inside: Context) => boundGenerations(inside, graceMs)
+    const wanted = { route: 'delay', environment: 'production', reason: 'worse' }
+    expect(
+      await oneBeforeTheOther(
+        (tx) => rollback(tx, wanted),
+        async () => {
+          expect(await dropGenerations(ctx, store as OnlineStore, { graceMs, bound })).toEqual([])
+        },
+      ),
+    ).toBe('done')
   })
 
   test('routes of one model that are released at once agree on its champion', async () => {

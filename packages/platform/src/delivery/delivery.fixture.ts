@@ -1,4 +1,6 @@
 import { type RouteDefinition, routeDefinition } from '@plimsoll/sdk/wire'
+import { addFeatures, addMaterialization, viewOf } from '../features/declared.fixture.ts'
+import { declareFeatureView } from '../features/index.ts'
 import type { Context, Principal } from '../kernel/db/index.ts'
 import { addModel, addVersion, approveAs, modelOf, person } from '../registry/registry.fixture.ts'
 import { declareRoute, type ReleaseRecord, release, retire, rollback } from './index.ts'
@@ -71,4 +73,22 @@ export function lookupRouteOf(change: Partial<RouteDefinition> = {}): RouteDefin
     columns: [{ name: 'mean', source: { from: 'feature', feature: 'origin__mean_3h' } }],
     ...change,
   })
+}
+
+/** Releases two versions, each by a meaning of the view of its own; gives the two generations. */
+export async function releaseTwoMeanings(ctx: Context): Promise<readonly [number, number]> {
+  await addModel(ctx, modelOf('delay'))
+  await addFeatures(ctx)
+  await addRoute(ctx, lookupRouteOf())
+  const releaseNext = async (word: string) => {
+    const version = await addVersion(ctx, 'delay', word)
+    await approveAs(ctx, ADA, { model: 'delay', version })
+    const generation = await addMaterialization(ctx)
+    await releaseAs(ctx, version)
+    return generation
+  }
+  const first = await releaseNext('one')
+  const longer = { ...viewOf().features['mean_3h'], windowUs: 7_200_000_000 }
+  await ctx.transaction((tx) => declareFeatureView(tx, viewOf({ features: { mean_3h: longer } })))
+  return [first, await releaseNext('two')]
 }

@@ -106,3 +106,18 @@ test('dropGenerations() ends when it is told to, and the next goes on', async ()
   expect(await drop(NO_GRACE_MS)).toEqual([old])
   expect(await isStored(old)).toEqual([false, false])
 })
+
+test('dropGenerations() leaves a section that is filled again while another goes', async () => {
+  const [old] = await addGenerations()
+  const refilled: OnlineStore = {
+    ...store,
+    drop: async (section, limit) => {
+      const removed = await store.drop(section, limit)
+      if (section === rowSection(old) && limit > 0 && removed === limit) await fill(old)
+      return removed
+    },
+  }
+  const retention = { graceMs: NO_GRACE_MS, bound: async () => new Set<number>() }
+  expect(await dropGenerations(ctx, refilled, retention)).toEqual([old])
+  expect(await isStored(old)).toEqual([true, true])
+})

@@ -65,7 +65,10 @@ export async function dropGenerations(
   const stored = [...new Set(sections.map(generationOf))]
   const old = await findOld(ctx, stored, retention.graceMs)
   const dropped = await markDropped(ctx, old, retention)
-  for (const section of sections.filter((candidate) => dropped.includes(generationOf(candidate)))) {
+  const going = sections.filter((section) => dropped.includes(generationOf(section)))
+  // All are begun before the first takes its time: one that is filled again meanwhile is then left as it is.
+  for (const section of going) await store.drop(section, 0)
+  for (const section of going) {
     while ((await store.drop(section, BATCH_RECORDS)) === BATCH_RECORDS) retention.signal?.throwIfAborted()
   }
   return dropped

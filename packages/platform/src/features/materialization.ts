@@ -29,41 +29,48 @@ export async function listMaterializations(ctx: Context, view: string, limit: nu
   }))
 }
 
+/** Whether the generation is in the online store; it then stays there until this transaction ends. */
+async function holdGeneration(tx: Tx, generation: number): Promise<boolean> {
+  const row = await tx.db
+    .selectFrom('materialization')
+    .select('generation')
+    .where('project', '=', tx.project)
+    .where('generation', '=', generation)
+    .where('state', '=', 'committed')
+    .limit(1)
+    .forShare()
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /**
  * Those of the views that are not in the online store under the generation that they name. The others stay there until
  * this transaction ends.
  */
-export async function findUnmaterialized<View extends { readonly view: string; readonly generation: number }>(
+export async function findUnmaterialized<View extends { readonly generation: number }>(
   tx: Tx,
   views: readonly View[],
 ): Promise<View[]> {
   const missing: View[] = []
-  for (const view of views) {
-    const row = await tx.db
-      .selectFrom('materialization')
-      .select('generation')
-      .where('project', '=', tx.project)
-      .where('view', '=', view.view)
-      .where('generation', '=', view.generation)
-      .where('state', '=', 'committed')
-      .limit(1)
-      .forShare()
-      .executeTakeFirst()
-    if (!row) missing.push(view)
-  }
+  for (const view of views) if (!(await holdGeneration(tx, view.generation))) missing.push(view)
   return missing
 }
 
-/** Whether one of the generations was materialized once and has been dropped since. */
-export async function isDropped(ctx: Context, generations: readonly number[]): Promise<boolean> {
-  if (generations.length === 0) return false
-  const rows = await ctx.db
-    .selectFrom('materialization')
-    .select(['generation', 'state'])
-    .distinct()
-    .where('project', '=', ctx.project)
-    .where('generation', 'in', [...generations])
-    .execute()
-  const isThere = (generation: number) => rows.some((row) => row.generation === generation && row.state === 'committed')
-  return rows.some(({ generation }) => !isThere(generation))
+/**
+ * Whether one of the generations was materialized once and has been dropped since. Those that are there stay until this
+ * transaction ends.
+ */
+export async function isDropped(tx: Tx, generations: readonly number[]): Promise<boolean> {
+  for (const generation of generations) {
+    if (await holdGeneration(tx, generation)) continue
+    const before = await tx.db
+      .selectFrom('materialization')
+      .select('generation')
+      .where('project', '=', tx.project)
+      .where('generation', '=', generation)
+      .limit(1)
+      .executeTakeFirst()
+    if (before) return true
+  }
+  return false
 }

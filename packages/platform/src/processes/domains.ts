@@ -23,7 +23,7 @@ import {
 } from '../pipelines/index.ts'
 import { endpoints as registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
-import { STEP_KINDS } from './step-kinds.ts'
+import { openStepKinds } from './step-kinds.ts'
 
 const CANCEL_GRACE_MS = 10_000
 /** Variables of ours that a step may see. Everything else stays here. */
@@ -53,6 +53,8 @@ export interface DomainParts {
   readonly paths: { readonly runs: string; readonly environments: string; readonly online: string }
 }
 
+const HOUR_MS = 3_600_000
+
 export interface Domains {
   readonly endpoints: readonly AnyEndpoint[]
   /** Starts what runs in the background, once the address is known. */
@@ -69,7 +71,7 @@ function stepEnvironment(): Record<string, string> {
 export function openDomains(parts: DomainParts): Domains {
   const { config, ctx, blobs } = parts
   let scheduler: Scheduler | undefined
-  const kinds = STEP_KINDS
+  const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = stepEnvironment()
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {

@@ -8,7 +8,7 @@ import { readEnvironment } from '../kernel/config/index.ts'
 import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { OUTPUT_TYPES } from '../kernel/step-kind.ts'
-import { STEP_KINDS } from './step-kinds.ts'
+import { openStepKinds } from './step-kinds.ts'
 
 const contract = z.object({
   run: z.string(),
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
       appendFileSync(step.events, `${JSON.stringify({ t: 'progress', fraction, message })}\n`),
     signal: stop.signal,
   }
-  const kind = STEP_KINDS.get(step.kind)
+  const kind = openStepKinds(0).get(step.kind)
   try {
     await kind?.command?.(command)
   } catch (thrown) {

@@ -69,8 +69,8 @@ export async function requireFeatures(
   )
 }
 
-/** Whether the online store has let go of what the signature looks up. */
-export async function areFeaturesDropped(ctx: Context, signature: RouteSignature | null): Promise<boolean> {
+/** Whether the online store has let go of what the signature looks up; it keeps the rest until this transaction ends. */
+export async function areFeaturesDropped(tx: Tx, signature: RouteSignature | null): Promise<boolean> {
   const spec = (signature?.features ?? null) as ServingSpec | null // compiled by compileSignature
-  return spec !== null && isDropped(ctx, [...new Set(spec.views.map(({ generation }) => generation))])
+  return spec !== null && isDropped(tx, [...new Set(spec.views.map(({ generation }) => generation))])
 }

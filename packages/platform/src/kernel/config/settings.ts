@@ -118,6 +118,8 @@ const retention = z.strictObject({
   predictionDays: count(400, 36_500),
   /** What is online of a view's older meaning, after nothing serves by it any more. */
   generationDays: count(30, 3_650),
+  /** How long the features of what a route no longer serves are still filled, so that a rollback finds them fresh. */
+  rollbackHours: count(24, 8_760),
   /** How old a blob must be before a collection may take it: longer than anything takes from storing it to naming it. */
   blobGraceHours: count(168, 8_760),
   collectHours: count(24, 8_760),
