@@ -34,7 +34,7 @@ const reportShape = z.looseObject({
     })
     .optional(),
 })
-const repairShape = z.looseObject({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
+const restoredShape = z.looseObject({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
 type Report = z.output<typeof reportShape>
 
 function reportLines(report: Report): string[] {
@@ -70,27 +70,57 @@ function addList(group: Command): void {
   })
 }
 
-function addRepairJournal(group: Command): void {
+interface Restoring {
+  readonly use: string
+  readonly summary: string
+  readonly example: string
+  readonly path: string
+  /** What is restored, in a refusal. */
+  readonly what: string
+  readonly nothing: string
+  /** What stays of how it was. */
+  readonly before: string
+}
+
+const REPAIR: Restoring = {
+  use: 'repair',
+  summary: 'write a journal that was cut or damaged again from the database; the old file is kept',
+  example: 'plimsoll audit repair --reason "the disk was restored from a backup"',
+  path: '/api/v1/audit/repair-journal',
+  what: 'repair the journal',
+  nothing: 'Nothing is missing from the journal',
+  before: 'The journal as it was',
+}
+const REBUILD: Restoring = {
+  use: 'rebuild',
+  summary: 'put the ledger and the audit of the database back to what the journal says; what it overwrites is kept',
+  example: 'plimsoll audit rebuild --reason "rows were changed by hand"',
+  path: '/api/v1/audit/rebuild',
+  what: 'rebuild the ledger',
+  nothing: 'The database says what the journal says',
+  before: 'What the database said',
+}
+
+function addRestoring(group: Command, { use, summary, example, path, what, nothing, before }: Restoring): void {
   addCommand<{ reason?: string }>(group, {
-    use: 'repair',
-    summary: 'write a journal that was cut or damaged again from the database; the old file is kept',
-    example: 'plimsoll audit repair --reason "the disk was restored from a backup"',
-    options: [['--reason <text>', 'why rows are missing from it; goes into the audit']],
+    use,
+    summary,
+    example,
+    options: [['--reason <text>', 'why it has to be; goes into the audit']],
     action: async ({ io, options }) => {
       const { client } = connect(options)
-      if (!options.reason) throw new UsageError('Cannot repair the journal: --reason is not given')
-      const answer = await client.call({
-        method: 'POST',
-        path: '/api/v1/audit/repair-journal',
-        body: { reason: options.reason },
-        schema: repairShape,
-      })
+      if (!options.reason) throw new UsageError(`Cannot ${what}: --reason is not given`)
+      const body = { reason: options.reason }
+      const answer = await client.call({ method: 'POST', path, body, schema: restoredShape })
       const { restored, records, kept } = answer
       io.answer(
         answer,
-        kept === null
-          ? ['Nothing is missing from the journal']
-          : [`${restored} of ${records} rows were written again`, `The journal as it was: ${printable(kept)}`],
+        restored === 0
+          ? [nothing]
+          : [
+              `${restored} of ${records} rows were written again`,
+              ...(kept === null ? [] : [`${before}: ${printable(kept)}`]),
+            ],
       )
     },
   })
@@ -114,5 +144,6 @@ export function addAudit(program: Command): void {
       if (!report.ok) throw new CommandEnd(EXIT.failed)
     },
   })
-  addRepairJournal(group)
+  addRestoring(group, REPAIR)
+  addRestoring(group, REBUILD)
 }

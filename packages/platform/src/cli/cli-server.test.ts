@@ -194,6 +194,9 @@ test('a journal that was cut is status 1 until somebody repairs it and says why'
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
   const again = await plimsoll.run('audit', 'repair', '--reason', 'to see')
   expect(again).toMatchObject({ status: 0, out: expect.stringContaining('Nothing is missing from the journal') })
+  const rebuilt = await plimsoll.run('audit', 'rebuild', '--reason', 'to see')
+  expect(rebuilt).toMatchObject({ status: 0, out: expect.stringContaining('The database says what the journal says') })
+  expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
 })
 
 test.each([

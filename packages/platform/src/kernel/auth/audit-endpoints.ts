@@ -2,7 +2,7 @@ import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
-import { repairJournal, verifyLedger } from '../ledger/index.ts'
+import { rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
 
 const entry = z.object({
   seq: z.string(),
@@ -34,6 +34,11 @@ async function listAudit(
   if (page.before !== undefined) query = query.where('seq', '<', page.before)
   if (page.subject !== undefined) query = query.where('subject', '=', page.subject)
   return (await query.execute()).map((row) => ({ ...row, seq: String(row.seq) }))
+}
+
+const restoring = {
+  body: z.strictObject({ reason: z.string().min(1).max(1024) }),
+  response: z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() }),
 }
 
 /** What people and programs did, and whether the record of it is whole. */
@@ -78,9 +83,17 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
       scope: 'admin',
       summary:
         'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
-      body: z.strictObject({ reason: z.string().min(1).max(1024) }),
-      response: z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() }),
+      ...restoring,
       handler: async ({ ctx, body }) => repairJournal(ctx, journalPath, body.reason),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/audit/rebuild',
+      scope: 'admin',
+      summary:
+        'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites',
+      ...restoring,
+      handler: async ({ ctx, body }) => rebuildLedger(ctx, journalPath, body.reason),
     }),
   ]
 }

@@ -55,6 +55,11 @@ export async function listLedger(
     .execute()
 }
 
+/** A time as a record says it: UTC, microseconds. */
+export function utcText(column: string) {
+  return sql`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+}
+
 /** Columns of a record, as texts, for queries on `ledger_row r`. */
 export const RECORD_COLUMNS = sql<never>`r.seq::text as seq, r.project, r.kind, r.subject,
-  to_char(r.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, r.data::text as data`
+  ${utcText('r.at')} as at, r.data::text as data`

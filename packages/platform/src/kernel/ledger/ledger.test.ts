@@ -151,9 +151,15 @@ function declareCases(subject: Subject) {
     await tamper(change)
     expect(await verify()).toMatchObject({ ok: false, broken: expected })
     if (name === 'an audit row slipped in') return
-    expect(await rebuildLedger(subject.ctx, path)).toBe(6)
+    const { records, restored, kept } = await rebuildLedger(subject.ctx, path, 'a test')
+    expect({ records, restored }).toEqual({ records: 6, restored: expect.any(Number) })
+    expect(restored).toBeGreaterThan(0)
+    // What said something else is evidence; what was gone left none.
+    const isGone = /deleted|cut off|missing/.test(name)
+    expect(kept === null).toBe(isGone)
     await sealAll()
     expect(await verify()).toMatchObject({ ok: true, verified: 7 })
+    expect(await rebuildLedger(subject.ctx, path, 'again')).toEqual({ records: 7, restored: 0, kept: null })
   })
 
   test('verifyLedger() names a damaged line of the journal, and the sealer refuses to go on', async () => {
@@ -166,7 +172,7 @@ function declareCases(subject: Subject) {
       broken: { position: '4', where: 'journal', row: { subject: 's3' } },
     })
     await expect(openJournal(path)).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
-    await expect(rebuildLedger(subject.ctx, path)).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
+    await expect(rebuildLedger(subject.ctx, path, 'a test')).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
   })
 
   test('a whole chain that was rewritten disagrees with the journal', async () => {
@@ -217,12 +223,29 @@ function declareCases(subject: Subject) {
         .execute()
     const before = await audit()
     await subject.database.clear()
-    expect(await rebuildLedger(subject.ctx, path)).toBe(6)
+    expect(await rebuildLedger(subject.ctx, path, 'a test')).toEqual({ records: 6, restored: 6, kept: null })
     expect(await verify()).toMatchObject({ ok: true, verified: 6, head, pending: 1 })
     expect((await audit()).slice(0, before.length)).toEqual(before)
     await write(2)
     await sealAll()
     expect(await verify()).toMatchObject({ ok: true, verified: 9 })
+  })
+
+  test('verifyLedger() finds the ledger whole while rows are sealed and journalled', async () => {
+    await write(1)
+    await sealAll()
+    let isOver = false
+    const writing = (async () => {
+      while (!isOver) {
+        await write(1)
+        await sealAll()
+      }
+    })()
+    const reports = []
+    for (let round = 0; round < 60; round++) reports.push(await verify())
+    isOver = true
+    await writing
+    expect(reports.filter((report) => !report.ok)).toEqual([])
   })
 
   test('openSealer() seals and journals by itself', async () => {

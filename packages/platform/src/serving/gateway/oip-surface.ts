@@ -29,7 +29,6 @@ const EXTENSIONS = [
 ]
 const PLATFORM = 'onnxruntime_onnx'
 const SERVER = { name: 'plimsoll', version: '0.1.0', extensions: EXTENSIONS }
-const EMPTY: Answer = { status: 200, headers: { 'content-type': 'application/json' }, body: '' }
 
 function notFound(what: string): never {
   throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${what.slice(0, 200)}`)
@@ -240,7 +239,7 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
       { action: 'Use plimsoll release or plimsoll rollback' },
     )
   }
-  return EMPTY
+  return { status: 200, headers: { 'content-type': 'application/json' }, body: '' }
 }
 
 /**
