@@ -132,6 +132,9 @@ test('a route that cannot be compiled keeps what it served, one that never serve
   const served = async (route: string) =>
     (await predict(gateway, { p: 1, q: 2 }, route)).headers.get('x-plimsoll-version')
   expect([await served('delay'), await served('fresh'), await served('other')]).toEqual(['delay/1', null, 'delay/2'])
+  // What a prediction's record says of where its route comes from.
+  const { routes: live } = gateway.gateway.live()!
+  expect([live.get('delay')?.snapshot, live.get('other')?.snapshot]).toEqual([1, 2])
   expect(await gateway.gateway.offer(control.publish(3, [routeTo(two, 'delay', ['p', 'q'])], [two]))).toBe(true)
   expect([gateway.gateway.refused(), await served('delay')]).toEqual([null, 'delay/2'])
 })

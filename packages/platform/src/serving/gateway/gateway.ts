@@ -24,6 +24,8 @@ export interface LiveState {
 }
 
 export interface LiveRoute extends CompiledRoute {
+  /** Epoch of the snapshot that it comes from: one before the live one where that says what cannot be compiled. */
+  readonly snapshot: number
   inflight: number
   /** By arm: what its records have in common, as text. */
   readonly identities: Map<string, string>
@@ -177,7 +179,7 @@ async function loadState(content: Snapshot, deps: GatewayDeps, previous: LiveSta
     }
     try {
       const features = route.features === null ? undefined : deps.openFeatures(route.features, clock)
-      routes.set(key, { ...compileRoute(route, features), inflight: 0, identities: new Map() })
+      routes.set(key, { ...compileRoute(route, features), snapshot: content.epoch, inflight: 0, identities: new Map() })
     } catch (thrown) {
       const error = toPlimsollError(thrown)
       if (ERROR_KINDS[error.kind].retry || error.kind === 'internal') throw thrown

@@ -14,10 +14,11 @@ export interface ModelFiles {
   /** @throws unavailable serving.control_unreachable · unavailable serving.model_altered (a later transfer may be whole) */
   require(artifact: string, sizeBytes: number): Promise<string>
   /**
-   * Removes files until all fit the budget, those first that were required longest ago. Never one of `kept` or one that
-   * is being fetched, whatever their size: a released version may be rolled back to, so the others stay while they fit.
+   * Removes files until all fit the budget, those first that were required longest ago. Never one that
+   * `isKept`, asked right before each removal, or that is being fetched, whatever their size: a released version may be
+   * rolled back to, so the others stay while they fit.
    */
-  prune(kept: ReadonlySet<string>): Promise<void>
+  prune(isKept: (artifact: string) => boolean): Promise<void>
 }
 
 async function hashOf(path: string): Promise<string | undefined> {
@@ -108,11 +109,11 @@ export function openModelFiles(
       running.set(artifact, started)
       return started
     },
-    async prune(kept) {
+    async prune(isKept) {
       const files = await filesOf(directory)
       let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
       for (const { path, artifact, isWhole, bytes: size } of files) {
-        if (running.has(artifact) || (isWhole && (kept.has(artifact) || bytes <= options.budgetBytes))) continue
+        if (running.has(artifact) || (isWhole && (isKept(artifact) || bytes <= options.budgetBytes))) continue
         await rm(path, { force: true })
         bytes -= size
       }

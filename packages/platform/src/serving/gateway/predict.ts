@@ -82,7 +82,7 @@ export function chooseTarget(
     entry,
     route: entry.route,
     version: versionOf(live, arm),
-    identity: identityOf(live, entry, arm),
+    identity: identityOf(entry, arm),
     model: live.interfaces.get(arm.artifact)!,
     predictionId,
     atUs: live.clock.nowUs(),
@@ -90,11 +90,11 @@ export function chooseTarget(
 }
 
 /** The members that all records of an arm share, as JSON text without its braces: written once, not per prediction. */
-function identityOf(live: LiveState, { route, identities }: LiveRoute, { arm, artifact }: ServedArm): string {
+function identityOf({ route, snapshot, identities }: LiveRoute, { arm, artifact }: ServedArm): string {
   const known = identities.get(arm)
   if (known !== undefined) return known
   const { project, environment, name, release, epoch } = route
-  const shared = { project, environment, route: name, release, epoch, snapshot: live.snapshot.epoch, arm, artifact }
+  const shared = { project, environment, route: name, release, epoch, snapshot, arm, artifact }
   const text = JSON.stringify(shared).slice(1, -1)
   identities.set(arm, text)
   return text

@@ -24,7 +24,7 @@ export function openWarmModels(deps: {
 
   const prune = () =>
     deps.files
-      .prune(new Set([...warm.keys(), ...leaving]))
+      .prune((artifact) => warm.has(artifact) || leaving.has(artifact))
       .catch((thrown: unknown) =>
         deps.log.warn({ reason: toPlimsollError(thrown).message }, 'files of models could not be removed'),
       )
