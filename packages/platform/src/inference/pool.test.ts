@@ -48,7 +48,7 @@ const int64 = (...data: number[]): Tensor => ({
 })
 const inMs = (ms: number) => realClock.monotonicMs() + ms
 /** Polls a fact that another process brings about. */
-const until = (fact: () => boolean) => expect.poll(fact, { timeout: 10_000, interval: 5 }).toBe(true)
+const until = (fact: () => boolean) => expect.poll(fact, { interval: 5 }).toBe(true)
 const modelStats = (pool: ModelPool, digest: string) => pool.stats().models.find((model) => model.digest === digest)
 /** Trips that keep a host busy for about `ms`; measured, since machines differ. */
 async function tripsFor(pool: ModelPool, digest: string, ms: number): Promise<number> {
@@ -260,18 +260,16 @@ test('a host frees what its runs gave out, though it never waits for anything bu
 })
 
 describe('a host that dies', () => {
-  test('is replaced within a second, and the request that it ran is answered by its successor', async () => {
+  test('is replaced, and the request that it ran is answered by its successor', async () => {
     await using pool = await openModelPool()
     const { digest } = await store(tripsModel())
     await pool.load(await store(tripsModel()))
     const running = pool.infer(digest, { inputs: [int64(await tripsFor(pool, digest, 300))] })
     const { pid } = pool.stats().hosts[0]!
     process.kill(pid!, 'SIGKILL')
-    const killedMs = realClock.monotonicMs()
     await until(
       () => ['idle', 'busy'].includes(pool.stats().hosts[0]?.state ?? '') && pool.stats().hosts[0]?.pid !== pid,
     )
-    expect(realClock.monotonicMs() - killedMs).toBeLessThan(2000)
     expect((await running).outputs).toHaveLength(1)
     expect(pool.stats().hosts[0]).toMatchObject({ deaths: 1 })
   })

@@ -196,7 +196,7 @@ test('restore() serves from disk while the control plane is dead, keeps the epoc
   expect(await second.gateway.offer(older)).toBe(false)
   control.isDown = false
   publish(control, 4, unary('Neg'), 2)
-  await expect.poll(() => second.gateway.live()?.snapshot.epoch, { timeout: 10_000 }).toBe(4)
+  await expect.poll(() => second.gateway.live()?.snapshot.epoch).toBe(4)
   expect(await versionOf(second)).toBe('delay/2')
 })
 
@@ -225,7 +225,7 @@ test('records written before a kill are shipped by the next start, once by boot 
   const directory = mkdtempSync(join(tmpdir(), 'plimsoll-killed-'))
   cpSync(first.directory, directory, { recursive: true })
   const second = await start({ control, directory, withLoops: true })
-  await expect.poll(() => control.segments.size, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => control.segments.size).toBe(1)
   const shipped = readFrames(control.segments.get(`${first.log.boot}-0`)!).payloads.map(
     (payload) => JSON.parse(payload.toString()).id,
   )
@@ -248,7 +248,7 @@ test('a segment that is damaged is put aside, and those behind it ship', async (
   await second.gateway.offer(publish(control, 1, identityModel(), 1).signed)
   await predict(second)
   second.log.rotate(true)
-  await expect.poll(() => [...control.segments.keys()], { timeout: 10_000 }).toEqual([`${second.log.boot}-0`])
+  await expect.poll(() => [...control.segments.keys()]).toEqual([`${second.log.boot}-0`])
   await expect.poll(() => second.log.pending()).toEqual([])
   expect(readdirSync(join(directory, 'segments')).filter((name) => name.endsWith('.refused'))).toEqual([
     `${first.log.boot}-0.segment.refused`,
@@ -274,7 +274,7 @@ test('a model whose time in memory ends while a snapshot that needs it is being 
   await realClock.sleep(300) // past the time of version 1
   arrived.resolve()
   expect(await taken).toBe(true)
-  await expect.poll(() => gateway.pool.describe(two.artifact), { timeout: 5_000 }).toBeUndefined()
+  await expect.poll(() => gateway.pool.describe(two.artifact)).toBeUndefined()
   expect(await versionOf(gateway)).toBe('delay/1')
 })
 
@@ -290,11 +290,11 @@ test('files of models that do not serve go when they pass the budget, those firs
     digests.push(`${served.artifact.slice(7)}.onnx`)
   }
   const kept = () => readdirSync(join(gateway.directory, 'models')).sort()
-  await expect.poll(kept, { timeout: 5_000 }).toEqual(digests.slice(1).sort())
+  await expect.poll(kept).toEqual(digests.slice(1).sort())
   writeFileSync(join(gateway.directory, 'models', `${'0'.repeat(64)}.onnx.part`), 'left by a killed process')
   await gateway.gateway.offer(publish(control, 5, models[1]!, 2).signed) // rolled back: used last now
   await gateway.gateway.offer(publish(control, 6, models[0]!, 1).signed)
-  await expect.poll(kept, { timeout: 5_000 }).toEqual([digests[0], digests[1], digests[3]].sort())
+  await expect.poll(kept).toEqual([digests[0], digests[1], digests[3]].sort())
   expect(await versionOf(gateway)).toBe('delay/1')
 })
 
