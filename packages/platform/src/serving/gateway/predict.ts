@@ -4,7 +4,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
-import { type Gateway, type LiveRoute, type LiveState, versionOf } from './gateway.ts'
+import { type Gateway, type LiveRoute, versionOf } from './gateway.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
