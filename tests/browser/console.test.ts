@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
-import { LONG_NAME, openRecordedApi } from './recorded-api.fixture.ts'
+import { largeRun, ranStep, runOf } from './large-run.fixture.ts'
+import { LONG_NAME, openRecordedApi, type RecordedApi } from './recorded-api.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const SHOTS = join(ROOT, 'artifacts/screenshots')
@@ -17,6 +18,37 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
+
+/** Walks along every edge as it is drawn, and names the steps whose boxes it meets between its ends. */
+const EDGES_THROUGH_NODES = `(() => {
+  const boxes = [...document.querySelectorAll('.node')].map((node) => [node.querySelector('strong').textContent, node.getBoundingClientRect()])
+  const through = new Set()
+  let edges = 0
+  for (const all of document.querySelectorAll('.edges path'))
+    for (const one of (all.getAttribute('d') ?? '').split(/(?=M)/).filter((part) => part !== '')) {
+      edges++
+      const path = all.parentElement.appendChild(all.cloneNode())
+      path.setAttribute('d', one)
+      for (let at = 0; at <= path.getTotalLength(); at += 2) {
+        const { x, y } = path.getPointAtLength(at).matrixTransform(path.getScreenCTM())
+        for (const [name, box] of boxes)
+          if (x > box.left + 2 && x < box.right - 2 && y > box.top && y < box.bottom) through.add(name)
+      }
+      path.remove()
+    }
+  return { edges, through: [...through] }
+})()`
+
+/** Remembers the steps of the graph whose drawing changes from now on. */
+const WATCH_NODES = `(() => {
+  window.touched = new Set()
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const node = (target.nodeType === 1 ? target : target.parentElement).closest('.node')
+      if (node) window.touched.add(node.querySelector('strong').textContent)
+    }
+  }).observe(document.querySelector('.sheet'), { subtree: true, childList: true, attributes: true, characterData: true })
+})()`
 
 suiteWith('chromium', 'the console in a browser', (program) => {
   let browser: Browser
@@ -33,10 +65,11 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   async function visit(
     kind: Parameters<typeof openRecordedApi>[0],
     path: string,
-    look: (page: Page, api: Awaited<ReturnType<typeof openRecordedApi>>) => Promise<void>,
-    options: { scheme?: 'light' | 'dark'; width?: number } = {},
+    look: (page: Page, api: RecordedApi) => Promise<void>,
+    options: { scheme?: 'light' | 'dark'; width?: number; answers?: Record<string, unknown> } = {},
   ) {
     const api = await openRecordedApi(kind)
+    Object.assign(api.answers, options.answers)
     const context = await browser.newContext({
       colorScheme: options.scheme ?? 'light',
       reducedMotion: 'reduce',
@@ -139,6 +172,68 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       await page.getByRole('heading', { name: 'flight-delay', level: 2 }).waitFor()
     })
   })
+
+  const DIAMOND = [
+    ranStep('read', []),
+    ranStep('clean', ['read']),
+    ranStep('label', ['clean', 'read']),
+    ranStep('train', ['label', 'read']),
+    ranStep('judge', ['train', 'label', 'read', 'clean']),
+  ]
+
+  test.each([1_280, 390])('Run draws no edge through a step (%d px wide)', async (width) => {
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByLabel('Step judge: succeeded').waitFor()
+        await shot(page, `run-edges-${width}`)
+        expect(await page.evaluate(EDGES_THROUGH_NODES)).toEqual({ edges: 9, through: [] })
+      },
+      { width, answers: { '/api/v1/runs/run_1': runOf(DIAMOND, 'succeeded') } },
+    )
+  })
+
+  test('Run on a phone keeps the graph readable, scrolls it, and shows the step that is open', async () => {
+    await visit(
+      'full',
+      '/runs/run_1?step=judge',
+      async (page) => {
+        const chosen = page.getByLabel('Step judge: succeeded')
+        await chosen.waitFor()
+        const box = (await chosen.boundingBox())!
+        expect(box.width).toBeGreaterThan(150)
+        expect(box.x).toBeGreaterThanOrEqual(0)
+        expect(box.x + box.width).toBeLessThanOrEqual(390)
+        await page.locator('.sheet').evaluate((sheet) => sheet.scrollTo({ left: 0 }))
+        expect((await page.getByLabel('Step read: succeeded').boundingBox())!.x).toBeGreaterThanOrEqual(0)
+        expect((await chosen.boundingBox())!.x).toBeGreaterThan(390)
+        await page.getByRole('button', { name: 'Show the whole graph' }).click()
+        expect((await page.getByLabel('Step read: succeeded').boundingBox())!.x).toBeGreaterThanOrEqual(0)
+        expect((await chosen.boundingBox())!.x).toBeLessThan(390)
+      },
+      { width: 390, answers: { '/api/v1/runs/run_1': runOf(DIAMOND, 'succeeded') } },
+    )
+  })
+
+  test.each(['chain', 'fan-out'] as const)(
+    'Run of 1,000 steps draws again only what a poll changed (%s)',
+    async (shape) => {
+      await visit(
+        'full',
+        '/runs/run_1?step=step-0000',
+        async (page, api) => {
+          await page.getByLabel('Step step-0500: running').waitFor()
+          expect(await page.locator('.node').count()).toBe(1_000)
+          await page.evaluate(WATCH_NODES)
+          api.answers['/api/v1/runs/run_1'] = largeRun(shape, 1_000, 501)
+          await page.getByLabel('Step step-0501: running').waitFor()
+          expect(await page.evaluate('[...window.touched].sort()')).toEqual(['step-0500', 'step-0501'])
+        },
+        { answers: { '/api/v1/runs/run_1': largeRun(shape, 1_000, 500) } },
+      )
+    },
+  )
 
   test.each(['light', 'dark'] as const)(
     'Model version shows passport, gaps, approvals and history (%s)',

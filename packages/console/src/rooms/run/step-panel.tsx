@@ -140,7 +140,7 @@ function Running({ step }: { step: StepDetail }) {
 export function StepPanel({ run, step: key }: { run: string; step: string }) {
   const query = useQuery(stepQuery(run, key))
   return (
-    <section className="surface stack" aria-label={`Step ${key}`}>
+    <section className="surface stack" id="step" tabIndex={-1} aria-label={`Step ${key}`}>
       <Answer query={query} rows={2}>
         {(step) => (
           <>
