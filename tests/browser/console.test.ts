@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
-import { largeRun, ranStep, runOf } from './large-run.fixture.ts'
+import { answersOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
 import { LONG_NAME, openRecordedApi, type RecordedApi } from './recorded-api.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -181,6 +181,52 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     ranStep('judge', ['train', 'label', 'read', 'clean']),
   ]
 
+  test('Run that ended opens on the step that failed, or that ran last, with its log', async () => {
+    const before = [ranStep('read', []), ranStep('train', ['read'], 5), ranStep('tidy', ['read'], 2)]
+    const failed = [
+      ...before,
+      ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1' }),
+      waitingStep('ship', ['judge'], 'upstream_failed'),
+    ]
+    for (const [graph, state, opened] of [
+      [failed, 'failed', 'judge'],
+      [before, 'succeeded', 'train'],
+    ] as const)
+      await visit(
+        'full',
+        '/runs/run_1',
+        async (page, api) => {
+          api.log = 'epoch 1\nepoch 2\n'
+          await page.getByRole('heading', { name: opened, level: 2 }).waitFor()
+          await page.getByRole('log').getByText('epoch 2').waitFor()
+          await shot(page, `run-${state}`)
+        },
+        { answers: answersOf(runOf(graph, state)) },
+      )
+  })
+
+  test('Run says why a step has no log, and where what came from the cache was made', async () => {
+    const cached = ranStep('train', [], 1, {
+      state: 'cached',
+      attempts: 0,
+      cache: { hit: true, reason: 'hit', key: null, source: { run: 'run_0', step: 'fit' }, diff: [] },
+    })
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByText('It was taken from the cache and did not run').waitFor()
+        expect(await page.getByRole('link', { name: 'step fit of run run_0' }).getAttribute('href')).toBe(
+          '/runs/run_0?step=fit',
+        )
+        await shot(page, 'run-cached')
+        await page.getByLabel('Step ship:').click()
+        await page.getByText('a step before it failed, so there is no log').waitFor()
+      },
+      { answers: answersOf(runOf([cached, waitingStep('ship', ['train'], 'upstream_failed')], 'succeeded')) },
+    )
+  })
+
   test.each([1_280, 390])('Run draws no edge through a step (%d px wide)', async (width) => {
     await visit(
       'full',
@@ -190,7 +236,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         await shot(page, `run-edges-${width}`)
         expect(await page.evaluate(EDGES_THROUGH_NODES)).toEqual({ edges: 9, through: [] })
       },
-      { width, answers: { '/api/v1/runs/run_1': runOf(DIAMOND, 'succeeded') } },
+      { width, answers: answersOf(runOf(DIAMOND, 'succeeded')) },
     )
   })
 
@@ -212,7 +258,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         expect((await page.getByLabel('Step read: succeeded').boundingBox())!.x).toBeGreaterThanOrEqual(0)
         expect((await chosen.boundingBox())!.x).toBeLessThan(390)
       },
-      { width: 390, answers: { '/api/v1/runs/run_1': runOf(DIAMOND, 'succeeded') } },
+      { width: 390, answers: answersOf(runOf(DIAMOND, 'succeeded')) },
     )
   })
 
@@ -230,7 +276,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByLabel('Step step-0501: running').waitFor()
           expect(await page.evaluate('[...window.touched].sort()')).toEqual(['step-0500', 'step-0501'])
         },
-        { answers: { '/api/v1/runs/run_1': largeRun(shape, 1_000, 500) } },
+        { answers: answersOf(largeRun(shape, 1_000, 500)) },
       )
     },
   )

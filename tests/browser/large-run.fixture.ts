@@ -1,4 +1,4 @@
-import { runView, type StepState, type StepView } from '@plimsoll/sdk/wire'
+import { runView, type StepDetail, type StepState, type StepView, stepDetail } from '@plimsoll/sdk/wire'
 
 const STARTED = Date.parse('2001-04-23T11:50:00.000Z')
 const DIGEST = `sha256:${'5'.repeat(64)}`
@@ -53,6 +53,29 @@ export function runOf(graph: readonly StepView[], state: Run['state'], more: Par
     graph,
     ...more,
   })
+}
+
+/** A step with its definition and attempts. */
+export function detailOf(step: StepView, more: Partial<StepDetail> = {}): StepDetail {
+  const { key, kind } = step
+  return stepDetail.parse({
+    ...step,
+    definition: { key, kind, timeoutMs: 60_000 },
+    spec: null,
+    inputs: [],
+    result: null,
+    tries: [],
+    ...more,
+  })
+}
+
+/** Answers about a run and each of its steps. */
+export function answersOf(run: Run, more: Partial<StepDetail> = {}): Record<string, unknown> {
+  const path = `/api/v1/runs/${run.id}`
+  return {
+    [path]: run,
+    ...Object.fromEntries(run.graph.map((step) => [`${path}/steps/${step.key}`, detailOf(step, more)])),
+  }
 }
 
 const nameOf = (index: number) => `step-${String(index).padStart(4, '0')}`

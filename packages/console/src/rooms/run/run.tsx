@@ -9,6 +9,7 @@ import { Answer, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { Graph } from './graph.tsx'
+import { openStepOf } from './open-step.ts'
 import { StepPanel } from './step-panel.tsx'
 
 function Cancel({ run }: { run: RunView }) {
@@ -88,14 +89,6 @@ function Head({ run }: { run: RunView }) {
   )
 }
 
-function firstOf(run: RunView): string | undefined {
-  return (
-    run.graph.find((step) => step.state === 'failed') ??
-    run.graph.find((step) => step.state === 'running') ??
-    run.graph[0]
-  )?.key
-}
-
 /** One run: its graph, live, and one step of it with its log. */
 export function Run() {
   const { run: id } = useParams({ from: '/runs/$run' })
@@ -109,7 +102,7 @@ export function Run() {
   return (
     <Answer query={query}>
       {(run) => {
-        const chosen = step ?? firstOf(run)
+        const chosen = step ?? openStepOf(run.graph)
         return (
           <>
             <Head run={run} />
