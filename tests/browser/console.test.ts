@@ -5,7 +5,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
 import { answersOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
-import { LONG_NAME, openRecordedApi, type RecordedApi } from './recorded-api.fixture.ts'
+import { LONG_NAME, openRecordedApi, type RecordedApi, TOKEN } from './recorded-api.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const SHOTS = join(ROOT, 'artifacts/screenshots')
@@ -127,12 +127,57 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     })
   })
 
-  test('Overview shows a problem with its code and what to do', async () => {
+  test('a server in trouble is told once, with its code and what to do', async () => {
     await visit('broken', '/', async (page) => {
-      await page.getByText('The database does not answer').first().waitFor()
-      await page.getByText('database.broken').first().waitFor()
-      await page.getByText('Run plimsoll doctor').first().waitFor()
+      await page.getByText('The database does not answer').waitFor()
+      await page.getByText('database.broken').waitFor()
+      await page.getByText('Run plimsoll doctor').waitFor()
+      expect(await page.getByText('Not loaded yet.').count()).toBe(3)
+      expect(await page.getByRole('alert').count()).toBe(1)
       await shot(page, 'overview-broken')
+    })
+  })
+
+  test('a server that is gone is told once, for a browser, above what it last said; back again, it is forgotten', async () => {
+    await visit('full', '/', async (page, api) => {
+      const roomsAreRead = page.waitForResponse((response) => response.url().includes('/assets/models-'))
+      await page.getByText('184,220').waitFor()
+      await roomsAreRead
+      await api.app.close()
+      await page.getByRole('link', { name: 'Models' }).click()
+      await page.getByText('The server does not answer').waitFor()
+      await page.getByText('Not loaded yet.').waitFor()
+      await shot(page, 'models-gone')
+      await page.getByRole('link', { name: 'Overview' }).click()
+      await page.getByText('184,220').waitFor()
+      await page.getByText('What you see below was read').waitFor()
+      expect(await page.getByRole('alert').count()).toBe(1)
+      await page.getByText('Start it with plimsoll up').waitFor()
+      expect(await page.getByText('--server').count()).toBe(0)
+      await shot(page, 'overview-gone')
+      const again = await openRecordedApi('full', Number(new URL(api.url).port))
+      try {
+        await page.getByRole('button', { name: 'Try again' }).click()
+        await page.getByRole('alert').waitFor({ state: 'detached' })
+      } finally {
+        await again.app.close()
+      }
+    })
+  })
+
+  test('a server that asks for a token is asked in one place, and lets in who has one', async () => {
+    await visit('locked', '/', async (page) => {
+      await page.getByRole('heading', { name: 'Log in' }).waitFor()
+      expect(await page.getByLabel('Token').count()).toBe(1)
+      expect(await page.getByText('PLIMSOLL_TOKEN').count()).toBe(0)
+      await shot(page, 'log-in')
+      await page.getByLabel('Token').fill('plim_bad')
+      await page.getByRole('button', { name: 'Use it in this tab' }).click()
+      await page.getByText('This server asks for a token').waitFor()
+      await page.getByLabel('Token').fill(TOKEN)
+      await page.getByRole('button', { name: 'Use it in this tab' }).click()
+      await page.getByText('184,220').waitFor()
+      expect(await page.getByLabel('Token').count()).toBe(0)
     })
   })
 

@@ -1,7 +1,9 @@
 import { useEffect, useState } from 'react'
 import { client } from './session.ts'
+import { isOfServer } from './trouble.ts'
 
 const POLL_MS = 1_000
+const RETRY_MS = 5_000
 /** What a page keeps of a log: the newest part; the whole is behind `plimsoll logs`. */
 export const LOG_KEPT_CHARS = 400_000
 
@@ -12,6 +14,10 @@ export interface StepLog {
 }
 
 const NOTHING: StepLog = { text: '', isCut: false, error: null }
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
 
 async function readChunk(run: string, step: string, offset: number, signal: AbortSignal) {
   const path = `/api/v1/runs/${encodeURIComponent(run)}/steps/${encodeURIComponent(step)}/log`
@@ -36,7 +42,11 @@ export function useStepLog(target: { run: string; step: string; attempt: number 
     const follow = async () => {
       let offset = 0
       while (attempt > 0 && !stop.signal.aborted) {
-        const chunk = await readChunk(run, step, offset, stop.signal)
+        const chunk = await readChunk(run, step, offset, stop.signal).catch(async (error: unknown) => {
+          if (!(error instanceof Error && isOfServer(error))) throw error
+          await pause(RETRY_MS)
+        })
+        if (chunk === undefined) continue
         const added = decoder.decode(chunk.bytes, { stream: true })
         if (added !== '') {
           setLog((old) => {
@@ -49,7 +59,7 @@ export function useStepLog(target: { run: string; step: string; attempt: number 
           })
         }
         if (chunk.isEnd) return
-        if (chunk.next === offset) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+        if (chunk.next === offset) await pause(POLL_MS)
         offset = chunk.next
       }
     }
