@@ -337,6 +337,8 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('plimsoll model note flight-delay 3').waitFor()
           await page.getByText('flight-delay rolled back: version 4 was slow').waitFor()
           await page.getByText('grace').first().waitFor()
+          await page.getByText('by the platform').waitFor()
+          expect(await page.getByText('none)').count()).toBe(0)
           await shot(page, `version-${scheme}`)
         },
         { scheme },

@@ -221,6 +221,14 @@ function answers(name: string): Record<string, unknown> {
         data: { model: name, version: 3, reason: 'version 4 was slow' },
       },
       {
+        at: at(400),
+        actor: 'system',
+        proof: 'none',
+        action: 'version.register',
+        subject: `${name}/3`,
+        data: {},
+      },
+      {
         at: at(180),
         actor: 'ada',
         proof: 'ssh',

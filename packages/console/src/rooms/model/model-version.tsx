@@ -2,6 +2,7 @@ import type { ModelVersionView } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { versionQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { formatBytes, formatMetric, plainText } from '../../format/amount.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
@@ -184,7 +185,7 @@ function Approvals({ version }: { version: ModelVersionView }) {
             <When at={approval.at} />
           </div>
           <span className="soft wrap">
-            {approval.environment}, by {plainText(approval.proof, 80)}
+            for {approval.environment} {actorText(approval.by, approval.proof)}
             {approval.comment === '' ? '' : `: ${plainText(approval.comment)}`}
           </span>
         </div>
@@ -206,9 +207,7 @@ function History({ version }: { version: ModelVersionView }) {
                 <When at={entry.at} />
               </span>
             </div>
-            <span className="soft wrap">
-              by {plainText(entry.actor, 120)} ({plainText(entry.proof, 60)})
-            </span>
+            <span className="soft wrap">{actorText(entry.actor, entry.proof)}</span>
           </li>
         ))}
       </ol>

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { modelsQuery, versionsQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
@@ -108,8 +109,7 @@ export function Versions() {
                           .join(' · ')}
                       </td>
                       <td>
-                        <When at={version.createdAt} />{' '}
-                        <span className="soft">by {plainText(version.createdBy, 80)}</span>
+                        <When at={version.createdAt} /> <span className="soft">{actorText(version.createdBy)}</span>
                       </td>
                     </tr>
                   ))}

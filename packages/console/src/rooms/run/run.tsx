@@ -4,6 +4,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useState } from 'react'
 import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { plainLines, plainText } from '../../format/amount.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
@@ -70,7 +71,7 @@ function Head({ run }: { run: RunView }) {
       <div className="row soft">
         <Clip className="mono" text={run.id} />
         <span>
-          started <When at={run.createdAt} /> by {plainText(run.actor, 80)}
+          started <When at={run.createdAt} /> {actorText(run.actor)}
         </span>
         <span>
           {run.steps.done} of {run.steps.total} steps done, {run.steps.cached} from the cache
