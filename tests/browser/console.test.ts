@@ -39,6 +39,27 @@ const EDGES_THROUGH_NODES = `(() => {
   return { edges, through: [...through] }
 })()`
 
+/** Texts whose contrast with what is behind them is below 4.5, by the formula of WCAG 2.2. */
+const FAINT_TEXTS = `(() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number)
+  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
+  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
+  const behind = (element) => {
+    const colour = parse(getComputedStyle(element).backgroundColor)
+    return (colour[3] ?? 1) === 1 || element.parentElement === null ? colour : behind(element.parentElement)
+  }
+  const faint = []
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement
+    if (walk.currentNode.textContent.trim() === '' || !element.checkVisibility()) continue
+    const both = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))]
+    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05)
+    if (contrast < 4.5) faint.push(contrast.toFixed(2) + ' ' + walk.currentNode.textContent)
+  }
+  return faint
+})()`
+
 /** Remembers the steps of the graph whose drawing changes from now on. */
 const WATCH_NODES = `(() => {
   window.touched = new Set()
@@ -362,6 +383,54 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       },
       { width: 420 },
     )
+  })
+
+  const WIDE = 'w'.repeat(120)
+
+  test('Run keeps within a phone whatever its names', async () => {
+    const step = ranStep('x'.repeat(63), [], 0, { state: 'failed', reason: WIDE })
+    const more = { pipeline: WIDE, actor: WIDE, reason: WIDE, params: { [WIDE]: WIDE } }
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        api.log = `${WIDE.repeat(4)}\n`
+        await page.getByRole('log').getByText(WIDE).waitFor()
+        await shot(page, 'run-wide-narrow')
+      },
+      { width: 390, answers: answersOf(runOf([step], 'failed', more)) },
+    )
+  })
+
+  test('Run of no step says so, and a version that is no number is no page', async () => {
+    await visit('full', '/runs/run_1', (page) => page.getByText('No steps').waitFor(), {
+      answers: answersOf(runOf([], 'queued')),
+    })
+    await visit('full', '/models/flight-delay/versions/1e3', (page) =>
+      page.getByText('There is no such page').waitFor(),
+    )
+  })
+
+  test.each(['light', 'dark'] as const)('every text of every room can be read (%s)', async (scheme) => {
+    for (const [kind, path, sign] of [
+      ['full', '/', '184,220'],
+      ['empty', '/', 'Nothing serves yet'],
+      ['full', '/runs', 'run_1'],
+      ['full', '/runs/run_1', 'tree 84 of 200'],
+      ['full', '/models/flight-delay/versions/3', 'by the platform'],
+      ['empty', '/models', 'No model yet'],
+      ['broken', '/', 'The database does not answer'],
+      ['locked', '/', 'This server asks for a token'],
+    ] as const)
+      await visit(
+        kind,
+        path,
+        async (page) => {
+          await page.getByText(sign).last().waitFor()
+          expect(await page.evaluate(FAINT_TEXTS), `${kind} ${path}`).toEqual([])
+        },
+        { scheme },
+      )
   })
 
   test('an unknown page of a room, and an unknown thing, say so', async () => {

@@ -78,6 +78,24 @@ export function answersOf(run: Run, more: Partial<StepDetail> = {}): Record<stri
   }
 }
 
+/** The one attempt of a step that has written so much. */
+export function attemptOf(logBytes: number): StepDetail['tries'][number] {
+  const startedAt = new Date(STARTED).toISOString()
+  return {
+    fence: 'f1',
+    number: 1,
+    state: 'succeeded',
+    startedAt,
+    finishedAt: startedAt,
+    exitCode: 0,
+    signal: null,
+    failureClass: null,
+    message: null,
+    logBytes,
+    usage: null,
+  }
+}
+
 const nameOf = (index: number) => `step-${String(index).padStart(4, '0')}`
 
 /** A live run of `count` steps of which `done` have ended and the next one runs: each after the one before, or all after the first and before the last. */

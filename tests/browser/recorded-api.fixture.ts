@@ -221,20 +221,20 @@ function answers(name: string): Record<string, unknown> {
         data: { model: name, version: 3, reason: 'version 4 was slow' },
       },
       {
-        at: at(400),
-        actor: 'system',
-        proof: 'none',
-        action: 'version.register',
-        subject: `${name}/3`,
-        data: {},
-      },
-      {
         at: at(180),
         actor: 'ada',
         proof: 'ssh',
         action: 'release.create',
         subject: name,
         data: { model: name, version: 3, reason: 'better slices' },
+      },
+      {
+        at: at(400),
+        actor: 'system',
+        proof: 'none',
+        action: 'version.register',
+        subject: `${name}/3`,
+        data: {},
       },
     ],
   }
@@ -304,6 +304,8 @@ export interface RecordedApi {
   readonly answers: Record<string, unknown>
   /** Text of every log; undefined for the recorded lines of a step that goes on. */
   log: string | undefined
+  /** Byte offsets from which a log was asked for. */
+  readonly logOffsets: number[]
 }
 
 type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
@@ -330,6 +332,7 @@ function sendFault(reply: FastifyReply, status: keyof typeof FAULTS) {
 function registerLog(app: FastifyInstance, api: RecordedApi): void {
   app.get('/api/v1/runs/:run/steps/:step/log', (request, reply) => {
     const offset = Number((request.query as { offset: string }).offset)
+    api.logOffsets.push(offset)
     const lines = ['read 2 400 000 rows\n', `${HOSTILE}\n`, 'tree 84 of 200\n']
     const text = api.log === undefined ? (lines[offset] ?? '') : api.log.slice(offset, offset + LOG_CHUNK)
     const next = api.log === undefined ? Math.min(lines.length, offset + 1) : offset + text.length
@@ -358,7 +361,14 @@ export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi
   await registerConsole(app)
   const name = kind === 'long' ? LONG_NAME : 'flight-delay'
   const known = kind === 'empty' ? NOTHING : kind === 'broken' ? {} : answers(name)
-  const api = { url: '', cancelled: [] as string[], app, answers: known, log: undefined as string | undefined }
+  const api: RecordedApi & { url: string } = {
+    url: '',
+    cancelled: [],
+    app,
+    answers: known,
+    log: undefined,
+    logOffsets: [],
+  }
   app.get('/health', () => ({ status: 'ok', version: '0.1.0', time: NOW, replay_rate: kind === 'empty' ? null : 60 }))
   app.post('/api/v1/runs/:run/cancel', (request) => {
     api.cancelled.push((request.params as { run: string }).run)

@@ -7,7 +7,8 @@ const OWN: Record<string, string> = {
   operator: 'the operator of the server',
 }
 
-function proofText(proof: string): string {
+/** `, signed with SSH key …`, to be read after a name; nothing where nothing was asked. */
+export function proofText(proof: string): string {
   if (proof === 'none') return ''
   const [, kind, detail = ''] = /^(ssh|token|oidc)(?::(.*))?$/s.exec(proof) ?? []
   if (kind === 'ssh') return `, signed with SSH key ${plainText(detail, 80)}`.trimEnd()

@@ -48,8 +48,8 @@ export function Shell() {
         Skip to the content
       </a>
       <header className="bar">
-        <Link to="/" className="brand">
-          <Mark /> Plimsoll
+        <Link to="/" className="brand" aria-label="Plimsoll">
+          <Mark /> <span className="name">Plimsoll</span>
         </Link>
         <nav aria-label="Rooms">
           <Link to="/" activeOptions={{ exact: true }}>

@@ -65,9 +65,7 @@ export function Versions() {
   const query = useQuery(versionsQuery(model))
   return (
     <>
-      <h1 className="clip" title={model}>
-        {model}
-      </h1>
+      <h1 className="wrap">{plainText(model)}</h1>
       <Answer query={query}>
         {({ versions }) =>
           versions.length === 0 ? (

@@ -106,9 +106,7 @@ export function RouteCard({ route }: { route: RouteView }) {
   return (
     <article className="surface stack" aria-label={`Route ${route.name}`}>
       <div className="row between">
-        <h2 className="clip" title={route.name}>
-          {route.name}
-        </h2>
+        <h2 className="wrap">{route.name}</h2>
         <span className="soft">{route.environment}</span>
       </div>
       <Serving route={route} />

@@ -153,7 +153,7 @@ export function Graph({
       <a className="skip" href="#step">
         Skip the {steps.length} steps
       </a>
-      <div className="sheet" ref={place}>
+      <div className="sheet scroll" ref={place}>
         <div style={{ position: 'relative', width, height, zoom: zoom ?? 1 }}>
           <Edges
             still={pathOf(edges.filter((edge) => !isChosen(edge) && !isLive(edge)))}

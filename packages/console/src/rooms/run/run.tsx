@@ -6,7 +6,7 @@ import { useCallback, useState } from 'react'
 import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
 import { actorText } from '../../format/actor.ts'
 import { plainLines, plainText } from '../../format/amount.ts'
-import { Answer, Problem } from '../../parts/answer.tsx'
+import { Answer, Empty, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { Graph } from './graph.tsx'
@@ -61,16 +61,14 @@ function Head({ run }: { run: RunView }) {
     <header className="stack">
       <div className="row between">
         <div className="row">
-          <h1 className="clip" title={run.pipeline ?? run.id}>
-            {run.pipeline ?? 'One step'}
-          </h1>
+          <h1 className="wrap">{run.pipeline ?? 'One step'}</h1>
           <State look={lookOf(run.state)} />
         </div>
         {!hasEnded(run.state) && <Cancel run={run} />}
       </div>
       <div className="row soft">
         <Clip className="mono" text={run.id} />
-        <span>
+        <span className="wrap">
           started <When at={run.createdAt} /> {actorText(run.actor)}
         </span>
         <span>
@@ -107,7 +105,11 @@ export function Run() {
         return (
           <>
             <Head run={run} />
-            <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
+            {run.graph.length === 0 ? (
+              <Empty title="No steps" text="The server tells of no step of this run." />
+            ) : (
+              <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
+            )}
             {chosen !== undefined && <StepPanel key={chosen} run={id} step={chosen} />}
           </>
         )
