@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
-import { answersOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
+import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
 import { LONG_NAME, openRecordedApi, type RecordedApi, TOKEN } from './recorded-api.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -408,6 +408,23 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     })
     await visit('full', '/models/flight-delay/versions/1e3', (page) =>
       page.getByText('There is no such page').waitFor(),
+    )
+  })
+
+  test('Run reads of a long log only the part that it shows, from the start of a line', async () => {
+    const log = Array.from({ length: 62_500 }, (_, line) => `line ${line} ${'.'.repeat(70)}`).join('\n')
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        api.log = log
+        await page.getByRole('log').getByText('line 62499').waitFor()
+        await page.getByText('Only the newest part is shown').waitFor()
+        expect(await page.getByRole('log').textContent()).toMatch(/^line \d+ /)
+        expect(api.logOffsets[0]).toBe(log.length - 400_000)
+        expect(api.logOffsets.length).toBeLessThanOrEqual(2)
+      },
+      { answers: answersOf(runOf([ranStep('train', [])], 'succeeded'), { tries: [attemptOf(log.length)] }) },
     )
   })
 

@@ -98,7 +98,9 @@ function CacheDiff({ step }: { step: StepDetail }) {
 }
 
 function Log({ run, step }: { run: string; step: StepDetail }) {
-  const log = useStepLog({ run, step: step.key, attempt: step.attempts })
+  const hasEnded = hasStepEnded(step.state)
+  const sizeBytes = hasEnded ? (step.tries.toSorted((a, b) => b.number - a.number)[0]?.logBytes ?? null) : null
+  const log = useStepLog({ run, step: step.key, attempt: step.attempts, sizeBytes })
   const [isFollowing, setFollowing] = useState(true)
   const place = useRef<HTMLPreElement>(null)
   useEffect(() => {
@@ -109,7 +111,13 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
     <div className="stack">
       <div className="row between">
         <h3>Log</h3>
-        <Switch label="Follow" checked={isFollowing} onChange={(event) => setFollowing(event.currentTarget.checked)} />
+        {!hasEnded && (
+          <Switch
+            label="Follow"
+            checked={isFollowing}
+            onChange={(event) => setFollowing(event.currentTarget.checked)}
+          />
+        )}
       </div>
       {log.error !== null && <Problem error={log.error} />}
       {log.isCut && (
@@ -119,11 +127,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text === ''
-          ? hasStepEnded(step.state)
-            ? 'The step wrote nothing.'
-            : 'Nothing written yet.'
-          : plainLog(log.text)}
+        {log.text === '' ? (hasEnded ? 'The step wrote nothing.' : 'Nothing written yet.') : plainLog(log.text)}
       </pre>
     </div>
   )
@@ -174,9 +178,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
         {(step) => (
           <>
             <div className="row between">
-              <h2 className="clip" title={step.key}>
-                {step.key}
-              </h2>
+              <h2 className="wrap">{step.key}</h2>
               <State look={lookOf(step.state)} />
             </div>
             {step.reason !== null && (
