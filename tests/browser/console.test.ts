@@ -60,6 +60,16 @@ const FAINT_TEXTS = `(() => {
   return faint
 })()`
 
+/** Name of what has the focus, and whether its ring can be seen where it is. */
+const FOCUS = `(() => {
+  const element = document.activeElement
+  const { outlineStyle, outlineWidth } = getComputedStyle(element)
+  const box = element.getBoundingClientRect()
+  const isRinged = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2
+  const isThere = box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight
+  return { name: element.getAttribute('aria-label') ?? element.textContent.trim(), isSeen: isRinged && isThere }
+})()`
+
 /** Remembers the steps of the graph whose drawing changes from now on. */
 const WATCH_NODES = `(() => {
   window.touched = new Set()
@@ -329,7 +339,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   })
 
   test.each(['chain', 'fan-out'] as const)(
-    'Run of 1,000 steps draws again only what a poll changed (%s)',
+    'Run of 1,000 steps touches only what a poll changed (%s)',
     async (shape) => {
       await visit(
         'full',
@@ -448,6 +458,76 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         },
         { scheme },
       )
+  })
+
+  test('Run can be walked by Tab, each stop seen, and the graph can be skipped', async () => {
+    const stops: { name: string; isSeen: boolean }[] = []
+    const tab = async (page: Page) => {
+      await page.keyboard.press('Tab')
+      const stop = (await page.evaluate(FOCUS)) as { name: string; isSeen: boolean }
+      stops.push(stop)
+      return stop.name
+    }
+    await visit(
+      'full',
+      '/runs/run_1?step=read',
+      async (page, api) => {
+        api.log = 'read\n'
+        await page.getByRole('log').waitFor()
+        while ((await tab(page)) !== 'Log of read' && stops.length < 40);
+        expect(stops.map(({ name }) => name)).toEqual([
+          'Skip to the content',
+          'Plimsoll',
+          'Overview',
+          'Runs',
+          'Models',
+          'Use the dark look',
+          'Copy pipeline digest',
+          'Smaller',
+          'Larger',
+          'Show the whole graph',
+          'Skip the 5 steps',
+          ...['read', 'clean', 'label', 'train', 'judge'].map((key) => `Step ${key}: succeeded`),
+          'Log of read',
+        ])
+        expect(stops.filter(({ isSeen }) => !isSeen)).toEqual([])
+        await page.getByRole('link', { name: 'Skip the 5 steps' }).focus()
+        await page.keyboard.press('Enter')
+        await page.waitForURL('**/runs/run_1?step=read#step')
+        expect(await tab(page)).toBe('Log of read')
+      },
+      { answers: answersOf(runOf(DIAMOND, 'succeeded')) },
+    )
+  })
+
+  test('Run tells the end of a live run to those who do not see it, and moves nothing for those who ask so', async () => {
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        await page
+          .getByRole('status')
+          .filter({ hasText: /^Run .*running$/ })
+          .waitFor()
+        expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+        Object.assign(api.answers, answersOf(runOf(DIAMOND, 'succeeded')))
+        await page
+          .getByRole('status')
+          .filter({ hasText: /^Run .*succeeded$/ })
+          .waitFor()
+      },
+      { answers: answersOf(runOf([ranStep('read', [], 0, { state: 'running', finishedAt: null })], 'running')) },
+    )
+  })
+
+  test('a room that loads says so, and stands still for those who ask so', async () => {
+    await visit('full', '/', async (page) => {
+      await page.route('**/api/**', () => {})
+      await page.reload()
+      await page.getByLabel('Loading').first().waitFor()
+      expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+      await shot(page, 'overview-loading')
+    })
   })
 
   test('an unknown page of a room, and an unknown thing, say so', async () => {

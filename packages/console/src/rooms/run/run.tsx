@@ -1,4 +1,4 @@
-import { Button, Modal } from '@mantine/core'
+import { Button, Modal, VisuallyHidden } from '@mantine/core'
 import type { RunView } from '@plimsoll/sdk/wire'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
@@ -62,7 +62,10 @@ function Head({ run }: { run: RunView }) {
       <div className="row between">
         <div className="row">
           <h1 className="wrap">{run.pipeline ?? 'One step'}</h1>
-          <State look={lookOf(run.state)} />
+          <span role="status">
+            <VisuallyHidden>Run </VisuallyHidden>
+            <State look={lookOf(run.state)} />
+          </span>
         </div>
         {!hasEnded(run.state) && <Cancel run={run} />}
       </div>
