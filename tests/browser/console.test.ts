@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
-import { LONG_NAME, openRecordedApi } from './recorded-api.fixture.ts'
+import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
+import { LONG_NAME, openRecordedApi, type RecordedApi, TOKEN } from './recorded-api.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const SHOTS = join(ROOT, 'artifacts/screenshots')
@@ -17,6 +18,68 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
+
+/** Walks along every edge as it is drawn, and names the steps whose boxes it meets between its ends. */
+const EDGES_THROUGH_NODES = `(() => {
+  const boxes = [...document.querySelectorAll('.node')].map((node) => [node.querySelector('strong').textContent, node.getBoundingClientRect()])
+  const through = new Set()
+  let edges = 0
+  for (const all of document.querySelectorAll('.edges path'))
+    for (const one of (all.getAttribute('d') ?? '').split(/(?=M)/).filter((part) => part !== '')) {
+      edges++
+      const path = all.parentElement.appendChild(all.cloneNode())
+      path.setAttribute('d', one)
+      for (let at = 0; at <= path.getTotalLength(); at += 2) {
+        const { x, y } = path.getPointAtLength(at).matrixTransform(path.getScreenCTM())
+        for (const [name, box] of boxes)
+          if (x > box.left + 2 && x < box.right - 2 && y > box.top && y < box.bottom) through.add(name)
+      }
+      path.remove()
+    }
+  return { edges, through: [...through] }
+})()`
+
+/** Texts whose contrast with what is behind them is below 4.5, by the formula of WCAG 2.2. */
+const FAINT_TEXTS = `(() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number)
+  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
+  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
+  const behind = (element) => {
+    const colour = parse(getComputedStyle(element).backgroundColor)
+    return (colour[3] ?? 1) === 1 || element.parentElement === null ? colour : behind(element.parentElement)
+  }
+  const faint = []
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement
+    if (walk.currentNode.textContent.trim() === '' || !element.checkVisibility()) continue
+    const both = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))]
+    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05)
+    if (contrast < 4.5) faint.push(contrast.toFixed(2) + ' ' + walk.currentNode.textContent)
+  }
+  return faint
+})()`
+
+/** Name of what has the focus, and whether its ring can be seen where it is. */
+const FOCUS = `(() => {
+  const element = document.activeElement
+  const { outlineStyle, outlineWidth } = getComputedStyle(element)
+  const box = element.getBoundingClientRect()
+  const isRinged = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2
+  const isThere = box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight
+  return { name: element.getAttribute('aria-label') ?? element.textContent.trim(), isSeen: isRinged && isThere }
+})()`
+
+/** Remembers the steps of the graph whose drawing changes from now on. */
+const WATCH_NODES = `(() => {
+  window.touched = new Set()
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const node = (target.nodeType === 1 ? target : target.parentElement).closest('.node')
+      if (node) window.touched.add(node.querySelector('strong').textContent)
+    }
+  }).observe(document.querySelector('.sheet'), { subtree: true, childList: true, attributes: true, characterData: true })
+})()`
 
 suiteWith('chromium', 'the console in a browser', (program) => {
   let browser: Browser
@@ -33,10 +96,11 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   async function visit(
     kind: Parameters<typeof openRecordedApi>[0],
     path: string,
-    look: (page: Page, api: Awaited<ReturnType<typeof openRecordedApi>>) => Promise<void>,
-    options: { scheme?: 'light' | 'dark'; width?: number } = {},
+    look: (page: Page, api: RecordedApi) => Promise<void>,
+    options: { scheme?: 'light' | 'dark'; width?: number; answers?: Record<string, unknown> } = {},
   ) {
     const api = await openRecordedApi(kind)
+    Object.assign(api.answers, options.answers)
     const context = await browser.newContext({
       colorScheme: options.scheme ?? 'light',
       reducedMotion: 'reduce',
@@ -94,12 +158,57 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     })
   })
 
-  test('Overview shows a problem with its code and what to do', async () => {
+  test('a server in trouble is told once, with its code and what to do', async () => {
     await visit('broken', '/', async (page) => {
-      await page.getByText('The database does not answer').first().waitFor()
-      await page.getByText('database.broken').first().waitFor()
-      await page.getByText('Run plimsoll doctor').first().waitFor()
+      await page.getByText('The database does not answer').waitFor()
+      await page.getByText('database.broken').waitFor()
+      await page.getByText('Run plimsoll doctor').waitFor()
+      expect(await page.getByText('Not loaded yet.').count()).toBe(3)
+      expect(await page.getByRole('alert').count()).toBe(1)
       await shot(page, 'overview-broken')
+    })
+  })
+
+  test('a server that is gone is told once, for a browser, above what it last said; back again, it is forgotten', async () => {
+    await visit('full', '/', async (page, api) => {
+      const roomsAreRead = page.waitForResponse((response) => response.url().includes('/assets/models-'))
+      await page.getByText('184,220').waitFor()
+      await roomsAreRead
+      await api.app.close()
+      await page.getByRole('link', { name: 'Models' }).click()
+      await page.getByText('The server does not answer').waitFor()
+      await page.getByText('Not loaded yet.').waitFor()
+      await shot(page, 'models-gone')
+      await page.getByRole('link', { name: 'Overview' }).click()
+      await page.getByText('184,220').waitFor()
+      await page.getByText('What you see below was read').waitFor()
+      expect(await page.getByRole('alert').count()).toBe(1)
+      await page.getByText('Start it with plimsoll up').waitFor()
+      expect(await page.getByText('--server').count()).toBe(0)
+      await shot(page, 'overview-gone')
+      const again = await openRecordedApi('full', Number(new URL(api.url).port))
+      try {
+        await page.getByRole('button', { name: 'Try again' }).click()
+        await page.getByRole('alert').waitFor({ state: 'detached' })
+      } finally {
+        await again.app.close()
+      }
+    })
+  })
+
+  test('a server that asks for a token is asked in one place, and lets in who has one', async () => {
+    await visit('locked', '/', async (page) => {
+      await page.getByRole('heading', { name: 'Log in' }).waitFor()
+      expect(await page.getByLabel('Token').count()).toBe(1)
+      expect(await page.getByText('PLIMSOLL_TOKEN').count()).toBe(0)
+      await shot(page, 'log-in')
+      await page.getByLabel('Token').fill('plim_bad')
+      await page.getByRole('button', { name: 'Use it in this tab' }).click()
+      await page.getByText('This server asks for a token').waitFor()
+      await page.getByLabel('Token').fill(TOKEN)
+      await page.getByRole('button', { name: 'Use it in this tab' }).click()
+      await page.getByText('184,220').waitFor()
+      expect(await page.getByLabel('Token').count()).toBe(0)
     })
   })
 
@@ -140,6 +249,114 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     })
   })
 
+  const DIAMOND = [
+    ranStep('read', []),
+    ranStep('clean', ['read']),
+    ranStep('label', ['clean', 'read']),
+    ranStep('train', ['label', 'read']),
+    ranStep('judge', ['train', 'label', 'read', 'clean']),
+  ]
+
+  test('Run that ended opens on the step that failed, or that ran last, with its log', async () => {
+    const before = [ranStep('read', []), ranStep('train', ['read'], 5), ranStep('tidy', ['read'], 2)]
+    const failed = [
+      ...before,
+      ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1' }),
+      waitingStep('ship', ['judge'], 'upstream_failed'),
+    ]
+    for (const [graph, state, opened] of [
+      [failed, 'failed', 'judge'],
+      [before, 'succeeded', 'train'],
+    ] as const)
+      await visit(
+        'full',
+        '/runs/run_1',
+        async (page, api) => {
+          api.log = 'epoch 1\nepoch 2\n'
+          await page.getByRole('heading', { name: opened, level: 2 }).waitFor()
+          await page.getByRole('log').getByText('epoch 2').waitFor()
+          await shot(page, `run-${state}`)
+        },
+        { answers: answersOf(runOf(graph, state)) },
+      )
+  })
+
+  test('Run says why a step has no log, and where what came from the cache was made', async () => {
+    const cached = ranStep('train', [], 1, {
+      state: 'cached',
+      attempts: 0,
+      cache: { hit: true, reason: 'hit', key: null, source: { run: 'run_0', step: 'fit' }, diff: [] },
+    })
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByText('It was taken from the cache and did not run').waitFor()
+        expect(await page.getByRole('link', { name: 'step fit of run run_0' }).getAttribute('href')).toBe(
+          '/runs/run_0?step=fit',
+        )
+        await shot(page, 'run-cached')
+        await page.getByLabel('Step ship:').click()
+        await page.getByText('a step before it failed, so there is no log').waitFor()
+      },
+      { answers: answersOf(runOf([cached, waitingStep('ship', ['train'], 'upstream_failed')], 'succeeded')) },
+    )
+  })
+
+  test.each([1_280, 390])('Run draws no edge through a step (%d px wide)', async (width) => {
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByLabel('Step judge: succeeded').waitFor()
+        await shot(page, `run-edges-${width}`)
+        expect(await page.evaluate(EDGES_THROUGH_NODES)).toEqual({ edges: 9, through: [] })
+      },
+      { width, answers: answersOf(runOf(DIAMOND, 'succeeded')) },
+    )
+  })
+
+  test('Run on a phone keeps the graph readable, scrolls it, and shows the step that is open', async () => {
+    await visit(
+      'full',
+      '/runs/run_1?step=judge',
+      async (page) => {
+        const chosen = page.getByLabel('Step judge: succeeded')
+        await chosen.waitFor()
+        const box = (await chosen.boundingBox())!
+        expect(box.width).toBeGreaterThan(150)
+        expect(box.x).toBeGreaterThanOrEqual(0)
+        expect(box.x + box.width).toBeLessThanOrEqual(390)
+        await page.locator('.sheet').evaluate((sheet) => sheet.scrollTo({ left: 0 }))
+        expect((await page.getByLabel('Step read: succeeded').boundingBox())!.x).toBeGreaterThanOrEqual(0)
+        expect((await chosen.boundingBox())!.x).toBeGreaterThan(390)
+        await page.getByRole('button', { name: 'Show the whole graph' }).click()
+        expect((await page.getByLabel('Step read: succeeded').boundingBox())!.x).toBeGreaterThanOrEqual(0)
+        expect((await chosen.boundingBox())!.x).toBeLessThan(390)
+      },
+      { width: 390, answers: answersOf(runOf(DIAMOND, 'succeeded')) },
+    )
+  })
+
+  test.each(['chain', 'fan-out'] as const)(
+    'Run of 1,000 steps touches only what a poll changed (%s)',
+    async (shape) => {
+      await visit(
+        'full',
+        '/runs/run_1?step=step-0000',
+        async (page, api) => {
+          await page.getByLabel('Step step-0500: running').waitFor()
+          expect(await page.locator('.node').count()).toBe(1_000)
+          await page.evaluate(WATCH_NODES)
+          api.answers['/api/v1/runs/run_1'] = largeRun(shape, 1_000, 501)
+          await page.getByLabel('Step step-0501: running').waitFor()
+          expect(await page.evaluate('[...window.touched].sort()')).toEqual(['step-0500', 'step-0501'])
+        },
+        { answers: answersOf(largeRun(shape, 1_000, 500)) },
+      )
+    },
+  )
+
   test.each(['light', 'dark'] as const)(
     'Model version shows passport, gaps, approvals and history (%s)',
     async (scheme) => {
@@ -151,6 +368,8 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('plimsoll model note flight-delay 3').waitFor()
           await page.getByText('flight-delay rolled back: version 4 was slow').waitFor()
           await page.getByText('grace').first().waitFor()
+          await page.getByText('by the platform').waitFor()
+          expect(await page.getByText('none)').count()).toBe(0)
           await shot(page, `version-${scheme}`)
         },
         { scheme },
@@ -174,6 +393,141 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       },
       { width: 420 },
     )
+  })
+
+  const WIDE = 'w'.repeat(120)
+
+  test('Run keeps within a phone whatever its names', async () => {
+    const step = ranStep('x'.repeat(63), [], 0, { state: 'failed', reason: WIDE })
+    const more = { pipeline: WIDE, actor: WIDE, reason: WIDE, params: { [WIDE]: WIDE } }
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        api.log = `${WIDE.repeat(4)}\n`
+        await page.getByRole('log').getByText(WIDE).waitFor()
+        await shot(page, 'run-wide-narrow')
+      },
+      { width: 390, answers: answersOf(runOf([step], 'failed', more)) },
+    )
+  })
+
+  test('Run of no step says so, and a version that is no number is no page', async () => {
+    await visit('full', '/runs/run_1', (page) => page.getByText('No steps').waitFor(), {
+      answers: answersOf(runOf([], 'queued')),
+    })
+    await visit('full', '/models/flight-delay/versions/1e3', (page) =>
+      page.getByText('There is no such page').waitFor(),
+    )
+  })
+
+  test('Run reads of a long log only the part that it shows, from the start of a line', async () => {
+    const log = Array.from({ length: 62_500 }, (_, line) => `line ${line} ${'.'.repeat(70)}`).join('\n')
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        api.log = log
+        await page.getByRole('log').getByText('line 62499').waitFor()
+        await page.getByText('Only the newest part is shown').waitFor()
+        expect(await page.getByRole('log').textContent()).toMatch(/^line \d+ /)
+        expect(api.logOffsets[0]).toBe(log.length - 400_000)
+        expect(api.logOffsets.length).toBeLessThanOrEqual(2)
+      },
+      { answers: answersOf(runOf([ranStep('train', [])], 'succeeded'), { tries: [attemptOf(log.length)] }) },
+    )
+  })
+
+  test.each(['light', 'dark'] as const)('every text of every room can be read (%s)', async (scheme) => {
+    for (const [kind, path, sign] of [
+      ['full', '/', '184,220'],
+      ['empty', '/', 'Nothing serves yet'],
+      ['full', '/runs', 'run_1'],
+      ['full', '/runs/run_1', 'tree 84 of 200'],
+      ['full', '/models/flight-delay/versions/3', 'by the platform'],
+      ['empty', '/models', 'No model yet'],
+      ['broken', '/', 'The database does not answer'],
+      ['locked', '/', 'This server asks for a token'],
+    ] as const)
+      await visit(
+        kind,
+        path,
+        async (page) => {
+          await page.getByText(sign).last().waitFor()
+          expect(await page.evaluate(FAINT_TEXTS), `${kind} ${path}`).toEqual([])
+        },
+        { scheme },
+      )
+  })
+
+  test('Run can be walked by Tab, each stop seen, and the graph can be skipped', async () => {
+    const stops: { name: string; isSeen: boolean }[] = []
+    const tab = async (page: Page) => {
+      await page.keyboard.press('Tab')
+      const stop = (await page.evaluate(FOCUS)) as { name: string; isSeen: boolean }
+      stops.push(stop)
+      return stop.name
+    }
+    await visit(
+      'full',
+      '/runs/run_1?step=read',
+      async (page, api) => {
+        api.log = 'read\n'
+        await page.getByRole('log').waitFor()
+        while ((await tab(page)) !== 'Log of read' && stops.length < 40);
+        expect(stops.map(({ name }) => name)).toEqual([
+          'Skip to the content',
+          'Plimsoll',
+          'Overview',
+          'Runs',
+          'Models',
+          'Use the dark look',
+          'Copy pipeline digest',
+          'Smaller',
+          'Larger',
+          'Show the whole graph',
+          'Skip the 5 steps',
+          ...['read', 'clean', 'label', 'train', 'judge'].map((key) => `Step ${key}: succeeded`),
+          'Log of read',
+        ])
+        expect(stops.filter(({ isSeen }) => !isSeen)).toEqual([])
+        await page.getByRole('link', { name: 'Skip the 5 steps' }).focus()
+        await page.keyboard.press('Enter')
+        await page.waitForURL('**/runs/run_1?step=read#step')
+        expect(await tab(page)).toBe('Log of read')
+      },
+      { answers: answersOf(runOf(DIAMOND, 'succeeded')) },
+    )
+  })
+
+  test('Run tells the end of a live run to those who do not see it, and moves nothing for those who ask so', async () => {
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page, api) => {
+        await page
+          .getByRole('status')
+          .filter({ hasText: /^Run .*running$/ })
+          .waitFor()
+        expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+        Object.assign(api.answers, answersOf(runOf(DIAMOND, 'succeeded')))
+        await page
+          .getByRole('status')
+          .filter({ hasText: /^Run .*succeeded$/ })
+          .waitFor()
+      },
+      { answers: answersOf(runOf([ranStep('read', [], 0, { state: 'running', finishedAt: null })], 'running')) },
+    )
+  })
+
+  test('a room that loads says so, and stands still for those who ask so', async () => {
+    await visit('full', '/', async (page) => {
+      await page.route('**/api/**', () => {})
+      await page.reload()
+      await page.getByLabel('Loading').first().waitFor()
+      expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+      await shot(page, 'overview-loading')
+    })
   })
 
   test('an unknown page of a room, and an unknown thing, say so', async () => {

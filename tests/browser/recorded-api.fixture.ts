@@ -1,5 +1,5 @@
 import { datasetPage, liveView, modelVersionView, routeView, runSummary, runView, stepDetail } from '@plimsoll/sdk/wire'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { realClock } from '../../packages/platform/src/kernel/clock.ts'
 import { loadConfig } from '../../packages/platform/src/kernel/config/index.ts'
@@ -228,6 +228,14 @@ function answers(name: string): Record<string, unknown> {
         subject: name,
         data: { model: name, version: 3, reason: 'better slices' },
       },
+      {
+        at: at(400),
+        actor: 'system',
+        proof: 'none',
+        action: 'version.register',
+        subject: `${name}/3`,
+        data: {},
+      },
     ],
   }
   const dataset = {
@@ -288,10 +296,59 @@ const NOTHING: Record<string, unknown> = {
   '/api/v1/models': { models: [] },
 }
 
-/** Answers as the API does, from records that the wire schemas accept; the console, its headers and its guards are the real code. */
-export async function openRecordedApi(
-  kind: 'full' | 'empty' | 'broken' | 'long',
-): Promise<{ url: string; cancelled: string[]; app: FastifyInstance }> {
+export interface RecordedApi {
+  readonly url: string
+  readonly cancelled: string[]
+  readonly app: FastifyInstance
+  /** What is answered under a path from now on, instead of the recorded. */
+  readonly answers: Record<string, unknown>
+  /** Text of every log; undefined for the recorded lines of a step that goes on. */
+  log: string | undefined
+  /** Byte offsets from which a log was asked for. */
+  readonly logOffsets: number[]
+}
+
+type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
+export const TOKEN = 'plim_good'
+const LOG_CHUNK = 256 * 1_024
+
+const FAULTS = {
+  404: { code: 'thing.not_found', detail: 'There is no such thing here', action: 'Run plimsoll doctor' },
+  500: { code: 'database.broken', detail: 'The database does not answer', action: 'Run plimsoll doctor' },
+  401: {
+    code: 'auth.token_missing',
+    detail: 'This server asks for a token',
+    action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+  },
+}
+
+function sendFault(reply: FastifyReply, status: keyof typeof FAULTS) {
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title: 'x', status, instance: 'req_1', ...FAULTS[status] }))
+}
+
+function registerLog(app: FastifyInstance, api: RecordedApi): void {
+  app.get('/api/v1/runs/:run/steps/:step/log', (request, reply) => {
+    const offset = Number((request.query as { offset: string }).offset)
+    api.logOffsets.push(offset)
+    const lines = ['read 2 400 000 rows\n', `${HOSTILE}\n`, 'tree 84 of 200\n']
+    const text = api.log === undefined ? (lines[offset] ?? '') : api.log.slice(offset, offset + LOG_CHUNK)
+    const next = api.log === undefined ? Math.min(lines.length, offset + 1) : offset + text.length
+    const isEnd = api.log !== undefined && next >= api.log.length
+    return reply
+      .headers({ 'x-plimsoll-next-offset': String(next), 'x-plimsoll-end': isEnd ? '1' : '0' })
+      .type('text/plain; charset=utf-8')
+      .send(text)
+  })
+}
+
+/**
+ * Answers as the API does, from records that the wire schemas accept; the console, its headers and its guards are the
+ * real code. A `port` of an API that was closed makes it come back.
+ */
+export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi> {
   const { http } = loadConfig({ env: {} }).config
   const app = openHttp({
     http,
@@ -302,42 +359,26 @@ export async function openRecordedApi(
     log: openLog({ level: 'silent', name: 'recorded-api' }),
   })
   await registerConsole(app)
-  const cancelled: string[] = []
   const name = kind === 'long' ? LONG_NAME : 'flight-delay'
   const known = kind === 'empty' ? NOTHING : kind === 'broken' ? {} : answers(name)
+  const api: RecordedApi & { url: string } = {
+    url: '',
+    cancelled: [],
+    app,
+    answers: known,
+    log: undefined,
+    logOffsets: [],
+  }
   app.get('/health', () => ({ status: 'ok', version: '0.1.0', time: NOW, replay_rate: kind === 'empty' ? null : 60 }))
   app.post('/api/v1/runs/:run/cancel', (request) => {
-    cancelled.push((request.params as { run: string }).run)
+    api.cancelled.push((request.params as { run: string }).run)
     return { state: 'cancelling' }
   })
-  app.get('/api/v1/runs/:run/steps/:step/log', (request, reply) => {
-    const offset = Number((request.query as { offset: string }).offset)
-    const lines = ['read 2 400 000 rows\n', `${HOSTILE}\n`, 'tree 84 of 200\n']
-    const text = lines[offset] ?? ''
-    return reply
-      .headers({ 'x-plimsoll-next-offset': String(Math.min(lines.length, offset + 1)), 'x-plimsoll-end': '0' })
-      .type('text/plain; charset=utf-8')
-      .send(text)
-  })
+  registerLog(app, api)
   app.get('/api/*', (request, reply) => {
-    const answer = known[request.url.split('?')[0]!]
-    if (answer !== undefined) return answer
-    const status = kind === 'broken' ? 500 : 404
-    return reply
-      .code(status)
-      .type('application/problem+json')
-      .send(
-        JSON.stringify({
-          type: 'about:blank',
-          title: 'x',
-          status,
-          code: kind === 'broken' ? 'database.broken' : 'thing.not_found',
-          detail: kind === 'broken' ? 'The database does not answer' : 'There is no such thing here',
-          action: 'Run plimsoll doctor',
-          instance: 'req_1',
-        }),
-      )
+    if (kind === 'locked' && request.headers.authorization !== `Bearer ${TOKEN}`) return sendFault(reply, 401)
+    return known[request.url.split('?')[0]!] ?? sendFault(reply, kind === 'broken' ? 500 : 404)
   })
-  const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  return { url, cancelled, app }
+  api.url = await app.listen({ host: '127.0.0.1', port })
+  return api
 }

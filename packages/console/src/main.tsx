@@ -6,15 +6,25 @@ import { ClientError } from '@plimsoll/sdk/client'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { createRoot } from 'react-dom/client'
+import { openAnswers } from './api/trouble.ts'
 import { nonce } from './nonce.ts'
-import { router } from './router.tsx'
+import { loadRooms, router } from './router.tsx'
 import { NowProvider } from './shell/now.tsx'
 import { theme } from './theme.ts'
 
+const LOAD_ROOMS_MS = 2_000
+
 // The client repeats what may be repeated; a refusal stays one.
 const queries = new QueryClient({
+  queryCache: openAnswers(),
   defaultOptions: {
-    queries: { retry: (count, error) => !(error instanceof ClientError) && count < 1, staleTime: 1_000 },
+    // The server is often on this machine, and answers while the browser believes that there is no network.
+    mutations: { networkMode: 'always' },
+    queries: {
+      networkMode: 'always',
+      retry: (count, error) => !(error instanceof ClientError) && count < 1,
+      staleTime: 1_000,
+    },
   },
 })
 
@@ -27,3 +37,6 @@ createRoot(document.getElementById('root')!).render(
     </QueryClientProvider>
   </MantineProvider>,
 )
+
+// A room that is opened while the server is gone must not need it for its script.
+setTimeout(() => void loadRooms(), LOAD_ROOMS_MS)

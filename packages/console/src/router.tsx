@@ -13,38 +13,51 @@ function Broken({ error, reset }: ErrorComponentProps) {
   return <Problem error={error instanceof Error ? error : new Error(String(error))} retry={reset} />
 }
 
+const rooms = {
+  overview: () => import('./rooms/overview/overview.tsx'),
+  runs: () => import('./rooms/run/runs.tsx'),
+  run: () => import('./rooms/run/run.tsx'),
+  models: () => import('./rooms/model/models.tsx'),
+  version: () => import('./rooms/model/model-version.tsx'),
+}
+
+/** Reads the scripts of all rooms; one that cannot be read is asked for again when it is opened. */
+export async function loadRooms(): Promise<void> {
+  await Promise.allSettled(Object.values(rooms).map((load) => load()))
+}
+
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound })
 const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
-  component: lazyRouteComponent(() => import('./rooms/overview/overview.tsx'), 'Overview'),
+  component: lazyRouteComponent(rooms.overview, 'Overview'),
 })
 const runs = createRoute({
   getParentRoute: () => root,
   path: '/runs',
-  component: lazyRouteComponent(() => import('./rooms/run/runs.tsx'), 'Runs'),
+  component: lazyRouteComponent(rooms.runs, 'Runs'),
 })
 const run = createRoute({
   getParentRoute: () => root,
   path: '/runs/$run',
   validateSearch: (search: Record<string, unknown>): { step?: string } =>
     typeof search.step === 'string' ? { step: search.step } : {},
-  component: lazyRouteComponent(() => import('./rooms/run/run.tsx'), 'Run'),
+  component: lazyRouteComponent(rooms.run, 'Run'),
 })
 const models = createRoute({
   getParentRoute: () => root,
   path: '/models',
-  component: lazyRouteComponent(() => import('./rooms/model/models.tsx'), 'Models'),
+  component: lazyRouteComponent(rooms.models, 'Models'),
 })
 const model = createRoute({
   getParentRoute: () => root,
   path: '/models/$model',
-  component: lazyRouteComponent(() => import('./rooms/model/models.tsx'), 'Versions'),
+  component: lazyRouteComponent(rooms.models, 'Versions'),
 })
 const version = createRoute({
   getParentRoute: () => root,
   path: '/models/$model/versions/$version',
-  component: lazyRouteComponent(() => import('./rooms/model/model-version.tsx'), 'ModelVersion'),
+  component: lazyRouteComponent(rooms.version, 'ModelVersion'),
 })
 
 /** One lazy chunk per room. */

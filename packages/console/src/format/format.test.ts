@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { actorText } from './actor.ts'
 import { formatBytes, formatMetric, plainLog, plainText, shortDigest } from './amount.ts'
 import { levelOf, loadOf, MARK_AT } from './load.ts'
 import { formatAbsolute, formatDuration, formatRelative, replayTime } from './time.ts'
@@ -56,4 +57,16 @@ test('loadOf() is over only beyond the mark, and the level on the mark reaches t
 
 test('plainLog() keeps lines, and drops colours and what reorders text', () => {
   expect(plainLog('\u001b[31ma\u001b[0m\tb\r\nc\u202ed\n')).toBe('a\tb\nc\ufffdd\n')
+})
+
+test.each([
+  ['system', 'none', 'by the platform'],
+  ['anonymous', 'none', 'by someone who did not log in'],
+  ['operator', 'token:tok_1', 'by the operator of the server, with token tok_1'],
+  ['run:run_1', 'token:tok_2', 'by a step of run run_1'],
+  ['ada', 'ssh:SHA256:abc', 'by ada, signed with SSH key SHA256:abc'],
+  ['ada', 'oidc:https://id.example.org', 'by ada, logged in through https://id.example.org'],
+  ['a\u202eda', 'seal\u202e', 'by a\ufffdda, seal\ufffd'],
+])('actorText() says who %s is, proven by %s', (actor, proof, text) => {
+  expect(actorText(actor, proof)).toBe(text)
 })

@@ -1,9 +1,11 @@
 import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
 import { Link, Outlet } from '@tanstack/react-router'
 import { PROJECT } from '../api/session.ts'
+import { useTrouble } from '../api/trouble.ts'
 import { formatAbsolute } from '../format/time.ts'
 import { Mark } from '../parts/mark.tsx'
 import { useNow } from './now.tsx'
+import { Banner, LogIn } from './trouble.tsx'
 
 function Clock() {
   const { nowMs, replayRate } = useNow()
@@ -38,14 +40,16 @@ function SchemeSwitch() {
 
 /** The frame around every room. */
 export function Shell() {
+  const trouble = useTrouble()
+  const isLocked = trouble?.error.status === 401
   return (
     <>
       <a className="skip" href="#room">
         Skip to the content
       </a>
       <header className="bar">
-        <Link to="/" className="brand">
-          <Mark /> Plimsoll
+        <Link to="/" className="brand" aria-label="Plimsoll">
+          <Mark /> <span className="name">Plimsoll</span>
         </Link>
         <nav aria-label="Rooms">
           <Link to="/" activeOptions={{ exact: true }}>
@@ -59,7 +63,11 @@ export function Shell() {
         <SchemeSwitch />
       </header>
       <main id="room" tabIndex={-1}>
-        <Outlet />
+        {trouble !== undefined && (isLocked ? <LogIn trouble={trouble} /> : <Banner trouble={trouble} />)}
+        {/* Hidden, not left out: what it asks for says whether the server lets it in. */}
+        <div className="room" hidden={isLocked}>
+          <Outlet />
+        </div>
       </main>
     </>
   )

@@ -2,9 +2,11 @@ import type { ModelVersionView } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { versionQuery } from '../../api/queries.ts'
+import { actorText, proofText } from '../../format/actor.ts'
 import { formatBytes, formatMetric, plainText } from '../../format/amount.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
+import { NotFound } from '../not-found.tsx'
 import { historyText } from './history-text.ts'
 
 function Gaps({ version }: { version: ModelVersionView }) {
@@ -184,7 +186,8 @@ function Approvals({ version }: { version: ModelVersionView }) {
             <When at={approval.at} />
           </div>
           <span className="soft wrap">
-            {approval.environment}, by {plainText(approval.proof, 80)}
+            for {approval.environment}
+            {proofText(approval.proof)}
             {approval.comment === '' ? '' : `: ${plainText(approval.comment)}`}
           </span>
         </div>
@@ -206,9 +209,7 @@ function History({ version }: { version: ModelVersionView }) {
                 <When at={entry.at} />
               </span>
             </div>
-            <span className="soft wrap">
-              by {plainText(entry.actor, 120)} ({plainText(entry.proof, 60)})
-            </span>
+            <span className="soft wrap">{actorText(entry.actor, entry.proof)}</span>
           </li>
         ))}
       </ol>
@@ -219,13 +220,21 @@ function History({ version }: { version: ModelVersionView }) {
 /** One version: its passport, what it lacks, who answers for it, and what happened to it. */
 export function ModelVersion() {
   const params = useParams({ from: '/models/$model/versions/$version' })
-  const query = useQuery(versionQuery(params.model, Number(params.version)))
+  return /^[1-9]\d{0,8}$/.test(params.version) ? (
+    <Version model={params.model} number={Number(params.version)} />
+  ) : (
+    <NotFound />
+  )
+}
+
+function Version({ model, number }: { model: string; number: number }) {
+  const query = useQuery(versionQuery(model, number))
   return (
     <Answer query={query}>
       {(version) => (
         <>
           <header className="row">
-            <h1 className="clip" title={version.model}>
+            <h1 className="wrap">
               <Link to="/models/$model" params={{ model: version.model }}>
                 {version.model}
               </Link>
@@ -233,7 +242,7 @@ export function ModelVersion() {
             <span className="figure">version {version.version}</span>
             {version.aliases.map((alias) => (
               <span className="state" data-tone="work" key={alias}>
-                @<Clip text={alias} />
+                <Clip text={`@${alias}`} />
               </span>
             ))}
           </header>

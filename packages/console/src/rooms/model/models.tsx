@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { modelsQuery, versionsQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
@@ -64,9 +65,7 @@ export function Versions() {
   const query = useQuery(versionsQuery(model))
   return (
     <>
-      <h1 className="clip" title={model}>
-        {model}
-      </h1>
+      <h1 className="wrap">{plainText(model)}</h1>
       <Answer query={query}>
         {({ versions }) =>
           versions.length === 0 ? (
@@ -108,8 +107,7 @@ export function Versions() {
                           .join(' · ')}
                       </td>
                       <td>
-                        <When at={version.createdAt} />{' '}
-                        <span className="soft">by {plainText(version.createdBy, 80)}</span>
+                        <When at={version.createdAt} /> <span className="soft">{actorText(version.createdBy)}</span>
                       </td>
                     </tr>
                   ))}

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
 import { liveQuery, releasesQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { formatCount, formatMetric } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
@@ -42,7 +43,7 @@ function Serving({ route }: { route: RouteView }) {
       <dd>
         <When at={assignment.since} />
         {isNamed &&
-          ` · ${newest.action === 'rollback' ? 'rolled back' : 'released'} by ${newest.actor}${newest.isSelfApproved ? ', self-approved' : ''}`}
+          ` · ${newest.action === 'rollback' ? 'rolled back' : 'released'} ${actorText(newest.actor)}${newest.isSelfApproved ? ', self-approved' : ''}`}
       </dd>
     </dl>
   )
@@ -105,9 +106,7 @@ export function RouteCard({ route }: { route: RouteView }) {
   return (
     <article className="surface stack" aria-label={`Route ${route.name}`}>
       <div className="row between">
-        <h2 className="clip" title={route.name}>
-          {route.name}
-        </h2>
+        <h2 className="wrap">{route.name}</h2>
         <span className="soft">{route.environment}</span>
       </div>
       <Serving route={route} />

@@ -1,5 +1,6 @@
 import type { RunSummary } from '@plimsoll/sdk/wire'
 import { Link } from '@tanstack/react-router'
+import { actorText } from '../../format/actor.ts'
 import { formatDuration } from '../../format/time.ts'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, When } from '../../parts/text.tsx'
@@ -45,7 +46,7 @@ export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
               <td>
                 <When at={run.createdAt} />
                 <div className="soft">
-                  <Clip text={`by ${run.actor}`} />
+                  <Clip text={actorText(run.actor)} />
                 </div>
               </td>
               <td className="nowrap">

@@ -1,14 +1,16 @@
-import { Button, Modal } from '@mantine/core'
+import { Button, Modal, VisuallyHidden } from '@mantine/core'
 import type { RunView } from '@plimsoll/sdk/wire'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useState } from 'react'
 import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
+import { actorText } from '../../format/actor.ts'
 import { plainLines, plainText } from '../../format/amount.ts'
-import { Answer, Problem } from '../../parts/answer.tsx'
+import { Answer, Empty, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { Graph } from './graph.tsx'
+import { openStepOf } from './open-step.ts'
 import { StepPanel } from './step-panel.tsx'
 
 function Cancel({ run }: { run: RunView }) {
@@ -59,17 +61,18 @@ function Head({ run }: { run: RunView }) {
     <header className="stack">
       <div className="row between">
         <div className="row">
-          <h1 className="clip" title={run.pipeline ?? run.id}>
-            {run.pipeline ?? 'One step'}
-          </h1>
-          <State look={lookOf(run.state)} />
+          <h1 className="wrap">{run.pipeline ?? 'One step'}</h1>
+          <span role="status">
+            <VisuallyHidden>Run </VisuallyHidden>
+            <State look={lookOf(run.state)} />
+          </span>
         </div>
         {!hasEnded(run.state) && <Cancel run={run} />}
       </div>
       <div className="row soft">
         <Clip className="mono" text={run.id} />
-        <span>
-          started <When at={run.createdAt} /> by {plainText(run.actor, 80)}
+        <span className="wrap">
+          started <When at={run.createdAt} /> {actorText(run.actor)}
         </span>
         <span>
           {run.steps.done} of {run.steps.total} steps done, {run.steps.cached} from the cache
@@ -88,14 +91,6 @@ function Head({ run }: { run: RunView }) {
   )
 }
 
-function firstOf(run: RunView): string | undefined {
-  return (
-    run.graph.find((step) => step.state === 'failed') ??
-    run.graph.find((step) => step.state === 'running') ??
-    run.graph[0]
-  )?.key
-}
-
 /** One run: its graph, live, and one step of it with its log. */
 export function Run() {
   const { run: id } = useParams({ from: '/runs/$run' })
@@ -109,11 +104,15 @@ export function Run() {
   return (
     <Answer query={query}>
       {(run) => {
-        const chosen = step ?? firstOf(run)
+        const chosen = step ?? openStepOf(run.graph)
         return (
           <>
             <Head run={run} />
-            <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
+            {run.graph.length === 0 ? (
+              <Empty title="No steps" text="The server tells of no step of this run." />
+            ) : (
+              <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
+            )}
             {chosen !== undefined && <StepPanel key={chosen} run={id} step={chosen} />}
           </>
         )

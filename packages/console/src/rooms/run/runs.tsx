@@ -25,7 +25,7 @@ export function Runs() {
           ) : (
             <section className="surface stack">
               <RunTable runs={runs} />
-              <div className="row">
+              <div className="row" hidden={before === undefined && runs.length < PAGE}>
                 {before !== undefined && (
                   <Button variant="default" onClick={() => setBefore(undefined)}>
                     Newest

@@ -1,6 +1,7 @@
 import { Switch } from '@mantine/core'
-import type { AttemptView, StepDetail } from '@plimsoll/sdk/wire'
+import type { AttemptView, StepDetail, StepState } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { hasStepEnded, stepQuery } from '../../api/queries.ts'
 import { useStepLog } from '../../api/step-log.ts'
@@ -12,6 +13,11 @@ import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { useNow } from '../../shell/now.tsx'
 import { cacheText } from './cache-text.ts'
+
+const NOT_RUN: Partial<Record<StepState, string>> = {
+  upstream_failed: 'It did not run because a step before it failed, so there is no log.',
+  cancelled: 'It was cancelled before it started, so there is no log.',
+}
 
 /** An attempt that says why the step failed need not say it again. */
 function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: string | null }) {
@@ -92,7 +98,9 @@ function CacheDiff({ step }: { step: StepDetail }) {
 }
 
 function Log({ run, step }: { run: string; step: StepDetail }) {
-  const log = useStepLog({ run, step: step.key, attempt: step.attempts })
+  const hasEnded = hasStepEnded(step.state)
+  const sizeBytes = hasEnded ? (step.tries.toSorted((a, b) => b.number - a.number)[0]?.logBytes ?? null) : null
+  const log = useStepLog({ run, step: step.key, attempt: step.attempts, sizeBytes })
   const [isFollowing, setFollowing] = useState(true)
   const place = useRef<HTMLPreElement>(null)
   useEffect(() => {
@@ -103,7 +111,13 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
     <div className="stack">
       <div className="row between">
         <h3>Log</h3>
-        <Switch label="Follow" checked={isFollowing} onChange={(event) => setFollowing(event.currentTarget.checked)} />
+        {!hasEnded && (
+          <Switch
+            label="Follow"
+            checked={isFollowing}
+            onChange={(event) => setFollowing(event.currentTarget.checked)}
+          />
+        )}
       </div>
       {log.error !== null && <Problem error={log.error} />}
       {log.isCut && (
@@ -113,12 +127,31 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text === ''
-          ? hasStepEnded(step.state)
-            ? 'The log is empty.'
-            : 'Nothing written yet.'
-          : plainLog(log.text)}
+        {log.text === '' ? (hasEnded ? 'The step wrote nothing.' : 'Nothing written yet.') : plainLog(log.text)}
       </pre>
+    </div>
+  )
+}
+
+/** Why a step that did not run here has no log, and where its outputs come from. */
+function NoLog({ step }: { step: StepDetail }) {
+  const source = step.cache?.source ?? null
+  return (
+    <div className="stack">
+      <h3>Log</h3>
+      {step.state !== 'cached' ? (
+        <p className="soft">{NOT_RUN[step.state] ?? 'It has not started yet, so there is no log.'}</p>
+      ) : source === null ? (
+        <p className="soft">It was taken from the cache and did not run, so it has no log.</p>
+      ) : (
+        <p className="soft">
+          It was taken from the cache and did not run, so it has no log. What it gives was made by{' '}
+          <Link to="/runs/$run" params={{ run: source.run }} search={{ step: source.step }}>
+            step {plainText(source.step, 80)} of run {plainText(source.run, 80)}
+          </Link>
+          , where its log is.
+        </p>
+      )}
     </div>
   )
 }
@@ -140,14 +173,12 @@ function Running({ step }: { step: StepDetail }) {
 export function StepPanel({ run, step: key }: { run: string; step: string }) {
   const query = useQuery(stepQuery(run, key))
   return (
-    <section className="surface stack" aria-label={`Step ${key}`}>
+    <section className="surface stack" id="step" tabIndex={-1} aria-label={`Step ${key}`}>
       <Answer query={query} rows={2}>
         {(step) => (
           <>
             <div className="row between">
-              <h2 className="clip" title={step.key}>
-                {step.key}
-              </h2>
+              <h2 className="wrap">{step.key}</h2>
               <State look={lookOf(step.state)} />
             </div>
             {step.reason !== null && (
@@ -157,7 +188,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
             )}
             <Running step={step} />
             <div className="pair">
-              <Log run={run} step={step} />
+              {step.attempts === 0 ? <NoLog step={step} /> : <Log run={run} step={step} />}
               <div className="stack">
                 <h3>Cache</h3>
                 <CacheDiff step={step} />
