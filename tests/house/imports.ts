@@ -75,7 +75,6 @@ const NPM: Record<string, readonly string[]> = {
     '@vitejs/plugin-react',
     '@mantine/*',
     '@tanstack/*',
-    '@xyflow/react',
     'echarts',
     'echarts/*',
     'zod',
