@@ -4,6 +4,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import {
   type HistoryRow,
   joinView,
+  SCHEMA,
   type SpineRow,
   temporaryFolder,
   viewOf,
@@ -126,5 +127,17 @@ describe.each([64, 0])('latestRowSql() with asof_loop_join_threshold %i', (thres
       asOf === undefined ? undefined : BigInt(asOf * S),
     )
     expect(found.map(({ x }) => x)).toEqual(expected)
+  })
+
+  test.each([2, 17])('ties without a sequence go to the last of %i files', async (count) => {
+    const { knownAt: _, sequence: __, ...view } = viewOf(FEATURES)
+    const files: string[] = []
+    for (let number = 0; number < count; number += 1) {
+      const rows = [`5=${number}`, `b:5=${100 + number}`, `b:6=${200 + number}`, `c:11=${number}`]
+      files.push(...(await writeHistory(engine, folder, rows.map(rowOf))).files)
+    }
+    const history = { format: 'parquet', files, columns: SCHEMA } as const
+    const found = await joinView(engine, folder, view, history, ['b@5', 'a@10', 'c@10', 'b@6'].map(spineOf))
+    expect(found.map(({ x }) => x)).toEqual([99 + count, count - 1, null, 199 + count])
   })
 })

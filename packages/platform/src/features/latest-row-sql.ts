@@ -4,6 +4,7 @@ import {
   keyList,
   keysPresent,
   NO_TIME,
+  placedRows,
   SQL_TYPES,
   sourceRows,
   type ViewPlan,
@@ -13,10 +14,11 @@ import {
  * The newest row of each key that was known at the spine's time: `rid` and one column per column feature. Spine rows
  * without a key, a time or a row that they could see may be missing from the result.
  *
- * Without a known-at time the newest event at T wins. With one, the newest event may not be known yet at T, so the log
- * is first reduced to the rows that ever *became* the winner, ordered by the time they were known. Either way DuckDB's
- * ASOF join has no tie to break that would change the result (it breaks them at random), and its condition has
- * equalities and one `>=` only. Age and deletion are judged after the winner is chosen.
+ * Without a known-at time the newest event at T wins: spine and events go through one sort and a running last value.
+ * With one, the newest event may not be known yet at T, so the log is first reduced to the rows that ever *became* the
+ * winner, ordered by the time they were known, and joined by DuckDB's ASOF join: it has no tie to break then that would
+ * change the result (it breaks them at random), and its condition has equalities and one `>=` only. Age and deletion are
+ * judged after the winner is chosen.
  */
 export function latestRowSql(plan: ViewPlan): string {
   return plan.knownAt === undefined ? newestEventSql(plan) : newestKnownSql(plan)
@@ -50,23 +52,35 @@ const carriedOf = (plan: ViewPlan) => [
 const spineRows = (plan: ViewPlan) =>
   `SELECT rid, ${keyList(plan)}, t FROM spine WHERE ${keysPresent(plan)} AND t IS NOT NULL`
 
-/** The join finds times only, so ties do not matter; the payload of the few that were found is looked up afterwards. */
+/** Places of spine rows begin here, above those of any event: at one instant the spine comes last. */
+const SPINE_PLACE = '4611686018427387904'
+
+/**
+ * Only a number for the key, the time and the place are sorted (a sequence too, where there is one), in an order without
+ * ties; the rows that won are looked up by their place afterwards. Each key begins with a place that no row has, so that
+ * the running value never reaches into the key before.
+ */
 function newestEventSql(plan: ViewPlan): string {
   const keys = keyList(plan)
-  const row = `{${['sq', ...carriedOf(plan)].map((name) => `'${name}': ${name}`).join(', ')}}`
+  const hasSequence = plan.sequence !== undefined
+  const [sequence, noSequence] = hasSequence ? [', sq', ', NULL'] : ['', '']
+  const order = `k, t NULLS FIRST, ${hasSequence ? 'sq NULLS LAST, ' : ''}pl`
   const oldest = plan.ttlUs === null ? '' : ` AND ev >= (SELECT min(t) FROM spine) - ${plan.ttlUs}`
-  const values = winnerValues(plan, { field: (name) => `w.r.${name}`, event: 'm.ev', time: 'm.t' })
-  return `WITH src AS NOT MATERIALIZED (${sourceRows(plan, payloadOf(plan), { withSequence: true })}),
-s AS (${spineRows(plan)}),
-m AS MATERIALIZED (SELECT s.rid, ${keyList(plan, 's.')}, s.t, f.ev FROM s ASOF JOIN (SELECT ${keys}, ev FROM src WHERE ev <= (SELECT max(t) FROM spine)${oldest}) f ON ${keyEquals(plan, 's', 'f')} AND s.t >= f.ev),
-w AS (SELECT ${keys}, ev, arg_max(${row}, sq) AS r FROM src SEMI JOIN m USING (${keys}, ev) GROUP BY ${keys}, ev)
-SELECT m.rid AS rid, ${values} FROM m JOIN w ON ${keyEquals(plan, 'm', 'w')} AND m.ev = w.ev`
+  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 'm.t' })
+  return `WITH keys AS MATERIALIZED (SELECT ${keys}, CAST(row_number() OVER () AS UINTEGER) AS k FROM (SELECT DISTINCT ${keys} FROM spine WHERE ${keysPresent(plan)})),
+e AS (SELECT k, ev AS t${sequence}, pl FROM (${sourceRows(plan, [], { withOrder: true })}) JOIN keys USING (${keys}) WHERE ev <= (SELECT max(t) FROM spine)${oldest}
+UNION ALL SELECT k, NULL${noSequence}, -1 FROM keys
+UNION ALL SELECT k, t${noSequence}, rid + ${SPINE_PLACE} FROM spine JOIN keys USING (${keys}) WHERE t IS NOT NULL),
+l AS (SELECT pl, t, last_value(CASE WHEN pl < ${SPINE_PLACE} THEN pl END IGNORE NULLS) OVER (ROWS UNBOUNDED PRECEDING) AS won FROM (SELECT * FROM e ORDER BY ${order})),
+m AS (SELECT pl - ${SPINE_PLACE} AS rid, t, won FROM l WHERE pl >= ${SPINE_PLACE}),
+w AS (${placedRows(plan, payloadOf(plan))})
+SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
 }
 
 function newestKnownSql(plan: ViewPlan): string {
   const keys = keyList(plan)
   const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 's.t' })
-  return `WITH src AS (${sourceRows(plan, payloadOf(plan), { withSequence: true })}),
+  return `WITH src AS (${sourceRows(plan, payloadOf(plan), { withOrder: true })}),
 rk AS (SELECT *, greatest(ev, coalesce(cr, ${NO_TIME})) AS kt, row_number() OVER (PARTITION BY ${keys} ORDER BY ev, coalesce(cr, ${NO_TIME}), sq) AS rn FROM src),
 pm AS (SELECT *, max(rn) OVER (PARTITION BY ${keys} ORDER BY kt, rn ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before, lead(kt) OVER (PARTITION BY ${keys} ORDER BY kt, rn) AS after FROM rk),
 w AS (SELECT ${keys}, ev, kt, ${carriedOf(plan).join(', ')} FROM pm WHERE (before IS NULL OR rn > before) AND after IS DISTINCT FROM kt),

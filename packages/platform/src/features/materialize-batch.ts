@@ -130,7 +130,7 @@ async function* rowPages(request: MaterializeRequest, plan: ViewPlan): AsyncIter
   const order = `ev DESC, coalesce(cr, ${NO_TIME}) DESC, sq DESC`
   const deleted = plan.tombstone === undefined ? 'false' : 'dl'
   const values = slots.map(({ column }, index) => `CAST(c${columns.indexOf(column)} AS DOUBLE) AS v${index}`)
-  const sql = `WITH src AS (${sourceRows(plan, columns, { withSequence: true })}),
+  const sql = `WITH src AS (${sourceRows(plan, columns, { withOrder: true })}),
 newest AS (SELECT *, row_number() OVER (PARTITION BY ${keys} ORDER BY ${order}) AS nth FROM src WHERE ${known} <= ${request.untilUs})
 SELECT row_number() OVER (ORDER BY ${keys}) AS place, ${keys}, ev, coalesce(cr, ${NO_TIME}) AS cr, ${known} AS kt, sq, ${deleted} AS dl, ${values.join(', ')} FROM newest WHERE nth = 1 ORDER BY place`
   const types = request.entity.keys.map(({ type }) => type)
@@ -162,7 +162,7 @@ async function* windowPages(request: MaterializeRequest, plan: ViewPlan): AsyncI
   const keys = keyList(plan)
   const alive = plan.tombstone === undefined ? '' : ' AND NOT dl'
   const cells = windowColumns.map((_, index) => `CAST(c${index} AS DOUBLE) AS v${index}`)
-  const sql = `WITH src AS (SELECT *, greatest(ev, coalesce(cr, ev)) AS kt FROM (${sourceRows(plan, windowColumns, { withSequence: true })}))
+  const sql = `WITH src AS (SELECT *, greatest(ev, coalesce(cr, ev)) AS kt FROM (${sourceRows(plan, windowColumns, { withOrder: true })}))
 SELECT row_number() OVER (ORDER BY ${keys}, kt, sq) AS place, ${[keys, 'kt', ...cells].join(', ')} FROM src WHERE kt <= ${request.untilUs} AND kt > ${fromUs}${alive} ORDER BY place`
   const width = request.entity.keys.length
   let open: OpenWindow | undefined

@@ -50,10 +50,12 @@ const FEATURES: FeatureViewDefinition['features'] = {
 }
 
 const { knownAt: _, ...EVENT_VIEW } = viewOf(FEATURES)
+const { sequence: __, ...PLACED_VIEW } = EVENT_VIEW
 const VIEWS = {
   'known time, no ttl': viewOf(FEATURES),
   'known time, ttl 5': viewOf(FEATURES, { ttlUs: 5 }),
   'event time, ttl 3': { ...EVENT_VIEW, ttlUs: 3 },
+  'event time, ties by the place in the file': PLACED_VIEW,
 }
 
 /** Many cases share one statement: each has keys of its own. */

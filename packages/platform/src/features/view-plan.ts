@@ -105,17 +105,27 @@ export function orderedSource(source: InputRelation): InputRelation {
   return { ...source, orderColumn: PLACE }
 }
 
-/** Rows of the source, which must be an `orderedSource` for `withSequence`, under the names of the statement, without those that nobody may ever see. */
-export function sourceRows(plan: ViewPlan, columns: readonly string[], options: { withSequence: boolean }): string {
+/** Rows of the source, which must be an `orderedSource` for `withOrder`, under the names of the statement, without those that nobody may ever see. */
+export function sourceRows(plan: ViewPlan, columns: readonly string[], options: { withOrder: boolean }): string {
   const keys = plan.keyColumns.map((column, index) => `${quoteName(column)} AS k${index}`)
-  const event = `${microseconds(plan.eventTime)} AS ev`
   const known = plan.knownAt === undefined ? 'NULL::BIGINT AS cr' : `${microseconds(plan.knownAt)} AS cr`
-  const place = quoteName(plan.sequence ?? PLACE)
-  const sequence = options.withSequence ? [`coalesce(${place}, 0)::BIGINT AS sq`] : []
-  const tombstone = plan.tombstone === undefined ? [] : [`coalesce(${quoteName(plan.tombstone)}, false) AS dl`]
-  const payload = columns.map((column, index) => `${quoteName(column)} AS c${index}`)
+  const order = options.withOrder
+    ? [`coalesce(${quoteName(plan.sequence ?? PLACE)}, 0)::BIGINT AS sq`, `${PLACE} AS pl`]
+    : []
   const cap = plan.asOfUs === undefined || plan.knownAt === undefined ? '' : ` AND (cr IS NULL OR cr <= ${plan.asOfUs})`
   const capEvent = plan.asOfUs === undefined || plan.knownAt !== undefined ? '' : ` AND ev <= ${plan.asOfUs}`
-  const inner = [...keys, event, known, ...sequence, ...tombstone, ...payload].join(', ')
+  const inner = [...keys, known, ...order, ...stateOf(plan, columns)].join(', ')
   return `SELECT * FROM (SELECT ${inner} FROM source) WHERE ${keysPresent(plan)} AND ev IS NOT NULL${cap}${capEvent}`
+}
+
+/** All rows of an `orderedSource` by their place, to look up those that were found. */
+export function placedRows(plan: ViewPlan, columns: readonly string[]): string {
+  return `SELECT ${[`${PLACE} AS pl`, ...stateOf(plan, columns)].join(', ')} FROM source`
+}
+
+/** What a row says: its time, whether it is a deletion, and its values. */
+function stateOf(plan: ViewPlan, columns: readonly string[]): string[] {
+  const tombstone = plan.tombstone === undefined ? [] : [`coalesce(${quoteName(plan.tombstone)}, false) AS dl`]
+  const payload = columns.map((column, index) => `${quoteName(column)} AS c${index}`)
+  return [`${microseconds(plan.eventTime)} AS ev`, ...tombstone, ...payload]
 }

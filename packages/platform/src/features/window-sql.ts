@@ -54,7 +54,7 @@ function columnsOf(features: readonly PlannedAggregate[]): string[] {
 function eventRows(plan: ViewPlan, columns: readonly string[], windowMaxUs: number): string {
   const alive = plan.tombstone === undefined ? '' : ' AND NOT dl'
   return `SELECT ${keyList(plan)}, greatest(ev, coalesce(cr, ev)) AS t${columns.map((_, index) => `, c${index}`).join('')}
-  FROM (${sourceRows(plan, columns, { withSequence: false })})
+  FROM (${sourceRows(plan, columns, { withOrder: false })})
   WHERE greatest(ev, coalesce(cr, ev)) <= (SELECT max(t) FROM spine) AND greatest(ev, coalesce(cr, ev)) > (SELECT min(t) FROM spine) - ${windowMaxUs}${alive}`
 }
 

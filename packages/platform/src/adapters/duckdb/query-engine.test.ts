@@ -50,3 +50,29 @@ test('rows() refuses what does not fit its memory, spills what does, and leaves 
   await roomy.close()
   expect(readdirSync(tempDirectory)).toEqual([])
 })
+
+test('rows() refuses a column with the name of one that it adds, and reads one with the name that it would give the file', async () => {
+  const engine = openDuckdbQueryEngine({ tempDirectory: directory(), threads: 1 })
+  const write = async (column: string) => {
+    const output = { directory: join(directory(), 'out') }
+    return (await engine.write({ sql: `SELECT 7 AS "${column}", 8 AS b`, inputs: {}, output })).files[0]!
+  }
+  const placed = { format: 'parquet', orderColumn: '__place', fileColumn: 'file' } as const
+  const own = await write('__PLACE')
+  await expect(
+    engine.rows({ sql: 'SELECT b FROM a', inputs: { a: { ...placed, files: [own] } } }),
+  ).rejects.toMatchObject({ code: 'query.bad_input', message: expect.stringContaining('"__PLACE" of relation "a"') })
+  const columns = { b: { type: 'int32', nullable: false } } as const
+  const without = await engine.rows({ sql: 'SELECT * FROM a', inputs: { a: { ...placed, files: [own], columns } } })
+  expect(without.rows).toEqual([[8, 0n, 0n]])
+  const named = [await write('__PLIMSOLL_FILE'), await write('__plimsoll_file')]
+  const { rows } = await engine.rows({
+    sql: 'SELECT __plimsoll_file, file FROM a ORDER BY __place',
+    inputs: { a: { ...placed, files: named } },
+  })
+  expect(rows).toEqual([
+    [7, 0n],
+    [7, 1n],
+  ])
+  await engine.close()
+})

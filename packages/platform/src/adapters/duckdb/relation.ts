@@ -85,30 +85,18 @@ export async function readablePaths(relation: InputRelation, linkDirectory: stri
   return paths
 }
 
-const FILE = '__plimsoll_file'
-/** The reader's own name for it. */
+/** The reader's own name for a row's place in its file. */
 const FILE_ROW = 'file_row_number'
 /** Beyond this the look-up of a row's file costs more than one thread's numbering. */
 const FILES_PLACED_MAX = 16
 /** More than a file of any format has. */
 const FILE_ROWS_MAX = 2 ** 40
 
-function needsFile({ fileColumn, orderColumn, files, format }: InputRelation): boolean {
-  return (
-    fileColumn !== undefined ||
-    (orderColumn !== undefined && format === 'parquet' && files.length > 1 && files.length <= FILES_PLACED_MAX)
-  )
-}
-
-/** The table function call that reads the files as they are; of Parquet `withFileRow` also each row's place in its file. */
-export function scanSql(relation: InputRelation, paths: readonly string[], withFileRow = false): string {
+/** The table function call that reads the files as they are, with what the options add. */
+export function scanSql(relation: InputRelation, paths: readonly string[], added: readonly string[] = []): string {
   const list = `[${paths.map(quoteText).join(', ')}]`
-  const options = ['union_by_name = true', 'hive_partitioning = false']
-  if (needsFile(relation)) options.push(`filename = ${quoteText(FILE)}`)
-  if (relation.format === 'parquet') {
-    if (withFileRow) options.push(`${FILE_ROW} = true`)
-    return `read_parquet(${[list, ...options].join(', ')})`
-  }
+  const options = ['union_by_name = true', 'hive_partitioning = false', ...added]
+  if (relation.format === 'parquet') return `read_parquet(${[list, ...options].join(', ')})`
   const { delimiter = ',', header = true, nullText = '' } = relation.csv ?? {}
   if (delimiter.length !== 1 || /["\n\r]/.test(delimiter)) throw refused('the CSV delimiter must be one character')
   options.push(
@@ -128,6 +116,27 @@ export function scanSql(relation: InputRelation, paths: readonly string[], withF
   return `read_csv(${[list, ...options].join(', ')})`
 }
 
+/** Options of the scan and columns of the view that say where each row comes from. The only place that decides how. */
+function placesOf(relation: InputRelation, paths: readonly string[], taken: ReadonlySet<string>) {
+  const { fileColumn, orderColumn, format } = relation
+  // Numbering rows as they come reads them in one thread: Parquet knows the places, unless a column has their name.
+  const knowsRows = format === 'parquet' && paths.length <= FILES_PLACED_MAX && !taken.has(FILE_ROW)
+  const readsRows = orderColumn !== undefined && knowsRows
+  const readsFile = fileColumn !== undefined || (readsRows && paths.length > 1)
+  let file = '__plimsoll_file'
+  while (taken.has(file)) file += '_'
+  const options = [
+    ...(readsFile ? [`filename = ${quoteText(file)}`] : []),
+    ...(readsRows ? [`${FILE_ROW} = true`] : []),
+  ]
+  const index = `CAST(list_position([${paths.map(quoteText).join(', ')}], ${quoteName(file)}) - 1 AS BIGINT)`
+  const row = paths.length > 1 ? `${index} * ${FILE_ROWS_MAX} + ${FILE_ROW}` : FILE_ROW
+  const columns: [string, string][] = []
+  if (fileColumn !== undefined) columns.push([fileColumn, index])
+  if (orderColumn !== undefined) columns.push([orderColumn, readsRows ? row : 'row_number() OVER ()'])
+  return { options, columns }
+}
+
 /** SQL of the view for one relation. `sourceTypes` are the types of the scan's columns by name. */
 export function viewSql(
   name: string,
@@ -135,18 +144,19 @@ export function viewSql(
   paths: readonly string[],
   sourceTypes: ReadonlyMap<string, string>,
 ): string {
+  const taken = new Set([...sourceTypes.keys()].map((column) => column.toLowerCase()))
+  const { options, columns } = placesOf(relation, paths, taken)
+  const own = relation.columns ? Object.keys(relation.columns) : [...sourceTypes.keys()]
+  for (const [column] of columns) {
+    const same = own.find((each) => each.toLowerCase() === column.toLowerCase())
+    if (same !== undefined)
+      throw refused(`the column "${same}" of relation "${name}" has a name that is kept for the platform; rename it`)
+  }
   const chosen = relation.columns
     ? Object.entries(relation.columns).map(([column, type]) => castColumn(column, type, sourceTypes.get(column)))
-    : [...sourceTypes.keys()].filter((column) => column !== FILE).map(quoteName)
-  const file = `CAST(list_position([${paths.map(quoteText).join(', ')}], ${quoteName(FILE)}) - 1 AS BIGINT)`
-  if (relation.fileColumn) chosen.push(`${file} AS ${quoteName(relation.fileColumn)}`)
-  // Numbering rows as they come reads them in one thread: Parquet knows the places, unless a column has their name.
-  const isNamed = [...sourceTypes.keys()].some((column) => column.toLowerCase() === FILE_ROW)
-  const knowsPlaces = relation.format === 'parquet' && paths.length <= FILES_PLACED_MAX && !isNamed
-  const placed = paths.length > 1 ? `${file} * ${FILE_ROWS_MAX} + ${FILE_ROW}` : FILE_ROW
-  if (relation.orderColumn)
-    chosen.push(`${knowsPlaces ? placed : 'row_number() OVER ()'} AS ${quoteName(relation.orderColumn)}`)
-  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, relation.orderColumn !== undefined && knowsPlaces)}`
+    : own.map(quoteName)
+  chosen.push(...columns.map(([column, sql]) => `${sql} AS ${quoteName(column)}`))
+  return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, options)}`
 }
 
 /** Refuses names that are no plain identifier, or that differ only in case (SQL would see one relation). */
