@@ -49,7 +49,7 @@ function boundGaps(version: ModelVersion): PassportGap[] {
     add(
       'metrics',
       'it has no metrics',
-      `log metrics with mlflow in the training step (docs/guide/tracking.md), then ${again}`,
+      `give the training step an output metrics of type json, or log with mlflow in it (docs/guide/pipelines.md), then ${again}`,
     )
   return gaps
 }
