@@ -3,6 +3,7 @@ import { type PlanView, planView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type CollectedProject, collectProject } from '../definitions/client/index.ts'
+import { countText } from '../kernel/count-text.ts'
 import { addCommand, type Invocation } from './command.ts'
 import { connect } from './connection.ts'
 import { printable } from './io.ts'
@@ -75,7 +76,7 @@ async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<v
   const project = await collectProject(args[0] ?? '.')
   let plan = await planOf(client, project, prune)
   if (plan.missingBlobs.length > 0) {
-    io.note(`Uploading ${plan.missingBlobs.length} code files`)
+    io.note(`Uploading ${countText(plan.missingBlobs.length, 'code file')}`)
     await upload(client, project, plan.missingBlobs)
     plan = await planOf(client, project, prune)
   }

@@ -1,4 +1,5 @@
 import type { CacheVerdict, StepDetail } from '@plimsoll/sdk/wire'
+import { countText } from '../kernel/count-text.ts'
 import { printable } from './io.ts'
 import { tookOf } from './run-follow.ts'
 
@@ -55,7 +56,7 @@ export function describeStep(step: StepDetail): string[] {
     ...Object.entries(step.params).map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
     ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
     ...step.outputs.map(
-      (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${output.sizeBytes} bytes`,
+      (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${countText(output.sizeBytes, 'byte')}`,
     ),
     ...step.tries.map(tryLine),
   ].map(printable)

@@ -12,6 +12,7 @@ import {
 } from '../features/index.ts'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
@@ -295,7 +296,7 @@ export async function applyPlan(
       throw new PlimsollError(
         'precondition',
         'definitions.blobs_missing',
-        `Cannot apply the plan: ${plan.missingBlobs.length} code files have not been uploaded`,
+        `Cannot apply the plan: ${countText(plan.missingBlobs.length, 'code file has', 'code files have')} not been uploaded`,
       )
     await declareAll(tx, deps, content, plan)
     await removeDropped(tx, plan)
