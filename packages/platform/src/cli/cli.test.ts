@@ -43,7 +43,7 @@ test.each([
     'a token file that is not there',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', 'absent'],
     2,
-    /Cannot read the token file/,
+    /Cannot read the token file absent .*plimsoll token create NAME --role ROLE --out absent/,
   ],
 ])('plimsoll answers %s with one line that says what to do', (_name, args, status, line) => {
   const result = plimsoll(...args)

@@ -88,7 +88,8 @@ export async function passportGaps(
     gaps.push({
       field: 'approvals',
       detail: `${key.environment} needs ${needed}, it has ${approvers.size}`,
-      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment}`,
+      // the operator's own token names nobody
+      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment} --token-file APPROVER.token`,
     })
   }
   return gaps
