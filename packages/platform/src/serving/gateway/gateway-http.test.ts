@@ -87,6 +87,14 @@ function raw(options: {
   })
 }
 
+test('the type of a problem leads to a page of the gateway', async () => {
+  const { type } = (await (await post('/predict/absent', {})).json()) as { type: string }
+  const [path, id] = type.split('#')
+  const page = await fetch(opened.url + path)
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+  expect(await page.text()).toContain(`<tr id="${id}">`)
+})
+
 describe('POST /predict/<route>', () => {
   test('answers one object per row, with the identity in body and headers', async () => {
     const response = await post(
