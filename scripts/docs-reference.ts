@@ -146,7 +146,7 @@ function httpPage(config: Config): string {
 
 The API of the control plane. A running platform shows the same with every schema as a page at \`/api\` and as OpenAPI 3.1 at
 \`/api/v1/openapi.json\`. The project comes from the header \`X-Plimsoll-Project\`, \`default\` when absent. A scope is the role
-that a caller needs; \`named:\` asks for a person or program that is known by name (a token, an SSH signature, OIDC). Failures
+that a caller needs; \`platform\` is any role on all projects; \`named:\` asks for a person or program that is known by name (a token, an SSH signature, OIDC). Failures
 are [problems](errors.md). What the gateway answers is in [Serving](../guide/serving.md).
 
 ${sections.map(([tag, entries]) => `## ${tag}\n\n${entries.join('\n\n')}`).join('\n\n')}

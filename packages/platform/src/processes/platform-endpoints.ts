@@ -52,8 +52,8 @@ export function platformEndpoints(parts: {
     endpoint({
       method: 'GET',
       path: '/metrics',
-      scope: 'viewer',
-      summary: 'Metrics in the Prometheus text format',
+      scope: 'platform',
+      summary: 'Metrics of the process, over all projects, in the Prometheus text format',
       handler: async ({ reply }) =>
         reply
           .type('text/plain; version=0.0.4; charset=utf-8')
