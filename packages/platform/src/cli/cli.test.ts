@@ -62,7 +62,10 @@ test('an error with --json is one line of JSON', () => {
 })
 
 test('init writes a project once, and names what is in the way', () => {
-  expect(plimsoll('init', 'first').status).toBe(0)
+  const first = plimsoll('init', 'first', '--name', 'flights')
+  expect(first).toMatchObject({ status: 0, out: expect.stringMatching(/as flights is in .*server's project default/) })
+  const text = readFileSync(join(folder, 'first/plimsoll.project.mts'), 'utf8')
+  expect(text).toMatch(/It is not the project of the\n \* server.*PLIMSOLL_PROJECT names another[\s\S]*name: 'flights'/)
   expect(existsSync(join(folder, 'first/steps/draw.py'))).toBe(true)
   writeFileSync(join(folder, 'first/steps/draw.py'), 'mine')
   const again = plimsoll('init', 'first')
