@@ -53,7 +53,9 @@ export function describeStep(step: StepDetail): string[] {
     `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${step.reason}` : ''}`,
     ...timeLines(step),
     ...cacheLines(step.cache),
-    ...Object.entries(step.params).map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
+    ...Object.entries(step.params)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
     ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
     ...step.outputs.map(
       (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${countText(output.sizeBytes, 'byte')}`,
