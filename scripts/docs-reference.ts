@@ -146,7 +146,7 @@ function httpPage(config: Config): string {
 
 The API of the control plane. A running platform shows the same with every schema as a page at \`/api\` and as OpenAPI 3.1 at
 \`/api/v1/openapi.json\`. The project comes from the header \`X-Plimsoll-Project\`, \`default\` when absent. A scope is the role
-that a caller needs; \`named:\` asks for a person or program that is known by name (a token, an SSH signature, OIDC). Failures
+that a caller needs; \`platform\` is any role on all projects; \`named:\` asks for a person or program that is known by name (a token, an SSH signature, OIDC). Failures
 are [problems](errors.md). What the gateway answers is in [Serving](../guide/serving.md).
 
 ${sections.map(([tag, entries]) => `## ${tag}\n\n${entries.join('\n\n')}`).join('\n\n')}
@@ -223,7 +223,8 @@ function errorsPage(root: string): string {
 
 A failure is \`application/problem+json\` (RFC 9457): \`type\`, \`title\`, \`status\`, \`detail\`, \`instance\` (the id of the request,
 under which the log has it), and beside them \`code\` (stable), \`errors\` (every fault with a JSON pointer), \`action\` (what to do)
-and \`retry_after_ms\`. The part of \`type\` behind \`#\` is an anchor of this page. Other surfaces have the shapes of their
+and \`retry_after_ms\`. A running platform serves the codes where \`type\` leads, \`/docs/errors\`; the part behind \`#\` is also an
+anchor of this page. Other surfaces have the shapes of their
 protocols. Files are below \`packages/platform/src\`.
 
 ${tableOf(
@@ -241,6 +242,22 @@ is not the expected one). The command line adds <a id="cli.usage"></a>\`cli.usag
 `
 }
 
+/** The codes as the platform itself knows them, to serve the page that problems point to. */
+function errorCodesModule(root: string): string {
+  const lines = readErrorCodes(root).map(({ code, kinds }) => {
+    const list = [...kinds].sort().map((kind) => `'${kind}'`)
+    return `  '${code}': [${list.join(', ')}],`
+  })
+  return `// Made by npm run docs from the code; do not edit.
+import type { ErrorKind } from '../errors.ts'
+
+/** Every code that is thrown, and the kinds that it is thrown as. */
+export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
+${lines.join('\n')}
+}
+`
+}
+
 /** Every page of the reference by its path, made from the code. */
 export function referencePages(root: string): Map<string, string> {
   const { config } = loadConfig({ file: '/dev/null' })
@@ -249,5 +266,6 @@ export function referencePages(root: string): Map<string, string> {
     ['docs/reference/http.md', httpPage(config)],
     ['docs/reference/configuration.md', configPage(config)],
     ['docs/reference/errors.md', errorsPage(root)],
+    ['packages/platform/src/kernel/http/error-codes.ts', errorCodesModule(root)],
   ])
 }

@@ -93,3 +93,28 @@ test('every TypeScript example of the pages is a module that runs', async () => 
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+/** True for a range such as `^20.19.0 || >=22` that takes some Node 20; what is not read is taken. */
+function takesNode20(range: string): boolean {
+  return range.split('||').some((part) => {
+    const [, sign, major] = /^\s*(\^|>=)\s*v?(\d+)/.exec(part) ?? []
+    return sign === undefined || (sign === '^' ? major === '20' : Number(major) <= 20)
+  })
+}
+
+test('the README names every package that npm warns of on the oldest Node that it asks for', () => {
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { engines?: { node?: string } }>
+  }
+  const refusing = Object.entries(lock.packages)
+    .filter(([, { engines }]) => engines?.node !== undefined && !takesNode20(engines.node))
+    .map(([path]) =>
+      path
+        .split('node_modules/')
+        .at(-1)!
+        .replace(/^@([^/]+)\/.*/, '$1'),
+    )
+  const [named] = /npm warns of `EBADENGINE` for [^:]*:/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? ['']
+  expect([...new Set(refusing)].filter((name) => !named.includes(name))).toEqual([])
+  expect(refusing).toContain('commander')
+})

@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { describeFailures } from './failures.mjs'
 import { runPipeline } from './follow.mjs'
 import { commandOf, treeOf } from './process-tree.mjs'
 import { isJson } from './terminal.mjs'
@@ -160,7 +161,10 @@ async function replay(platform) {
   const found = JSON.parse(
     await platform.node([join(EXAMPLE, 'src/replay.ts'), ...where, ...options], { stderr: 'inherit' }),
   )
-  must(found.failures === 0 && found.requests === FLIGHTS, `all of ${FLIGHTS} are answered (${found.failures} failed)`)
+  must(
+    found.failures === 0 && found.requests === FLIGHTS,
+    `all of ${FLIGHTS} are answered (${found.failures} failed${found.failures > 0 ? `: ${describeFailures(found.failuresByName)}` : ''})`,
+  )
   const { parity } = found
   must(
     parity.values > 0 && parity.differing === 0,

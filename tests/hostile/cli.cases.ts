@@ -212,6 +212,30 @@ export const CLI_CASES: readonly CliCase[] = [
     input: ['run', 'start', 'a', '--server', 'http://127.0.0.1:1', '--param', 'trees'],
     expect: { status: USAGE, code: 'cli.usage', says: /expected name=value/ },
   },
+  ...(
+    [
+      ['a param beyond the range of numbers', 'x=1e400', /Cannot read --param x=1e400: a number is too large/],
+      ['a param with such a number inside', 'x={"a":[-1e999]}', /a number is too large/],
+      ['a param that would be rounded', 'x=9007199254740993', /would be rounded/],
+      ['a param called __proto__', '__proto__=1', /--param __proto__=1: no param has this name/],
+      ['a param with a member __proto__', 'x={"__proto__":{"a":1}}', /it has a member __proto__/],
+      ['a param with a name that is a path', '../x=1', /no param has this name/],
+    ] as const
+  ).map(([name, param, says]) => ({
+    name,
+    input: ['run', 'start', 'a', '--server', 'http://127.0.0.1:1', '--param', param],
+    expect: { status: USAGE, code: 'cli.usage', says },
+  })),
+  {
+    name: 'a param given twice',
+    input: ['run', 'start', 'a', '--server', 'http://127.0.0.1:1', '--param', 'x=1', '--param', 'x=2'],
+    expect: { status: USAGE, code: 'cli.usage', says: /x is given twice/ },
+  },
+  {
+    name: 'a row with a number beyond the range',
+    input: ['predict', 'a', '{"x":1e400}', '--gateway', 'http://127.0.0.1:1', '--server', 'http://127.0.0.1:1'],
+    expect: { status: USAGE, code: 'cli.usage', says: /a number is too large/ },
+  },
   {
     name: 'a param without a name',
     input: ['run', 'start', 'a', '--server', 'http://127.0.0.1:1', '--param', '=1'],

@@ -10,7 +10,7 @@ const CANARY = 'somebody else wrote this\n'
 const HEAD =
   "import { defineProject } from '@plimsoll/sdk'\nexport const project = defineProject({ name: 'hostile' })\n"
 const PARALLEL = 2
-const LIMITS = { timeoutMs: 15_000, memoryMib: 64 }
+const LIMITS = { cpuMs: 15_000, wallMs: 120_000, memoryMib: 64 }
 
 let root: string
 let server: Server
@@ -39,7 +39,10 @@ async function faultsOf({ name, input, expect: wanted }: ProjectCase, index: num
     .replaceAll('{outside}', join(root, `made-${index}`))
     .replaceAll('{port}', String(port))
   writeFileSync(join(folder, 'plimsoll.project.mts'), `${HEAD}${text}\n`)
-  const limits = /longer than/.test(String(wanted.says)) ? { ...LIMITS, timeoutMs: 3_000 } : LIMITS
+  const says = String(wanted.says)
+  const cpuMs = /computed/.test(says) ? 3_000 : LIMITS.cpuMs
+  const wallMs = /waits/.test(says) ? 6_000 : LIMITS.wallMs
+  const limits = { ...LIMITS, cpuMs, wallMs }
   const ended = await evaluateProject(folder, limits).then(
     (project) => ({ code: 'none', message: JSON.stringify(project) }),
     (error: { code: string; message: string }) => error,
@@ -66,4 +69,4 @@ test('a project file reads its own folder, and does nothing else', async () => {
   expect(readFileSync(join(root, 'canary.txt'), 'utf8')).toBe(CANARY)
   expect(readdirSync(root).filter((file) => !file.startsWith('project-'))).toEqual(['canary.txt'])
   expect(callers).toBe(0)
-}, 180_000)
+}, 300_000)

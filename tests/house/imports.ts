@@ -23,6 +23,7 @@ const KERNEL_FREE = [
   'errors',
   'digest',
   'canonical',
+  'count-text',
   'sibling-module',
   'directory-lock',
   'config',

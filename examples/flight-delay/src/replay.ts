@@ -3,12 +3,13 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { failureName } from './failure-name.ts'
 import { compareFeatures } from './parity.ts'
 
 /**
  * Replays flights over real HTTP, each at its own departure by the replay clock of the platform, and joins labels back once
  * a flight has landed. Then looks a sample of predictions up and computes their features from the files. Prints one JSON
- * object: requests, failures, latency percentiles from the time at which each request was due, CPU-µs per prediction of the
+ * object: requests, failures with their statuses, latency percentiles from the time at which each request was due, CPU-µs per prediction of the
  * given processes, and how many features of the sample agree.
  */
 const { values } = parseArgs({
@@ -114,6 +115,7 @@ const pids = values.pids.split(',').filter(Boolean)
 const cpuBefore = cpuUs(pids)
 const startedMs = performance.now()
 let failures = 0
+const failuresByName: Record<string, number> = {}
 let askedAgain = 0
 let labelled = 0
 
@@ -127,15 +129,21 @@ async function ask(row: Flight['row']): Promise<{ status: number; text: string }
   }
 }
 
+function noteFailure(failure: Parameters<typeof failureName>[0]): void {
+  const name = failureName(failure)
+  failures++
+  failuresByName[name] = (failuresByName[name] ?? 0) + 1
+}
+
 /** Sends one flight and measures from the moment at which it was due, so that a stall is not hidden by waiting. */
 async function predict(flight: Flight, dueMs: number): Promise<void> {
   try {
     const { status, text } = await ask(flight.row)
     latencies.push(performance.now() - dueMs)
-    if (status !== 200) failures++
+    if (status !== 200) noteFailure({ status, text })
     else answered.push({ prediction: (JSON.parse(text) as { prediction_id: string }).prediction_id, flight })
-  } catch {
-    failures++
+  } catch (thrown) {
+    noteFailure(thrown as Error) // of the socket, or of JSON
   }
 }
 
@@ -202,6 +210,7 @@ process.stdout.write(
   `${JSON.stringify({
     requests: flights.length,
     failures,
+    failuresByName,
     askedAgain,
     labelled,
     seconds,

@@ -28,3 +28,28 @@ export function oneOf<W extends string>(text: string | undefined, words: readonl
   if (found === undefined) throw new UsageError(`Cannot use "${text}" as ${what}: expected one of ${words.join(', ')}`)
   return found
 }
+
+const SHOWN_CHARS_MAX = 80
+
+/**
+ * The value of a JSON argument, which `what` stands before in a refusal; undefined when it is no JSON. What the server would refuse or read as another value is
+ * refused here: a number beyond JSON's range, which would be sent as null, an integer that would be rounded, and a member
+ * `__proto__`. @throws UsageError
+ */
+export function readJson(text: string, what: string): unknown {
+  const refuse = (why: string) => new UsageError(`Cannot read ${what}${text.slice(0, SHOWN_CHARS_MAX)}: ${why}`)
+  const revive = (name: string, value: unknown, context?: { source?: string }) => {
+    if (name === '__proto__') throw refuse('it has a member __proto__')
+    if (typeof value !== 'number') return value
+    if (!Number.isFinite(value)) throw refuse('a number is too large; to give a text, put it into double quotes')
+    if (/^-?\d+$/.test(context?.source ?? '') && !Number.isSafeInteger(value))
+      throw refuse('an integer is beyond 2^53 and would be rounded; to give a text, put it into double quotes')
+    return value
+  }
+  try {
+    return JSON.parse(text, revive) as unknown
+  } catch (thrown) {
+    if (thrown instanceof UsageError) throw thrown
+    return undefined
+  }
+}

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { countText } from '../kernel/count-text.ts'
 import { limitOf } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
@@ -39,7 +40,7 @@ type Report = z.output<typeof reportShape>
 
 function reportLines(report: Report): string[] {
   const { broken } = report
-  const counts = `${report.verified} rows verified, ${report.pending} not sealed yet, ${report.unjournaled} not in the journal yet`
+  const counts = `${countText(report.verified, 'row')} verified, ${report.pending} not sealed yet, ${report.unjournaled} not in the journal yet`
   if (broken === undefined) return [`The ledger is whole: ${counts}`, `head ${report.head}`]
   const { row } = broken
   return [
@@ -118,7 +119,7 @@ function addRestoring(group: Command, { use, summary, example, path, what, nothi
         restored === 0
           ? [nothing]
           : [
-              `${restored} of ${records} rows were written again`,
+              `${restored} of ${countText(records, 'row')} were written again`,
               ...(kept === null ? [] : [`${before}: ${printable(kept)}`]),
             ],
       )

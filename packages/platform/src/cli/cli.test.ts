@@ -43,7 +43,7 @@ test.each([
     'a token file that is not there',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', 'absent'],
     2,
-    /Cannot read the token file/,
+    /Cannot read the token file absent .*plimsoll token create NAME --role ROLE --out absent/,
   ],
 ])('plimsoll answers %s with one line that says what to do', (_name, args, status, line) => {
   const result = plimsoll(...args)
@@ -62,7 +62,10 @@ test('an error with --json is one line of JSON', () => {
 })
 
 test('init writes a project once, and names what is in the way', () => {
-  expect(plimsoll('init', 'first').status).toBe(0)
+  const first = plimsoll('init', 'first', '--name', 'flights')
+  expect(first).toMatchObject({ status: 0, out: expect.stringMatching(/as flights is in .*server's project default/) })
+  const text = readFileSync(join(folder, 'first/plimsoll.project.mts'), 'utf8')
+  expect(text).toMatch(/It is not the project of the\n \* server.*PLIMSOLL_PROJECT names another[\s\S]*name: 'flights'/)
   expect(existsSync(join(folder, 'first/steps/draw.py'))).toBe(true)
   writeFileSync(join(folder, 'first/steps/draw.py'), 'mine')
   const again = plimsoll('init', 'first')

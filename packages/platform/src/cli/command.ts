@@ -32,7 +32,10 @@ export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
     command
       .option('--server <url>', 'address of the control plane')
       .option('--data-dir <dir>', 'data directory of a running plimsoll up')
-      .option('--project <name>', 'project (default: default)')
+      .option(
+        '--project <name>',
+        'project of the server, which holds all rows and roles; PLIMSOLL_PROJECT does the same (default: default)',
+      )
       .option('--token-file <file>', 'file with a token; PLIMSOLL_TOKEN does the same')
       .option('--sign-with <file>', 'sign with this SSH key instead of sending a token')
       .option('--as <name>', 'who signs (default: your user name)')

@@ -47,7 +47,11 @@ const GROUP_AND_OTHERS = 0o077
 /** A token that others of this machine can read is not one person's any more. */
 function readTokenFile(path: string): string {
   const text = readText(path)
-  if (text === undefined || text === '') throw new UsageError(`Cannot read the token file ${path}`)
+  if (text === undefined || text === '')
+    throw new UsageError(
+      `Cannot read the token file ${path}`,
+      existsSync(path) ? undefined : `Make one with plimsoll token create NAME --role ROLE --out ${path}`,
+    )
   if (process.platform !== 'win32' && (statSync(path).mode & GROUP_AND_OTHERS) !== 0)
     throw new UsageError(`Cannot use the token file ${path}: others may read it`, `Run chmod 600 ${path}`)
   return text

@@ -10,6 +10,7 @@ import {
 } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { countText } from '../kernel/count-text.ts'
 import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
@@ -52,7 +53,7 @@ function describeVersion(version: Detail): string[] {
   return [
     `${version.dataset}/${version.version}  ${version.verdict}`,
     `  digest    ${version.digest} (${version.strength})`,
-    `  rows      ${version.rowCount} in ${version.fileCount} files, ${version.sizeBytes} bytes`,
+    `  rows      ${version.rowCount} in ${countText(version.fileCount, 'file')}, ${countText(version.sizeBytes, 'byte')}`,
     `  created   ${version.createdAt}`,
     `  checked   ${version.expectations.failed} of ${version.expectations.evaluated} expectations failed`,
     ...failures.map(describeFailure),
@@ -74,7 +75,7 @@ function describeDataset(dataset: z.output<typeof datasetDetail>): string[] {
           `  columns   ${Object.entries(definition.schema)
             .map(([name, column]) => `${name} ${column.type}`)
             .join(', ')}`,
-          `  checks    ${definition.expectations.length} expectations`,
+          `  checks    ${countText(definition.expectations.length, 'expectation')}`,
         ]
       : []),
   ].map(printable)

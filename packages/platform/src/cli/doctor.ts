@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { countText } from '../kernel/count-text.ts'
 import { addCommand } from './command.ts'
 import { type Finding, findings } from './doctor/index.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
@@ -28,7 +29,7 @@ export function addDoctor(program: Command): void {
         ...text,
         problems.length === 0
           ? 'Everything that is needed is here.'
-          : `${problems.length} ${problems.length === 1 ? 'thing' : 'things'} must be put right.`,
+          : `${countText(problems.length, 'thing')} must be put right.`,
       ])
       if (problems.length > 0) throw new CommandEnd(EXIT.infrastructure)
     },

@@ -9,7 +9,10 @@ const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 function projectText(name: string): string {
   return `import { definePipeline, defineProject, int, python } from '@plimsoll/sdk'
 
-/** \`plimsoll apply\` owns what this file declares, and nothing else. */
+/**
+ * The name under which \`plimsoll apply\` owns what this file declares, and nothing else. It is not the project of the
+ * server that it goes to: that is \`default\`, unless --project or PLIMSOLL_PROJECT names another.
+ */
 export const project = defineProject({ name: '${name}' })
 
 /** Start it with \`plimsoll run start hello\`. A second run is taken from the cache; change the step and only it runs again. */
@@ -78,7 +81,12 @@ export function addInit(program: Command): void {
     summary: 'write a small project that plan, apply and run accept',
     example: 'plimsoll init my-project',
     isRemote: false,
-    options: [['--name <name>', 'name of the project (default: that of the folder)']],
+    options: [
+      [
+        '--name <name>',
+        'name under which the folder owns what it declares (default: that of the folder); to which project of the server it goes, --project of apply says',
+      ],
+    ],
     action: async ({ io, options, args }) => {
       const folder = resolve(args[0] ?? '.')
       const name =
@@ -104,7 +112,7 @@ export function addInit(program: Command): void {
       const written = FILES.filter(([path]) => !existsSync(join(folder, path)))
       for (const [path, text] of written) writeFileSync(join(folder, path), text(name), { flag: 'wx' })
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [
-        `${name} is in ${folder}. Next:`,
+        `A project that owns what it declares as ${name} is in ${folder}. It goes to the server's project default, unless --project names another. Next:`,
         ...(args[0] === undefined ? [] : [`  cd ${args[0]}`]),
         '  npx plimsoll up            # in another terminal',
         '  npx plimsoll apply',

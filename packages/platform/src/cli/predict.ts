@@ -2,7 +2,7 @@ import { openClient } from '@plimsoll/sdk/client'
 import { explanation } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { segment } from './argument.ts'
+import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
@@ -12,11 +12,10 @@ import { suggestingClient } from './suggest.ts'
 const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
 
 function parseRow(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
+  const row = readJson(text, 'the row ')
+  if (row === undefined)
     throw new UsageError(`Cannot read the row: ${text.slice(0, 80)} is not JSON`, `Write it like '{"distance": 900}'`)
-  }
+  return row
 }
 
 /** `predict` and `explain`. */

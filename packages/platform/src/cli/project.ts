@@ -3,23 +3,38 @@ import { type PlanView, planView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type CollectedProject, collectProject } from '../definitions/client/index.ts'
+import { countText } from '../kernel/count-text.ts'
 import { addCommand, type Invocation } from './command.ts'
 import { connect } from './connection.ts'
+import { printable } from './io.ts'
 
 interface PlanFlags {
   prune?: boolean
 }
 
 const MARKS = { create: '+', change: '~', delete: '-', unchanged: ' ', kept: '?' } as const
-const DIFF_SHOWN_MAX = 8
+const DIFF_SHOWN_MAX = 10
+/** The server tells no more of one definition. */
+const DIFF_TOLD_MAX = 100
 
-function describePlan(plan: PlanView): string[] {
+type Difference = PlanView['changes'][number]['diff'][number]
+
+/** A file of a step's code by its path and what became of it, anything else by its two values. */
+function describeDifference({ pointer, old, new: now }: Difference): string {
+  const [, step, path] = /^\/code\/([^/]+)\/([^/]+)$/.exec(pointer) ?? []
+  if (step === undefined || path === undefined)
+    return `      ${pointer || '/'}: ${JSON.stringify(old)} → ${JSON.stringify(now)}`
+  const became = old === null ? 'added' : now === null ? 'removed' : 'changed'
+  return `      code of ${step}: ${path.replaceAll('~1', '/').replaceAll('~0', '~')} ${became}`
+}
+
+export function describePlan(plan: PlanView): string[] {
   const lines = plan.changes.flatMap(({ kind, name, change, diff }) => [
     `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${change === 'kept' ? ' (no longer declared; --prune deletes it)' : ''}`,
-    ...diff
-      .slice(0, DIFF_SHOWN_MAX)
-      .map((entry) => `      ${entry.pointer || '/'}: ${JSON.stringify(entry.old)} → ${JSON.stringify(entry.new)}`),
-    ...(diff.length > DIFF_SHOWN_MAX ? [`      and ${diff.length - DIFF_SHOWN_MAX} more`] : []),
+    ...diff.slice(0, DIFF_SHOWN_MAX).map((entry) => printable(describeDifference(entry))),
+    ...(diff.length > DIFF_SHOWN_MAX
+      ? [`      and ${diff.length >= DIFF_TOLD_MAX ? 'at least ' : ''}${diff.length - DIFF_SHOWN_MAX} more`]
+      : []),
   ])
   const warnings = plan.warnings.map((warning) => `warning: ${warning}`)
   return [
@@ -61,7 +76,7 @@ async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<v
   const project = await collectProject(args[0] ?? '.')
   let plan = await planOf(client, project, prune)
   if (plan.missingBlobs.length > 0) {
-    io.note(`Uploading ${plan.missingBlobs.length} code files`)
+    io.note(`Uploading ${countText(plan.missingBlobs.length, 'code file')}`)
     await upload(client, project, plan.missingBlobs)
     plan = await planOf(client, project, prune)
   }

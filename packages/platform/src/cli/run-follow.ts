@@ -28,7 +28,7 @@ function whyOf(step: StepView): string {
   return `${step.cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
 
-function tookOf({ startedAt, finishedAt }: { startedAt: string | null; finishedAt: string | null }): string {
+export function tookOf({ startedAt, finishedAt }: { startedAt: string | null; finishedAt: string | null }): string {
   if (startedAt === null || finishedAt === null) return ''
   return `${((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000).toFixed(1)} s`
 }

@@ -1,7 +1,7 @@
-import { runSummary, runView } from '@plimsoll/sdk/wire'
+import { fieldName, runSummary, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { limitOf, segment } from './argument.ts'
+import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
@@ -19,18 +19,19 @@ interface StartFlags {
 
 /** `name=value`, where value is JSON when it parses, else text. */
 export function parseParams(given: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(
-    given.map((entry) => {
-      const cut = entry.indexOf('=')
-      if (cut < 1) throw new UsageError(`Cannot read --param ${entry}: expected name=value`)
-      const text = entry.slice(cut + 1)
-      try {
-        return [entry.slice(0, cut), JSON.parse(text) as unknown]
-      } catch {
-        return [entry.slice(0, cut), text]
-      }
-    }),
-  )
+  const params = new Map<string, unknown>()
+  for (const entry of given) {
+    const cut = entry.indexOf('=')
+    const refuse = (why: string) => new UsageError(`Cannot read --param ${entry.slice(0, 80)}: ${why}`)
+    if (cut < 1) throw refuse('expected name=value')
+    const name = entry.slice(0, cut)
+    const checked = fieldName.safeParse(name)
+    if (!checked.success) throw refuse(`no param has this name: ${checked.error.issues[0]!.message}`)
+    if (params.has(name)) throw refuse(`${name} is given twice`)
+    const text = entry.slice(cut + 1)
+    params.set(name, readJson(text, `--param ${name}=`) ?? text)
+  }
+  return Object.fromEntries(params)
 }
 
 const collect = ['--param <name=value...>', 'a param of the pipeline; JSON or text'] as [string, string]

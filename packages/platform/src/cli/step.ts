@@ -6,7 +6,7 @@ import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
-import { printable } from './io.ts'
+import { describeStep } from './step-description.ts'
 
 function stepPath(text: string | undefined): string {
   const [run, step, ...rest] = (text ?? '').split('/')
@@ -17,21 +17,11 @@ function stepPath(text: string | undefined): string {
 function addShow(group: Command): void {
   addCommand(group, {
     use: 'show <run/step>',
-    summary: 'show a step: attempts, inputs, outputs, cache verdict',
+    summary: 'show a step: times, cache verdict with its reason, params, inputs, outputs, attempts',
     example: 'plimsoll step show run_0192…/train',
     action: async ({ io, options, args }) => {
       const step = await connect(options).client.call({ path: stepPath(args[0]), schema: stepDetail })
-      io.answer(step, [
-        `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${printable(step.reason)}` : ''}`,
-        ...step.inputs.map((input) => `  in   ${input.name}  ${input.type}  ${input.digest}`),
-        ...step.outputs.map(
-          (output) => `  out  ${output.name}  ${output.type}  ${output.digest}  ${output.sizeBytes} bytes`,
-        ),
-        ...step.tries.map(
-          (attempt) =>
-            `  try ${attempt.number}  ${attempt.state}${attempt.message ? `  ${printable(attempt.message.trim().split('\n').at(-1) ?? '')}` : ''}`,
-        ),
-      ])
+      io.answer(step, describeStep(step))
     },
   })
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { DatasetDefinition, DatasetOutput, DatasetProfile, ValidationResult } from '@plimsoll/sdk/wire'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import { digestFile } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepCommand } from '../kernel/step-kind.ts'
@@ -55,7 +56,7 @@ function refuseEmptyFiles({ definition, files }: DatasetVersionSpec): void {
   )
   refuseFaults(
     'datasets.unreadable_files',
-    `Cannot read dataset "${definition.name}": ${faults.length} files have no bytes, ${faults[0]?.detail}`,
+    `Cannot read dataset "${definition.name}": ${countText(faults.length, 'file has', 'files have')} no bytes, ${faults[0]?.detail}`,
     faults,
   )
 }
@@ -149,7 +150,7 @@ async function checkPatterns(engine: QueryEngine, definition: DatasetDefinition,
   }
   refuseFaults(
     'datasets.bad_expectations',
-    `Cannot check dataset "${definition.name}": ${faults.length} patterns are not valid`,
+    `Cannot check dataset "${definition.name}": ${countText(faults.length, 'pattern is', 'patterns are')} not valid`,
     faults,
   )
 }
@@ -192,7 +193,7 @@ async function writeOutputs(
     1,
     validation.success
       ? 'all expectations hold'
-      : `${validation.statistics.unsuccessful_expectations} expectations failed`,
+      : `${countText(validation.statistics.unsuccessful_expectations, 'expectation')} failed`,
   )
 }
 

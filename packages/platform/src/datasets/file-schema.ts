@@ -1,5 +1,6 @@
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
+import { countText } from '../kernel/count-text.ts'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
 
@@ -133,7 +134,7 @@ export async function checkFileSchema(
     }
   }
   if (faults.length > 0) {
-    const message = `Cannot read dataset "${name}": ${faults.length} ${faults.length === 1 ? 'column differs' : 'columns differ'} from its schema`
+    const message = `Cannot read dataset "${name}": ${countText(faults.length, 'column differs', 'columns differ')} from its schema`
     throw new PlimsollError('invalid', 'datasets.schema_mismatch', message, {
       faults: faults.slice(0, FAULTS_MAX),
       faultCount: faults.length,
@@ -198,14 +199,14 @@ export async function checkValues(
       type.type === 'timestamp' && type.zone === undefined ? ' (a time without an offset needs a declared zone)' : ''
     faults.push({
       pointer: `/schema/${column}`,
-      detail: `${count} values are no ${type.type}${zone}, for example ${JSON.stringify(String(row[index * 2 + 1]).slice(0, 100))}`,
+      detail: `${countText(Number(count), 'value is', 'values are')} no ${type.type}${zone}, for example ${JSON.stringify(String(row[index * 2 + 1]).slice(0, 100))}`,
     })
   }
   if (faults.length === 0) return
   throw new PlimsollError(
     'invalid',
     'datasets.bad_values',
-    `Cannot read dataset "${definition.name}": ${faults.length} columns hold values that are none of their type`,
+    `Cannot read dataset "${definition.name}": ${countText(faults.length, 'column holds values that are not of its type', 'columns hold values that are not of their type')}`,
     { faults },
   )
 }

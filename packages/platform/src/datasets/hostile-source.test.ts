@@ -98,7 +98,7 @@ test('dataset-version lists CSV text that is no value, in all columns, with coun
     'csv',
   )
   expect(code).toBe('datasets.bad_values')
-  expect(lines(details)).toMatch(/1 values are no date.*2001-02-31[\s\S]*2 values are no int32/)
+  expect(lines(details)).toMatch(/1 value is no date.*2001-02-31[\s\S]*2 values are no int32/)
 })
 
 test('dataset-version takes zero rows, and fails nulls that the schema forbids', async () => {
@@ -180,5 +180,5 @@ test('dataset-version reads wider integers as declared when every value fits, an
   })
   const { code, details } = await failureOf({ 'b.parquet': await wide('2147483648') }, N)
   expect(code).toBe('datasets.bad_values')
-  expect(lines(details)).toContain('1 values are no int32, for example "2147483648"')
+  expect(lines(details)).toContain('1 value is no int32, for example "2147483648"')
 })

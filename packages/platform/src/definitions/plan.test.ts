@@ -16,8 +16,9 @@ import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { requirePipeline } from '../pipelines/index.ts'
 import { findModel } from '../registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../registry/registry.fixture.ts'
+import { diffCode, diffJson } from './definition-diff.ts'
 import { definitionEndpoints } from './index.ts'
-import { applyPlan, diffJson, planProject } from './plan.ts'
+import { applyPlan, planProject } from './plan.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-plan-'))
 const kinds = new Map()
@@ -192,9 +193,38 @@ test('planProject() shows where a definition changed, and that only its code did
     contentOf([python, modelOf('delay', { owner: 'cleo' })], { bundles: bundles(other.digest) }),
   )
   expect(planned.changes).toEqual([
-    { kind: 'pipeline', name: 'train', change: 'change', diff: [{ pointer: '/code', old: null, new: 'changed' }] },
+    {
+      kind: 'pipeline',
+      name: 'train',
+      change: 'change',
+      diff: [{ pointer: '/code/fit/a.py', old: put.digest, new: other.digest }],
+    },
     { kind: 'model', name: 'delay', change: 'change', diff: [{ pointer: '/owner', old: 'ops', new: 'cleo' }] },
   ])
+})
+
+test('diffCode() names the files that were added, removed, changed or made executable', () => {
+  const bundle = (files: Record<string, string>) => ({
+    digest: digestBytes(Buffer.from('x')),
+    files: Object.entries(files).map(([path, text]) => ({
+      path,
+      digest: digestBytes(Buffer.from(text)),
+      sizeBytes: 1,
+      executable: text === 'program',
+    })),
+  })
+  const before = { fit: bundle({ 'a.py': '1', 'lib/b.py': '1', 'c.py': '1' }), gone: bundle({ 'd.py': '1' }) }
+  const now = { fit: bundle({ 'a.py': '1', 'lib/b.py': '2', 'c.py': 'program' }), fresh: bundle({ 'e.py': '1' }) }
+  const is = (text: string) => digestBytes(Buffer.from(text))
+  expect(diffCode(before, now, [])).toEqual([
+    { pointer: '/code/fit/lib~1b.py', old: is('1'), new: is('2') },
+    { pointer: '/code/fit/c.py', old: is('1'), new: `${is('program')}+x` },
+    { pointer: '/code/fresh/e.py', old: null, new: is('1') },
+    { pointer: '/code/gone/d.py', old: is('1'), new: null },
+  ])
+  expect(diffCode(before, before, [])).toEqual([])
+  const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`${index}.py`, '1']))
+  expect(diffCode({}, { fit: bundle(many) }, [])).toHaveLength(100)
 })
 
 test.each(['nobody', 'another project'])('applyPlan() refuses code that %s uploaded', async (uploader) => {

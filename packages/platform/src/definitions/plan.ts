@@ -12,11 +12,19 @@ import {
 } from '../features/index.ts'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
-import { declarePipeline, removePipeline, type StepKinds } from '../pipelines/index.ts'
+import {
+  declarePipeline,
+  findPipelineDigest,
+  removePipeline,
+  requirePipelineVersion,
+  type StepKinds,
+} from '../pipelines/index.ts'
 import { declareModel, undeclareModel } from '../registry/index.ts'
+import { diffCode, diffJson, member } from './definition-diff.ts'
 import './tables.ts'
 
 export interface PlanDeps {
@@ -34,7 +42,6 @@ const ORDER: readonly Definition['kind'][] = [
   'route',
   'pipeline',
 ]
-const DIFF_MAX = 100
 
 type State = Awaited<ReturnType<typeof readState>>
 
@@ -71,34 +78,6 @@ function digestOf(definition: Definition, content: ProjectContent): string {
   )
 }
 
-/** Columns may have names such as `constructor`, which every object answers to. */
-function member<T>(of: { readonly [key: string]: T }, key: string): T | undefined {
-  return Object.hasOwn(of, key) ? of[key] : undefined
-}
-
-/** Every place where two JSON values differ, as JSON pointers. */
-export function diffJson(
-  old: Json | undefined,
-  now: Json | undefined,
-  pointer = '',
-  found: DefinitionChange['diff'] = [],
-): DefinitionChange['diff'] {
-  if (found.length >= DIFF_MAX) return found
-  const isTree = (value: Json | undefined): value is { readonly [key: string]: Json } =>
-    typeof value === 'object' && value !== null
-  if (isTree(old) && isTree(now) && Array.isArray(old) === Array.isArray(now)) {
-    for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])])
-      diffJson(
-        member(old, key),
-        member(now, key),
-        `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-        found,
-      )
-  } else if (JSON.stringify(old) !== JSON.stringify(now))
-    found.push({ pointer, old: (old ?? null) as never, new: (now ?? null) as never }) // JSON by construction
-  return found
-}
-
 function contentFaults(content: ProjectContent): Fault[] {
   const seen = new Set<string>()
   return content.definitions.flatMap((definition, index) => {
@@ -120,12 +99,15 @@ function changeOf(
   if (!before) return { kind, name, change: 'create', diff: [] }
   if (before.digest === digestOf(definition, content)) return { kind, name, change: 'unchanged', diff: [] }
   const diff = diffJson(before.definition as unknown as Json, definition as unknown as Json) // both are JSON
-  return {
-    kind,
-    name,
-    change: 'change',
-    diff: diff.length > 0 ? diff : [{ pointer: '/code', old: null, new: 'changed' }],
-  }
+  return { kind, name, change: 'change', diff }
+}
+
+/** Adds to the changes of pipelines which files of their code differ from the code that is declared now. */
+async function withCode(ctx: Context, content: ProjectContent, change: DefinitionChange): Promise<DefinitionChange> {
+  if (change.kind !== 'pipeline' || change.change !== 'change') return change
+  const digest = await findPipelineDigest(ctx, change.name)
+  const before = digest === undefined ? {} : (await requirePipelineVersion(ctx, digest)).bundles
+  return { ...change, diff: diffCode(before, member(content.bundles, change.name) ?? {}, change.diff) }
 }
 
 function ownershipFaults(content: ProjectContent, state: State): Fault[] {
@@ -167,9 +149,9 @@ export async function planProject(
     )
   const before = new Map(state.map((row) => [keyOf(row), row]))
   const declared = new Set(content.definitions.map(definitionKey))
-  const changes = content.definitions.map((definition) =>
-    changeOf(definition, content, before.get(definitionKey(definition))),
-  )
+  const changes: DefinitionChange[] = []
+  for (const definition of content.definitions)
+    changes.push(await withCode(ctx, content, changeOf(definition, content, before.get(definitionKey(definition)))))
   for (const row of state) {
     if (row.source !== content.source || declared.has(keyOf(row))) continue
     changes.push({ kind: row.kind as Definition['kind'], name: row.name, change: prune ? 'delete' : 'kept', diff: [] }) // stored by apply
@@ -314,7 +296,7 @@ export async function applyPlan(
       throw new PlimsollError(
         'precondition',
         'definitions.blobs_missing',
-        `Cannot apply the plan: ${plan.missingBlobs.length} code files have not been uploaded`,
+        `Cannot apply the plan: ${countText(plan.missingBlobs.length, 'code file has', 'code files have')} not been uploaded`,
       )
     await declareAll(tx, deps, content, plan)
     await removeDropped(tx, plan)

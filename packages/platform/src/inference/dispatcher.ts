@@ -3,7 +3,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { encodeBatch, splitBatch } from './batch.ts'
 import { decodeTensors, readHeader } from './frame.ts'
 import { failureOf } from './host-failure.ts'
-import { hostDied } from './host-process.ts'
+import { hostAway, hostDied } from './host-process.ts'
 import { countRows, shapeFits, validateAgainst } from './model-interface.ts'
 import {
   arrange,
@@ -16,7 +16,7 @@ import {
   queueOf,
   requireReady,
 } from './model-slot.ts'
-import type { HostPlace, PoolHosts } from './pool-hosts.ts'
+import { type HostPlace, type PoolHosts, upInMs } from './pool-hosts.ts'
 import type { PoolRequest, PoolResult } from './pool-stats.ts'
 import type { Entry, RequestQueue } from './request-queue.ts'
 import type { ModelInterface, Tensor } from './tensor.ts'
@@ -129,7 +129,7 @@ export class Dispatcher {
   /** Expected time until a request that arrives now would be answered. */
   #waitMs(slot: ModelSlot, rows: number, nowMs: number): number {
     const places = this.#hosts?.places ?? []
-    let totalMs = queuedMs(slot, rows)
+    let totalMs = queuedMs(slot, rows) + this.#awayMs(slot, nowMs)
     let alive = 0
     for (const place of places) {
       if (!place.process?.isAlive) continue
@@ -140,6 +140,17 @@ export class Dispatcher {
     for (const waiting of this.#waiting.values()) if (waiting.slot !== slot) others.add(waiting.slot)
     for (const other of others) totalMs += queuedMs(other)
     return totalMs / Math.max(1, alive)
+  }
+
+  /** In how long a host should hold the model again, told rather too short; 0 when one does. */
+  #awayMs(slot: ModelSlot, nowMs: number): number {
+    const hosts = this.#hosts
+    if (!hosts || this.#isHeld(slot)) return 0
+    return upInMs(hosts.places, nowMs) + slot.loadMs
+  }
+
+  #isHeld(slot: ModelSlot): boolean {
+    return this.#hosts?.places.some((place) => place.process?.isAlive && place.loaded.has(slot.session)) ?? false
   }
 
   #enqueue(slot: ModelSlot, queue: RequestQueue, entry: Entry): void {
@@ -186,23 +197,24 @@ export class Dispatcher {
 
   /** Fails waiting requests that can no longer be answered in time; they are never run. */
   #expireHead({ slot, queue }: Waiting, nowMs: number): void {
+    const awayMs = this.#awayMs(slot, nowMs)
     for (;;) {
       const head = queue.head()
-      if (!head || nowMs + slot.cost.optimisticMs(head.rows) <= head.deadlineMs) break
+      if (!head || nowMs + awayMs + slot.cost.optimisticMs(head.rows) <= head.deadlineMs) break
       queue.take(1)
       this.#queued--
       slot.counters.expiredCount++
-      this.#fail(slot, head, deadlinePassed())
+      this.#fail(slot, head, this.#isHeld(slot) ? deadlinePassed() : hostAway(awayMs))
     }
     if (queue.size === 0) this.#waiting.delete(queue)
   }
 
-  /** Fails what passed its deadline while every host was busy. */
+  /** Fails what passed its deadline while every host was busy, and at once what no host will be up for in time. */
   expire(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const waiting of [...this.#waiting.values()]) {
       const head = waiting.queue.head()
-      if (head && head.deadlineMs <= nowMs) this.#expireHead(waiting, nowMs)
+      if (head && head.deadlineMs <= nowMs + this.#awayMs(waiting.slot, nowMs)) this.#expireHead(waiting, nowMs)
     }
   }
 
@@ -286,11 +298,13 @@ export class Dispatcher {
       })
       return
     }
+    const awayMs = this.#awayMs(slot, nowMs)
     for (const entry of entries) {
-      const isInTime = nowMs + slot.cost.optimisticMs(entry.rows) <= entry.deadlineMs
+      const isInTime = nowMs + awayMs + slot.cost.optimisticMs(entry.rows) <= entry.deadlineMs
       if (entry.attempts++ === 0 && isInTime) this.#again(slot, entry)
       else this.#fail(slot, entry, hostDied())
     }
+    this.expire()
   }
 
   #fail(slot: ModelSlot, entry: Entry, error: unknown): void {

@@ -31,6 +31,17 @@ export const hostDied = () =>
     retryAfterMs: 1_000,
   })
 
+/** For what no host can run before its deadline, since the last one died. */
+export const hostAway = (inMs: number) =>
+  new PlimsollError(
+    'unavailable',
+    'inference.host_died',
+    'Cannot infer in time: the model host died, the next is not up yet',
+    {
+      retryAfterMs: Math.max(1_000, Math.ceil(inMs)),
+    },
+  )
+
 /**
  * Starts a host over a socket pair and waits for its greeting. Not detached: `setsid` would take its nice value out of
  * the comparison with its neighbours.

@@ -1,3 +1,4 @@
+import { countText } from '../kernel/count-text.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
 import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from './tensor.ts'
 
@@ -71,9 +72,11 @@ export function countRows(model: ModelInterface, inputs: readonly Tensor[]): num
   }
   refuseFaults('inference.rows_differ', 'Cannot infer: the inputs have different numbers of rows', faults)
   if (rows > model.maxBatchSize) {
-    refuseFaults('inference.too_many_rows', `Cannot infer: ${rows} rows, at most ${model.maxBatchSize} are allowed`, [
-      { pointer: '/inputs/0/shape/0', detail: `is ${rows}, at most ${model.maxBatchSize}` },
-    ])
+    refuseFaults(
+      'inference.too_many_rows',
+      `Cannot infer: ${countText(rows, 'row')}, at most ${model.maxBatchSize} are allowed`,
+      [{ pointer: '/inputs/0/shape/0', detail: `is ${rows}, at most ${model.maxBatchSize}` }],
+    )
   }
   return rows
 }

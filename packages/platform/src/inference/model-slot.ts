@@ -41,6 +41,8 @@ export interface ModelSlot {
   cleanRuns: number
   readonly queues: Map<string, RequestQueue>
   running: number
+  /** What it last took to load it into a host. */
+  loadMs: number
   deathsMs: number[]
   failures: number
   failedUntilMs: number
@@ -79,6 +81,7 @@ export function createSlot(given: { digest: string; path: string; session: numbe
     cleanRuns: 0,
     queues: new Map(),
     running: 0,
+    loadMs: 0,
     deathsMs: [],
     failures: 0,
     failedUntilMs: 0,

@@ -23,6 +23,10 @@ export interface HostPlace {
   busyLimitMs: number
   /** When the current run should end. */
   expectedMs: number
+  /** When its process was started, or will be. */
+  startedMs: number
+  /** What its last start took. */
+  startMs: number
   isLoading: boolean
   residentAtStart: number
   readonly counters: { deaths: number; recycles: number; runs: number; busyUs: number }
@@ -53,6 +57,8 @@ export interface PoolHostsOptions {
   readonly onFree: () => void
 }
 
+const backoffMs = (deathsInRow: number) => (deathsInRow > 1 ? Math.min(BACKOFF_MS_MAX, 50 * 2 ** (deathsInRow - 2)) : 0)
+
 function createPlace(): HostPlace {
   return {
     process: undefined,
@@ -61,10 +67,23 @@ function createPlace(): HostPlace {
     busySinceMs: 0,
     busyLimitMs: 0,
     expectedMs: 0,
+    startedMs: 0,
+    startMs: 0,
     isLoading: false,
     residentAtStart: 0,
     counters: { deaths: 0, recycles: 0, runs: 0, busyUs: 0 },
   }
+}
+
+async function startIn(place: HostPlace, options: PoolHostsOptions): Promise<HostProcess> {
+  place.startedMs = options.clock.monotonicMs()
+  const process = await startHost(options)
+  place.startMs = options.clock.monotonicMs() - place.startedMs
+  return process
+}
+
+function dropOrders(place: HostPlace): void {
+  for (const waiting of place.orders.splice(0)) waiting.onAnswer(undefined)
 }
 
 export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
@@ -99,17 +118,13 @@ export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
       place.orders.push({ frame, limitMs, onAnswer })
       settle(place)
     })
-  const dropOrders = (place: HostPlace) => {
-    for (const waiting of place.orders.splice(0)) waiting.onAnswer(undefined)
-  }
 
   /** Keeps one place filled until the pool closes. */
   const watch = async (place: HostPlace): Promise<void> => {
     let deathsInRow = 0
     while (!stopping.signal.aborted) {
-      const startedMs = clock.monotonicMs()
       try {
-        const process = await startHost(options)
+        const process = await startIn(place, options)
         if (stopping.signal.aborted) {
           process.kill()
           await process.gone
@@ -129,12 +144,13 @@ export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
       }
       if (stopping.signal.aborted) break
       place.counters.deaths++
-      deathsInRow = clock.monotonicMs() - startedMs > STEADY_MS ? 1 : deathsInRow + 1
+      const endedMs = clock.monotonicMs()
+      deathsInRow = endedMs - place.startedMs > STEADY_MS ? 1 : deathsInRow + 1
       log.warn({ deathsInRow }, 'model host ended, starting another')
-      if (deathsInRow > 1) await pause(Math.min(BACKOFF_MS_MAX, 50 * 2 ** (deathsInRow - 2)))
+      place.startedMs = endedMs + backoffMs(deathsInRow)
+      if (deathsInRow > 1) await clock.sleep(backoffMs(deathsInRow), stopping.signal).catch(() => {}) // closing ends it
     }
   }
-  const pause = (ms: number) => clock.sleep(ms, stopping.signal).catch(() => {}) // closing ends the pause
 
   const inspect = () => {
     const nowMs = clock.monotonicMs()
@@ -157,6 +173,17 @@ export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
       await Promise.all(watchers)
     },
   }
+}
+
+/** In how long a host should be up, by what the last start took; 0 when one is. */
+export function upInMs(places: readonly HostPlace[], nowMs: number): number {
+  let leastMs = Number.POSITIVE_INFINITY
+  for (const { process, startedMs, startMs } of places) {
+    if (process?.isAlive) return 0
+    // one that just died is still in its place: the next is not started yet
+    leastMs = Math.min(leastMs, Math.max(0, (process ? nowMs : startedMs) + startMs - nowMs))
+  }
+  return leastMs
 }
 
 function inspectPlace(

@@ -274,6 +274,42 @@ describe('a host that dies', () => {
     expect(pool.stats().hosts[0]).toMatchObject({ deaths: 1 })
   })
 
+  test('leaves what it ran and what waited to another host', async () => {
+    await using pool = await openModelPool({ executors: 2 })
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    await until(() => pool.stats().hosts.every((host) => host.state === 'idle'))
+    const trips = await tripsFor(pool, digest, 200)
+    const all = [1, 2, 3].map(() => pool.infer(digest, { inputs: [int64(trips)] }))
+    process.kill(pool.stats().hosts[0]!.pid!, 'SIGKILL')
+    expect((await Promise.all(all)).map((result) => result.outputs.length)).toEqual([1, 1, 1])
+  })
+
+  test('has its requests refused at once, to be asked again, when no other is up before their deadline', async () => {
+    const openedMs = realClock.monotonicMs()
+    await using pool = await openModelPool()
+    const startMs = realClock.monotonicMs() - openedMs
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const trips = await tripsFor(pool, digest, 10_000)
+    const deadlineMs = inMs(startMs / 2)
+    const settledMs: number[] = []
+    const ask = (count: number) =>
+      pool.infer(digest, { inputs: [int64(count)], deadlineMs }).catch((thrown: unknown) => {
+        settledMs.push(realClock.monotonicMs())
+        return thrown
+      })
+    const running = ask(trips)
+    const waiting = ask(1)
+    process.kill(pool.stats().hosts[0]!.pid!, 'SIGKILL')
+    const refused = { kind: 'unavailable', code: 'inference.host_died', details: { retryAfterMs: 1000 } }
+    expect(await running).toMatchObject(refused)
+    expect(await waiting).toMatchObject(refused)
+    expect(await ask(1)).toMatchObject({ kind: 'overloaded', code: 'inference.deadline_infeasible' })
+    expect(settledMs.every((atMs) => atMs < deadlineMs)).toBe(true)
+    expect(modelStats(pool, digest)).toMatchObject({ queuedRequests: 0 })
+  })
+
   test('does not stop the pool when it was idle', async () => {
     await using pool = await openModelPool({ executors: 2 })
     const { digest } = await store(identityModel())

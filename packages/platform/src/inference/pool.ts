@@ -116,7 +116,10 @@ class Pool implements ModelPool {
 
   async #place(place: HostPlace, slot: ModelSlot): Promise<void> {
     if (place.loaded.has(slot.session)) return
-    await this.#hosts.order(place, encodeLoad(slot.session, slot), this.#options.loadTimeoutMs)
+    const { clock, loadTimeoutMs } = this.#options
+    const startedMs = clock.monotonicMs()
+    await this.#hosts.order(place, encodeLoad(slot.session, slot), loadTimeoutMs)
+    slot.loadMs = clock.monotonicMs() - startedMs
     place.loaded.add(slot.session)
     this.#dispatcher.dispatch()
   }

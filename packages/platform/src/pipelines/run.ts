@@ -3,6 +3,7 @@ import type { PipelineStep, RunOptions, RunState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
@@ -158,7 +159,7 @@ export async function startStep(
     throw new PlimsollError(
       'precondition',
       'pipelines.code_missing',
-      `Cannot run step ${request.step.key}: ${missing.length} code files have not been uploaded`,
+      `Cannot run step ${request.step.key}: ${countText(missing.length, 'code file has', 'code files have')} not been uploaded`,
       { missing: missing.slice(0, 10), action: 'Upload them to this project first' },
     )
   return startRun(tx, {

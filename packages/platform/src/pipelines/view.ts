@@ -1,9 +1,11 @@
 import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
+import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { StepOutput } from '../kernel/step-kind.ts'
 import { needsOf } from './graph.ts'
 import { requirePipelineVersion } from './pipeline.ts'
+import { bindParams } from './prepare.ts'
 import { requireRun, requireStep } from './run.ts'
 import type { AttemptRow, NamedOutputs, PipelineRunRow, StepRow } from './tables.ts'
 import { isTerminalStep } from './transition.ts'
@@ -148,9 +150,11 @@ export async function readStep(ctx: Context, run: string, key: string): Promise<
     .orderBy('fence')
     .limit(100)
     .execute()
+  const { params } = await requireRun(ctx, run)
   return {
     ...stepViewOf(row),
     definition: row.definition,
+    params: bindParams(row.definition.params as Json, params) as StepDetail['params'], // of a record a record
     spec: row.spec as StepDetail['spec'],
     inputs: outputsView(row.inputs),
     result: row.result as StepDetail['result'],

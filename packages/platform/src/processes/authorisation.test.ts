@@ -118,6 +118,7 @@ function expected(scope: string, caller: Caller, isGuarded: boolean): number {
   if (caller.startsWith('foreign')) return 404
   if (caller === 'nobody' && isGuarded) return 401
   if (scope === 'operator') return caller === 'operator' ? 200 : 403
+  if (scope === 'platform') return caller === 'operator' || caller === 'nobody' ? 200 : 403
   const isNamed = caller !== 'nobody' && caller !== 'operator' && caller !== 'run'
   if (scope.startsWith('named:') && !isNamed) return 403
   const rank = { nobody: 1, run: 0, operator: 3, viewer: 0, editor: 1, approver: 2, admin: 3 }[caller as 'nobody']
@@ -191,6 +192,17 @@ test('a foreign project and one that does not exist look the same', async () => 
   const text = (body: string, project: string) => body.replaceAll(project, 'P').replace(/req_[0-9a-f]+/g, 'R')
   expect(foreign.statusCode).toBe(404)
   expect(text(foreign.body, 'foreign')).toBe(text(absent.body, 'absent'))
+})
+
+test('figures of the whole platform are for a role on all projects, not for one of theirs', async () => {
+  expect(endpoints.find((endpoint) => endpoint.path === '/metrics')?.scope).toBe('platform')
+  const own = database.ctx.as({ project: '*', principal: { ...database.ctx.principal, id: 'operator' } })
+  const { token } = await createToken(own, { principal: 'scraper', name: 't', role: 'viewer', days: 1 })
+  const ask = (bearer: string | undefined) =>
+    servers.guarded!.inject({ url: '/metrics', headers: { authorization: `Bearer ${bearer}` } })
+  expect((await ask(token)).statusCode).toBe(200)
+  const refused = await ask(tokens.admin)
+  expect([refused.statusCode, refused.json()]).toMatchObject([403, { code: 'auth.scope_missing' }])
 })
 
 test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {

@@ -1,10 +1,33 @@
 import { readFileSync } from 'node:fs'
-import { type AnyEndpoint, endpoint, openApiDocument, renderApiPage } from '../kernel/http/index.ts'
+import {
+  type AnyEndpoint,
+  ERRORS_PATH,
+  endpoint,
+  openApiDocument,
+  type Page,
+  renderApiPage,
+  renderErrorPage,
+} from '../kernel/http/index.ts'
 import type { Metrics } from '../kernel/telemetry/index.ts'
 
 export const VERSION = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version // our own package.json
+
+function pageEndpoint(path: string, summary: string, page: Page): AnyEndpoint {
+  return endpoint({
+    method: 'GET',
+    path,
+    scope: 'public',
+    summary,
+    handler: async ({ reply }) =>
+      reply
+        .headers({ 'content-security-policy': page.contentSecurityPolicy })
+        .type('text/html; charset=utf-8')
+        .serializer(String)
+        .send(page.html),
+  })
+}
 
 /** Health, metrics and the description of the API. */
 export function platformEndpoints(parts: {
@@ -13,7 +36,6 @@ export function platformEndpoints(parts: {
   replayRate: number | undefined
 }): AnyEndpoint[] {
   const document = openApiDocument(parts.endpoints, { title: 'Plimsoll', version: VERSION })
-  const page = renderApiPage(document)
   return [
     endpoint({
       method: 'GET',
@@ -30,8 +52,8 @@ export function platformEndpoints(parts: {
     endpoint({
       method: 'GET',
       path: '/metrics',
-      scope: 'viewer',
-      summary: 'Metrics in the Prometheus text format',
+      scope: 'platform',
+      summary: 'Metrics of the process, over all projects, in the Prometheus text format',
       handler: async ({ reply }) =>
         reply
           .type('text/plain; version=0.0.4; charset=utf-8')
@@ -45,17 +67,7 @@ export function platformEndpoints(parts: {
       summary: 'This API as OpenAPI 3.1',
       handler: async () => document,
     }),
-    endpoint({
-      method: 'GET',
-      path: '/api',
-      scope: 'public',
-      summary: 'This API as a page',
-      handler: async ({ reply }) =>
-        reply
-          .headers({ 'content-security-policy': page.contentSecurityPolicy })
-          .type('text/html; charset=utf-8')
-          .serializer(String)
-          .send(page.html),
-    }),
+    pageEndpoint('/api', 'This API as a page', renderApiPage(document)),
+    pageEndpoint(ERRORS_PATH, 'Every error code, where the type of a problem leads', renderErrorPage()),
   ]
 }

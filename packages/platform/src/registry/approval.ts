@@ -82,7 +82,10 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
       'forbidden',
       'registry.named_principal_needed',
       `Cannot approve: a named principal must do it, and this caller is ${principal.id}`,
-      { action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC' },
+      {
+        action:
+          'Make a token of a person with plimsoll token create NAME --role approver --out NAME.token and give it with --token-file NAME.token, or sign with an SSH key (--sign-with) or OIDC',
+      },
     )
   }
   const version = await requireModelVersion(tx, request)

@@ -49,7 +49,7 @@ function boundGaps(version: ModelVersion): PassportGap[] {
     add(
       'metrics',
       'it has no metrics',
-      `log metrics with mlflow in the training step (docs/guide/tracking.md), then ${again}`,
+      `give the training step an output metrics of type json, or log with mlflow in it (docs/guide/pipelines.md), then ${again}`,
     )
   return gaps
 }
@@ -88,7 +88,8 @@ export async function passportGaps(
     gaps.push({
       field: 'approvals',
       detail: `${key.environment} needs ${needed}, it has ${approvers.size}`,
-      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment}`,
+      // the operator's own token names nobody
+      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment} --token-file APPROVER.token`,
     })
   }
   return gaps

@@ -48,16 +48,28 @@ function withMetadata(model: Uint8Array, key: string, value: string): Uint8Array
 let files = 0
 /** Runs the heavy part as the launcher would, and answers with the signature that it left. */
 async function command(bytes: Uint8Array | undefined): Promise<Json> {
+  return (await left(bytes)).signature
+}
+
+/** What it leaves, with a file of metrics among its inputs when given. */
+async function left(bytes: Uint8Array | undefined, metrics?: { type: StepOutput['type']; text: string }) {
   files += 1
   const path = join(folder, `${files}.onnx`)
-  const outputs = { signature: join(folder, `${files}.json`) }
+  const outputs = { signature: join(folder, `${files}.json`), metrics: join(folder, `${files}.metrics.json`) }
+  const given = join(folder, `${files}.given.json`)
+  if (metrics) writeFileSync(given, metrics.text)
   if (bytes) writeFileSync(path, bytes)
   await registering.command!({
     run: 'run_1',
     step: 'register',
     attempt: '1',
     spec: {},
-    inputs: bytes ? { model: { type: 'onnx', digest: digestBytes(bytes), path, files: [path] } } : {},
+    inputs: {
+      ...(bytes ? { model: { type: 'onnx' as const, digest: digestBytes(bytes), path, files: [path] } } : {}),
+      ...(metrics
+        ? { metrics: { type: metrics.type, digest: digestOf(metrics.text), path: given, files: [given] } }
+        : {}),
+    },
     outputs,
     workDir: folder,
     engine: () => Promise.reject(new Error('no engine is needed')),
@@ -65,7 +77,8 @@ async function command(bytes: Uint8Array | undefined): Promise<Json> {
     progress: () => {},
     signal: new AbortController().signal,
   })
-  return JSON.parse(readFileSync(outputs.signature, 'utf8')) as Json // written as canonical JSON
+  const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Json // written as canonical JSON
+  return { signature: read(outputs.signature), metrics: read(outputs.metrics) }
 }
 
 const FILES = ['train.py', 'requirements.lock'].map((path) => ({
@@ -175,7 +188,7 @@ async function addRun(
 }
 
 const SIGNATURE = { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [], maxBatchSize: 0 }
-const commit = (run: string, change: { spec?: Json; signature?: Json } = {}) =>
+const commit = (run: string, change: { spec?: Json; signature?: Json; metrics?: Json } = {}) =>
   ctx.transaction((tx) =>
     registering.commit!(tx, {
       run,
@@ -185,7 +198,7 @@ const commit = (run: string, change: { spec?: Json; signature?: Json } = {}) =>
       spec: change.spec ?? { model: 'delay' },
       inputs: { model: output('model', 'onnx', 'model') },
       outputs: {},
-      json: { signature: change.signature ?? SIGNATURE },
+      json: { signature: change.signature ?? SIGNATURE, metrics: change.metrics ?? {} },
     }),
   )
 
@@ -208,6 +221,26 @@ test.each(['["distance", 3]', 'distance', '[]', '{"a":1}'])(
     })
   },
 )
+
+test('register takes the numbers of the metrics beside the model, and nothing else of them', async () => {
+  const json = (value: Json | string) => ({ type: 'json' as const, text: JSON.stringify(value) })
+  expect((await left(identityModel())).metrics).toEqual({})
+  const mixed = { auc: 0.8, rows: 12, note: 'a text', folds: [1, 2], nested: { auc: 1 }, ok: true, none: null }
+  expect((await left(identityModel(), json(mixed))).metrics).toEqual({ auc: 0.8, rows: 12 })
+  const many = Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`m${index}`, index]))
+  const refused = [
+    json([1]),
+    json(5),
+    { type: 'file' as const, text: '{}' },
+    json(many),
+    json({ [`a`.repeat(251)]: 1 }),
+  ]
+  for (const metrics of [...refused, json({ '': 1 }), json({ auc: 'x'.repeat(1 << 20) })])
+    await expect(left(identityModel(), metrics)).rejects.toMatchObject({
+      kind: 'invalid',
+      code: 'registry.bad_metrics',
+    })
+})
 
 test('register refuses a step without a model, and a file that is none', async () => {
   await expect(command(undefined)).rejects.toMatchObject({ kind: 'invalid', code: 'registry.no_model_input' })
@@ -243,6 +276,13 @@ test('the passport of a registered version is what the rows of its run prove, wi
   })
   const gaps = await passportGaps(ctx, { model: 'delay', version: 1, environment: 'production' })
   expect(gaps.map((gap) => gap.field)).toEqual(['approvals'])
+})
+
+test('the passport has what the step left as metrics beside what it logged; of one name, what it left', async () => {
+  const { run } = await addRun()
+  await commit(run, { metrics: { auc: 0.79, rows: 12 } })
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect(bound.metrics).toEqual({ auc: 0.79, rows: 12 })
 })
 
 test('isCurrent() knows a version until it is deleted', async () => {

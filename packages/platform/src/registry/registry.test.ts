@@ -150,7 +150,7 @@ test.each<[string, Partial<PassportBound>, string]>([
   ['environment.lock', { environment: null }, 'a lock'],
   ['environment.lock', { environment: { lock: null, interpreter: null, platform: null } }, 'a lock'],
   ['signature', { signature: null }, 'register step'],
-  ['metrics', { metrics: {} }, 'log metrics'],
+  ['metrics', { metrics: {} }, 'an output metrics of type json'],
 ])('passportGaps() names %s of %j with the command that fills it', async (field, change, command) => {
   await addModel(ctx, modelOf('delay', { approvals: { production: 0 } }))
   await addVersion(ctx, 'delay', 'one', change)
@@ -180,7 +180,7 @@ test('passportGaps() asks the notes and approvals of the definition, by environm
   })
   expect(await notesOf(ctx, 'absent')).toMatchObject({ description: '', owner: null })
   const [gap] = await passportGaps(ctx, KEY)
-  expect(gap!.command).toBe('plimsoll approve delay 1 --environment production')
+  expect(gap!.command).toBe('plimsoll approve delay 1 --environment production --token-file APPROVER.token')
   await approveAs(ctx, person('ada'), KEY)
   expect(await fieldsOf()).toEqual([])
 })
@@ -227,6 +227,7 @@ test('approve() refuses a caller without a name, a version without an artifact, 
   await expect(approveAs(ctx, { ...caller, named: false }, KEY)).rejects.toMatchObject({
     kind: 'forbidden',
     code: 'registry.named_principal_needed',
+    details: { action: expect.stringMatching(/token create NAME --role approver .*--token-file NAME\.token/) },
   })
   await expect(approveAs(ctx, caller, KEY)).rejects.toMatchObject({ code: 'registry.nothing_to_approve' })
   await expect(approveAs(ctx, caller, { ...KEY, version: 2 })).rejects.toMatchObject({

@@ -92,7 +92,10 @@ test('definePipeline() gives plain canonical JSON: steps in the order in which t
         key: 'register-delay',
         kind: 'register',
         params: { model: 'delay', description: 'late flights' },
-        inputs: { model: { from: 'step', step: 'train', output: 'model' } },
+        inputs: {
+          model: { from: 'step', step: 'train', output: 'model' },
+          metrics: { from: 'step', step: 'train', output: 'metrics' },
+        },
         after: [],
         outputs: {},
         resources: { cpu: 1 },
@@ -200,6 +203,19 @@ test('datasetVersion() and register() take names and paths', () => {
   })
   expect(steps[0]).toMatchObject({ key: 'february', params: { dataset: 'flights', path: 'data/2001-02.parquet' } })
   expect(steps[1]!.params).toEqual({ model: 'delay' })
+})
+
+test('register() takes the metrics beside the model, others when told to, and none that are not json', () => {
+  const steps = stepsOf(() => {
+    const fit = command(['true'], { key: 'fit', outputs: { model: 'onnx', metrics: 'json' } })
+    const bare = command(['true'], { key: 'bare', outputs: { model: 'onnx', metrics: 'file' } })
+    register({ model: 'a', from: fit })
+    register({ model: 'b', from: fit.output('model') })
+    register({ model: 'c', from: bare, metrics: fit.output('metrics') })
+    register({ model: 'd', from: bare })
+  })
+  const fitted = { from: 'step', step: 'fit', output: 'metrics' }
+  expect(steps.slice(2).map((step) => step.inputs['metrics'])).toEqual([fitted, fitted, fitted, undefined])
 })
 
 test('defineProject() names the project', () => {

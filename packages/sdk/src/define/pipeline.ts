@@ -214,17 +214,40 @@ export function datasetVersion(
   )
 }
 
-/** Registers the ONNX file that a step left as a version of a model. */
+/** The output `metrics` of the step that `source` names, where that step declares one of type json. */
+function metricsBeside(source: StepSource): OutputRef | undefined {
+  if ('kind' in source) return undefined
+  const key = 'first' in source ? source.key : source.step
+  const maker = building?.find((step) => step.key === key)
+  return maker?.outputs['metrics'] === 'json' ? { step: key, output: 'metrics' } : undefined
+}
+
+/**
+ * Registers the ONNX file that a step left as a version of a model. `metrics` is a JSON object whose numbers the passport
+ * takes; without it, the output `metrics` of type json of the step that left the model, where there is one.
+ */
 export function register(
-  options: StepOptions & { model: { readonly name: string } | string; from: StepSource; description?: string },
+  options: StepOptions & {
+    model: { readonly name: string } | string
+    from: StepSource
+    metrics?: StepSource
+    description?: string
+  },
 ): StepRef {
+  const metrics = options.metrics ?? metricsBeside(options.from)
   const model = typeof options.model === 'string' ? options.model : options.model.name
   const params: Record<string, Json> = {
     model,
     ...(options.description === undefined ? {} : { description: options.description }),
   }
   return addStep(
-    { kind: 'register', key: `register-${model}`, params, inputs: { model: options.from }, first: 'signature' },
+    {
+      kind: 'register',
+      key: `register-${model}`,
+      params,
+      inputs: { model: options.from, ...(metrics === undefined ? {} : { metrics }) },
+      first: 'signature',
+    },
     options,
   )
 }

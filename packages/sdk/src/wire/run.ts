@@ -107,6 +107,8 @@ export type RunView = z.output<typeof runView>
 
 export const stepDetail = stepView.extend({
   definition: pipelineStep,
+  /** As the run filled them in. */
+  params: z.record(z.string(), z.json()),
   spec: z.json().nullable(),
   inputs: z.array(stepOutputView),
   result: z.json().nullable(),

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -7,16 +6,20 @@ import { fileURLToPath } from 'node:url'
 import { type Definition, definition, definitionName } from '@plimsoll/sdk/wire'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
+import { type ProcessUsage, usageOf } from './process-usage.ts'
 import { readYamlProject } from './yaml-project.ts'
 
 /** What one evaluation may take. */
 export interface EvaluationLimits {
-  readonly timeoutMs: number
+  /** Of time that it computes, where the system tells it: a busy machine is not the project's fault. */
+  readonly cpuMs: number
+  /** Of time on the wall, for what waits without an end. */
+  readonly wallMs: number
   /** Of the heap. All that the process holds may be twice as much, beyond which it is stopped. */
   readonly memoryMib: number
 }
 
-const LIMITS: EvaluationLimits = { timeoutMs: 20_000, memoryMib: 512 }
+const LIMITS: EvaluationLimits = { cpuMs: 20_000, wallMs: 180_000, memoryMib: 512 }
 const ANSWER_BYTES_MAX = 16 << 20
 const WATCH_MS = 100
 /** What Node itself takes before the project does anything. */
@@ -70,47 +73,53 @@ function evaluateOnce(file: string, limits: EvaluationLimits): Promise<string> {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: { TZ: 'UTC' },
       cwd: dirname(file),
-      timeout: limits.timeoutMs,
-      killSignal: 'SIGKILL',
     })
     let answer = ''
     let errors = ''
+    let excess: string | undefined
+    const stop = (why: string | undefined) => {
+      if (why === undefined || excess !== undefined) return
+      excess = why
+      child.kill('SIGKILL')
+    }
     child.stdio[3]?.on('data', (chunk: Buffer) => {
       answer += chunk.toString('utf8')
-      if (answer.length > ANSWER_BYTES_MAX) child.kill('SIGKILL')
+      if (answer.length > ANSWER_BYTES_MAX) stop(`its definitions take more than ${ANSWER_BYTES_MAX >> 20} MiB`)
     })
     child.stderr?.on('data', (chunk: Buffer) => {
       errors = (errors + chunk.toString('utf8')).slice(-8_000)
     })
-    const watch = setInterval(() => {
-      if (residentMib(child.pid) > BASE_MIB + 2 * limits.memoryMib) child.kill('SIGKILL')
-    }, WATCH_MS)
+    const watch = setInterval(() => stop(excessOf(usageOf(child.pid), limits)), WATCH_MS)
+    const wall = setTimeout(() => stop(tooLong(usageOf(child.pid), limits)), limits.wallMs)
     child.once('error', reject)
-    child.once('close', (code) => {
+    child.once('close', (code, signal) => {
       clearInterval(watch)
+      clearTimeout(wall)
       if (code === 0) resolve(answer)
-      else reject(explain(file, errors, code, limits))
+      else reject(explain(file, errors, excess ?? (code === null ? `it was ended by ${signal}` : `exit code ${code}`)))
     })
   })
 }
 
-/** Resident memory, 0 where the system does not tell: buffers lie outside the heap that Node bounds. */
-function residentMib(pid: number | undefined): number {
-  try {
-    const kib = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(kib ?? 0) / 1_024
-  } catch {
-    return 0
-  }
+const seconds = (ms: number) => Math.round(ms / 100) / 10
+
+/** Why an evaluation is stopped, when it is. Buffers lie outside the heap that Node bounds. */
+function excessOf({ cpuMs, residentMib }: ProcessUsage, limits: EvaluationLimits): string | undefined {
+  const mib = BASE_MIB + 2 * limits.memoryMib
+  if (residentMib > mib) return `it took more than ${mib} MiB of memory`
+  return cpuMs > limits.cpuMs ? `it computed for longer than ${seconds(limits.cpuMs)} s` : undefined
 }
 
-function explain(file: string, errors: string, code: number | null, limits: EvaluationLimits): PlimsollError {
+function tooLong({ cpuMs }: ProcessUsage, { wallMs }: EvaluationLimits): string {
+  return `it took longer than ${seconds(wallMs)} s, of which it computed for ${seconds(cpuMs)} s: it waits for something that does not come, or this machine is very busy`
+}
+
+function explain(file: string, errors: string, end: string): PlimsollError {
   const line =
     errors
       .split('\n')
-      .find((text) => /Error/.test(text))
-      ?.trim() ??
-    (code === null ? `it took longer than ${limits.timeoutMs / 1_000} s or too much memory` : `exit code ${code}`)
+      .find((text) => /Error|heap out of memory/.test(text))
+      ?.trim() ?? end
   const isDenied = /ERR_ACCESS_DENIED/.test(errors)
   return new PlimsollError(
     'invalid',

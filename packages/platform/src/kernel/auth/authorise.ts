@@ -57,7 +57,8 @@ export function openAuthoriser(options: AuthoriserOptions): Authoriser {
         )
       }
       const principal: Principal = { ...identity.principal, role }
-      requireScope(principal, scope)
+      if (scope === 'platform') await requirePlatform(identity)
+      else requireScope(principal, scope)
       return options.ctx.as({ project, principal })
     },
   }
@@ -121,7 +122,17 @@ async function identifyToken(ctx: Context, text: string): Promise<Identity> {
   }
 }
 
-function requireScope(principal: Principal, scope: Exclude<Scope, 'public'>): void {
+/** What shows all projects is for who has a role on all of them: the operator, and on an open loopback anybody. */
+async function requirePlatform({ principal, roleOn }: Identity): Promise<void> {
+  if (principal.kind !== 'run' && (await roleOn('*')) !== undefined) return
+  throw new PlimsollError(
+    'forbidden',
+    'auth.scope_missing',
+    `${principal.id} may not do this: it shows all projects, and needs the operator's token or a role on all of them`,
+  )
+}
+
+function requireScope(principal: Principal, scope: Exclude<Scope, 'public' | 'platform'>): void {
   if (scope === 'run') {
     if (principal.kind === 'run' || hasRole(principal.role, 'editor')) return
     throw new PlimsollError(

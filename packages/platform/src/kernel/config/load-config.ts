@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { countText } from '../count-text.ts'
 import { type Fault, PlimsollError } from '../errors.ts'
 import { type Environment, getPath, SETTINGS, setPath, settingsFromEnvironment } from './environment.ts'
 import { type Config, settings, settingsFaults } from './settings.ts'
@@ -60,7 +61,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     throw new PlimsollError(
       'invalid',
       'config.invalid',
-      `Cannot use the configuration: ${faults.length} ${faults.length === 1 ? 'problem' : 'problems'}`,
+      `Cannot use the configuration: ${countText(faults.length, 'problem')}`,
       {
         faults,
         action: 'Correct the settings that are listed',

@@ -2,12 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Context, Role } from '../db/context.ts'
 
-/** What a caller must hold: a role on the project, `public` (no identity), `named` (a named principal with that role), a run's own token, or the operator's: what spans projects. */
-export type Scope = 'public' | Role | `named:${Role}` | 'run' | 'operator'
+/** What a caller must hold: a role on the project, `public` (no identity), `named` (a named principal with that role), a run's own token, a role on all projects (`platform`: to look), or the operator's: what spans projects. */
+export type Scope = 'public' | Role | `named:${Role}` | 'run' | 'platform' | 'operator'
 
 export const SCOPES: readonly Scope[] = [
   'public',
   'run',
+  'platform',
   'operator',
   'viewer',
   'editor',

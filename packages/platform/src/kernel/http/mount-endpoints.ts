@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { countText } from '../count-text.ts'
 import type { Context } from '../db/context.ts'
 import { type Fault, PlimsollError } from '../errors.ts'
 import { type AnyEndpoint, SCOPES, type Scope } from './endpoint.ts'
@@ -96,7 +97,7 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
     throw new PlimsollError(
       'invalid',
       'http.invalid_request',
-      `Cannot take the request: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}`,
+      `Cannot take the request: ${countText(faults.length, 'fault')}`,
       { faults: shown },
     )
   }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { AnyEndpoint } from './endpoint.ts'
+import { escapeHtml, type Page, renderPage } from './page.ts'
 
 interface Operation {
   operationId: string
@@ -116,14 +116,8 @@ export function openApiDocument(
   }
 }
 
-const STYLE = `:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:2rem auto;padding:0 1rem}h1{border-bottom:3px solid #e8590c}h2{margin-top:2rem;text-transform:capitalize}details{border-top:1px solid #8884;padding:.4rem 0}summary{cursor:pointer}code{font-variant-numeric:tabular-nums}.m{display:inline-block;width:4.5rem;font-weight:600;color:#1864ab}.s{float:right;opacity:.7;font-size:.85em}pre{overflow:auto;background:#8881;padding:.8rem;border-radius:4px}`
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
-}
-
 /** The same as one readable page without scripts or outside assets; its style is allowed by hash. */
-export function renderApiPage(document: OpenApiDocument): { html: string; contentSecurityPolicy: string } {
+export function renderApiPage(document: OpenApiDocument): Page {
   const byTag = new Map<string, string[]>()
   for (const [path, operations] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
@@ -140,10 +134,9 @@ export function renderApiPage(document: OpenApiDocument): { html: string; conten
   const sections = [...byTag]
     .map(([tag, entries]) => `<section><h2>${escapeHtml(tag)}</h2>${entries.join('')}</section>`)
     .join('')
-  const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(document.info.title)} API</title><style>${STYLE}</style></head><body><h1>${escapeHtml(document.info.title)} ${escapeHtml(document.info.version)}</h1><p>Every operation with the role it asks for. The project comes from the header <code>X-Plimsoll-Project</code>. The same as data: <a href="/api/v1/openapi.json">OpenAPI 3.1</a>.</p>${sections}</body></html>\n`
-  const styleHash = createHash('sha256').update(STYLE).digest('base64')
-  return {
-    html,
-    contentSecurityPolicy: `default-src 'none'; style-src 'sha256-${styleHash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-  }
+  const intro = `<p>Every operation with the role it asks for. The project comes from the header <code>X-Plimsoll-Project</code>. The same as data: <a href="/api/v1/openapi.json">OpenAPI 3.1</a>.</p>`
+  return renderPage(
+    `${document.info.title} API`,
+    `<h1>${escapeHtml(document.info.title)} ${escapeHtml(document.info.version)}</h1>${intro}${sections}`,
+  )
 }

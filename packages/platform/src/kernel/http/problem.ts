@@ -16,7 +16,7 @@ export interface Problem {
   details?: Record<string, unknown>
 }
 
-const TITLES: Record<ErrorKind, string> = {
+export const TITLES: Record<ErrorKind, string> = {
   invalid: 'The request is not valid',
   unauthenticated: 'A login is needed',
   forbidden: 'This is not allowed',

@@ -146,6 +146,9 @@ function addParsers(app: FastifyInstance, jsonDepth: number): void {
 }
 
 function addHooks(app: FastifyInstance, options: HttpOptions): void {
+  const closing = new AbortController()
+  app.decorateRequest('closing', { getter: () => closing.signal })
+  app.addHook('preClose', async () => closing.abort())
   app.decorateRequest('rawBody', undefined)
   app.decorateRequest('startedAtMs', 0)
   app.addHook('onRequest', async (request, reply) => {
@@ -221,6 +224,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Bytes of a JSON body, for signatures over it. */
     rawBody: Buffer | undefined
+    /** Aborted when the server begins to drain: what waits for something to happen answers at once. */
+    readonly closing: AbortSignal
     startedAtMs: number
   }
 }

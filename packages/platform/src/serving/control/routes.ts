@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
+import type { FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
@@ -31,8 +32,15 @@ async function awaitSnapshot(
     await refresh(ctx)
     const fresh = await findSnapshot(ctx, after)
     if (fresh) return fresh
-    await ctx.clock.sleep(WAIT_STEP_MS)
+    await ctx.clock.sleep(WAIT_STEP_MS, signal).catch(() => {}) // the next look ends the wait
   }
+}
+
+/** Aborted when the caller has left, or the server begins to drain. */
+function endOf(request: FastifyRequest): AbortSignal {
+  const left = new AbortController()
+  request.raw.once('close', () => left.abort())
+  return AbortSignal.any([left.signal, request.closing])
 }
 
 async function readAll(body: unknown, limitBytes: number): Promise<Buffer> {
@@ -66,9 +74,8 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       }),
       response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
       handler: async ({ ctx, query, request }) => {
-        const closed = new AbortController()
-        request.raw.once('close', () => closed.abort())
-        return { snapshot: (await awaitSnapshot(ctx, refresh, query.after, query.wait_ms, closed.signal)) ?? null }
+        const signal = endOf(request)
+        return { snapshot: (await awaitSnapshot(ctx, refresh, query.after, query.wait_ms, signal)) ?? null }
       },
     }),
     endpoint({

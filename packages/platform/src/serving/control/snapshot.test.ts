@@ -3,10 +3,14 @@ import { snapshot as snapshotSchema } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../../delivery/delivery.fixture.ts'
 import { newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
+import { realClock } from '../../kernel/clock.ts'
+import { loadConfig } from '../../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { placeEvents } from '../../kernel/events/index.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
+import { drainHttp, listenHttp, mountEndpoints, openHttp } from '../../kernel/http/index.ts'
+import { silentLog } from '../../kernel/log.ts'
 import { addVersion, approveAs, boundOf, digestOf, person } from '../../registry/registry.fixture.ts'
 import { publishSnapshot, routeFault, type SnapshotDeps, servingEndpoints } from './index.ts'
 import { openSnapshotPublisher } from './publisher.ts'
@@ -255,4 +259,22 @@ test('the route of the snapshot answers at once with what is newer, makes it whe
   expect(await ask('after=1')).toBeNull()
   expect(await ask('after=1&wait_ms=1')).toBeNull()
   expect((await api.call('GET', '/api/v1/serving/snapshot?wait_ms=30001')).status).toBe(400)
+})
+
+test('a gateway that waits for a snapshot is answered when the server drains, while the database is still there', async () => {
+  const { http } = loadConfig({}).config
+  const host = '127.0.0.1'
+  const app = openHttp({ http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
+  mountEndpoints(app, servingEndpoints({ ...deps, blobs: undefined as never }), { authorise: async () => ctx }) // no endpoint used here reads a blob
+  const { url } = await listenHttp(app, host, 0)
+  const ask = (query: string) => fetch(`${url}/api/v1/serving/snapshot?${query}`)
+  let isAnswered = false
+  const waiting = ask('after=1000&wait_ms=30000').finally(() => {
+    isAnswered = true
+  })
+  for (let turn = 0; turn < 5; turn++) await ask('')
+  expect(isAnswered).toBe(false)
+  await drainHttp(app, 20_000)
+  const answer = await waiting
+  expect([answer.status, await answer.json()]).toEqual([200, { snapshot: null }])
 })

@@ -6,6 +6,7 @@ import {
   type Tensor,
   type TensorData,
 } from '../../inference/index.ts'
+import { countText } from '../../kernel/count-text.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { localTimePart } from './local-time.ts'
 
@@ -210,7 +211,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
         throw new PlimsollError(
           'invalid',
           'serving.bad_rows',
-          `Cannot predict ${rows.length} rows: expected 1 to ${ROWS_MAX}`,
+          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${ROWS_MAX}`,
           { faults: [{ pointer: '/rows', detail: `expected 1 to ${ROWS_MAX} rows` }] },
         )
       }
@@ -218,7 +219,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       const inputs = rows.map((row, index) => (faults.length < FAULTS_MAX ? checkRow(row, index, faults) : {}))
       refuseFaults(
         'serving.invalid_input',
-        `Cannot predict with route ${route.name}: ${faults.length} faults in the input`,
+        `Cannot predict with route ${route.name}: ${countText(faults.length, 'fault')} in the input`,
         faults,
       )
       const taken = takenBy(stated)

@@ -87,6 +87,14 @@ function raw(options: {
   })
 }
 
+test('the type of a problem leads to a page of the gateway', async () => {
+  const { type } = (await (await post('/predict/absent', {})).json()) as { type: string }
+  const [path, id] = type.split('#')
+  const page = await fetch(opened.url + path)
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+  expect(await page.text()).toContain(`<tr id="${id}">`)
+})
+
 describe('POST /predict/<route>', () => {
   test('answers one object per row, with the identity in body and headers', async () => {
     const response = await post(
@@ -488,5 +496,17 @@ describe('the HTTP server', () => {
     const refused = answers.find((answer) => answer.status === 503)!
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
     expect((await post('/predict/narrow', { x: 1 })).status).toBe(200)
+  })
+
+  test('a model host that is killed costs no answer but a 503 with Retry-After; the next one answers', async () => {
+    // No host starts in 80 ms: what runs is refused, and never waits for its deadline to be told 504.
+    const hurried = post('/predict/narrow', { x: 1e9 }, { 'x-request-timeout-ms': '80' })
+    const patient = post('/predict/narrow', { x: 1 })
+    await expect.poll(() => opened.gateway.live()?.routes.get('narrow')?.inflight, { interval: 1 }).toBe(2)
+    process.kill(opened.pool.stats().hosts[0]!.pid!, 'SIGKILL')
+    const refused = await hurried
+    expect([refused.status, (await bodyOf(refused)).code]).toEqual([503, 'inference.host_died'])
+    expect(refused.headers.get('retry-after')).toBe('1')
+    expect((await patient).status).toBe(200)
   })
 })

@@ -3,6 +3,7 @@ import { type ContentCoding, chooseCoding, compressBody } from '../../inference/
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { clientErrorHandler } from '../../kernel/http/client-error.ts'
+import { ERRORS_PATH, renderErrorPage } from '../../kernel/http/error-page.ts'
 import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
@@ -101,6 +102,8 @@ async function answerState(deps: GatewayServerDeps, call: Call, isDraining: bool
       return live && !isDraining ? jsonAnswer({ status: 'ok' }) : jsonAnswer({ status: 'not ready' }, 503)
     case 'metrics':
       return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4' }, body: await deps.metrics() }
+    case ERRORS_PATH.slice(1):
+      return errorPage()
     case '':
       return jsonAnswer({
         name: 'plimsoll gateway',
@@ -110,6 +113,12 @@ async function answerState(deps: GatewayServerDeps, call: Call, isDraining: bool
     default:
       return noSuchPath(call.request)
   }
+}
+
+function errorPage(): Answer {
+  const { html, contentSecurityPolicy } = renderErrorPage()
+  const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy }
+  return { status: 200, headers, body: html }
 }
 
 function noSuchPath(request: IncomingMessage): never {

@@ -1,0 +1,66 @@
+import { type StepDetail, stepDetail } from '@plimsoll/sdk/wire'
+import { expect, test } from 'vitest'
+import { describeStep } from './step-description.ts'
+
+const digest = (digit: string) => `sha256:${digit.repeat(64)}`
+const DEFINITION = { key: 'fit', kind: 'python', params: { script: 'fit.py', trees: { $param: 'trees' } } }
+
+const stepOf = (change: object = {}): StepDetail =>
+  stepDetail.parse({
+    key: 'fit',
+    kind: 'python',
+    state: 'succeeded',
+    reason: null,
+    needs: [],
+    attempts: 1,
+    cache: null,
+    outputs: [{ name: 'model', type: 'onnx', digest: digest('2'), sizeBytes: 7 }],
+    progress: null,
+    trackedRun: null,
+    startedAt: '2026-01-02T03:04:05.000Z',
+    finishedAt: '2026-01-02T03:04:07.500Z',
+    definition: DEFINITION,
+    params: { script: 'fit.py', trees: 200 },
+    spec: null,
+    inputs: [{ name: 'rows', type: 'dataset', digest: digest('1'), sizeBytes: 9 }],
+    result: null,
+    tries: [],
+    ...change,
+  })
+const verdict = (change: object) => ({ hit: false, reason: 'first-run', key: null, source: null, diff: [], ...change })
+
+test('describeStep() says when a step ran, why, with what, and what came of it', () => {
+  const diff = [
+    { part: 'code', name: 'fit.py', old: digest('3'), new: digest('4') },
+    { part: 'param', name: 'trees', old: '100', new: '200' },
+  ]
+  const attempt = { fence: '1', number: 1, state: 'failed', exitCode: 1, signal: null, failureClass: 'exit' }
+  const times = { startedAt: '2026-01-02T03:04:05.000Z', finishedAt: '2026-01-02T03:04:06.000Z' }
+  const tries = [{ ...attempt, ...times, message: 'first\nno memory\u001b[2J', logBytes: null, usage: null }]
+  expect(describeStep(stepOf({ cache: verdict({ reason: 'code-changed', diff }), tries }))).toEqual([
+    'fit (python) succeeded',
+    '  time   2026-01-02T03:04:05.000Z – 2026-01-02T03:04:07.500Z  2.5 s',
+    '  cache  code-changed',
+    '         code fit.py: sha256:333333333333… → sha256:444444444444…',
+    '         param trees: 100 → 200',
+    '  param  script  "fit.py"',
+    '  param  trees  200',
+    `  in     rows  dataset  ${digest('1')}`,
+    `  out    model  onnx  ${digest('2')}  7 bytes`,
+    '  try 1  failed  2026-01-02T03:04:05.000Z – 2026-01-02T03:04:06.000Z  no memory\\u001b[2J',
+  ])
+})
+
+test('describeStep() names what a step is the same as, and bounds what it lists', () => {
+  const source = { run: 'run_1', step: 'fit' }
+  expect(describeStep(stepOf({ cache: verdict({ hit: true, reason: 'hit', source }) }))[2]).toBe(
+    '  cache  hit, same as run_1/fit',
+  )
+  const diff = Array.from({ length: 12 }, (_, index) => ({ part: 'code', name: `f${index}`, old: null, new: 'x' }))
+  const lines = describeStep(stepOf({ cache: verdict({ reason: 'code-changed', diff }) }))
+  expect(lines.filter((line) => line.includes('nothing → x'))).toHaveLength(10)
+  expect(lines).toContain('         and 2 more')
+  expect(describeStep(stepOf({ startedAt: null, cache: verdict({ reason: 'disabled' }) }))[1]).toBe(
+    '  cache  disabled: the cache was off',
+  )
+})

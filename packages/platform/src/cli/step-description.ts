@@ -1,0 +1,65 @@
+import type { CacheVerdict, StepDetail } from '@plimsoll/sdk/wire'
+import { countText } from '../kernel/count-text.ts'
+import { printable } from './io.ts'
+import { tookOf } from './run-follow.ts'
+
+const DIFFS_SHOWN_MAX = 10
+const VALUE_CHARS_MAX = 100
+const DIGEST_CHARS = 19
+
+const SAID: Partial<Record<CacheVerdict['reason'], string>> = {
+  'first-run': 'it never ran before',
+  'outputs-missing': 'its stored outputs are gone',
+  'result-gone': 'what it made on the server is gone',
+  tainted: 'it was found not to repeat',
+  forced: 'it was told to run',
+  disabled: 'the cache was off',
+}
+
+function short(text: string | null): string {
+  if (text === null) return 'nothing'
+  if (text.startsWith('sha256:')) return `${text.slice(0, DIGEST_CHARS)}…`
+  return text.length > VALUE_CHARS_MAX ? `${text.slice(0, VALUE_CHARS_MAX)}…` : text
+}
+
+function cacheLines(cache: CacheVerdict | null): string[] {
+  if (!cache) return []
+  if (cache.hit)
+    return [`  cache  ${cache.reason}${cache.source ? `, same as ${cache.source.run}/${cache.source.step}` : ''}`]
+  const more = cache.diff.length - DIFFS_SHOWN_MAX
+  return [
+    `  cache  ${cache.reason}${SAID[cache.reason] ? `: ${SAID[cache.reason]}` : ''}`,
+    ...cache.diff
+      .slice(0, DIFFS_SHOWN_MAX)
+      .map((entry) => `         ${entry.part} ${entry.name}: ${short(entry.old)} → ${short(entry.new)}`),
+    ...(more > 0 ? [`         and ${more} more`] : []),
+  ]
+}
+
+function timeLines(step: StepDetail): string[] {
+  if (step.startedAt === null) return []
+  const took = tookOf(step)
+  return [`  time   ${step.startedAt} – ${step.finishedAt ?? 'now'}${took ? `  ${took}` : ''}`]
+}
+
+function tryLine({ number, state, startedAt, finishedAt, message }: StepDetail['tries'][number]): string {
+  const last = message?.trim().split('\n').at(-1)
+  return [`  try ${number}  ${state}`, `${startedAt} – ${finishedAt ?? 'now'}`, ...(last ? [last] : [])].join('  ')
+}
+
+/** A step as people read it: when it ran and why, with what, and what came of it. */
+export function describeStep(step: StepDetail): string[] {
+  return [
+    `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${step.reason}` : ''}`,
+    ...timeLines(step),
+    ...cacheLines(step.cache),
+    ...Object.entries(step.params)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
+    ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
+    ...step.outputs.map(
+      (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${countText(output.sizeBytes, 'byte')}`,
+    ),
+    ...step.tries.map(tryLine),
+  ].map(printable)
+}

@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { realClock } from '../kernel/clock.ts'
+import { loadConfig } from '../kernel/config/index.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { silentLog } from '../kernel/log.ts'
+import { openMetrics } from '../kernel/telemetry/index.ts'
+import { platformEndpoints } from './platform-endpoints.ts'
+
+const { config } = loadConfig({})
+const host = '127.0.0.1'
+const app = openHttp({ http: config.http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
+const parts = { endpoints: [], metrics: openMetrics('test'), replayRate: undefined }
+mountEndpoints(app, platformEndpoints(parts), { authorise: async () => ({ clock: realClock }) as Context }) // of the context health reads the clock alone
+let url = ''
+beforeAll(async () => {
+  url = (await listenHttp(app, host, 0)).url
+})
+afterAll(() => app.close())
+
+test('the type of a problem leads to a page that has its code', async () => {
+  const { type } = (await (await fetch(`${url}/nowhere`)).json()) as { type: string }
+  const page = await fetch(url + type)
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+  expect(await page.text()).toContain(`<tr id="${type.split('#')[1]}">`)
+})
+
+test('the API is described as a page and as data', async () => {
+  expect(await (await fetch(`${url}/api`)).text()).toContain('<h1>Plimsoll ')
+  expect(await (await fetch(`${url}/api/v1/openapi.json`)).json()).toMatchObject({ openapi: '3.1.0' })
+})

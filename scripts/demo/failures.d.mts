@@ -1,0 +1,1 @@
+export function describeFailures(byName: Readonly<Record<string, number>>): string
