@@ -188,6 +188,23 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
   await expect.poll(async () => (await ask())[0], { timeout: 60_000 }).toBe(200)
 })
 
+test('a token for every project is the operator’s to make, and the list says so', async () => {
+  const made = await plimsoll.run(
+    'token',
+    'create',
+    'prometheus',
+    '--role',
+    'viewer',
+    '--all-projects',
+    '--out',
+    'p.token',
+  )
+  expect(made).toMatchObject({ status: 0 })
+  expect((await plimsoll.run('token', 'list')).out).toMatch(/prometheus\s+viewer\s+all projects/)
+  const refused = await plimsoll.run('token', 'create', 'eve', '--all-projects', '--token-file', 'ada.token')
+  expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(/ada may not do this/)])
+})
+
 test('audit list names who did what; audit verify finds the ledger whole', async () => {
   expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')

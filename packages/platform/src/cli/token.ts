@@ -16,6 +16,7 @@ const tokensShape = z.looseObject({
       id: z.string(),
       principal: z.string(),
       role: z.string(),
+      all_projects: z.boolean(),
       expires_at: z.string(),
       revoked_at: z.string().nullable(),
     }),
@@ -33,7 +34,7 @@ function openTokenFile(path: string): number {
 }
 
 function addCreate(group: Command): void {
-  addCommand<{ role?: string; days?: string; name?: string; out?: string }>(group, {
+  addCommand<{ role?: string; days?: string; name?: string; out?: string; allProjects?: boolean }>(group, {
     use: 'create <principal>',
     summary: 'make a token of a named person or program; it is shown once',
     example: 'plimsoll token create alice --role approver --out ~/.plimsoll-token',
@@ -41,6 +42,7 @@ function addCreate(group: Command): void {
       ['--role <role>', 'viewer, editor, approver or admin (default: editor)'],
       ['--days <days>', 'how long it holds (default: 90)'],
       ['--name <text>', 'what it is for'],
+      ['--all-projects', 'for every project, such as a viewer that scrapes /metrics; the operator makes it'],
       ['--out <file>', 'write it to this file, readable by you alone, instead of showing it'],
     ],
     action: async ({ io, options, args }) => {
@@ -49,6 +51,7 @@ function addCreate(group: Command): void {
       const body = {
         principal: args[0],
         role: options.role ?? 'editor',
+        ...(options.allProjects ? { allProjects: true } : {}),
         ...(days === undefined ? {} : { days }),
         ...(options.name === undefined ? {} : { name: options.name }),
       }
@@ -87,8 +90,14 @@ export function addToken(program: Command): void {
       io.answer(
         answer,
         table(
-          ['token', { elastic: 'principal' }, 'role', 'until'],
-          answer.tokens.map((one) => [one.id, one.principal, one.role, one.revoked_at ? 'revoked' : one.expires_at]),
+          ['token', { elastic: 'principal' }, 'role', 'on', 'until'],
+          answer.tokens.map((one) => [
+            one.id,
+            one.principal,
+            one.role,
+            one.all_projects ? 'all projects' : 'this project',
+            one.revoked_at ? 'revoked' : one.expires_at,
+          ]),
           'No token yet',
         ),
       )

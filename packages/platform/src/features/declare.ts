@@ -8,6 +8,7 @@ import {
   featureViewDefinition,
 } from '@plimsoll/sdk/wire'
 import { findDataset } from '../datasets/index.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
@@ -120,7 +121,7 @@ export async function declareFeatureView(tx: Tx, declared: FeatureViewDefinition
   if (entity && schema) faults.push(...checkView(view, entity.definition, schema))
   refuseFaults(
     'features.bad_view',
-    `Cannot declare feature view "${view.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    `Cannot declare feature view "${view.name}": ${countText(faults.length, 'fault')}, ${faults[0]?.detail}`,
     faults,
   )
   return { ...(await storeDefinition(tx, view)), warnings: viewWarnings(view) }
@@ -204,7 +205,7 @@ export async function declareFeatureService(tx: Tx, declared: FeatureServiceDefi
   const { faults } = await membersOf(tx, definition)
   refuseFaults(
     'features.bad_feature_service',
-    `Cannot declare feature service "${definition.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    `Cannot declare feature service "${definition.name}": ${countText(faults.length, 'fault')}, ${faults[0]?.detail}`,
     faults,
   )
   return { ...(await storeDefinition(tx, definition)), warnings: [] }

@@ -2,6 +2,7 @@ import { type ColumnType, columnType, datasetManifest, definitionName, fieldName
 import { z } from 'zod'
 import { registerVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
@@ -92,7 +93,7 @@ async function runCommand(command: StepCommand): Promise<void> {
     file: files[0]!,
     rows: rowCount,
   })
-  command.progress(1, `${rowCount} rows`)
+  command.progress(1, countText(rowCount, 'row'))
 }
 
 async function commitStep(tx: Tx, result: StepResult): Promise<Json | undefined> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
+import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { latestRowSql } from './latest-row-sql.ts'
 import { columnFeatures, orderedSource, quoteName, type ViewPlan } from './view-plan.ts'
@@ -71,7 +72,7 @@ export async function writePointInTimeJoin(request: PointInTimeJoin): Promise<{ 
     throw new PlimsollError(
       'internal',
       'features.row_count',
-      `Cannot make the training set: ${rowCount} spine rows became ${written.rowCount}`,
+      `Cannot make the training set: ${countText(rowCount, 'spine row')} became ${written.rowCount}`,
     )
   }
   return written

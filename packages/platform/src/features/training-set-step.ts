@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type ColumnType, datasetManifest, type FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { findDataset, registerVersion, requireVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
@@ -105,7 +106,7 @@ async function resolveStep(
     if (!(column in spineSchema)) faults.push({ pointer: '/columns', detail: `the spine has no column "${column}"` })
   refuseFaults(
     'features.bad_training_set',
-    `Cannot make a training set of "${wanted.service}": ${faults.length} faults, ${faults[0]?.detail}`,
+    `Cannot make a training set of "${wanted.service}": ${countText(faults.length, 'fault')}, ${faults[0]?.detail}`,
     faults,
   )
   for (const column of [wanted.time, ...spineKeys.flat()]) chosen.add(column)
@@ -177,7 +178,7 @@ async function runCommand(command: StepCommand): Promise<void> {
   const schema = schemaOfResult(spec)
   await writeDatasetOutput(command, { name: 'set', manifest: 'manifest', schema, file: files[0]!, rows: rowCount })
   await writeJson(outputPath(command, 'report'), report as unknown as Json) // plain data by its schema
-  command.progress(1, `${rowCount} rows with ${Object.keys(report.features).length} features`)
+  command.progress(1, `${countText(rowCount, 'row')} with ${countText(Object.keys(report.features).length, 'feature')}`)
 }
 
 async function describe(

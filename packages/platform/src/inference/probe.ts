@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
+import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { decodeTensors, encodeJsonFrame, encodeTensorFrame, OPERATIONS, readJson, type TensorPart } from './frame.ts'
 import { failureOf } from './host-failure.ts'
@@ -153,7 +154,7 @@ async function findDependence(run: Run, specs: Specs, first: Tensor[]): Promise<
     [2, 0, 1],
   ]) {
     const many = await run(rowsOf(specs, order, true))
-    if (many instanceof PlimsollError) return `it refuses ${order.length} rows: ${many.message}`
+    if (many instanceof PlimsollError) return `it refuses ${countText(order.length, 'row')}: ${many.message}`
     for (const [position, row] of order.entries()) {
       const because = compareRow({ many: many.outputs, position, rows: order.length, single: singles[row] ?? [] })
       if (because) return because

@@ -9,7 +9,8 @@ test('countText() gives one thing its singular, and everything else the plural',
   expect(countText(3, 'column differs', 'columns differ')).toBe('3 columns differ')
 })
 
-const ROOMS = 'cli,datasets,definitions,kernel,pipelines,registry,serving,tracking,lineage,monitoring'
+const ROOMS =
+  'adapters,cli,datasets,definitions,delivery,features,inference,kernel,lineage,monitoring,pipelines,processes,registry,serving,tracking'
 /** A count of found things with a bare plural: what one of them makes wrong. A bound (`…_MAX`) is never one. */
 const BARE =
   /(?<!(?: of |\/))\$\{[^}]*(?:\.length|Count|_count)\} (?:[a-z]+ )?(?:rows|gaps|files|columns|faults|steps|problems|expectations|patterns|versions)\b/g

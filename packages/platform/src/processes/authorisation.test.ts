@@ -11,13 +11,15 @@ import {
   createProject,
   createToken,
   issueRunToken,
+  listTokens,
   openAuthoriser,
+  revokeToken,
 } from '../kernel/auth/index.ts'
 import { newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { loadConfig } from '../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
-import { ROLES } from '../kernel/db/index.ts'
+import { type Context, ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
@@ -76,9 +78,17 @@ beforeAll(async () => {
   const own = database.ctx.as({ principal: { ...database.ctx.principal, id: 'operator' } })
   await createProject(own, 'foreign')
   for (const role of ROLES) {
-    tokens[role] = (await createToken(own, { principal: `own-${role}`, name: 't', role, days: 1 })).token
+    tokens[role] = (
+      await createToken(own, { principal: `own-${role}`, name: 't', role, days: 1, allProjects: false })
+    ).token
     tokens[`foreign ${role}`] = (
-      await createToken(own.as({ project: 'foreign' }), { principal: `foreign-${role}`, name: 't', role, days: 1 })
+      await createToken(own.as({ project: 'foreign' }), {
+        principal: `foreign-${role}`,
+        name: 't',
+        role,
+        days: 1,
+        allProjects: false,
+      })
     ).token
   }
   tokens.operator = (await createOperatorToken(own, 60_000)).token
@@ -196,13 +206,23 @@ test('a foreign project and one that does not exist look the same', async () => 
 
 test('figures of the whole platform are for a role on all projects, not for one of theirs', async () => {
   expect(endpoints.find((endpoint) => endpoint.path === '/metrics')?.scope).toBe('platform')
-  const own = database.ctx.as({ project: '*', principal: { ...database.ctx.principal, id: 'operator' } })
-  const { token } = await createToken(own, { principal: 'scraper', name: 't', role: 'viewer', days: 1 })
+  const operator = database.ctx.as({ principal: { ...database.ctx.principal, id: 'operator' } })
+  const admin = database.ctx.as({ principal: { ...database.ctx.principal, id: 'own-admin', role: 'admin' } })
+  const wanted = { principal: 'scraper', name: 't', role: 'viewer' as const, days: 1, allProjects: true }
+  await expect(createToken(admin, wanted)).rejects.toMatchObject({ kind: 'forbidden', code: 'auth.not_operator' })
+  const { id, token } = await createToken(operator, wanted)
   const ask = (bearer: string | undefined) =>
     servers.guarded!.inject({ url: '/metrics', headers: { authorization: `Bearer ${bearer}` } })
   expect((await ask(token)).statusCode).toBe(200)
   const refused = await ask(tokens.admin)
   expect([refused.statusCode, refused.json()]).toMatchObject([403, { code: 'auth.scope_missing' }])
+  // A project's admin neither sees nor ends it; the operator does.
+  const isListed = async (ctx: Context) =>
+    (await listTokens(ctx, { after: '', limit: 200 })).some((one) => one.id === id)
+  expect([await isListed(admin), await isListed(operator)]).toEqual([false, true])
+  await expect(revokeToken(admin, id)).rejects.toMatchObject({ code: 'auth.token_not_found' })
+  await revokeToken(operator, id)
+  expect((await ask(token)).statusCode).toBe(401)
 })
 
 test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {

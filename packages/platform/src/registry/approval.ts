@@ -1,5 +1,6 @@
 import type { ApprovalView } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
+import { NAMED_ACTION } from '../kernel/auth/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
@@ -83,8 +84,7 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
       'registry.named_principal_needed',
       `Cannot approve: a named principal must do it, and this caller is ${principal.id}`,
       {
-        action:
-          'Make a token of a person with plimsoll token create NAME --role approver --out NAME.token and give it with --token-file NAME.token, or sign with an SSH key (--sign-with) or OIDC',
+        action: NAMED_ACTION,
       },
     )
   }

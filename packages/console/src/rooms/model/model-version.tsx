@@ -173,7 +173,9 @@ function Approvals({ version }: { version: ModelVersionView }) {
     <section className="surface stack" aria-labelledby="approvals">
       <h2 id="approvals">Approvals</h2>
       {version.approvals.length === 0 && (
-        <Command text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment}`} />
+        <Command
+          text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
+        />
       )}
       {version.approvals.map((approval) => (
         <div className="stack" key={`${approval.by}/${approval.at}`}>

@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { NAMED_ACTION } from '../../kernel/auth/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import type { ReleaseAction, ReleaseRow } from './tables.ts'
@@ -75,7 +76,7 @@ export function requireNamed(tx: Tx, verb: string): void {
     'delivery.named_principal_needed',
     `Cannot ${verb}: a named principal must do it, and this caller is ${tx.principal.id}`,
     {
-      action: 'Sign in with a named token (plimsoll token create), an SSH key or OIDC',
+      action: NAMED_ACTION,
     },
   )
 }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { countText } from '../../kernel/count-text.ts'
 import type { Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, findModelVersion, passportGaps, requireModelVersion } from '../../registry/index.ts'
@@ -47,7 +48,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
     throw new PlimsollError(
       'precondition',
       'delivery.passport_gaps',
-      `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${gaps.length} gaps`,
+      `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${countText(gaps.length, 'gap')}`,
       {
         faults: gaps.map((gap) => ({ pointer: gap.field, detail: `${gap.detail}; to fill it: ${gap.command}` })),
         action: gaps[0]!.command,

@@ -1,4 +1,5 @@
 import type { RouteDefinition } from '@plimsoll/sdk/wire'
+import { countText } from '../../kernel/count-text.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { PlimsollError, refuseFaults } from '../../kernel/errors.ts'
@@ -17,7 +18,7 @@ export async function declareRoute(tx: Tx, definition: RouteDefinition): Promise
   const { faults } = await compileSignature(tx, definition)
   refuseFaults(
     'delivery.route_invalid',
-    `Cannot declare route "${definition.name}": ${faults.length} faults, ${faults[0]?.detail}`,
+    `Cannot declare route "${definition.name}": ${countText(faults.length, 'fault')}, ${faults[0]?.detail}`,
     faults,
   )
   const digest = digestValue(definition)

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Context, type Principal, ROLES, type Role } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
+import { NAMED_ACTION } from './principal-name.ts'
 import { confirmSignedBody } from './ssh-scheme.ts'
 import { requireToken } from './tokens.ts'
 import './tables.ts'
@@ -158,7 +159,7 @@ function requireScope(principal: Principal, scope: Exclude<Scope, 'public' | 'pl
       'auth.named_principal_needed',
       `${principal.id} may not do this: it needs a named person or program`,
       {
-        action: 'Use a named token (plimsoll token create), an SSH key signature, or an OIDC login',
+        action: NAMED_ACTION,
       },
     )
   }

@@ -15,6 +15,7 @@ const tokenShape = z.object({
   name: z.string(),
   principal: z.string(),
   role,
+  all_projects: z.boolean(),
   created_at: at,
   created_by: z.string(),
   expires_at: at,
@@ -51,6 +52,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
         name: z.string().min(1).max(128).default('token'),
         role,
         days: z.int().min(1).max(auth.tokenDays).default(auth.tokenDays),
+        allProjects: z.boolean().default(false),
       }),
       response: z.object({ id: z.string(), token: z.string(), expires_at: at }),
       handler: async ({ ctx, body }) => {
@@ -69,7 +71,8 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       }),
       response: z.object({ tokens: z.array(tokenShape), next: z.string().nullable() }),
       handler: async ({ ctx, query }) => {
-        const tokens = await listTokens(ctx, query)
+        const rows = await listTokens(ctx, query)
+        const tokens = rows.map((row) => ({ ...row, all_projects: row.project === '*' }))
         return { tokens, next: tokens.length === query.limit ? tokens.at(-1)!.id : null }
       },
     }),

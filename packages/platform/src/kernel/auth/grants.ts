@@ -128,15 +128,24 @@ export async function findKey(
     .executeTakeFirst()
 }
 
+/** The operator, and admins of all projects. */
+export async function mayEverywhere(ctx: Context): Promise<boolean> {
+  return ctx.principal.id === 'operator' || (await grantedRole(ctx, '*', ctx.principal.id)) === 'admin'
+}
+
+/** @throws forbidden auth.not_operator */
+export async function requireEverywhere(ctx: Context, what: string): Promise<void> {
+  if (await mayEverywhere(ctx)) return
+  throw new PlimsollError(
+    'forbidden',
+    'auth.not_operator',
+    `${ctx.principal.id} may not ${what}: only the operator and admins of all projects may`,
+  )
+}
+
 /** @throws forbidden auth.not_operator · conflict auth.project_taken */
 export async function createProject(ctx: Context, project: string): Promise<void> {
-  if (ctx.principal.id !== 'operator' && (await grantedRole(ctx, '*', ctx.principal.id)) !== 'admin') {
-    throw new PlimsollError(
-      'forbidden',
-      'auth.not_operator',
-      `${ctx.principal.id} may not make projects: only the operator and admins of all projects may`,
-    )
-  }
+  await requireEverywhere(ctx, 'make projects')
   await ctx.transaction(async (tx) => {
     const made = await tx.db
       .insertInto('auth_project')

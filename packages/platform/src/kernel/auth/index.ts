@@ -3,6 +3,7 @@ export { type AuthoriserOptions, hasRole, type Identity, openAuthoriser, type Sc
 export { authEndpoints } from './endpoints.ts'
 export { createProject, grantedRole, registerKey, setGrant } from './grants.ts'
 export { openOidcScheme } from './oidc-scheme.ts'
+export { NAMED_ACTION } from './principal-name.ts'
 export { openSshScheme } from './ssh-scheme.ts'
 export {
   createOperatorToken,

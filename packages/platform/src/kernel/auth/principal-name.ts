@@ -7,3 +7,7 @@ export const principalName = z
   .string()
   .regex(/^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,127}$/, 'must be a name or an address: letters, digits and . _ @ + -')
   .refine((name) => !RESERVED.has(name.toLowerCase()), 'is reserved')
+
+/** What somebody does who is refused for want of a name. */
+export const NAMED_ACTION =
+  'Make a token of a person with plimsoll token create NAME --role approver --out NAME.token and give it with --token-file NAME.token, or sign with an SSH key (--sign-with) or OIDC'

@@ -3,6 +3,7 @@ import { type Clock, realClock } from '../clock.ts'
 import type { Context, Role, Tx } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import { newId, randomHex } from '../ids.ts'
+import { mayEverywhere, requireEverywhere } from './grants.ts'
 import type { TokenRow } from './tables.ts'
 import { formatToken, hashToken } from './verify/index.ts'
 
@@ -43,16 +44,23 @@ async function insertToken(
   return { id, token, expiresAt }
 }
 
-/** A token of a named person or program: a named principal. */
+/** Stands for every project, in the place of one. */
+const ALL_PROJECTS = '*'
+
+/**
+ * A token of a named person or program: a named principal.
+ * @throws forbidden auth.not_operator when it is for all projects
+ */
 export async function createToken(
   ctx: Context,
-  wanted: { principal: string; name: string; role: Role; days: number },
+  wanted: { principal: string; name: string; role: Role; days: number; allProjects: boolean },
 ): Promise<IssuedToken> {
+  if (wanted.allProjects) await requireEverywhere(ctx, 'make tokens for all projects')
   return ctx.transaction(async (tx) => {
     const issued = await insertToken(
       tx,
       {
-        project: tx.project,
+        project: wanted.allProjects ? ALL_PROJECTS : tx.project,
         name: wanted.name,
         principal: wanted.principal,
         role: wanted.role,
@@ -64,7 +72,12 @@ export async function createToken(
     await tx.audit({
       action: 'token.create',
       subject: issued.id,
-      data: { principal: wanted.principal, role: wanted.role, expires_at: issued.expiresAt.toISOString() },
+      data: {
+        principal: wanted.principal,
+        role: wanted.role,
+        allProjects: wanted.allProjects,
+        expires_at: issued.expiresAt.toISOString(),
+      },
     })
     return issued
   })
@@ -81,7 +94,7 @@ export async function createOperatorToken(ctx: Context, ttlMs: number): Promise<
       .execute()
     return insertToken(
       tx,
-      { project: '*', name: 'operator', principal: 'operator', role: 'admin', kind: 'operator', run: null },
+      { project: ALL_PROJECTS, name: 'operator', principal: 'operator', role: 'admin', kind: 'operator', run: null },
       ttlMs,
     )
   })
@@ -108,13 +121,19 @@ export async function issueRunToken(tx: Tx, run: string, ttlMs: number): Promise
   return issued.token
 }
 
+/** Whose tokens the caller, an admin of the project, sees and ends. */
+async function projectsInReach(ctx: Context): Promise<string[]> {
+  return (await mayEverywhere(ctx)) ? [ctx.project, ALL_PROJECTS] : [ctx.project]
+}
+
 export async function revokeToken(ctx: Context, id: string): Promise<void> {
   await ctx.transaction(async (tx) => {
     const result = await tx.db
       .updateTable('auth_token')
       .set({ revoked_at: new Date(realClock.nowMs()) })
       .where('id', '=', id)
-      .where('project', '=', tx.project)
+      .where('project', 'in', await projectsInReach(tx))
+      .where('kind', '!=', 'operator')
       .where('revoked_at', 'is', null)
       .executeTakeFirst()
     if (result.numUpdatedRows === 0n)
@@ -154,7 +173,7 @@ export async function listTokens(
       'last_used_at',
       'revoked_at',
     ])
-    .where('project', '=', ctx.project)
+    .where('project', 'in', await projectsInReach(ctx))
     .where('kind', '=', 'named')
     .where('id', '>', page.after)
     .orderBy('id')
