@@ -59,6 +59,7 @@ export function runOf(graph: readonly StepView[], state: Run['state'], more: Par
 export function detailOf(step: StepView, more: Partial<StepDetail> = {}): StepDetail {
   const { key, kind } = step
   return stepDetail.parse({
+    params: {},
     ...step,
     definition: { key, kind, timeoutMs: 60_000 },
     spec: null,

@@ -120,6 +120,7 @@ function answers(name: string): Record<string, unknown> {
   ]
   const running = summaryOf('run_1', 'running', name)
   const detail = {
+    params: { trees: 200 },
     ...graph(name)[3],
     outputs: [output],
     definition: {
