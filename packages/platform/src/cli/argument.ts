@@ -32,9 +32,9 @@ export function oneOf<W extends string>(text: string | undefined, words: readonl
 const SHOWN_CHARS_MAX = 80
 
 /**
- * The value of a JSON argument, which `what` stands before in a refusal; undefined when it is no JSON. What the server would refuse or read as another value is
- * refused here: a number beyond JSON's range, which would be sent as null, an integer that would be rounded, and a member
- * `__proto__`. @throws UsageError
+ * The value of a JSON argument, which `what` stands before in a refusal; undefined when it is no JSON. What the server
+ * would refuse or read as another value is refused here: a number beyond JSON's range, which would be sent as null, an
+ * integer that would be rounded, and a member `__proto__`. @throws UsageError
  */
 export function readJson(text: string, what: string): unknown {
   const refuse = (why: string) => new UsageError(`Cannot read ${what}${text.slice(0, SHOWN_CHARS_MAX)}: ${why}`)

@@ -29,7 +29,8 @@ export function parseParams(given: readonly string[]): Record<string, unknown> {
     if (!checked.success) throw refuse(`no param has this name: ${checked.error.issues[0]!.message}`)
     if (params.has(name)) throw refuse(`${name} is given twice`)
     const text = entry.slice(cut + 1)
-    params.set(name, readJson(text, `--param ${name}=`) ?? text)
+    const value = readJson(text, `--param ${name}=`)
+    params.set(name, value === undefined ? text : value)
   }
   return Object.fromEntries(params)
 }
