@@ -68,10 +68,14 @@ function convertFloat(datatype: 'FP32' | 'FP64', values: readonly unknown[]): Te
   const data = datatype === 'FP32' ? new Float32Array(values.length) : new Float64Array(values.length)
   for (let index = 0; index < values.length; index++) {
     const value = values[index]
-    if (typeof value === 'number') data[index] = value
-    else if (value === null) data[index] = Number.NaN
-    else if (typeof value === 'bigint') data[index] = Number(value)
-    else throw new TensorFault(`holds ${shown(value)}, ${datatype} takes numbers`)
+    if (value === null) data[index] = Number.NaN
+    else if (typeof value === 'number' || typeof value === 'bigint') {
+      const number = Number(value)
+      data[index] = number
+      // A client may mean Infinity; a number that becomes it is another.
+      if (!Number.isFinite(data[index]) && (Number.isFinite(number) || typeof value === 'bigint'))
+        throw new TensorFault(`holds ${shown(value)}, which ${datatype} cannot hold`)
+    } else throw new TensorFault(`holds ${shown(value)}, ${datatype} takes numbers`)
   }
   return data
 }

@@ -314,6 +314,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.route_decides': ['forbidden'],
   'serving.route_full': ['overloaded'],
   'serving.route_unknown': ['not_found'],
+  'serving.route_unready': ['unavailable'],
   'serving.segment_damaged': ['invalid'],
   'serving.segment_too_large': ['too_large'],
   'serving.segment_unreadable': ['conflict'],

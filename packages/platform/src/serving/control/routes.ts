@@ -27,12 +27,17 @@ async function awaitSnapshot(
 ) {
   const untilMs = ctx.clock.monotonicMs() + waitMs
   for (;;) {
+    // First, so that a gateway which cannot take the newest one is given the next as soon as there is reason for it.
+    const failure = await refresh(ctx).then(
+      () => undefined,
+      (thrown: unknown) => ({ thrown }),
+    )
     const found = await findSnapshot(ctx, after)
-    if (found || signal.aborted || ctx.clock.monotonicMs() >= untilMs) return found
-    await refresh(ctx)
-    const fresh = await findSnapshot(ctx, after)
-    if (fresh) return fresh
-    await ctx.clock.sleep(WAIT_STEP_MS, signal).catch(() => {}) // the next look ends the wait
+    if (found) return found
+    if (failure) throw failure.thrown
+    if (ctx.clock.monotonicMs() >= untilMs) return undefined
+    await ctx.clock.sleep(WAIT_STEP_MS, signal).catch(() => {}) // the end is seen next
+    if (signal.aborted) return undefined
   }
 }
 

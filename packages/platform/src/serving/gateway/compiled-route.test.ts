@@ -116,6 +116,26 @@ test.each([
   )
 })
 
+test.each([
+  ['FP32', 1e300],
+  ['FP16', 70_000],
+  ['INT8', 300],
+  ['UINT32', -1],
+  ['INT64', 3.5],
+] as const)('prepare() refuses what %s cannot hold instead of another value: %d', (datatype, value) => {
+  const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
+  const lookup = { names: ['origin__mean'], lookup: () => ({ values: [value], statuses: ['PRESENT'] }) }
+  const model = { inputs: [{ name: 'm', datatype, shape: [-1] }], outputs: [], maxBatchSize: 8 }
+  const prepare = () => compileRoute(route, lookup).prepare([{ distance: 1, date: '2001-01-01T00:00:00Z' }], 0n, model)
+  expect(prepare).toThrow(
+    expect.objectContaining({
+      details: expect.objectContaining({
+        faults: [{ pointer: '/rows/0/m', detail: `is ${value}, which the model's ${datatype} cannot hold` }],
+      }),
+    }),
+  )
+})
+
 test('prepare() gives FP16 its half bits, and floats their NaN', () => {
   const route = exampleRoute({ columns: [{ name: 'm', source: { from: 'feature', feature: 'origin__mean' } }] })
   const filled = (datatype: 'FP16' | 'FP32', value: number) => {

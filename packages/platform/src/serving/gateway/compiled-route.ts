@@ -245,11 +245,14 @@ function fillTensors(
 ): Tensor[] {
   const faults: Fault[] = []
   const fill = (data: TensorData, datatype: Datatype, at: { index: number; row: number; column: number }) => {
-    if (setCell(data, datatype, at.index, cells(at.row, at.column)) || faults.length >= FAULTS_MAX) return
-    const detail = `has no value, and the model takes ${datatype}, which cannot say so`
+    const value = cells(at.row, at.column)
+    if (setCell(data, datatype, at.index, value) || faults.length >= FAULTS_MAX) return
+    const detail = Number.isNaN(value)
+      ? `has no value, and the model takes ${datatype}, which cannot say so`
+      : `is ${String(value).slice(0, 100)}, which the model's ${datatype} cannot hold`
     faults.push({ pointer: `/rows/${at.row}/${names[at.column]}`, detail })
   }
-  const refuse = () => refuseFaults('serving.no_value', 'Cannot predict: columns have no value', faults)
+  const refuse = () => refuseFaults('serving.no_value', 'Cannot predict: columns have no value for the model', faults)
   const only = model.inputs[0]
   if (
     model.inputs.length === 1 &&
@@ -282,15 +285,22 @@ function fillTensors(
   return tensors
 }
 
-/** Puts a value where it belongs. False when the datatype cannot say that there is none. */
+/** Puts a value where it belongs. False when the datatype cannot hold it, or cannot say that there is none. */
 function setCell(data: TensorData, datatype: Datatype, index: number, value: number | string): boolean {
-  const isNone = typeof value === 'number' && Number.isNaN(value)
-  if (datatype === 'FP16') data[index] = new Uint16Array(Float16Array.of(Number(value)).buffer)[0]!
-  else if (datatype === 'FP32' || datatype === 'FP64') data[index] = Number(value)
-  else if (isNone) return false
-  else if (Array.isArray(data)) data[index] = String(value)
-  else if (data instanceof BigInt64Array || data instanceof BigUint64Array)
-    data[index] = BigInt(Math.trunc(Number(value)))
-  else data[index] = Number(value)
-  return true
+  const number = Number(value)
+  if (datatype === 'FP16') {
+    const half = Float16Array.of(number)
+    data[index] = new Uint16Array(half.buffer)[0]!
+    return Number.isFinite(half[0]) || !Number.isFinite(number)
+  }
+  if (datatype === 'FP32' || datatype === 'FP64') {
+    data[index] = number
+    return Number.isFinite(data[index]) || !Number.isFinite(number)
+  }
+  if (Number.isNaN(value)) return false
+  if (Array.isArray(data)) data[index] = String(value)
+  else if (!Number.isInteger(number)) return false
+  else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[index] = BigInt(number)
+  else data[index] = number
+  return Array.isArray(data) || Number(data[index]) === number
 }

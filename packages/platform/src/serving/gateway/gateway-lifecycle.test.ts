@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -137,6 +137,38 @@ test('a route that cannot be compiled keeps what it served, one that never serve
   expect([live.get('delay')?.snapshot, live.get('other')?.snapshot]).toEqual([1, 2])
   expect(await gateway.gateway.offer(control.publish(3, [routeTo(two, 'delay', ['p', 'q'])], [two]))).toBe(true)
   expect([gateway.gateway.refused(), await served('delay')]).toEqual([null, 'delay/2'])
+})
+
+test('a model that cannot be loaded now takes down its own route only, which comes back by itself', async () => {
+  const gateway = await start()
+  const { control } = gateway
+  const good = control.addVersion(identityModel(), 1)
+  const bad = control.addVersion(unary('Neg'), 2)
+  const bytes = control.blobs.get(bad.artifact)!
+  control.blobs.set(
+    bad.artifact,
+    bytes.map((byte, index) => (index === bytes.length - 1 ? byte ^ 1 : byte)),
+  )
+  const routes = [routeTo(bad, 'broken', ['p', 'q']), routeTo(good, 'sound', ['p', 'q'])]
+  const signed = control.publish(1, routes, [bad, good])
+  const ask = async (route: string) => (await predict(gateway, { p: 1, q: 2 }, route)).status
+  expect(await gateway.gateway.offer(signed)).toBe(false)
+  expect([await ask('sound'), await ask('broken'), await ask('other')]).toEqual([200, 503, 404])
+  expect(await (await predict(gateway, { p: 1, q: 2 }, 'broken')).json()).toMatchObject({
+    code: 'serving.route_unready',
+    detail: expect.stringContaining('another digest'),
+  })
+  expect(gateway.gateway.refused()).toMatchObject({ epoch: 1, reason: expect.stringContaining('route broken') })
+  expect(existsSync(join(gateway.directory, 'snapshot.json'))).toBe(false)
+  // A release of another route meanwhile is not held up.
+  const next = control.publish(2, [routeTo(bad, 'broken', ['p', 'q'])], [bad])
+  expect(await gateway.gateway.offer(next)).toBe(false)
+  expect([await ask('sound'), await ask('broken')]).toEqual([404, 503])
+  expect(gateway.gateway.settledEpoch()).toBe(1)
+  control.blobs.set(bad.artifact, bytes)
+  expect(await gateway.gateway.offer(next)).toBe(true)
+  expect([await ask('broken'), gateway.gateway.refused(), gateway.gateway.settledEpoch()]).toEqual([200, null, 2])
+  expect(existsSync(join(gateway.directory, 'snapshot.json'))).toBe(true)
 })
 
 test('settledEpoch() is not raised by an unsigned snapshot, nor by a model that cannot be fetched now', async () => {

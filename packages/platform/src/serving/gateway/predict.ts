@@ -4,7 +4,8 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
-import { type Gateway, type LiveRoute, versionOf } from './gateway.ts'
+import type { Gateway } from './gateway.ts'
+import { type LiveRoute, refuseUnready, versionOf } from './live-state.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
@@ -36,7 +37,7 @@ export interface Prediction {
   readonly result: PoolResult
 }
 
-/** Finds the route and chooses the arm for a new prediction. @throws unavailable serving.no_snapshot · not_found serving.route_unknown */
+/** Finds the route and chooses the arm for a new prediction. @throws unavailable serving.no_snapshot · serving.route_unready · not_found serving.route_unknown */
 export function chooseTarget(
   deps: PredictionDeps,
   name: string,
@@ -49,6 +50,7 @@ export function chooseTarget(
       retryAfterMs: 1_000,
     })
   const entry = live.routes.get(name)
+  if (!entry) refuseUnready(live, name)
   if (!entry)
     throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, {
       action: 'List the routes with GET /v2/models',

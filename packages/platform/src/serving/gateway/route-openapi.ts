@@ -1,6 +1,6 @@
 import type { ServedInput } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { type LiveState, versionOf } from './gateway.ts'
+import { type LiveState, versionOf } from './live-state.ts'
 
 function schemaOf(input: ServedInput): object {
   if ('entity' in input) return { ...typeSchema(input.type), description: `Key of entity ${input.entity}` }
