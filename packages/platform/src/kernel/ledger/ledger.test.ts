@@ -172,7 +172,12 @@ function declareCases(subject: Subject) {
       broken: { position: '4', where: 'journal', row: { subject: 's3' } },
     })
     await expect(openJournal(path)).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
-    await expect(rebuildLedger(subject.ctx, path, 'a test')).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
+    await expect(rebuildLedger(subject.ctx, path, 'a test')).rejects.toMatchObject({
+      kind: 'precondition', // its message is shown
+      code: 'ledger.journal_damaged',
+      message: expect.stringContaining('position 4'),
+      details: { action: expect.stringContaining('plimsoll audit repair') },
+    })
   })
 
   test('a whole chain that was rewritten disagrees with the journal', async () => {

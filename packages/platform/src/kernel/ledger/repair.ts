@@ -18,7 +18,7 @@ export interface JournalRepair {
 /**
  * Writes a journal that was cut or damaged again from the database, and who did so and why into the audit. Refused
  * unless the database's chain is whole and agrees with each line that is left and with what is known of the others.
- * @throws internal ledger.diverged
+ * @throws precondition ledger.diverged
  */
 export function repairJournal(ctx: Context, journalPath: string, reason: string): Promise<JournalRepair> {
   return inTurn(journalPath, async () => {
