@@ -77,6 +77,21 @@ function databaseFault(seal: StoredSeal, expected: bigint, previous: string): Le
   return undefined
 }
 
+/** The first sealed row of the database that is not what was sealed, or whose audit row is not. */
+export async function findSealedFault(ctx: Context): Promise<LedgerFault | undefined> {
+  let previous: string = GENESIS
+  let position = 0n
+  for (let seals = await readSeals(ctx, 0n); seals.length > 0; seals = await readSeals(ctx, position)) {
+    for (const seal of seals) {
+      const fault = databaseFault(seal, position + 1n, previous)
+      if (fault) return fault
+      previous = seal.hash
+      position++
+    }
+  }
+  return undefined
+}
+
 function journalFault(line: JournalLine, seal: StoredSeal, previous: string): LedgerFault | undefined {
   const fault = (reason: string): LedgerFault => ({
     position: seal.position,
