@@ -225,6 +225,13 @@ test('figures of the whole platform are for a role on all projects, not for one 
   expect((await ask(token)).statusCode).toBe(401)
 })
 
+test('the ledger spans all projects: its routes are for no role of one', () => {
+  const scopes = ['verify', 'repair-journal', 'rebuild'].map(
+    (what) => endpoints.find((endpoint) => endpoint.path === `/api/v1/audit/${what}`)?.scope,
+  )
+  expect(scopes).toEqual(['platform', 'operator', 'operator'])
+})
+
 test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {
   const paths = { approve: /\/approvals$/, release: /\/releases$/, rollback: /\/rollback$/, retire: /\/retire$/ }[word]!
   const found = endpoints.filter((endpoint) => endpoint.method === 'POST' && paths.test(endpoint.path))

@@ -64,7 +64,7 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/verify',
-      scope: 'admin',
+      scope: 'platform',
       summary: 'Recomputes the chain of the ledger and compares it with the journal; names the first broken row',
       response: z.object({
         ok: z.boolean(),
@@ -80,7 +80,7 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/repair-journal',
-      scope: 'admin',
+      scope: 'operator',
       summary:
         'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
       ...restoring,
@@ -89,7 +89,7 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/rebuild',
-      scope: 'admin',
+      scope: 'operator',
       summary:
         'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites',
       ...restoring,
