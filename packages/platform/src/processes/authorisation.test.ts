@@ -103,7 +103,11 @@ beforeAll(async () => {
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
-  const own_ = [...authEndpoints(config.auth), ...auditEndpoints(join(directory, 'ledger.log')), ...domains.endpoints]
+  const own_ = [
+    ...authEndpoints(config.auth),
+    ...auditEndpoints(join(directory, 'ledger.log'), []),
+    ...domains.endpoints,
+  ]
   endpoints = [...platformEndpoints({ endpoints: own_, metrics: openMetrics('test'), replayRate: undefined }), ...own_]
   servers.open = openServer(false)
   servers.guarded = openServer(true)

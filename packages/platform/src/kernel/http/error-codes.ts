@@ -268,6 +268,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'registry.alias_moved': ['precondition'],
   'registry.alias_not_found': ['invalid'],
   'registry.alias_protected': ['forbidden'],
+  'registry.approval_unrecorded': ['precondition'],
   'registry.artifact_elsewhere': ['not_found'],
   'registry.bad_alias': ['invalid'],
   'registry.bad_columns': ['invalid'],
