@@ -86,7 +86,7 @@ function endpointsOf(config: Config): AnyEndpoint[] {
     replay: undefined,
     paths: { runs: '', environments: '', online: '' },
   })
-  const endpoints = [...authEndpoints(config.auth), ...auditEndpoints(''), ...domains.endpoints]
+  const endpoints = [...authEndpoints(config.auth), ...auditEndpoints('', []), ...domains.endpoints]
   return [...platformEndpoints({ endpoints, metrics: absent, replayRate: undefined }), ...endpoints]
 }
 

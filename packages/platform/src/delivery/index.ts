@@ -6,6 +6,8 @@ export {
   findAssignment,
   findRelease,
   findRoute,
+  findUnrecordedRelease,
+  findUnreleasedAssignment,
   listAssignments,
   listReleases,
   listRoutes,

@@ -103,7 +103,11 @@ beforeAll(async () => {
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
-  const own_ = [...authEndpoints(config.auth), ...auditEndpoints(join(directory, 'ledger.log')), ...domains.endpoints]
+  const own_ = [
+    ...authEndpoints(config.auth),
+    ...auditEndpoints(join(directory, 'ledger.log'), []),
+    ...domains.endpoints,
+  ]
   endpoints = [...platformEndpoints({ endpoints: own_, metrics: openMetrics('test'), replayRate: undefined }), ...own_]
   servers.open = openServer(false)
   servers.guarded = openServer(true)
@@ -223,6 +227,13 @@ test('figures of the whole platform are for a role on all projects, not for one 
   await expect(revokeToken(admin, id)).rejects.toMatchObject({ code: 'auth.token_not_found' })
   await revokeToken(operator, id)
   expect((await ask(token)).statusCode).toBe(401)
+})
+
+test('the ledger spans all projects: its routes are for no role of one', () => {
+  const scopes = ['verify', 'repair-journal', 'rebuild'].map(
+    (what) => endpoints.find((endpoint) => endpoint.path === `/api/v1/audit/${what}`)?.scope,
+  )
+  expect(scopes).toEqual(['platform', 'operator', 'operator'])
 })
 
 test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {

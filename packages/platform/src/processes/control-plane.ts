@@ -33,7 +33,7 @@ import {
   openSigningKey,
   writeWhole,
 } from './data-directory.ts'
-import { type Domains, openDomains } from './domains.ts'
+import { type Domains, LEDGER_CHECKS, openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 import { openRetention } from './retention.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
@@ -135,7 +135,7 @@ async function openControlHttp(parts: {
   })
   const endpoints = [
     ...authEndpoints(config.auth),
-    ...auditEndpoints(dataPaths(config.dataDir).ledgerJournal),
+    ...auditEndpoints(dataPaths(config.dataDir).ledgerJournal, LEDGER_CHECKS),
     ...parts.domains.endpoints,
   ]
   const authoriser = openAuthoriser({

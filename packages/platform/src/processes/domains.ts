@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
-import { endpoints as deliveryEndpoints } from '../delivery/index.ts'
+import { endpoints as deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
 import { endpoints as featureEndpoints } from '../features/index.ts'
 import { issueRunToken } from '../kernel/auth/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
@@ -11,6 +11,7 @@ import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
 import { type Config, readEnvironment } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { AnyEndpoint } from '../kernel/http/index.ts'
+import type { LedgerCheck } from '../kernel/ledger/index.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
 import { lineageEndpoints } from '../lineage/index.ts'
 import { monitoringEndpoints } from '../monitoring/index.ts'
@@ -21,7 +22,7 @@ import {
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
-import { endpoints as registryEndpoints } from '../registry/index.ts'
+import { findUnrecordedApproval, endpoints as registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
 import { openStepKinds } from './step-kinds.ts'
 
@@ -42,6 +43,13 @@ const STEP_VARIABLES = [
   'HTTPS_PROXY',
   'HTTP_PROXY',
   'NO_PROXY',
+]
+
+/** What `audit verify` compares beyond the ledger itself. */
+export const LEDGER_CHECKS: readonly LedgerCheck[] = [
+  findUnrecordedApproval,
+  findUnrecordedRelease,
+  findUnreleasedAssignment,
 ]
 
 export interface DomainParts {

@@ -4,6 +4,8 @@ import { lockModelVersion } from './version.ts'
 
 /** Aliases that follow what routes serve: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
+/** What a person takes for one of them. */
+const LOOK_ALIKE = new RegExp(PROTECTED, 'i')
 const PATTERN = /^[\w-]{1,255}$/
 
 export function isProtectedAlias(alias: string): boolean {
@@ -78,12 +80,23 @@ async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove):
   return { model, alias, version }
 }
 
+function refuseLookAlike(alias: string): void {
+  if (!LOOK_ALIKE.test(alias)) return
+  throw new PlimsollError(
+    'forbidden',
+    'registry.alias_protected',
+    `Cannot make alias "${alias}": but for its case it is "${alias.toLowerCase()}", which follows what a route serves`,
+    { action: 'Take another name' },
+  )
+}
+
 /**
  * Points an alias at a version. Repeating the call is free: no row is written and no event is emitted.
- * @throws not_found registry.version_not_found · precondition registry.alias_moved (details: expected, actual)
+ * @throws invalid registry.bad_alias · forbidden registry.alias_protected · not_found registry.version_not_found · precondition registry.alias_moved (details: expected, actual)
  */
 export async function moveAlias(ctx: Context, move: AliasMove): Promise<Alias> {
   checkAlias(move.alias)
+  refuseLookAlike(move.alias)
   return ctx.transaction((tx) => setAlias(tx, move))
 }
 

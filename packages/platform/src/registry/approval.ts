@@ -4,8 +4,9 @@ import { NAMED_ACTION } from '../kernel/auth/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
+import { recordedApprovals } from './recorded-approval.ts'
 import type { ApprovalRow } from './tables.ts'
-import { requireModelVersion } from './version.ts'
+import { type ModelVersion, requireModelVersion } from './version.ts'
 
 export interface Approval {
   readonly by: string
@@ -18,6 +19,11 @@ export interface Approval {
   readonly at: Date
 }
 
+/** `isRecorded`: the audit tells of it. One that it does not tell of counts for nothing. */
+interface StoredApproval extends Approval {
+  readonly isRecorded: boolean
+}
+
 interface ApprovalKey {
   readonly model: string
   readonly version: number
@@ -25,7 +31,7 @@ interface ApprovalKey {
 }
 
 /** All approvals of a version for an environment, also those that a changed passport has voided. */
-async function allApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]> {
+async function allApprovals(ctx: Context, key: ApprovalKey): Promise<StoredApproval[]> {
   const rows = await ctx.db
     .selectFrom('approval')
     .selectAll()
@@ -36,7 +42,8 @@ async function allApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]>
     .orderBy('created_at')
     .limit(100)
     .execute()
-  return rows.map(toApproval)
+  const recorded = await recordedApprovals(ctx, key, rows)
+  return rows.map((row) => ({ ...toApproval(row), isRecorded: recorded.has(row) }))
 }
 
 function toApproval(row: Selectable<ApprovalRow>): Approval {
@@ -52,29 +59,45 @@ function toApproval(row: Selectable<ApprovalRow>): Approval {
   }
 }
 
+function isBinding(approval: StoredApproval, version: ModelVersion): boolean {
+  return approval.isRecorded && approval.artifact === version.artifact && approval.passport === version.passport
+}
+
 /** Approvals that still bind what the version is. */
 export async function approvalsOf(ctx: Context, key: ApprovalKey): Promise<Approval[]> {
   const version = await requireModelVersion(ctx, key)
-  return (await allApprovals(ctx, key)).filter(
-    (approval) => approval.artifact === version.artifact && approval.passport === version.passport,
-  )
+  const stored = (await allApprovals(ctx, key)).filter((approval) => isBinding(approval, version))
+  return stored.map(({ isRecorded: _, ...approval }) => approval)
 }
 
 export async function listApprovals(ctx: Context, key: ApprovalKey): Promise<ApprovalView[]> {
   const version = await requireModelVersion(ctx, key)
-  return (await allApprovals(ctx, key)).map(({ at, ...approval }) => ({
+  return (await allApprovals(ctx, key)).map(({ isRecorded, at, ...approval }) => ({
     ...approval,
     artifact: approval.artifact as `sha256:${string}`,
-    isValid: approval.artifact === version.artifact && approval.passport === version.passport,
+    isValid: isBinding({ ...approval, isRecorded, at }, version),
     at: at.toISOString(),
   }))
+}
+
+async function repeatedApproval(tx: Tx, request: ApprovalKey): Promise<Approval> {
+  const { id } = tx.principal
+  const found = (await approvalsOf(tx, request)).find((approval) => approval.by === id)
+  if (found) return found
+  throw new PlimsollError(
+    'precondition',
+    'registry.approval_unrecorded',
+    `Cannot approve ${request.model} ${request.version}: there is an approval of ${id} that the audit does not tell of`,
+    { action: 'Run plimsoll audit verify, and let somebody else approve' },
+  )
 }
 
 /**
  * A named principal's statement about a version's digests. Binds artifact and passport: a change of either voids it. When
  * the approver also started the run that made the version, it is recorded as self-approved. Repeating it is free.
  *
- * @throws forbidden registry.named_principal_needed · precondition registry.nothing_to_approve
+ * @throws forbidden registry.named_principal_needed · precondition registry.nothing_to_approve ·
+ * registry.approval_unrecorded
  */
 export async function approve(tx: Tx, request: ApprovalKey & { comment: string }): Promise<Approval> {
   const { principal } = tx
@@ -122,7 +145,7 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
     )
     .returningAll()
     .executeTakeFirst()
-  if (!stored) return (await approvalsOf(tx, request)).find((approval) => approval.by === principal.id)!
+  if (!stored) return repeatedApproval(tx, request)
   await tx.emit({
     type: 'registry.version_approved',
     subject: `${request.model}/${request.version}`,

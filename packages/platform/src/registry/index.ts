@@ -13,6 +13,7 @@ export {
 } from './model.ts'
 export { notesOf, passportGaps } from './passport.ts'
 export { holdVersion, releaseHold } from './protected-alias.ts'
+export { findUnrecordedApproval } from './recorded-approval.ts'
 export { stepKinds } from './register-step.ts'
 export { endpoints } from './routes.ts'
 export {

@@ -106,6 +106,8 @@ test('a bare client cannot set champion: it hears what is unmet; what serves can
   expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
   for (const gap of ['artifact', 'code.commit', 'data', 'environment.lock', 'signature', 'approvals'])
     expect(refused.json.message).toContain(gap)
+  const alike = await surface.call('POST', '/registered-models/alias', { name: 'm', alias: 'Champion', version: '1' })
+  expect([alike.status, alike.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
   await surface.database.ctx.transaction((tx) =>
     projectChampion(tx, { model: 'm', version: 1, environment: 'production' }),
   )

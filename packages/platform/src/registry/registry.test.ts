@@ -336,6 +336,18 @@ test.each(['champion', 'challenger', 'canary'])(
   },
 )
 
+test.each(['Champion', 'CHAMPION', 'Challenger', 'cAnary'])(
+  '%s is taken for what a route serves: it cannot be made, and one that is there can be deleted',
+  async (alias) => {
+    await addVersion(ctx, 'delay', 'one')
+    const moved = await api.call('PUT', `/api/v1/models/delay/aliases/${alias}`, { version: 1 })
+    expect([moved.status, moved.json]).toMatchObject([403, { code: 'registry.alias_protected' }])
+    await ctx.db.insertInto('model_alias').values({ project: 'default', model: 'delay', alias, version: 1 }).execute()
+    await deleteAlias(ctx, { model: 'delay', alias })
+    expect(await listAliases(ctx, 'delay')).toEqual([])
+  },
+)
+
 test('deleteAlias() leaves an event and an audit row, and is free without such an alias', async () => {
   await addVersion(ctx, 'delay', 'one')
   await moveAlias(ctx, { model: 'delay', alias: 'best', version: 1 })

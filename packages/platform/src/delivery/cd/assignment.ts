@@ -97,7 +97,11 @@ interface Change extends RouteKey {
   readonly reason: string
 }
 
-const AUDIT_ACTIONS = { release: 'release.create', rollback: 'release.rollback', retire: 'release.retire' } as const
+export const AUDIT_ACTIONS = {
+  release: 'release.create',
+  rollback: 'release.rollback',
+  retire: 'release.retire',
+} as const
 
 /** The row of the history; what it does to the assignment is the caller's. */
 async function addRelease(tx: Tx, { environment, route, to, current, ...change }: Change) {

@@ -2,7 +2,7 @@ import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
-import { rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
+import { type LedgerCheck, rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
 
 const entry = z.object({
   seq: z.string(),
@@ -42,7 +42,7 @@ const restoring = {
 }
 
 /** What people and programs did, and whether the record of it is whole. */
-export function auditEndpoints(journalPath: string): AnyEndpoint[] {
+export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck[]): AnyEndpoint[] {
   return [
     endpoint({
       method: 'GET',
@@ -64,8 +64,9 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/verify',
-      scope: 'admin',
-      summary: 'Recomputes the chain of the ledger and compares it with the journal; names the first broken row',
+      scope: 'platform',
+      summary:
+        'Recomputes the chain of the ledger, compares it with the journal, and approvals and releases with the audit; names the first broken row',
       response: z.object({
         ok: z.boolean(),
         verified: z.number(),
@@ -75,12 +76,12 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
         head: z.string(),
         broken: fault.optional(),
       }),
-      handler: async ({ ctx }) => verifyLedger(ctx, journalPath),
+      handler: async ({ ctx }) => verifyLedger(ctx, journalPath, checks),
     }),
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/repair-journal',
-      scope: 'admin',
+      scope: 'operator',
       summary:
         'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
       ...restoring,
@@ -89,7 +90,7 @@ export function auditEndpoints(journalPath: string): AnyEndpoint[] {
     endpoint({
       method: 'POST',
       path: '/api/v1/audit/rebuild',
-      scope: 'admin',
+      scope: 'operator',
       summary:
         'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites',
       ...restoring,

@@ -1,6 +1,7 @@
 export { appendLedger, type LedgerEntry, type LedgerView, listLedger } from './append.ts'
+export { type AuditEntryRow, readAudit } from './audit-pages.ts'
 export { type LedgerJournal, openJournal } from './journal.ts'
 export { type LedgerRebuild, rebuildLedger } from './rebuild.ts'
 export { type JournalRepair, repairJournal } from './repair.ts'
 export { journalLedger, openSealer, type Sealer, sealLedger } from './sealer.ts'
-export { type LedgerFault, type LedgerReport, verifyLedger } from './verify.ts'
+export { type LedgerCheck, type LedgerFault, type LedgerReport, verifyLedger } from './verify.ts'

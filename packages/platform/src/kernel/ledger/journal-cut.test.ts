@@ -6,7 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import type { Context } from '../db/index.ts'
 import { silentLog } from '../log.ts'
-import { journalLedger, type LedgerJournal, openJournal, repairJournal, sealLedger, verifyLedger } from './index.ts'
+import {
+  journalLedger,
+  type LedgerJournal,
+  openJournal,
+  rebuildLedger,
+  repairJournal,
+  sealLedger,
+  verifyLedger,
+} from './index.ts'
 
 let database: TestDatabase
 let ctx: Context
@@ -162,4 +170,58 @@ test('repairJournal() replaces a damaged line', async () => {
   expect(await repairJournal(ctx, path, 'a bad sector')).toMatchObject({ restored: 1, records: 4 })
   await restart(async () => {})
   expect(await verify()).toMatchObject({ ok: true })
+})
+
+test.each<[string, () => Promise<unknown>]>([
+  ['without its last lines', async () => writeFile(path, await firstLines(3))],
+  ['removed', () => rm(path)],
+  ['torn within a line that was whole', async () => truncate(path, (await readFile(path)).length - 30)],
+  [
+    'cut, with the mark of the database taken away',
+    async () => {
+      await truncate(path, 0)
+      await sql`delete from ledger_mark`.execute(ctx.db)
+    },
+  ],
+  [
+    'cut, with the head file taken away',
+    async () => {
+      await truncate(path, 0)
+      await rm(`${path}.head`)
+    },
+  ],
+])('rebuildLedger() does not take a journal that is %s for whole', async (_, cut) => {
+  await write(5)
+  await restart(async () => {})
+  await cut()
+  await expect(rebuildLedger(ctx, path, 'a test')).rejects.toMatchObject({
+    kind: 'precondition',
+    code: 'ledger.journal_cut',
+    message: expect.stringMatching(/ends at position \d, and was written to position 5/),
+    details: { action: expect.stringContaining('plimsoll audit repair') },
+  })
+})
+
+test('rebuildLedger() does not take a journal that was written anew for the one that was', async () => {
+  await write(5)
+  await restart(async () => {})
+  const head = await readFile(`${path}.head`)
+  await rewriteDatabase()
+  await rm(path)
+  await rm(`${path}.head`)
+  await sql`delete from ledger_mark`.execute(ctx.db)
+  await restart(async () => {})
+  await writeFile(`${path}.head`, head)
+  await expect(rebuildLedger(ctx, path, 'hide it')).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
+})
+
+test('rebuildLedger() takes rows and marks that were rewritten in the database back', async () => {
+  await write(5)
+  await restart(async () => {})
+  await rewriteDatabase()
+  expect(await rebuildLedger(ctx, path, 'rewritten')).toMatchObject({ records: 5, restored: 4 })
+  await restart(async () => {})
+  await sealLedger(ctx)
+  await restart(async () => {})
+  expect(await verify()).toMatchObject({ ok: true, verified: 6 })
 })

@@ -45,9 +45,10 @@ export async function* readJournal(path: string): AsyncGenerator<JournalLine> {
       }
       if (rest.length > LINE_BYTES_MAX)
         throw new PlimsollError(
-          'internal',
+          'precondition',
           'ledger.journal_damaged',
           `A line of ${path} is longer than ${LINE_BYTES_MAX} bytes`,
+          { action: 'Put a whole copy of the journal back' },
         )
     }
   } catch (error) {
@@ -71,7 +72,7 @@ interface Scan {
   sizeBytes: number
 }
 
-/** @throws internal ledger.journal_damaged when a line before the last is broken */
+/** @throws precondition ledger.journal_damaged when a line before the last is broken */
 async function scanJournal(path: string): Promise<Scan> {
   const scan: Scan = { last: NO_MARK, gap: undefined, sizeBytes: 0 }
   let broken: number | undefined
@@ -80,7 +81,7 @@ async function scanJournal(path: string): Promise<Scan> {
     lines++
     if (broken !== undefined)
       throw new PlimsollError(
-        'internal',
+        'precondition',
         'ledger.journal_damaged',
         `Cannot append to ${path}: line ${broken} is damaged`,
         { action: 'Run: plimsoll audit verify' },
@@ -205,7 +206,7 @@ export class LedgerJournal implements AsyncDisposable {
 /**
  * Opens the journal for appending, reading it through once. A last line that a crash cut off is removed; the sealer
  * writes it again from the database.
- * @throws internal ledger.journal_damaged when a line before the last is broken
+ * @throws precondition ledger.journal_damaged when a line before the last is broken
  */
 export async function openJournal(path: string): Promise<LedgerJournal> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })

@@ -6,6 +6,7 @@ import type { Context, Tx } from '../db/index.ts'
 import { PlimsollError } from '../errors.ts'
 import { RECORD_COLUMNS, utcText } from './append.ts'
 import { inTurn, readJournal, syncDirectory } from './journal.ts'
+import { furthest, readHead, readMark } from './mark.ts'
 import { GENESIS, hashRecord, type SealedRecord } from './record.ts'
 import './tables.ts'
 
@@ -22,13 +23,14 @@ export interface LedgerRebuild {
 
 /**
  * Puts the ledger and the audit rows of the database back to what the journal says, and who did so and why into the
- * audit; later rows stay. The journal is checked first, whole. What the database said otherwise goes to a file beside the
- * journal before it is overwritten. Needs the owner of the tables, since it sets the triggers against changes aside.
- * @throws internal ledger.journal_damaged
+ * audit; later rows stay. The journal is checked first, whole, and against how far it was written. What the database said
+ * otherwise goes to a file beside the journal before it is overwritten. Needs the owner of the tables, since it sets the
+ * triggers against changes aside.
+ * @throws precondition ledger.journal_damaged · ledger.journal_cut
  */
 export function rebuildLedger(ctx: Context, journalPath: string, reason: string): Promise<LedgerRebuild> {
   return inTurn(journalPath, async () => {
-    const { head, records } = await checkJournal(journalPath)
+    const { head, records } = await checkJournal(ctx, journalPath)
     const path = `${journalPath}.replaced-${ctx.clock.nowMs()}`
     let isKept = false
     let restored = 0
@@ -65,21 +67,37 @@ async function keep(path: string, rows: readonly Row[]): Promise<void> {
   await syncDirectory(dirname(path))
 }
 
-async function checkJournal(journalPath: string): Promise<{ head: string; records: number }> {
+const REPAIR_ACTION = 'Run plimsoll audit repair --reason TEXT, or put a whole copy of the journal back'
+
+async function checkJournal(ctx: Context, journalPath: string): Promise<{ head: string; records: number }> {
+  const beside = await readHead(journalPath)
+  const written = furthest(beside, await readMark(ctx)).position
+  const damaged = (position: number) =>
+    new PlimsollError(
+      'precondition',
+      'ledger.journal_damaged',
+      `Cannot rebuild from ${journalPath}: its chain is broken at position ${position}`,
+      { position: String(position), action: REPAIR_ACTION },
+    )
   let head: string = GENESIS
   let records = 0
   for await (const { record, isTorn } of readJournal(journalPath)) {
     if (isTorn) break
-    if (record === undefined || record.position !== String(records + 1) || hashRecord(head, record) !== record.hash) {
-      throw new PlimsollError(
-        'internal',
-        'ledger.journal_damaged',
-        `Cannot rebuild from ${journalPath}: its chain is broken at position ${records + 1}`,
-      )
-    }
+    const position = String(records + 1)
+    if (record === undefined || record.position !== position || hashRecord(head, record) !== record.hash)
+      throw damaged(records + 1)
+    // The mark of the database is what may have been changed: it is the journal's own that counts.
+    if (String(beside.position) === position && beside.hash !== record.hash) throw damaged(records + 1)
     head = record.hash
     records++
   }
+  if (records < written)
+    throw new PlimsollError(
+      'precondition',
+      'ledger.journal_cut',
+      `Cannot rebuild from ${journalPath}: it ends at position ${records}, and was written to position ${written}`,
+      { position: String(records + 1), action: REPAIR_ACTION },
+    )
   return { head, records }
 }
 

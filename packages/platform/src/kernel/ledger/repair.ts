@@ -1,9 +1,11 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Context } from '../db/index.ts'
+import { PlimsollError } from '../errors.ts'
 import { frame, inTurn, type JournalLine, readJournal, syncDirectory } from './journal.ts'
 import { furthest, type Mark, NO_MARK, readHead, readMark } from './mark.ts'
 import { checkChain, diverged, readSealed } from './sealer.ts'
+import { findSealedFault } from './verify.ts'
 
 const BATCH = 500
 
@@ -17,11 +19,13 @@ export interface JournalRepair {
 
 /**
  * Writes a journal that was cut or damaged again from the database, and who did so and why into the audit. Refused
- * unless the database's chain is whole and agrees with each line that is left and with what is known of the others.
- * @throws internal ledger.diverged
+ * unless the database's chain is whole, its audit rows say what it says, and it agrees with each line that is left and
+ * with what is known of the others.
+ * @throws precondition ledger.database_damaged · ledger.diverged
  */
 export function repairJournal(ctx: Context, journalPath: string, reason: string): Promise<JournalRepair> {
   return inTurn(journalPath, async () => {
+    await refuseDamaged(ctx)
     const temporary = `${journalPath}.repair`
     const marks = [await readHead(journalPath), await readMark(ctx)]
     const file = await open(temporary, 'w', 0o600)
@@ -44,6 +48,20 @@ export function repairJournal(ctx: Context, journalPath: string, reason: string)
       await rm(temporary, { force: true })
     }
   })
+}
+
+async function refuseDamaged(ctx: Context): Promise<void> {
+  const fault = await findSealedFault(ctx)
+  if (fault === undefined) return
+  throw new PlimsollError(
+    'precondition',
+    'ledger.database_damaged',
+    `Cannot repair the journal from the database: it is broken at position ${fault.position} (${fault.where}): ${fault.reason}`,
+    {
+      position: fault.position,
+      action: 'Run plimsoll audit rebuild --reason TEXT, with a whole copy of the journal when this one is not',
+    },
+  )
 }
 
 /** Writes all sealed rows, comparing them with the lines and the marks. */

@@ -69,7 +69,7 @@ export async function readSealed(ctx: Context, after: bigint, limit: number): Pr
 /**
  * Brings the journal up to the chain of the database; returns how many records it wrote. Rows that were journalled and
  * are gone are not written again: later ones go behind the gap, which is said once and seen by `verifyLedger`.
- * @throws internal ledger.diverged when the two disagree
+ * @throws precondition ledger.diverged when the two disagree
  */
 export function journalLedger(ctx: Context, journal: LedgerJournal): Promise<number> {
   return inTurn(journal.path, async () => {
@@ -112,7 +112,7 @@ async function journalBatch(ctx: Context, journal: LedgerJournal): Promise<numbe
   return records.length
 }
 
-/** The place of the last of these records. @throws internal ledger.diverged when they do not follow on another */
+/** The place of the last of these records. @throws precondition ledger.diverged when they do not follow on another */
 export function checkChain(from: Mark, records: readonly SealedRecord[]): Mark {
   let previous = from
   for (const record of records) {
@@ -125,7 +125,7 @@ export function checkChain(from: Mark, records: readonly SealedRecord[]): Mark {
 
 export function diverged(position: bigint): PlimsollError {
   return new PlimsollError(
-    'internal',
+    'precondition',
     'ledger.diverged',
     `Cannot go on with the ledger: database and journal disagree at position ${position}`,
     {

@@ -9,7 +9,7 @@ import './tables.ts'
 const BATCH = 1_000
 
 export interface LedgerFault {
-  /** Place in the chain, null for an audit row that is in no chain. */
+  /** Place in the chain, null for a row that is in no chain. */
   readonly position: string | null
   readonly where: 'database' | 'journal' | 'audit'
   readonly reason: string
@@ -77,6 +77,21 @@ function databaseFault(seal: StoredSeal, expected: bigint, previous: string): Le
   return undefined
 }
 
+/** The first sealed row of the database that is not what was sealed, or whose audit row is not. */
+export async function findSealedFault(ctx: Context): Promise<LedgerFault | undefined> {
+  let previous: string = GENESIS
+  let position = 0n
+  for (let seals = await readSeals(ctx, 0n); seals.length > 0; seals = await readSeals(ctx, position)) {
+    for (const seal of seals) {
+      const fault = databaseFault(seal, position + 1n, previous)
+      if (fault) return fault
+      previous = seal.hash
+      position++
+    }
+  }
+  return undefined
+}
+
 function journalFault(line: JournalLine, seal: StoredSeal, previous: string): LedgerFault | undefined {
   const fault = (reason: string): LedgerFault => ({
     position: seal.position,
@@ -106,11 +121,18 @@ function absenceFault(seal: StoredSeal, written: bigint): LedgerFault | undefine
   return undefined
 }
 
+/** Compares rows of a domain with the audit rows that were written with them; names the first that does not fit. */
+export type LedgerCheck = (ctx: Context) => Promise<LedgerFault | undefined>
+
 /**
- * Recomputes the whole chain in the database and compares it with the journal and the audit rows; names the first
- * broken row. Linear in the length of the ledger; memory is bounded by a page.
+ * Recomputes the whole chain in the database and compares it with the journal and the audit rows, then the domains' rows
+ * with the audit; names the first broken row. Linear in the length of the ledger; memory is bounded by a page.
  */
-export async function verifyLedger(ctx: Context, journalPath: string): Promise<LedgerReport> {
+export async function verifyLedger(
+  ctx: Context,
+  journalPath: string,
+  checks: readonly LedgerCheck[] = [],
+): Promise<LedgerReport> {
   const marks = [await readHead(journalPath), await readMark(ctx)] as const // before the lines that they speak of
   const written = furthest(...marks).position
   const lines = readJournal(journalPath)
@@ -170,7 +192,11 @@ export async function verifyLedger(ctx: Context, journalPath: string): Promise<L
         where: 'database',
         reason: `The row was journalled and is gone from the database and the journal, which were written to position ${written}`,
       })
-    return report(await findLooseAudit(ctx))
+    for (const check of [findLooseAudit, ...checks]) {
+      const fault = await check(ctx)
+      if (fault) return report(fault)
+    }
+    return report()
   } finally {
     await lines.return(undefined)
   }

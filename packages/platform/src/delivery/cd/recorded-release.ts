@@ -1,0 +1,104 @@
+import { type Selectable, sql } from 'kysely'
+import type { Context } from '../../kernel/db/index.ts'
+import { type Digest, digestValue } from '../../kernel/digest.ts'
+import { type LedgerFault, readAudit } from '../../kernel/ledger/index.ts'
+import { AUDIT_ACTIONS } from './assignment.ts'
+import type { ReleaseRow } from './tables.ts'
+
+const COLUMNS = [
+  'id',
+  'project',
+  'environment',
+  'route',
+  'epoch',
+  'action',
+  'model',
+  'version',
+  'artifact',
+  'passport',
+  'from_artifact',
+  'actor',
+  'proof',
+  'is_self_approved',
+  'reason',
+  'created_at',
+] as const
+
+type Stored = Pick<Selectable<ReleaseRow>, (typeof COLUMNS)[number]>
+
+interface Found {
+  readonly id: string
+  readonly subject: string
+  readonly at: Date
+}
+
+function faultOf(kind: string, row: Found, reason: string): LedgerFault {
+  return {
+    position: null,
+    where: 'audit',
+    reason,
+    row: { seq: row.id, kind, subject: row.subject, at: row.at.toISOString() },
+  }
+}
+
+const PAGE = 1_000
+
+function subjectOf(row: Stored): string {
+  return `${row.environment}/${row.route}`
+}
+
+/** Digest of what a release says. */
+function saidByRow(row: Stored): Digest {
+  const { project, actor, proof, id: release, epoch, model, version, artifact, passport, reason } = row
+  const data = { release, epoch, model, version, artifact, passport, reason }
+  const rest = { from: row.from_artifact, isSelfApproved: row.is_self_approved }
+  const action = AUDIT_ACTIONS[row.action]
+  return digestValue({ project, subject: subjectOf(row), actor, proof, action, data: { ...data, ...rest } })
+}
+
+async function readReleases(ctx: Context): Promise<Map<Digest, Stored>> {
+  const found = new Map<Digest, Stored>()
+  let rows: Stored[]
+  let after = ''
+  do {
+    rows = await ctx.db
+      .selectFrom('release')
+      .select(COLUMNS)
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
+    for (const row of rows) found.set(saidByRow(row), row)
+    after = rows.at(-1)?.id ?? after
+  } while (rows.length === PAGE)
+  return found
+}
+
+/** The first release, rollback or retirement of any project of which no audit row says the same. */
+export async function findUnrecordedRelease(ctx: Context): Promise<LedgerFault | undefined> {
+  const releases = await readReleases(ctx)
+  // After the releases: one that is made meanwhile has its audit row by the time it is seen.
+  for await (const entry of readAudit(ctx, Object.values(AUDIT_ACTIONS))) releases.delete(digestValue(entry))
+  const [row] = releases.values()
+  return (
+    row &&
+    faultOf(
+      'release',
+      { id: row.id, subject: `${subjectOf(row)} epoch ${row.epoch} by ${row.actor}`, at: row.created_at },
+      'The audit has no row that says what the release says',
+    )
+  )
+}
+
+/** The first route of any project that serves something else than its last release says. */
+export async function findUnreleasedAssignment(ctx: Context): Promise<LedgerFault | undefined> {
+  const { rows } = await sql<Found>`
+    select s.release as id, s.environment || '/' || s.route || ' epoch ' || s.epoch as subject, s.updated_at as at
+    from assignment s left join (
+      select distinct on (project, environment, route) * from release order by project, environment, route, epoch desc
+    ) r on r.project = s.project and r.environment = s.environment and r.route = s.route and r.action <> 'retire'
+      and r.id = s.release and r.epoch = s.epoch and r.model = s.model and r.version = s.version
+      and r.artifact = s.artifact and r.passport = s.passport and r.signature is not distinct from s.signature
+    where r.id is null order by s.project, s.environment, s.route limit 1`.execute(ctx.db)
+  return rows[0] && faultOf('assignment', rows[0], 'What the route serves is not what its last release says')
+}

@@ -1,0 +1,30 @@
+import type { Context } from '../db/index.ts'
+
+const SEQ_SPAN = 5_000n
+
+export interface AuditEntryRow {
+  readonly project: string
+  readonly actor: string
+  readonly proof: string
+  readonly action: string
+  readonly subject: string
+  readonly data: unknown
+}
+
+/** Audit rows of these actions, of all projects, oldest first. By ranges of `seq`, so that all of it is linear. */
+export async function* readAudit(ctx: Context, actions: readonly string[]): AsyncGenerator<AuditEntryRow> {
+  const { last } = await ctx.db
+    .selectFrom('audit')
+    .select((eb) => eb.fn.max('seq').as('last'))
+    .executeTakeFirstOrThrow()
+  for (let from = 0n; from < BigInt(last ?? 0); from += SEQ_SPAN) {
+    yield* await ctx.db
+      .selectFrom('audit')
+      .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+      .where('seq', '>', from)
+      .where('seq', '<=', from + SEQ_SPAN)
+      .where('action', 'in', actions)
+      .orderBy('seq')
+      .execute()
+  }
+}
