@@ -219,6 +219,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'ledger.diverged': ['internal'],
   'ledger.journal_damaged': ['internal'],
   'monitoring.bad_prediction_id': ['invalid'],
+  'monitoring.contradicting_labels': ['invalid'],
   'onnx.fp16_broken': ['unsupported'],
   'onnx.input_missing': ['invalid'],
   'onnx.input_unknown': ['invalid'],
