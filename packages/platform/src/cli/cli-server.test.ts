@@ -46,12 +46,13 @@ test('plan shows what apply would do and changes nothing; apply does it, and has
   expect((await plimsoll.run('plan')).out).toContain('Nothing to change')
 })
 
-test('run start waits, says nothing off a terminal but the answer, and takes a second run from the cache', async () => {
+test('run start tells its run at once, says off a terminal nothing else but the answer, and takes a second run from the cache', async () => {
   const first = await plimsoll.run('run', 'start', 'hello', '--param', 'whom=you')
-  expect(first).toMatchObject({ status: 0, err: '' })
+  expect(first).toMatchObject({ status: 0, err: expect.stringMatching(/^Run run_[0-9a-f-]+\n$/) })
   expect(first.out).toMatch(/✓\s+greet\s+succeeded/)
   const second = await json('run', 'start', 'hello', '--param', 'whom=you')
   expect(second.value).toMatchObject({ state: 'succeeded', steps: { total: 2, done: 2, cached: 2 } })
+  expect(JSON.parse(second.err)).toEqual({ run: second.value.id })
   started.hello = second.value.id
 })
 
@@ -302,7 +303,9 @@ test.runIf(process.platform === 'linux')(
     expect(text).toMatch(/✓ greet {2}succeeded {2}\d+\.\d s\n/)
     const [answer] = text.split('\r\x1b[2K').slice(-1)
     expect(answer).toMatch(/^run_[0-9a-f-]+ {2}succeeded {2}hello {2}2\/2 steps/)
-    expect(await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal', '--json')).toMatch(/^\{.*\}\n$/)
+    expect(await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal', '--json')).toMatch(
+      /^\{"run":.*\}\n\{.*\}\n$/,
+    )
   },
 )
 
