@@ -206,6 +206,20 @@ test('a token for every project is the operator’s to make, and the list says s
   expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(/ada may not do this/)])
 })
 
+test('project create makes a project of the server, to which the folder goes under --project', async () => {
+  const absent = await plimsoll.run('run', 'list', '--project', 'second')
+  expect(absent).toMatchObject({ status: 1, err: expect.stringContaining('plimsoll project create NAME') })
+  const inSecond = openCommandLine(folder, undefined, { PLIMSOLL_PROJECT: 'second' })
+  expect(await inSecond.run('project', 'create', 'second')).toMatchObject({
+    status: 0,
+    out: expect.stringContaining('--project second'),
+  })
+  expect((await plimsoll.run('project', 'list')).out).toMatch(/second\s+admin\s+\S+\s+operator/)
+  expect((await inSecond.run('plan')).out).toContain('+ create    dataset numbers')
+  const twice = await plimsoll.run('project', 'create', 'second')
+  expect(twice).toMatchObject({ status: 1, err: expect.stringContaining('auth.project_taken') })
+})
+
 test('audit list names who did what; audit verify finds the ledger whole', async () => {
   expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
@@ -240,6 +254,7 @@ test.each([
   ['plan'],
   ['audit', 'list'],
   ['audit', 'verify'],
+  ['project', 'list'],
   ['token', 'list'],
   ['key', 'list'],
 ])('plimsoll %s %s is text for people, and one line of JSON with --json', async (...words) => {
