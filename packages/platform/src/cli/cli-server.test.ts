@@ -151,7 +151,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({
     status: 0,
-    out: expect.stringContaining('echo serves echo/1 in production'),
+    out: expect.stringMatching(/^echo serves echo\/1 in production .*; gateways take it within seconds\n$/),
   })
   await expect
     .poll(async () => (await fetch(`${platform.gateway}/v2/models/echo/ready`)).status, { timeout: 60_000 })
