@@ -50,7 +50,7 @@ export function openPlatform() {
     const { status, stdout, stderr } = await run([CLI, ...all])
     if (status !== expected)
       throw new Error(
-        `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastLine(stderr) || lastLine(stdout).slice(-2_000)}`,
+        `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastLine(stdout)?.slice(-2_000) || lastLine(stderr)}`,
       )
     const line = lastLine(stdout)
     return line ? JSON.parse(line) : undefined

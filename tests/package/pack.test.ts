@@ -134,11 +134,17 @@ describe.skipIf(!isRegistryThere)(
     })
 
     test('run: TypeScript steps', async () => {
-      expect(await plimsoll.run('run', 'start', 'hello')).toMatchObject({ status: 0, err: '' })
+      expect(await plimsoll.run('run', 'start', 'hello')).toMatchObject({
+        status: 0,
+        err: expect.stringMatching(/^Run \S+\n$/),
+      })
     })
 
     test('run: a dataset, a Python step with a lock, and a registered ONNX model', async () => {
-      expect(await plimsoll.run('run', 'start', 'train')).toMatchObject({ status: 0, err: '' })
+      expect(await plimsoll.run('run', 'start', 'train')).toMatchObject({
+        status: 0,
+        err: expect.stringMatching(/^Run \S+\n$/),
+      })
     })
 
     test('release, predict, explain', async () => {

@@ -46,12 +46,13 @@ test('plan shows what apply would do and changes nothing; apply does it, and has
   expect((await plimsoll.run('plan')).out).toContain('Nothing to change')
 })
 
-test('run start waits, says nothing off a terminal but the answer, and takes a second run from the cache', async () => {
+test('run start tells its run at once, says off a terminal nothing else but the answer, and takes a second run from the cache', async () => {
   const first = await plimsoll.run('run', 'start', 'hello', '--param', 'whom=you')
-  expect(first).toMatchObject({ status: 0, err: '' })
+  expect(first).toMatchObject({ status: 0, err: expect.stringMatching(/^Run run_[0-9a-f-]+\n$/) })
   expect(first.out).toMatch(/✓\s+greet\s+succeeded/)
   const second = await json('run', 'start', 'hello', '--param', 'whom=you')
   expect(second.value).toMatchObject({ state: 'succeeded', steps: { total: 2, done: 2, cached: 2 } })
+  expect(JSON.parse(second.err)).toEqual({ run: second.value.id })
   started.hello = second.value.id
 })
 
@@ -150,7 +151,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({
     status: 0,
-    out: expect.stringContaining('echo serves echo/1 in production'),
+    out: expect.stringMatching(/^echo serves echo\/1 in production .*; gateways take it within seconds\n$/),
   })
   await expect
     .poll(async () => (await fetch(`${platform.gateway}/v2/models/echo/ready`)).status, { timeout: 60_000 })
@@ -205,6 +206,20 @@ test('a token for every project is the operator’s to make, and the list says s
   expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(/ada may not do this/)])
 })
 
+test('project create makes a project of the server, to which the folder goes under --project', async () => {
+  const absent = await plimsoll.run('run', 'list', '--project', 'second')
+  expect(absent).toMatchObject({ status: 1, err: expect.stringContaining('plimsoll project create NAME') })
+  const inSecond = openCommandLine(folder, undefined, { PLIMSOLL_PROJECT: 'second' })
+  expect(await inSecond.run('project', 'create', 'second')).toMatchObject({
+    status: 0,
+    out: expect.stringContaining('--project second'),
+  })
+  expect((await plimsoll.run('project', 'list')).out).toMatch(/second\s+admin\s+\S+\s+operator/)
+  expect((await inSecond.run('plan')).out).toContain('+ create    dataset numbers')
+  const twice = await plimsoll.run('project', 'create', 'second')
+  expect(twice).toMatchObject({ status: 1, err: expect.stringContaining('auth.project_taken') })
+})
+
 test('audit list names who did what; audit verify finds the ledger whole', async () => {
   expect((await plimsoll.run('audit', 'list', '--limit', '200')).out).toMatch(/ada\s+token\S*\s+release\.create/)
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
@@ -239,6 +254,7 @@ test.each([
   ['plan'],
   ['audit', 'list'],
   ['audit', 'verify'],
+  ['project', 'list'],
   ['token', 'list'],
   ['key', 'list'],
 ])('plimsoll %s %s is text for people, and one line of JSON with --json', async (...words) => {
@@ -302,7 +318,20 @@ test.runIf(process.platform === 'linux')(
     expect(text).toMatch(/✓ greet {2}succeeded {2}\d+\.\d s\n/)
     const [answer] = text.split('\r\x1b[2K').slice(-1)
     expect(answer).toMatch(/^run_[0-9a-f-]+ {2}succeeded {2}hello {2}2\/2 steps/)
-    expect(await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal', '--json')).toMatch(/^\{.*\}\n$/)
+    expect(await onTerminal(80, 'run', 'start', 'hello', '--param', 'whom=terminal', '--json')).toMatch(
+      /^\{"run":.*\}\n\{.*\}\n$/,
+    )
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'logs lets no control of a step but colours reach a terminal, and gives a pipe the bytes as they are',
+  async () => {
+    const text = '\u001b]0;owned\u0007\b\u001b[2J\u001b[31mred\u001b[0m end'
+    const { value } = await json('run', 'start', 'hello', '--param', `whom=${text}`)
+    const piped = await plimsoll.run('logs', value.id, 'greet')
+    expect(piped.out).toBe(`greeting ${text}\n`)
+    expect(await onTerminal(80, 'logs', value.id, 'greet')).toBe('greeting \u001b[31mred\u001b[0m end\n')
   },
 )
 

@@ -61,6 +61,11 @@ test('an error with --json is one line of JSON', () => {
   })
 })
 
+test('init says to go only where one is not', () => {
+  expect(plimsoll('init', '.', '--name', 'here').out).not.toContain('cd ')
+  expect(plimsoll('init', 'there').out).toContain('  cd there\n')
+})
+
 test('init writes a project once, and names what is in the way', () => {
   const first = plimsoll('init', 'first', '--name', 'flights')
   expect(first).toMatchObject({ status: 0, out: expect.stringMatching(/as flights is in .*server's project default/) })

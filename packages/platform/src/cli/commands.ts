@@ -10,6 +10,7 @@ import { addPredict } from './predict.ts'
 import { addProject } from './project.ts'
 import { addRelease } from './release.ts'
 import { addRun } from './run.ts'
+import { addServerProject } from './server-project.ts'
 import { addStep } from './step.ts'
 import { addLogs } from './step-log.ts'
 import { addToken } from './token.ts'
@@ -31,6 +32,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addRelease,
   addPredict,
   addAudit,
+  addServerProject,
   addToken,
   addKey,
 ]

@@ -113,7 +113,7 @@ export function addInit(program: Command): void {
       for (const [path, text] of written) writeFileSync(join(folder, path), text(name), { flag: 'wx' })
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [
         `A project that owns what it declares as ${name} is in ${folder}. It goes to the server's project default, unless --project names another. Next:`,
-        ...(args[0] === undefined ? [] : [`  cd ${args[0]}`]),
+        ...(folder === process.cwd() ? [] : [`  cd ${args[0]}`]),
         '  npx plimsoll up            # in another terminal',
         '  npx plimsoll apply',
         '  npx plimsoll run start hello',

@@ -10,6 +10,8 @@ export interface Io {
   answer(value: unknown, text: string | readonly string[]): void
   /** A note for people; silent with --json and off a terminal. */
   note(line: string): void
+  /** What must be known at once, also off a terminal: with --json the value as one line, else the text. */
+  tell(value: unknown, line: string): void
   progress(fraction: number, label: string): void
   endProgress(): void
 }
@@ -33,6 +35,9 @@ export function openIo(options: { isJson: boolean }): Io {
     },
     note(line) {
       if (!isJson && isTerminal) process.stderr.write(`${line}\n`)
+    },
+    tell(value, line) {
+      process.stderr.write(`${isJson ? JSON.stringify(value) : line}\n`)
     },
     progress(fraction, label) {
       if (isJson || !isTerminal) return

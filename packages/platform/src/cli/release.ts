@@ -14,6 +14,9 @@ const OPTIONS: readonly [string, string][] = [
   ['--reason <text>', 'why'],
 ]
 
+/** What is decided here, the gateways learn from their next snapshot. */
+const SOON = 'gateways take it within seconds'
+
 /** `release`, `rollback` and `retire`: the manual path. */
 export function addRelease(program: Command): void {
   addCommand<ReleaseFlags>(program, {
@@ -34,7 +37,7 @@ export function addRelease(program: Command): void {
       })
       io.answer(
         released,
-        `${released.route} serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''})`,
+        `${released.route} serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''}); ${SOON}`,
       )
     },
   })
@@ -44,7 +47,7 @@ export function addRelease(program: Command): void {
     example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
     reason: 'rolled back by hand',
     textOf: ({ route, model, version, id, epoch }) =>
-      `${route} serves ${model}/${version} again (release ${id}, epoch ${epoch})`,
+      `${route} serves ${model}/${version} again (release ${id}, epoch ${epoch}); ${SOON}`,
   })
   addRouteMove(program, {
     verb: 'retire',
@@ -52,7 +55,7 @@ export function addRelease(program: Command): void {
     example: 'plimsoll retire flight-delay --reason "replaced by flight-risk" --token-file ada.token',
     reason: 'retired by hand',
     textOf: ({ route, environment, model, version, epoch }) =>
-      `${route} serves nothing in ${environment} any more; it served ${model}/${version} (epoch ${epoch})`,
+      `${route} serves nothing in ${environment} any more; it served ${model}/${version} (epoch ${epoch}); ${SOON}`,
   })
 }
 

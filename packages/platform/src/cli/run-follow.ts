@@ -1,4 +1,4 @@
-import type { Client } from '@plimsoll/sdk/client'
+import { type Client, ClientError } from '@plimsoll/sdk/client'
 import { type RunView, runView, type StepView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../kernel/clock.ts'
@@ -8,6 +8,10 @@ import { type Io, printable } from './io.ts'
 import { table } from './table.ts'
 
 const POLL_MS = 500
+/** A control plane that restarts is there again long before. */
+const AWAY_MS_MAX = 30_000
+/** What is told when the server, or what stands before it, is away. */
+const AWAY_STATUS = new Set([502, 503, 504])
 const TERMINAL_RUNS = new Set(['succeeded', 'failed', 'cancelled'])
 const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
 const MARKS: Record<string, string> = {
@@ -62,8 +66,31 @@ function noteEnded(io: Io, run: RunView, told: Set<string>): void {
   }
 }
 
+/** Reads the run, and waits for a server that is away; the run goes on without it. */
+async function readRun(client: Client, io: Io, id: string, awayMsMax: number): Promise<RunView> {
+  const giveUpMs = realClock.monotonicMs() + awayMsMax
+  for (;;) {
+    try {
+      return await client.call({ path: `/api/v1/runs/${segment(id, 'run')}`, schema: runView })
+    } catch (error) {
+      if (!(error instanceof ClientError) || !AWAY_STATUS.has(error.status)) throw error
+      const { status, code, message, requestId } = error
+      if (realClock.monotonicMs() >= giveUpMs)
+        throw new ClientError({
+          status,
+          code,
+          requestId,
+          detail: `Cannot follow run ${id} any longer: ${message}`,
+          action: `When the server is there again, go on with plimsoll run show ${id}`,
+        })
+      io.progress(0, `waiting for ${client.server}`)
+      await realClock.sleep(POLL_MS)
+    }
+  }
+}
+
 /** Waits for the end of a run: on a terminal with a bar and a line per step that ends, else in silence. */
-export async function follow(client: Client, io: Io, id: string): Promise<RunView> {
+export async function follow(client: Client, io: Io, id: string, awayMsMax = AWAY_MS_MAX): Promise<RunView> {
   const told = new Set<string>()
   const leave = () => {
     io.endProgress()
@@ -73,7 +100,7 @@ export async function follow(client: Client, io: Io, id: string): Promise<RunVie
   process.once('SIGINT', leave)
   try {
     for (;;) {
-      const run = await client.call({ path: `/api/v1/runs/${segment(id, 'run')}`, schema: runView })
+      const run = await readRun(client, io, id, awayMsMax)
       noteEnded(io, run, told)
       const running = run.graph.filter((step) => step.state === 'running')
       const within = running.reduce((sum, step) => sum + (step.progress?.fraction ?? 0), 0)
@@ -116,7 +143,7 @@ export async function startAndFollow(
     io.answer(started, started.id)
     return undefined
   }
-  io.note(`Run ${started.id}`)
+  io.tell({ run: started.id }, `Run ${started.id}`)
   const run = await follow(client, io, started.id)
   io.answer(run, describeRun(run))
   endAs(run)

@@ -64,3 +64,13 @@ test('describeStep() names what a step is the same as, and bounds what it lists'
     '  cache  disabled: the cache was off',
   )
 })
+
+test('describeStep() tells the reason of a failed step line by line', () => {
+  const reason = 'The step ended with exit code 1:\nTraceback\n  File "fit.py"\u001b[2J'
+  expect(describeStep(stepOf({ state: 'failed', reason })).slice(0, 4)).toEqual([
+    'fit (python) failed',
+    '      The step ended with exit code 1:',
+    '      Traceback',
+    '        File "fit.py"\\u001b[2J',
+  ])
+})

@@ -50,7 +50,13 @@ function tryLine({ number, state, startedAt, finishedAt, message }: StepDetail['
 /** A step as people read it: when it ran and why, with what, and what came of it. */
 export function describeStep(step: StepDetail): string[] {
   return [
-    `${step.key} (${step.kind}) ${step.state}${step.reason ? `: ${step.reason}` : ''}`,
+    `${step.key} (${step.kind}) ${step.state}`,
+    ...(step.reason
+      ? step.reason
+          .trimEnd()
+          .split('\n')
+          .map((line) => `      ${line}`)
+      : []),
     ...timeLines(step),
     ...cacheLines(step.cache),
     ...Object.entries(step.params)

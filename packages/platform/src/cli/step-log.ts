@@ -6,6 +6,7 @@ import { segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect } from './connection.ts'
 import { printable } from './io.ts'
+import { openTerminalText } from './terminal-text.ts'
 
 const POLL_MS = 500
 
@@ -14,18 +15,39 @@ async function readLog(
   client: Client,
   path: string,
   isFollowed: boolean,
-  onText: (text: string) => void,
+  onBytes: (bytes: Uint8Array) => void,
 ): Promise<void> {
-  const decoder = new TextDecoder()
   for (let offset = 0, isEnd = false; !isEnd; ) {
     const response = await client.fetch({ path, query: { offset } })
-    onText(decoder.decode(await response.arrayBuffer(), { stream: true }))
+    onBytes(new Uint8Array(await response.arrayBuffer()))
     const next = Number(response.headers.get('x-plimsoll-next-offset'))
     isEnd = response.headers.get('x-plimsoll-end') === '1' || (next === offset && !isFollowed)
     if (next === offset && !isEnd) await realClock.sleep(POLL_MS)
     offset = next
   }
-  onText(decoder.decode())
+}
+
+/** Prints a log: on a terminal what is safe there, else the bytes as they are. */
+async function printLog(client: Client, path: string, isFollowed: boolean): Promise<void> {
+  if (process.stdout.isTTY !== true) {
+    await readLog(client, path, isFollowed, (bytes) => process.stdout.write(bytes))
+    return
+  }
+  const decoder = new TextDecoder()
+  const terminal = openTerminalText()
+  await readLog(client, path, isFollowed, (bytes) =>
+    process.stdout.write(terminal.push(decoder.decode(bytes, { stream: true }))),
+  )
+  process.stdout.write(terminal.push(decoder.decode()) + terminal.end())
+}
+
+async function textOfLog(client: Client, path: string, isFollowed: boolean): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  await readLog(client, path, isFollowed, (bytes) => {
+    text += decoder.decode(bytes, { stream: true })
+  })
+  return text + decoder.decode()
 }
 
 /** `logs <run> [step]`. */
@@ -42,13 +64,14 @@ export function addLogs(program: Command): void {
         args[1] === undefined ? (await client.call({ path, schema: runView })).graph.map((step) => step.key) : [args[1]]
       const logs: Record<string, string> = {}
       for (const step of steps) {
-        if (steps.length > 1 && !io.isJson) process.stdout.write(`── ${printable(step)}\n`)
-        let text = ''
-        await readLog(client, `${path}/steps/${segment(step, 'step')}/log`, options.follow === true, (piece) => {
-          if (io.isJson) text += piece
-          else process.stdout.write(piece)
-        })
-        logs[step] = text
+        const log = `${path}/steps/${segment(step, 'step')}/log`
+        const isFollowed = options.follow === true
+        if (io.isJson) {
+          logs[step] = await textOfLog(client, log, isFollowed)
+          continue
+        }
+        if (steps.length > 1) process.stdout.write(`── ${printable(step)}\n`)
+        await printLog(client, log, isFollowed)
       }
       if (io.isJson) io.answer({ logs }, '')
     },

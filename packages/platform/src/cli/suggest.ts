@@ -61,8 +61,18 @@ async function namesAt(client: Client, [path, member]: readonly [string, string]
   })
 }
 
+function withAction(failure: ClientError, action: string): ClientError {
+  const { status, code, message: detail, faults, requestId } = failure
+  return new ClientError({ status, code, detail, action, faults, requestId })
+}
+
+/** The server cannot list its projects to whoever asks in one that it does not have. */
+const NO_PROJECT =
+  'Check the name and your token. See what there is with plimsoll project list --project default; the operator makes one with plimsoll project create NAME'
+
 /** The same failure, with the name that was probably meant, or those that there are. */
 async function withSuggestion(client: Client, failure: ClientError): Promise<ClientError> {
+  if (failure.code === 'auth.project_not_found') return withAction(failure, NO_PROJECT)
   const list = listFor(failure)
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure
@@ -76,14 +86,7 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
         : undefined
       : `Did you mean ${meant}?`
   if (hint === undefined) return failure
-  return new ClientError({
-    status: failure.status,
-    code: failure.code,
-    detail: failure.message,
-    action: [hint, ...(meant === undefined && failure.action ? [failure.action] : [])].join('. '),
-    faults: failure.faults,
-    requestId: failure.requestId,
-  })
+  return withAction(failure, [hint, ...(meant === undefined && failure.action ? [failure.action] : [])].join('. '))
 }
 
 /** A client whose failures to find a name say which one was probably meant; `lister` knows the names. */

@@ -68,6 +68,7 @@ export function addUp(program: Command): void {
       for (const warning of warnings) io.note(warning)
       const replay = replayOf(options)
       const { openUp } = await import('../processes/up.ts')
+      const { isConsoleBuilt } = await import('../processes/console-files.ts')
       io.note('Starting …')
       const early = Promise.withResolvers<'stopped'>()
       void stopped.then(() => early.resolve('stopped'))
@@ -80,6 +81,7 @@ export function addUp(program: Command): void {
       }
       io.answer({ ready: true, api: up.api, gateway: up.gateway ?? null, grpc: up.grpc ?? null, pid: process.pid }, [
         `Plimsoll is up: ${up.api}`,
+        ...(isConsoleBuilt() ? [] : ['  console  not built: run npm run build in the checkout, then start again']),
         ...(up.gateway ? [`  gateway  ${up.gateway}`] : []),
         ...(up.grpc ? [`  gRPC     ${up.grpc}`] : []),
         `  data     ${config.dataDir}`,

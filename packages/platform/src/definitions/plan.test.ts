@@ -171,7 +171,10 @@ test('planProject() refuses what is declared twice, and what another source owns
   await expect(plan(contentOf([FLIGHTS, AIRPORT]))).rejects.toMatchObject({
     kind: 'conflict',
     code: 'definitions.foreign',
-    details: { faults: [{ pointer: '/definitions/1', detail: 'entity airport belongs to source others' }] },
+    details: {
+      faults: [{ pointer: '/definitions/1', detail: 'entity airport belongs to source others' }],
+      action: expect.stringMatching(/defineProject.*--project/),
+    },
   })
   expect(changes(await plan(contentOf([FLIGHTS]), true))).toEqual({ 'dataset/flights': 'create' })
 })

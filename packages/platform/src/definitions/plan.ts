@@ -145,7 +145,11 @@ export async function planProject(
       'conflict',
       'definitions.foreign',
       `Cannot plan project "${content.source}": others own some of its definitions`,
-      { faults: foreign },
+      {
+        faults: foreign,
+        action:
+          'If the folder only changed its name, give defineProject its old one back; else rename these definitions, or put the folder into a project of the server of its own with --project',
+      },
     )
   const before = new Map(state.map((row) => [keyOf(row), row]))
   const declared = new Set(content.definitions.map(definitionKey))

@@ -65,10 +65,11 @@ test('joinLabels() joins labels that came before their prediction, and each once
   expect(await joinLabels(ctx, blobs)).toBe(0)
 })
 
-test('a label that is said again replaces the one before, also within one batch and after it was joined', async () => {
+test('a label that is said again replaces the one before, also after it was joined', async () => {
   const record = recordOf()
   await shipSegment(ctx, blobs, [record])
-  await say(label(record.id, 0), label(record.id, 1))
+  await say(label(record.id, 0))
+  await say(label(record.id, 1), label(record.id, 1))
   await joinLabels(ctx, blobs)
   expect(await outcomes()).toEqual([[record.id, 0, 0.25, 1]])
   await say(label(record.id, 0, { knownAtMs: AT_MS + 9 }))
@@ -148,6 +149,17 @@ test('recordLabels() names every id that is none', async () => {
   expect(await waiting()).toBe(0)
 })
 
+test('recordLabels() refuses labels that contradict each other, and names each', async () => {
+  const [one, two] = [recordOf().id, recordOf().id]
+  const labels = [label(one, 1), label(two, 0), label(one, 0), label(one, 1), label(two, 1), label(one, 0, { row: 1 })]
+  await expect(say(...labels)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'monitoring.contradicting_labels',
+    details: { faults: [{ pointer: '/labels/2/label' }, { pointer: '/labels/4/label' }] },
+  })
+  expect(await waiting()).toBe(0)
+})
+
 test('labels of one project find no prediction of another', async () => {
   const record = recordOf({ project: 'second' })
   await shipSegment(ctx, blobs, [record])
@@ -221,4 +233,18 @@ test('the routes take labels and answer with what they mean', async () => {
   for (const change of bad)
     expect((await post([{ prediction: record.id, label: 1, knownAtMs: AT_MS, ...change }])).status).toBe(400)
   expect((await post([])).status).toBe(400)
+  const contradicting = [0, 1].map((value) => ({ prediction: record.id, label: value, knownAtMs: AT_MS }))
+  expect(await post(contradicting)).toMatchObject({ status: 400, json: { code: 'monitoring.contradicting_labels' } })
+})
+
+test('a label that no measure can take leaves the live figures readable', async () => {
+  await addRoute(ctx)
+  const record = recordOf()
+  await shipSegment(ctx, blobs, [record])
+  const labels = [{ prediction: record.id, label: 1e300, knownAtMs: AT_MS }]
+  expect(await api.call('POST', '/api/v1/labels', { labels })).toMatchObject({ status: 200 })
+  expect(await api.call('GET', '/api/v1/routes/delay/live')).toMatchObject({
+    status: 200,
+    json: { labelled: 1, arms: [{ labelled: 1, auc: null, brier: null }] },
+  })
 })

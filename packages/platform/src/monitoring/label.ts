@@ -18,9 +18,26 @@ const JOIN_BATCH = 2_000
 const RETRY_MS_MIN = 30_000
 const RETRY_MS_MAX = 6 * 3_600_000
 
+const keyOf = ({ prediction, row }: Label) => `${prediction}\0${row}`
+
+/** Which of two different labels of one row is true, nobody could tell later. */
+function refuseContradictions(labels: readonly Label[]): void {
+  const first = new Map<string, number>()
+  refuseFaults(
+    'monitoring.contradicting_labels',
+    'Cannot take the labels: a row of a prediction has two different ones',
+    labels.flatMap((label, index) => {
+      const before = first.getOrInsert(keyOf(label), index)
+      return labels[before]!.label === label.label
+        ? []
+        : [{ pointer: `/labels/${index}/label`, detail: `differs from /labels/${before}/label, of the same row` }]
+    }),
+  )
+}
+
 /**
  * Stores labels, also before their prediction has arrived; a repeated one replaces the one before and is joined again.
- * @throws invalid monitoring.bad_prediction_id
+ * @throws invalid monitoring.bad_prediction_id, monitoring.contradicting_labels
  */
 export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<void> {
   refuseFaults(
@@ -32,7 +49,8 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
         : [],
     ),
   )
-  const unique = new Map(labels.map((label) => [`${label.prediction}\0${label.row}`, label]))
+  refuseContradictions(labels)
+  const unique = new Map(labels.map((label) => [keyOf(label), label]))
   await tx.db
     .insertInto('prediction_label')
     .values(

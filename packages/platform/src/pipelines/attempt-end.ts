@@ -42,8 +42,14 @@ function signalName(number: number): string {
   return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`
 }
 
-/** What the executor saw, as the state machine reads it. */
-export function endOf({ state, exitCode, signal, endedBy }: StepExit): SeenEnd {
+const MIB = 1 << 20
+
+/** What the executor saw, as the state machine reads it; `memoryBytes` is the limit that the step had. */
+export function endOf({ state, exitCode, signal, endedBy }: StepExit, memoryBytes?: number): SeenEnd {
+  if (endedBy === 'memory_limit' && memoryBytes !== undefined) {
+    const { message, ...end } = ENDED_BY.memory_limit
+    return { ...end, exitCode, message: `${message} of ${Math.round(memoryBytes / MIB)} MiB` }
+  }
   if (endedBy) return { ...ENDED_BY[endedBy], exitCode }
   if (state === 'lost') return LOST
   if (signal !== undefined) return killed(signal, undefined)

@@ -210,7 +210,7 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
 /** After the attempt's end: its outputs are stored first, then the fenced transaction names them. */
 async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: AttemptPlan | undefined): Promise<void> {
   const workDir = workDirOf(runner.deps.runsDir, step)
-  let end = endOf(exit)
+  let end = endOf(exit, step.definition.resources.memoryBytes)
   let collected = NO_OUTPUTS
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
   else if (end.outcome === 'succeeded' && plan) {

@@ -83,4 +83,7 @@ test('endOf() names the signal behind an exit code above 128', () => {
   expect(endOf({ state: 'exited', exitCode: 137, endedBy: 'memory_limit' })).toMatchObject({
     failureClass: 'memory_limit',
   })
+  expect(endOf({ state: 'exited', exitCode: 137, endedBy: 'memory_limit' }, 256 << 20).message).toBe(
+    'The step used more memory than its limit of 256 MiB',
+  )
 })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +28,11 @@ interface ConsoleFile {
 /** Where a build may lie: in the published package, or in a checkout. */
 export function consoleDirectories(): string[] {
   return ['../../console', '../../../console/dist'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
+}
+
+/** A checkout has no console until somebody builds it. */
+export function isConsoleBuilt(directories: readonly string[] = consoleDirectories()): boolean {
+  return directories.some((directory) => existsSync(join(directory, 'index.html')))
 }
 
 async function readFolder(directory: string, prefix: string): Promise<[string, ConsoleFile][]> {

@@ -39,6 +39,8 @@ test('brierScore() and logLoss() give known values and null for nothing', () => 
   expect(logLoss(pairs([0.1, 0.9, 0.8, 0.35], [0, 1, 1, 0]))).toBeCloseTo(0.21616187468057912, 12)
   expect(brierScore([])).toBeNull()
   expect(brierScore(pairs([0.5, 2], [0, 1]))).toBeNull()
+  expect(brierScore(pairs([0.5, 0.5], [1e300, 1]))).toBeNull()
+  expect(logLoss(pairs([0.5], [1e300]))).toBeCloseTo(Math.LN2, 12)
   expect(logLoss(pairs([-0.1], [1]))).toBeNull()
   expect(logLoss(pairs([Number.NaN], [1]))).toBeNull()
   expect(logLoss([])).toBeNull()

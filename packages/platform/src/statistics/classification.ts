@@ -35,10 +35,15 @@ function areProbabilities(pairs: readonly LabelledScore[]): boolean {
   return pairs.length > 0 && pairs.every(({ score }) => score >= 0 && score <= 1)
 }
 
-/** Mean squared difference of probability and label; null when empty or no probabilities. @source Brier, Monthly Weather Review 78 (1950) */
+/** What is out of a number's range is no measure. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}
+
+/** Mean squared difference of probability and label; null when empty, no probabilities, or not finite. @source Brier, Monthly Weather Review 78 (1950) */
 export function brierScore(pairs: readonly LabelledScore[]): number | null {
   if (!areProbabilities(pairs)) return null
-  return pairs.reduce((sum, { score, label }) => sum + (score - label) ** 2, 0) / pairs.length
+  return finite(pairs.reduce((sum, { score, label }) => sum + (score - label) ** 2, 0) / pairs.length)
 }
 
 const LOG_LOSS_EPSILON = 1e-15

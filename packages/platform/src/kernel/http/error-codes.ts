@@ -221,6 +221,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'ledger.journal_cut': ['precondition'],
   'ledger.journal_damaged': ['precondition'],
   'monitoring.bad_prediction_id': ['invalid'],
+  'monitoring.contradicting_labels': ['invalid'],
   'onnx.fp16_broken': ['unsupported'],
   'onnx.input_missing': ['invalid'],
   'onnx.input_unknown': ['invalid'],
