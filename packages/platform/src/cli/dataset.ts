@@ -48,14 +48,17 @@ function describeFailure({ expectation_config: { type, kwargs }, result, excepti
 }
 
 function describeVersion(version: Detail): string[] {
-  const failures = (version.validation?.results ?? []).filter((result) => !result.success)
+  const results = version.validation?.results ?? []
+  const failures = results.filter((result) => !result.success)
+  const ofSchema = results.filter((result) => result.expectation_config.meta?.from === 'schema').length
+  const { failed, evaluated } = version.expectations
   const files = version.locations.slice(0, FILES_SHOWN_MAX)
   return [
     `${version.dataset}/${version.version}  ${version.verdict}`,
     `  digest    ${version.digest} (${version.strength})`,
     `  rows      ${version.rowCount} in ${countText(version.fileCount, 'file')}, ${countText(version.sizeBytes, 'byte')}`,
     `  created   ${version.createdAt}`,
-    `  checked   ${version.expectations.failed} of ${version.expectations.evaluated} expectations failed`,
+    `  checked   ${failed} of ${evaluated} expectations failed${ofSchema === 0 ? '' : ` (${evaluated - ofSchema} declared, ${ofSchema} of the schema)`}`,
     ...failures.map(describeFailure),
     ...(files.length > 0 ? ['  last seen at'] : []),
     ...files.map((file) => `    ${file.location}`),
