@@ -35,9 +35,9 @@ function renderingOf({ input }: HostileCase): Rendering {
   return /^\/(?:ajax-)?api\/2\.0|get-artifact/.test(target) ? 'mlflow' : 'problem'
 }
 
-/** What gateways ask for spans projects, and asks for the operator's token. */
+/** What gateways ask for, and the ledger, span projects, and need the operator's token. */
 function authorizationOf({ input }: HostileCase): string {
-  return targetOf(input).includes('/api/v1/serving/') ? seed.operator : seed.authorization
+  return /\/api\/v1\/(?:serving|audit)\//.test(targetOf(input)) ? seed.operator : seed.authorization
 }
 
 async function expectNoHarm(cases: readonly HostileCase[]): Promise<void> {
