@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Context, type Principal, ROLES, type Role } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
+import { ALL_PROJECTS } from './grants.ts'
 import { NAMED_ACTION } from './principal-name.ts'
 import { confirmSignedBody } from './ssh-scheme.ts'
 import { requireToken } from './tokens.ts'
@@ -119,13 +120,13 @@ async function identifyToken(ctx: Context, text: string): Promise<Identity> {
       named: row.kind === 'named',
       proof: `token:${row.id}`,
     },
-    roleOn: async (project) => (row.project === '*' || row.project === project ? row.role : undefined),
+    roleOn: async (project) => (row.project === ALL_PROJECTS || row.project === project ? row.role : undefined),
   }
 }
 
 /** What shows all projects is for who has a role on all of them: the operator, and on an open loopback anybody. */
 async function requirePlatform({ principal, roleOn }: Identity): Promise<void> {
-  if (principal.kind !== 'run' && (await roleOn('*')) !== undefined) return
+  if (principal.kind !== 'run' && (await roleOn(ALL_PROJECTS)) !== undefined) return
   throw new PlimsollError(
     'forbidden',
     'auth.scope_missing',

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Config } from '../config/index.ts'
 import { ROLES } from '../db/context.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { ALL_PROJECTS } from './grants.ts'
 import { memberEndpoints } from './member-endpoints.ts'
 import { principalName } from './principal-name.ts'
 import { createToken, listTokens, revokeToken } from './tokens.ts'
@@ -72,7 +73,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       response: z.object({ tokens: z.array(tokenShape), next: z.string().nullable() }),
       handler: async ({ ctx, query }) => {
         const rows = await listTokens(ctx, query)
-        const tokens = rows.map((row) => ({ ...row, all_projects: row.project === '*' }))
+        const tokens = rows.map((row) => ({ ...row, all_projects: row.project === ALL_PROJECTS }))
         return { tokens, next: tokens.length === query.limit ? tokens.at(-1)!.id : null }
       },
     }),

@@ -6,6 +6,8 @@ import { newId } from '../ids.ts'
 import type { GrantRow, KeyRow, ProjectRow } from './tables.ts'
 import { parseSshKeyLine } from './verify/index.ts'
 
+/** Stands for every project, in the place of one. */
+export const ALL_PROJECTS = '*'
 const PROJECTS_MAX = 1_000
 const KEYS_MAX = 1_000
 const GRANTS_MAX = 10_000
@@ -16,7 +18,7 @@ export async function grantedRole(ctx: Context, project: string, principal: stri
     .selectFrom('auth_grant')
     .select('role')
     .where('principal', '=', principal)
-    .where('project', 'in', [project, '*'])
+    .where('project', 'in', [project, ALL_PROJECTS])
     .execute()
   const order: Role[] = ['admin', 'approver', 'editor', 'viewer']
   return order.find((role) => rows.some((row) => row.role === role))
@@ -121,7 +123,7 @@ export async function findKey(
   return ctx.db
     .selectFrom('auth_key')
     .selectAll()
-    .where('project', 'in', [project, '*'])
+    .where('project', 'in', [project, ALL_PROJECTS])
     .where('principal', '=', principal)
     .where('fingerprint', '=', fingerprint)
     .where('revoked_at', 'is', null)
@@ -130,7 +132,7 @@ export async function findKey(
 
 /** The operator, and admins of all projects. */
 export async function mayEverywhere(ctx: Context): Promise<boolean> {
-  return ctx.principal.id === 'operator' || (await grantedRole(ctx, '*', ctx.principal.id)) === 'admin'
+  return ctx.principal.id === 'operator' || (await grantedRole(ctx, ALL_PROJECTS, ctx.principal.id)) === 'admin'
 }
 
 /** @throws forbidden auth.not_operator */

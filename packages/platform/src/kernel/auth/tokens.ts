@@ -3,7 +3,7 @@ import { type Clock, realClock } from '../clock.ts'
 import type { Context, Role, Tx } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import { newId, randomHex } from '../ids.ts'
-import { mayEverywhere, requireEverywhere } from './grants.ts'
+import { ALL_PROJECTS, mayEverywhere, requireEverywhere } from './grants.ts'
 import type { TokenRow } from './tables.ts'
 import { formatToken, hashToken } from './verify/index.ts'
 
@@ -43,9 +43,6 @@ async function insertToken(
     .execute()
   return { id, token, expiresAt }
 }
-
-/** Stands for every project, in the place of one. */
-const ALL_PROJECTS = '*'
 
 /**
  * A token of a named person or program: a named principal.

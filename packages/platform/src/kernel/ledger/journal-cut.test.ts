@@ -141,7 +141,8 @@ test.each([1, 0])(
   },
 )
 
-test('rows rewritten in database and journal differ from the head beside it', async () => {
+/** Five journalled rows; then database and journal are written anew, and only the head beside it is the old one. */
+async function rewriteAllButHead(): Promise<void> {
   await write(5)
   await restart(async () => {})
   const head = await readFile(`${path}.head`)
@@ -151,6 +152,10 @@ test('rows rewritten in database and journal differ from the head beside it', as
   await sql`delete from ledger_mark`.execute(ctx.db)
   await restart(async () => {})
   await writeFile(`${path}.head`, head)
+}
+
+test('rows rewritten in database and journal differ from the head beside it', async () => {
+  await rewriteAllButHead()
   expect(await verify()).toMatchObject(gone('5', /not the one that was journalled/))
 })
 
@@ -203,15 +208,7 @@ test.each<[string, () => Promise<unknown>]>([
 })
 
 test('rebuildLedger() does not take a journal that was written anew for the one that was', async () => {
-  await write(5)
-  await restart(async () => {})
-  const head = await readFile(`${path}.head`)
-  await rewriteDatabase()
-  await rm(path)
-  await rm(`${path}.head`)
-  await sql`delete from ledger_mark`.execute(ctx.db)
-  await restart(async () => {})
-  await writeFile(`${path}.head`, head)
+  await rewriteAllButHead()
   await expect(rebuildLedger(ctx, path, 'hide it')).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
 })
 

@@ -47,16 +47,22 @@ export function routeKey(name: string, environment: string): string {
   return environment === 'production' ? name : `${name}@${environment}`
 }
 
-/** @throws unavailable serving.route_unready */
-export function refuseUnready(live: Pick<LiveState, 'unready'>, name: string): void {
+/** @throws unavailable serving.route_unready, and `unknown` for a route that the snapshot does not have */
+export function requireLiveRoute(
+  live: Pick<LiveState, 'routes' | 'unready'>,
+  name: string,
+  unknown: () => PlimsollError,
+): LiveRoute {
+  const entry = live.routes.get(name)
+  if (entry) return entry
   const reason = live.unready.get(name)
-  if (reason !== undefined)
-    throw new PlimsollError(
-      'unavailable',
-      'serving.route_unready',
-      `Cannot predict: route ${name} is not ready on this gateway: ${reason}`,
-      { retryAfterMs: 2_000 },
-    )
+  if (reason === undefined) throw unknown()
+  throw new PlimsollError(
+    'unavailable',
+    'serving.route_unready',
+    `Cannot predict: route ${name} is not ready on this gateway: ${reason}`,
+    { retryAfterMs: 2_000 },
+  )
 }
 
 const mayPass = ({ kind }: PlimsollError) => ERROR_KINDS[kind].retry || kind === 'internal'

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { decodeInferRequest, encodeInferResponse, type ModelInterface, type TensorSpec } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
-import { type LiveRoute, type LiveState, refuseUnready, versionOf } from './live-state.ts'
+import { type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './live-state.ts'
 import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readBody } from './request-body.ts'
@@ -52,9 +52,11 @@ interface Located {
 
 function locate(deps: OipDeps, name: string, version: string | undefined): Located {
   const live = requireLive(deps)
-  const entry = live.routes.get(name)
-  if (!entry) refuseUnready(live, name)
-  if (!entry) throw new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`)
+  const entry = requireLiveRoute(
+    live,
+    name,
+    () => new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`),
+  )
   const versions = entry.route.arms.map((arm) => String(versionOf(live, arm).version))
   const arm = version === undefined ? entry.route.arms[0]! : entry.route.arms[versions.indexOf(version)]
   if (!arm)

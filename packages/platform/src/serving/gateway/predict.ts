@@ -5,7 +5,7 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
 import type { Gateway } from './gateway.ts'
-import { type LiveRoute, refuseUnready, versionOf } from './live-state.ts'
+import { type LiveRoute, requireLiveRoute, versionOf } from './live-state.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
@@ -49,12 +49,14 @@ export function chooseTarget(
     throw new PlimsollError('unavailable', 'serving.no_snapshot', 'Cannot predict: this gateway has no snapshot yet', {
       retryAfterMs: 1_000,
     })
-  const entry = live.routes.get(name)
-  if (!entry) refuseUnready(live, name)
-  if (!entry)
-    throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, {
-      action: 'List the routes with GET /v2/models',
-    })
+  const entry = requireLiveRoute(
+    live,
+    name,
+    () =>
+      new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, {
+        action: 'List the routes with GET /v2/models',
+      }),
+  )
   const predictionId = uuidv7(live.clock)
   const pinned =
     version === undefined
