@@ -7,14 +7,19 @@ import { WORK_PREFIX } from './checks.mjs'
 import { isExit } from './terminal.mjs'
 
 const CLI = 'packages/platform/bin/plimsoll.mjs'
-const STOP_MS = 15_000
+const STOP_MS = 60_000
 /** An hour a second: flights go out a week or so after the origin, when the models have been made. */
 const REPLAY = ['--replay-origin', '2001-04-10T00:00:00Z', '--replay-rate', '3600']
 
-/** Runs a program of ours to its end. */
+/** Programs of ours that run now. */
+const running = new Set()
+
+/** Runs a program of ours to its end. The channel tells it when this process has vanished. */
 function run(argv, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', options.stderr ?? 'pipe'] })
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', options.stderr ?? 'pipe', 'ipc'] })
+    running.add(child)
+    child.once('close', () => running.delete(child))
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk) => (stdout += chunk))
@@ -22,6 +27,14 @@ function run(argv, options = {}) {
     child.once('error', reject)
     child.once('close', (status) => resolve({ status, stdout, stderr }))
   })
+}
+
+/** Asks a process to end, and waits for it. */
+async function end(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = new Promise((done) => child.once('exit', done))
+  child.kill('SIGTERM')
+  await Promise.race([gone, new Promise((done) => setTimeout(done, STOP_MS))])
 }
 
 /** The last line of a log; nothing once it has been removed. */
@@ -94,11 +107,8 @@ export function openPlatform() {
 
     /** Ends the processes, and removes the folder unless it is to be looked at. */
     async stop({ keep }) {
-      if (up && up.exitCode === null && up.signalCode === null) {
-        const gone = new Promise((done) => up.once('exit', done))
-        up.kill('SIGTERM')
-        await Promise.race([gone, new Promise((done) => setTimeout(done, STOP_MS))])
-      }
+      // A command that loses its platform would ask for it again for a while.
+      await Promise.all([...running, ...(up ? [up] : [])].map(end))
       if (!keep) rmSync(work, { recursive: true, force: true })
     },
   }

@@ -78,6 +78,14 @@ function descendantsOf(pid: number): number[] {
   return children.flatMap((child) => [child, ...descendantsOf(child)])
 }
 
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
 /** Starts a demo and waits until its platform is up. */
 async function startDemo(): Promise<{ child: ChildProcess; work: string }> {
   const child = spawn(process.execPath, ['scripts/demo.mjs', '--exit'], {
@@ -106,7 +114,15 @@ test('a demo that is killed takes its platform with it, and the next one cleans 
 
   const second = await startDemo()
   expect(existsSync(killed.work)).toBe(false)
-  const started = descendantsOf(second.child.pid!)
+  // A command is at work, too, which would ask a vanished platform again and again.
+  let started: number[] = []
+  await vi.waitFor(
+    () => {
+      started = descendantsOf(second.child.pid!)
+      expect(started.map(commandOf).filter((line) => line.includes(' dataset add '))).toHaveLength(2)
+    },
+    { timeout: 60_000, interval: 20 },
+  )
   const ended = new Promise((done) => second.child.once('exit', (code) => done(code)))
   second.child.kill('SIGINT')
   expect(await ended).toBe(130)
