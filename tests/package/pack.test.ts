@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -10,6 +10,7 @@ import {
   type Platform,
 } from '../../packages/platform/src/cli/process.fixture.ts'
 import { writeSmallProject } from '../../packages/platform/src/cli/project.fixture.ts'
+import type { AttemptFile, AttemptLaunch } from '../../packages/platform/src/pipelines/launch.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 })
 
@@ -109,6 +110,7 @@ describe.skipIf(!isRegistryThere)(
         out: `${version}\n`,
         err: '',
       })
+      expect(readdirSync(join(folder, 'node_modules/plimsoll/node_modules/.cache/compiled'))).toHaveLength(1)
       const { findings } = JSON.parse((await plimsoll.run('doctor', '--json')).out) as {
         findings: { group: string; name: string; state: string }[]
       }
@@ -145,6 +147,14 @@ describe.skipIf(!isRegistryThere)(
         status: 0,
         err: expect.stringMatching(/^Run \S+\n$/),
       })
+      // Steps of our own take compiled code from where the platform does; those of a user leave nothing there.
+      const runs = join(folder, '.plimsoll/runs')
+      const attempts = readdirSync(runs, { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('attempt.json'))
+        .map((path) => JSON.parse(readFileSync(join(runs, path), 'utf8')) as AttemptFile)
+      const isOurs = (launch: AttemptLaunch) => launch.argv.some((arg) => arg.includes('step-launcher'))
+      expect(new Set(attempts.map(({ launch }) => isOurs(launch)))).toEqual(new Set([true, false]))
+      for (const { launch } of attempts) expect('NODE_COMPILE_CACHE' in launch.environment).toBe(isOurs(launch))
     })
 
     test('release, predict, explain', async () => {

@@ -29,6 +29,8 @@ export interface LaunchDeps {
   readonly launcher: string
   /** Arguments of that entry: where things of this installation are. */
   readonly launcherArgs?: readonly string[]
+  /** Variables of that entry alone. */
+  readonly launcherEnvironment?: Readonly<Record<string, string>>
   /** Directory that holds `plimsoll_step.py`. */
   readonly pythonPath: string
   /** Variables of our environment that steps may see (PATH, HOME, LANG, TZ, package index settings). */
@@ -178,6 +180,7 @@ export function writeLaunch(
   const { spec, components, isCacheable, params } = parts.prepared
   const shown: Record<string, string> = {
     ...deps.environment,
+    ...(isProcessKind(step.definition.kind) ? {} : deps.launcherEnvironment),
     TMPDIR: join(workDir, 'tmp'),
     PLIMSOLL_STEP: join(workDir, 'step.json'),
     PYTHONPATH: [code, deps.pythonPath].join(':'),

@@ -70,9 +70,10 @@ export interface Domains {
   close(): Promise<void>
 }
 
-function stepEnvironment(): Record<string, string> {
+/** Variables of ours that are set, to hand on. */
+function ownVariables(names: readonly string[]): Record<string, string> {
   const own = readEnvironment()
-  return Object.fromEntries(STEP_VARIABLES.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]])))
+  return Object.fromEntries(names.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]])))
 }
 
 /** Joins the domains with what they need: their endpoints, and the scheduler of steps. */
@@ -81,7 +82,7 @@ export function openDomains(parts: DomainParts): Domains {
   let scheduler: Scheduler | undefined
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
-  const environment = stepEnvironment()
+  const environment = ownVariables(STEP_VARIABLES)
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
     return {
@@ -94,6 +95,7 @@ export function openDomains(parts: DomainParts): Domains {
       node: process.execPath,
       launcher: fileURLToPath(siblingModule(import.meta.url, './step-launcher')),
       launcherArgs: ['--online', parts.paths.online],
+      launcherEnvironment: ownVariables(['NODE_COMPILE_CACHE']),
       pythonPath: fileURLToPath(new URL('../../python', import.meta.url)),
       environment,
       controlUrl: () => controlUrl,
