@@ -116,16 +116,20 @@ test('a demo that is killed takes its platform with it, and the next one cleans 
   expect(existsSync(killed.work)).toBe(false)
   // A command is at work, too, which would ask a vanished platform again and again.
   let started: number[] = []
+  let command: number[] = []
   await vi.waitFor(
     () => {
       started = descendantsOf(second.child.pid!)
-      expect(started.map(commandOf).filter((line) => line.includes(' dataset add '))).toHaveLength(2)
+      command = started.filter((pid) => commandOf(pid).includes(' dataset add '))
+      expect(command).toHaveLength(2)
     },
     { timeout: 60_000, interval: 20 },
   )
   const ended = new Promise((done) => second.child.once('exit', (code) => done(code)))
   second.child.kill('SIGINT')
   expect(await ended).toBe(130)
-  expect(started.filter(isAlive)).toEqual([])
+  expect(command.filter(isAlive)).toEqual([])
+  // Helpers end by themselves when the process that they served has gone.
+  await vi.waitFor(() => expect(started.filter(isAlive)).toEqual([]), { timeout: 30_000, interval: 100 })
   expect(existsSync(second.work)).toBe(false)
 })
