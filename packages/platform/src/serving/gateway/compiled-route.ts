@@ -3,6 +3,7 @@ import {
   allocateData,
   type Datatype,
   type ModelInterface,
+  REQUEST_ROWS_MAX,
   type Tensor,
   type TensorData,
 } from '../../inference/index.ts'
@@ -32,7 +33,6 @@ const INT_RANGES: Record<string, [number, number]> = {
   int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 }
 const TEXT_CHARS_MAX = 4_096
-const ROWS_MAX = 10_000
 const FAULTS_MAX = 100
 
 /** Why a value does not fit its declared type, or undefined when it does. */
@@ -207,12 +207,12 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
   return {
     route,
     prepare(rows, nowUs, model, stated = null) {
-      if (rows.length === 0 || rows.length > ROWS_MAX) {
+      if (rows.length === 0 || rows.length > REQUEST_ROWS_MAX) {
         throw new PlimsollError(
           'invalid',
           'serving.bad_rows',
-          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${ROWS_MAX}`,
-          { faults: [{ pointer: '/rows', detail: `expected 1 to ${ROWS_MAX} rows` }] },
+          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${REQUEST_ROWS_MAX}`,
+          { faults: [{ pointer: '/rows', detail: `expected 1 to ${REQUEST_ROWS_MAX} rows` }] },
         )
       }
       const faults: Fault[] = []
