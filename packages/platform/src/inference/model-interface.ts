@@ -76,9 +76,8 @@ export function countRows(model: ModelInterface, inputs: readonly Tensor[]): num
   refuseFaults('inference.rows_differ', 'Cannot infer: the inputs have different numbers of rows', faults)
   const rowsMax = Math.max(REQUEST_ROWS_MAX, model.maxBatchSize)
   if (rows > rowsMax) {
-    refuseFaults('inference.too_many_rows', `Cannot infer: ${countText(rows, 'row')}, at most ${rowsMax} are allowed`, [
-      { pointer: '/inputs/0/shape/0', detail: `is ${rows}, at most ${rowsMax}` },
-    ])
+    const detail = `${countText(rows, 'row')}, at most ${rowsMax} are allowed`
+    refuseFaults('inference.too_many_rows', `Cannot infer: ${detail}`, [{ pointer: '/inputs/0/shape/0', detail }])
   }
   return rows
 }

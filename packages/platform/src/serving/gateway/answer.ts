@@ -83,16 +83,19 @@ export function problemAnswer(thrown: unknown, requestId: string): Answer {
   }
 }
 
+/** The message, then each fault that it does not say itself. */
+function oipText({ message, details }: PlimsollError): string {
+  const faults = details.faults ?? []
+  const untold = faults.filter(({ detail }) => !message.includes(detail))
+  if (untold.length === 0) return message
+  const told = untold.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')
+  return `${message}${untold.length < faults.length ? '; ' : ': '}${told}`
+}
+
 /** The protocol's error shape. The content type is exactly `application/json`: a client compares it with `==`. */
 export function oipErrorAnswer(thrown: unknown, requestId: string): Answer {
   const error = toPlimsollError(thrown)
-  const faults = error.details.faults?.map((fault) => `${fault.pointer} ${fault.detail}`).join('; ')
-  const text =
-    error.kind === 'internal'
-      ? `Internal error, request ${requestId}`
-      : faults
-        ? `${error.message}: ${faults}`
-        : error.message
+  const text = error.kind === 'internal' ? `Internal error, request ${requestId}` : oipText(error)
   return {
     status: statusOf(error),
     headers: { 'content-type': 'application/json', ...errorHeaders(error) },

@@ -284,6 +284,25 @@ describe('the Open Inference Protocol', () => {
     expect(Object.keys(await bodyOf(response))).toEqual(['error', 'code', 'request_id'])
   })
 
+  test.each([
+    [
+      { inputs: [x('FP32', [1, 2], [1, 2]), { name: 'z' }, 7] },
+      'Cannot read the inference request: input "z" is not among the model\'s inputs: "x"; /inputs/2 input is not an object',
+    ],
+    [
+      { inputs: [x('FP32', [1, 2], [1, 'b'])] },
+      'Cannot read the inference request: input "x" holds "b", FP32 takes numbers',
+    ],
+    [{ inputs: [], id: 7 }, 'Cannot read the inference request: id is not a string of at most 1024 characters'],
+    [
+      { inputs: [x('FP32', [10_001, 2], Array(20_002).fill(1))] },
+      'Cannot infer: 10001 rows, at most 10000 are allowed',
+    ],
+  ])('says what is wrong once, as plain text', async (body, text) => {
+    const response = await post('/v2/models/chain/infer', body)
+    expect([response.status, (await bodyOf(response)).error]).toEqual([400, text])
+  })
+
   test('takes nested and flat data, and refuses wrong counts, ragged rows and unknown inputs', async () => {
     const nested = await (
       await infer('delay', [
