@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http'
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { arithmeticModel, identityModel, model, tripsModel } from '../../inference/onnx.fixture.ts'
+import { TITLES } from '../../kernel/http/problem.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 let opened: OpenedGateway
@@ -87,6 +88,22 @@ function raw(options: {
     call.end(body)
   })
 }
+
+test('a problem has the title of its kind, as that of any other process has', async () => {
+  const path = '/predict/delay'
+  const bodies = await Promise.all([
+    raw({ path, headers: { host: 'evil.example' } }),
+    raw({ path }),
+    raw({ path: '/nowhere' }),
+    raw({ method: 'POST', path, headers: { 'content-encoding': 'br' }, body: Buffer.from('{}') }),
+  ])
+  expect(bodies.map(({ body }) => JSON.parse(body.toString()))).toMatchObject([
+    { status: 403, title: TITLES.forbidden, code: 'http.host' },
+    { status: 405, title: TITLES.invalid, code: 'serving.method' },
+    { status: 404, title: TITLES.not_found, code: 'serving.no_such_path' },
+    { status: 415, title: TITLES.media_type, code: 'inference.encoding_unsupported' },
+  ])
+})
 
 test('the type of a problem leads to a page of the gateway', async () => {
   const { type } = (await (await post('/predict/absent', {})).json()) as { type: string }
