@@ -45,7 +45,6 @@ interface Body {
   prediction_id: string
   errors: { pointer: string }[]
   outputs: { data: unknown }[]
-  predictions: { y: unknown }[]
   model_stats: Stats[]
 }
 interface Stats {
@@ -196,43 +195,6 @@ describe('POST /predict/<route>', () => {
     }
     expect((await raw({ path: '/predict/%zz' })).status).toBe(400)
   })
-})
-
-describe('a request of more rows than a batch takes', () => {
-  const values = (count: number) => Array.from({ length: count }, (_, index) => [index, index + 0.5])
-  const entries: [string, (count: number) => object, (body: Body) => unknown, string][] = [
-    [
-      '/predict/delay',
-      (count) => ({ rows: values(count).map(([p, q]) => ({ p, q })) }),
-      (body) => body.predictions.map(({ y }) => y),
-      'serving.bad_rows',
-    ],
-    [
-      '/invocations/delay',
-      (count) => ({ dataframe_split: { columns: ['p', 'q'], data: values(count) } }),
-      (body) => body.predictions,
-      'serving.bad_rows',
-    ],
-    [
-      '/v2/models/delay/infer',
-      (count) => ({ inputs: [x('FP32', [count, 2], values(count))] }),
-      (body) => body.outputs[0]?.data,
-      'inference.too_many_rows',
-    ],
-  ]
-
-  test.each(entries)(
-    '%s answers all 10,000 in order under one id, and refuses one more',
-    async (path, body, answered, code) => {
-      const response = await post(path, body(10_000))
-      expect(response.status).toBe(200)
-      expect([answered(await bodyOf(response))].flat(3)).toEqual(values(10_000).flat())
-      const id = response.headers.get('x-plimsoll-prediction-id')
-      expect(opened.records().filter((record) => record.id === id)).toMatchObject([{ rows: 10_000 }])
-      const refused = await post(path, body(10_001))
-      expect([refused.status, (await bodyOf(refused)).code]).toEqual([400, code])
-    },
-  )
 })
 
 test('POST /invocations/<route> takes the four shapes of MLflow', async () => {

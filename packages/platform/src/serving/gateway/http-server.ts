@@ -13,6 +13,7 @@ import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
 import { parseJson, readBody } from './request-body.ts'
+import { readTimeoutMs } from './request-timeout.ts'
 import { routeOpenApi } from './route-openapi.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -56,18 +57,13 @@ function segmentsOf(target: string): string[] {
   }
 }
 
-function timeoutOf(request: IncomingMessage): number | undefined {
-  const text = request.headers['x-request-timeout-ms'] ?? request.headers['x-envoy-expected-rq-timeout-ms']
-  const ms = Number(text)
-  return typeof text === 'string' && Number.isFinite(ms) && ms > 0 ? ms : undefined
-}
-
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, requestId, signal } = call
+  const timeoutMs = readTimeoutMs(request.headers)
   const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
-  return { route, body, stickyKey, requestId, timeoutMs: timeoutOf(request), signal }
+  return { route, body, stickyKey, requestId, timeoutMs, signal }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
