@@ -184,8 +184,9 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       const value = Object.hasOwn(given, name) ? given[name] : undefined
       const isOptional = 'nullable' in input && input.nullable
       if (value === undefined || value === null) {
+        const what = value === null ? 'is null: expected a value of type' : 'is missing: expected'
         if (!isOptional && !('entity' in input))
-          faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected ${input.type}` })
+          faults.push({ pointer: `/rows/${index}/${name}`, detail: `${what} ${input.type}` })
         else if ('entity' in input && value === undefined)
           faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected the key of ${input.entity}` })
         continue
