@@ -64,6 +64,7 @@ describe('decodeInferRequest()', () => {
     ['a bad timeout', { ...input('FP32', [1, 2], [1, 2]), parameters: { timeout: -1 } }, /timeout/],
     ['a number for an id', { ...input('FP32', [1, 2], [1, 2]), id: 7 }, /id/],
     ['not JSON', '{"inputs":[}', /Cannot read/],
+    ['a member named twice', '{"inputs":[{"name":"x","name":"x","data":[NaN]}]}', /names a member twice/],
     ['a million brackets', '['.repeat(1_000_000), /nested deeper/],
   ])('refuses %s', (_, body, message) => {
     expect(() => decode(identity('FP32'), body)).toThrow(refused(message))
