@@ -34,6 +34,7 @@ export interface GatewayServerDeps extends PredictionDeps {
 export const UNKNOWN_ROUTE = 'unknown'
 const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
+const ERROR_PAGE = renderErrorPage()
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
 interface Call {
@@ -112,7 +113,7 @@ async function answerState(deps: GatewayServerDeps, call: Call, isDraining: bool
 }
 
 function errorPage(): Answer {
-  const { html, contentSecurityPolicy } = renderErrorPage()
+  const { html, contentSecurityPolicy } = ERROR_PAGE
   const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy }
   return { status: 200, headers, body: html }
 }
