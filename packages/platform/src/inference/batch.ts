@@ -114,9 +114,9 @@ function joinData({ datatype }: Tensor, parts: readonly TensorData[]): TensorDat
   )
   let offset = 0
   for (const part of parts) {
-    if (Array.isArray(joined))
+    if (Array.isArray(joined)) {
       for (let index = 0; index < part.length; index++) joined[offset + index] = part[index] as string // BYTES is text
-    else (joined as Uint8Array).set(part as Uint8Array, offset) // one datatype, so one kind of array
+    } else (joined as Uint8Array).set(part as Uint8Array, offset) // one datatype, so one kind of array
     offset += part.length
   }
   return joined

@@ -64,6 +64,11 @@ describe('a request of more rows than a batch takes', () => {
   )
 })
 
+test('the description of a route says how many rows a request takes', async () => {
+  const text = await (await fetch(`${opened.url}/predict/delay/openapi.json`)).text()
+  expect(text).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
+})
+
 test.each([
   ['/predict/delay', { p: 1, q: 2 }],
   ['/invocations/delay', { instances: [{ p: 1, q: 2 }] }],
