@@ -1,7 +1,8 @@
+import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { encodeTensorFrame, OPERATIONS, type TensorPart } from './frame.ts'
 import type { Entry } from './request-queue.ts'
-import type { ModelInterface, Tensor, TensorData } from './tensor.ts'
+import { allocateData, type ModelInterface, type Tensor, type TensorData } from './tensor.ts'
 
 /** Positions of the outputs that any of the entries wants, ascending. */
 function unionOutputs(entries: readonly Entry[]): readonly number[] {
@@ -34,8 +35,25 @@ export function encodeBatch(batch: {
   return encodeTensorFrame({ request, session, operation: OPERATIONS.run, micros: 0 }, parts)
 }
 
-function sliceRows(data: TensorData, start: number, end: number): TensorData {
-  return Array.isArray(data) ? data.slice(start, end) : data.subarray(start, end)
+/** Rows from `start` up to `end` of a tensor whose first dimension is the batch. Numbers are a view, not a copy. */
+function rowsBetween(tensor: Tensor, start: number, end: number): Tensor {
+  const { data, shape } = tensor
+  const rows = shape[0] ?? 0
+  const width = rows === 0 ? 0 : data.length / rows
+  const [from, to] = [start * width, end * width]
+  return {
+    ...tensor,
+    shape: [end - start, ...shape.slice(1)],
+    data: Array.isArray(data) ? data.slice(from, to) : data.subarray(from, to),
+  }
+}
+
+function rowsLost(output: Tensor, rows: number): PlimsollError {
+  return new PlimsollError(
+    'internal',
+    'inference.rows_lost',
+    `The model gave [${output.shape}] of "${output.name}" for ${countText(rows, 'row')}`,
+  )
 }
 
 /**
@@ -48,23 +66,58 @@ export function splitBatch(model: ModelInterface, entries: readonly Entry[], out
   const only = entries[0]
   if (only && entries.length === 1) return [pick(only)]
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
-  for (const output of outputs) {
-    if (output.shape[0] !== rows) {
-      throw new PlimsollError(
-        'internal',
-        'inference.rows_lost',
-        `The model gave ${output.shape[0]} rows of "${output.name}" for ${rows}`,
-      )
-    }
-  }
+  for (const output of outputs) if (output.shape[0] !== rows) throw rowsLost(output, rows)
   let row = 0
   return entries.map((entry) => {
     const start = row
     row += entry.rows
-    return pick(entry).map((output) => {
-      const width = rows === 0 ? 0 : output.data.length / rows
-      const shape = [entry.rows, ...output.shape.slice(1)]
-      return { ...output, shape, data: sliceRows(output.data, start * width, row * width) }
-    })
+    return pick(entry).map((output) => rowsBetween(output, start, row))
   })
+}
+
+/** Inputs of one request, or a part of its rows. */
+export interface Piece {
+  readonly inputs: readonly Tensor[]
+  readonly rows: number
+}
+
+/** A request cut into pieces of at most `rowsMax` rows, in order. */
+export function cutRows({ inputs, rows }: Piece, rowsMax: number): Piece[] {
+  return Array.from({ length: Math.ceil(rows / rowsMax) }, (_, index) => {
+    const start = index * rowsMax
+    const end = Math.min(rows, start + rowsMax)
+    return { inputs: inputs.map((input) => rowsBetween(input, start, end)), rows: end - start }
+  })
+}
+
+/**
+ * The outputs of all pieces laid end to end along the first dimension.
+ * @throws internal inference.rows_lost when an output does not have its piece's number of rows, or rows of another shape
+ */
+export function joinRows(pieces: readonly Piece[], outputs: readonly (readonly Tensor[])[]): Tensor[] {
+  const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
+  return (outputs[0] ?? []).map((first, position) => {
+    const row = first.shape.slice(1)
+    const parts = pieces.map((piece, index) => {
+      const part = outputs[index]?.[position] ?? first
+      if (String(part.shape) !== String([piece.rows, ...row])) throw rowsLost(part, piece.rows)
+      return part.data
+    })
+    return { ...first, shape: [rows, ...row], data: joinData(first, parts) }
+  })
+}
+
+function joinData({ datatype }: Tensor, parts: readonly TensorData[]): TensorData {
+  const joined = allocateData(
+    datatype,
+    parts.reduce((sum, part) => sum + part.length, 0),
+  )
+  let offset = 0
+  for (const part of parts) {
+    if (Array.isArray(joined)) {
+      for (let index = 0; index < part.length; index++) joined[offset + index] = part[index] as string // BYTES is text
+    } else (joined as Uint8Array).set(part as Uint8Array, offset) // one datatype, so one kind of array
+    offset += part.length
+  }
+  return joined
 }

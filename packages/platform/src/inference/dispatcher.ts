@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { encodeBatch, splitBatch } from './batch.ts'
+import { encodeBatch, type Piece, splitBatch } from './batch.ts'
 import { decodeTensors, readHeader } from './frame.ts'
 import { failureOf } from './host-failure.ts'
 import { hostAway, hostDied } from './host-process.ts'
@@ -16,6 +16,7 @@ import {
   queueOf,
   requireReady,
 } from './model-slot.ts'
+import { inferInPieces } from './pieces.ts'
 import { type HostPlace, type PoolHosts, upInMs } from './pool-hosts.ts'
 import type { PoolRequest, PoolResult } from './pool-stats.ts'
 import type { Entry, RequestQueue } from './request-queue.ts'
@@ -58,19 +59,30 @@ export class Dispatcher {
     this.#hosts = hosts
   }
 
+  /** A request of more rows than a batch takes is run in pieces. */
   submit(slot: ModelSlot, request: PoolRequest): Promise<PoolResult> {
     const nowMs = this.#clock.monotonicMs()
     requireReady(slot, nowMs)
-    const { inputs, rows } = admit(slot.model, request.inputs)
+    const whole = admit(slot.model, request.inputs)
     const outputs = resolveOutputs(slot, request.outputs)
     const deadlineMs = request.deadlineMs ?? nowMs + this.#options.defaultDeadlineMs
+    const enter = (piece: Piece, signal: PoolRequest['signal']) =>
+      this.#enter(slot, { ...piece, outputs, deadlineMs, arrivedMs: nowMs }, signal)
+    const { signal } = request
+    const rowsMax = slot.model.maxBatchSize
+    return rowsMax > 0 && whole.rows > rowsMax
+      ? inferInPieces({ ...whole, rowsMax, signal }, enter)
+      : enter(whole, signal)
+  }
+
+  #enter(
+    slot: ModelSlot,
+    asked: Piece & Pick<Entry, 'outputs' | 'deadlineMs' | 'arrivedMs'>,
+    signal: PoolRequest['signal'],
+  ): Promise<PoolResult> {
     return new Promise((resolve, reject) => {
       const entry: Entry = {
-        inputs,
-        outputs,
-        rows,
-        arrivedMs: nowMs,
-        deadlineMs,
+        ...asked,
         startedMs: 0,
         isSolo: false,
         attempts: 0,
@@ -80,13 +92,13 @@ export class Dispatcher {
       }
       let isWaiting: boolean
       try {
-        isWaiting = this.#arrive(slot, entry, nowMs)
+        isWaiting = this.#arrive(slot, entry, asked.arrivedMs)
       } catch (thrown) {
         slot.counters.rejectedCount++
         reject(thrown)
         return
       }
-      if (request.signal && isWaiting) this.#watchAbort(slot, entry, request.signal())
+      if (signal && isWaiting) this.#watchAbort(slot, entry, signal())
     })
   }
 
@@ -345,7 +357,7 @@ export class Dispatcher {
   }
 }
 
-function admit(model: ModelInterface, given: readonly Tensor[]): { inputs: readonly Tensor[]; rows: number } {
+function admit(model: ModelInterface, given: readonly Tensor[]): Piece {
   const inputs = arrange(model, given)
   if (!inputs) {
     validateAgainst(model, given)

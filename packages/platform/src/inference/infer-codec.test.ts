@@ -59,11 +59,12 @@ describe('decodeInferRequest()', () => {
       /exactly one/,
     ],
     ['no inputs', {}, /inputs is not a list/],
-    ['more rows than allowed', input('FP32', [9, 2], Array(18).fill(0)), /9 rows/],
+    ['more rows than allowed', input('FP32', [10_001, 2], Array(20_002).fill(0)), /10001 rows, at most 10000/],
     ['an unknown output', { ...input('FP32', [1, 2], [1, 2]), outputs: [{ name: 'q' }] }, /"q"/],
     ['a bad timeout', { ...input('FP32', [1, 2], [1, 2]), parameters: { timeout: -1 } }, /timeout/],
     ['a number for an id', { ...input('FP32', [1, 2], [1, 2]), id: 7 }, /id/],
     ['not JSON', '{"inputs":[}', /Cannot read/],
+    ['a member named twice', '{"inputs":[{"name":"x","name":"x","data":[NaN]}]}', /names a member twice/],
     ['a million brackets', '['.repeat(1_000_000), /nested deeper/],
   ])('refuses %s', (_, body, message) => {
     expect(() => decode(identity('FP32'), body)).toThrow(refused(message))

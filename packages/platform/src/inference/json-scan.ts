@@ -1,32 +1,8 @@
 import { PlimsollError } from '../kernel/errors.ts'
-
-const DEPTH_MAX = 64
-const [QUOTE, BACKSLASH, OPEN_LIST, OPEN_MAP, CLOSE_LIST, CLOSE_MAP] = [0x22, 0x5c, 0x5b, 0x7b, 0x5d, 0x7d]
+import { hasRepeatedMember, outlineJson } from './json-outline.ts'
 
 const malformed = (detail: string) =>
   new PlimsollError('invalid', 'inference.json_malformed', `Cannot read the inference request: ${detail}`)
-
-/** @throws invalid inference.json_too_deep */
-function checkDepth(bytes: Uint8Array): void {
-  let depth = 0
-  let isText = false
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index]
-    if (isText) {
-      if (byte === BACKSLASH) index++
-      else if (byte === QUOTE) isText = false
-    } else if (byte === QUOTE) isText = true
-    else if (byte === OPEN_LIST || byte === OPEN_MAP) {
-      if (++depth > DEPTH_MAX) {
-        throw new PlimsollError(
-          'invalid',
-          'inference.json_too_deep',
-          `Cannot read the inference request: it is nested deeper than ${DEPTH_MAX} levels`,
-        )
-      }
-    } else if (byte === CLOSE_LIST || byte === CLOSE_MAP) depth--
-  }
-}
 
 /** Stands for a bare token outside strings; revived to the number. No JSON text of a client can hold an unescaped U+0000. */
 const NON_FINITE = new Map([
@@ -53,7 +29,19 @@ function reviveExact(_key: string, value: unknown, context?: { source?: string }
  * @throws invalid inference.json_malformed | inference.json_too_deep
  */
 export function parseInferJson(bytes: Uint8Array, isExact: boolean): unknown {
-  checkDepth(bytes)
+  const outline = outlineJson(bytes)
+  if (outline.isTooDeep)
+    throw new PlimsollError(
+      'invalid',
+      'inference.json_too_deep',
+      'Cannot read the inference request: it is nested deeper than 64 levels',
+    )
+  const value = parseText(bytes, isExact)
+  if (hasRepeatedMember(outline, value)) throw malformed('an object in it names a member twice')
+  return value
+}
+
+function parseText(bytes: Uint8Array, isExact: boolean): unknown {
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)

@@ -2,6 +2,9 @@ import { countText } from '../kernel/count-text.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
 import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from './tensor.ts'
 
+/** Rows of one request, at most; a model whose batches are smaller runs them in pieces. */
+export const REQUEST_ROWS_MAX = 10_000
+
 /** True when every known dimension of `spec` equals that of `shape`. */
 export function shapeFits(spec: readonly number[], shape: readonly number[]): boolean {
   if (spec.length !== shape.length) return false
@@ -71,12 +74,10 @@ export function countRows(model: ModelInterface, inputs: readonly Tensor[]): num
     }
   }
   refuseFaults('inference.rows_differ', 'Cannot infer: the inputs have different numbers of rows', faults)
-  if (rows > model.maxBatchSize) {
-    refuseFaults(
-      'inference.too_many_rows',
-      `Cannot infer: ${countText(rows, 'row')}, at most ${model.maxBatchSize} are allowed`,
-      [{ pointer: '/inputs/0/shape/0', detail: `is ${rows}, at most ${model.maxBatchSize}` }],
-    )
+  const rowsMax = Math.max(REQUEST_ROWS_MAX, model.maxBatchSize)
+  if (rows > rowsMax) {
+    const detail = `${countText(rows, 'row')}, at most ${rowsMax} are allowed`
+    refuseFaults('inference.too_many_rows', `Cannot infer: ${detail}`, [{ pointer: '/inputs/0/shape/0', detail }])
   }
   return rows
 }

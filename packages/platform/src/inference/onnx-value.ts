@@ -1,23 +1,6 @@
+import { ONNX_DATATYPES } from '@plimsoll/sdk/seams'
 import { fieldsOf, refuseModel, textOf } from './onnx-wire.ts'
 import type { Datatype } from './tensor.ts'
-
-/** TensorProto.DataType by number; the others (complex, bfloat16, 8- and 4-bit floats) are not served. */
-const DATATYPES: readonly (Datatype | undefined)[] = [
-  undefined,
-  'FP32',
-  'UINT8',
-  'INT8',
-  'UINT16',
-  'INT16',
-  'INT32',
-  'INT64',
-  'BYTES',
-  'BOOL',
-  'FP16',
-  'FP64',
-  'UINT32',
-  'UINT64',
-]
 
 /** An input or output of a graph. */
 export type Value =
@@ -56,7 +39,7 @@ function readTensorType(name: string, bytes: Uint8Array): Value {
     if (field.no === 1) code = Number(field.value)
     else if (field.no === 2) for (const dim of fieldsOf(field.bytes)) if (dim.no === 1) shape.push(readDim(dim.bytes))
   }
-  const datatype = DATATYPES[code]
+  const datatype = ONNX_DATATYPES[code]
   if (!datatype) return { kind: 'other', name, what: `a tensor of the unsupported type ${code}` }
   if (shape.length > RANK_MAX)
     throw refuseModel(`"${name.slice(0, 128)}" has ${shape.length} dimensions, at most ${RANK_MAX}`)

@@ -7,7 +7,7 @@ export interface ModelPoolOptions {
   readonly name?: string
   /** Model hosts; each holds every model of the pool and runs one batch at a time. */
   readonly executors?: number
-  /** Rows of one request and of one batch, at most. */
+  /** Rows of one batch, at most. */
   readonly maxBatchRows?: number
   /** Rows that may wait per model. */
   readonly queueRowsMax?: number

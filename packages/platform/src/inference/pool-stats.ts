@@ -16,11 +16,11 @@ export interface PoolRequest {
 
 export interface PoolResult {
   readonly outputs: Tensor[]
-  /** From arrival to the start of the run. */
+  /** From arrival to the start of the run, of the first where it took several. */
   readonly queueUs: number
-  /** The run itself, as the host measured it. */
+  /** The run itself, as the host measured it; the sum of all. */
   readonly inferUs: number
-  /** Rows of the batch that the request was part of. */
+  /** Rows of the largest batch that the request was part of. */
   readonly batchRows: number
 }
 
@@ -33,6 +33,7 @@ export interface ModelStats {
   readonly inferenceCount: number
   /** Runs. */
   readonly executionCount: number
+  /** Requests; one that ran in pieces counts each of them. */
   readonly successCount: number
   readonly failureCount: number
   readonly rejectedCount: number

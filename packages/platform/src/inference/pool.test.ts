@@ -166,6 +166,56 @@ describe('infer()', () => {
     })
   })
 
+  test('runs more rows than a batch takes in pieces, and answers as if it had run once', async () => {
+    await using pool = await openModelPool({ maxBatchRows: 4 })
+    const [sums, texts] = [await store(arithmeticModel()), await store(identityModel('BYTES', ['n']))]
+    await Promise.all([pool.load(sums), pool.load(texts)])
+    const numbers = Array.from({ length: 22 }, (_, index) => index)
+    const before = modelStats(pool, sums.digest)
+    const result = await pool.infer(sums.digest, {
+      inputs: [
+        { ...fp32([11, 2], numbers), name: 'a' },
+        { ...fp32([11, 2], Array(22).fill(1)), name: 'b' },
+      ],
+      outputs: ['difference', 'sum'],
+    })
+    expect(result).toMatchObject({
+      outputs: [
+        { name: 'difference', shape: [11, 2], data: Float32Array.from(numbers, (value) => value - 1) },
+        { name: 'sum', shape: [11, 2], data: Float32Array.from(numbers, (value) => value + 1) },
+      ],
+      batchRows: 4,
+    })
+    expect(modelStats(pool, sums.digest)).toMatchObject({
+      executionCount: (before?.executionCount ?? 0) + 3,
+      inferenceCount: (before?.inferenceCount ?? 0) + 11,
+    })
+    const words = ['a', 'b', 'c', 'd', 'é']
+    const text = await pool.infer(texts.digest, { inputs: [{ name: 'x', datatype: 'BYTES', shape: [5], data: words }] })
+    expect(text.outputs).toMatchObject([{ shape: [5], data: words }])
+  })
+
+  test("a fault in one piece is the whole request's, and what waits of it leaves the queue", async () => {
+    await using pool = await openModelPool({ maxBatchRows: 2 })
+    const { digest } = await store(poisonModel())
+    await pool.load(await store(poisonModel()))
+    const before = modelStats(pool, digest)!
+    const request = pool.infer(digest, { inputs: [int64(99, 0, ...Array<number>(20).fill(1))] })
+    expect(modelStats(pool, digest)).toMatchObject({ queuedRows: 20 })
+    await expect(request).rejects.toMatchObject({ code: 'inference.run_failed' })
+    expect(modelStats(pool, digest)).toMatchObject({
+      queuedRows: 0,
+      executionCount: expect.toSatisfy((count: number) => count <= before.executionCount + 1),
+    })
+    const gone = new AbortController()
+    const left = pool.infer(digest, { inputs: [int64(...Array<number>(9).fill(1))], signal: () => gone.signal })
+    gone.abort(new Error('gone'))
+    await expect(left).rejects.toThrow('gone')
+    expect(modelStats(pool, digest)).toMatchObject({ queuedRows: 0 })
+    const again = await pool.infer(digest, { inputs: [int64(0, 1, 2, 3, 0)] })
+    expect(again.outputs).toMatchObject([{ data: Float32Array.of(10, 11, 12, 13, 10) }])
+  })
+
   test('runs at once on an idle host', async () => {
     await using pool = await openModelPool()
     const { digest } = await store(identityModel())

@@ -47,7 +47,7 @@ export interface Tensor {
 
 /**
  * What a model takes and gives. With `maxBatchSize` above 0 the first dimension of every input and output is the batch,
- * a request carries at most that many rows, and rows do not influence each other (shown by probing). 0: never batched.
+ * a run takes at most that many rows, and rows do not influence each other (shown by probing). 0: never batched.
  */
 export interface ModelInterface {
   readonly inputs: readonly TensorSpec[]

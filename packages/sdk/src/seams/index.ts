@@ -10,6 +10,7 @@ export type {
   RuntimeTensor,
 } from './model-runtime.ts'
 export type { OnlineBatch, OnlineBatchResult, OnlineGeneration, OnlineRecord, OnlineStore } from './online-store.ts'
+export { ONNX_DATATYPES } from './onnx-datatypes.ts'
 export type {
   Cell,
   CsvFormat,

@@ -1,10 +1,11 @@
-import type {
-  ModelRuntime,
-  ModelSession,
-  RuntimeData,
-  RuntimeDatatype,
-  RuntimeSpec,
-  RuntimeTensor,
+import {
+  type ModelRuntime,
+  type ModelSession,
+  ONNX_DATATYPES,
+  type RuntimeData,
+  type RuntimeDatatype,
+  type RuntimeSpec,
+  type RuntimeTensor,
 } from '@plimsoll/sdk/seams'
 import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node'
 import type { Binding } from 'onnxruntime-node/dist/binding.js'
@@ -29,24 +30,6 @@ const ORT_TYPES = {
 const DATATYPES = new Map<string, RuntimeDatatype>(
   Object.entries(ORT_TYPES).map(([datatype, type]) => [type, datatype as RuntimeDatatype]), // keys of a const table
 )
-
-/** By their number in TensorProto.DataType, in which the binding names them. */
-const NUMBERED: readonly (RuntimeDatatype | undefined)[] = [
-  undefined,
-  'FP32',
-  'UINT8',
-  'INT8',
-  'UINT16',
-  'INT16',
-  'INT32',
-  'INT64',
-  'BYTES',
-  'BOOL',
-  'FP16',
-  'FP64',
-  'UINT32',
-  'UINT64',
-]
 
 /** y = Identity(x) on float16: shows at the first FP16 model whether the runtime carries the type here. */
 const FP16_PROBE = Buffer.from(
@@ -138,7 +121,7 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
 
 function readSpecs(metadata: readonly Binding.ValueMetadata[], side: string): RuntimeSpec[] {
   return metadata.map((value) => {
-    const datatype = value.isTensor ? NUMBERED[value.type] : undefined
+    const datatype = value.isTensor ? ONNX_DATATYPES[value.type] : undefined
     if (!datatype) {
       const what = value.isTensor ? `of datatype ${value.type} of the format` : 'a sequence or a map'
       throw new PlimsollError(

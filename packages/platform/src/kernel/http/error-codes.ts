@@ -297,6 +297,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.bad_prediction_id': ['invalid'],
   'serving.bad_rows': ['invalid'],
   'serving.bad_target': ['invalid'],
+  'serving.bad_timeout': ['invalid'],
   'serving.body_cut': ['invalid'],
   'serving.body_too_large': ['too_large'],
   'serving.columns_mismatch': ['invalid'],

@@ -1,5 +1,6 @@
 import { elementCount, type Tensor } from '../../inference/index.ts'
 import { ERROR_KINDS, type PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { errorHeaders, problemOf } from '../../kernel/http/problem.ts'
 import { MethodRefused } from './method.ts'
 
 export type CellValue = number | string | boolean | null
@@ -32,25 +33,9 @@ export interface Answer {
   body: string | Uint8Array
 }
 
-const TITLES: Record<number, string> = {
-  400: 'Bad request',
-  404: 'Not found',
-  405: 'Method not allowed',
-  413: 'Too large',
-  415: 'Unsupported media type',
-  429: 'Quota spent',
-  500: 'Internal error',
-  501: 'Not supported',
-  503: 'Not available now',
-  504: 'Deadline passed',
-}
-
-function errorHeaders(error: PlimsollError): Record<string, string> {
-  const headers: Record<string, string> = {}
-  const ms = error.details.retryAfterMs
+function answerHeaders(error: PlimsollError): Record<string, string> {
+  const headers = errorHeaders(error)
   const { accept } = error.details
-  if (ms !== undefined || ERROR_KINDS[error.kind].status === 503)
-    headers['retry-after'] = String(Math.max(1, Math.ceil((ms ?? 1_000) / 1_000)))
   if (typeof accept === 'string') headers['accept-encoding'] = accept
   if (error instanceof MethodRefused) headers['allow'] = error.allow
   return headers
@@ -64,38 +49,29 @@ function statusOf(error: PlimsollError): number {
 export function problemAnswer(thrown: unknown, requestId: string): Answer {
   const error = toPlimsollError(thrown)
   const status = statusOf(error)
-  const isInternal = error.kind === 'internal'
-  const body = {
-    type: `/docs/errors#${error.code}`,
-    title: TITLES[status] ?? 'Error',
-    status,
-    detail: isInternal ? 'Something went wrong here; the request id finds it in the log' : error.message,
-    instance: requestId,
-    code: error.code,
-    ...(error.details.faults && !isInternal ? { errors: error.details.faults } : {}),
-    ...(error.details.action && !isInternal ? { action: error.details.action } : {}),
-    ...(error.details.retryAfterMs === undefined ? {} : { retry_after_ms: error.details.retryAfterMs }),
-  }
   return {
     status,
-    headers: { 'content-type': 'application/problem+json', ...errorHeaders(error) },
-    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/problem+json', ...answerHeaders(error) },
+    body: JSON.stringify({ ...problemOf(error, requestId), status }),
   }
+}
+
+/** The message, then each fault that it does not say itself. */
+function oipText({ message, details }: PlimsollError): string {
+  const faults = details.faults ?? []
+  const untold = faults.filter(({ detail }) => !message.includes(detail))
+  if (untold.length === 0) return message
+  const told = untold.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')
+  return `${message}${untold.length < faults.length ? '; ' : ': '}${told}`
 }
 
 /** The protocol's error shape. The content type is exactly `application/json`: a client compares it with `==`. */
 export function oipErrorAnswer(thrown: unknown, requestId: string): Answer {
   const error = toPlimsollError(thrown)
-  const faults = error.details.faults?.map((fault) => `${fault.pointer} ${fault.detail}`).join('; ')
-  const text =
-    error.kind === 'internal'
-      ? `Internal error, request ${requestId}`
-      : faults
-        ? `${error.message}: ${faults}`
-        : error.message
+  const text = error.kind === 'internal' ? `Internal error, request ${requestId}` : oipText(error)
   return {
     status: statusOf(error),
-    headers: { 'content-type': 'application/json', ...errorHeaders(error) },
+    headers: { 'content-type': 'application/json', ...answerHeaders(error) },
     body: JSON.stringify({ error: text, code: error.code, request_id: requestId }),
   }
 }

@@ -42,13 +42,29 @@ test('prepare() fills named inputs, and says which the route lacks', () => {
 })
 
 test('prepare() lists every fault at once with its pointer', () => {
-  expect(faultsOf([{ distance: 'far', date: 'yesterday', colour: 1 }, 7, { date: '2001-01-01T00:00:00Z' }])).toEqual([
+  expect(
+    faultsOf([
+      { distance: 'far', date: 'yesterday', colour: 1 },
+      7,
+      { date: '2001-01-01T00:00:00Z', distance: null },
+      { date: '2001-01-01T00:00:00Z' },
+    ]),
+  ).toEqual([
     '/rows/0/distance expected an integer of type int32',
     '/rows/0/date expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z',
     '/rows/0/colour is not an input of route delay: expected distance, date',
     '/rows/1 expected an object',
-    '/rows/2/distance is missing: expected int32',
+    '/rows/2/distance is null: expected a value of type int32',
+    '/rows/3/distance is missing: expected int32',
   ])
+})
+
+test('prepare() takes null, and a row without it, where the route takes it', () => {
+  const { inputs } = exampleRoute()
+  const route = exampleRoute({ inputs: { ...inputs, distance: { type: 'int32', nullable: true } } })
+  const date = '2001-04-01T04:30:00Z'
+  const { tensors } = compileRoute(route, undefined).prepare([{ distance: null, date }, { date }], 0n, matrix)
+  expect(tensors[0]!.data).toEqual(Float32Array.of(Number.NaN, 23, Number.NaN, 23))
 })
 
 test.each([

@@ -3,6 +3,7 @@ import {
   allocateData,
   type Datatype,
   type ModelInterface,
+  REQUEST_ROWS_MAX,
   type Tensor,
   type TensorData,
 } from '../../inference/index.ts'
@@ -32,7 +33,6 @@ const INT_RANGES: Record<string, [number, number]> = {
   int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 }
 const TEXT_CHARS_MAX = 4_096
-const ROWS_MAX = 10_000
 const FAULTS_MAX = 100
 
 /** Why a value does not fit its declared type, or undefined when it does. */
@@ -184,8 +184,9 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       const value = Object.hasOwn(given, name) ? given[name] : undefined
       const isOptional = 'nullable' in input && input.nullable
       if (value === undefined || value === null) {
+        const what = value === null ? 'is null: expected a value of type' : 'is missing: expected'
         if (!isOptional && !('entity' in input))
-          faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected ${input.type}` })
+          faults.push({ pointer: `/rows/${index}/${name}`, detail: `${what} ${input.type}` })
         else if ('entity' in input && value === undefined)
           faults.push({ pointer: `/rows/${index}/${name}`, detail: `is missing: expected the key of ${input.entity}` })
         continue
@@ -207,12 +208,12 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
   return {
     route,
     prepare(rows, nowUs, model, stated = null) {
-      if (rows.length === 0 || rows.length > ROWS_MAX) {
+      if (rows.length === 0 || rows.length > REQUEST_ROWS_MAX) {
         throw new PlimsollError(
           'invalid',
           'serving.bad_rows',
-          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${ROWS_MAX}`,
-          { faults: [{ pointer: '/rows', detail: `expected 1 to ${ROWS_MAX} rows` }] },
+          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${REQUEST_ROWS_MAX}`,
+          { faults: [{ pointer: '/rows', detail: `expected 1 to ${REQUEST_ROWS_MAX} rows` }] },
         )
       }
       const faults: Fault[] = []

@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http'
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { arithmeticModel, identityModel, model, tripsModel } from '../../inference/onnx.fixture.ts'
+import { TITLES } from '../../kernel/http/problem.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 let opened: OpenedGateway
@@ -86,6 +87,22 @@ function raw(options: {
     call.end(body)
   })
 }
+
+test('a problem has the title of its kind, as that of any other process has', async () => {
+  const path = '/predict/delay'
+  const bodies = await Promise.all([
+    raw({ path, headers: { host: 'evil.example' } }),
+    raw({ path }),
+    raw({ path: '/nowhere' }),
+    raw({ method: 'POST', path, headers: { 'content-encoding': 'br' }, body: Buffer.from('{}') }),
+  ])
+  expect(bodies.map(({ body }) => JSON.parse(body.toString()))).toMatchObject([
+    { status: 403, title: TITLES.forbidden, code: 'http.host' },
+    { status: 405, title: TITLES.invalid, code: 'serving.method' },
+    { status: 404, title: TITLES.not_found, code: 'serving.no_such_path' },
+    { status: 415, title: TITLES.media_type, code: 'inference.encoding_unsupported' },
+  ])
+})
 
 test('the type of a problem leads to a page of the gateway', async () => {
   const { type } = (await (await post('/predict/absent', {})).json()) as { type: string }
@@ -244,6 +261,25 @@ describe('the Open Inference Protocol', () => {
     const response = await get(path)
     expect([response.status, response.headers.get('content-type')]).toEqual([status, 'application/json'])
     expect(Object.keys(await bodyOf(response))).toEqual(['error', 'code', 'request_id'])
+  })
+
+  test.each([
+    [
+      { inputs: [x('FP32', [1, 2], [1, 2]), { name: 'z' }, 7] },
+      'Cannot read the inference request: input "z" is not among the model\'s inputs: "x"; /inputs/2 input is not an object',
+    ],
+    [
+      { inputs: [x('FP32', [1, 2], [1, 'b'])] },
+      'Cannot read the inference request: input "x" holds "b", FP32 takes numbers',
+    ],
+    [{ inputs: [], id: 7 }, 'Cannot read the inference request: id is not a string of at most 1024 characters'],
+    [
+      { inputs: [x('FP32', [10_001, 2], Array(20_002).fill(1))] },
+      'Cannot infer: 10001 rows, at most 10000 are allowed',
+    ],
+  ])('says what is wrong once, as plain text', async (body, text) => {
+    const response = await post('/v2/models/chain/infer', body)
+    expect([response.status, (await bodyOf(response)).error]).toEqual([400, text])
   })
 
   test('takes nested and flat data, and refuses wrong counts, ragged rows and unknown inputs', async () => {

@@ -13,6 +13,7 @@ import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
 import { parseJson, readBody } from './request-body.ts'
+import { readTimeoutMs } from './request-timeout.ts'
 import { routeOpenApi } from './route-openapi.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -33,6 +34,7 @@ export interface GatewayServerDeps extends PredictionDeps {
 export const UNKNOWN_ROUTE = 'unknown'
 const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
+const ERROR_PAGE = renderErrorPage()
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
 interface Call {
@@ -56,18 +58,13 @@ function segmentsOf(target: string): string[] {
   }
 }
 
-function timeoutOf(request: IncomingMessage): number | undefined {
-  const text = request.headers['x-request-timeout-ms'] ?? request.headers['x-envoy-expected-rq-timeout-ms']
-  const ms = Number(text)
-  return typeof text === 'string' && Number.isFinite(ms) && ms > 0 ? ms : undefined
-}
-
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, requestId, signal } = call
+  const timeoutMs = readTimeoutMs(request.headers)
   const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
-  return { route, body, stickyKey, requestId, timeoutMs: timeoutOf(request), signal }
+  return { route, body, stickyKey, requestId, timeoutMs, signal }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
@@ -116,7 +113,7 @@ async function answerState(deps: GatewayServerDeps, call: Call, isDraining: bool
 }
 
 function errorPage(): Answer {
-  const { html, contentSecurityPolicy } = renderErrorPage()
+  const { html, contentSecurityPolicy } = ERROR_PAGE
   const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy }
   return { status: 200, headers, body: html }
 }

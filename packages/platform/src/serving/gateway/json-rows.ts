@@ -24,6 +24,7 @@ function fromSplit(split: unknown, pointer: string): unknown[] {
   if (!isObject(split) || !Array.isArray(split['columns']) || !Array.isArray(split['data']))
     refuse('expected {"columns": […], "data": [[…]]}', pointer)
   const columns = split['columns'] as unknown[]
+  if (new Set(columns.map(String)).size < columns.length) refuse('a column is named twice', `${pointer}/columns`)
   return split['data'].map((cells: unknown, index: number) => {
     if (!Array.isArray(cells) || cells.length !== columns.length)
       refuse(`row ${index} has not ${columns.length} cells`, `${pointer}/data/${index}`)

@@ -6,6 +6,7 @@ import { type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './l
 import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readBody } from './request-body.ts'
+import { readTimeoutMs } from './request-timeout.ts'
 
 export interface OipCall {
   readonly request: IncomingMessage
@@ -138,7 +139,13 @@ function metadataOf(name: string, { model, versions }: Located): object {
   return { name, versions, platform: PLATFORM, inputs: model.inputs, outputs: model.outputs }
 }
 
+/** The one that is there, or the smaller. */
+function least(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
+}
+
 async function infer(deps: OipDeps, call: OipCall, name: string, version: string | undefined): Promise<Answer> {
+  const headerMs = readTimeoutMs(call.request.headers)
   const body = await readBody(call.request, deps.settings.bodyBytesMax)
   const sticky = call.request.headers['x-plimsoll-key']
   const target = chooseTarget(deps, name, version, typeof sticky === 'string' ? sticky : undefined)
@@ -149,7 +156,7 @@ async function infer(deps: OipDeps, call: OipCall, name: string, version: string
     headerLength: typeof length === 'string' ? length : undefined,
   })
   const result = await runTarget(deps, target, decoded.inputs, {
-    timeoutMs: decoded.timeoutUs === undefined ? undefined : decoded.timeoutUs / 1_000,
+    timeoutMs: least(headerMs, decoded.timeoutUs === undefined ? undefined : decoded.timeoutUs / 1_000),
     outputs: decoded.outputs.map((output) => output.name),
     signal: call.signal,
   })

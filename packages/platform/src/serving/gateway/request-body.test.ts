@@ -1,18 +1,35 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
-import { isTooDeep, parseJson } from './request-body.ts'
-
-test('isTooDeep() counts brackets outside strings only', () => {
-  expect(isTooDeep(Buffer.from('['.repeat(64) + ']'.repeat(64)))).toBe(false)
-  expect(isTooDeep(Buffer.from('['.repeat(65)))).toBe(true)
-  expect(isTooDeep(Buffer.from(JSON.stringify({ text: `\\"${'['.repeat(100)}` })))).toBe(false)
-})
+import { parseJson } from './request-body.ts'
 
 test('parseJson() answers invalid to what is no JSON and to deep nesting', () => {
   expect(() => parseJson(Buffer.from('{'))).toThrow(
     expect.objectContaining({ code: 'serving.bad_json', kind: 'invalid' }),
   )
   expect(() => parseJson(Buffer.from('['.repeat(1_000_000)))).toThrow(/deeper/)
+})
+
+test.each([
+  '{"rows":[{"a":1,"a":2}]}',
+  '{"rows":[{"a":1}],"rows":[]}',
+  '{"a":{"b":{"c":1}},"a":2}',
+  '{"a":1,"\\u0061":2}',
+  '{"__proto__":1,"__proto__":2}',
+])('parseJson() refuses %s, which names a member twice', (text) => {
+  expect(() => parseJson(Buffer.from(text))).toThrow(
+    expect.objectContaining({ code: 'serving.bad_json', message: expect.stringMatching(/names a member twice$/) }),
+  )
+})
+
+test('parseJson() takes every JSON whose members are named once', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+      expect(parseJson(Buffer.from(JSON.stringify(value, null, 1)))).toEqual(JSON.parse(JSON.stringify(value)))
+    }),
+  )
+  const odd = '{"a\\":\\\\":"::\\"","__proto__":{"a":{}},"é:":[{"a":1},{"a":1}]}'
+  expect(parseJson(Buffer.from(odd))).toEqual(JSON.parse(odd))
 })
 
 test('rowsOfPredict() takes rows, or one row', () => {
@@ -57,4 +74,5 @@ test('rowsOfInvocations() reads the four shapes of MLflow and refuses none or tw
   expect(() => rowsOfInvocations({})).toThrow(/exactly one/)
   expect(() => rowsOfInvocations({ inputs: [], instances: [] })).toThrow(/exactly one/)
   expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a'], data: [[1, 2]] } })).toThrow(/row 0/)
+  expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a', 'a'], data: [[1, 2]] } })).toThrow(/named twice/)
 })

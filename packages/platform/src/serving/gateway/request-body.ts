@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { expandBody } from '../../inference/index.ts'
+import { expandBody, hasRepeatedMember, outlineJson } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { collectBody } from '../../kernel/http/collect-body.ts'
 
@@ -30,37 +30,18 @@ function bodyCut(): PlimsollError {
   )
 }
 
-const DEPTH_MAX = 64
-
-/** True when brackets nest deeper than the house allows; strings are skipped. A pass over bytes, before any parsing. */
-export function isTooDeep(body: Uint8Array, depthMax = DEPTH_MAX): boolean {
-  let depth = 0
-  for (let index = 0; index < body.length; index++) {
-    const byte = body[index]
-    if (byte === 0x22) {
-      for (index++; index < body.length && body[index] !== 0x22; index++) if (body[index] === 0x5c) index++
-    } else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > depthMax) return true
-    } else if (byte === 0x5d || byte === 0x7d) depth--
-  }
-  return false
-}
+const badJson = (why: string) => new PlimsollError('invalid', 'serving.bad_json', `Cannot read the request: ${why}`)
 
 /** @throws invalid serving.bad_json */
 export function parseJson(body: Uint8Array): unknown {
-  if (isTooDeep(body))
-    throw new PlimsollError(
-      'invalid',
-      'serving.bad_json',
-      `Cannot read the request: its JSON nests deeper than ${DEPTH_MAX} levels`,
-    )
+  const outline = outlineJson(body)
+  if (outline.isTooDeep) throw badJson('its JSON nests deeper than 64 levels')
+  let value: unknown
   try {
-    return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
+    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
   } catch (error) {
-    throw new PlimsollError(
-      'invalid',
-      'serving.bad_json',
-      `Cannot read the request: its body is not JSON (${(error as Error).message.slice(0, 200)})`,
-    )
+    throw badJson(`its body is not JSON (${(error as Error).message.slice(0, 200)})`)
   }
+  if (hasRepeatedMember(outline, value)) throw badJson('an object in its body names a member twice')
+  return value
 }

@@ -1,4 +1,5 @@
 import type { ServedInput } from '@plimsoll/sdk/wire'
+import { REQUEST_ROWS_MAX } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type LiveState, versionOf } from './live-state.ts'
 
@@ -56,7 +57,7 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
                 schema: {
                   type: 'object',
                   required: ['rows'],
-                  properties: { rows: { type: 'array', minItems: 1, items: row } },
+                  properties: { rows: { type: 'array', minItems: 1, maxItems: REQUEST_ROWS_MAX, items: row } },
                 },
               },
             },

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { identityModel } from '../../inference/onnx.fixture.ts'
+import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
+
+let opened: OpenedGateway
+beforeAll(async () => {
+  opened = await openTestGateway()
+  const delay = opened.control.addVersion(identityModel())
+  await opened.gateway.offer(opened.control.publish(1, [routeTo(delay, 'delay', ['p', 'q'])], [delay]))
+})
+afterAll(() => opened.close())
+
+/** What was answered; each test looks at the members that it names. */
+interface Body {
+  code: string
+  detail?: string
+  error?: string
+  predictions: { y: unknown }[]
+  outputs: { data: unknown }[]
+}
+const bodyOf = async (response: Response): Promise<Body> => (await response.json()) as Body
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${opened.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+const x = (shape: number[], data: unknown) => ({ name: 'x', datatype: 'FP32', shape, data })
+
+describe('a request of more rows than a batch takes', () => {
+  const values = (count: number) => Array.from({ length: count }, (_, index) => [index, index + 0.5])
+  const entries: [string, (count: number) => object, (body: Body) => unknown, string][] = [
+    [
+      '/predict/delay',
+      (count) => ({ rows: values(count).map(([p, q]) => ({ p, q })) }),
+      (body) => body.predictions.map(({ y }) => y),
+      'serving.bad_rows',
+    ],
+    [
+      '/invocations/delay',
+      (count) => ({ dataframe_split: { columns: ['p', 'q'], data: values(count) } }),
+      (body) => body.predictions,
+      'serving.bad_rows',
+    ],
+    [
+      '/v2/models/delay/infer',
+      (count) => ({ inputs: [x([count, 2], values(count))] }),
+      (body) => body.outputs[0]?.data,
+      'inference.too_many_rows',
+    ],
+  ]
+
+  test.each(entries)(
+    '%s answers all 10,000 in order under one id, and refuses one more',
+    async (path, body, answered, code) => {
+      const response = await post(path, body(10_000))
+      expect(response.status).toBe(200)
+      expect([answered(await bodyOf(response))].flat(3)).toEqual(values(10_000).flat())
+      const id = response.headers.get('x-plimsoll-prediction-id')
+      expect(opened.records().filter((record) => record.id === id)).toMatchObject([{ rows: 10_000 }])
+      const refused = await post(path, body(10_001))
+      expect([refused.status, (await bodyOf(refused)).code]).toEqual([400, code])
+    },
+  )
+})
+
+test('the description of a route says how many rows a request takes', async () => {
+  const text = await (await fetch(`${opened.url}/predict/delay/openapi.json`)).text()
+  expect(text).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
+})
+
+test.each([
+  ['/predict/delay', { p: 1, q: 2 }],
+  ['/invocations/delay', { instances: [{ p: 1, q: 2 }] }],
+  ['/v2/models/delay/infer', { inputs: [x([1, 2], [1, 2])] }],
+])('%s reads the time that a client gives it, or says what it cannot read', async (path, body) => {
+  const ask = (text: string, name = 'X-Request-Timeout-Ms') => post(path, body, { [name]: text })
+  for (const text of ['0', '-5', '1e99', 'abc', '', 'NaN', 'Infinity', '5, 6', '2147483648']) {
+    const refused = await ask(text)
+    const { code, detail, error } = await bodyOf(refused)
+    expect([refused.status, code]).toEqual([400, 'serving.bad_timeout'])
+    expect(detail ?? error).toBe(
+      `Cannot read the request: X-Request-Timeout-Ms is "${text}", expected milliseconds above 0 and at most 2147483647`,
+    )
+  }
+  expect((await ask('-1', 'x-envoy-expected-rq-timeout-ms')).status).toBe(400)
+  for (const text of ['5000', '5000.5', '2147483647']) expect((await ask(text)).status).toBe(200)
+  expect((await ask('0.000001')).status).toBe(504)
+})
