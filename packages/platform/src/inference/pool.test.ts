@@ -231,9 +231,11 @@ describe('infer()', () => {
     const { digest } = await store(tripsModel())
     await pool.load(await store(tripsModel()))
     const trips = await tripsFor(pool, digest, 60)
-    for (let run = 0; run < 40; run++) await pool.infer(digest, { inputs: [int64(trips)] })
+    let fastestUs = Number.POSITIVE_INFINITY
+    for (let run = 0; run < 40; run++)
+      fastestUs = Math.min(fastestUs, (await pool.infer(digest, { inputs: [int64(trips)] })).inferUs)
     const runs = modelStats(pool, digest)?.executionCount
-    await expect(pool.infer(digest, { inputs: [int64(trips)], deadlineMs: inMs(5) })).rejects.toMatchObject({
+    await expect(pool.infer(digest, { inputs: [int64(trips)], deadlineMs: inMs(fastestUs / 4_000) })).rejects.toMatchObject({
       kind: 'overloaded',
       code: 'inference.deadline_infeasible',
       details: { retryAfterMs: 1000 },
