@@ -1,4 +1,4 @@
-import { type Selectable, sql } from 'kysely'
+import { type Selectable, type SqlBool, sql } from 'kysely'
 import type { Context } from '../../kernel/db/index.ts'
 import { type Digest, digestValue } from '../../kernel/digest.ts'
 import { type LedgerFault, readAudit } from '../../kernel/ledger/index.ts'
@@ -72,6 +72,26 @@ async function readReleases(ctx: Context): Promise<Map<Digest, Stored>> {
     after = rows.at(-1)?.id ?? after
   } while (rows.length === PAGE)
   return found
+}
+
+/** Whether the audit tells of a release what its row says. */
+export async function isReleaseRecorded(ctx: Context, id: string): Promise<boolean> {
+  const row = await ctx.db
+    .selectFrom('release')
+    .select(COLUMNS)
+    .where('project', '=', ctx.project)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (!row) return false
+  const audit = await ctx.db
+    .selectFrom('audit')
+    .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+    .where('project', '=', ctx.project)
+    .where('subject', '=', subjectOf(row))
+    .where(sql<SqlBool>`data->>'release' = ${id}`)
+    .execute()
+  const said = saidByRow(row)
+  return audit.some((entry) => digestValue(entry) === said)
 }
 
 /** The first release, rollback or retirement of any project of which no audit row says the same. */
