@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
+import { dataPaths } from '../packages/platform/src/processes/data-directory.ts'
 import { readErrorCodes } from '../scripts/docs-errors.ts'
 import { referencePages } from '../scripts/docs-reference.ts'
 
@@ -101,6 +102,16 @@ function takesNode20(range: string): boolean {
     return sign === undefined || (sign === '^' ? major === '20' : Number(major) <= 20)
   })
 }
+
+test('operating.md lists what is in a data directory, and nothing else', () => {
+  const page = readFileSync(join(ROOT, 'docs/guide/operating.md'), 'utf8')
+  const table = page.slice(page.indexOf('| below it'), page.indexOf('\nSettings are in'))
+  const listed = [...table.matchAll(/^\| (`.+?`) \|/gm)].flatMap((row) =>
+    [...row[1]!.matchAll(/`([^`/]+)\/?`/g)].map((name) => name[1]!),
+  )
+  const made = Object.values(dataPaths('data')).map((path) => path.split('/')[1]!)
+  expect(listed.sort()).toEqual([...made, 'plimsoll.yaml'].sort())
+})
 
 test('the README names every package that npm warns of on the oldest Node that it asks for', () => {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {

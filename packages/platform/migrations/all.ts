@@ -26,6 +26,7 @@ import { up as up0112 } from './0112-dropped-generation.ts'
 import { up as up0120 } from './0120-gateway-latency.ts'
 import { up as up0121 } from './0121-ledger-mark.ts'
 import { up as up0130 } from './0130-blob-part-project.ts'
+import { up as up0140 } from './0140-run-of-pipeline.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -56,4 +57,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0120-gateway-latency', up: (db) => up0120(db as never) },
   { name: '0121-ledger-mark', up: (db) => up0121(db as never) },
   { name: '0130-blob-part-project', up: (db) => up0130(db as never) },
+  { name: '0140-run-of-pipeline', up: (db) => up0140(db as never) },
 ]

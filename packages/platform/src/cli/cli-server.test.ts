@@ -209,7 +209,7 @@ test('a token for every project is the operator’s to make, and the list says s
 
 test('project create makes a project of the server, to which the folder goes under --project', async () => {
   const absent = await plimsoll.run('run', 'list', '--project', 'second')
-  expect(absent).toMatchObject({ status: 1, err: expect.stringContaining('plimsoll project create NAME') })
+  expect(absent).toMatchObject({ status: 1, err: expect.stringContaining('plimsoll project create second') })
   const inSecond = openCommandLine(folder, undefined, { PLIMSOLL_PROJECT: 'second' })
   expect(await inSecond.run('project', 'create', 'second')).toMatchObject({
     status: 0,

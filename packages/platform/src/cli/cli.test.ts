@@ -61,9 +61,16 @@ test('an error with --json is one line of JSON', () => {
   })
 })
 
-test('init says to go only where one is not', () => {
+test('init names the next commands as the guide does, and says to go only where one is not', () => {
   expect(plimsoll('init', '.', '--name', 'here').out).not.toContain('cd ')
-  expect(plimsoll('init', 'there').out).toContain('  cd there\n')
+  const { out } = plimsoll('init', 'there')
+  const next = out.split('\n').filter((line) => line.startsWith('  '))
+  expect(next.map((line) => line.split(' #')[0]!.trim())).toEqual([
+    'cd there',
+    'plimsoll up',
+    'plimsoll apply',
+    'plimsoll run start hello',
+  ])
 })
 
 test('init writes a project once, and names what is in the way', () => {

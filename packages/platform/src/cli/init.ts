@@ -114,9 +114,9 @@ export function addInit(program: Command): void {
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [
         `A project that owns what it declares as ${name} is in ${folder}. It goes to the server's project default, unless --project names another. Next:`,
         ...(folder === process.cwd() ? [] : [`  cd ${args[0]}`]),
-        '  npx plimsoll up            # in another terminal',
-        '  npx plimsoll apply',
-        '  npx plimsoll run start hello',
+        '  plimsoll up                  # in another terminal',
+        '  plimsoll apply',
+        '  plimsoll run start hello',
       ])
     },
   })

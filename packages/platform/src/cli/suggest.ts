@@ -66,13 +66,8 @@ function withAction(failure: ClientError, action: string): ClientError {
   return new ClientError({ status, code, detail, action, faults, requestId })
 }
 
-/** The server cannot list its projects to whoever asks in one that it does not have. */
-const NO_PROJECT =
-  'Check the name and your token. See what there is with plimsoll project list --project default; the operator makes one with plimsoll project create NAME'
-
 /** The same failure, with the name that was probably meant, or those that there are. */
 async function withSuggestion(client: Client, failure: ClientError): Promise<ClientError> {
-  if (failure.code === 'auth.project_not_found') return withAction(failure, NO_PROJECT)
   const list = listFor(failure)
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure

@@ -8,6 +8,7 @@ export {
   findRoute,
   findUnrecordedRelease,
   findUnreleasedAssignment,
+  isReleaseRecorded,
   listAssignments,
   listReleases,
   listRoutes,

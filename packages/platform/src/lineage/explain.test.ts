@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { DatasetManifest, Explanation, PassportBound, PredictionRecord } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { rememberLocations } from '../datasets/location.ts'
@@ -209,6 +210,18 @@ test('a prediction by another artifact than its release names is altered', async
   const explanation = await explain(other)
   expect(checks(explanation)).toMatchObject({ release: 'altered', artifact: 'verified' })
   expect(explanation.links.find((link) => link.kind === 'release')!.problem).toContain(other.artifact)
+})
+
+test.each([
+  ['release', `update release set actor = 'eve'`, /release rel_\w+ says/],
+  ['approval', `update approval set approver = 'eve'`, /approval of delay\/1 by eve says/],
+])('a row of the %s that the audit contradicts is altered, and named', async (_kind, change, problem) => {
+  const { record } = await addChain()
+  await sql.raw(change).execute(ctx.db)
+  const explanation = await explain(record)
+  expect(explanation.isIntact).toBe(false)
+  expect(checks(explanation)).toEqual({ ...WHOLE, release: 'altered', run: expect.any(String) })
+  expect(explanation.links.find((link) => link.kind === 'release')!.problem).toMatch(problem)
 })
 
 test('a release that is not recorded is missing, and the version is found by its artifact', async () => {

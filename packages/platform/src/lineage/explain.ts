@@ -7,11 +7,11 @@ import {
   type SpineLink,
 } from '@plimsoll/sdk/wire'
 import { findAlteredFile, locationsOf } from '../datasets/index.ts'
-import { findRelease } from '../delivery/index.ts'
+import { findRelease, isReleaseRecorded, type ReleaseRecord } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
-import { findModelVersion, type ModelVersion, versionsOfArtifact } from '../registry/index.ts'
+import { findModelVersion, type ModelVersion, unrecordedApprovals, versionsOfArtifact } from '../registry/index.ts'
 import { lookUpPrediction } from '../serving/index.ts'
 
 type Checked = Pick<SpineLink, 'check' | 'problem'>
@@ -99,8 +99,22 @@ function predictionLinks(record: PredictionRecord, segment: string): SpineLink[]
   ]
 }
 
-async function releaseLink(ctx: Context, record: PredictionRecord): Promise<SpineLink> {
-  const release = await findRelease(ctx, record.release)
+/** What is wrong with the rows that let the version serve: those of the release, and of the approvals that it needed. */
+async function releaseProblem(ctx: Context, release: ReleaseRecord, artifact: string): Promise<string | null> {
+  if (release.artifact !== artifact) return `The release names ${release.artifact}, the prediction ${artifact}`
+  if (!(await isReleaseRecorded(ctx, release.id)))
+    return `The audit has no row that says what release ${release.id} says; see plimsoll audit verify`
+  const [loose] = await unrecordedApprovals(ctx, release)
+  return loose === undefined
+    ? null
+    : `The audit has no row that says what the approval of ${release.model}/${release.version} by ${loose.by} says; see plimsoll audit verify`
+}
+
+async function releaseLink(
+  ctx: Context,
+  record: PredictionRecord,
+  release: ReleaseRecord | undefined,
+): Promise<SpineLink> {
   if (!release)
     return {
       kind: 'release',
@@ -110,13 +124,13 @@ async function releaseLink(ctx: Context, record: PredictionRecord): Promise<Spin
       problem: `Release ${record.release} is not recorded`,
       detail: {},
     }
-  const fits = release.artifact === record.artifact
+  const problem = await releaseProblem(ctx, release, record.artifact)
   return {
     kind: 'release',
     name: release.id,
     digest: release.artifact,
-    check: fits ? 'verified' : 'altered',
-    problem: fits ? null : `The release names ${release.artifact}, the prediction ${record.artifact}`,
+    check: problem === null ? 'verified' : 'altered',
+    problem,
     detail: {
       by: release.actor,
       selfApproved: release.isSelfApproved,
@@ -206,8 +220,8 @@ export async function explainPrediction(ctx: Context, blobs: BlobStore, id: stri
   const looked = await lookUpPrediction(ctx, blobs, id)
   if (!('record' in looked)) return damagedExplanation(id, looked)
   const { record, segment } = looked
-  const links = [...predictionLinks(record, segment), await releaseLink(ctx, record)]
   const release = await findRelease(ctx, record.release)
+  const links = [...predictionLinks(record, segment), await releaseLink(ctx, record, release)]
   const version =
     (release && (await findModelVersion(ctx, { model: release.model, version: release.version }))) ??
     (await versionsOfArtifact(ctx, record.artifact))[0]

@@ -159,6 +159,7 @@ async function resolve(
     step: step.key,
     kind: step.definition.kind,
     components: prepared.components,
+    spec: prepared.spec,
     isForced: facts.forced.has(step.key),
     isDisabled: !facts.options.cache || !prepared.isCacheable,
   })

@@ -6,6 +6,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { needsOf } from './graph.ts'
 import type { StepKinds } from './pipeline.ts'
+import { diffSpecs } from './spec-diff.ts'
 import type { NamedOutputs } from './tables.ts'
 
 /** What a step's result depends on, as text by part and name; the cache key is the digest of it all. */
@@ -61,7 +62,7 @@ async function areStored(blobs: BlobStore, outputs: NamedOutputs): Promise<boole
   return true
 }
 
-/** Looks a step up. On a miss says why, by comparing with the newest entry of the same pipeline and step. */
+/** Looks a step up. On a miss says why, by comparing with what the same step of the same pipeline had before. */
 export async function lookUp(
   ctx: Context,
   deps: { blobs: BlobStore; kinds: StepKinds },
@@ -70,6 +71,7 @@ export async function lookUp(
     step: string
     kind: string
     components: CacheComponents
+    spec: Json
     isForced: boolean
     isDisabled: boolean
   },
@@ -90,23 +92,56 @@ export async function lookUp(
       ...(entry.result === null ? {} : { result: entry.result }),
     }
   }
-  if (!newest) return miss('first-run', key)
-  const diff = diffComponents(newest.components, wanted.components)
+  const before = newest ?? (await findTaken(ctx, wanted))
+  if (!before) return miss('first-run', key)
+  const diff = await nameSpecChanges(ctx, before, wanted.spec, diffComponents(before.components, wanted.components))
   const first = diff[0]
   return miss(first ? REASON_OF[first.part as CachePart] : 'first-run', key, diff, {
-    run: newest.source_run,
-    step: newest.source_step,
+    run: before.source_run,
+    step: before.source_step,
   })
 }
 
-interface FoundEntry {
-  is_exact: boolean
+/** Where an entry comes from, and what its key is made of. */
+interface SourceEntry {
   components: CacheComponents
-  outputs: NamedOutputs
-  is_tainted: boolean
   source_run: string
   source_step: string
+}
+
+interface FoundEntry extends SourceEntry {
+  is_exact: boolean
+  outputs: NamedOutputs
+  is_tainted: boolean
   result: Json | null
+}
+
+/**
+ * What `resolve` found counts as one component, maybe as a digest: what in it differs is an input that changed, and is
+ * named from the spec that the step of the entry kept.
+ */
+async function nameSpecChanges(
+  ctx: Context,
+  before: SourceEntry,
+  spec: Json,
+  diff: CacheVerdict['diff'],
+): Promise<CacheVerdict['diff']> {
+  const isSpec = (entry: CacheVerdict['diff'][number]) => entry.part === 'env' && entry.name === 'spec'
+  if (!diff.some(isSpec)) return diff
+  const made = await ctx.db
+    .selectFrom('step')
+    .select('spec')
+    .where('run', '=', before.source_run)
+    .where('key', '=', before.source_step)
+    .executeTakeFirst()
+  const changes = made?.spec == null ? [] : diffSpecs(made.spec, spec)
+  if (changes.length === 0) return diff
+  const isEnv = (entry: CacheVerdict['diff'][number]) => entry.part === 'env'
+  return [
+    ...diff.filter((entry) => !isEnv(entry)),
+    ...changes,
+    ...diff.filter((entry) => isEnv(entry) && !isSpec(entry)),
+  ]
 }
 
 /** The entry of the key, and the newest one of the same pipeline and step, in one query. */
@@ -124,6 +159,20 @@ async function findEntries(
     where project = ${ctx.project} and pipeline = ${wanted.pipeline} and step = ${wanted.step}
     order by created_at desc limit 1)`.execute(ctx.db)
   return { entry: found.rows.find((row) => row.is_exact), newest: found.rows.find((row) => !row.is_exact) }
+}
+
+const RUNS_LOOKED_AT_MAX = 5
+
+/** What one of the last runs of the pipeline took from the cache for this step: another pipeline had made it. */
+async function findTaken(ctx: Context, wanted: { pipeline: string; step: string }): Promise<SourceEntry | undefined> {
+  const { rows } = await sql<SourceEntry>`
+    select e.components, e.source_run, e.source_step from
+      (select id from pipeline_run where project = ${ctx.project} and pipeline = ${wanted.pipeline}
+        order by id desc limit ${RUNS_LOOKED_AT_MAX}) r
+      join step s on s.run = r.id and s.key = ${wanted.step}
+      join cache_entry e on e.project = s.project and e.key = s.cache_key
+    order by r.id desc limit 1`.execute(ctx.db)
+  return rows[0]
 }
 
 /** Steps that must run though the cache may know them: the forced ones, and all that depend on `forceFrom`. */

@@ -115,6 +115,7 @@ async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun
         step: step.key,
         kind: step.kind,
         components: prepared.components,
+        spec: prepared.spec,
         isForced: forced.has(step.key),
         isDisabled: !run.options.cache || !prepared.isCacheable,
       })

@@ -23,9 +23,17 @@ const KEEP: StepKind = {
   },
   isCurrent: async (_, result) => kept.has(String(result)),
 }
+/** A file as a step of this kind finds it. */
+let mtimeMs = 1
+const LOOK: StepKind = {
+  kind: 'look',
+  outputs: {},
+  cacheable: true,
+  resolve: async () => ({ note: 'x'.repeat(3_000), files: [{ path: '/data/a.csv', mtimeMs }] }),
+}
 let engine: Engine
 beforeAll(async () => {
-  engine = await openEngine({ kinds: [NOOP, KEEP] })
+  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK] })
 })
 afterAll(() => engine.close())
 
@@ -82,6 +90,25 @@ test('a second run of equal steps comes from the cache, and a changed argument n
   const third = await runOnce(make('b'), { name: 'cached' })
   expect(third.graph.map((step) => step.cache?.reason)).toEqual(['param-changed', 'input-changed'])
   expect(third.graph[1]!.cache?.diff).toMatchObject([{ part: 'input', name: 'file' }])
+})
+
+test('a step says which file changed, also where another pipeline had made what it took from the cache', async () => {
+  const look = { ...shell('look', ''), kind: 'look', params: {} }
+  const noop = { ...shell('first', ''), kind: 'noop', params: {} }
+  const pipelines = { planned: [look], behind: [noop, { ...look, after: ['first'] }] }
+  const maker = await runOnce([look], { name: 'maker' })
+  for (const [name, steps] of Object.entries(pipelines)) {
+    const once = async () => (await runOnce(steps, { name })).graph.find((step) => step.key === 'look')!
+    expect((await once()).cache).toMatchObject({ reason: 'hit', source: { run: maker.id } })
+    mtimeMs = 2
+    expect((await once()).cache).toMatchObject({
+      reason: 'input-changed',
+      source: { run: maker.id, step: 'look' },
+      diff: [{ part: 'input', name: 'files[/data/a.csv].mtimeMs', old: '1', new: '2' }],
+    })
+    mtimeMs = 1
+    await engine.ctx.db.deleteFrom('cache_entry').where('pipeline', '=', name).execute()
+  }
 })
 
 test('a forced step with equal output bytes lets its descendants hit', async () => {

@@ -16,7 +16,6 @@ export function dataPaths(dataDir: string) {
     environments: join(dataDir, 'environments'),
     online: join(dataDir, 'online'),
     gateway: join(dataDir, 'gateway'),
-    intake: join(dataDir, 'intake'),
     server: join(dataDir, 'server.json'),
     operatorToken: join(dataDir, 'operator-token'),
     clock: join(dataDir, 'clock.json'),

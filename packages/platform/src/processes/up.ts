@@ -15,6 +15,7 @@ import {
   writeServerFile,
 } from './data-directory.ts'
 import type { StartMessage } from './supervised.ts'
+import { refuseTakenPorts } from './taken-port.ts'
 
 /** How long a start waits for the children of a supervisor that was killed. */
 const ORPHAN_WAIT_MS = 15_000
@@ -81,6 +82,8 @@ async function openPatiently(
  */
 export async function openUp(options: UpOptions): Promise<Up> {
   const { config, replay, onChange } = options
+  // In a directory that is there, it may be children of a supervisor that was killed: those are waited for.
+  if (!existsSync(config.dataDir)) await refuseTakenPorts(config.server)
   const paths = await openDataDirectory(config.dataDir)
   const log = openLog({ level: config.log.level === 'silent' ? 'silent' : 'error', name: 'supervisor' })
   const codes = orphanCodes(await readServerFile(config.dataDir))

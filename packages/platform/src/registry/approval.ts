@@ -70,6 +70,11 @@ export async function approvalsOf(ctx: Context, key: ApprovalKey): Promise<Appro
   return stored.map(({ isRecorded: _, ...approval }) => approval)
 }
 
+/** Approvals that the audit does not tell of: somebody wrote them past the registry. */
+export async function unrecordedApprovals(ctx: Context, key: ApprovalKey): Promise<Approval[]> {
+  return (await allApprovals(ctx, key)).filter((approval) => !approval.isRecorded)
+}
+
 export async function listApprovals(ctx: Context, key: ApprovalKey): Promise<ApprovalView[]> {
   const version = await requireModelVersion(ctx, key)
   return (await allApprovals(ctx, key)).map(({ isRecorded, at, ...approval }) => ({

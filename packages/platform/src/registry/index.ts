@@ -1,5 +1,5 @@
 export { type Alias, type AliasMove, deleteAlias, listAliases, moveAlias, projectChampion } from './alias.ts'
-export { type Approval, approvalsOf, approve } from './approval.ts'
+export { type Approval, approvalsOf, approve, unrecordedApprovals } from './approval.ts'
 export { registerClientVersion } from './client-version.ts'
 export { mlflowRegistryEndpoints } from './mlflow.ts'
 export {

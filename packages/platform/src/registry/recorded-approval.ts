@@ -1,11 +1,10 @@
 import type { Selectable } from 'kysely'
-import type { Context } from '../kernel/db/index.ts'
+import { type Context, rowsById } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { type AuditEntryRow, type LedgerFault, readAudit } from '../kernel/ledger/index.ts'
 import type { ApprovalRow } from './tables.ts'
 
 type Stored = Selectable<ApprovalRow>
-const PAGE = 1_000
 const NAMES_MAX = 1_000
 
 /** Digest of what an approval says when its model has this name: who, by which proof, of what, for where. */
@@ -60,20 +59,12 @@ export async function recordedApprovals(
   return new Set(rows.filter((row) => names.some((name) => said.has(saidByRow(row, name)))))
 }
 
-async function* readApprovals(ctx: Context): AsyncGenerator<Stored> {
-  let rows: Stored[]
-  let after = ''
-  do {
-    rows = await ctx.db.selectFrom('approval').selectAll().where('id', '>', after).orderBy('id').limit(PAGE).execute()
-    yield* rows
-    after = rows.at(-1)?.id ?? after
-  } while (rows.length === PAGE)
-}
-
 /** The first approval of any project that no audit row tells of. */
 export async function findUnrecordedApproval(ctx: Context): Promise<LedgerFault | undefined> {
-  const rows: Stored[] = []
-  for await (const row of readApprovals(ctx)) rows.push(row)
+  const approvals = ctx.db.selectFrom('approval').selectAll().orderBy('id')
+  const rows = await Array.fromAsync(
+    rowsById((after, limit) => approvals.where('id', '>', after).limit(limit).execute()),
+  )
   // After the approvals: one that is made meanwhile has its audit row by the time it is seen.
   const said = new Set<Digest>()
   const before = new Map<string, Set<string>>()

@@ -1,6 +1,6 @@
 export { findAssignment, listAssignments } from './assignment.ts'
 export { boundGenerations } from './bound-generations.ts'
-export { findUnrecordedRelease, findUnreleasedAssignment } from './recorded-release.ts'
+export { findUnrecordedRelease, findUnreleasedAssignment, isReleaseRecorded } from './recorded-release.ts'
 export { release, rollback } from './release.ts'
 export { findRelease, listReleases, type ReleaseRecord } from './release-record.ts'
 export { retire } from './retire.ts'

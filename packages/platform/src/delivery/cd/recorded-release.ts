@@ -1,5 +1,5 @@
-import { type Selectable, sql } from 'kysely'
-import type { Context } from '../../kernel/db/index.ts'
+import { type Selectable, type SqlBool, sql } from 'kysely'
+import { type Context, rowsById } from '../../kernel/db/index.ts'
 import { type Digest, digestValue } from '../../kernel/digest.ts'
 import { type LedgerFault, readAudit } from '../../kernel/ledger/index.ts'
 import { AUDIT_ACTIONS } from './assignment.ts'
@@ -41,8 +41,6 @@ function faultOf(kind: string, row: Found, reason: string): LedgerFault {
   }
 }
 
-const PAGE = 1_000
-
 function subjectOf(row: Stored): string {
   return `${row.environment}/${row.route}`
 }
@@ -56,27 +54,32 @@ function saidByRow(row: Stored): Digest {
   return digestValue({ project, subject: subjectOf(row), actor, proof, action, data: { ...data, ...rest } })
 }
 
-async function readReleases(ctx: Context): Promise<Map<Digest, Stored>> {
-  const found = new Map<Digest, Stored>()
-  let rows: Stored[]
-  let after = ''
-  do {
-    rows = await ctx.db
-      .selectFrom('release')
-      .select(COLUMNS)
-      .where('id', '>', after)
-      .orderBy('id')
-      .limit(PAGE)
-      .execute()
-    for (const row of rows) found.set(saidByRow(row), row)
-    after = rows.at(-1)?.id ?? after
-  } while (rows.length === PAGE)
-  return found
+/** Whether the audit tells of a release what its row says. */
+export async function isReleaseRecorded(ctx: Context, id: string): Promise<boolean> {
+  const row = await ctx.db
+    .selectFrom('release')
+    .select(COLUMNS)
+    .where('project', '=', ctx.project)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (!row) return false
+  const audit = await ctx.db
+    .selectFrom('audit')
+    .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+    .where('project', '=', ctx.project)
+    .where('subject', '=', subjectOf(row))
+    .where(sql<SqlBool>`data->>'release' = ${id}`)
+    .execute()
+  const said = saidByRow(row)
+  return audit.some((entry) => digestValue(entry) === said)
 }
 
 /** The first release, rollback or retirement of any project of which no audit row says the same. */
 export async function findUnrecordedRelease(ctx: Context): Promise<LedgerFault | undefined> {
-  const releases = await readReleases(ctx)
+  const stored = ctx.db.selectFrom('release').select(COLUMNS).orderBy('id')
+  const releases = new Map<Digest, Stored>()
+  for await (const row of rowsById((after, limit) => stored.where('id', '>', after).limit(limit).execute()))
+    releases.set(saidByRow(row), row)
   // After the releases: one that is made meanwhile has its audit row by the time it is seen.
   for await (const entry of readAudit(ctx, Object.values(AUDIT_ACTIONS))) releases.delete(digestValue(entry))
   const [row] = releases.values()

@@ -235,10 +235,27 @@ test('release() refuses a name under which another project serves, since gateway
 test('rollback() refuses where nothing has served, or nothing else', async () => {
   const [one] = await addServable(ctx, ['one'])
   const refused = { kind: 'precondition', code: 'delivery.nothing_before' }
-  await expect(rollbackAs(ctx)).rejects.toMatchObject(refused)
+  const details = { action: 'Let a version serve: plimsoll release delay VERSION' }
+  const empty = 'Cannot roll delay back: nothing has served on it yet'
+  await expect(rollbackAs(ctx)).rejects.toMatchObject({ ...refused, message: empty, details })
   await releaseAs(ctx, one!)
   await releaseAs(ctx, one!)
-  await expect(rollbackAs(ctx)).rejects.toMatchObject(refused)
+  const message = 'Cannot roll delay back: it serves delay/1, and nothing that is still there served before that'
+  await expect(rollbackAs(ctx)).rejects.toMatchObject({ ...refused, message, details })
+})
+
+test('rollback() that finds nothing says what serves, what has served, and how to choose', async () => {
+  const [one, two, three] = await addServable(ctx, ['one', 'two', 'three'])
+  for (const version of [one, two]) await releaseAs(ctx, version!)
+  await rollbackAs(ctx)
+  const refused = (served: string) => ({
+    message: 'Cannot roll delay back: it serves delay/1, and nothing that is still there served before that',
+    details: { action: `It has also served ${served}. Let a version serve: plimsoll release delay VERSION` },
+  })
+  await expect(rollbackAs(ctx)).rejects.toMatchObject(refused('delay/2'))
+  await releaseAs(ctx, three!)
+  await rollbackAs(ctx)
+  await expect(rollbackAs(ctx)).rejects.toMatchObject(refused('delay/3, delay/2'))
 })
 
 test('rollback() returns to what served before, without a new approval, and says so', async () => {

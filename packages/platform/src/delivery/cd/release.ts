@@ -5,7 +5,7 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, findModelVersion, passportGaps, requireModelVersion } from '../../registry/index.ts'
 import { assign, type Current, lockCurrent, requireServing } from './assignment.ts'
 import { areFeaturesDropped, requireFeatures } from './feature-readiness.ts'
-import { type ReleaseRecord, requireNamed } from './release-record.ts'
+import { listReleases, type ReleaseRecord, requireNamed } from './release-record.ts'
 import { requireRoute } from './route.ts'
 import { compileSignature, misfits } from './route-signature.ts'
 
@@ -116,6 +116,32 @@ async function findBefore(tx: Tx, key: { environment: string; route: string }, c
   return undefined
 }
 
+const HISTORY_MAX = 100
+const NAMED_MAX = 5
+
+/** Says what serves, what else has served, and the command that lets a chosen version serve. */
+async function refuseNothingBefore(
+  tx: Tx,
+  key: { environment: string; route: string },
+  { serving }: Current,
+): Promise<never> {
+  const nameOf = ({ model, version }: { model: string; version: number }) => `${model}/${version}`
+  const history = await listReleases(tx, key, { limit: HISTORY_MAX })
+  const others = [...new Set(history.map(nameOf))].filter((name) => serving && name !== nameOf(serving))
+  const named = others.slice(0, NAMED_MAX).join(', ')
+  const where = key.environment === 'production' ? '' : ` --environment ${key.environment}`
+  throw new PlimsollError(
+    'precondition',
+    'delivery.nothing_before',
+    serving
+      ? `Cannot roll ${key.route} back: it serves ${nameOf(serving)}, and nothing that is still there served before that`
+      : `Cannot roll ${key.route} back: nothing has served on it yet`,
+    {
+      action: `${named ? `It has also served ${named}. ` : ''}Let a version serve: plimsoll release ${key.route} VERSION${where}`,
+    },
+  )
+}
+
 /**
  * Returns a route to what served before. Needs no new approval: what has served may be rolled back to.
  * @throws precondition delivery.nothing_before · delivery.nothing_serves · forbidden delivery.named_principal_needed
@@ -129,12 +155,7 @@ export async function rollback(
   const current = await lockCurrent(tx, request)
   if (current.epoch > 0) requireServing(request, 'roll back', current)
   const before = await findBefore(tx, request, current)
-  if (!before)
-    throw new PlimsollError(
-      'precondition',
-      'delivery.nothing_before',
-      `Cannot roll ${request.route} back: nothing else has served on it before`,
-    )
+  if (!before) return refuseNothingBefore(tx, request, current)
   const { model, version, artifact, passport, signature } = before
   return assign(tx, {
     action: 'rollback',

@@ -50,14 +50,7 @@ export function openAuthoriser(options: AuthoriserOptions): Authoriser {
       const identity = await identify(options, request, project)
       const role = await identity.roleOn(project)
       const exists = role === undefined ? false : await projectExists(options.ctx, project)
-      if (role === undefined || !exists) {
-        throw new PlimsollError(
-          'not_found',
-          'auth.project_not_found',
-          `There is no project "${project}", or you may not see it`,
-          { action: 'Check the name and your token' },
-        )
-      }
+      if (role === undefined || !exists) throw projectNotFound(project, identity.principal.id, role)
       const principal: Principal = { ...identity.principal, role }
       if (scope === 'platform') await requirePlatform(identity)
       else requireScope(principal, scope)
@@ -77,6 +70,14 @@ function projectOf(request: FastifyRequest): string {
       { faults: [{ pointer: '', detail: 'X-Plimsoll-Project is not a project name' }] },
     )
   return project
+}
+
+/** Whoever has no role on a project is not told whether there is one. Projects are listed from one that is there. */
+function projectNotFound(project: string, by: string, role: Role | undefined): PlimsollError {
+  const rest = role === undefined ? `, or ${by} has no role on it` : ''
+  return new PlimsollError('not_found', 'auth.project_not_found', `There is no project "${project}"${rest}`, {
+    action: `See those that there are with plimsoll project list --project default, or let the operator make it: plimsoll project create ${project}`,
+  })
 }
 
 async function projectExists(ctx: Context, project: string): Promise<boolean> {

@@ -12,7 +12,7 @@ import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
 import { randomHex } from '../ids.ts'
 import { silentLog } from '../log.ts'
-import { openAuthoriser, openOidcScheme, openSshScheme, registerKey, setGrant } from './index.ts'
+import { createToken, openAuthoriser, openOidcScheme, openSshScheme, registerKey, setGrant } from './index.ts'
 import { openOidcVerifier, type RequestStatement } from './verify/index.ts'
 import { sshField } from './verify/ssh-wire.ts'
 
@@ -242,6 +242,21 @@ test('unknown key ids do not make us ask the provider again and again', async ()
 test('a person without a role may not know the project', async () => {
   expect(await approve(`Bearer ${await idToken({ email: 'eve@example.com' })}`)).toMatchObject({
     status: 404,
-    json: { code: 'auth.project_not_found' },
+    json: {
+      code: 'auth.project_not_found',
+      detail: 'There is no project "default", or eve@example.com has no role on it',
+    },
+  })
+})
+
+test('a project that is not there is named, with the commands that list and make projects', async () => {
+  const wanted = { principal: 'alice', name: 'test', role: 'approver', days: 1, allProjects: false } as const
+  const { token } = await createToken(database.ctx.as({ project: 'ranking' }), wanted)
+  const headers = { authorization: `Bearer ${token}`, 'x-plimsoll-project': 'ranking' }
+  const answer = await app.inject({ method: 'POST', url: '/approve', headers, payload: {} })
+  expect(answer.json()).toMatchObject({
+    code: 'auth.project_not_found',
+    detail: 'There is no project "ranking"',
+    action: expect.stringMatching(/plimsoll project list .*plimsoll project create ranking$/),
   })
 })

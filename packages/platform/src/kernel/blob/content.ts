@@ -19,6 +19,7 @@ export function corruptBlob(digest: string, actual: string): PlimsollError {
     {
       expected: digest,
       actual,
+      action: 'Put back a whole copy of the blob, or remove it and run again what made it',
     },
   )
 }

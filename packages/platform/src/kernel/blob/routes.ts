@@ -3,10 +3,11 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
-import { missingBlob } from './content.ts'
+import { missingBlob, readBlob } from './content.ts'
 import { holdUpload, mayRead, missingBlobs } from './reach.ts'
 
 const BLOB_BYTES_MAX = 4 * 2 ** 30
+const READ_FIRST_BYTES_MAX = 2 ** 20
 const digestParam = z.strictObject({
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'),
 })
@@ -48,6 +49,16 @@ function sendRangeProblem(reply: FastifyReply, instance: string, sizeBytes: numb
     .send({ type: `/docs/errors#${code}`, title: 'There is no such range', status: 416, detail, instance, code })
 }
 
+/**
+ * A small blob is read first, so that damage is told; of a larger one that is damaged the connection breaks off before
+ * its end, since a store holds back the last bytes of what it reads whole until the digest is known to be right.
+ */
+async function wholeBlob(blobs: BlobStore, digest: string, sizeBytes: number): Promise<Buffer | Readable> {
+  return sizeBytes > READ_FIRST_BYTES_MAX
+    ? Readable.from(blobs.get(digest))
+    : readBlob(blobs, digest, { maxBytes: READ_FIRST_BYTES_MAX })
+}
+
 /** Blobs by digest: what the CLI uploads before `apply`, and gateways fetch. A blob of another project is as one that is not there. */
 export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
   return [
@@ -64,7 +75,8 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
         reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` }).type('application/octet-stream')
         if (range === 'unsatisfiable') return sendRangeProblem(reply, request.id, found.sizeBytes)
         if (range === undefined) {
-          return reply.header('content-length', String(found.sizeBytes)).send(Readable.from(deps.blobs.get(digest)))
+          const content = await wholeBlob(deps.blobs, digest, found.sizeBytes)
+          return reply.header('content-length', String(found.sizeBytes)).send(content)
         }
         return reply
           .code(206)

@@ -80,11 +80,11 @@ export function toHttpError(thrown: unknown): PlimsollError {
   return toPlimsollError(thrown)
 }
 
-/** An internal error shows nothing but the request id. */
+/** An internal error shows nothing but the request id, unless it says what the reader may do. */
 export function problemOf(error: PlimsollError, requestId: string): Problem {
   const { status } = ERROR_KINDS[error.kind]
   const title = TITLES[error.kind]
-  if (error.kind === 'internal') {
+  if (error.kind === 'internal' && error.details.action === undefined) {
     return {
       type: '/docs/errors#internal.unexpected',
       title,

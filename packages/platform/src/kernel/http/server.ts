@@ -79,7 +79,7 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     const problem = problemOf(error, request.id)
     if (problem.status >= 500 && error.kind !== 'overloaded') logFailure(log, error, request)
     return reply
-      .headers(errorHeaders(error))
+      .headers({ ...SECURITY_HEADERS, ...errorHeaders(error) }) // in the place of those of the answer that failed
       .code(problem.status)
       .type('application/problem+json')
       .serializer(formatJson)
