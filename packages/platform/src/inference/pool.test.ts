@@ -235,7 +235,9 @@ describe('infer()', () => {
     for (let run = 0; run < 40; run++)
       fastestUs = Math.min(fastestUs, (await pool.infer(digest, { inputs: [int64(trips)] })).inferUs)
     const runs = modelStats(pool, digest)?.executionCount
-    await expect(pool.infer(digest, { inputs: [int64(trips)], deadlineMs: inMs(fastestUs / 4_000) })).rejects.toMatchObject({
+    await expect(
+      pool.infer(digest, { inputs: [int64(trips)], deadlineMs: inMs(fastestUs / 4_000) }),
+    ).rejects.toMatchObject({
       kind: 'overloaded',
       code: 'inference.deadline_infeasible',
       details: { retryAfterMs: 1000 },
