@@ -173,7 +173,11 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
     .poll(async () => (await plimsoll.run('explain', value.prediction_id)).out, { timeout: 60_000 })
     .toContain('The chain is intact')
   expect(await plimsoll.run('retire', 'echo', '--reason', 'replaced')).toMatchObject({ status: 1 })
-  expect(await plimsoll.run('retire', 'echo', '--reason', 'replaced', ...named)).toMatchObject({
+  expect(await plimsoll.run('retire', 'echo', '--from', '7', ...named)).toMatchObject({
+    status: 1,
+    err: expect.stringContaining('Cannot move echo: expected version 7 to serve, found version 1'),
+  })
+  expect(await plimsoll.run('retire', 'echo', '--from', '1', '--reason', 'replaced', ...named)).toMatchObject({
     status: 0,
     out: expect.stringContaining('echo serves nothing in production any more; it served echo/1'),
   })

@@ -1,21 +1,49 @@
-import { type ReleaseView, releaseView } from '@plimsoll/sdk/wire'
+import { type ReleaseView, releaseView, routeView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { PlimsollError } from '../kernel/errors.ts'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand } from './command.ts'
-import { connect } from './connection.ts'
+import { type Connection, connect } from './connection.ts'
 
 interface ReleaseFlags {
   environment?: string
   reason?: string
+  from?: string
 }
 
 const OPTIONS: readonly [string, string][] = [
   ['--environment <name>', 'environment (default: production)'],
   ['--reason <text>', 'why'],
+  ['--from <version>', 'only while this version serves, so that of two people the second is refused'],
 ]
 
 /** What is decided here, the gateways learn from their next snapshot. */
 const SOON = 'gateways take it within seconds'
+
+/** Environment, reason, and with `--from` the artifact that must still serve when the route is moved. */
+async function moveOf(
+  { client }: Connection,
+  route: string | undefined,
+  options: ReleaseFlags,
+  reason: string,
+): Promise<{ environment: string; reason: string; expected?: string }> {
+  const environment = options.environment ?? 'production'
+  const move = { environment, reason: options.reason ?? reason }
+  if (options.from === undefined) return move
+  const from = wholeNumber(options.from, '--from')
+  const { assignment } = await client.call({
+    path: `/api/v1/routes/${segment(route, 'route')}?environment=${encodeURIComponent(environment)}`,
+    schema: routeView,
+  })
+  if (assignment?.version === from) return { ...move, expected: assignment.artifact }
+  const serving = assignment ? `version ${assignment.version}` : 'nothing'
+  throw new PlimsollError(
+    'precondition',
+    'delivery.route_moved',
+    `Cannot move ${route}: expected version ${from} to serve, found ${serving}`,
+    { action: 'Somebody has moved it; look at what it serves, and leave out --from to move it all the same' },
+  )
+}
 
 /** `release`, `rollback` and `retire`: the manual path. */
 export function addRelease(program: Command): void {
@@ -25,14 +53,12 @@ export function addRelease(program: Command): void {
     example: 'plimsoll release flight-delay 2 --reason "better on the April holdout" --token-file ada.token',
     options: OPTIONS,
     action: async ({ io, options, args }) => {
-      const released = await connect(options).client.call({
+      const connection = connect(options)
+      const version = wholeNumber(args[1], 'a version')
+      const released = await connection.client.call({
         method: 'POST',
         path: `/api/v1/routes/${segment(args[0], 'route')}/releases`,
-        body: {
-          version: wholeNumber(args[1], 'a version'),
-          environment: options.environment ?? 'production',
-          reason: options.reason ?? 'released by hand',
-        },
+        body: { version, ...(await moveOf(connection, args[0], options, 'released by hand')) },
         schema: releaseView,
       })
       io.answer(
@@ -76,10 +102,11 @@ function addRouteMove(
     example: move.example,
     options: OPTIONS,
     action: async ({ io, options, args }) => {
-      const moved = await connect(options).client.call({
+      const connection = connect(options)
+      const moved = await connection.client.call({
         method: 'POST',
         path: `/api/v1/routes/${segment(args[0], 'route')}/${move.verb}`,
-        body: { environment: options.environment ?? 'production', reason: options.reason ?? move.reason },
+        body: await moveOf(connection, args[0], options, move.reason),
         schema: releaseView,
       })
       io.answer(moved, move.textOf(moved))

@@ -38,12 +38,12 @@ export async function addServable(ctx: Context, words: readonly string[], change
   return versions
 }
 
-type Asked = { route?: string; environment?: string; reason?: string }
+type Asked = { route?: string; environment?: string; reason?: string; expected?: string | null }
 
 export async function releaseAs(
   ctx: Context,
   version: number,
-  more: Asked & { expected?: string | null; by?: Principal } = {},
+  more: Asked & { by?: Principal } = {},
 ): Promise<ReleaseRecord> {
   const { by = BEN, ...rest } = more
   return ctx

@@ -6,20 +6,16 @@ import { routeLatency } from './snapshot.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
-export const releaseBody = z.strictObject({
-  version: ordinal,
+export const rollbackBody = z.strictObject({
   environment: definitionName.default('production'),
   reason: z.string().min(1).max(2_000),
   /** Artifact that the caller believes serves now; null for none. Refused when another one does. */
   expected: digest.nullable().optional(),
 })
 
-export const rollbackBody = z.strictObject({
-  environment: definitionName.default('production'),
-  reason: z.string().min(1).max(2_000),
-})
-
 export const retireBody = rollbackBody
+
+export const releaseBody = rollbackBody.extend({ version: ordinal })
 
 export const releaseView = z.strictObject({
   id: z.string(),

@@ -30,6 +30,13 @@ export interface RouteKey {
   readonly route: string
 }
 
+/** What someone asks to be done to a route. */
+export interface MoveRequest extends RouteKey {
+  readonly reason: string
+  /** Artifact that the caller believes serves now; null for none. Checked when given. */
+  readonly expected?: string | null | undefined
+}
+
 /** Locks the route's row, so that two releases of one route take turns, and reads what serves. */
 export async function lockCurrent(tx: Tx, { environment, route }: RouteKey): Promise<Current> {
   await tx.db
@@ -66,6 +73,22 @@ export function requireServing({ environment, route }: RouteKey, verb: string, {
     'delivery.nothing_serves',
     `Cannot ${verb} route "${route}" in ${environment}: nothing serves on it`,
     { action: `Let a version serve: plimsoll release ${route} VERSION` },
+  )
+}
+
+/** Of two people who move a route by what they see, the second is told that it is not there any more. */
+export function refuseMoved({ route, expected }: MoveRequest, verb: string, { serving }: Current): void {
+  const actual = serving?.artifact ?? null
+  if (expected === undefined || expected === actual) return
+  throw new PlimsollError(
+    'precondition',
+    'delivery.route_moved',
+    `Cannot ${verb} ${route}: expected ${expected ?? 'nothing'} to serve, found ${actual ?? 'nothing'}`,
+    {
+      expected,
+      actual,
+      action: `Look at what it serves now: plimsoll audit list, or GET /api/v1/routes/${route}/releases`,
+    },
   )
 }
 

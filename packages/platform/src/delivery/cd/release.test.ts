@@ -13,7 +13,7 @@ import {
   person,
 } from '../../registry/registry.fixture.ts'
 import { deleteVersion } from '../../registry/version-edit.ts'
-import { ADA, addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../delivery.fixture.ts'
+import { ADA, addRoute, addServable, BEN, releaseAs, retireAs, rollbackAs, routeOf } from '../delivery.fixture.ts'
 import { findAssignment, findRelease, listAssignments, listReleases, release } from './index.ts'
 
 let database: TestDatabase
@@ -230,6 +230,20 @@ test('release() refuses a name under which another project serves, since gateway
   })
   const [staged] = await addServable(other, ['two'], { environment: 'staging' })
   expect((await releaseAs(other, staged!, { environment: 'staging' })).route).toBe('delay')
+})
+
+test('of two rollbacks or retirements of what both saw, the second is refused', async () => {
+  const [one, two, three] = await addServable(ctx, ['one', 'two', 'three'])
+  for (const version of [one, two, three]) await releaseAs(ctx, version!)
+  const expected = digestOf('three')
+  const moved = { code: 'delivery.route_moved', details: { expected, actual: digestOf('two') } }
+  const ends = await Promise.allSettled([rollbackAs(ctx, { expected }), rollbackAs(ctx, { expected, by: ADA })])
+  expect(ends).toMatchObject([
+    { status: 'fulfilled', value: { version: two } },
+    { status: 'rejected', reason: moved },
+  ])
+  await expect(retireAs(ctx, { expected })).rejects.toMatchObject(moved)
+  expect(await retireAs(ctx, { expected: digestOf('two') })).toMatchObject({ action: 'retire', version: two })
 })
 
 test('rollback() refuses where nothing has served, or nothing else', async () => {

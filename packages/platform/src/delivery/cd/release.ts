@@ -3,30 +3,14 @@ import { countText } from '../../kernel/count-text.ts'
 import type { Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, findModelVersion, passportGaps, requireModelVersion } from '../../registry/index.ts'
-import { assign, type Current, lockCurrent, requireServing } from './assignment.ts'
+import { assign, type Current, lockCurrent, type MoveRequest, refuseMoved, requireServing } from './assignment.ts'
 import { areFeaturesDropped, requireFeatures } from './feature-readiness.ts'
 import { listReleases, type ReleaseRecord, requireNamed } from './release-record.ts'
 import { requireRoute } from './route.ts'
 import { compileSignature, misfits } from './route-signature.ts'
 
-export interface ReleaseRequest {
-  route: string
-  environment: string
-  version: number
-  reason: string
-  /** Artifact that the caller believes serves now; null for none. Checked when given. */
-  expected?: string | null
-}
-
-function refuseMoved({ route, expected }: ReleaseRequest, { serving }: Current): void {
-  const actual = serving?.artifact ?? null
-  if (expected === undefined || expected === actual) return
-  throw new PlimsollError(
-    'precondition',
-    'delivery.route_moved',
-    `Cannot release to ${route}: expected ${expected ?? 'nothing'} to serve, found ${actual ?? 'nothing'}`,
-    { expected, actual },
-  )
+export interface ReleaseRequest extends MoveRequest {
+  readonly version: number
 }
 
 /**
@@ -67,7 +51,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
       { faults },
     )
   await requireFeatures(tx, `release ${model} ${request.version} to route ${request.route}`, signature, version.bound)
-  refuseMoved(request, current)
+  refuseMoved(request, 'release to', current)
   const approvals = await approvalsOf(tx, { model, version: request.version, environment: request.environment })
   return assign(tx, {
     action: 'release',
@@ -144,16 +128,15 @@ async function refuseNothingBefore(
 
 /**
  * Returns a route to what served before. Needs no new approval: what has served may be rolled back to.
- * @throws precondition delivery.nothing_before · delivery.nothing_serves · forbidden delivery.named_principal_needed
+ * @throws precondition delivery.nothing_before · delivery.nothing_serves · delivery.route_moved
+ * @throws forbidden    delivery.named_principal_needed
  */
-export async function rollback(
-  tx: Tx,
-  request: { route: string; environment: string; reason: string },
-): Promise<ReleaseRecord> {
+export async function rollback(tx: Tx, request: MoveRequest): Promise<ReleaseRecord> {
   requireNamed(tx, 'roll back')
   await requireRoute(tx, { environment: request.environment, name: request.route })
   const current = await lockCurrent(tx, request)
   if (current.epoch > 0) requireServing(request, 'roll back', current)
+  refuseMoved(request, 'roll back', current)
   const before = await findBefore(tx, request, current)
   if (!before) return refuseNothingBefore(tx, request, current)
   const { model, version, artifact, passport, signature } = before

@@ -96,14 +96,8 @@ export const endpoints: readonly AnyEndpoint[] = [
     params: routeParams,
     body: releaseBody,
     response: releaseView,
-    handler: async ({ ctx, params, body }) => {
-      const { expected, ...rest } = body
-      return viewOf(
-        await ctx.transaction((tx) =>
-          release(tx, { route: params.route, ...rest, ...(expected === undefined ? {} : { expected }) }),
-        ),
-      )
-    },
+    handler: async ({ ctx, params, body }) =>
+      viewOf(await ctx.transaction((tx) => release(tx, { route: params.route, ...body }))),
   }),
   endpoint({
     method: 'POST',
