@@ -28,6 +28,22 @@ export function meaningDigest(definition: FeatureDefinition): Digest {
   return digestValue(meaning)
 }
 
+/** Hashes a stored version of a definition again. Undefined when there is none of this digest. */
+export async function isVersionWhole(
+  ctx: Context,
+  { kind, name, digest }: { kind: FeatureKind; name: string; digest: string },
+): Promise<boolean | undefined> {
+  const stored = await ctx.db
+    .selectFrom('feature_version')
+    .select('definition')
+    .where('project', '=', ctx.project)
+    .where('kind', '=', kind)
+    .where('name', '=', name)
+    .where('digest', '=', digest)
+    .executeTakeFirst()
+  return stored && meaningDigest(stored.definition) === digest
+}
+
 /** Stores a checked definition. Repeating it is free. */
 export async function storeDefinition(
   tx: Tx,

@@ -11,7 +11,10 @@ export {
   type ServiceMember,
   viewWarnings,
 } from './declare.ts'
-export { removeDefinition as removeFeatureDefinition } from './definition-store.ts'
+export {
+  isVersionWhole as isFeatureVersionWhole,
+  removeDefinition as removeFeatureDefinition,
+} from './definition-store.ts'
 export { dropGenerations, type GenerationRetention } from './generation-retention.ts'
 export { findUnmaterialized, isDropped } from './materialization.ts'
 export type { MaterializeCommand } from './materialize-step.ts'

@@ -8,6 +8,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { rememberLocations } from '../datasets/location.ts'
 import { addRoute, releaseAs } from '../delivery/delivery.fixture.ts'
+import { addFeatures } from '../features/declared.fixture.ts'
+import { requireFeatureService, type ServiceMember } from '../features/index.ts'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -127,6 +129,31 @@ test('explainPrediction() walks from the prediction to commit and data, each lin
     json: explanation,
   })
   expect((await api.call('GET', '/api/v1/predictions/x/explanation')).status).toBe(400)
+})
+
+test('the feature service and views of the training set are links, hashed again', async () => {
+  await addFeatures(ctx)
+  const { digest, members } = await requireFeatureService(ctx, 'board')
+  const [{ view, viewVersion }] = members as [ServiceMember]
+  const features = [{ service: 'board', digest, views: [{ view: view.name, version: viewVersion }] }]
+  const { record } = await addChain({ features })
+  const found = async () =>
+    (await explain(record)).links
+      .filter(({ kind }) => kind.startsWith('feature-'))
+      .map((link) => [link.kind, link.name, link.digest, link.check])
+  expect(await found()).toEqual([
+    ['feature-service', 'board', digest, 'verified'],
+    ['feature-view', 'departures', viewVersion, 'verified'],
+  ])
+  await sql`update feature_version set definition = jsonb_set(definition, '{ttlUs}', '1') where kind = 'feature-view'`.execute(
+    ctx.db,
+  )
+  await sql`delete from feature_version where kind = 'feature-service'`.execute(ctx.db)
+  expect(await found()).toEqual([
+    ['feature-service', 'board', digest, 'missing'],
+    ['feature-view', 'departures', viewVersion, 'altered'],
+  ])
+  expect((await explain(record)).isIntact).toBe(false)
 })
 
 test.each(['altered', 'missing'] as const)(

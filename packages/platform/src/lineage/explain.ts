@@ -8,6 +8,7 @@ import {
 } from '@plimsoll/sdk/wire'
 import { findAlteredFile, locationsOf } from '../datasets/index.ts'
 import { findRelease, isReleaseRecorded, type ReleaseRecord } from '../delivery/index.ts'
+import { isFeatureVersionWhole } from '../features/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
@@ -157,7 +158,26 @@ function versionLink(version: ModelVersion): SpineLink {
   }
 }
 
-async function provenanceLinks(ctx: Context, blobs: BlobStore, { bound }: ModelVersion): Promise<SpineLink[]> {
+/** The meaning of each feature service and view that the version was trained with, and is served with. */
+async function featureLinks(ctx: Context, { bound }: ModelVersion): Promise<SpineLink[]> {
+  const links: SpineLink[] = []
+  const add = async (kind: 'feature-service' | 'feature-view', name: string, digest: string) => {
+    const isWhole = await isFeatureVersionWhole(ctx, { kind, name, digest })
+    const check = isWhole ? 'verified' : isWhole === undefined ? 'missing' : 'altered'
+    const problem = isWhole
+      ? null
+      : `The definition of ${kind} ${name} ${isWhole === undefined ? 'of this digest is gone' : 'has another digest'}`
+    links.push({ kind, name, digest, check, problem, detail: {} })
+  }
+  for (const { service, digest, views } of bound.features ?? []) {
+    await add('feature-service', service, digest)
+    for (const { view, version } of views) await add('feature-view', view, version)
+  }
+  return links
+}
+
+async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVersion): Promise<SpineLink[]> {
+  const { bound } = version
   const { origin, code, environment } = bound
   const links: SpineLink[] = [
     {
@@ -178,6 +198,7 @@ async function provenanceLinks(ctx: Context, blobs: BlobStore, { bound }: ModelV
       detail: { ...detail, step: data.step },
     })
   }
+  links.push(...(await featureLinks(ctx, version)))
   if (environment)
     links.push({
       kind: 'environment',

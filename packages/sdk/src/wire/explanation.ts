@@ -15,6 +15,8 @@ export const spineLink = z.strictObject({
     'run',
     'training-data',
     'source-data',
+    'feature-service',
+    'feature-view',
     'environment',
     'commit',
   ]),
