@@ -13,7 +13,7 @@ import {
   openTestGateway,
   routeTo,
 } from './gateway.fixture.ts'
-import { readFrames } from './prediction-log.ts'
+import { readFrames } from './segment-frame.ts'
 
 const running: OpenedGateway[] = []
 afterEach(async () => {
