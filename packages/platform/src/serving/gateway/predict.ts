@@ -107,12 +107,17 @@ function identityOf({ route, snapshot, identities }: LiveRoute, { arm, artifact 
   return text
 }
 
-/** Runs the model within the deadline, one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
+/** Runs the model within the deadline, which counts from the arrival of the request; one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
 export async function runTarget(
   deps: PredictionDeps,
   target: Target,
   inputs: readonly Tensor[],
-  options: { timeoutMs: number | undefined; outputs?: readonly string[]; signal: () => AbortSignal },
+  options: {
+    arrivedMs: number
+    timeoutMs: number | undefined
+    outputs?: readonly string[]
+    signal: () => AbortSignal
+  },
 ): Promise<PoolResult> {
   const { entry, route } = target
   if (entry.inflight >= route.inflightMax) {
@@ -127,7 +132,7 @@ export async function runTarget(
   try {
     return await deps.pool.infer(target.version.artifact, {
       inputs,
-      deadlineMs: deps.clock.monotonicMs() + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
+      deadlineMs: options.arrivedMs + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
       ...(options.outputs ? { outputs: options.outputs } : {}),
       signal: options.signal,
     })
