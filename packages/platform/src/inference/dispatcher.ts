@@ -130,9 +130,10 @@ export class Dispatcher {
       }
     }
     const waitMs = this.#waitMs(slot, entry.rows, nowMs)
-    if (this.#queued >= this.#options.queueRequestsMax || queuedRows(slot) + entry.rows > this.#options.queueRowsMax) {
-      throw queueFull(waitMs)
-    }
+    const { queueRequestsMax, queueRowsMax } = this.#options
+    if (this.#queued >= queueRequestsMax) throw queueFull('too many requests are waiting', waitMs)
+    if (queuedRows(slot) + entry.rows > queueRowsMax)
+      throw queueFull(`more than ${queueRowsMax} rows would be waiting`, waitMs)
     if (nowMs + waitMs + MARGIN_MS > entry.deadlineMs) throw infeasible(waitMs)
     this.#enqueue(slot, queue, entry)
     return true
@@ -415,8 +416,8 @@ function infeasible(waitMs: number): PlimsollError {
   )
 }
 
-function queueFull(waitMs: number): PlimsollError {
-  return new PlimsollError('overloaded', 'inference.queue_full', 'Cannot infer: too many requests are waiting', {
+function queueFull(why: string, waitMs: number): PlimsollError {
+  return new PlimsollError('overloaded', 'inference.queue_full', `Cannot infer: ${why}`, {
     retryAfterMs: wholeSeconds(waitMs),
   })
 }

@@ -272,6 +272,31 @@ describe('infer()', () => {
     expect(codes).toEqual(['ok', 'ok', 'ok', 'inference.queue_full', 'inference.queue_full'])
   })
 
+  test('bounds the rows that wait of one model, and says that it is rows', async () => {
+    await using pool = await openModelPool({ queueRowsMax: 10 })
+    const [busy, { digest, path }] = [await store(tripsModel()), await store(identityModel())]
+    await Promise.all([pool.load(busy), pool.load({ digest, path })])
+    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
+    const rows = (count: number) => ({ inputs: [fp32([count, 2], Array(2 * count).fill(1))] })
+    const fits = [pool.infer(digest, rows(7)), pool.infer(digest, rows(3))]
+    await expect(pool.infer(digest, rows(1))).rejects.toMatchObject({
+      code: 'inference.queue_full',
+      message: 'Cannot infer: more than 10 rows would be waiting',
+    })
+    await Promise.all([running, ...fits])
+  })
+
+  test('lets several of the largest requests wait', async () => {
+    await using pool = await openModelPool()
+    const [busy, { digest, path }] = [await store(tripsModel()), await store(identityModel())]
+    await Promise.all([pool.load(busy), pool.load({ digest, path })])
+    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
+    const largest = () => pool.infer(digest, { inputs: [fp32([10_000, 2], Array(20_000).fill(1))] })
+    const answers = await Promise.all([largest(), largest(), largest(), largest()])
+    expect(answers.map(({ outputs }) => outputs[0]?.shape)).toEqual(Array(4).fill([10_000, 2]))
+    await running
+  })
+
   test('one bad row in a batch fails alone', async () => {
     await using pool = await openModelPool()
     const busy = await store(tripsModel())

@@ -16,7 +16,7 @@ export const POOL_DEFAULTS = {
   name: 'realtime',
   executors: 1,
   maxBatchRows: 1024,
-  queueRowsMax: 16_384,
+  queueRowsMax: 131_072, // 13 of the largest requests
   queueRequestsMax: 4096,
   defaultDeadlineMs: 10_000,
   hostMemoryMiB: 2048,

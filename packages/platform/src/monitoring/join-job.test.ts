@@ -64,7 +64,9 @@ const say = (prediction: string, project = 'default') =>
     await requestJoin(tx)
   })
 const joined = async () =>
-  (await ctx.db.selectFrom('outcome').select('prediction').execute()).map((row) => row.prediction)
+  (await ctx.db.selectFrom('outcome').select(['prediction', 'score']).execute())
+    .filter(({ score }) => !Number.isNaN(score))
+    .map(({ prediction }) => prediction)
 const lookups = async () =>
   Number(
     (

@@ -118,8 +118,15 @@ test.each([
     63,
     0.63,
   ],
+  [
+    'the row behind the first 64 where more were logged',
+    { p: Array.from({ length: 200 }, (_, n) => n / 1000) },
+    { rows: 200, loggedRows: 100 },
+    99,
+    0.199,
+  ],
 ])('the score of a row is %s', async (_title, outputs, rows, row, score) => {
-  const record = recordOf({ rows, outputs })
+  const record = recordOf({ ...(typeof rows === 'number' ? { rows } : rows), outputs })
   await shipSegment(ctx, blobs, [record])
   await say(label(record.id, 1, { row }))
   await joinLabels(ctx, blobs)
@@ -128,16 +135,35 @@ test.each([
 
 test.each([
   ['a row whose outputs were not logged', { rows: 100, outputs: { p: Array.from({ length: 64 }, () => 0.5) } }, 64],
+  [
+    'a row behind those that were logged',
+    { rows: 200, loggedRows: 100, outputs: { p: Array.from({ length: 200 }, () => 0.5) } },
+    100,
+  ],
   ['a row that the prediction does not have', {}, 1],
   ['a prediction whose outputs were not logged', { outputs: undefined }, 0],
   ['a prediction without a number', { outputs: { name: ['a'] } }, 0],
-])('the label of %s is settled without an outcome', async (_title, change, row) => {
-  const { outputs, ...rest } = change as { outputs?: object | undefined; rows?: number }
+])('the label of %s is settled without a score, and counted', async (_title, change, row) => {
+  const { outputs, ...rest } = change as { outputs?: object | undefined; rows?: number; loggedRows?: number }
   const record = recordOf({ ...rest, ...('outputs' in change ? { outputs: outputs as never } : {}) })
   await shipSegment(ctx, blobs, [record])
   await say(label(record.id, 1, { row }))
   expect(await joinLabels(ctx, blobs)).toBe(0)
-  expect([await outcomes(), await waiting()]).toEqual([[], 0])
+  expect([await outcomes(), await waiting()]).toEqual([[[record.id, row, Number.NaN, 1]], 0])
+  await addRoute(ctx)
+  const unused = { labelled: 0, unscored: 1 }
+  expect(await live()).toMatchObject({ ...unused, arms: [{ ...unused, auc: null, brier: null, logLoss: null }] })
+})
+
+test('labels without a score leave the measures of the others as they are', async () => {
+  await addRoute(ctx)
+  const record = recordOf({ rows: 2, outputs: { p: [0.1, 0.9] } })
+  await shipSegment(ctx, blobs, [record])
+  await say(label(record.id, 0), label(record.id, 1, { row: 1 }), label(record.id, 1, { row: 2 }))
+  expect(await joinLabels(ctx, blobs)).toBe(2)
+  const view = await live()
+  expect(view).toMatchObject({ labelled: 2, unscored: 1, arms: [{ labelled: 2, unscored: 1, auc: 1 }] })
+  expect(view.arms[0]!.brier).toBeCloseTo(0.01, 12)
 })
 
 test('recordLabels() names every id that is none', async () => {

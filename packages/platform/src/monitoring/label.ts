@@ -1,4 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { PredictionRecord } from '@plimsoll/sdk/wire'
 import { type Insertable, type SqlBool, sql } from 'kysely'
 import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { refuseFaults } from '../kernel/errors.ts'
@@ -76,13 +77,10 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
 }
 
 /** The score of one row: the last of its values in the last numeric output, which for a binary classifier is the probability of the positive class. */
-function scoreOf(
-  outputs: Record<string, readonly unknown[]> | undefined,
-  rows: number,
-  row: number,
-): number | undefined {
+function scoreOf({ outputs, rows, loggedRows }: PredictionRecord, row: number): number | undefined {
+  const logged = loggedRows ?? Math.min(rows, 64)
+  if (row >= logged) return undefined
   for (const values of Object.values(outputs ?? {}).reverse()) {
-    const logged = Math.min(rows, 64)
     const width = values.length / logged
     const value = values[row * width + width - 1]
     if (Number.isInteger(width) && typeof value === 'number') return value
@@ -99,10 +97,12 @@ interface WaitingLabel {
 
 type Found = FoundPredictions['found']
 
+/** The score of an outcome whose row is not in the record: it is counted, and measures nothing. */
+const NO_SCORE = Number.NaN
+
 function outcomeOf(ctx: Context, label: WaitingLabel, found: Found): Insertable<OutcomeRow> | undefined {
   const record = found.get(label.prediction)?.record
-  const score = record && scoreOf(record.outputs, record.rows, label.row_index)
-  if (!record || score === undefined) return undefined
+  if (!record) return undefined
   const { environment, route, release, arm, artifact } = record
   return {
     project: ctx.project,
@@ -115,7 +115,7 @@ function outcomeOf(ctx: Context, label: WaitingLabel, found: Found): Insertable<
     artifact,
     at_ms: BigInt(Math.floor(record.atMs)),
     known_at_ms: label.known_at_ms,
-    score,
+    score: scoreOf(record, label.row_index) ?? NO_SCORE,
     label: label.label,
   }
 }
@@ -169,8 +169,8 @@ export async function projectsWithDueLabels(ctx: Context): Promise<string[]> {
 
 /**
  * Joins labels that wait with the predictions that have arrived, whether it is their turn or not. Returns how many were
- * joined. A label of a row whose outputs were not logged has nothing to join and is settled; one without a prediction
- * waits behind those that were not looked up yet.
+ * joined. A label of a row whose outputs were not logged has nothing to join and is settled without a score; one without
+ * a prediction waits behind those that were not looked up yet.
  */
 export async function joinLabels(ctx: Context, blobs: BlobStore): Promise<number> {
   return joinBatch(ctx, blobs, await waitingLabels(ctx).execute())
@@ -209,5 +209,5 @@ async function joinBatch(ctx: Context, blobs: BlobStore, waiting: readonly Waiti
       waiting.filter(({ prediction }) => !found.has(prediction)),
     )
   })
-  return outcomes.length
+  return outcomes.filter(({ score }) => !Number.isNaN(score)).length
 }

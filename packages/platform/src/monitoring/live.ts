@@ -49,6 +49,7 @@ export async function readLive(
       predictions: 0,
       rows: 0,
       labelled: 0,
+      unscored: 0,
       auc: null,
       brier: null,
       logLoss: null,
@@ -60,7 +61,10 @@ export async function readLive(
   }
   for (const [armKey, arm] of arms) {
     const own = outcomes.filter((outcome) => `${outcome.release}/${outcome.arm}` === armKey)
-    Object.assign(arm, { labelled: own.length, auc: rocAuc(own), brier: brierScore(own), logLoss: logLoss(own) })
+    const scored = own.filter(({ score }) => !Number.isNaN(score))
+    arm.labelled = scored.length
+    arm.unscored = own.length - scored.length
+    Object.assign(arm, { auc: rocAuc(scored), brier: brierScore(scored), logLoss: logLoss(scored) })
   }
   const served = routeKey(key.route, key.environment)
   const list = [...arms.values()]
@@ -70,6 +74,7 @@ export async function readLive(
     predictions: list.reduce((sum, arm) => sum + arm.predictions, 0),
     rows: list.reduce((sum, arm) => sum + arm.rows, 0),
     labelled: list.reduce((sum, arm) => sum + arm.labelled, 0),
+    unscored: list.reduce((sum, arm) => sum + arm.unscored, 0),
     arms: list,
     fault: await routeFault(ctx, key),
     hours: [...hours].sort(([a], [b]) => a - b).map(([hourMs, predictions]) => ({ hourMs, predictions })),

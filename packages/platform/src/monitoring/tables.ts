@@ -24,6 +24,7 @@ export interface OutcomeRow {
   artifact: string
   at_ms: bigint
   known_at_ms: bigint
+  /** NaN where the record of the prediction has none for the row. */
   score: number
   label: number
 }

@@ -105,7 +105,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const { openLmdbOnlineStore } = await import('../adapters/lmdb/index.ts')
   const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })
   stack.defer(() => online.close())
-  const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock })
+  const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock, log })
   const { metrics, epoch, latency, observe } = openGatewayMetrics()
   let wake = () => {}
   const gateway = openGateway('gateway', {

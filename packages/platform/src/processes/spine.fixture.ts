@@ -31,7 +31,7 @@ import { realClock } from '../kernel/clock.ts'
 import { loadConfig } from '../kernel/config/index.ts'
 import { digestBytes, digestTree } from '../kernel/digest.ts'
 import { newId, uuidv7 } from '../kernel/ids.ts'
-import { frame } from '../serving/gateway/prediction-log.ts'
+import { frame } from '../serving/gateway/segment-frame.ts'
 import { type ControlPlane, openControlPlane } from './control-plane.ts'
 
 const POLL_MS = 50

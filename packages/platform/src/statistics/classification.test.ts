@@ -45,3 +45,12 @@ test('brierScore() and logLoss() give known values and null for nothing', () => 
   expect(logLoss(pairs([Number.NaN], [1]))).toBeNull()
   expect(logLoss([])).toBeNull()
 })
+
+test('brierScore() and logLoss() take float32 noise around 0 and 1 as 0 and 1, and nothing further out', () => {
+  const noisy = pairs([-1.19e-7, 1.0000001192, 0.5], [0, 1, 1])
+  const exact = pairs([0, 1, 0.5], [0, 1, 1])
+  expect(brierScore(noisy)).toBe(brierScore(exact))
+  expect(logLoss(noisy)).toBe(logLoss(exact))
+  expect(brierScore(exact)).toBeCloseTo(0.25 / 3, 12)
+  expect([brierScore(pairs([-1.1e-6], [0])), logLoss(pairs([1 + 1.1e-6], [1]))]).toEqual([null, null])
+})

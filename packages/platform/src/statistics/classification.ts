@@ -30,9 +30,13 @@ export function rocAuc(pairs: readonly LabelledScore[]): number | null {
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives)
 }
 
-/** A measure of probabilities says nothing of other outputs. */
-function areProbabilities(pairs: readonly LabelledScore[]): boolean {
-  return pairs.length > 0 && pairs.every(({ score }) => score >= 0 && score <= 1)
+/** A float32 softmax sums to 1 ± a few 1e-7: a model may answer so much less than 0 or more than 1. */
+const NOISE = 1e-6
+
+/** The pairs with their scores within [0, 1]; null when empty, or when a score is none: such a measure says nothing of it. */
+function probabilitiesOf(pairs: readonly LabelledScore[]): readonly LabelledScore[] | null {
+  if (pairs.length === 0 || !pairs.every(({ score }) => score >= -NOISE && score <= 1 + NOISE)) return null
+  return pairs.map(({ score, label }) => ({ score: Math.min(1, Math.max(0, score)), label }))
 }
 
 /** What is out of a number's range is no measure. */
@@ -42,20 +46,21 @@ function finite(value: number): number | null {
 
 /** Mean squared difference of probability and label; null when empty, no probabilities, or not finite. @source Brier, Monthly Weather Review 78 (1950) */
 export function brierScore(pairs: readonly LabelledScore[]): number | null {
-  if (!areProbabilities(pairs)) return null
-  return finite(pairs.reduce((sum, { score, label }) => sum + (score - label) ** 2, 0) / pairs.length)
+  const scored = probabilitiesOf(pairs)
+  return scored && finite(scored.reduce((sum, { score, label }) => sum + (score - label) ** 2, 0) / scored.length)
 }
 
 const LOG_LOSS_EPSILON = 1e-15
 
 /** Mean negative log-likelihood in nats, probabilities clipped to [1e-15, 1 − 1e-15]; null when empty or no probabilities. */
 export function logLoss(pairs: readonly LabelledScore[]): number | null {
-  if (!areProbabilities(pairs)) return null
+  const scored = probabilitiesOf(pairs)
+  if (!scored) return null
   const clip = (p: number) => Math.min(1 - LOG_LOSS_EPSILON, Math.max(LOG_LOSS_EPSILON, p))
   return (
-    pairs.reduce(
+    scored.reduce(
       (sum, { score, label }) => sum - (label > 0.5 ? Math.log(clip(score)) : Math.log(1 - clip(score))),
       0,
-    ) / pairs.length
+    ) / scored.length
   )
 }

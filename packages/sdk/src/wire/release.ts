@@ -62,6 +62,7 @@ export const liveView = z.strictObject({
   predictions: z.int(),
   rows: z.int(),
   labelled: z.int(),
+  unscored: z.int().default(0),
   arms: z.array(
     z.strictObject({
       release: z.string(),
@@ -70,6 +71,8 @@ export const liveView = z.strictObject({
       predictions: z.int(),
       rows: z.int(),
       labelled: z.int(),
+      /** Labels that count for nothing: the record of the prediction has no score of their row. */
+      unscored: z.int().default(0),
       /** Area under the ROC curve, Brier score and log loss of the labelled rows; null while there are too few. */
       auc: z.number().nullable(),
       brier: z.number().nullable(),

@@ -113,8 +113,8 @@ export const gatewayStatus = z.strictObject({
 export type GatewayStatus = z.output<typeof gatewayStatus>
 
 /**
- * The identity record of one prediction. Written before the answer leaves; `outputs` of up to 64 rows; `payload` only
- * for the sampled share.
+ * The identity record of one prediction. Written before the answer leaves; `outputs` of the first `loggedRows`;
+ * `payload` only for the sampled share.
  */
 export const predictionRecord = z.strictObject({
   id: z.string().max(64),
@@ -129,6 +129,8 @@ export const predictionRecord = z.strictObject({
   arm: z.string(),
   artifact: digest,
   rows: z.int(),
+  /** Rows whose outputs are here; when absent at most 64. */
+  loggedRows: z.int().positive().optional(),
   requestId: z.string().optional(),
   outputs: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.boolean(), z.null()]))).optional(),
   payload: z.json().optional(),

@@ -4,7 +4,7 @@ import { realClock } from '../../kernel/clock.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
-import { frame } from '../gateway/prediction-log.ts'
+import { frame } from '../gateway/segment-frame.ts'
 import { commitSegment, type SegmentKey } from './segment.ts'
 
 /** 2001-01-01T08:30Z. */

@@ -9,7 +9,7 @@ import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fi
 import type { Context } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
-import { frame } from '../gateway/prediction-log.ts'
+import { frame } from '../gateway/segment-frame.ts'
 import { findPredictions, requirePrediction, servingEndpoints } from './index.ts'
 import { AT_MS, bootOf, recordOf, segmentOf, shipSegment } from './segment.fixture.ts'
 import { commitSegment, decodeSegment } from './segment.ts'

@@ -67,6 +67,21 @@ test('prepare() takes null, and a row without it, where the route takes it', () 
   expect(tensors[0]!.data).toEqual(Float32Array.of(Number.NaN, 23, Number.NaN, 23))
 })
 
+test('prepare() takes a key that is null, which finds nothing as in a training set, and refuses one left out', () => {
+  const { inputs } = exampleRoute()
+  const route = exampleRoute({ inputs: { ...inputs, origin: { type: 'text', entity: 'airport', key: 'origin' } } })
+  const compiled = compileRoute(route, undefined)
+  const row = { distance: 1, date: '2001-04-01T04:30:00Z' }
+  expect(compiled.prepare([{ ...row, origin: null }], 0n, matrix).inputs).toEqual([row])
+  expect(() => compiled.prepare([row], 0n, matrix)).toThrow(
+    expect.objectContaining({
+      details: expect.objectContaining({
+        faults: [{ pointer: '/rows/0/origin', detail: 'is missing: expected the key of airport' }],
+      }),
+    }),
+  )
+})
+
 test.each([
   [{ distance: 2 ** 31, date: '2001-01-01T00:00:00Z' }],
   [{ distance: 1.5, date: '2001-01-01T00:00:00Z' }],

@@ -152,6 +152,22 @@ describe('POST /predict/<route>', () => {
     }
   })
 
+  test('has the outputs of every row in the record while they are small, and of the first rows of more', async () => {
+    const recordOf = async (route: string, rows: object[]) => {
+      const response = await post(`/predict/${route}`, { rows })
+      expect(response.status).toBe(200)
+      const { prediction_id } = await bodyOf(response)
+      return opened.records().find((one) => one.id === prediction_id)!
+    }
+    const numbers = (count: number) => Array.from({ length: count }, (_, row) => ({ p: row, q: -row }))
+    const small = await recordOf('unsampled', numbers(64))
+    expect([small.loggedRows, small.outputs!['y']!.length]).toEqual([undefined, 128])
+    const all = await recordOf('unsampled', numbers(5_000))
+    expect([all.loggedRows, all.outputs!['y']!.slice(-2)]).toEqual([5_000, [4_999, -4_999]])
+    const many = await recordOf('unsampled', numbers(10_000))
+    expect([many.rows, many.loggedRows, many.outputs!['y']!.slice(-2)]).toEqual([10_000, 6_553, [6_552, -6_552]])
+  })
+
   test('keeps no value of a redacted input, and no payload where none is to be kept', async () => {
     const payloadOf = async (route: string) => {
       const { prediction_id: id } = await bodyOf(await post(`/predict/${route}`, { p: 1, q: 73_000 }))

@@ -13,7 +13,7 @@ import {
   openTestGateway,
   routeTo,
 } from './gateway.fixture.ts'
-import { readFrames } from './prediction-log.ts'
+import { readFrames } from './segment-frame.ts'
 
 const running: OpenedGateway[] = []
 afterEach(async () => {
@@ -349,7 +349,8 @@ test('a record too large for a frame keeps its identity, and the records after i
   await predict(gateway, { x: 'small' }, 'text')
   expect(large.status).toBe(200)
   const [first, second] = gateway.records()
-  expect(first).toMatchObject({ id: large.headers.get('x-plimsoll-prediction-id'), rows: 500 })
+  expect(first).toMatchObject({ id: large.headers.get('x-plimsoll-prediction-id'), rows: 500, loggedRows: 65 })
+  expect(first!.outputs!['y']).toHaveLength(65)
   expect(second).toMatchObject({ rows: 1, outputs: { y: ['small'] } })
 })
 

@@ -13,7 +13,8 @@ import { type Gateway, openGateway } from './gateway.ts'
 import { type GatewayServer, type GatewayServerDeps, openGatewayServer } from './http-server.ts'
 import { type GatewayLoops, openGatewayLoops } from './loops.ts'
 import { openModelFiles } from './model-files.ts'
-import { openPredictionLog, type PredictionLog, readFrames } from './prediction-log.ts'
+import { openPredictionLog, type PredictionLog } from './prediction-log.ts'
+import { readFrames } from './segment-frame.ts'
 import { GATEWAY_DEFAULTS, type GatewaySettings } from './settings.ts'
 import { exampleRoute, PASSPORT } from './snapshot.fixture.ts'
 
@@ -159,7 +160,7 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
     ...options.settings,
   }
   const pool = await openModelPool({ name: 'test', ...options.pool })
-  const log = openPredictionLog({ ...settings, directory: segments, clock: realClock })
+  const log = openPredictionLog({ ...settings, directory: segments, clock: realClock, log: silentLog })
   const gateway = openGateway('gateway', {
     ...settings,
     link: control,

@@ -39,6 +39,8 @@ const REQUEST_ID = /^[\w.-]{1,128}$/
 
 interface Call {
   request: IncomingMessage
+  /** When its headers had arrived, by the monotonic clock: its time runs from then. */
+  arrivedMs: number
   segments: string[]
   requestId: string
   signal: () => AbortSignal
@@ -59,12 +61,12 @@ function segmentsOf(target: string): string[] {
 }
 
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
-  const { request, requestId, signal } = call
+  const { request, arrivedMs, requestId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
   const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
-  return { route, body, stickyKey, requestId, timeoutMs, signal }
+  return { route, body, stickyKey, arrivedMs, requestId, timeoutMs, signal }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
@@ -171,7 +173,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
   }
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const startedMs = deps.clock.monotonicMs()
+    const arrivedMs = deps.clock.monotonicMs()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
     const isOip = request.url?.startsWith('/v2') ?? false
@@ -180,7 +182,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     try {
       guardRequest(request, audience)
       segments = segmentsOf(request.url ?? '/')
-      const call = { request, segments, requestId, signal: () => closeSignal(response) }
+      const call = { request, arrivedMs, segments, requestId, signal: () => closeSignal(response) }
       answer = await answerCall(deps, call, () => isDraining)
       const coding = chooseCoding(request.headers['accept-encoding'])
       if (coding !== undefined) answer = await packed(answer, coding)
@@ -197,7 +199,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       deps.observe(
         deps.gateway.live()?.routes.has(route) ? route : UNKNOWN_ROUTE,
         String(answer.status),
-        (deps.clock.monotonicMs() - startedMs) / 1_000,
+        (deps.clock.monotonicMs() - arrivedMs) / 1_000,
       )
   }
 

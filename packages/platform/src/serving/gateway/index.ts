@@ -5,6 +5,7 @@ export { type GatewayServer, openGatewayServer, UNKNOWN_ROUTE } from './http-ser
 export { routeKey } from './live-state.ts'
 export { openGatewayLoops } from './loops.ts'
 export { openModelFiles } from './model-files.ts'
-export { openPredictionLog, type PredictionLog, readFrames } from './prediction-log.ts'
+export { openPredictionLog, type PredictionLog } from './prediction-log.ts'
 export { openRecentLatency } from './recent-latency.ts'
+export { readFrames } from './segment-frame.ts'
 export { GATEWAY_DEFAULTS, type GatewaySettings } from './settings.ts'

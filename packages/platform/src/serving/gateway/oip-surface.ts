@@ -10,6 +10,7 @@ import { readTimeoutMs } from './request-timeout.ts'
 
 export interface OipCall {
   readonly request: IncomingMessage
+  readonly arrivedMs: number
   readonly segments: readonly string[]
   readonly requestId: string
   readonly signal: () => AbortSignal
@@ -156,6 +157,7 @@ async function infer(deps: OipDeps, call: OipCall, name: string, version: string
     headerLength: typeof length === 'string' ? length : undefined,
   })
   const result = await runTarget(deps, target, decoded.inputs, {
+    arrivedMs: call.arrivedMs,
     timeoutMs: least(headerMs, decoded.timeoutUs === undefined ? undefined : decoded.timeoutUs / 1_000),
     outputs: decoded.outputs.map((output) => output.name),
     signal: call.signal,

@@ -9,6 +9,7 @@ export interface PredictCall {
   readonly route: string
   readonly body: unknown
   readonly stickyKey: string | undefined
+  readonly arrivedMs: number
   readonly requestId: string
   readonly timeoutMs: number | undefined
   readonly signal: () => AbortSignal
@@ -32,7 +33,8 @@ function redact(row: Readonly<Record<string, unknown>>, names: readonly string[]
 async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unknown[]): Promise<Scored> {
   const target = chooseTarget(deps, call.route, undefined, call.stickyKey)
   const prepared = target.entry.prepare(rows, target.atUs, target.model, target.version.columns)
-  const result = await runTarget(deps, target, prepared.tensors, { timeoutMs: call.timeoutMs, signal: call.signal })
+  const { arrivedMs, timeoutMs, signal } = call
+  const result = await runTarget(deps, target, prepared.tensors, { arrivedMs, timeoutMs, signal })
   await recordPrediction(deps, target, {
     rows: prepared.rows,
     outputs: result.outputs,

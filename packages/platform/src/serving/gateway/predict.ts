@@ -9,7 +9,10 @@ import { type LiveRoute, requireLiveRoute, versionOf } from './live-state.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
-const LOGGED_ROWS_MAX = 64
+/** Outputs of so many rows are in the record, and of more while they take about so many bytes: small beside a frame. */
+const LOGGED_ROWS_MIN = 64
+const LOGGED_BYTES_AIM = 1 << 18
+const NUMBER_BYTES = 20
 const LOGGED_ELEMENTS_MAX = 16_384
 
 export interface PredictionDeps {
@@ -104,12 +107,17 @@ function identityOf({ route, snapshot, identities }: LiveRoute, { arm, artifact 
   return text
 }
 
-/** Runs the model within the deadline, one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
+/** Runs the model within the deadline, which counts from the arrival of the request; one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
 export async function runTarget(
   deps: PredictionDeps,
   target: Target,
   inputs: readonly Tensor[],
-  options: { timeoutMs: number | undefined; outputs?: readonly string[]; signal: () => AbortSignal },
+  options: {
+    arrivedMs: number
+    timeoutMs: number | undefined
+    outputs?: readonly string[]
+    signal: () => AbortSignal
+  },
 ): Promise<PoolResult> {
   const { entry, route } = target
   if (entry.inflight >= route.inflightMax) {
@@ -124,7 +132,7 @@ export async function runTarget(
   try {
     return await deps.pool.infer(target.version.artifact, {
       inputs,
-      deadlineMs: deps.clock.monotonicMs() + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
+      deadlineMs: options.arrivedMs + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
       ...(options.outputs ? { outputs: options.outputs } : {}),
       signal: options.signal,
     })
@@ -133,11 +141,22 @@ export async function runTarget(
   }
 }
 
-export function loggedOutputs(outputs: readonly Tensor[], rows: number): Record<string, CellValue[]> {
+function bytesOf({ data }: Tensor): number {
+  const numbers = data.length * NUMBER_BYTES
+  return Array.isArray(data) ? data.reduce((sum: number, text: string) => sum + text.length, numbers) : numbers
+}
+
+function loggedRowsOf(outputs: readonly Tensor[], rows: number): number {
+  if (rows <= LOGGED_ROWS_MIN) return rows
+  const rowBytes = outputs.reduce((sum, tensor) => sum + bytesOf(tensor), 0) / rows
+  return Math.min(rows, Math.max(LOGGED_ROWS_MIN, Math.floor(LOGGED_BYTES_AIM / rowBytes)))
+}
+
+function loggedOutputs(outputs: readonly Tensor[], rows: number, loggedRows: number): Record<string, CellValue[]> {
   const logged: Record<string, CellValue[]> = {}
   for (const tensor of outputs) {
     const total = tensor.data.length
-    const kept = rows > LOGGED_ROWS_MAX ? Math.floor(total / rows) * LOGGED_ROWS_MAX : total
+    const kept = loggedRows < rows ? Math.floor(total / rows) * loggedRows : total
     if (kept <= LOGGED_ELEMENTS_MAX) logged[tensor.name] = jsonElements(tensor, 0, kept)
   }
   return logged
@@ -155,12 +174,15 @@ export function recordPrediction(
   done: { rows: number; outputs: readonly Tensor[]; requestId: string | undefined; payload: () => unknown },
 ): Promise<void> {
   const { route, predictionId } = target
+  const { rows } = done
+  const loggedRows = loggedRowsOf(done.outputs, rows)
+  const extent = rows > LOGGED_ROWS_MIN ? `"rows":${rows},"loggedRows":${loggedRows}` : `"rows":${rows}`
   return new Promise((resolve, reject) => {
     deps.log.append(
       {
-        head: `"id":"${predictionId}","atMs":${Number(target.atUs) / 1_000},"rows":${done.rows},${target.identity}`,
+        head: `"id":"${predictionId}","atMs":${Number(target.atUs) / 1_000},${extent},${target.identity}`,
         requestId: done.requestId,
-        outputs: loggedOutputs(done.outputs, done.rows),
+        outputs: loggedOutputs(done.outputs, rows, loggedRows),
         payload: idUnit(predictionId) < route.payloadRate ? done.payload() : undefined,
       },
       resolve,

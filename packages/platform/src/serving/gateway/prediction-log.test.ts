@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { realClock } from '../../kernel/clock.ts'
-import { frame, openPredictionLog, type RecordText, readFrames } from './prediction-log.ts'
+import { type Logger, silentLog } from '../../kernel/log.ts'
+import { openPredictionLog, type RecordText } from './prediction-log.ts'
+import { frame, readFrames, salvageFrames } from './segment-frame.ts'
 
 let directory: string
 beforeEach(() => {
@@ -13,10 +15,11 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-function open(overrides: { spoolBytesMax?: number; segmentBytesMax?: number } = {}) {
+function open(overrides: { spoolBytesMax?: number; segmentBytesMax?: number; log?: Logger } = {}) {
   return openPredictionLog({
     directory,
     clock: realClock,
+    log: silentLog,
     segmentBytesMax: 1 << 20,
     segmentAgeMs: 0,
     spoolBytesMax: 1 << 20,
@@ -64,6 +67,66 @@ test('a torn tail of a killed process is cut and the whole records are kept', ()
   const [segment] = log.pending()
   expect(readFrames(readFileSync(segment!.path)).payloads.map(String)).toEqual(['{"id":"kept"}'])
   log.close()
+})
+
+/** Opens the log on a file that a killed process left, and tells what of it is to be shipped, what is kept, and what was logged. */
+function recovered(bytes: Uint8Array) {
+  const path = join(directory, 'boot_00000000000000000000000000000001-0.open')
+  writeFileSync(path, bytes)
+  const warnings: object[] = []
+  const log = open({ log: { ...silentLog, warn: (fields) => warnings.push(fields) } })
+  const records = log.pending().flatMap((segment) => recordsOf(segment.path))
+  const kept = readdirSync(directory).filter((name) => name.endsWith('.damaged'))
+  expect(kept.map((name) => readFileSync(join(directory, name)).equals(bytes))).toEqual(kept.map(() => true))
+  log.close()
+  return { ids: records.map(({ id }) => id), isKept: kept.length > 0, warnings }
+}
+
+const framesOf = (...ids: string[]) => ids.map((id) => frame(JSON.stringify({ id })))
+const flipped = (bytes: Uint8Array, at: number) => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))
+
+test.each([
+  ['the length', 0],
+  ['the length, which then passes the end', 1],
+  ['the length, which then passes any frame', 3],
+  ['the check sum', 5],
+  ['the record', 12],
+])('a bit that flips in %s of one record takes no other with it, and is told with the file kept', (_title, at) => {
+  const [one, two, three, four] = framesOf('one', 'two', 'three', 'four')
+  const { ids, isKept, warnings } = recovered(Buffer.concat([one!, flipped(two!, at), three!, four!]))
+  expect({ ids, isKept }).toEqual({ ids: ['one', 'three', 'four'], isKept: true })
+  expect(warnings).toEqual([
+    {
+      path: expect.stringMatching(/-0\.open\.damaged$/),
+      damagedBytes: two!.length,
+      lostRecordsAtLeast: 1,
+      keptRecords: 3,
+    },
+  ])
+})
+
+test('damage in several places and a torn end are told apart', () => {
+  const [one, two, three, four] = framesOf('one', 'two', 'three', 'four')
+  const torn = four!.subarray(0, 11)
+  const bytes = Buffer.concat([flipped(one!, 9), two!, flipped(three!, 9), two!, torn])
+  const { ids, isKept, warnings } = recovered(bytes)
+  expect({ ids, isKept }).toEqual({ ids: ['two', 'two'], isKept: true })
+  expect(warnings).toMatchObject([{ damagedBytes: one!.length + three!.length, lostRecordsAtLeast: 2, keptRecords: 2 }])
+})
+
+test.each([
+  ['the only record is damaged', () => flipped(framesOf('one')[0]!, 9)],
+  ['nothing of it is a frame', () => Buffer.from('no frame at all, but somebody wrote it')],
+  ['it is all zeros, as after a power cut', () => Buffer.alloc(4_096)],
+])('a file is kept where %s', (_title, bytes) => {
+  const { ids, isKept, warnings } = recovered(bytes())
+  expect({ ids, isKept }).toEqual({ ids: [], isKept: true })
+  expect(warnings).toMatchObject([{ keptRecords: 0 }])
+})
+
+test.each([0, 5, 12])('of a first record of which %i bytes were written nothing is kept nor told', (length) => {
+  expect(recovered(framesOf('one')[0]!.subarray(0, length))).toEqual({ ids: [], isKept: false, warnings: [] })
+  expect(readdirSync(directory)).toEqual([])
 })
 
 test('append() drops a payload, then outputs, of a record that is too large for a frame; the identity always fits', async () => {
@@ -124,6 +187,27 @@ test('readFrames() ends at the first damaged byte and never throws', () => {
         expect(wholeBytes).toBeLessThanOrEqual(bytes.length)
         for (const [position, payload] of read.entries()) expect(Buffer.compare(payload, payloads[position]!)).toBe(0)
         expect(read.length).toBeLessThan(payloads.length)
+      },
+    ),
+  )
+})
+
+test('salvageFrames() finds every record but the one that was damaged', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.json(), { minLength: 1, maxLength: 8 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      (records, at, flip) => {
+        const frames = records.map((record) => frame(record))
+        const bytes = Buffer.concat(frames)
+        const index = at % bytes.length
+        bytes[index] = bytes[index]! ^ flip
+        let hit = 0
+        for (let end = frames[0]!.length; end <= index; end += frames[++hit]!.length);
+        const { payloads, tornBytes, damagedBytes } = salvageFrames(bytes)
+        expect(payloads.map(String)).toEqual(records.filter((_, position) => position !== hit))
+        expect(damagedBytes + tornBytes).toBe(frames[hit]!.length)
       },
     ),
   )

@@ -5,49 +5,18 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   statSync,
-  truncateSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
-
-const FRAME_BYTES_MAX = 1 << 20
-const HEADER_BYTES = 8
-
-/** Frame: u32 length, u32 CRC-32 of the payload, payload; little-endian. */
-export function frame(payload: Uint8Array | string): Buffer {
-  const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
-  const framed = Buffer.allocUnsafe(HEADER_BYTES + length)
-  if (typeof payload === 'string') framed.write(payload, HEADER_BYTES)
-  else framed.set(payload, HEADER_BYTES)
-  framed.writeUInt32LE(length, 0)
-  framed.writeUInt32LE(crc32(framed.subarray(HEADER_BYTES)), 4)
-  return framed
-}
-
-/** Payloads of all whole frames, and the length up to which the bytes are whole. A torn or damaged frame ends the reading. */
-export function readFrames(bytes: Uint8Array): { payloads: Buffer[]; wholeBytes: number } {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const payloads: Buffer[] = []
-  let offset = 0
-  while (offset + HEADER_BYTES <= buffer.length) {
-    const length = buffer.readUInt32LE(offset)
-    const end = offset + HEADER_BYTES + length
-    if (length > FRAME_BYTES_MAX || end > buffer.length) break
-    const payload = buffer.subarray(offset + HEADER_BYTES, end)
-    if (crc32(payload) !== buffer.readUInt32LE(offset + 4)) break
-    payloads.push(payload)
-    offset = end
-  }
-  return { payloads, wholeBytes: offset }
-}
+import type { Logger } from '../../kernel/log.ts'
+import { FRAME_BYTES_MAX, frame, HEADER_BYTES } from './segment-frame.ts'
+import { recoverSegments } from './segment-recovery.ts'
 
 export interface Segment {
   readonly boot: string
@@ -91,6 +60,7 @@ interface Waiting {
 export interface PredictionLogOptions {
   readonly directory: string
   readonly clock: Clock
+  readonly log: Logger
   readonly segmentBytesMax: number
   readonly segmentAgeMs: number
   readonly spoolBytesMax: number
@@ -103,20 +73,6 @@ function parseName(directory: string, name: string): Segment | undefined {
   return match ? { boot: match[1]!, sequence: Number(match[2]), path: join(directory, name) } : undefined
 }
 
-/** Cuts what a killed process left half-written, and makes its open segments ready. */
-function recover(directory: string): void {
-  for (const name of readdirSync(directory)) {
-    if (!name.endsWith('.open')) continue
-    const path = join(directory, name)
-    const { wholeBytes } = readFrames(readFileSync(path))
-    if (wholeBytes === 0) unlinkSync(path)
-    else {
-      truncateSync(path, wholeBytes)
-      renameSync(path, path.replace(/\.open$/, '.segment'))
-    }
-  }
-}
-
 function toLogFailure(error: unknown): PlimsollError {
   if (error instanceof PlimsollError) return error
   return new PlimsollError('unavailable', 'serving.log_failed', 'Cannot record the prediction', {}, error)
@@ -126,7 +82,7 @@ function toLogFailure(error: unknown): PlimsollError {
 export function openPredictionLog(options: PredictionLogOptions): PredictionLog {
   const { directory, clock } = options
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  recover(directory)
+  recoverSegments(directory, options.log)
   const boot = newId('boot')
   let spooled = sizesOf(directory)
   let sequence = 0

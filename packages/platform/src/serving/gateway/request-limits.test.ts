@@ -1,5 +1,7 @@
+import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { identityModel } from '../../inference/onnx.fixture.ts'
+import { realClock } from '../../kernel/clock.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 let opened: OpenedGateway
@@ -86,4 +88,34 @@ test.each([
   expect((await ask('-1', 'x-envoy-expected-rq-timeout-ms')).status).toBe(400)
   for (const text of ['5000', '5000.5', '2147483647']) expect((await ask(text)).status).toBe(200)
   expect((await ask('0.000001')).status).toBe(504)
+})
+
+describe('a body that arrives late', () => {
+  /** Sends the headers, and the body once the server has had them for longer than `waitMs`. */
+  const postLate = (path: string, body: object, timeoutMs: number, waitMs: number) =>
+    new Promise<{ status: number | undefined; body: Body }>((resolve, reject) => {
+      const headers = { expect: '100-continue', 'x-request-timeout-ms': String(timeoutMs) }
+      const call = httpRequest(opened.url + path, { method: 'POST', headers }, async (response) => {
+        const text = Buffer.concat(await response.toArray()).toString()
+        resolve({ status: response.statusCode, body: JSON.parse(text) as Body })
+      })
+      call.once('error', reject)
+      call.once('continue', async () => {
+        const sinceMs = realClock.monotonicMs()
+        await expect.poll(() => realClock.monotonicMs() - sinceMs, { interval: 5 }).toBeGreaterThan(waitMs)
+        call.end(JSON.stringify(body))
+      })
+    })
+
+  test.each([
+    ['/predict/delay', { rows: [{ p: 1, q: 2 }] }],
+    ['/invocations/delay', { dataframe_split: { columns: ['p', 'q'], data: [[1, 2]] } }],
+    ['/v2/models/delay/infer', { inputs: [x([1, 2], [1, 2])] }],
+  ])('%s has taken of the time of its request', async (path, body) => {
+    expect(await postLate(path, body, 50, 60)).toMatchObject({
+      status: 504,
+      body: { code: 'inference.deadline_passed' },
+    })
+    expect((await postLate(path, body, 600_000, 0)).status).toBe(200)
+  })
 })
