@@ -32,6 +32,11 @@ test('evaluateProject() says which bound a project met', async () => {
   )
 }, 180_000)
 
+test('evaluateProject() says the error of a project, not the line that threw it', async () => {
+  writeProject(`throw new TypeError('boom')`)
+  await expect(evaluateProject(folder)).rejects.toThrow(/: TypeError: boom$/)
+}, 180_000)
+
 test('evaluateProject() says what a definition refused, where and in one line', async () => {
   writeProject(`import { command, definePipeline } from '@plimsoll/sdk'
 export const bad = definePipeline({
