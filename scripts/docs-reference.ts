@@ -198,7 +198,7 @@ Secrets are never printed. In the environment a list is separated by commas.
 
 ${tableOf(['setting', 'environment', 'values', 'default'], rows)}
 
-What the command line reads beside them: \`PLIMSOLL_SERVER\`, \`PLIMSOLL_TOKEN\`, \`PLIMSOLL_PROJECT\`, \`PLIMSOLL_CONFIG\`.
+What the command line reads: \`PLIMSOLL_DATA_DIR\` (which names a running server too) and beside them \`PLIMSOLL_SERVER\`, \`PLIMSOLL_TOKEN\`, \`PLIMSOLL_PROJECT\`, \`PLIMSOLL_CONFIG\`.
 `
 }
 

@@ -20,34 +20,41 @@ const entriesShape = z.looseObject({
     }),
   ),
 })
+const faultShape = z.looseObject({
+  position: z.string().nullable(),
+  where: z.string(),
+  reason: z.string(),
+  row: z.looseObject({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
+})
 const reportShape = z.looseObject({
   ok: z.boolean(),
   verified: z.number(),
   unjournaled: z.number(),
   pending: z.number(),
   head: z.string(),
-  broken: z
-    .looseObject({
-      position: z.string().nullable(),
-      where: z.string(),
-      reason: z.string(),
-      row: z.looseObject({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
-    })
-    .optional(),
+  broken: faultShape.optional(),
 })
-const restoredShape = z.looseObject({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
+const restoredShape = z.looseObject({
+  restored: z.number(),
+  records: z.number(),
+  kept: z.string().nullable(),
+  broken: faultShape.optional(),
+})
 type Report = z.output<typeof reportShape>
+type Restored = z.output<typeof restoredShape>
+
+function faultLines({ position, where, reason, row }: z.output<typeof faultShape>): string[] {
+  return [
+    `The ledger is broken at position ${position ?? '—'} (${where}): ${printable(reason)}`,
+    ...(row ? [`  row ${row.seq}  ${row.kind}  ${printable(row.subject)}  ${row.at}`] : []),
+  ]
+}
 
 function reportLines(report: Report): string[] {
   const { broken } = report
   const counts = `${countText(report.verified, 'row')} verified, ${report.pending} not sealed yet, ${report.unjournaled} not in the journal yet`
   if (broken === undefined) return [`The ledger is whole: ${counts}`, `head ${report.head}`]
-  const { row } = broken
-  return [
-    `The ledger is broken at position ${broken.position ?? '—'} (${broken.where}): ${printable(broken.reason)}`,
-    ...(row ? [`  row ${row.seq}  ${row.kind}  ${printable(row.subject)}  ${row.at}`] : []),
-    `  ${counts}`,
-  ]
+  return [...faultLines(broken), `  ${counts}`]
 }
 
 function addList(group: Command): void {
@@ -92,7 +99,7 @@ const REPAIR: Restoring = {
   nothing: 'Nothing is missing from the journal',
   before: 'The journal as it was',
 }
-const REBUILD: Restoring = {
+export const REBUILD: Restoring = {
   use: 'rebuild',
   summary: 'put the ledger and the audit of the database back to what the journal says; what it overwrites is kept',
   example: 'plimsoll audit rebuild --reason "rows were changed by hand"',
@@ -102,7 +109,26 @@ const REBUILD: Restoring = {
   before: 'What the database said',
 }
 
-function addRestoring(group: Command, { use, summary, example, path, what, nothing, before }: Restoring): void {
+/** What was written again, and what does not fit still. */
+export function restoredLines({ nothing, before }: Restoring, { restored, records, kept, broken }: Restored): string[] {
+  return [
+    ...(restored > 0
+      ? [`${restored} of ${countText(records, 'row')} were written again`]
+      : broken === undefined
+        ? [nothing]
+        : []),
+    ...(kept === null ? [] : [`${before}: ${printable(kept)}`]),
+    ...(broken === undefined
+      ? []
+      : [
+          ...faultLines(broken),
+          'The journal cannot mend this row: put back what plimsoll audit list says of it, or a backup',
+        ]),
+  ]
+}
+
+function addRestoring(group: Command, restoring: Restoring): void {
+  const { use, summary, example, path, what } = restoring
   addCommand<{ reason?: string }>(group, {
     use,
     summary,
@@ -113,16 +139,8 @@ function addRestoring(group: Command, { use, summary, example, path, what, nothi
       if (!options.reason) throw new UsageError(`Cannot ${what}: --reason is not given`)
       const body = { reason: options.reason }
       const answer = await client.call({ method: 'POST', path, body, schema: restoredShape })
-      const { restored, records, kept } = answer
-      io.answer(
-        answer,
-        restored === 0
-          ? [nothing]
-          : [
-              `${restored} of ${countText(records, 'row')} were written again`,
-              ...(kept === null ? [] : [`${before}: ${printable(kept)}`]),
-            ],
-      )
+      io.answer(answer, restoredLines(restoring, answer))
+      if (answer.broken) throw new CommandEnd(EXIT.failed)
     },
   })
 }

@@ -34,6 +34,18 @@ test.each([
     /Cannot reach http:\/\/127\.0\.0\.1:1.*plimsoll up/,
   ],
   [
+    'a gateway address that is none',
+    ['predict', 'echo', '{}', '--server', 'http://127.0.0.1:1', '--gateway', 'notaurl'],
+    2,
+    /Cannot use the gateway address "notaurl": it is not a URL/,
+  ],
+  [
+    'a gateway that does not answer',
+    ['predict', 'echo', '{}', '--server', 'http://127.0.0.1:1', '--gateway', 'http://127.0.0.1:1'],
+    5,
+    /Cannot reach http:\/\/127\.0\.0\.1:1(?!.*--server).*--gateway/,
+  ],
+  [
     'a folder without a project',
     ['plan', '--server', 'http://127.0.0.1:1'],
     1,

@@ -79,16 +79,18 @@ function parseServerFile(path: string, text: string): { api: string; gateway: st
   return { api, gateway: typeof gateway === 'string' ? gateway : undefined }
 }
 
+/** @throws UsageError naming whose address it is */
+export function requireUrl(address: string, whose: 'server' | 'gateway'): void {
+  if (/^https?:\/\//.test(address) && URL.canParse(address)) return
+  throw new UsageError(`Cannot use the ${whose} address "${address}": it is not a URL`, 'Give it as http://HOST:PORT')
+}
+
 function locate(options: SharedOptions): Found {
   const env = readEnvironment()
   const explicit = options.server ?? (options.dataDir === undefined ? env.PLIMSOLL_SERVER : undefined)
   const given = checkToken(options.tokenFile === undefined ? env.PLIMSOLL_TOKEN : readTokenFile(options.tokenFile))
   if (explicit !== undefined) {
-    if (!/^https?:\/\//.test(explicit) || !URL.canParse(explicit))
-      throw new UsageError(
-        `Cannot use the server address "${explicit}": it is not a URL`,
-        'Give it as http://HOST:PORT',
-      )
+    requireUrl(explicit, 'server')
     return { server: explicit, gateway: undefined, token: given }
   }
   const dataDir = options.dataDir ?? env.PLIMSOLL_DATA_DIR ?? findDataDir(process.cwd())

@@ -32,7 +32,7 @@ export class UsageError extends Error {
   }
 }
 
-const INFRASTRUCTURE = new Set(['unavailable', 'deadline', 'overloaded', 'internal', 'exhausted'])
+const INFRASTRUCTURE = new Set(['unavailable', 'deadline', 'overloaded', 'internal', 'exhausted', 'full'])
 /** The server's word for: the request is fine, and the mark does not allow it. */
 const GATE_CODES = new Set([
   'delivery.passport_gaps',

@@ -1,13 +1,13 @@
-import { openClient } from '@plimsoll/sdk/client'
+import { ClientError, openClient } from '@plimsoll/sdk/client'
 import { explanation } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, requireUrl } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
-import { suggestingClient } from './suggest.ts'
+import { suggestingClient, withAction } from './suggest.ts'
 
 const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
 
@@ -18,6 +18,17 @@ function parseRow(text: string): unknown {
   return row
 }
 
+const answerShape = z
+  .object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) })
+  .loose()
+
+/** The client speaks of --server, which names the control plane. */
+function adviseGateway(thrown: unknown): never {
+  throw thrown instanceof ClientError && thrown.code === 'client.unreachable'
+    ? withAction(thrown, 'Is the gateway running? Start it with plimsoll up, or name it with --gateway')
+    : thrown
+}
+
 /** `predict` and `explain`. */
 export function addPredict(program: Command): void {
   addCommand<{ gateway?: string }>(program, {
@@ -26,17 +37,18 @@ export function addPredict(program: Command): void {
     example: `plimsoll predict flight-delay '{"distance": 900, "hour": 17, "day_of_week": 5}'`,
     options: [['--gateway <url>', 'address of the gateway']],
     action: async ({ io, options, args }) => {
+      if (options.gateway !== undefined) requireUrl(options.gateway, 'gateway')
       const found = connect(options)
       const gateway = options.gateway ?? found.gateway
       if (gateway === undefined) throw new UsageError('Cannot find the gateway', 'Name it with --gateway')
-      const answer = await suggestingClient(openClient({ server: gateway }), found.client).call({
-        method: 'POST',
-        path: `/predict/${segment(args[0], 'route')}`,
-        body: { rows: [parseRow(args[1]!)] },
-        schema: z
-          .object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) })
-          .loose(),
-      })
+      const answer = await suggestingClient(openClient({ server: gateway }), found.client)
+        .call({
+          method: 'POST',
+          path: `/predict/${segment(args[0], 'route')}`,
+          body: { rows: [parseRow(args[1]!)] },
+          schema: answerShape,
+        })
+        .catch(adviseGateway)
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
         `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}`,

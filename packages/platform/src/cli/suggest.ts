@@ -61,7 +61,8 @@ async function namesAt(client: Client, [path, member]: readonly [string, string]
   })
 }
 
-function withAction(failure: ClientError, action: string): ClientError {
+/** The same failure, with something else to do. */
+export function withAction(failure: ClientError, action: string): ClientError {
   const { status, code, message: detail, faults, requestId } = failure
   return new ClientError({ status, code, detail, action, faults, requestId })
 }
@@ -81,7 +82,9 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
         : undefined
       : `Did you mean ${meant}?`
   if (hint === undefined) return failure
-  return withAction(failure, [hint, ...(meant === undefined && failure.action ? [failure.action] : [])].join('. '))
+  // The server may have listed them as well.
+  const own = meant === undefined && !failure.action?.startsWith('There are ') ? failure.action : undefined
+  return withAction(failure, own ? `${hint}. ${own}` : hint)
 }
 
 /** A client whose failures to find a name say which one was probably meant; `lister` knows the names. */

@@ -1,5 +1,5 @@
 import { PlimsollError } from '../kernel/errors.ts'
-import { hasRepeatedMember, outlineJson } from './json-outline.ts'
+import { hasRepeatedMember, outlineJson } from '../kernel/http/json-outline.ts'
 
 const malformed = (detail: string) =>
   new PlimsollError('invalid', 'inference.json_malformed', `Cannot read the inference request: ${detail}`)

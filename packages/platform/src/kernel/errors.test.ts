@@ -7,12 +7,12 @@ test.each([
   ['40001', 'unavailable', 'db.serialization'],
   ['40P01', 'unavailable', 'db.deadlock'],
   ['57014', 'deadline', 'db.statement_timeout'],
-  ['53100', 'exhausted', 'db.disk_full'],
+  ['53100', 'full', 'db.disk_full'],
   ['57P01', 'unavailable', 'db.unavailable'],
   ['57P03', 'unavailable', 'db.unavailable'],
   ['ECONNREFUSED', 'unavailable', 'db.unavailable'],
-  ['ENOSPC', 'exhausted', 'disk.full'],
-  ['EDQUOT', 'exhausted', 'disk.full'],
+  ['ENOSPC', 'full', 'disk.full'],
+  ['EDQUOT', 'full', 'disk.full'],
   ['EWHATEVER', 'internal', 'internal.unexpected'],
 ])('toPlimsollError() turns code %s into %s', (code, kind, expected) => {
   const cause = Object.assign(new Error('text of the driver'), { code })
@@ -36,10 +36,10 @@ test('a house error passes unchanged, also one made by a second copy of the clas
   expect(isPlimsollError({ kind: 'invalid', code: 'a.b' })).toBe(false)
 })
 
-test('every kind has a status of failure, and only 429, 503 and 504 are worth a retry', () => {
+test('every kind has a status of failure, and only 429, 503, 504 and 507 are worth a retry', () => {
   for (const { status, retry } of Object.values(ERROR_KINDS)) {
     expect(status).toBeGreaterThanOrEqual(400)
-    expect(retry).toBe([429, 503, 504].includes(status))
+    expect(retry).toBe([429, 503, 504, 507].includes(status))
   }
 })
 

@@ -7,6 +7,7 @@ export const ERROR_KINDS = {
   conflict: { status: 409, retry: false },
   precondition: { status: 412, retry: false },
   exhausted: { status: 429, retry: true },
+  full: { status: 507, retry: true },
   too_large: { status: 413, retry: false },
   overloaded: { status: 503, retry: true },
   deadline: { status: 504, retry: true },
@@ -66,7 +67,7 @@ const DATABASE_STATES: Record<string, [ErrorKind, string, string]> = {
   '22003': ['invalid', 'db.out_of_range', 'Cannot store a number of the request: it is too large'],
   '22021': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
   '22P05': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
-  '53100': ['exhausted', 'db.disk_full', 'The database has no disk space left'],
+  '53100': ['full', 'db.disk_full', 'The database has no disk space left'],
 }
 
 /** The one funnel: turns anything thrown into a house error. Unknown faults become `internal`, whose text no surface shows. */
@@ -81,7 +82,7 @@ export function toPlimsollError(thrown: unknown): PlimsollError {
     }
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       return new PlimsollError(
-        'exhausted',
+        'full',
         'disk.full',
         'No disk space is left',
         { action: 'Free disk space and try again' },

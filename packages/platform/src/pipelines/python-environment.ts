@@ -131,7 +131,7 @@ function explain(output: string): PlimsollError {
     )
   }
   if (/No space left/i.test(output))
-    return new PlimsollError('exhausted', 'disk.full', 'Cannot make a Python environment: no disk space is left', {
+    return new PlimsollError('full', 'disk.full', 'Cannot make a Python environment: no disk space is left', {
       action: 'Free disk space and try again',
     })
   return new PlimsollError('invalid', 'python.install_failed', `Cannot install the locked packages: ${line}`)

@@ -126,7 +126,7 @@ test.each([
     'unavailable',
     'python.no_index',
   ],
-  ['a full disk', { pip: 'echo "OSError: [Errno 28] No space left on device"; exit 1' }, 'exhausted', 'disk.full'],
+  ['a full disk', { pip: 'echo "OSError: [Errno 28] No space left on device"; exit 1' }, 'full', 'disk.full'],
   [
     'a hash that differs',
     { pip: 'echo "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"; exit 1' },

@@ -58,3 +58,10 @@ test.each([
   await sql.raw(change).execute(database.ctx.db)
   expect(await verify()).toMatchObject({ ok: false, broken: { position: null, where: 'audit', row: { kind } } })
 })
+
+test('a rebuild says which row does not fit still, since the journal holds no releases', async () => {
+  const rebuild = async () => (await api.call('POST', '/api/v1/audit/rebuild', { reason: 'a test' })).json
+  expect(await rebuild()).toEqual({ restored: 0, records: 0, kept: null })
+  await sql.raw(`update release set actor = 'eve'`).execute(database.ctx.db)
+  expect(await rebuild()).toMatchObject({ restored: 0, broken: { where: 'audit', row: { kind: 'release' } } })
+})

@@ -55,6 +55,7 @@ const REFUSED: [string, unknown, string][] = [
   ['an array', '[]', 'expected a JSON object'],
   ['a NUL', '{"name":"a\\u0000b"}', 'NUL'],
   ['a lone surrogate', '{"name":"\\ud800"}', 'surrogate'],
+  ['a member named twice', '{"name":"a","name":"b"}', 'names a member twice'],
   ['deep nesting', `{"name":"x","tags":${'['.repeat(100)}${']'.repeat(100)}}`, 'nested deeper'],
 ]
 test.each(REFUSED)('experiments/create refuses %s', async (_what, body, message) => {

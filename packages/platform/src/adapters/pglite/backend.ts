@@ -4,6 +4,7 @@ import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
 import { lockDirectory } from '../../kernel/directory-lock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
+import { freeBytes, openFailure } from './open-failure.ts'
 import { keepUp } from './upkeep.ts'
 import type { WorkerReply, WorkerRequest } from './worker.ts'
 
@@ -21,7 +22,7 @@ interface Waiting {
  * PGlite cannot cancel a statement: one that runs over `statementTimeoutMs` ends the worker, and every later query is
  * `unavailable` until the database is opened again.
  *
- * @throws conflict pglite.directory_in_use, naming the holder
+ * @throws conflict pglite.directory_in_use, naming the holder · full disk.full · unavailable pglite.open_failed
  */
 export async function openPglite(
   directory: string | undefined,
@@ -45,13 +46,7 @@ export async function openPglite(
     })
   } catch (error) {
     await unlock()
-    throw new PlimsollError(
-      'unavailable',
-      'pglite.open_failed',
-      `Cannot open the embedded database: ${(error as Error).message}`,
-      {},
-      error,
-    )
+    throw openFailure(error as Error, directory, await freeBytes(directory))
   }
   const { send, isOpen } = openMessages(worker, statementTimeoutMs)
   const turn = openTurn()

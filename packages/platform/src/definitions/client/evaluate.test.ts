@@ -31,3 +31,19 @@ test('evaluateProject() says which bound a project met', async () => {
     /: it took longer than 2 s, of which it computed for \d+(\.\d)? s: it waits for something .*, or this machine is very busy$/,
   )
 }, 180_000)
+
+test('evaluateProject() says the error of a project, not the line that threw it', async () => {
+  writeProject(`throw new TypeError('boom')`)
+  await expect(evaluateProject(folder)).rejects.toThrow(/: TypeError: boom$/)
+}, 180_000)
+
+test('evaluateProject() says what a definition refused, where and in one line', async () => {
+  writeProject(`import { command, definePipeline } from '@plimsoll/sdk'
+export const bad = definePipeline({
+  name: 'bad',
+  build: () => command(['true'], { key: 'a', outputs: { '../o': 'file', b: 'fle' } }),
+})`)
+  await expect(evaluateProject(folder)).rejects.toThrow(
+    /: DefinitionError: line 4: steps\/0\/outputs\/\.\.\/o: expected a letter or _, [^;]*; steps\/0\/outputs\/b: [^{[;\n]+"file"[^{;\n]*$/,
+  )
+}, 180_000)

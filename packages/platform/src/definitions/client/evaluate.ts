@@ -115,11 +115,10 @@ function tooLong({ cpuMs }: ProcessUsage, { wallMs }: EvaluationLimits): string 
 }
 
 function explain(file: string, errors: string, end: string): PlimsollError {
-  const line =
-    errors
-      .split('\n')
-      .find((text) => /Error|heap out of memory/.test(text))
-      ?.trim() ?? end
+  const lines = errors.split('\n')
+  // The line of the source that Node shows above the error may speak of one too.
+  const said = lines.find((text) => /^\w*Error(?: \[\w+\])?(?::|$)|heap out of memory/.test(text))
+  const line = (said ?? lines.find((text) => text.includes('Error')))?.trim() ?? end
   const isDenied = /ERR_ACCESS_DENIED/.test(errors)
   return new PlimsollError(
     'invalid',

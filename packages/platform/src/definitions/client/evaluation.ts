@@ -12,9 +12,28 @@ registerHooks({
 })
 
 const ANSWER_FD = 3
-const loaded = (await import(pathToFileURL(file ?? '').href)) as Record<string, unknown> // the user's module
-const found = Object.values(loaded)
+const url = pathToFileURL(file ?? '').href
+const loaded = await import(url).catch(refuse)
+const found = Object.values(loaded as Record<string, unknown>) // the user's module
   .flatMap((value) => (Array.isArray(value) ? (value as unknown[]) : [value]))
   .filter((value) => typeof value === 'object' && value !== null && 'kind' in value && 'name' in value)
 const bytes = Buffer.from(JSON.stringify(found))
 for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_FD, bytes, offset)
+
+interface Issue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+  /** Of a key: what is wrong with it. */
+  readonly issues?: readonly Issue[]
+}
+
+/** Says in one line what a definition refused: printed by Node, its faults would be a page of JSON. */
+function refuse(thrown: { issues?: readonly Issue[]; stack?: string } | null): never {
+  if (!Array.isArray(thrown?.issues)) throw thrown
+  const line = thrown.stack?.split(`${url}:`)[1]?.match(/^\d+/)?.[0]
+  const faults = (thrown.issues as readonly Issue[]).map(
+    ({ path, message, issues }) => `${path.map(String).join('/')}: ${issues?.[0]?.message ?? message}`,
+  )
+  writeSync(2, `DefinitionError: ${line === undefined ? '' : `line ${line}: `}${faults.join('; ')}\n`)
+  process.exit(1)
+}

@@ -36,10 +36,8 @@ async function listAudit(
   return (await query.execute()).map((row) => ({ ...row, seq: String(row.seq) }))
 }
 
-const restoring = {
-  body: z.strictObject({ reason: z.string().min(1).max(1024) }),
-  response: z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() }),
-}
+const reason = z.strictObject({ reason: z.string().min(1).max(1024) })
+const restored = z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
 
 /** What people and programs did, and whether the record of it is whole. */
 export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck[]): AnyEndpoint[] {
@@ -84,7 +82,8 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       scope: 'operator',
       summary:
         'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
-      ...restoring,
+      body: reason,
+      response: restored,
       handler: async ({ ctx, body }) => repairJournal(ctx, journalPath, body.reason),
     }),
     endpoint({
@@ -92,9 +91,15 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       path: '/api/v1/audit/rebuild',
       scope: 'operator',
       summary:
-        'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites',
-      ...restoring,
-      handler: async ({ ctx, body }) => rebuildLedger(ctx, journalPath, body.reason),
+        'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites; names the first row that does not fit still',
+      body: reason,
+      response: restored.extend({ broken: fault.optional() }),
+      handler: async ({ ctx, body }) => {
+        const done = await rebuildLedger(ctx, journalPath, body.reason)
+        // Rows that are no audit rows are not in the journal: what they say is only compared with it.
+        const { broken } = await verifyLedger(ctx, journalPath, checks)
+        return { ...done, ...(broken ? { broken } : {}) }
+      },
     }),
   ]
 }

@@ -3,7 +3,7 @@ import { type Context, type Principal, ROLES, type Role } from '../db/context.ts
 import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
 import { ALL_PROJECTS } from './grants.ts'
-import { NAMED_ACTION } from './principal-name.ts'
+import { NAMED_ACTION, TOKEN_ACTION } from './principal-name.ts'
 import { confirmSignedBody } from './ssh-scheme.ts'
 import { requireToken } from './tokens.ts'
 import './tables.ts'
@@ -125,33 +125,33 @@ async function identifyToken(ctx: Context, text: string): Promise<Identity> {
   }
 }
 
+function scopeMissing({ id, kind }: Identity['principal'], why: string): PlimsollError {
+  return new PlimsollError(
+    'forbidden',
+    'auth.scope_missing',
+    `${id} may not do this: ${why}`,
+    kind === 'anonymous' ? { action: TOKEN_ACTION } : {},
+  )
+}
+
 /** What shows all projects is for who has a role on all of them: the operator, and on an open loopback anybody. */
 async function requirePlatform({ principal, roleOn }: Identity): Promise<void> {
   if (principal.kind !== 'run' && (await roleOn(ALL_PROJECTS)) !== undefined) return
-  throw new PlimsollError(
-    'forbidden',
-    'auth.scope_missing',
-    `${principal.id} may not do this: it shows all projects, and needs the operator's token or a role on all of them`,
-  )
+  throw scopeMissing(principal, "it shows all projects, and needs the operator's token or a role on all of them")
 }
 
 function requireScope(principal: Principal, scope: Exclude<Scope, 'public' | 'platform'>): void {
   if (scope === 'run') {
     if (principal.kind === 'run' || hasRole(principal.role, 'editor')) return
-    throw new PlimsollError(
-      'forbidden',
-      'auth.scope_missing',
-      `${principal.id} may not do this: it needs a run's token or the role editor, and ${principal.id} has ${principal.role}`,
+    throw scopeMissing(
+      principal,
+      `it needs a run's token or the role editor, and ${principal.id} has ${principal.role}`,
     )
   }
   if (scope === 'operator') {
     // No token of a person may have this name.
     if (principal.id === 'operator') return
-    throw new PlimsollError(
-      'forbidden',
-      'auth.scope_missing',
-      `${principal.id} may not do this: it spans all projects, and needs the operator's token`,
-    )
+    throw scopeMissing(principal, "it spans all projects, and needs the operator's token")
   }
   const isNamedScope = scope.startsWith('named:')
   const needed = (isNamedScope ? scope.slice('named:'.length) : scope) as Role // the scopes are built from the roles
@@ -165,11 +165,6 @@ function requireScope(principal: Principal, scope: Exclude<Scope, 'public' | 'pl
       },
     )
   }
-  if (!hasRole(principal.role, needed)) {
-    throw new PlimsollError(
-      'forbidden',
-      'auth.scope_missing',
-      `${principal.id} may not do this: it needs the role ${needed} on the project, and has ${principal.role}`,
-    )
-  }
+  if (!hasRole(principal.role, needed))
+    throw scopeMissing(principal, `it needs the role ${needed} on the project, and has ${principal.role}`)
 }

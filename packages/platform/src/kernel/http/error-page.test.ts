@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { PlimsollError } from '../errors.ts'
 import { ERROR_CODES } from './error-codes.ts'
 import { ERRORS_PATH, renderErrorPage } from './error-page.ts'
-import { problemOf } from './problem.ts'
+import { problemOf, toHttpError } from './problem.ts'
 
 test('the type of a problem leads to the row of its code on the page of errors', () => {
   const { html } = renderErrorPage()
@@ -23,4 +23,14 @@ test('the page of errors carries no script, and its style alone is allowed', () 
   const { html, contentSecurityPolicy } = renderErrorPage()
   expect(html).not.toMatch(/<script|\son[a-z]+=|\ssrc=|\shref=/)
   expect(contentSecurityPolicy).toMatch(/^default-src 'none'; style-src 'sha256-/)
+})
+
+test('a full disk answers 507 and says so', () => {
+  const full = toHttpError(Object.assign(new Error('write'), { code: 'ENOSPC' }))
+  expect(problemOf(full, 'req_1')).toMatchObject({
+    status: 507,
+    title: 'Storage is full',
+    code: 'disk.full',
+    action: 'Free disk space and try again',
+  })
 })

@@ -180,6 +180,13 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
     code: 'http.json_too_deep',
   },
   { name: 'brackets inside a text', input: json(`{"a":1,"b":"${'['.repeat(100)}\\"${'{'.repeat(100)}"}`), status: 200 },
+  { name: 'a member named twice', input: json('{"a":1,"a":2}'), status: 400, code: 'http.bad_json' },
+  {
+    name: 'a member named twice deep inside',
+    input: json('[{"x":{"\\u0061":1,"a":1}}]'),
+    status: 400,
+    code: 'http.bad_json',
+  },
   { name: 'broken JSON', input: json('{"a":'), status: 400, code: 'http.bad_json' },
   { name: 'NaN', input: json('{"a":NaN}'), status: 400, code: 'http.bad_json' },
   { name: 'a number beyond all numbers', input: json('{"a":1e999}'), status: 400, code: 'http.invalid_request' },

@@ -1,6 +1,6 @@
 export { type AnyEndpoint, type Endpoint, endpoint, SCOPES, type Scope } from './endpoint.ts'
 export { ERRORS_PATH, renderErrorPage } from './error-page.ts'
-export { formatJson, refuseDeepJson } from './json.ts'
+export { formatJson } from './json.ts'
 export { type Authoriser, mountEndpoints } from './mount-endpoints.ts'
 export { type OpenApiDocument, openApiDocument, renderApiPage } from './open-api.ts'
 export type { Page } from './page.ts'

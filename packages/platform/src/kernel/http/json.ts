@@ -1,35 +1,29 @@
 import { PlimsollError } from '../errors.ts'
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN = new Set([0x5b, 0x7b])
-const CLOSE = new Set([0x5d, 0x7d])
+import { hasRepeatedMember, type JsonOutline, outlineJson } from './json-outline.ts'
 
 /**
- * Refuses JSON that is nested too deeply, before it is parsed. Linear, allocates nothing; works on UTF-8 bytes because
- * no multi-byte sequence contains the bytes of quotes or brackets.
+ * Refuses JSON that is nested too deeply, before it is parsed.
  *
  * @throws invalid http.json_too_deep
  */
-export function refuseDeepJson(bytes: Uint8Array, depthMax: number): void {
-  let depth = 0
-  let isInString = false
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index]!
-    if (isInString) {
-      if (byte === BACKSLASH) index++
-      else if (byte === QUOTE) isInString = false
-    } else if (byte === QUOTE) isInString = true
-    else if (OPEN.has(byte)) {
-      if (++depth > depthMax) {
-        throw new PlimsollError(
-          'invalid',
-          'http.json_too_deep',
-          `Cannot read the body: its JSON is nested deeper than ${depthMax} levels`,
-        )
-      }
-    } else if (CLOSE.has(byte)) depth--
-  }
+export function refuseDeepJson(bytes: Uint8Array, depthMax: number): JsonOutline {
+  const outline = outlineJson(bytes, depthMax)
+  if (outline.isTooDeep)
+    throw new PlimsollError(
+      'invalid',
+      'http.json_too_deep',
+      `Cannot read the body: its JSON is nested deeper than ${depthMax} levels`,
+    )
+  return outline
+}
+
+/**
+ * Refuses a text whose parser had to choose between two members of one name: what was signed or reviewed may not be what
+ * is done. @throws invalid http.bad_json
+ */
+export function refuseRepeatedMember(outline: JsonOutline, parsed: unknown): void {
+  if (hasRepeatedMember(outline, parsed))
+    throw new PlimsollError('invalid', 'http.bad_json', 'Cannot read the body: an object in it names a member twice')
 }
 
 /** JSON text of an answer: a bigint is a number where that is exact, else a string. */

@@ -24,6 +24,7 @@ export const TITLES: Record<ErrorKind, string> = {
   conflict: 'This collides with what exists',
   precondition: 'The state is not the expected one',
   exhausted: 'A quota is spent',
+  full: 'Storage is full',
   too_large: 'The request is too large',
   overloaded: 'Too much is going on',
   deadline: 'Time ran out',

@@ -8,7 +8,7 @@ import type { Logger } from '../log.ts'
 import { clientErrorHandler } from './client-error.ts'
 import { collectBody } from './collect-body.ts'
 import { decompressBody } from './decompress.ts'
-import { formatJson, refuseDeepJson } from './json.ts'
+import { formatJson, refuseDeepJson, refuseRepeatedMember } from './json.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
 import { guardRequest } from './request-guard.ts'
 
@@ -138,10 +138,12 @@ function addParsers(app: FastifyInstance, jsonDepth: number): void {
     if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw faults.tooLarge()
     const bytes = await collectBody(payload, limitBytes, faults)
     request.rawBody = bytes
-    refuseDeepJson(bytes, jsonDepth)
-    return new Promise((resolve, reject) => {
+    const outline = refuseDeepJson(bytes, jsonDepth)
+    const body = await new Promise((resolve, reject) => {
       void parseJson(request, readText(bytes), (error, value) => (error ? reject(error) : resolve(value)))
     })
+    refuseRepeatedMember(outline, body)
+    return body
   })
 }
 

@@ -22,6 +22,13 @@ test.each([
   )
 })
 
+test('parseJson() refuses a key that is not UTF-8', () => {
+  const body = Buffer.concat([Buffer.from('{"'), Buffer.from([0xff]), Buffer.from('":1}')])
+  expect(() => parseJson(body)).toThrow(
+    expect.objectContaining({ code: 'serving.bad_json', message: expect.stringMatching(/not UTF-8$/) }),
+  )
+})
+
 test('parseJson() takes every JSON whose members are named once', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {

@@ -1,7 +1,9 @@
+import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import { expandBody, hasRepeatedMember, outlineJson } from '../../inference/index.ts'
+import { expandBody } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { collectBody } from '../../kernel/http/collect-body.ts'
+import { hasRepeatedMember, outlineJson } from '../../kernel/http/json-outline.ts'
 
 function tooLarge(limitBytes: number): PlimsollError {
   return new PlimsollError(
@@ -36,6 +38,8 @@ const badJson = (why: string) => new PlimsollError('invalid', 'serving.bad_json'
 export function parseJson(body: Uint8Array): unknown {
   const outline = outlineJson(body)
   if (outline.isTooDeep) throw badJson('its JSON nests deeper than 64 levels')
+  // Buffer would put a replacement character there: another key than the one that was sent
+  if (!isUtf8(body)) throw badJson('its body is not UTF-8')
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))

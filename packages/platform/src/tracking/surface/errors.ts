@@ -34,6 +34,7 @@ const BY_KIND: Readonly<Record<PlimsollError['kind'], MlflowErrorCode>> = {
   conflict: 'RESOURCE_CONFLICT',
   precondition: 'INVALID_PARAMETER_VALUE',
   exhausted: 'RESOURCE_EXHAUSTED',
+  full: 'RESOURCE_EXHAUSTED',
   too_large: 'INVALID_PARAMETER_VALUE',
   // 429 is the one status that every client retries and whose text it keeps
   overloaded: 'REQUEST_LIMIT_EXCEEDED',

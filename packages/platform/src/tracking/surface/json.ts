@@ -1,6 +1,6 @@
+import { hasRepeatedMember, JSON_DEPTH_MAX, outlineJson } from '../../kernel/http/json-outline.ts'
 import { refusal } from '../failure.ts'
 
-const DEPTH_MAX = 64
 const LONG_INTEGER = /(?<![\d.eE+])-?\d{16,}(?![\d.eE])/
 const SUSPECT_ESCAPE = /\\u(?:0000|[dD][89a-fA-F])/
 
@@ -20,7 +20,7 @@ class NumberSource {
 
 /**
  * Parses a request body. Integers beyond 2^53 become bigint. Doubly encoded JSON is decoded once more, an empty body is
- * `{}`. NUL and lone surrogates are refused: the database cannot store them.
+ * `{}`. NUL and lone surrogates are refused: the database cannot store them; so is a member that is named twice.
  * @throws invalid tracking.invalid_parameter
  */
 export function parseBody(text: string): Record<string, unknown> {
@@ -34,13 +34,15 @@ export function parseBody(text: string): Record<string, unknown> {
 }
 
 function parseText(text: string): unknown {
-  refuseDepth(text)
+  const outline = outlineJson(Buffer.from(text))
+  if (outline.isTooDeep) throw refusal(`Invalid request body: nested deeper than ${JSON_DEPTH_MAX} levels`)
   let value: unknown
   try {
     value = LONG_INTEGER.test(text) ? JSON.parse(text, keepLongIntegers) : JSON.parse(text)
   } catch (error) {
     throw refusal(`Invalid request body: ${(error as Error).message.slice(0, 200)}`)
   }
+  if (hasRepeatedMember(outline, value)) throw refusal('Invalid request body: an object in it names a member twice')
   if (SUSPECT_ESCAPE.test(text)) refuseUnstorable(value, 0)
   return value
 }
@@ -50,24 +52,9 @@ function keepLongIntegers(_key: string, value: unknown, context?: { source?: str
   return /^-?\d+$/.test(context.source) ? BigInt(context.source) : value
 }
 
-function refuseDepth(text: string): void {
-  let depth = 0
-  let quoted = false
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (quoted) {
-      if (code === 92) at++
-      else if (code === 34) quoted = false
-    } else if (code === 34) quoted = true
-    else if (code === 91 || code === 123) {
-      if (++depth > DEPTH_MAX) throw refusal(`Invalid request body: nested deeper than ${DEPTH_MAX} levels`)
-    } else if (code === 93 || code === 125) depth--
-  }
-}
-
 function refuseUnstorable(value: unknown, depth: number): void {
   if (typeof value === 'string') refuseUnstorableText(value)
-  else if (typeof value === 'object' && value !== null && depth <= DEPTH_MAX) {
+  else if (typeof value === 'object' && value !== null && depth <= JSON_DEPTH_MAX) {
     for (const [key, item] of Object.entries(value)) {
       refuseUnstorableText(key)
       refuseUnstorable(item, depth + 1)

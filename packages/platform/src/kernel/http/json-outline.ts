@@ -1,17 +1,21 @@
-const DEPTH_MAX = 64
+/** What a body may nest where no setting says otherwise. */
+export const JSON_DEPTH_MAX = 64
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a]
 const [OPEN_LIST, CLOSE_LIST, OPEN_MAP, CLOSE_MAP] = [0x5b, 0x5d, 0x7b, 0x7d]
 
 /** What the bytes of a JSON text show before any parsing. */
 export interface JsonOutline {
-  /** Brackets nest deeper than 64 levels; the rest has not been looked at. */
+  /** Brackets nest deeper than is allowed; the rest has not been looked at. */
   readonly isTooDeep: boolean
   /** Members that its objects name, in all, where it is JSON. */
   readonly members: number
 }
 
-/** One pass over the bytes; strings are skipped. */
-export function outlineJson(bytes: Uint8Array): JsonOutline {
+/**
+ * One pass over the bytes; strings are skipped. Works on UTF-8 because no multi-byte sequence contains the bytes of quotes
+ * or brackets.
+ */
+export function outlineJson(bytes: Uint8Array, depthMax = JSON_DEPTH_MAX): JsonOutline {
   let depth = 0
   let members = 0
   for (let index = 0; index < bytes.length; index++) {
@@ -20,7 +24,7 @@ export function outlineJson(bytes: Uint8Array): JsonOutline {
       for (index++; index < bytes.length && bytes[index] !== QUOTE; index++) if (bytes[index] === BACKSLASH) index++
     } else if (byte === COLON) members++
     else if (byte === OPEN_LIST || byte === OPEN_MAP) {
-      if (++depth > DEPTH_MAX) return { isTooDeep: true, members }
+      if (++depth > depthMax) return { isTooDeep: true, members }
     } else if (byte === CLOSE_LIST || byte === CLOSE_MAP) depth--
   }
   return { isTooDeep: false, members }
