@@ -400,6 +400,7 @@ describe('a host that dies', () => {
     await using pool = await openModelPool({ executors: 2 })
     const { digest } = await store(identityModel())
     await pool.load(await store(identityModel()))
+    await until(() => pool.stats().hosts.every((host) => host.state === 'idle'))
     for (const host of pool.stats().hosts) process.kill(host.pid!, 'SIGKILL')
     await until(() => pool.stats().hosts.every((host) => host.state === 'idle' && host.deaths === 1))
     await expect(pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])] })).resolves.toMatchObject({ batchRows: 1 })
