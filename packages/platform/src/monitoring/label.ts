@@ -1,5 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { PredictionRecord } from '@plimsoll/sdk/wire'
+import { LOGGED_ROWS_MIN, type PredictionRecord } from '@plimsoll/sdk/wire'
 import { type Insertable, type SqlBool, sql } from 'kysely'
 import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { refuseFaults } from '../kernel/errors.ts'
@@ -78,7 +78,7 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
 
 /** The score of one row: the last of its values in the last numeric output, which for a binary classifier is the probability of the positive class. */
 function scoreOf({ outputs, rows, loggedRows }: PredictionRecord, row: number): number | undefined {
-  const logged = loggedRows ?? Math.min(rows, 64)
+  const logged = loggedRows ?? Math.min(rows, LOGGED_ROWS_MIN)
   if (row >= logged) return undefined
   for (const values of Object.values(outputs ?? {}).reverse()) {
     const width = values.length / logged

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import { type Context, rowsById } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
-import { type AuditEntryRow, type LedgerFault, readAudit } from '../kernel/ledger/index.ts'
+import { type AuditEntryRow, type LedgerFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import type { ApprovalRow } from './tables.ts'
 
 type Stored = Selectable<ApprovalRow>
@@ -82,17 +82,16 @@ export async function findUnrecordedApproval(ctx: Context): Promise<LedgerFault 
   }
   const loose = rows.find((row) => !isRecorded(row))
   return (
-    loose && {
-      position: null,
-      where: 'audit',
-      reason: 'The audit has no row that says what the approval says',
-      row: {
-        seq: loose.id,
-        kind: 'approval',
+    loose &&
+    unauditedRow(
+      'approval',
+      {
+        id: loose.id,
         subject: `${loose.model}/${loose.version} for ${loose.environment} by ${loose.approver}`,
-        at: loose.created_at.toISOString(),
+        at: loose.created_at,
       },
-    }
+      'The audit has no row that says what the approval says',
+    )
   )
 }
 

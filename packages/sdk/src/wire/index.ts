@@ -150,6 +150,7 @@ export {
 export {
   type GatewayStatus,
   gatewayStatus,
+  LOGGED_ROWS_MIN,
   type PredictionRecord,
   predictionRecord,
   type RouteLatency,

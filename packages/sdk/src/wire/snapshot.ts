@@ -112,6 +112,9 @@ export const gatewayStatus = z.strictObject({
 })
 export type GatewayStatus = z.output<typeof gatewayStatus>
 
+/** Outputs of so many rows are in every record, and of more while they are small. */
+export const LOGGED_ROWS_MIN = 64
+
 /**
  * The identity record of one prediction. Written before the answer leaves; `outputs` of the first `loggedRows`;
  * `payload` only for the sampled share.
@@ -129,7 +132,7 @@ export const predictionRecord = z.strictObject({
   arm: z.string(),
   artifact: digest,
   rows: z.int(),
-  /** Rows whose outputs are here; when absent at most 64. */
+  /** Rows whose outputs are here; when absent at most `LOGGED_ROWS_MIN`. */
   loggedRows: z.int().positive().optional(),
   requestId: z.string().optional(),
   outputs: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.boolean(), z.null()]))).optional(),

@@ -1,7 +1,7 @@
 import { type Selectable, type SqlBool, sql } from 'kysely'
 import { type Context, rowsById } from '../../kernel/db/index.ts'
 import { type Digest, digestValue } from '../../kernel/digest.ts'
-import { type LedgerFault, readAudit } from '../../kernel/ledger/index.ts'
+import { type LedgerFault, readAudit, unauditedRow } from '../../kernel/ledger/index.ts'
 import { AUDIT_ACTIONS } from './assignment.ts'
 import type { ReleaseRow } from './tables.ts'
 
@@ -30,15 +30,6 @@ interface Found {
   readonly id: string
   readonly subject: string
   readonly at: Date
-}
-
-function faultOf(kind: string, row: Found, reason: string): LedgerFault {
-  return {
-    position: null,
-    where: 'audit',
-    reason,
-    row: { seq: row.id, kind, subject: row.subject, at: row.at.toISOString() },
-  }
 }
 
 function subjectOf(row: Stored): string {
@@ -85,7 +76,7 @@ export async function findUnrecordedRelease(ctx: Context): Promise<LedgerFault |
   const [row] = releases.values()
   return (
     row &&
-    faultOf(
+    unauditedRow(
       'release',
       { id: row.id, subject: `${subjectOf(row)} epoch ${row.epoch} by ${row.actor}`, at: row.created_at },
       'The audit has no row that says what the release says',
@@ -103,5 +94,5 @@ export async function findUnreleasedAssignment(ctx: Context): Promise<LedgerFaul
       and r.id = s.release and r.epoch = s.epoch and r.model = s.model and r.version = s.version
       and r.artifact = s.artifact and r.passport = s.passport and r.signature is not distinct from s.signature
     where r.id is null order by s.project, s.environment, s.route limit 1`.execute(ctx.db)
-  return rows[0] && faultOf('assignment', rows[0], 'What the route serves is not what its last release says')
+  return rows[0] && unauditedRow('assignment', rows[0], 'What the route serves is not what its last release says')
 }

@@ -19,8 +19,15 @@ function tableOf(rows: readonly string[]): string {
   return `<table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table>`
 }
 
-/** Every code that a problem may have, by its domain, each where its `type` points to. */
+let page: Page | undefined
+
+/** Every code that a problem may have, by its domain, each where its `type` points to. Rendered when it is first asked for. */
 export function renderErrorPage(): Page {
+  page ??= render()
+  return page
+}
+
+function render(): Page {
   const domains = new Map<string, string[]>()
   for (const [code, kinds] of Object.entries(ERROR_CODES)) {
     const domain = code.split('.')[0]!

@@ -17,6 +17,20 @@ export interface LedgerFault {
   readonly row?: { seq: string; kind: string; subject: string; at: string }
 }
 
+/** A fault of a row outside the chain, which the audit contradicts. */
+export function unauditedRow(
+  kind: string,
+  row: { readonly id: string; readonly subject: string; readonly at: Date },
+  reason: string,
+): LedgerFault {
+  return {
+    position: null,
+    where: 'audit',
+    reason,
+    row: { seq: row.id, kind, subject: row.subject, at: row.at.toISOString() },
+  }
+}
+
 export interface LedgerReport {
   readonly ok: boolean
   /** Rows that were compared before the first fault. */

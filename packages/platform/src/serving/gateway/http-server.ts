@@ -34,7 +34,6 @@ export interface GatewayServerDeps extends PredictionDeps {
 export const UNKNOWN_ROUTE = 'unknown'
 const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
-const ERROR_PAGE = renderErrorPage()
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
 interface Call {
@@ -115,7 +114,7 @@ async function answerState(deps: GatewayServerDeps, call: Call, isDraining: bool
 }
 
 function errorPage(): Answer {
-  const { html, contentSecurityPolicy } = ERROR_PAGE
+  const { html, contentSecurityPolicy } = renderErrorPage()
   const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': contentSecurityPolicy }
   return { status: 200, headers, body: html }
 }

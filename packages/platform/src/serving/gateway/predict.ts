@@ -1,4 +1,4 @@
-import type { ServedArm, ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
+import { LOGGED_ROWS_MIN, type ServedArm, type ServedRoute, type ServedVersion } from '@plimsoll/sdk/wire'
 import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
@@ -9,8 +9,7 @@ import { type LiveRoute, requireLiveRoute, versionOf } from './live-state.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
-/** Outputs of so many rows are in the record, and of more while they take about so many bytes: small beside a frame. */
-const LOGGED_ROWS_MIN = 64
+/** Outputs of more rows are in the record while they take about so many bytes: small beside a frame. */
 const LOGGED_BYTES_AIM = 1 << 18
 const NUMBER_BYTES = 20
 const LOGGED_ELEMENTS_MAX = 16_384
