@@ -48,7 +48,6 @@ export interface LaunchDeps {
 export interface AttemptPlan {
   readonly prepared: { spec: Json; components: CacheComponents; isCacheable: boolean }
   readonly inputs: NamedOutputs
-  readonly trackedRun: string
   readonly outputs: Readonly<Record<string, OutputType>>
 }
 
@@ -196,7 +195,6 @@ export function writeLaunch(
   const plan: AttemptPlan = {
     prepared: { spec, components, isCacheable },
     inputs: parts.inputs,
-    trackedRun: parts.trackedRun,
     outputs: placed.outputs,
   }
   const write = (name: string, content: Json | AttemptFile) =>

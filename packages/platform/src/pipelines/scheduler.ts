@@ -31,11 +31,12 @@ const CLOSE_MS = 2_000
 /** One scheduler per control plane: plans queued runs, claims ready steps, starts them, and commits what they leave. */
 export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
+  const claimant = { owner, runsDir: deps.runsDir }
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
   const slots = openSlots({
     count: deps.slots,
-    claim: (tx, limit) => claimSteps(tx, owner, limit),
+    claim: (tx, limit, counts) => claimSteps(tx, claimant, limit, counts),
     signal: stop.signal,
     log: ctx.log,
     onFree: () => doorbell.ring(),
@@ -55,7 +56,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       mayBeQueued ||= isLeft
     }
     const free = slots.free()
-    if (free > 0) for (const step of await claimSteps(ctx, owner, free)) hold(step, attempts.run)
+    if (free > 0) for (const step of await claimSteps(ctx, claimant, free, slots.counts())) hold(step, attempts.run)
   }
 
   const loop = async () => {
