@@ -85,42 +85,36 @@ function rowOf(done: FinishedAttempt, next: NextStep) {
 }
 
 /**
- * The steps whose attempts still hold their fence, locked after their runs and each in order, so that two writers never
- * wait for each other. A run that is being cancelled lets a success stand, and nothing else.
+ * Ends the steps whose attempts still hold their fence, once their runs are locked, in order: so two writers never wait
+ * for each other. A run that is being cancelled lets a success stand, and nothing else.
  */
-function holding(runs: readonly string[]): RawBuilder<unknown> {
+function endingSteps(runs: readonly string[]): RawBuilder<unknown> {
+  const isRetry = sql`(d.state = 'ready' and r.state <> 'cancelling')`
   return sql`
     r as materialized (select id, state from pipeline_run where id in (${sql.join(runs)}) order by id for update),
-    held as materialized (
-      select s.run, s.key, s.fence,
-        case when r.state = 'cancelling' and d.state <> 'succeeded' then 'cancelled' else d.state end as state
-      from r join d on d.run = r.id join step s on s.run = d.run and s.key = d.key
-      where s.fence = d.fence and s.state = 'running' order by s.run, s.key for update of s)`
+    s as (
+      update step s set lease_owner = null, lease_expires_at = null, outputs = d.outputs,
+        state = case when r.state = 'cancelling' and d.state <> 'succeeded' then 'cancelled' else d.state end,
+        fence = case when ${isRetry} then null else s.fence end,
+        reason = case when ${isRetry} then s.reason else d.reason end,
+        finished_at = case when ${isRetry} then null else clock_timestamp() end,
+        eligible_at = case when ${isRetry} then clock_timestamp() + make_interval(secs => d.delay_ms / 1000.0) else s.eligible_at end,
+        attempts_used = s.attempts_used + case when ${isRetry} then d.attempts else 0 end,
+        infra_used = s.infra_used + case when ${isRetry} then d.infra else 0 end,
+        spec = case when ${isRetry} then s.spec else d.spec end,
+        inputs = case when ${isRetry} then s.inputs else d.inputs end
+      from r join d on d.run = r.id where s.run = d.run and s.key = d.key and s.fence = d.fence and s.state = 'running'
+      returning s.project, s.run, s.key, d.fence, s.state, s.tracked_run),
+    ended as (select run, key, state <> 'succeeded' as is_failure from s where state <> 'ready')`
 }
-
-const STEPS_ENDING = sql`
-  s as (
-    update step s set state = held.state, lease_owner = null, lease_expires_at = null,
-      fence = case when held.state = 'ready' then null else s.fence end,
-      reason = case when held.state = 'ready' then s.reason else d.reason end,
-      finished_at = case when held.state = 'ready' then null else clock_timestamp() end,
-      eligible_at = case when held.state = 'ready' then clock_timestamp() + make_interval(secs => d.delay_ms / 1000.0) else s.eligible_at end,
-      attempts_used = s.attempts_used + case when held.state = 'ready' then d.attempts else 0 end,
-      infra_used = s.infra_used + case when held.state = 'ready' then d.infra else 0 end,
-      spec = case when held.state = 'ready' then s.spec else d.spec end,
-      inputs = case when held.state = 'ready' then s.inputs else d.inputs end,
-      outputs = d.outputs
-    from d join held on held.fence = d.fence where s.run = held.run and s.key = held.key
-    returning s.project, s.run, s.key, d.fence, s.state, s.tracked_run),
-  ended as (select run, key, state <> 'succeeded' as is_failure from s where state <> 'ready')`
 
 /** An attempt that has ended already keeps its end: its commit may be repeated when the first answer was lost. */
 const ATTEMPTS_ENDING = sql`
   a as (
     update attempt a set finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
       failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage,
-      state = case when held.fence is null then 'superseded' when held.state = 'cancelled' then 'cancelled' else d.attempt_state end
-    from d left join held on held.fence = d.fence where a.fence = d.fence and a.finished_at is null)`
+      state = case when s.fence is null then 'superseded' when s.state = 'cancelled' then 'cancelled' else d.attempt_state end
+    from d left join s on s.fence = d.fence where a.fence = d.fence and a.finished_at is null)`
 
 const CACHE_ENTRIES = sql`
   e as (
@@ -145,7 +139,7 @@ export async function writeEnds(tx: Tx, items: readonly FinishedAttempt[]): Prom
   const written = await sql<
     MovedRun & { fence: bigint; state: NextStep['state']; tracked_run: string | null; is_new: boolean }
   >`
-    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${holding(runs)}, ${STEPS_ENDING}, ${ATTEMPTS_ENDING},
+    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(runs)}, ${ATTEMPTS_ENDING},
       ${endingTrackedRuns(tx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
     select s.fence, s.state, s.tracked_run, e.source_run is not null as is_new, moved.*
     from s left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`.execute(

@@ -58,13 +58,16 @@ export interface AttemptLaunch {
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** Kept beside the files of an attempt: for a later incarnation of ours, and for `step debug`. */
+/** Kept in the step's contract for a later incarnation of ours, and for `step debug`. */
 export interface AttemptFile {
   readonly plan: AttemptPlan
   readonly launch: AttemptLaunch
 }
 
 const TOKEN_SLACK_MS = 600_000
+
+/** What a step is given, and what the platform keeps of the attempt; named by `PLIMSOLL_STEP`. */
+export const CONTRACT_FILE = 'step.json'
 
 export function workDirOf(runsDir: string, step: { run: string; fence: bigint }): string {
   return join(runsDir, step.run, String(step.fence))
@@ -114,7 +117,7 @@ function contractOf(
     inputs: Readonly<Record<string, StepInputFiles>>
     outputs: Readonly<Record<string, OutputType>>
   },
-): Json {
+) {
   const { workDir } = launched
   return {
     version: 1,
@@ -158,8 +161,7 @@ export async function placeAttempt(
   const outputs = outputsOf(step.definition, deps.kinds)
   const trees = Object.entries(outputs).filter(([, type]) => type === 'dataset' || type === 'directory')
   const out = Object.keys(outputs).length > 0 ? ['out', ...trees.map(([name]) => `out/${name}`)] : []
-  const directories = ['tmp', `../checkpoint-${step.key}`, ...out]
-  for (const directory of directories) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
+  for (const directory of ['', ...out]) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
   const bundle = parts.bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
@@ -180,8 +182,8 @@ export function writeLaunch(
   const shown: Record<string, string> = {
     ...deps.environment,
     ...(isProcessKind(step.definition.kind) ? {} : deps.launcherEnvironment),
-    TMPDIR: join(workDir, 'tmp'),
-    PLIMSOLL_STEP: join(workDir, 'step.json'),
+    TMPDIR: workDir,
+    PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     PYTHONDONTWRITEBYTECODE: '1',
     MLFLOW_TRACKING_URI: deps.controlUrl(),
@@ -197,10 +199,9 @@ export function writeLaunch(
     inputs: parts.inputs,
     outputs: placed.outputs,
   }
-  const write = (name: string, content: Json | AttemptFile) =>
-    writeFileSync(join(workDir, name), JSON.stringify(content), { mode: 0o600 })
-  write('step.json', contractOf(step, { ...placed, params, spec }))
-  write('attempt.json', { plan, launch: { cwd, argv, environment: shown } })
+  const platform: AttemptFile = { plan, launch: { cwd, argv, environment: shown } }
+  const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
+  writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
   return { environment: parts.token === undefined ? shown : { ...shown, MLFLOW_TRACKING_TOKEN: parts.token }, plan }
 }
 

@@ -1,7 +1,14 @@
-import type { Tx } from '../kernel/db/index.ts'
+import type { Context } from '../kernel/db/index.ts'
 import type { Logger } from '../kernel/log.ts'
 import type { Replace, Running } from './attempt.ts'
 import type { ClaimedStep } from './store.ts'
+
+/** Takes at most `limit` ready steps; `running` is how many of each run go on. */
+export type Claim = (
+  ctx: Context,
+  limit: number,
+  running: ReadonlyMap<string, number>,
+) => Promise<readonly ClaimedStep[]>
 
 /** The steps that a scheduler follows at once. */
 export interface Slots {
@@ -16,8 +23,7 @@ export interface Slots {
 
 export function openSlots(options: {
   readonly count: number
-  /** `running` is how many steps of each run go on. */
-  readonly claim: (tx: Tx, limit: number, running: ReadonlyMap<string, number>) => Promise<readonly ClaimedStep[]>
+  readonly claim: Claim
   readonly signal: AbortSignal
   readonly log: Logger
   /** A slot is free, and something may be ready for it. */

@@ -128,16 +128,22 @@ export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boole
   return taken.rows.map(toClaimed)
 }
 
-/** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
+/**
+ * Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. Runs
+ * are locked first, as where attempts end: so the two never wait for each other.
+ */
 export async function renewLeases(
   ctx: Context,
   owner: string,
-  fences: readonly bigint[],
+  held: readonly Pick<ClaimedStep, 'run' | 'fence'>[],
 ): Promise<Map<bigint, boolean>> {
-  if (fences.length === 0) return new Map()
+  if (held.length === 0) return new Map()
+  const runs = [...new Set(held.map(({ run }) => run))]
+  const fences = held.map(({ fence }) => fence)
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
+    with r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for share)
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    from pipeline_run r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${[...fences]}::int8[])
+    from r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${fences}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
   return new Map(kept.rows.map((row) => [row.fence, row.is_cancelling]))
 }
