@@ -13,6 +13,7 @@ import { migrate, openContext, openDatabase } from '../packages/platform/src/ker
 import { silentLog } from '../packages/platform/src/kernel/log.ts'
 import {
   declarePipeline,
+  openAttemptTokens,
   openPythonEnvironments,
   openScheduler,
   requirePipeline,
@@ -113,7 +114,7 @@ async function engineCost(
     pythonPath: '',
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
-    mintRunToken: async () => 'none',
+    tokenOf: openAttemptTokens(ctx, 'secret').tokenOf,
     slots,
     cancelGraceMs: 1_000,
   })

@@ -8,7 +8,7 @@ import { lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
 import { type FinishedAttempt, finishAttempts } from './finish.ts'
-import { type AttemptPlan, type LaunchDeps, mintToken, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
+import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
 import { openRunFacts, type RunFacts } from './run-facts.ts'
 import { type ClaimedStep, recordSteps, setProgress } from './store.ts'
@@ -118,8 +118,7 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
   const trackedRun = claimed.verdict !== null && step.trackedRun !== null ? step.trackedRun : await runner.record(step)
-  const token = await mintToken(ctx, deps, step, trackedRun)
-  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, trackedRun, token })
+  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, trackedRun })
   const kind = deps.kinds.get(step.definition.kind)
   if (kind && kind.command === undefined) return { plan, step, handle: undefined }
   const { argv, cwd, workDir } = placed

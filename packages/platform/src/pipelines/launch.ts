@@ -8,6 +8,7 @@ import type { Context } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
+import type { AttemptTokens } from './attempt-token.ts'
 import type { CacheComponents } from './cache.ts'
 import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
@@ -37,11 +38,7 @@ export interface LaunchDeps {
   readonly environment: Readonly<Record<string, string>>
   /** Address of the control plane, once it listens. */
   readonly controlUrl: () => string
-  /** A short-lived token that may write the tracked run only. */
-  readonly mintRunToken: (
-    ctx: Context,
-    grant: { trackedRun: string; run: string; step: string; ttlMs: number },
-  ) => Promise<string>
+  readonly tokenOf: AttemptTokens['tokenOf']
 }
 
 /** What finishing an attempt needs. */
@@ -63,8 +60,6 @@ export interface AttemptFile {
   readonly plan: AttemptPlan
   readonly launch: AttemptLaunch
 }
-
-const TOKEN_SLACK_MS = 600_000
 
 /** What a step is given, and what the platform keeps of the attempt; named by `PLIMSOLL_STEP`. */
 export const CONTRACT_FILE = 'step.json'
@@ -175,7 +170,7 @@ export function writeLaunch(
   deps: LaunchDeps,
   step: ClaimedStep,
   placed: PlacedAttempt,
-  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string; token: string | undefined },
+  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string },
 ): { environment: Record<string, string>; plan: AttemptPlan } {
   const { workDir, code, argv, cwd } = placed
   const { spec, components, isCacheable, params } = parts.prepared
@@ -202,17 +197,7 @@ export function writeLaunch(
   const platform: AttemptFile = { plan, launch: { cwd, argv, environment: shown } }
   const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
   writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
-  return { environment: parts.token === undefined ? shown : { ...shown, MLFLOW_TRACKING_TOKEN: parts.token }, plan }
-}
-
-/** The token by which a step writes its own tracked run; kinds of ours need none. */
-export async function mintToken(
-  ctx: Context,
-  deps: LaunchDeps,
-  step: ClaimedStep,
-  trackedRun: string,
-): Promise<string | undefined> {
-  if (!isProcessKind(step.definition.kind)) return undefined
-  const ttlMs = step.definition.timeoutMs + TOKEN_SLACK_MS
-  return deps.mintRunToken(ctx, { trackedRun, run: step.run, step: step.key, ttlMs })
+  // Kinds of ours need no token.
+  const token = isProcessKind(step.definition.kind) ? { MLFLOW_TRACKING_TOKEN: deps.tokenOf(step) } : {}
+  return { environment: { ...shown, ...token }, plan }
 }
