@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { encodeBatch, type Piece, splitBatch } from './batch.ts'
 import { decodeTensors, readHeader } from './frame.ts'
 import { failureOf } from './host-failure.ts'
@@ -118,23 +118,43 @@ export class Dispatcher {
 
   /** True when the request has to wait. */
   #arrive(slot: ModelSlot, entry: Entry, nowMs: number): boolean {
-    if (entry.deadlineMs <= nowMs) throw deadlinePassed()
     const { queue, isSolo } = queueOf(slot, entry)
     entry.isSolo = isSolo
-    if (this.#queued === 0) {
-      const place = this.#freePlace(slot)
-      if (place) {
-        if (nowMs + slot.cost.optimisticMs(entry.rows) > entry.deadlineMs) {
-          slot.cost.relax()
-          throw infeasible(slot.cost.estimateMs(entry.rows))
-        }
-        this.#run(place, slot, [entry], nowMs)
-        return false
-      }
+    const place = this.#admit(slot, entry, nowMs)
+    if (place) this.#run(place, slot, [entry], nowMs)
+    else this.#enqueue(slot, queue, entry)
+    return place === undefined
+  }
+
+  /** Why a request of one row would be refused now; of more rows it would be too. */
+  findRefusal(slot: ModelSlot, deadlineMs: number): PlimsollError | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    try {
+      requireReady(slot, nowMs)
+      this.#admit(slot, { rows: 1, deadlineMs }, nowMs)
+      return undefined
+    } catch (thrown) {
+      return toPlimsollError(thrown)
     }
-    this.#demandRoom(slot, entry, nowMs)
-    this.#enqueue(slot, queue, entry)
-    return true
+  }
+
+  /**
+   * The host that takes the request at once, or undefined where it has to wait.
+   * @throws deadline inference.deadline_passed · overloaded inference.queue_full | inference.deadline_infeasible
+   */
+  #admit(slot: ModelSlot, asked: Pick<Entry, 'rows' | 'deadlineMs'>, nowMs: number): HostPlace | undefined {
+    const { rows, deadlineMs } = asked
+    if (deadlineMs <= nowMs) throw deadlinePassed()
+    const place = this.#queued === 0 ? this.#freePlace(slot) : undefined
+    if (!place) {
+      this.#demandRoom(slot, asked, nowMs)
+      return undefined
+    }
+    if (nowMs + slot.cost.optimisticMs(rows) > deadlineMs) {
+      slot.cost.relax()
+      throw infeasible(slot.cost.estimateMs(rows))
+    }
+    return place
   }
 
   /** @throws overloaded inference.queue_full | inference.deadline_infeasible */

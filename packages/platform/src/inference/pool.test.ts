@@ -307,6 +307,28 @@ describe('infer()', () => {
     expect(codes).toEqual(['ok', 'ok', 'ok', 'inference.queue_full', 'inference.queue_full'])
   })
 
+  test('findRefusal() says beforehand what infer() would refuse a request of one row with', async () => {
+    await using pool = await openModelPool({ queueRequestsMax: 2 })
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const trips = { inputs: [int64(await tripsFor(pool, digest, 50))] }
+    const refusalOf = async (deadlineMs: number) => {
+      const said = pool.findRefusal(digest, deadlineMs)?.code
+      const outcome = await pool.infer(digest, { inputs: [int64(1)], deadlineMs }).then(
+        () => undefined,
+        (thrown) => thrown.code,
+      )
+      expect(said).toBe(outcome)
+      return said
+    }
+    expect(await refusalOf(inMs(10_000))).toBeUndefined()
+    expect(await refusalOf(inMs(-1))).toBe('inference.deadline_passed')
+    const all = [1, 2, 3].map(() => pool.infer(digest, trips))
+    expect(await refusalOf(inMs(10_000))).toBe('inference.queue_full')
+    await Promise.all(all)
+    expect(pool.findRefusal(digestBytes('unknown'), inMs(10_000))).toBeUndefined()
+  })
+
   test('bounds the rows that wait of one model, and says that it is rows', async () => {
     await using pool = await openModelPool({ queueRowsMax: 10 })
     const [busy, { digest, path }] = [await store(tripsModel()), await store(identityModel())]

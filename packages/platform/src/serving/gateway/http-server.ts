@@ -7,12 +7,13 @@ import { ERRORS_PATH, renderErrorPage } from '../../kernel/http/error-page.ts'
 import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
-import { parseJson, readBody } from './request-body.ts'
+import { parseJson } from './request-body.ts'
 import { readTimeoutMs } from './request-timeout.ts'
 import { routeOpenApi } from './route-openapi.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -62,7 +63,7 @@ function segmentsOf(target: string): string[] {
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, arrivedMs, requestId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
-  const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
+  const body = parseJson(await readAdmitted(deps, request, route, { arrivedMs, timeoutMs }))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
   return { route, body, stickyKey, arrivedMs, requestId, timeoutMs, signal }
