@@ -287,7 +287,7 @@ describe('infer()', () => {
     await Promise.all([pool.load(busy), pool.load({ digest, path })])
     const [short, long] = [await tripsFor(pool, busy.digest, 50), await tripsFor(pool, busy.digest, 1_500)]
     const running = pool.infer(busy.digest, { inputs: [int64(short)] })
-    const deadlineMs = inMs(1_000)
+    const deadlineMs = inMs(500)
     const overtaken = pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])], deadlineMs })
     const overtaking = pool.infer(busy.digest, { inputs: [int64(long)], deadlineMs: deadlineMs - 1 })
     await expect(overtaken).rejects.toMatchObject({ kind: 'deadline', code: 'inference.deadline_passed' })
