@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { z } from 'zod'
 import { COMMANDS } from '../packages/platform/src/cli/commands.ts'
 import { auditEndpoints, authEndpoints } from '../packages/platform/src/kernel/auth/index.ts'
+import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { type Config, loadConfig, SETTINGS } from '../packages/platform/src/kernel/config/index.ts'
 import { ERROR_KINDS } from '../packages/platform/src/kernel/errors.ts'
 import { type AnyEndpoint, openApiDocument } from '../packages/platform/src/kernel/http/index.ts'
@@ -82,7 +83,7 @@ function endpointsOf(config: Config): AnyEndpoint[] {
     config,
     ctx: absent,
     blobs: absent,
-    signingKey: absent,
+    signingKey: newSigningKey(),
     replay: undefined,
     paths: { runs: '', environments: '', online: '' },
   })

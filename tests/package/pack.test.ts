@@ -150,8 +150,8 @@ describe.skipIf(!isRegistryThere)(
       // Steps of our own take compiled code from where the platform does; those of a user leave nothing there.
       const runs = join(folder, '.plimsoll/runs')
       const attempts = readdirSync(runs, { recursive: true, encoding: 'utf8' })
-        .filter((path) => path.endsWith('attempt.json'))
-        .map((path) => JSON.parse(readFileSync(join(runs, path), 'utf8')) as AttemptFile)
+        .filter((path) => path.endsWith('step.json'))
+        .map((path) => (JSON.parse(readFileSync(join(runs, path), 'utf8')) as { platform: AttemptFile }).platform)
       const isOurs = (launch: AttemptLaunch) => launch.argv.some((arg) => arg.includes('step-launcher'))
       expect(new Set(attempts.map(({ launch }) => isOurs(launch)))).toEqual(new Set([true, false]))
       for (const { launch } of attempts) expect('NODE_COMPILE_CACHE' in launch.environment).toBe(isOurs(launch))

@@ -27,6 +27,7 @@ import { up as up0120 } from './0120-gateway-latency.ts'
 import { up as up0121 } from './0121-ledger-mark.ts'
 import { up as up0130 } from './0130-blob-part-project.ts'
 import { up as up0140 } from './0140-run-of-pipeline.ts'
+import { up as up0150 } from './0150-checks-of-keys.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -58,4 +59,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0121-ledger-mark', up: (db) => up0121(db as never) },
   { name: '0130-blob-part-project', up: (db) => up0130(db as never) },
   { name: '0140-run-of-pipeline', up: (db) => up0140(db as never) },
+  { name: '0150-checks-of-keys', up: (db) => up0150(db as never) },
 ]

@@ -49,10 +49,16 @@ class Step:
         self.name = contract["step"]
         self.attempt = contract["attempt"]
         self.params = contract["params"]
-        self.checkpoint_dir = contract["checkpoint_dir"]
+        self._checkpoint_dir = contract["checkpoint_dir"]
         self._inputs = contract["inputs"]
         self._outputs = contract["outputs"]
         self._events = contract["events"]
+
+    @property
+    def checkpoint_dir(self):
+        """A directory that the next attempt of the step finds again; made when it is asked for."""
+        os.makedirs(self._checkpoint_dir, mode=0o700, exist_ok=True)
+        return self._checkpoint_dir
 
     def input(self, name):
         return Input(name, _pick(self._inputs, name, "input"))

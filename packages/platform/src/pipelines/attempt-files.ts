@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { AttemptFile } from './launch.ts'
+import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 
 const LOG_HEAD_BYTES = 1 << 20
 const LOG_BYTES_MAX = 64 << 20
@@ -13,8 +13,12 @@ const PROGRESS_TEXT_MAX = 300
 
 /** What the launch left; undefined when it did not come so far, or the files are gone. */
 export async function readAttempt(workDir: string): Promise<AttemptFile | undefined> {
-  const text = await readFile(join(workDir, 'attempt.json'), 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as AttemptFile) // written by writeLaunch
+  try {
+    const text = await readFile(join(workDir, CONTRACT_FILE), 'utf8')
+    return (JSON.parse(text) as { platform: AttemptFile }).platform // written by writeLaunch
+  } catch {
+    return undefined // a torn file too: the launch ended while it was written
+  }
 }
 
 async function readTail(path: string, bytes: number): Promise<string> {

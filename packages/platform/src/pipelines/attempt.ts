@@ -2,15 +2,16 @@ import type { StepExit } from '@plimsoll/sdk/seams'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
+import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
 import { lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
-import { type Adopted, adoptCached, type FinishedAttempt, finishAttempts } from './finish.ts'
-import { type AttemptPlan, type LaunchDeps, mintToken, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
+import { type FinishedAttempt, finishAttempts } from './finish.ts'
+import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
 import { openRunFacts, type RunFacts } from './run-facts.ts'
-import { type ClaimedStep, type Started, type Starting, setProgress, startAttempts } from './store.ts'
+import { type ClaimedStep, recordSteps, setProgress } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 import { type CollectedOutputs, collectOutputs } from './work-files.ts'
 
@@ -38,7 +39,8 @@ interface Runner {
   readonly ctx: Context
   readonly deps: LaunchDeps
   readonly factsOf: (ctx: Context, run: string) => Promise<RunFacts>
-  readonly start: (item: Starting) => Promise<Started>
+  /** Records what was not known when the step was claimed. Returns its tracked run. */
+  readonly record: (item: ClaimedStep) => Promise<string>
   readonly finish: (item: FinishedAttempt) => Promise<boolean>
   readonly adopt: (item: Adopted) => Promise<boolean>
 }
@@ -48,26 +50,30 @@ const BATCH_MAX = 64
 const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
 export function openAttemptRunner(ctx: Context, deps: LaunchDeps, replace: Replace): AttemptRunner {
-  const batch = <Item extends { step: ClaimedStep }, Result>(
+  const batch = <Item, Result>(
+    stepOf: (item: Item) => ClaimedStep,
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
-  ) =>
-    openBatcher<Item, Result>({
-      limit: BATCH_MAX,
-      groupOf: (item) => item.step.project,
-      work,
-    })
+  ) => openBatcher<Item, Result>({ limit: BATCH_MAX, groupOf: (item) => stepOf(item).project, work })
   const runner: Runner = {
     ctx,
     deps,
     factsOf: openRunFacts(),
-    start: batch<Starting, Started>((items) => startAttempts(ctx, items)),
-    finish: batch<FinishedAttempt, boolean>((items) =>
-      replace(
-        items.map(({ step }) => step.fence),
-        (claim) => finishAttempts(ctx, deps.blobs, items, claim),
-      ),
+    record: batch<ClaimedStep, string>(
+      (step) => step,
+      (steps) => recordSteps(ctx, steps),
     ),
-    adopt: batch<Adopted, boolean>((items) => adoptCached(ctx, deps.blobs, items)),
+    finish: batch<FinishedAttempt, boolean>(
+      ({ step }) => step,
+      (items) =>
+        replace(
+          items.map(({ step }) => step.fence),
+          (claim) => finishAttempts(ctx, deps.blobs, items, claim),
+        ),
+    ),
+    adopt: batch<Adopted, boolean>(
+      ({ step }) => step,
+      (items) => adoptCached(ctx, deps.blobs, items),
+    ),
   }
   return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }
 }
@@ -111,15 +117,10 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   const { prepared, inputs, facts, step } = resolved
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
-  const started = await runner.start({
-    step,
-    workDir: placed.workDir,
-    mintToken: (tx, trackedRun) => mintToken(tx, deps, step, trackedRun),
-  })
-  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, ...started })
-  const own = { ...step, trackedRun: started.trackedRun }
+  const trackedRun = claimed.verdict !== null && step.trackedRun !== null ? step.trackedRun : await runner.record(step)
+  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, trackedRun })
   const kind = deps.kinds.get(step.definition.kind)
-  if (kind && kind.command === undefined) return { plan, step: own, handle: undefined }
+  if (kind && kind.command === undefined) return { plan, step, handle: undefined }
   const { argv, cwd, workDir } = placed
   const { timeoutMs, resources } = step.definition
   const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
@@ -132,7 +133,7 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
     timeoutMs,
     ...limits,
   })
-  return { plan, step: own, handle }
+  return { plan, step, handle }
 }
 
 /** Names everything that a claimed step depends on; undefined when it was taken from the cache. */
@@ -248,7 +249,6 @@ async function commit(
     kind: deps.kinds.get(step.definition.kind),
     spec: plan?.prepared.spec ?? null,
     inputs: plan?.inputs ?? {},
-    trackedRun: plan?.trackedRun ?? step.trackedRun,
   }
   try {
     if (!(await runner.finish(done))) {

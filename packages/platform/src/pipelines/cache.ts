@@ -62,24 +62,31 @@ async function areStored(blobs: BlobStore, outputs: NamedOutputs): Promise<boole
   return true
 }
 
-/** Looks a step up. On a miss says why, by comparing with what the same step of the same pipeline had before. */
+/** A step that is looked up. */
+export interface WantedStep {
+  readonly pipeline: string
+  readonly step: string
+  readonly kind: string
+  readonly components: CacheComponents
+  readonly spec: Json
+  readonly isForced: boolean
+  readonly isDisabled: boolean
+}
+
+/**
+ * Looks a step up. On a miss says why, by comparing with what the same step of the same pipeline had before. `found` are
+ * its entries, where they have been read.
+ */
 export async function lookUp(
   ctx: Context,
   deps: { blobs: BlobStore; kinds: StepKinds },
-  wanted: {
-    pipeline: string
-    step: string
-    kind: string
-    components: CacheComponents
-    spec: Json
-    isForced: boolean
-    isDisabled: boolean
-  },
+  wanted: WantedStep,
+  found?: FoundEntries,
 ): Promise<CacheHit> {
   const key = cacheKeyOf(wanted.components)
   if (wanted.isDisabled) return miss('disabled', null)
   if (wanted.isForced) return miss('forced', key)
-  const { entry, newest } = await findEntries(ctx, key, wanted)
+  const { entry, before } = found ?? (await findEntries(ctx, wanted.pipeline, [wanted])).get(wanted.step) ?? {}
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
@@ -92,7 +99,6 @@ export async function lookUp(
       ...(entry.result === null ? {} : { result: entry.result }),
     }
   }
-  const before = newest ?? (await findTaken(ctx, wanted))
   if (!before) return miss('first-run', key)
   const diff = await nameSpecChanges(ctx, before, wanted.spec, diffComponents(before.components, wanted.components))
   const first = diff[0]
@@ -110,10 +116,17 @@ interface SourceEntry {
 }
 
 interface FoundEntry extends SourceEntry {
+  wanted: string
   is_exact: boolean
   outputs: NamedOutputs
   is_tainted: boolean
   result: Json | null
+}
+
+/** The entry of a step's key; without one, what the same step had before. */
+export interface FoundEntries {
+  readonly entry?: FoundEntry
+  readonly before?: SourceEntry
 }
 
 /**
@@ -144,35 +157,62 @@ async function nameSpecChanges(
   ]
 }
 
-/** The entry of the key, and the newest one of the same pipeline and step, in one query. */
-async function findEntries(
+const LOOKED_UP_AT_ONCE = 500
+
+/** What the cache has of steps of one pipeline, by their keys. */
+export async function findEntries(
   ctx: Context,
-  key: string,
-  wanted: { pipeline: string; step: string },
-): Promise<{ entry: FoundEntry | undefined; newest: FoundEntry | undefined }> {
-  const found = await sql<FoundEntry>`
-    select true as is_exact, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, s.result
-    from cache_entry e left join step s on s.run = e.source_run and s.key = e.source_step
-    where e.project = ${ctx.project} and e.key = ${key}
+  pipeline: string,
+  wanted: readonly Pick<WantedStep, 'step' | 'components'>[],
+): Promise<Map<string, FoundEntries>> {
+  const found = new Map<string, FoundEntries>()
+  for (let start = 0; start < wanted.length; start += LOOKED_UP_AT_ONCE) {
+    const some = wanted.slice(start, start + LOOKED_UP_AT_ONCE)
+    for (const row of await findOwn(ctx, pipeline, some))
+      found.set(row.wanted, { ...found.get(row.wanted), ...(row.is_exact ? { entry: row } : { before: row }) })
+    const left = some.filter(({ step }) => !found.has(step)).map(({ step }) => step)
+    if (left.length > 0) for (const row of await findTaken(ctx, pipeline, left)) found.set(row.wanted, { before: row })
+  }
+  return found
+}
+
+/** The entries of the keys, and the newest ones of the same pipeline and steps. */
+async function findOwn(
+  ctx: Context,
+  pipeline: string,
+  wanted: readonly Pick<WantedStep, 'step' | 'components'>[],
+): Promise<readonly FoundEntry[]> {
+  const steps = wanted.map(({ step }) => step)
+  const keys = wanted.map(({ components }) => cacheKeyOf(components))
+  const { rows } = await sql<FoundEntry>`
+    with w as (select * from unnest(${steps}::text[], ${keys}::text[]) as w(wanted, key))
+    select w.wanted, true as is_exact, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, s.result
+    from w join cache_entry e on e.project = ${ctx.project} and e.key = w.key
+    left join step s on s.run = e.source_run and s.key = e.source_step
     union all
-    (select false, components, outputs, is_tainted, source_run, source_step, null from cache_entry
-    where project = ${ctx.project} and pipeline = ${wanted.pipeline} and step = ${wanted.step}
-    order by created_at desc limit 1)`.execute(ctx.db)
-  return { entry: found.rows.find((row) => row.is_exact), newest: found.rows.find((row) => !row.is_exact) }
+    select w.wanted, false, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, null
+    from w cross join lateral (
+      select * from cache_entry where project = ${ctx.project} and pipeline = ${pipeline} and step = w.wanted
+      order by created_at desc limit 1) e`.execute(ctx.db)
+  return rows
 }
 
 const RUNS_LOOKED_AT_MAX = 5
 
-/** What one of the last runs of the pipeline took from the cache for this step: another pipeline had made it. */
-async function findTaken(ctx: Context, wanted: { pipeline: string; step: string }): Promise<SourceEntry | undefined> {
-  const { rows } = await sql<SourceEntry>`
-    select e.components, e.source_run, e.source_step from
-      (select id from pipeline_run where project = ${ctx.project} and pipeline = ${wanted.pipeline}
+/** What one of the last runs of the pipeline took from the cache for these steps: another pipeline had made it. */
+async function findTaken(
+  ctx: Context,
+  pipeline: string,
+  steps: readonly string[],
+): Promise<readonly (SourceEntry & { wanted: string })[]> {
+  const { rows } = await sql<SourceEntry & { wanted: string }>`
+    select distinct on (s.key) s.key as wanted, e.components, e.source_run, e.source_step from
+      (select id from pipeline_run where project = ${ctx.project} and pipeline = ${pipeline}
         order by id desc limit ${RUNS_LOOKED_AT_MAX}) r
-      join step s on s.run = r.id and s.key = ${wanted.step}
+      join step s on s.run = r.id and s.key = any(${[...steps]}::text[])
       join cache_entry e on e.project = s.project and e.key = s.cache_key
-    order by r.id desc limit 1`.execute(ctx.db)
-  return rows[0]
+    order by s.key, r.id desc`.execute(ctx.db)
+  return rows
 }
 
 /** Steps that must run though the cache may know them: the forced ones, and all that depend on `forceFrom`. */

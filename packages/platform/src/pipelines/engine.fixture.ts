@@ -93,7 +93,7 @@ export async function openEngine(
     pythonPath: '/nonexistent',
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
-    mintRunToken: async () => 'none',
+    tokenOf: () => 'none',
     slots: options.slots ?? 4,
     cancelGraceMs: 500,
   })

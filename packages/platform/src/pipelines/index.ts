@@ -1,3 +1,4 @@
+export { type AttemptTokens, openAttemptTokens } from './attempt-token.ts'
 export type { LaunchDeps } from './launch.ts'
 export {
   declarePipeline,

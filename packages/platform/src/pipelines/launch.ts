@@ -8,6 +8,7 @@ import type { Context } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
+import type { AttemptTokens } from './attempt-token.ts'
 import type { CacheComponents } from './cache.ts'
 import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
@@ -37,18 +38,13 @@ export interface LaunchDeps {
   readonly environment: Readonly<Record<string, string>>
   /** Address of the control plane, once it listens. */
   readonly controlUrl: () => string
-  /** A short-lived token that may write the tracked run only. */
-  readonly mintRunToken: (
-    ctx: Context,
-    grant: { trackedRun: string; run: string; step: string; ttlMs: number },
-  ) => Promise<string>
+  readonly tokenOf: AttemptTokens['tokenOf']
 }
 
 /** What finishing an attempt needs. */
 export interface AttemptPlan {
   readonly prepared: { spec: Json; components: CacheComponents; isCacheable: boolean }
   readonly inputs: NamedOutputs
-  readonly trackedRun: string
   readonly outputs: Readonly<Record<string, OutputType>>
 }
 
@@ -59,13 +55,14 @@ export interface AttemptLaunch {
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** Kept beside the files of an attempt: for a later incarnation of ours, and for `step debug`. */
+/** Kept in the step's contract for a later incarnation of ours, and for `step debug`. */
 export interface AttemptFile {
   readonly plan: AttemptPlan
   readonly launch: AttemptLaunch
 }
 
-const TOKEN_SLACK_MS = 600_000
+/** What a step is given, and what the platform keeps of the attempt; named by `PLIMSOLL_STEP`. */
+export const CONTRACT_FILE = 'step.json'
 
 export function workDirOf(runsDir: string, step: { run: string; fence: bigint }): string {
   return join(runsDir, step.run, String(step.fence))
@@ -115,7 +112,7 @@ function contractOf(
     inputs: Readonly<Record<string, StepInputFiles>>
     outputs: Readonly<Record<string, OutputType>>
   },
-): Json {
+) {
   const { workDir } = launched
   return {
     version: 1,
@@ -159,8 +156,7 @@ export async function placeAttempt(
   const outputs = outputsOf(step.definition, deps.kinds)
   const trees = Object.entries(outputs).filter(([, type]) => type === 'dataset' || type === 'directory')
   const out = Object.keys(outputs).length > 0 ? ['out', ...trees.map(([name]) => `out/${name}`)] : []
-  const directories = ['tmp', `../checkpoint-${step.key}`, ...out]
-  for (const directory of directories) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
+  for (const directory of ['', ...out]) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
   const bundle = parts.bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
@@ -174,15 +170,15 @@ export function writeLaunch(
   deps: LaunchDeps,
   step: ClaimedStep,
   placed: PlacedAttempt,
-  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string; token: string | undefined },
+  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string },
 ): { environment: Record<string, string>; plan: AttemptPlan } {
   const { workDir, code, argv, cwd } = placed
   const { spec, components, isCacheable, params } = parts.prepared
   const shown: Record<string, string> = {
     ...deps.environment,
     ...(isProcessKind(step.definition.kind) ? {} : deps.launcherEnvironment),
-    TMPDIR: join(workDir, 'tmp'),
-    PLIMSOLL_STEP: join(workDir, 'step.json'),
+    TMPDIR: workDir,
+    PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     PYTHONDONTWRITEBYTECODE: '1',
     MLFLOW_TRACKING_URI: deps.controlUrl(),
@@ -196,24 +192,12 @@ export function writeLaunch(
   const plan: AttemptPlan = {
     prepared: { spec, components, isCacheable },
     inputs: parts.inputs,
-    trackedRun: parts.trackedRun,
     outputs: placed.outputs,
   }
-  const write = (name: string, content: Json | AttemptFile) =>
-    writeFileSync(join(workDir, name), JSON.stringify(content), { mode: 0o600 })
-  write('step.json', contractOf(step, { ...placed, params, spec }))
-  write('attempt.json', { plan, launch: { cwd, argv, environment: shown } })
-  return { environment: parts.token === undefined ? shown : { ...shown, MLFLOW_TRACKING_TOKEN: parts.token }, plan }
-}
-
-/** The token by which a step writes its own tracked run; kinds of ours need none. */
-export async function mintToken(
-  ctx: Context,
-  deps: LaunchDeps,
-  step: ClaimedStep,
-  trackedRun: string,
-): Promise<string | undefined> {
-  if (!isProcessKind(step.definition.kind)) return undefined
-  const ttlMs = step.definition.timeoutMs + TOKEN_SLACK_MS
-  return deps.mintRunToken(ctx, { trackedRun, run: step.run, step: step.key, ttlMs })
+  const platform: AttemptFile = { plan, launch: { cwd, argv, environment: shown } }
+  const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
+  writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
+  // Kinds of ours need no token.
+  const token = isProcessKind(step.definition.kind) ? { MLFLOW_TRACKING_TOKEN: deps.tokenOf(step) } : {}
+  return { environment: { ...shown, ...token }, plan }
 }

@@ -1,15 +1,22 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { CacheVerdict, StepState } from '@plimsoll/sdk/wire'
+import type { CacheVerdict, PipelineStep, StepState } from '@plimsoll/sdk/wire'
 import { type Insertable, sql } from 'kysely'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
-import { forcedSteps, lookUp } from './cache.ts'
+import { type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
-import { requirePipelineVersion, type StepKinds } from './pipeline.ts'
-import { datasetInputs, type PythonIdentity, prepareStep, stepInputs } from './prepare.ts'
+import { isProcessKind, type PipelineVersion, requirePipelineVersion, type StepKinds } from './pipeline.ts'
+import {
+  datasetInputs,
+  type PreparedIn,
+  type PreparedStep,
+  type PythonIdentity,
+  prepareStep,
+  stepInputs,
+} from './prepare.ts'
 import type { NamedOutputs, StepRow } from './tables.ts'
 import { nextOfRun } from './transition.ts'
 
@@ -77,63 +84,114 @@ interface Planned {
   taken: string[]
 }
 
-async function walk(ctx: Context, deps: PlanDeps, run: Parameters<typeof planRun>[2]): Promise<Planned> {
+type PlannedRun = Parameters<typeof planRun>[2]
+
+/** How steps of this run are asked for in the cache. */
+function wantedOf(pipeline: PipelineVersion, run: PlannedRun) {
+  const forced = forcedSteps(pipeline.definition.steps, run.options)
+  return (step: PipelineStep, prepared: PreparedStep): WantedStep => ({
+    pipeline: pipeline.name,
+    step: step.key,
+    kind: step.kind,
+    components: prepared.components,
+    spec: prepared.spec,
+    isForced: forced.has(step.key),
+    isDisabled: !run.options.cache || !prepared.isCacheable,
+  })
+}
+
+interface Early {
+  readonly prepared: PreparedStep
+  /** What the cache has of it; undefined where it is not asked. */
+  readonly found: FoundEntries | undefined
+}
+
+/**
+ * Process steps that take nothing from other steps, wherever they stand: all that their results depend on is known, and
+ * the cache is asked for all of them at once.
+ */
+async function prepareEarly(
+  ctx: Context,
+  deps: PlanDeps,
+  steps: readonly PipelineStep[],
+  preparedIn: PreparedIn,
+  datasets: ReadonlyMap<string, NamedOutputs>,
+  toWanted: ReturnType<typeof wantedOf>,
+): Promise<Map<string, Early>> {
+  const prepared = new Map<string, PreparedStep>()
+  const asked: WantedStep[] = []
+  for (const step of steps) {
+    if (!isProcessKind(step.kind) || Object.values(step.inputs).some((input) => input.from === 'step')) continue
+    const ready = await prepareStep(ctx, deps, step, preparedIn, datasets.get(step.key)!)
+    prepared.set(step.key, ready)
+    const wanted = toWanted(step, ready)
+    if (!wanted.isForced && !wanted.isDisabled) asked.push(wanted)
+  }
+  const found = asked.length > 0 ? await findEntries(ctx, asked[0]!.pipeline, asked) : new Map()
+  const isAsked = new Set(asked.map(({ step }) => step))
+  return new Map(
+    [...prepared].map(([key, ready]) => [
+      key,
+      { prepared: ready, found: isAsked.has(key) ? (found.get(key) ?? {}) : undefined },
+    ]),
+  )
+}
+
+async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Planned> {
   const pipeline = await requirePipelineVersion(ctx, run.pipeline_digest)
   const { steps } = pipeline.definition
-  const forced = forcedSteps(steps, run.options)
+  const toWanted = wantedOf(pipeline, run)
   const planned = new Map<string, PlannedStep>()
   const rows: Planned['rows'] = []
   const edges: Planned['edges'] = []
   const taken: string[] = []
   const positions = new Map(steps.map((step, index) => [step.key, index]))
+  const preparedIn: PreparedIn = {
+    params: run.params,
+    bundles: pipeline.bundles,
+    origin: pipeline.origin,
+    keyOf: (key) => planned.get(key)?.verdict?.key,
+  }
+  const datasets = new Map<string, NamedOutputs>()
+  for (const step of steps) datasets.set(step.key, await datasetInputs(ctx, step))
+  const early = await prepareEarly(ctx, deps, steps, preparedIn, datasets, toWanted)
   for (const step of inOrder(steps)) {
     const needs = needsOf(step)
     for (const src of needs) edges.push({ src, dst: step.key })
     const waiting = needs.filter((need) => planned.get(need)!.state !== 'cached').length
-    let plan: PlannedStep = {
-      state: 'blocked',
-      waiting,
-      spec: null,
-      inputs: null,
-      verdict: null,
-      outputs: null,
-      result: null,
-    }
-    const fromDatasets = await datasetInputs(ctx, step)
-    if (waiting > 0) plan.inputs = fromDatasets
-    else {
-      const inputs = stepInputs(step, fromDatasets, (key) => planned.get(key)?.outputs)
-      const preparedIn = {
-        params: run.params,
-        bundles: pipeline.bundles,
-        origin: pipeline.origin,
-        keyOf: (key: string) => planned.get(key)?.verdict?.key,
-      }
-      const prepared = await prepareStep(ctx, deps, step, preparedIn, inputs)
-      const hit = await lookUp(ctx, deps, {
-        pipeline: pipeline.name,
-        step: step.key,
-        kind: step.kind,
-        components: prepared.components,
-        spec: prepared.spec,
-        isForced: forced.has(step.key),
-        isDisabled: !run.options.cache || !prepared.isCacheable,
-      })
-      plan = {
-        state: hit.outputs ? 'cached' : 'ready',
-        waiting: 0,
-        spec: prepared.spec,
-        inputs,
-        verdict: hit.verdict,
-        outputs: hit.outputs ?? null,
-        result: hit.result ?? null,
-      }
+    const known = early.get(step.key)
+    let plan: PlannedStep = { ...BLOCKED, waiting, inputs: datasets.get(step.key)! }
+    if (waiting === 0 || known) {
+      const inputs = stepInputs(step, datasets.get(step.key)!, (key) => planned.get(key)?.outputs)
+      const prepared = known?.prepared ?? (await prepareStep(ctx, deps, step, preparedIn, inputs))
+      const { verdict, outputs, result } = await lookUp(ctx, deps, toWanted(step, prepared), known?.found)
+      const found = { spec: prepared.spec, inputs, verdict }
+      if (waiting === 0)
+        plan = {
+          ...found,
+          state: outputs ? 'cached' : 'ready',
+          waiting,
+          outputs: outputs ?? null,
+          result: result ?? null,
+        }
+      // What the cache has now is taken when the step's turn comes.
+      else if (!outputs) plan = { ...plan, ...found }
     }
     planned.set(step.key, plan)
     taken.push(...digestsOfOutputs(plan.outputs ?? {}))
     rows.push(toRow(ctx, run.id, step, positions.get(step.key)!, plan))
   }
   return { rows, edges, taken }
+}
+
+const BLOCKED: PlannedStep = {
+  state: 'blocked',
+  waiting: 0,
+  spec: null,
+  inputs: null,
+  verdict: null,
+  outputs: null,
+  result: null,
 }
 
 function json(value: unknown): string | null {

@@ -1,5 +1,5 @@
-import { sql } from 'kysely'
-import type { Tx } from '../kernel/db/index.ts'
+import { type RawBuilder, sql } from 'kysely'
+import { givenRows, type Tx } from '../kernel/db/index.ts'
 import { nextOfRun } from './transition.ts'
 
 export interface EndedStep {
@@ -8,63 +8,60 @@ export interface EndedStep {
   readonly isFailure: boolean
 }
 
+/** A run after some of its steps have ended. */
+export interface MovedRun {
+  readonly run: string
+  readonly open: number
+  readonly failed: number
+  readonly run_state: string
+  /** Steps that failed because of these: the next wave. */
+  readonly cascaded: readonly string[]
+}
+
 /**
- * Counts down what waited for these steps of one run, cascades failures, and moves the run. The state of a step that
- * waits for nothing more is `nextOfBlocked`, written in SQL so that one statement does it; a test holds the two together.
- * Steps are locked in the order of their keys.
+ * Parts of a `with` after a part `ended (run, key, is_failure)`, steps that have just ended: counts down what waited for
+ * them and counts them in their runs. `moved` has the rows of `MovedRun`. The state of a step that waits for nothing more
+ * is `nextOfBlocked`, written in SQL so that one statement does it; a test holds the two together. Whoever uses this
+ * holds the locks of the runs: only so are waiting steps changed in any order.
  */
-export async function releaseDependents(tx: Tx, run: string, ended: readonly EndedStep[]): Promise<void> {
-  if (ended.length === 0) return
-  const failed = ended.filter((step) => step.isFailure).length
-  let counted = await countDown(tx, run, ended, { closed: ended.length, failed })
-  while (counted.cascaded.length > 0) {
-    const wave = counted.cascaded.map((key) => ({ run, key, isFailure: true }))
-    counted = await countDown(tx, run, wave, { closed: 0, failed: 0 })
+export const RELEASING: RawBuilder<unknown> = sql`
+  gone as materialized (
+    select e.run, e.dst, count(*)::int as n, count(*) filter (where ended.is_failure)::int as bad
+    from ended join edge e on e.run = ended.run and e.src = ended.key group by e.run, e.dst),
+  counted as (
+    update step s set waiting = s.waiting - gone.n, up_failed = s.up_failed + gone.bad,
+      state = case when s.waiting > gone.n then s.state when s.up_failed + gone.bad > 0 then 'upstream_failed' else 'ready' end,
+      eligible_at = case when s.waiting > gone.n then s.eligible_at else clock_timestamp() end,
+      finished_at = case when s.waiting <= gone.n and s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
+    from gone where s.run = gone.run and s.key = gone.dst and s.state = 'blocked'
+    returning s.run, s.key, s.state),
+  tally as (select run, count(*)::int as n, count(*) filter (where is_failure)::int as bad from ended group by run),
+  moved as (
+    update pipeline_run r set open = r.open - tally.n, failed = r.failed + tally.bad from tally where r.id = tally.run
+    returning r.id as run, r.open, r.failed, r.state as run_state,
+      array(select key from counted c where c.run = r.id and c.state = 'upstream_failed') as cascaded)`
+
+/** Cascades failures of a run, wave by wave, and ends it when nothing of it is open. */
+export async function settleRun(tx: Tx, moved: MovedRun): Promise<void> {
+  let now = moved
+  while (now.cascaded.length > 0) {
+    const wave = now.cascaded.map((key) => ({ run: moved.run, key, isFailure: true }))
+    const { rows } = await sql<MovedRun>`
+      with ended as (${endedRows(wave)}), ${RELEASING} select * from moved`.execute(tx.db)
+    now = rows[0]! // the run is there: its steps are
   }
-  if (counted.open > 0) return
-  const state = nextOfRun(counted.open, counted.failed, counted.state === 'cancelling')
+  if (now.open > 0) return
+  const state = nextOfRun(now.open, now.failed, now.run_state === 'cancelling')
   await tx.db
     .updateTable('pipeline_run')
     .set({ state, finished_at: sql<Date>`clock_timestamp()` })
-    .where('id', '=', run)
+    .where('id', '=', moved.run)
     .execute()
-  await tx.emit({ type: 'pipelines.run_finished', subject: run, data: { state } })
+  await tx.emit({ type: 'pipelines.run_finished', subject: moved.run, data: { state } })
 }
 
-interface Counted {
-  /** Steps that failed because of these: the next wave. */
-  readonly cascaded: readonly string[]
-  readonly open: number
-  readonly failed: number
-  readonly state: string
-}
-
-/** One wave. The run loses `closed` open steps, and those that the wave closes. */
-async function countDown(
-  tx: Tx,
-  run: string,
-  wave: readonly EndedStep[],
-  by: { closed: number; failed: number },
-): Promise<Counted> {
-  const failed = wave.filter((step) => step.isFailure).map((step) => step.key)
-  const { rows } = await sql<Counted>`
-    with gone as materialized (
-      select dst, count(*)::int as n, count(*) filter (where src = any(${failed}::text[]))::int as bad
-      from edge where run = ${run} and src in (${sql.join(wave.map((step) => step.key))}) group by dst),
-    locked as materialized (
-      select s.key from step s join gone on gone.dst = s.key
-      where s.run = ${run} and s.state = 'blocked' order by s.key for update of s),
-    counted as (
-      update step s set waiting = s.waiting - gone.n, up_failed = s.up_failed + gone.bad,
-        state = case when s.waiting > gone.n then s.state when s.up_failed + gone.bad > 0 then 'upstream_failed' else 'ready' end,
-        eligible_at = case when s.waiting > gone.n then s.eligible_at else clock_timestamp() end,
-        finished_at = case when s.waiting <= gone.n and s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
-      from gone, locked where s.run = ${run} and s.key = gone.dst and locked.key = s.key
-      returning s.key, s.state),
-    cascaded as (select key from counted where state = 'upstream_failed')
-    update pipeline_run r set open = r.open - ${by.closed}::int - (select count(*)::int from cascaded),
-      failed = r.failed + ${by.failed}::int
-    where r.id = ${run}
-    returning r.open, r.failed, r.state, array(select key from cascaded) as cascaded`.execute(tx.db)
-  return rows[0]! // the run is there: its steps are
+/** Steps as the rows that `RELEASING` reads. */
+export function endedRows(ended: readonly EndedStep[]): RawBuilder<unknown> {
+  const rows = ended.map(({ run, key, isFailure }) => ({ run, key, failures: isFailure ? 1 : 0 }))
+  return sql`select run, key, failures > 0 as is_failure from ${givenRows('d', { run: 'text', key: 'text', failures: 'int4' }, rows)}`
 }

@@ -167,7 +167,7 @@ test('readRun() of a queued run shows its steps as blocked; planned, what may st
   const planned = await readRun(ctx, id)
   expect(planned.state).toBe('running')
   expect(planned.graph.map(({ key, state, cache }) => [key, state, cache?.reason])).toEqual([
-    ['b', 'blocked', undefined],
+    ['b', 'blocked', 'first-run'],
     ['a', 'ready', 'first-run'],
     ['m', 'ready', 'disabled'],
   ])

@@ -328,7 +328,7 @@ test('an attempt that nobody can find never started: it is tried again at once a
     { ...engine.deps, python: async () => ({ version: '', platform: '' }) },
     await engine.ctx.db.selectFrom('pipeline_run').selectAll().where('id', '=', again).executeTakeFirstOrThrow(),
   )
-  expect(await claimSteps(engine.ctx, 'dead', 10)).toHaveLength(1)
+  expect(await claimSteps(engine.ctx, { owner: 'dead', runsDir: engine.deps.runsDir }, 10, new Map())).toHaveLength(1)
   await engine.restart()
   expect((await engine.ended(again)).state).toBe('succeeded')
   const step = await readStep(engine.ctx, again, 'short')
@@ -361,7 +361,8 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     inputs: null,
     verdict: null,
     trackedRun: null,
-    number: 1,
+    attemptsUsed: 0,
+    infraUsed: 0,
     pipeline: 'fenced',
     pipelineDigest: digest,
   }
@@ -376,7 +377,6 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     kind: undefined,
     spec: null,
     inputs: {},
-    trackedRun: null,
   }
   expect(await finishAttempts(engine.ctx, engine.blobs, [late], async () => {})).toEqual([false])
   expect(await attemptState(run, 'held')).toBe('running')

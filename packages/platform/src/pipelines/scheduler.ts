@@ -6,7 +6,7 @@ import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
 import { planRun } from './plan.ts'
-import { openSlots } from './slots.ts'
+import { type Claim, openSlots } from './slots.ts'
 import { claimSteps, renewLeases, setProgress, takeOver } from './store.ts'
 
 export interface SchedulerDeps extends LaunchDeps {
@@ -33,9 +33,10 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
+  const claim: Claim = (at, limit, counts) => claimSteps(at, { owner, runsDir: deps.runsDir }, limit, counts)
   const slots = openSlots({
     count: deps.slots,
-    claim: (tx, limit) => claimSteps(tx, owner, limit),
+    claim,
     signal: stop.signal,
     log: ctx.log,
     onFree: () => doorbell.ring(),
@@ -55,7 +56,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       mayBeQueued ||= isLeft
     }
     const free = slots.free()
-    if (free > 0) for (const step of await claimSteps(ctx, owner, free)) hold(step, attempts.run)
+    if (free > 0) for (const step of await claim(ctx, free, slots.counts())) hold(step, attempts.run)
   }
 
   const loop = async () => {
@@ -85,14 +86,15 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   }
 
   const renew = async () => {
-    const kept = await renewLeases(ctx, owner, [...running.keys()])
+    const followed = [...running.values()].map(({ step }) => step)
+    const kept = await renewLeases(ctx, owner, followed)
     for (const [fence, entry] of running) {
       const isWanted = kept.has(fence) && !kept.get(fence)
       if (isWanted || entry.handle === undefined || entry.isCancelled) continue
       entry.isCancelled = true
       void deps.executor.cancel(entry.handle, deps.cancelGraceMs).catch(() => {})
     }
-    for (const { step } of running.values()) {
+    for (const step of followed) {
       const progress = await readProgress(workDirOf(deps.runsDir, step))
       if (progress) await setProgress(ctx, step, progress)
     }

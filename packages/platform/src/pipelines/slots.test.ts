@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Tx } from '../kernel/db/index.ts'
+import type { Context, Tx } from '../kernel/db/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { Running } from './attempt.ts'
 import { openSlots } from './slots.ts'
@@ -10,7 +10,7 @@ function openBench(count: number) {
   const ends = new Map<bigint, () => void>()
   let newest = 100n
   let rings = 0
-  const claim = async (_: Tx, limit: number) =>
+  const claim = async (_: Context, limit: number) =>
     Array.from({ length: limit }, () => ({ fence: ++newest }) as ClaimedStep) // nothing else of it is read
   const signal = new AbortController().signal
   const slots = openSlots({ count, claim, signal, log: silentLog, onFree: () => rings++ })

@@ -1,20 +1,29 @@
-import type { Tx } from '../kernel/db/index.ts'
+import type { Context } from '../kernel/db/index.ts'
 import type { Logger } from '../kernel/log.ts'
 import type { Replace, Running } from './attempt.ts'
 import type { ClaimedStep } from './store.ts'
+
+/** Takes at most `limit` ready steps; `running` is how many of each run go on. */
+export type Claim = (
+  ctx: Context,
+  limit: number,
+  running: ReadonlyMap<string, number>,
+) => Promise<readonly ClaimedStep[]>
 
 /** The steps that a scheduler follows at once. */
 export interface Slots {
   readonly running: ReadonlyMap<bigint, Running>
   /** Slots that a turn of the scheduler may fill. */
   free(): number
+  /** Steps that go on, by their run; without those of `ended` fences. */
+  counts(ended?: readonly bigint[]): Map<string, number>
   hold(step: ClaimedStep, work: (entry: Running) => Promise<void>): void
   replace(follow: (step: ClaimedStep) => void): Replace
 }
 
 export function openSlots(options: {
   readonly count: number
-  readonly claim: (tx: Tx, limit: number) => Promise<readonly ClaimedStep[]>
+  readonly claim: Claim
   readonly signal: AbortSignal
   readonly log: Logger
   /** A slot is free, and something may be ready for it. */
@@ -28,8 +37,16 @@ export function openSlots(options: {
   /** A turn found slots reserved, and may have left what they could have taken. */
   let isShort = false
 
+  const counts = (ended: readonly bigint[] = []) => {
+    const found = new Map<string, number>()
+    for (const [fence, { step }] of running)
+      if (!ended.includes(fence)) found.set(step.run, (found.get(step.run) ?? 0) + 1)
+    return found
+  }
+
   return {
     running,
+    counts,
     free: () => {
       isShort = reserved > 0
       return options.count - running.size - reserved
@@ -57,7 +74,7 @@ export function openSlots(options: {
       reserved += extra
       try {
         const result = await work(async (tx) => {
-          claimed = signal.aborted || limit === 0 ? [] : await options.claim(tx, limit)
+          claimed = signal.aborted || limit === 0 ? [] : await options.claim(tx, limit, counts(fences))
         })
         for (const fence of fences) replaced.add(fence)
         for (const step of claimed) follow(step)

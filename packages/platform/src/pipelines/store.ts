@@ -1,8 +1,14 @@
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
-import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
-import { newTrackedRunId, startTrackedRuns } from '../tracking/index.ts'
+import { type Context, givenRows } from '../kernel/db/index.ts'
+import {
+  hasActiveExperiment,
+  makingTrackedRuns,
+  NEW_TRACKED_RUN_ID,
+  newTrackedRunId,
+  startTrackedRuns,
+} from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -18,13 +24,16 @@ export interface ClaimedStep {
   readonly verdict: CacheVerdict | null
   /** Made at the first attempt, kept over retries. */
   readonly trackedRun: string | null
-  readonly number: number
+  readonly attemptsUsed: number
+  readonly infraUsed: number
   readonly pipeline: string
   readonly pipelineDigest: string
 }
 
 export const LEASE_SECONDS = 30
 const EXECUTOR = 'local-process'
+/** Pipeline of a run that has none of its own. */
+const AD_HOC = 'ad-hoc'
 
 interface ClaimedRow {
   project: string
@@ -34,48 +43,78 @@ interface ClaimedRow {
   fence: bigint
   spec: Json | null
   inputs: NamedOutputs | null
-  cache_verdict: CacheVerdict | null
+  verdict: CacheVerdict | null
   tracked_run: string | null
-  number: number
-  pipeline: string | null
+  attempts_used: number
+  infra_used: number
+  pipeline: string
   pipeline_digest: string
 }
 
 function toClaimed(row: ClaimedRow): ClaimedStep {
-  const { cache_verdict: verdict, tracked_run: trackedRun, pipeline, pipeline_digest: pipelineDigest, ...same } = row
-  return { ...same, verdict, trackedRun, pipeline: pipeline ?? 'ad-hoc', pipelineDigest }
+  const { tracked_run, attempts_used, infra_used, pipeline_digest, ...same } = row
+  return {
+    ...same,
+    trackedRun: tracked_run,
+    attemptsUsed: attempts_used,
+    infraUsed: infra_used,
+    pipelineDigest: pipeline_digest,
+  }
+}
+
+const CLAIMED = sql`s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict as verdict, s.tracked_run,
+  s.attempts_used, s.infra_used`
+
+/** Who claims, and where its attempts work. */
+export interface Claimant {
+  readonly owner: string
+  /** Directory of all work directories. */
+  readonly runsDir: string
 }
 
 /**
  * Takes ready steps, at most `limit`, of runs with the fewest running steps first, so that a wide run cannot starve a
- * small one. One statement: lease, fence and attempt together. The fence comes from one sequence; time is the database's.
+ * small one; `running` says how many each run has. One statement: lease, fence, attempt, and the tracked run of a step
+ * whose verdict is known. The fence comes from one sequence; time is the database's.
  */
-export async function claimSteps(ctx: Context, owner: string, limit: number): Promise<ClaimedStep[]> {
+export async function claimSteps(
+  ctx: Context,
+  { owner, runsDir }: Claimant,
+  limit: number,
+  running: ReadonlyMap<string, number>,
+): Promise<ClaimedStep[]> {
+  const fresh = sql`
+    select project, tracked_run as id, pipeline as experiment, key as name,
+      jsonb_build_object('plimsoll.run', run, 'plimsoll.step', key, 'plimsoll.pipeline', pipeline_digest) as tags
+    from taken where is_fresh`
   const claimed = await sql<ClaimedRow>`
-    with live as (select run, count(*)::int as running from step where state = 'running' group by run),
-    turn as materialized (
-      select s.run, s.key, s.place + coalesce(live.running, 0) as place, s.eligible_at
+    with turn as materialized (
+      select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest
       from pipeline_run r
+      left join unnest(${[...running.keys()]}::text[], ${[...running.values()]}::int4[]) as live(run, running) on live.run = r.id
       cross join lateral (
         select run, key, eligible_at, row_number() over (order by eligible_at, key) as place from step
         where run = r.id and state = 'ready' and eligible_at <= clock_timestamp() order by eligible_at, key limit ${limit}) s
-      left join live on live.run = s.run
       where r.state = 'running'
-      order by place, s.eligible_at, s.run, s.key limit ${limit}),
+      order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
-      select s.run, s.key from step s join turn on turn.run = s.run and turn.key = s.key
+      select turn.*, s.tracked_run is null and s.cache_verdict is not null
+        and ${hasActiveExperiment(sql`s.project`, sql`turn.pipeline`)} as is_fresh
+      from step s join turn on turn.run = s.run and turn.key = s.key
       where s.state = 'ready' order by s.run, s.key for update of s skip locked),
     taken as (
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner}, progress = null,
         lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
-        started_at = coalesce(s.started_at, clock_timestamp())
+        started_at = coalesce(s.started_at, clock_timestamp()),
+        tracked_run = case when c.is_fresh then ${NEW_TRACKED_RUN_ID} else s.tracked_run end
       from c where s.run = c.run and s.key = c.key
-      returning s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict, s.tracked_run,
-        (s.attempts_used + s.infra_used + 1)::int as number),
+      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_fresh),
     tried as (
-      insert into attempt (project, fence, run, key, number, state, executor)
-      select project, fence, run, key, number, 'created', ${EXECUTOR} from taken)
-    select taken.*, r.pipeline, r.pipeline_digest from taken join pipeline_run r on r.id = taken.run`.execute(ctx.db)
+      insert into attempt (project, fence, run, key, number, state, executor, work_dir)
+      select project, fence, run, key, attempts_used + infra_used + 1, 'running', ${EXECUTOR},
+        ${runsDir}::text || '/' || run || '/' || fence from taken),
+    ${makingTrackedRuns(ctx, fresh)}
+    select * from taken`.execute(ctx.db)
   return claimed.rows.map(toClaimed)
 }
 
@@ -83,88 +122,73 @@ export async function claimSteps(ctx: Context, owner: string, limit: number): Pr
 export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boolean): Promise<ClaimedStep[]> {
   const taken = await sql<ClaimedRow>`
     update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    from attempt a, pipeline_run r
-    where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp())
-      and a.fence = s.fence and r.id = s.run
-    returning s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict, s.tracked_run, a.number,
-      r.pipeline, r.pipeline_digest`.execute(ctx.db)
+    from pipeline_run r
+    where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp()) and r.id = s.run
+    returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest`.execute(ctx.db)
   return taken.rows.map(toClaimed)
 }
 
-/** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
+/**
+ * Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. Runs
+ * are locked first, as where attempts end: so the two never wait for each other.
+ */
 export async function renewLeases(
   ctx: Context,
   owner: string,
-  fences: readonly bigint[],
+  held: readonly Pick<ClaimedStep, 'run' | 'fence'>[],
 ): Promise<Map<bigint, boolean>> {
-  if (fences.length === 0) return new Map()
+  if (held.length === 0) return new Map()
+  const runs = [...new Set(held.map(({ run }) => run))]
+  const fences = held.map(({ fence }) => fence)
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
+    with r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for share)
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    from pipeline_run r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${[...fences]}::int8[])
+    from r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${fences}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
   return new Map(kept.rows.map((row) => [row.fence, row.is_cancelling]))
 }
 
-/** What an attempt is started with. */
-export interface Starting {
-  readonly step: ClaimedStep
-  readonly workDir: string
-  /** Makes the token of the tracked run, in the same transaction. */
-  readonly mintToken: (tx: Tx, trackedRun: string) => Promise<string | undefined>
-}
-
-export interface Started {
-  readonly trackedRun: string
-  readonly token: string | undefined
-}
-
-const STARTED_COLUMNS = {
+const RECORDED_COLUMNS = {
   run: 'text',
   key: 'text',
   fence: 'int8',
-  work_dir: 'text',
   tracked_run: 'text',
   verdict: 'jsonb',
   cache_key: 'text',
 } as const
 
-/** Records that attempts start, all of one project: tracked run, verdict, work directory. Before the process, never after. */
-export async function startAttempts(ctx: Context, items: readonly Starting[]): Promise<Started[]> {
-  return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
-    const started: Started[] = []
-    for (const { step, mintToken } of items) {
-      const trackedRun = step.trackedRun ?? newTrackedRunId()
-      started.push({ trackedRun, token: await mintToken(tx, trackedRun) })
-    }
-    const fresh = items.flatMap(({ step }, index) =>
-      step.trackedRun !== null
-        ? []
-        : [
-            {
-              id: started[index]!.trackedRun,
-              experiment: step.pipeline,
-              name: step.key,
-              tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
-            },
-          ],
-    )
-    const rows = items.map(({ step, workDir }, index) => ({
-      run: step.run,
-      key: step.key,
-      fence: step.fence,
-      work_dir: workDir,
-      tracked_run: started[index]!.trackedRun,
-      verdict: step.verdict,
-      cache_key: step.verdict?.key ?? null,
+/** Records of claimed steps of one project what was not known when they were claimed: verdict and tracked run. Returns the latter. */
+export async function recordSteps(ctx: Context, steps: readonly ClaimedStep[]): Promise<string[]> {
+  return ctx.as({ project: steps[0]!.project }).transaction(async (tx) => {
+    const ids = steps.map((step) => step.trackedRun ?? newTrackedRunId())
+    const rows = steps.map(({ run, key, fence, verdict }, index) => ({
+      run,
+      key,
+      fence,
+      tracked_run: ids[index]!,
+      verdict,
+      cache_key: verdict?.key ?? null,
     }))
-    await startTrackedRuns(tx, fresh)
+    await startTrackedRuns(
+      tx,
+      steps.flatMap((step, index) =>
+        step.trackedRun !== null
+          ? []
+          : [
+              {
+                id: ids[index]!,
+                experiment: step.pipeline,
+                name: step.key,
+                tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
+              },
+            ],
+      ),
+    )
     await sql`
-      with d as (select * from ${givenRows('d', STARTED_COLUMNS, rows)}),
-      a as (update attempt a set state = 'running', work_dir = d.work_dir from d
-        where a.fence = d.fence and a.state = 'created')
-      update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key from d
+      update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key
+      from ${givenRows('d', RECORDED_COLUMNS, rows)}
       where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
-    return started
+    return ids
   })
 }
 

@@ -10,10 +10,10 @@ import {
   createOperatorToken,
   createProject,
   createToken,
-  issueRunToken,
   listTokens,
   openAuthoriser,
   revokeToken,
+  type Scheme,
 } from '../kernel/auth/index.ts'
 import { newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
@@ -23,6 +23,8 @@ import { type Context, ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
+import { goingAttempt } from '../pipelines/going-attempt.fixture.ts'
+import { openAttemptTokens } from '../pipelines/index.ts'
 import { mlflowRegistryEndpoints } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
 import { mlflowContext } from './control-plane.ts'
@@ -35,6 +37,8 @@ let database: TestDatabase
 let endpoints: AnyEndpoint[]
 const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }
 const tokens: Record<string, string> = {}
+const signingKey = newSigningKey()
+let schemes: readonly Scheme[] = []
 
 /** Only the table is read: nothing answers from a store. */
 const NO_BLOBS = { blobs: undefined as never }
@@ -55,7 +59,7 @@ function openServer(requireToken: boolean): FastifyInstance {
     clock: realClock,
     log: silentLog,
   })
-  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken })
+  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken, schemes })
   mountEndpoints(app, endpoints.map(echoing), authoriser)
   void registerMlflowSurface(app, {
     endpoints: MLFLOW.map(({ method, path, access }) => ({
@@ -92,17 +96,19 @@ beforeAll(async () => {
     ).token
   }
   tokens.operator = (await createOperatorToken(own, 60_000)).token
-  tokens.run = await own.transaction((tx) => issueRunToken(tx, 'run_1', 60_000))
-  tokens['foreign run'] = await own.as({ project: 'foreign' }).transaction((tx) => issueRunToken(tx, 'run_2', 60_000))
   const blobs = openFilesBlobStore(directory)
   const domains = openDomains({
     config,
     ctx: database.ctx,
     blobs: await blobs,
-    signingKey: newSigningKey(),
+    signingKey,
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
+  schemes = domains.schemes
+  const { tokenOf } = openAttemptTokens(database.ctx, signingKey.privateKey)
+  tokens.run = tokenOf(await goingAttempt(own, 1n))
+  tokens['foreign run'] = tokenOf(await goingAttempt(own.as({ project: 'foreign' }), 2n))
   const own_ = [
     ...authEndpoints(config.auth),
     ...auditEndpoints(join(directory, 'ledger.log'), []),

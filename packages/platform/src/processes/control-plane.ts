@@ -141,7 +141,7 @@ async function openControlHttp(parts: {
   const authoriser = openAuthoriser({
     ctx,
     requireToken: config.auth.requireToken,
-    schemes: openSchemes(ctx, config.auth),
+    schemes: [...parts.domains.schemes, ...openSchemes(ctx, config.auth)],
   })
   mountEndpoints(
     app,

@@ -4,7 +4,7 @@ import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
 import { endpoints as deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
 import { endpoints as featureEndpoints } from '../features/index.ts'
-import { issueRunToken } from '../kernel/auth/index.ts'
+import type { Scheme } from '../kernel/auth/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
 import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
@@ -16,6 +16,7 @@ import { siblingModule } from '../kernel/sibling-module.ts'
 import { lineageEndpoints } from '../lineage/index.ts'
 import { monitoringEndpoints } from '../monitoring/index.ts'
 import {
+  openAttemptTokens,
   openPythonEnvironments,
   openScheduler,
   pipelineEndpoints,
@@ -64,6 +65,8 @@ export interface DomainParts {
 const HOUR_MS = 3_600_000
 
 export interface Domains {
+  /** Identities that domains give. */
+  readonly schemes: readonly Scheme[]
   readonly endpoints: readonly AnyEndpoint[]
   /** Starts what runs in the background, once the address is known. */
   start(controlUrl: string): Promise<void>
@@ -83,6 +86,7 @@ export function openDomains(parts: DomainParts): Domains {
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = ownVariables(STEP_VARIABLES)
+  const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
     return {
@@ -99,12 +103,13 @@ export function openDomains(parts: DomainParts): Domains {
       pythonPath: fileURLToPath(new URL('../../python', import.meta.url)),
       environment,
       controlUrl: () => controlUrl,
-      mintRunToken: (run, grant) => run.transaction((tx) => issueRunToken(tx, grant.trackedRun, grant.ttlMs)),
+      tokenOf: attemptTokens.tokenOf,
       slots: config.steps.slots,
       cancelGraceMs: CANCEL_GRACE_MS,
     }
   }
   return {
+    schemes: [attemptTokens.scheme],
     endpoints: [
       ...blobEndpoints({ blobs }),
       ...datasetEndpoints,

@@ -1,5 +1,4 @@
 import { appendFileSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { z } from 'zod'
@@ -46,7 +45,7 @@ async function main(): Promise<void> {
     workDir: step.work_dir,
     engine: () => {
       engine ??= import('../adapters/duckdb/index.ts').then(({ openDuckdbQueryEngine }) =>
-        openDuckdbQueryEngine({ tempDirectory: join(step.work_dir, 'tmp') }),
+        openDuckdbQueryEngine({ tempDirectory: step.work_dir }),
       )
       return engine
     },

@@ -16,7 +16,14 @@ export { mlflowTrackingEndpoints } from './mlflow/index.ts'
 export { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 export { pageQuery, readPageToken, writePageToken } from './page-token.ts'
 export { createRun, type RunStatus, requireTrackedRun, type TrackedRun } from './run.ts'
-export { finishTrackedRuns, newTrackedRunId, startTrackedRuns } from './step-run.ts'
+export {
+  endingTrackedRuns,
+  hasActiveExperiment,
+  makingTrackedRuns,
+  NEW_TRACKED_RUN_ID,
+  newTrackedRunId,
+  startTrackedRuns,
+} from './step-run.ts'
 export { type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
 export { choice, flag, int64, list, pageSize, record, required, text } from './surface/fields.ts'
 export { wireInt } from './surface/json.ts'

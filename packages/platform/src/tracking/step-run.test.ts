@@ -1,8 +1,10 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { givenRows } from '../kernel/db/index.ts'
 import { createExperiment, findExperimentByName, setExperimentLifecycle } from './experiment.ts'
 import { requireTrackedRun, setRunLifecycle } from './run.ts'
-import { finishTrackedRuns, newTrackedRunId, startTrackedRuns } from './step-run.ts'
+import { endingTrackedRuns, newTrackedRunId, startTrackedRuns } from './step-run.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -44,17 +46,14 @@ test('startTrackedRuns() refuses an experiment that was deleted, and makes none'
   await expect(start('known', 'gone')).rejects.toThrow("must be in the 'active' state")
 })
 
-test('finishTrackedRuns() ends each with its status; a deleted run stays as it is', async () => {
+test('endingTrackedRuns() ends each with its status; a deleted run stays as it is', async () => {
   const { ctx } = database
   const ids = await start('known', 'known', 'known')
   await setRunLifecycle(ctx, ids[2]!, 'deleted')
   const status = ['FINISHED', 'FAILED', 'FINISHED'] as const
-  await ctx.transaction((tx) =>
-    finishTrackedRuns(
-      tx,
-      ids.map((id, index) => ({ id, status: status[index]! })),
-    ),
-  )
+  const rows = ids.map((id, index) => ({ project: ctx.project, id, status: status[index]! }))
+  const given = givenRows('d', { project: 'text', id: 'text', status: 'text' }, rows)
+  await ctx.transaction((tx) => sql`with ${endingTrackedRuns(tx, sql`select * from ${given}`)} select 1`.execute(tx.db))
   const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
   expect(runs.map((run) => run.status)).toEqual(['FINISHED', 'FAILED', 'RUNNING'])
   expect(runs.map((run) => run.end_ms === null)).toEqual([false, false, true])

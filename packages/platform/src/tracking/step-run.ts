@@ -1,8 +1,8 @@
-import { sql } from 'kysely'
-import { givenRows, type Tx } from '../kernel/db/index.ts'
+import { type RawBuilder, sql } from 'kysely'
+import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { ensureExperiment, nowMs, requireActiveExperiment } from './experiment.ts'
-import { checkRunTag, NAME_TAG, type RunStatus } from './run.ts'
+import { checkRunTag, NAME_TAG } from './run.ts'
 
 export interface StepRun {
   /** From `newTrackedRunId`. */
@@ -14,22 +14,50 @@ export interface StepRun {
 
 const USER = 'plimsoll'
 
+/** A new id of a tracked run, where a statement makes it. */
+export const NEW_TRACKED_RUN_ID = sql<string>`replace(gen_random_uuid()::text, '-', '')`
+
+/** True where an experiment of that name takes runs. */
+export function hasActiveExperiment(project: RawBuilder<unknown>, name: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`exists (select from experiment e where e.project = ${project} and e.name = ${name} and e.lifecycle = 'active')`
+}
+
+/**
+ * Parts of a `with` that make the tracked runs of `rows`, a query of `project`, `id`, `experiment`, `name` and `tags`
+ * (jsonb). Those whose experiment is absent or deleted are left out; `made_run (no, id)` has the others.
+ */
+export function makingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    new_run as (${rows}),
+    made_run as (
+      insert into tracked_run (project, id, experiment, name, user_id, status, start_ms, artifact_uri, lifecycle)
+      select d.project, d.id, e.id, d.name, ${USER}, 'RUNNING', ${nowMs(ctx)}::bigint,
+        e.artifact_location || '/' || d.id || '/artifacts', 'active'
+      from new_run d join experiment e on e.project = d.project and e.name = d.experiment and e.lifecycle = 'active'
+      returning no, id),
+    made_tag as (
+      insert into tracked_tag (project, run_no, key, value) select d.project, r.no, t.key, t.value
+      from made_run r join new_run d on d.id = r.id
+      cross join lateral (select ${NAME_TAG}::text as key, d.name as value union all select * from jsonb_each_text(d.tags)) t)`
+}
+
+/**
+ * A part of a `with`, `ended_run`, that ends the tracked runs of `rows`, a query of `project`, `id` and `status`. One that
+ * is deleted meanwhile is left as it is.
+ */
+export function endingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    ended_run as (
+      update tracked_run r set status = d.status, end_ms = ${nowMs(ctx)}::bigint from (${rows}) d
+      where r.project = d.project and r.id = d.id and r.lifecycle = 'active')`
+}
+
 /** Runs whose experiment is there and active, with their tags, in one statement. Returns the ids that were made. */
 async function insertRuns(tx: Tx, runs: readonly StepRun[]): Promise<Set<string>> {
-  const rows = givenRows('d', { id: 'text', experiment: 'text', name: 'text' }, runs)
-  const tags = runs.flatMap(({ id, tags }) => Object.entries(tags).map(([key, value]) => ({ id, key, value })))
+  const given = givenRows('d', { id: 'text', experiment: 'text', name: 'text', tags: 'jsonb' }, runs)
   const made = await sql<{ id: string }>`
-    with r as (
-      insert into tracked_run (project, id, experiment, name, user_id, status, start_ms, artifact_uri, lifecycle)
-      select ${tx.project}, d.id, e.id, d.name, ${USER}, 'RUNNING', ${nowMs(tx)}::bigint,
-        e.artifact_location || '/' || d.id || '/artifacts', 'active'
-      from ${rows}
-      join experiment e on e.project = ${tx.project} and e.name = d.experiment and e.lifecycle = 'active'
-      returning no, id),
-    t as (
-      insert into tracked_tag (project, run_no, key, value) select ${tx.project}, r.no, d.key, d.value
-      from ${givenRows('d', { id: 'text', key: 'text', value: 'text' }, tags)} join r on r.id = d.id)
-    select id from r`.execute(tx.db)
+    with ${makingTrackedRuns(tx, sql`select ${tx.project}::text as project, d.* from ${given}`)}
+    select id from made_run`.execute(tx.db)
   return new Set(made.rows.map((row) => row.id))
 }
 
@@ -41,25 +69,13 @@ export function newTrackedRunId(): string {
  * The tracked runs of pipeline steps, each in the experiment of its name (made when absent).
  * @throws precondition tracking.experiment_deleted
  */
-export async function startTrackedRuns(tx: Tx, wanted: readonly StepRun[]): Promise<void> {
-  if (wanted.length === 0) return
-  const runs = wanted.map((run): StepRun => ({ ...run, tags: { ...run.tags, [NAME_TAG]: run.name } }))
-  for (const { tags } of runs) for (const [key, value] of Object.entries(tags)) checkRunTag({ key, value }, 'tags')
+export async function startTrackedRuns(tx: Tx, runs: readonly StepRun[]): Promise<void> {
+  if (runs.length === 0) return
+  for (const { name, tags } of runs)
+    for (const [key, value] of Object.entries({ ...tags, [NAME_TAG]: name })) checkRunTag({ key, value }, 'tags')
   const made = await insertRuns(tx, runs)
   const left = runs.filter(({ id }) => !made.has(id))
   for (const name of new Set(left.map((run) => run.experiment)))
     await requireActiveExperiment(tx, await ensureExperiment(tx, name))
   if (left.length > 0) await insertRuns(tx, left)
-}
-
-/** Ends tracked runs; one that is deleted meanwhile is left as it is. */
-export async function finishTrackedRuns(
-  tx: Tx,
-  ended: readonly { readonly id: string; readonly status: RunStatus }[],
-): Promise<void> {
-  if (ended.length === 0) return
-  await sql`
-    update tracked_run r set status = d.status, end_ms = ${nowMs(tx)}::bigint
-    from ${givenRows('d', { id: 'text', status: 'text' }, ended)}
-    where r.project = ${tx.project} and r.id = d.id and r.lifecycle = 'active'`.execute(tx.db)
 }

@@ -19,7 +19,7 @@ export const STEP_STATES = [
 ] as const
 export type StepState = (typeof STEP_STATES)[number]
 
-export const ATTEMPT_STATES = ['created', 'running', 'succeeded', 'failed', 'lost', 'cancelled', 'superseded'] as const
+export const ATTEMPT_STATES = ['running', 'succeeded', 'failed', 'lost', 'cancelled', 'superseded'] as const
 export type AttemptState = (typeof ATTEMPT_STATES)[number]
 
 /** Why a step was taken from the cache, or not: every component that differs, the first cause first. */

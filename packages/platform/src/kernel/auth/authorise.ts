@@ -117,7 +117,7 @@ async function identifyToken(ctx: Context, text: string): Promise<Identity> {
   return {
     principal: {
       id: row.principal,
-      kind: row.kind === 'run' ? 'run' : 'token',
+      kind: 'token',
       named: row.kind === 'named',
       proof: `token:${row.id}`,
     },

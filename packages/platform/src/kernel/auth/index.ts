@@ -10,10 +10,8 @@ export {
   createToken,
   type IssuedToken,
   isOperatorTokenLive,
-  issueRunToken,
   listTokens,
   pruneTokens,
   requireToken,
-  revokeRunTokens,
   revokeToken,
 } from './tokens.ts'

@@ -14,8 +14,7 @@ export interface TokenRow {
   name: string
   principal: string
   role: Role
-  kind: 'named' | 'operator' | 'run'
-  run: string | null
+  kind: 'named' | 'operator'
   hash: string
   created_at: Date
   created_by: string

@@ -8,7 +8,6 @@ import type { TokenRow } from './tables.ts'
 import { formatToken, hashToken } from './verify/index.ts'
 
 const DAY_MS = 86_400_000
-const RUN_TOKEN_MAX_MS = 2 * DAY_MS
 /** Writes of `last_used_at` are spared within this time. */
 const LAST_USED_GRAIN_MS = 60_000
 
@@ -21,7 +20,7 @@ export interface IssuedToken {
 
 async function insertToken(
   tx: Tx,
-  row: Pick<TokenRow, 'project' | 'name' | 'principal' | 'role' | 'kind' | 'run'>,
+  row: Pick<TokenRow, 'project' | 'name' | 'principal' | 'role' | 'kind'>,
   ttlMs: number,
 ): Promise<IssuedToken> {
   const token = formatToken(randomHex(32))
@@ -62,7 +61,6 @@ export async function createToken(
         principal: wanted.principal,
         role: wanted.role,
         kind: 'named',
-        run: null,
       },
       wanted.days * DAY_MS,
     )
@@ -91,7 +89,7 @@ export async function createOperatorToken(ctx: Context, ttlMs: number): Promise<
       .execute()
     return insertToken(
       tx,
-      { project: ALL_PROJECTS, name: 'operator', principal: 'operator', role: 'admin', kind: 'operator', run: null },
+      { project: ALL_PROJECTS, name: 'operator', principal: 'operator', role: 'admin', kind: 'operator' },
       ttlMs,
     )
   })
@@ -106,16 +104,6 @@ export async function isOperatorTokenLive(ctx: Context, text: string, forMs: num
     .where('kind', '=', 'operator')
     .executeTakeFirst()
   return row !== undefined && row.revoked_at === null && row.expires_at.getTime() > realClock.nowMs() + forMs
-}
-
-/** A short-lived token for the steps of one run: it satisfies scope `run` and may read what a viewer may. */
-export async function issueRunToken(tx: Tx, run: string, ttlMs: number): Promise<string> {
-  const issued = await insertToken(
-    tx,
-    { project: tx.project, name: run, principal: `run:${run}`, role: 'viewer', kind: 'run', run },
-    Math.min(ttlMs, RUN_TOKEN_MAX_MS),
-  )
-  return issued.token
 }
 
 /** Whose tokens the caller, an admin of the project, sees and ends. */
@@ -139,17 +127,6 @@ export async function revokeToken(ctx: Context, id: string): Promise<void> {
   })
 }
 
-/** Ends all tokens of a run. */
-export async function revokeRunTokens(tx: Tx, run: string): Promise<void> {
-  await tx.db
-    .updateTable('auth_token')
-    .set({ revoked_at: new Date(realClock.nowMs()) })
-    .where('run', '=', run)
-    .where('project', '=', tx.project)
-    .where('revoked_at', 'is', null)
-    .execute()
-}
-
 export async function listTokens(
   ctx: Context,
   page: { after: string; limit: number },
@@ -163,7 +140,6 @@ export async function listTokens(
       'principal',
       'role',
       'kind',
-      'run',
       'created_at',
       'created_by',
       'expires_at',
@@ -200,7 +176,7 @@ export async function requireToken(ctx: Context, text: string, clock: Clock = re
       action: 'Ask an admin of the project for a new one',
     })
   }
-  if (row.kind !== 'run' && (row.last_used_at === null || nowMs - row.last_used_at.getTime() > LAST_USED_GRAIN_MS)) {
+  if (row.last_used_at === null || nowMs - row.last_used_at.getTime() > LAST_USED_GRAIN_MS) {
     await ctx.db
       .updateTable('auth_token')
       .set({ last_used_at: new Date(nowMs) })

@@ -1,0 +1,76 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { CacheVerdict } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
+import { pinAll } from '../kernel/blob/index.ts'
+import type { Json } from '../kernel/canonical.ts'
+import { type Context, givenRows } from '../kernel/db/index.ts'
+import { digestsOfOutputs, runOwner } from './pins.ts'
+import { endedRows, type MovedRun, RELEASING, settleRun } from './release-dependents.ts'
+import type { ClaimedStep } from './store.ts'
+import type { NamedOutputs } from './tables.ts'
+
+/** What a claimed step becomes that was found in the cache when it was about to start. */
+export interface Adopted {
+  readonly step: ClaimedStep
+  readonly verdict: CacheVerdict
+  readonly outputs: NamedOutputs
+  readonly result: Json | undefined
+  readonly spec: Json
+  readonly inputs: NamedOutputs
+}
+
+const COLUMNS = {
+  run: 'text',
+  key: 'text',
+  verdict: 'jsonb',
+  cache_key: 'text',
+  spec: 'jsonb',
+  inputs: 'jsonb',
+  outputs: 'jsonb',
+  result: 'jsonb',
+} as const
+
+/** Ends claimed steps of one project that the cache knew after all: no attempt is used. */
+export async function adoptCached(ctx: Context, blobs: BlobStore, items: readonly Adopted[]): Promise<boolean[]> {
+  return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
+    const runs = [...new Set(items.map(({ step }) => step.run))]
+    const fences = items.map(({ step }) => step.fence)
+    const locked = await sql<{ fence: bigint }>`
+      with r as materialized (select id from pipeline_run where id in (${sql.join(runs)}) order by id for update)
+      select s.fence from step s join r on r.id = s.run where s.fence in (${sql.join(fences)}) and s.state = 'running'
+        and s.run in (${sql.join(runs)}) and s.key in (${sql.join(items.map(({ step }) => step.key))})
+      order by s.run, s.key for update of s`.execute(tx.db)
+    const held = new Set(locked.rows.map((row) => row.fence))
+    const kept = items.filter(({ step }) => held.has(step.fence))
+    await tx.db.deleteFrom('attempt').where('fence', 'in', fences).execute()
+    const pins = kept.map(({ step, outputs }) => ({ owner: runOwner(step.run), digests: digestsOfOutputs(outputs) }))
+    await pinAll(tx, blobs, pins)
+    const keys = kept.flatMap(({ verdict }) => (verdict.key === null ? [] : [verdict.key]))
+    if (keys.length > 0) {
+      await tx.db
+        .updateTable('cache_entry')
+        .set((eb) => ({ hits: eb('hits', '+', 1), last_hit_at: sql<Date>`clock_timestamp()` }))
+        .where('project', '=', tx.project)
+        .where('key', 'in', keys)
+        .execute()
+    }
+    if (kept.length > 0) {
+      const rows = kept.map(({ step, verdict, ...made }) => ({
+        ...made,
+        run: step.run,
+        key: step.key,
+        verdict,
+        cache_key: verdict.key,
+      }))
+      await sql`
+        update step s set state = 'cached', reason = null, lease_owner = null, lease_expires_at = null,
+          finished_at = clock_timestamp(), cache_verdict = d.verdict, cache_key = d.cache_key, spec = d.spec,
+          inputs = d.inputs, outputs = d.outputs, result = d.result
+        from ${givenRows('d', COLUMNS, rows)} where s.run = d.run and s.key = d.key`.execute(tx.db)
+      const ended = endedRows(kept.map(({ step: { run, key } }) => ({ run, key, isFailure: false })))
+      const moved = await sql<MovedRun>`with ended as (${ended}), ${RELEASING} select * from moved`.execute(tx.db)
+      for (const run of moved.rows) await settleRun(tx, run)
+    }
+    return items.map(({ step }) => held.has(step.fence))
+  })
+}

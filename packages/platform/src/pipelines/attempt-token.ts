@@ -1,0 +1,51 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import type { Scheme } from '../kernel/auth/index.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
+import type { ClaimedStep } from './store.ts'
+
+export interface AttemptTokens {
+  /** By this token the program of an attempt writes its step's tracked run, as long as the attempt goes on. */
+  tokenOf(step: Pick<ClaimedStep, 'run' | 'fence'>): string
+  /** Reads such tokens. */
+  readonly scheme: Scheme
+}
+
+const PREFIX = 'plimstep_'
+const FORM = /^plimstep_([1-9]\d{0,17})_([0-9A-Za-z_-]{43})$/
+const KEY_BYTES = 32
+const PURPOSE = 'plimsoll attempt token'
+
+/**
+ * Tokens that nothing has to store: a keyed digest of the attempt's name. One ends with its attempt, whose row is looked
+ * at each time. `secret` is this installation's own.
+ */
+export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES))
+  const digestOf = (run: string, fence: string) => createHmac('sha256', key).update(`${run}/${fence}`).digest()
+  return {
+    tokenOf: ({ run, fence }) => `${PREFIX}${fence}_${digestOf(run, String(fence)).toString('base64url')}`,
+    scheme: async (_request, { scheme, value }) => {
+      if (scheme !== 'bearer' || !value.startsWith(PREFIX)) return undefined
+      const [, fence, digest] = FORM.exec(value) ?? []
+      const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
+      if (!attempt || !timingSafeEqual(digestOf(attempt.run, fence!), Buffer.from(digest!, 'base64url')))
+        throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
+      if (attempt.finished_at !== null)
+        throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has ended with its attempt')
+      return {
+        principal: { id: `run:${attempt.tracked_run}`, kind: 'run', named: false, proof: `attempt:${fence}` },
+        roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
+      }
+    },
+  }
+}
+
+async function findAttempt(ctx: Context, fence: bigint) {
+  return ctx.db
+    .selectFrom('attempt as a')
+    .innerJoin('step as s', (join) => join.onRef('s.run', '=', 'a.run').onRef('s.key', '=', 'a.key'))
+    .select(['a.project', 'a.run', 'a.finished_at', 's.tracked_run'])
+    .where('a.fence', '=', fence)
+    .executeTakeFirst()
+}

@@ -1,0 +1,161 @@
+import { type RawBuilder, sql } from 'kysely'
+import { givenRows, type Tx } from '../kernel/db/index.ts'
+import { endingTrackedRuns } from '../tracking/index.ts'
+import type { FinishedAttempt } from './finish.ts'
+import { type MovedRun, RELEASING } from './release-dependents.ts'
+import { type NextStep, nextOfStep } from './transition.ts'
+
+/** What an attempt became that still held its fence. */
+export interface EndedAttempt {
+  readonly state: NextStep['state']
+  readonly delayMs: number
+  readonly trackedRun: string | null
+  readonly isCacheEntryNew: boolean
+  /** Its run, when the step has ended. */
+  readonly moved: MovedRun | undefined
+}
+
+const REASON_CHARS_MAX = 4_000
+const MESSAGE_CHARS_MAX = 4_096
+
+const COLUMNS = {
+  run: 'text',
+  key: 'text',
+  fence: 'int8',
+  state: 'text',
+  reason: 'text',
+  delay_ms: 'int4',
+  attempts: 'int4',
+  infra: 'int4',
+  spec: 'jsonb',
+  inputs: 'jsonb',
+  outputs: 'jsonb',
+  attempt_state: 'text',
+  exit_code: 'int4',
+  signal: 'text',
+  failure_class: 'text',
+  message: 'text',
+  log_digest: 'text',
+  log_bytes: 'int8',
+  usage: 'jsonb',
+  cache_key: 'text',
+  pipeline: 'text',
+  components: 'jsonb',
+} as const
+
+export function cacheKeyOfAttempt(done: FinishedAttempt): string | undefined {
+  return (done.isCacheable && done.components && done.step.verdict?.key) || undefined
+}
+
+/** What the attempt makes of its step as long as nobody cancels the run. */
+function nextOf(done: FinishedAttempt): NextStep {
+  const { definition, attemptsUsed, infraUsed } = done.step
+  return nextOfStep(done.end, { retries: definition.retries, attemptsUsed, infraUsed }, false)
+}
+
+function rowOf(done: FinishedAttempt, next: NextStep) {
+  const { step, end } = done
+  const isRetry = next.state === 'ready'
+  const isSuccess = next.state === 'succeeded'
+  const cacheKey = isSuccess ? cacheKeyOfAttempt(done) : undefined
+  return {
+    run: step.run,
+    key: step.key,
+    fence: step.fence,
+    state: next.state,
+    reason: end.message?.slice(0, REASON_CHARS_MAX) ?? null,
+    delay_ms: isRetry ? next.delayMs : 0,
+    attempts: isRetry && next.budget === 'user' ? 1 : 0,
+    infra: isRetry && next.budget === 'infra' ? 1 : 0,
+    spec: done.spec,
+    inputs: done.inputs,
+    outputs: isSuccess ? done.outputs : null,
+    attempt_state: isSuccess || next.state === 'cancelled' ? next.state : end.outcome === 'lost' ? 'lost' : 'failed',
+    exit_code: end.exitCode ?? null,
+    signal: end.signal ?? null,
+    failure_class: end.failureClass ?? null,
+    message: end.message?.slice(0, MESSAGE_CHARS_MAX) ?? null,
+    log_digest: done.log?.digest ?? null,
+    log_bytes: done.log?.sizeBytes ?? null,
+    usage: done.usage ?? null,
+    cache_key: cacheKey ?? null,
+    pipeline: step.pipeline,
+    components: cacheKey === undefined ? null : done.components,
+  }
+}
+
+/**
+ * Ends the steps whose attempts still hold their fence, once their runs are locked, in order: so two writers never wait
+ * for each other. A run that is being cancelled lets a success stand, and nothing else.
+ */
+function endingSteps(runs: readonly string[]): RawBuilder<unknown> {
+  const isRetry = sql`(d.state = 'ready' and r.state <> 'cancelling')`
+  return sql`
+    r as materialized (select id, state from pipeline_run where id in (${sql.join(runs)}) order by id for update),
+    s as (
+      update step s set lease_owner = null, lease_expires_at = null, outputs = d.outputs,
+        state = case when r.state = 'cancelling' and d.state <> 'succeeded' then 'cancelled' else d.state end,
+        fence = case when ${isRetry} then null else s.fence end,
+        reason = case when ${isRetry} then s.reason else d.reason end,
+        finished_at = case when ${isRetry} then null else clock_timestamp() end,
+        eligible_at = case when ${isRetry} then clock_timestamp() + make_interval(secs => d.delay_ms / 1000.0) else s.eligible_at end,
+        attempts_used = s.attempts_used + case when ${isRetry} then d.attempts else 0 end,
+        infra_used = s.infra_used + case when ${isRetry} then d.infra else 0 end,
+        spec = case when ${isRetry} then s.spec else d.spec end,
+        inputs = case when ${isRetry} then s.inputs else d.inputs end
+      from r join d on d.run = r.id where s.run = d.run and s.key = d.key and s.fence = d.fence and s.state = 'running'
+      returning s.project, s.run, s.key, d.fence, s.state, s.tracked_run),
+    ended as (select run, key, state <> 'succeeded' as is_failure from s where state <> 'ready')`
+}
+
+/** An attempt that has ended already keeps its end: its commit may be repeated when the first answer was lost. */
+const ATTEMPTS_ENDING = sql`
+  a as (
+    update attempt a set finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
+      failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage,
+      state = case when s.fence is null then 'superseded' when s.state = 'cancelled' then 'cancelled' else d.attempt_state end
+    from d left join s on s.fence = d.fence where a.fence = d.fence and a.finished_at is null)`
+
+const CACHE_ENTRIES = sql`
+  e as (
+    insert into cache_entry (project, key, pipeline, step, components, outputs, source_run, source_step)
+    select s.project, d.cache_key, d.pipeline, d.key, d.components, d.outputs, d.run, d.key
+    from d join s on s.fence = d.fence where d.cache_key is not null and s.state = 'succeeded'
+    on conflict (project, key) do nothing returning source_run, source_step)`
+
+const TRACKED_ENDING = sql`
+  select project, tracked_run as id, case state when 'succeeded' then 'FINISHED' when 'cancelled' then 'KILLED' else 'FAILED' end as status
+  from s where state <> 'ready' and tracked_run is not null`
+
+/**
+ * Ends attempts of one project in one statement, since the embedded database takes as long to begin a statement as to
+ * write three rows: attempts, steps, what waited for them, their runs, tracked runs and new cache entries. Returns what
+ * the steps became, by the fence; an attempt that had lost its own changes nothing but itself.
+ */
+export async function writeEnds(tx: Tx, items: readonly FinishedAttempt[]): Promise<Map<bigint, EndedAttempt>> {
+  const next = items.map(nextOf)
+  const rows = items.map((done, index) => rowOf(done, next[index]!))
+  const runs = [...new Set(items.map(({ step }) => step.run))]
+  const written = await sql<
+    MovedRun & { fence: bigint; state: NextStep['state']; tracked_run: string | null; is_new: boolean }
+  >`
+    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(runs)}, ${ATTEMPTS_ENDING},
+      ${endingTrackedRuns(tx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
+    select s.fence, s.state, s.tracked_run, e.source_run is not null as is_new, moved.*
+    from s left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`.execute(
+    tx.db,
+  )
+  const delays = new Map(items.map(({ step }, index) => [step.fence, rows[index]!.delay_ms]))
+  return new Map(
+    written.rows.map((row) => [
+      row.fence,
+      {
+        state: row.state,
+        delayMs: delays.get(row.fence) ?? 0,
+        trackedRun: row.tracked_run,
+        isCacheEntryNew: row.is_new,
+        moved: row.state === 'ready' ? undefined : row,
+      },
+    ]),
+  )
+}
