@@ -5,6 +5,7 @@ import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { clientErrorHandler } from '../../kernel/http/client-error.ts'
 import { ERRORS_PATH, renderErrorPage } from '../../kernel/http/error-page.ts'
 import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
+import { portTaken } from '../../kernel/http/taken-port.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { readAdmitted } from './admission.ts'
@@ -243,16 +244,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
 function listen(server: Server, settings: GatewaySettings): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new PlimsollError(
-              'unavailable',
-              'serving.port_taken',
-              `Cannot listen on ${settings.host}:${settings.port}: the port is taken`,
-              { action: 'Choose another --gateway-port, or 0 for a free one' },
-            )
-          : error,
-      )
+      reject(error.code === 'EADDRINUSE' ? portTaken(settings.host, settings.port, '--gateway-port') : error)
     })
     server.listen(settings.port, settings.host, () => {
       const address = server.address()
