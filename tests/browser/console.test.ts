@@ -137,6 +137,8 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         async (page) => {
           await page.getByRole('link', { name: 'flight-delay version 3' }).waitFor()
           await page.getByText('184,220').waitFor()
+          await page.getByText('1,207').waitFor()
+          await page.getByText('Unscored labels measure nothing').waitFor()
           await page.getByText('31 ms of 50 ms, below the line').waitFor()
           await page.getByText('released by ada, self-approved').waitFor()
           await page.getByText('epoch 3 of 4').waitFor()

@@ -138,3 +138,16 @@ test('doctor says whether a token is asked for', async () => {
   })
   expect((await doctor(path, { PLIMSOLL_AUTH_REQUIRE_TOKEN: 'true' })).one('token')).toMatchObject({ state: 'ok' })
 })
+
+test('doctor tells of predictions that were put aside, and only where there are any', async () => {
+  const dataDir = mkdtempSync(join(folder, 'aside-'))
+  const segments = join(dataDir, 'gateway', 'segments')
+  mkdirSync(segments, { recursive: true })
+  const path = pathWith({ python3: GOOD })
+  expect((await doctor(path, {}, '--data-dir', dataDir)).one('predictions put aside')).toBeUndefined()
+  writeFileSync(join(segments, 'boot_1-0.segment.damaged'), '12345')
+  expect((await doctor(path, {}, '--data-dir', dataDir)).one('predictions put aside')).toMatchObject({
+    state: 'missing',
+    found: `1 file in ${segments}`,
+  })
+})

@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { encodeBatch, type Piece, splitBatch } from './batch.ts'
 import { decodeTensors, readHeader } from './frame.ts'
 import { failureOf } from './host-failure.ts'
@@ -7,14 +7,15 @@ import { hostAway, hostDied } from './host-process.ts'
 import { countRows, shapeFits, validateAgainst } from './model-interface.ts'
 import {
   arrange,
+  batchesMs,
   type ModelSlot,
   noteDeath,
   noteRun,
   prefixLength,
-  queuedMs,
   queuedRows,
   queueOf,
   requireReady,
+  rowsUntil,
 } from './model-slot.ts'
 import { inferInPieces } from './pieces.ts'
 import { type HostPlace, type PoolHosts, upInMs } from './pool-hosts.ts'
@@ -23,6 +24,7 @@ import type { Entry, RequestQueue } from './request-queue.ts'
 import type { ModelInterface, Tensor } from './tensor.ts'
 
 const MARGIN_MS = 1
+const NEVER_MS = Number.POSITIVE_INFINITY
 
 export interface DispatcherOptions {
   readonly clock: Clock
@@ -39,7 +41,8 @@ interface Waiting {
 
 /**
  * Queues and batches. A free host takes work at once; while hosts are busy requests wait, ordered by deadline, and the
- * next free host takes the largest batch that still meets the earliest deadline. No timer is on this path.
+ * next free host takes the largest batch that still meets the earliest deadline. A request is admitted when what runs
+ * before it leaves it time; one that it delays past its own deadline is failed then. No timer is on this path.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
@@ -115,34 +118,63 @@ export class Dispatcher {
 
   /** True when the request has to wait. */
   #arrive(slot: ModelSlot, entry: Entry, nowMs: number): boolean {
-    if (entry.deadlineMs <= nowMs) throw deadlinePassed()
     const { queue, isSolo } = queueOf(slot, entry)
     entry.isSolo = isSolo
-    if (this.#queued === 0) {
-      const place = this.#freePlace(slot)
-      if (place) {
-        if (nowMs + slot.cost.optimisticMs(entry.rows) > entry.deadlineMs) {
-          slot.cost.relax()
-          throw infeasible(slot.cost.estimateMs(entry.rows))
-        }
-        this.#run(place, slot, [entry], nowMs)
-        return false
-      }
-    }
-    const waitMs = this.#waitMs(slot, entry.rows, nowMs)
-    const { queueRequestsMax, queueRowsMax } = this.#options
-    if (this.#queued >= queueRequestsMax) throw queueFull('too many requests are waiting', waitMs)
-    if (queuedRows(slot) + entry.rows > queueRowsMax)
-      throw queueFull(`more than ${queueRowsMax} rows would be waiting`, waitMs)
-    if (nowMs + waitMs + MARGIN_MS > entry.deadlineMs) throw infeasible(waitMs)
-    this.#enqueue(slot, queue, entry)
-    return true
+    const place = this.#admit(slot, entry, nowMs)
+    if (place) this.#run(place, slot, [entry], nowMs)
+    else this.#enqueue(slot, queue, entry)
+    return place === undefined
   }
 
-  /** Expected time until a request that arrives now would be answered. */
-  #waitMs(slot: ModelSlot, rows: number, nowMs: number): number {
+  /** Why a request of one row would be refused now; of more rows it would be too. */
+  findRefusal(slot: ModelSlot, deadlineMs: number): PlimsollError | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    try {
+      requireReady(slot, nowMs)
+      this.#admit(slot, { rows: 1, deadlineMs }, nowMs)
+      return undefined
+    } catch (thrown) {
+      return toPlimsollError(thrown)
+    }
+  }
+
+  /**
+   * The host that takes the request at once, or undefined where it has to wait.
+   * @throws deadline inference.deadline_passed · overloaded inference.queue_full | inference.deadline_infeasible
+   */
+  #admit(slot: ModelSlot, asked: Pick<Entry, 'rows' | 'deadlineMs'>, nowMs: number): HostPlace | undefined {
+    const { rows, deadlineMs } = asked
+    if (deadlineMs <= nowMs) throw deadlinePassed()
+    const place = this.#queued === 0 ? this.#freePlace(slot) : undefined
+    if (!place) {
+      this.#demandRoom(slot, asked, nowMs)
+      return undefined
+    }
+    if (nowMs + slot.cost.optimisticMs(rows) > deadlineMs) {
+      slot.cost.relax()
+      throw infeasible(slot.cost.estimateMs(rows))
+    }
+    return place
+  }
+
+  /** @throws overloaded inference.queue_full | inference.deadline_infeasible */
+  #demandRoom(slot: ModelSlot, { rows, deadlineMs }: Pick<Entry, 'rows' | 'deadlineMs'>, nowMs: number): void {
+    const { queueRequestsMax, queueRowsMax } = this.#options
+    const full =
+      this.#queued >= queueRequestsMax
+        ? 'too many requests are waiting'
+        : queuedRows(slot) + rows > queueRowsMax
+          ? `more than ${queueRowsMax} rows would be waiting`
+          : undefined
+    if (full !== undefined) throw queueFull(full, this.#waitMs(slot, { rows, deadlineMs: NEVER_MS }, nowMs))
+    const waitMs = this.#waitMs(slot, { rows, deadlineMs }, nowMs)
+    if (nowMs + waitMs + MARGIN_MS > deadlineMs) throw infeasible(waitMs)
+  }
+
+  /** Expected time until a request that arrives now would be answered: what waits with a later deadline runs after it. */
+  #waitMs(slot: ModelSlot, { rows, deadlineMs }: Pick<Entry, 'rows' | 'deadlineMs'>, nowMs: number): number {
     const places = this.#hosts?.places ?? []
-    let totalMs = queuedMs(slot, rows) + this.#awayMs(slot, nowMs)
+    let totalMs = batchesMs(slot, rowsUntil(slot, deadlineMs) + rows) + this.#awayMs(slot, nowMs)
     let alive = 0
     for (const place of places) {
       if (!place.process?.isAlive) continue
@@ -151,7 +183,7 @@ export class Dispatcher {
     }
     const others = new Set<ModelSlot>()
     for (const waiting of this.#waiting.values()) if (waiting.slot !== slot) others.add(waiting.slot)
-    for (const other of others) totalMs += queuedMs(other)
+    for (const other of others) totalMs += batchesMs(other, rowsUntil(other, deadlineMs))
     return totalMs / Math.max(1, alive)
   }
 

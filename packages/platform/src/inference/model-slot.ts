@@ -128,9 +128,15 @@ export function queuedRows(slot: ModelSlot): number {
   return rows
 }
 
-/** Estimated time to run what waits, in full batches. */
-export function queuedMs(slot: ModelSlot, extraRows = 0): number {
-  const rows = queuedRows(slot) + extraRows
+/** Rows that wait and run before a request of this deadline that comes now. */
+export function rowsUntil(slot: ModelSlot, deadlineMs: number): number {
+  let rows = 0
+  for (const queue of slot.queues.values()) rows += queue.rowsUntil(deadlineMs)
+  return rows
+}
+
+/** Estimated time to run so many rows, in full batches. */
+export function batchesMs(slot: ModelSlot, rows: number): number {
   if (rows === 0) return 0
   const full = slot.model.maxBatchSize > 0 ? slot.ceiling : 1
   const rest = rows % full

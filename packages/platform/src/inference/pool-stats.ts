@@ -1,3 +1,4 @@
+import type { PlimsollError } from '../kernel/errors.ts'
 import type { ModelInterface, Tensor } from './tensor.ts'
 
 export const MODEL_STATES = ['loading', 'ready', 'draining', 'failed'] as const
@@ -85,6 +86,11 @@ export interface ModelPool {
    * @throws unavailable inference.host_died
    */
   infer(digest: string, request: PoolRequest): Promise<PoolResult>
+  /**
+   * What `infer` would refuse a request with now, whatever its rows are: cheap, before they are read. Undefined promises
+   * nothing, and a refusal is in no counter.
+   */
+  findRefusal(digest: string, deadlineMs: number): PlimsollError | undefined
   /** Lets waiting requests finish, then frees the model in every host. Unknown digests are ignored. */
   unload(digest: string): Promise<void>
   /** Interface and state without a round trip. */

@@ -17,7 +17,7 @@ import {
   zipMapModel,
 } from './onnx.fixture.ts'
 import { openModelPool } from './pool.ts'
-import type { ModelPool } from './pool-stats.ts'
+import type { ModelPool, PoolRequest } from './pool-stats.ts'
 import type { Tensor } from './tensor.ts'
 import { tryModel } from './try-model.ts'
 import { stripZipMap } from './zip-map.ts'
@@ -260,6 +260,41 @@ describe('infer()', () => {
     expect(modelStats(pool, digest)).toMatchObject({ executionCount: 0, queuedRequests: 0 })
   })
 
+  test('takes a request that runs before what waits with later deadlines, on its own model and on another', async () => {
+    await using pool = await openModelPool()
+    const [busy, { digest, path }] = [await store(tripsModel()), await store(identityModel())]
+    await Promise.all([pool.load({ ...busy, maxBatchRows: 1 }), pool.load({ digest, path })])
+    const trips = { inputs: [int64(await tripsFor(pool, busy.digest, 30))] }
+    for (let run = 0; run < 20; run++) await pool.infer(busy.digest, trips)
+    const order: string[] = []
+    const ask = async (name: string, model: string, request: PoolRequest) => {
+      await pool.infer(model, request)
+      order.push(name)
+    }
+    const later = Array.from({ length: 60 }, () => ask('later', busy.digest, { ...trips, deadlineMs: inMs(60_000) }))
+    await Promise.all([
+      ask('same model', busy.digest, { inputs: [int64(1)], deadlineMs: inMs(600) }),
+      ask('other model', digest, { inputs: [fp32([1, 2], [1, 2])], deadlineMs: inMs(700) }),
+    ])
+    expect(order.filter((name) => name !== 'later')).toEqual(['same model', 'other model'])
+    expect(order.length).toBeLessThan(30)
+    await Promise.all(later)
+  })
+
+  test('fails at its deadline what requests of earlier deadlines have overtaken, and never runs it', async () => {
+    await using pool = await openModelPool()
+    const [busy, { digest, path }] = [await store(tripsModel()), await store(identityModel())]
+    await Promise.all([pool.load(busy), pool.load({ digest, path })])
+    const [short, long] = [await tripsFor(pool, busy.digest, 50), await tripsFor(pool, busy.digest, 1_500)]
+    const running = pool.infer(busy.digest, { inputs: [int64(short)] })
+    const deadlineMs = inMs(500)
+    const overtaken = pool.infer(digest, { inputs: [fp32([1, 2], [1, 2])], deadlineMs })
+    const overtaking = pool.infer(busy.digest, { inputs: [int64(long)], deadlineMs: deadlineMs - 1 })
+    await expect(overtaken).rejects.toMatchObject({ kind: 'deadline', code: 'inference.deadline_passed' })
+    await Promise.all([running, overtaking])
+    expect(modelStats(pool, digest)).toMatchObject({ executionCount: 0, expiredCount: 1 })
+  })
+
   test('bounds the queue', async () => {
     await using pool = await openModelPool({ queueRequestsMax: 2 })
     const { digest } = await store(tripsModel())
@@ -270,6 +305,28 @@ describe('infer()', () => {
     )
     const codes = all.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'ok'))
     expect(codes).toEqual(['ok', 'ok', 'ok', 'inference.queue_full', 'inference.queue_full'])
+  })
+
+  test('findRefusal() says beforehand what infer() would refuse a request of one row with', async () => {
+    await using pool = await openModelPool({ queueRequestsMax: 2 })
+    const { digest } = await store(tripsModel())
+    await pool.load(await store(tripsModel()))
+    const trips = { inputs: [int64(await tripsFor(pool, digest, 50))] }
+    const refusalOf = async (deadlineMs: number) => {
+      const said = pool.findRefusal(digest, deadlineMs)?.code
+      const outcome = await pool.infer(digest, { inputs: [int64(1)], deadlineMs }).then(
+        () => undefined,
+        (thrown) => thrown.code,
+      )
+      expect(said).toBe(outcome)
+      return said
+    }
+    expect(await refusalOf(inMs(10_000))).toBeUndefined()
+    expect(await refusalOf(inMs(-1))).toBe('inference.deadline_passed')
+    const all = [1, 2, 3].map(() => pool.infer(digest, trips))
+    expect(await refusalOf(inMs(10_000))).toBe('inference.queue_full')
+    await Promise.all(all)
+    expect(pool.findRefusal(digestBytes('unknown'), inMs(10_000))).toBeUndefined()
   })
 
   test('bounds the rows that wait of one model, and says that it is rows', async () => {

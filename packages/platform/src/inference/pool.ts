@@ -189,6 +189,11 @@ class Pool implements ModelPool {
     }
   }
 
+  findRefusal(digest: string, deadlineMs: number): PlimsollError | undefined {
+    const slot = this.#slots.get(digest)
+    return this.#isClosed || !slot ? undefined : this.#dispatcher.findRefusal(slot, deadlineMs)
+  }
+
   unload(digest: string): Promise<void> {
     const leaving = this.#leaving.get(digest)
     if (leaving) return leaving

@@ -26,6 +26,8 @@ export interface RequestQueue {
   head(): Entry | undefined
   /** The entry at `index` from the head. */
   peek(index: number): Entry | undefined
+  /** Rows of the entries whose deadline is not later: those run before an entry of this deadline that comes now. */
+  rowsUntil(deadlineMs: number): number
   insert(entry: Entry): void
   take(count: number): Entry[]
   remove(entry: Entry): boolean
@@ -46,6 +48,23 @@ export function createRequestQueue(): RequestQueue {
       start = 0
     }
   }
+  /** Where an entry of this deadline belongs: behind all whose deadline is not later. */
+  const placeOf = (deadlineMs: number): number => {
+    let low = start
+    let high = entries.length
+    if ((entries[high - 1]?.deadlineMs ?? 0) <= deadlineMs) return high
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((entries[middle]?.deadlineMs ?? 0) <= deadlineMs) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+  const rowsBetween = (from: number, to: number): number => {
+    let sum = 0
+    for (let index = from; index < to; index++) sum += entries[index]?.rows ?? 0
+    return sum
+  }
   return {
     get size() {
       return entries.length - start
@@ -55,20 +74,18 @@ export function createRequestQueue(): RequestQueue {
     },
     head: () => entries[start],
     peek: (index) => entries[start + index],
+    rowsUntil(deadlineMs) {
+      const place = placeOf(deadlineMs)
+      // Whichever side is shorter is counted: most requests come last.
+      return place - start < entries.length - place
+        ? rowsBetween(start, place)
+        : rows - rowsBetween(place, entries.length)
+    },
     insert(entry) {
       rows += entry.rows
-      let low = start
-      let high = entries.length
-      if (high === low || (entries[high - 1]?.deadlineMs ?? 0) <= entry.deadlineMs) {
-        entries.push(entry)
-        return
-      }
-      while (low < high) {
-        const middle = (low + high) >>> 1
-        if ((entries[middle]?.deadlineMs ?? 0) <= entry.deadlineMs) low = middle + 1
-        else high = middle
-      }
-      entries.splice(low, 0, entry)
+      const place = placeOf(entry.deadlineMs)
+      if (place === entries.length) entries.push(entry)
+      else entries.splice(place, 0, entry)
     },
     take(count) {
       const taken = entries.slice(start, start + count)

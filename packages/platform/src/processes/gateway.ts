@@ -17,6 +17,7 @@ import {
   openModelFiles,
   openPredictionLog,
   openRecentLatency,
+  type PredictionLog,
   UNKNOWN_ROUTE,
 } from '../serving/gateway/index.ts'
 import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
@@ -24,7 +25,7 @@ import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const SHIP_GRACE_MS = 2_000
 
-function openGatewayMetrics() {
+function openGatewayMetrics(predictions: PredictionLog) {
   const metrics = openMetrics('gateway')
   const { registry } = metrics
   const duration = new Histogram({
@@ -40,6 +41,26 @@ function openGatewayMetrics() {
     help: 'Epoch of the snapshot that serves',
     registers: [registry],
   })
+  const spool = [
+    {
+      name: 'plimsoll_spool_bytes',
+      help: 'Records of predictions that are still to be shipped',
+      read: predictions.spooledBytes,
+    },
+    {
+      name: 'plimsoll_set_aside_bytes',
+      help: 'Damaged or refused records of predictions',
+      read: predictions.setAsideBytes,
+    },
+  ]
+  for (const { read, ...about } of spool)
+    new Gauge({
+      ...about,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
   return {
     metrics,
     epoch,
@@ -106,7 +127,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })
   stack.defer(() => online.close())
   const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock, log })
-  const { metrics, epoch, latency, observe } = openGatewayMetrics()
+  const { metrics, epoch, latency, observe } = openGatewayMetrics(predictions)
   let wake = () => {}
   const gateway = openGateway('gateway', {
     ...settings,

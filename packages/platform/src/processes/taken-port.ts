@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 import type { Config } from '../kernel/config/index.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { portTaken } from '../kernel/http/taken-port.ts'
 
 function isTaken(host: string, port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
@@ -13,15 +13,9 @@ function isTaken(host: string, port: number): Promise<boolean> {
 
 /**
  * Tells of a port that is in use before anything is made.
- * @throws conflict http.port_taken · unavailable serving.port_taken
+ * @throws conflict http.port_taken
  */
 export async function refuseTakenPorts({ host, port, gatewayPort }: Config['server']): Promise<void> {
-  const said = (taken: number) => `Cannot listen on ${host}:${taken}: the port is taken`
-  const actionFor = (option: string) => ({
-    action: `Stop what uses it, or choose another ${option}; 0 picks a free one`,
-  })
-  if (port !== 0 && (await isTaken(host, port)))
-    throw new PlimsollError('conflict', 'http.port_taken', said(port), actionFor('--port'))
-  if (gatewayPort !== 0 && (await isTaken(host, gatewayPort)))
-    throw new PlimsollError('unavailable', 'serving.port_taken', said(gatewayPort), actionFor('--gateway-port'))
+  if (port !== 0 && (await isTaken(host, port))) throw portTaken(host, port, '--port')
+  if (gatewayPort !== 0 && (await isTaken(host, gatewayPort))) throw portTaken(host, gatewayPort, '--gateway-port')
 }

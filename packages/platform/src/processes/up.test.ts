@@ -205,26 +205,26 @@ test('a second start on the same data directory is refused in one line that name
   expect(error.message).toMatch(/process \d+ holds it/)
 })
 
-test.each([
-  ['--port', 'http.port_taken'],
-  ['--gateway-port', 'serving.port_taken'],
-])('a taken %s is one line and exit status 5, and nothing is made', async (option, code) => {
-  const blocker = createServer()
-  await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
-  const { port } = blocker.address() as { port: number }
-  const up = new Up([option, String(port)])
-  expect(await up.exit).toEqual({ code: 5, signal: null })
-  expect(JSON.parse(up.stderr)).toMatchObject({
-    error: {
-      code,
-      message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
-      action: expect.stringContaining(option),
-    },
-  })
-  expect(await up.firstLine).toBeUndefined()
-  expect(existsSync(dataDir)).toBe(false)
-  blocker.close()
-})
+test.each(['--port', '--gateway-port'])(
+  'a taken %s is one line and exit status 5, and nothing is made',
+  async (option) => {
+    const blocker = createServer()
+    await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
+    const { port } = blocker.address() as { port: number }
+    const up = new Up([option, String(port)])
+    expect(await up.exit).toEqual({ code: 5, signal: null })
+    expect(JSON.parse(up.stderr)).toMatchObject({
+      error: {
+        code: 'http.port_taken',
+        message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
+        action: expect.stringContaining(option),
+      },
+    })
+    expect(await up.firstLine).toBeUndefined()
+    expect(existsSync(dataDir)).toBe(false)
+    blocker.close()
+  },
+)
 
 test('a taken port in a data directory that is there leaves it there', async () => {
   mkdirSync(dataDir)

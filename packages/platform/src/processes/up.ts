@@ -21,7 +21,6 @@ import { refuseTakenPorts } from './taken-port.ts'
 const ORPHAN_WAIT_MS = 15_000
 const ORPHAN_POLL_MS = 200
 const DIRECTORY_CODES = ['pglite.directory_in_use', 'serving.directory_in_use']
-const PORT_CODES = ['http.port_taken', 'serving.port_taken']
 
 export interface UpOptions {
   readonly config: Config
@@ -55,7 +54,7 @@ function isAlive(pid: number): boolean {
 function orphanCodes(last: ServerFile | undefined): ReadonlySet<string> {
   if (last === undefined) return new Set(DIRECTORY_CODES)
   if (last.pid !== process.pid && isAlive(last.pid)) return new Set()
-  return new Set([...DIRECTORY_CODES, ...PORT_CODES])
+  return new Set([...DIRECTORY_CODES, 'http.port_taken'])
 }
 
 /** Starts one child, and waits for the children of a supervisor that was killed to end. */

@@ -49,31 +49,42 @@ function Serving({ route }: { route: RouteView }) {
   )
 }
 
+const UNSCORED = 'Unscored labels measure nothing: the record of their prediction has no score of their row.'
+
 function Quality({ live }: { live: LiveView }) {
   const arm = live.arms.find((one) => one.auc !== null || one.brier !== null)
   return (
-    <div className="figures">
-      <div>
-        <div className="figure">{formatCount(live.predictions)}</div>
-        <div className="soft">predictions</div>
-      </div>
-      <div>
-        <div className="figure">{formatCount(live.labelled)}</div>
-        <div className="soft">labelled</div>
-      </div>
-      {arm?.auc != null && (
+    <>
+      <div className="figures">
         <div>
-          <div className="figure">{formatMetric(arm.auc)}</div>
-          <div className="soft">AUC of labelled</div>
+          <div className="figure">{formatCount(live.predictions)}</div>
+          <div className="soft">predictions</div>
         </div>
-      )}
-      {arm?.brier != null && (
         <div>
-          <div className="figure">{formatMetric(arm.brier)}</div>
-          <div className="soft">Brier score</div>
+          <div className="figure">{formatCount(live.labelled)}</div>
+          <div className="soft">labelled</div>
         </div>
-      )}
-    </div>
+        {live.unscored > 0 && (
+          <div>
+            <div className="figure">{formatCount(live.unscored)}</div>
+            <div className="soft">unscored</div>
+          </div>
+        )}
+        {arm?.auc != null && (
+          <div>
+            <div className="figure">{formatMetric(arm.auc)}</div>
+            <div className="soft">AUC of labelled</div>
+          </div>
+        )}
+        {arm?.brier != null && (
+          <div>
+            <div className="figure">{formatMetric(arm.brier)}</div>
+            <div className="soft">Brier score</div>
+          </div>
+        )}
+      </div>
+      {live.unscored > 0 && <p className="soft">{UNSCORED}</p>}
+    </>
   )
 }
 

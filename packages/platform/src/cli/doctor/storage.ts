@@ -1,5 +1,7 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../kernel/config/index.ts'
+import { countText } from '../../kernel/count-text.ts'
 import type { Finding } from './finding.ts'
 
 function databaseFinding({ database, dataDir }: Config): Finding {
@@ -21,7 +23,24 @@ function blobFinding({ blob, dataDir }: Config): Finding {
   }
 }
 
+/** Only where there are any: files of predictions that the gateway could not ship as they were. */
+function setAsideFindings({ dataDir }: Config): Finding[] {
+  const directory = join(dataDir, 'gateway', 'segments')
+  if (!existsSync(directory)) return []
+  const names = readdirSync(directory).filter((name) => /\.(damaged|refused)$/.test(name))
+  if (names.length === 0) return []
+  return [
+    {
+      group: 'storage',
+      name: 'predictions put aside',
+      state: 'missing',
+      found: `${countText(names.length, 'file')} in ${directory}`,
+      cost: "Records in them were damaged or refused; the gateway's log said why. Remove them when they have been looked at",
+    },
+  ]
+}
+
 /** Where rows and bytes would go with the settings that are found here. */
 export function storageFindings(config: Config): Finding[] {
-  return [databaseFinding(config), blobFinding(config)]
+  return [databaseFinding(config), blobFinding(config), ...setAsideFindings(config)]
 }

@@ -313,7 +313,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.no_such_path': ['not_found'],
   'serving.no_value': ['invalid'],
   'serving.no_weight': ['unavailable'],
-  'serving.port_taken': ['unavailable'],
   'serving.prediction_unknown': ['not_found'],
   'serving.route_ambiguous': ['invalid'],
   'serving.route_decides': ['forbidden'],

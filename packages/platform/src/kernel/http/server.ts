@@ -11,6 +11,7 @@ import { decompressBody } from './decompress.ts'
 import { formatJson, refuseDeepJson, refuseRepeatedMember } from './json.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
 import { guardRequest } from './request-guard.ts'
+import { portTaken } from './taken-port.ts'
 
 export interface HttpOptions {
   /** The bounds: `config.http`, with the body limit of this process. */
@@ -190,11 +191,7 @@ export async function listenHttp(
     await app.listen({ host, port })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EADDRINUSE') {
-      throw new PlimsollError('conflict', 'http.port_taken', `Cannot listen on ${host}:${port}: the port is taken`, {
-        action: 'Stop what uses it, or choose another port (0 picks a free one)',
-      })
-    }
+    if (code === 'EADDRINUSE') throw portTaken(host, port, '--port')
     if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
       throw new PlimsollError('invalid', 'http.cannot_listen', `Cannot listen on ${host}:${port}: ${code}`, {
         action: 'Choose another host or port',

@@ -68,6 +68,19 @@ test('decodeSegment() reads what the gateway framed, and names what it cannot', 
   expect(() => decodeSegment(frame(Buffer.from('{no json')))).toThrow(expect.objectContaining(damaged))
 })
 
+test('decodeSegment() parses of other records nothing, and finds an id wherever its record has it', () => {
+  const [one, two, last] = [recordOf(), recordOf(), recordOf()]
+  const { id, ...rest } = last
+  const bytes = segmentOf([one, { id: two.id }, { ...rest, id }])
+  expect(() => decodeSegment(bytes)).toThrow(expect.objectContaining({ code: 'serving.segment_damaged' }))
+  expect(decodeSegment(bytes, new Set([one.id]))).toEqual([one, last])
+  expect(decodeSegment(bytes, new Set([recordOf().id]))).toEqual([last])
+  expect(() => decodeSegment(bytes, new Set([two.id]))).toThrow(expect.objectContaining({ kind: 'invalid' }))
+  expect(() => decodeSegment(bytes.subarray(1), new Set([one.id]))).toThrow(
+    expect.objectContaining({ kind: 'invalid' }),
+  )
+})
+
 test('commitSegment() counts by project, route, release, arm and hour', async () => {
   const shipped = await shipSegment(ctx, blobs, [
     recordOf(),

@@ -34,8 +34,20 @@ function parseRecord(payload: Uint8Array): unknown {
   }
 }
 
-/** @throws invalid serving.segment_damaged */
-export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
+const ID_OPENING = Buffer.from('{"id":"')
+const ID_BYTES = 36
+
+/** False for what cannot be a record of one of the ids. The gateway writes the id first; of another order nothing is known. */
+function mayBeOf(payload: Buffer, ids: ReadonlySet<string>): boolean {
+  const start = ID_OPENING.length
+  return !payload.subarray(0, start).equals(ID_OPENING) || ids.has(payload.toString('latin1', start, start + ID_BYTES))
+}
+
+/**
+ * All records of a segment, or those of the given ids at least: the others were read when it came.
+ * @throws invalid serving.segment_damaged
+ */
+export function decodeSegment(bytes: Uint8Array, ids?: ReadonlySet<string>): PredictionRecord[] {
   const { payloads, wholeBytes } = readFrames(bytes)
   if (wholeBytes !== bytes.length)
     throw new PlimsollError(
@@ -43,7 +55,8 @@ export function decodeSegment(bytes: Uint8Array): PredictionRecord[] {
       'serving.segment_damaged',
       `Cannot read the segment: ${bytes.length - wholeBytes} of ${bytes.length} bytes are no whole frame`,
     )
-  return payloads.map((payload, index) => {
+  return payloads.flatMap((payload, index) => {
+    if (ids && !mayBeOf(payload, ids)) return []
     const parsed = predictionRecord.safeParse(parseRecord(payload))
     if (!parsed.success)
       throw new PlimsollError(
@@ -139,7 +152,8 @@ export interface DamagedSegment {
 
 /**
  * Records of the given predictions, found by the time that their ids carry. Those not shipped yet are absent. A segment
- * that cannot be read takes only its own predictions with it.
+ * that cannot be read takes only its own predictions with it. Its bytes are read whole: it has one digest, and a part of
+ * it could have been altered unseen.
  */
 export async function findPredictions(
   ctx: Context,
@@ -163,7 +177,7 @@ export async function findPredictions(
   for (const { digest } of segments) {
     if (found.size === ids.size) break
     try {
-      for (const record of decodeSegment(await readBlob(blobs, digest, { maxBytes: SEGMENT_BYTES_MAX }))) {
+      for (const record of decodeSegment(await readBlob(blobs, digest, { maxBytes: SEGMENT_BYTES_MAX }), ids)) {
         if (record.project === ctx.project && ids.has(record.id)) found.set(record.id, { record, segment: digest })
       }
     } catch (thrown) {

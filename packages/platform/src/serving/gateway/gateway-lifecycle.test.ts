@@ -265,26 +265,33 @@ test('records written before a kill are shipped by the next start, once by boot 
   await expect.poll(() => second.log.pending()).toEqual([])
 })
 
-test('a segment that is damaged is put aside, and those behind it ship', async () => {
+test('a closed segment that is damaged is put aside; its whole records ship, and so do the segments behind it', async () => {
   const control = openControlPlane()
   const first = await openTestGateway({ control })
   running.push(first)
   await first.gateway.offer(publish(control, 1, identityModel(), 1).signed)
-  await predict(first)
+  const ids = []
+  for (let index = 0; index < 3; index++) ids.push((await predict(first)).headers.get('x-plimsoll-prediction-id'))
   first.log.rotate(true)
-  const [damaged] = first.log.pending()
-  writeFileSync(damaged!.path, Buffer.concat([Buffer.from([1]), readFileSync(damaged!.path)]))
+  const [segment] = first.log.pending()
+  const bytes = readFileSync(segment!.path)
+  const second = bytes.indexOf(ids[1]!)
+  bytes[second] = bytes[second]! ^ 1
+  writeFileSync(segment!.path, bytes)
   const directory = mkdtempSync(join(tmpdir(), 'plimsoll-damaged-'))
   cpSync(first.directory, directory, { recursive: true })
-  const second = await start({ control, directory, withLoops: true })
-  await second.gateway.offer(publish(control, 1, identityModel(), 1).signed)
-  await predict(second)
-  second.log.rotate(true)
-  await expect.poll(() => [...control.segments.keys()]).toEqual([`${second.log.boot}-0`])
-  await expect.poll(() => second.log.pending()).toEqual([])
-  expect(readdirSync(join(directory, 'segments')).filter((name) => name.endsWith('.refused'))).toEqual([
-    `${first.log.boot}-0.segment.refused`,
-  ])
+  const next = await start({ control, directory, withLoops: true })
+  await next.gateway.offer(publish(control, 1, identityModel(), 1).signed)
+  await predict(next)
+  next.log.rotate(true)
+  await expect
+    .poll(() => [...control.segments.keys()].sort())
+    .toEqual([`${first.log.boot}-0`, `${next.log.boot}-0`].sort())
+  await expect.poll(() => next.log.pending()).toEqual([])
+  const shipped = readFrames(control.segments.get(`${first.log.boot}-0`)!).payloads
+  expect(shipped.map((payload) => JSON.parse(String(payload)).id)).toEqual([ids[0], ids[2]])
+  const kept = join(directory, 'segments', `${first.log.boot}-0.segment.damaged`)
+  expect(readFileSync(kept).equals(bytes)).toBe(true)
 })
 
 test('a model whose time in memory ends while a snapshot that needs it is being taken serves in it', async () => {

@@ -5,14 +5,16 @@ import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { clientErrorHandler } from '../../kernel/http/client-error.ts'
 import { ERRORS_PATH, renderErrorPage } from '../../kernel/http/error-page.ts'
 import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
+import { portTaken } from '../../kernel/http/taken-port.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
-import { parseJson, readBody } from './request-body.ts'
+import { parseJson } from './request-body.ts'
 import { readTimeoutMs } from './request-timeout.ts'
 import { routeOpenApi } from './route-openapi.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -62,7 +64,7 @@ function segmentsOf(target: string): string[] {
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, arrivedMs, requestId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
-  const body = parseJson(await readBody(request, deps.settings.bodyBytesMax))
+  const body = parseJson(await readAdmitted(deps, request, route, { arrivedMs, timeoutMs }))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
   return { route, body, stickyKey, arrivedMs, requestId, timeoutMs, signal }
@@ -242,16 +244,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
 function listen(server: Server, settings: GatewaySettings): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new PlimsollError(
-              'unavailable',
-              'serving.port_taken',
-              `Cannot listen on ${settings.host}:${settings.port}: the port is taken`,
-              { action: 'Choose another --gateway-port, or 0 for a free one' },
-            )
-          : error,
-      )
+      reject(error.code === 'EADDRINUSE' ? portTaken(settings.host, settings.port, '--gateway-port') : error)
     })
     server.listen(settings.port, settings.host, () => {
       const address = server.address()

@@ -75,8 +75,7 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
       } catch (thrown) {
         const error = toPlimsollError(thrown)
         if (error.kind !== 'invalid') throw error
-        deps.logger.error({ path: `${path}.refused`, reason: error.message }, 'a segment of predictions was refused')
-        deps.log.refuse(segment)
+        deps.log.refuse(segment, error.message)
         continue
       }
       deps.log.acknowledge(segment)

@@ -106,32 +106,58 @@ function identityOf({ route, snapshot, identities }: LiveRoute, { arm, artifact 
   return text
 }
 
+/** When a request began, and what its client allows it. */
+export interface Timing {
+  readonly arrivedMs: number
+  readonly timeoutMs: number | undefined
+}
+
+const deadlineOf = ({ route }: LiveRoute, { arrivedMs, timeoutMs }: Timing): number =>
+  arrivedMs + Math.min(timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2)
+
+function findFullRoute({ route, inflight }: LiveRoute): PlimsollError | undefined {
+  return inflight < route.inflightMax
+    ? undefined
+    : new PlimsollError(
+        'overloaded',
+        'serving.route_full',
+        `Cannot take the request: route ${route.name} has ${inflight} in flight`,
+        { retryAfterMs: 1_000 },
+      )
+}
+
+/**
+ * Why a request would be refused whatever its body says; looked up before that is kept and parsed, which under overload
+ * would cost more than all else. Of several versions each must refuse.
+ */
+export function findRefusal(deps: PredictionDeps, name: string, timing: Timing): PlimsollError | undefined {
+  const entry = deps.gateway.live()?.routes.get(name)
+  if (!entry) return undefined
+  let refusal = findFullRoute(entry)
+  if (refusal) return refusal
+  const deadlineMs = deadlineOf(entry, timing)
+  for (const { artifact } of entry.route.arms) {
+    refusal = deps.pool.findRefusal(artifact, deadlineMs)
+    if (!refusal) return undefined
+  }
+  return refusal
+}
+
 /** Runs the model within the deadline, which counts from the arrival of the request; one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */
 export async function runTarget(
   deps: PredictionDeps,
   target: Target,
   inputs: readonly Tensor[],
-  options: {
-    arrivedMs: number
-    timeoutMs: number | undefined
-    outputs?: readonly string[]
-    signal: () => AbortSignal
-  },
+  options: Timing & { outputs?: readonly string[]; signal: () => AbortSignal },
 ): Promise<PoolResult> {
-  const { entry, route } = target
-  if (entry.inflight >= route.inflightMax) {
-    throw new PlimsollError(
-      'overloaded',
-      'serving.route_full',
-      `Cannot take the request: route ${route.name} has ${entry.inflight} in flight`,
-      { retryAfterMs: 1_000 },
-    )
-  }
+  const { entry } = target
+  const full = findFullRoute(entry)
+  if (full) throw full
   entry.inflight++
   try {
     return await deps.pool.infer(target.version.artifact, {
       inputs,
-      deadlineMs: options.arrivedMs + Math.min(options.timeoutMs ?? Number.POSITIVE_INFINITY, route.sloMs * 2),
+      deadlineMs: deadlineOf(entry, options),
       ...(options.outputs ? { outputs: options.outputs } : {}),
       signal: options.signal,
     })

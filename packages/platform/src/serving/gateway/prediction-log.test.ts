@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { realClock } from '../../kernel/clock.ts'
@@ -127,6 +127,63 @@ test.each([
 test.each([0, 5, 12])('of a first record of which %i bytes were written nothing is kept nor told', (length) => {
   expect(recovered(framesOf('one')[0]!.subarray(0, length))).toEqual({ ids: [], isKept: false, warnings: [] })
   expect(readdirSync(directory)).toEqual([])
+})
+
+const REASON = 'the control plane says no'
+
+/** A log with one closed segment of these bytes, refused once; what it has to ship and what was logged. */
+function refusing(bytes: Uint8Array, spoolBytesMax?: number) {
+  const path = join(directory, 'boot_00000000000000000000000000000001-0.segment')
+  writeFileSync(path, bytes)
+  const told: object[] = []
+  const note = (fields: object) => void told.push(fields)
+  const log = open({ log: { ...silentLog, warn: note, error: note }, ...(spoolBytesMax ? { spoolBytesMax } : {}) })
+  log.refuse(log.pending()[0]!, REASON)
+  return {
+    log,
+    path,
+    told,
+    ids: log
+      .pending()
+      .flatMap((segment) => recordsOf(segment.path))
+      .map(({ id }) => id),
+  }
+}
+
+test('refuse() keeps the whole records of a damaged segment to be shipped, before and behind the damage', () => {
+  const [one, two, three, four] = framesOf('one', 'two', 'three', 'four')
+  const bytes = Buffer.concat([one!, flipped(two!, 9), three!, four!.subarray(0, -1)])
+  const { log, path, ids, told } = refusing(bytes)
+  expect(ids).toEqual(['one', 'three'])
+  expect(readFileSync(`${path}.damaged`).equals(bytes)).toBe(true)
+  const damagedBytes = two!.length + four!.length - 1
+  expect(told).toEqual([{ path: `${path}.damaged`, damagedBytes, lostRecordsAtLeast: 2, keptRecords: 2 }])
+  log.refuse(log.pending()[0]!, REASON)
+  expect([log.pending(), readdirSync(directory).length, log.spooledBytes()]).toEqual([[], 2, 0])
+})
+
+test('refuse() puts a segment aside whole where nothing of it is damaged, or nothing of it is whole', () => {
+  const whole = refusing(framesOf('one')[0]!)
+  expect([whole.ids, whole.told]).toEqual([[], [{ path: `${whole.path}.refused`, reason: REASON }]])
+  const broken = refusing(Buffer.from('no frame at all'))
+  expect([broken.ids, broken.log.setAsideBytes()]).toEqual([[], framesOf('one')[0]!.length + 15])
+  expect(readdirSync(directory)).toHaveLength(2)
+})
+
+test('what was put aside does not fill the spool, also after a restart, and its oldest goes past the same bound', async () => {
+  const [one, two] = framesOf('one', 'two')
+  const { log, told } = refusing(one!, one!.length)
+  expect(log.spooledBytes()).toBe(0)
+  const again = open({ spoolBytesMax: one!.length })
+  expect([again.spooledBytes(), again.setAsideBytes()]).toEqual([0, one!.length])
+  await append(again, { id: 'recorded' })
+  again.close()
+  const newer = join(directory, 'boot_00000000000000000000000000000002-0.segment.refused')
+  writeFileSync(newer, two!)
+  utimesSync(newer, 2_000_000_000, 2_000_000_000)
+  open({ spoolBytesMax: two!.length, log: { ...silentLog, error: (fields) => void told.push(fields) } })
+  expect(readdirSync(directory).filter((name) => name.endsWith('.refused'))).toEqual([basename(newer)])
+  expect(told.at(-1)).toMatchObject({ path: expect.stringMatching(/0001-0\.segment\.refused$/) })
 })
 
 test('append() drops a payload, then outputs, of a record that is too large for a frame; the identity always fits', async () => {

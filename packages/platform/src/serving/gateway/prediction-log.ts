@@ -16,7 +16,8 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { FRAME_BYTES_MAX, frame, HEADER_BYTES } from './segment-frame.ts'
-import { recoverSegments } from './segment-recovery.ts'
+import { putAside, recoverSegments } from './segment-recovery.ts'
+import { boundSetAside, listSetAside, setAsideBytes } from './set-aside.ts'
 
 export interface Segment {
   readonly boot: string
@@ -45,9 +46,10 @@ export interface PredictionLog {
   acknowledge(segment: Segment): void
   /** Closes the open segment when it is old or large enough, or always with `force`. */
   rotate(force?: boolean): void
-  /** Puts a segment aside that will never be taken, so that those behind it ship. It stays on disk, to be looked at. */
-  refuse(segment: Segment): void
+  /** Puts a segment aside that will never be taken, so that those behind it ship; what of it is whole stays to be shipped. */
+  refuse(segment: Segment, reason: string): void
   spooledBytes(): number
+  setAsideBytes(): number
   close(): void
 }
 
@@ -63,6 +65,7 @@ export interface PredictionLogOptions {
   readonly log: Logger
   readonly segmentBytesMax: number
   readonly segmentAgeMs: number
+  /** Of what is to be shipped, and once more of what was put aside. */
   readonly spoolBytesMax: number
   /** Called when a segment became ready to be shipped. */
   readonly onReady?: () => void
@@ -72,6 +75,11 @@ function parseName(directory: string, name: string): Segment | undefined {
   const match = /^(boot_[0-9a-f]+)-(\d+)\.segment$/.exec(name)
   return match ? { boot: match[1]!, sequence: Number(match[2]), path: join(directory, name) } : undefined
 }
+
+const spoolFull = () =>
+  new PlimsollError('unavailable', 'serving.spool_full', 'Cannot record the prediction: the spool is full', {
+    retryAfterMs: 5_000,
+  })
 
 function toLogFailure(error: unknown): PlimsollError {
   if (error instanceof PlimsollError) return error
@@ -83,6 +91,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
   const { directory, clock } = options
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   recoverSegments(directory, options.log)
+  boundSetAside(directory, options.spoolBytesMax, options.log)
   const boot = newId('boot')
   let spooled = sizesOf(directory)
   let sequence = 0
@@ -98,13 +107,7 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
     const batch = waiting
     waiting = []
     try {
-      if (spooled > options.spoolBytesMax)
-        throw new PlimsollError(
-          'unavailable',
-          'serving.spool_full',
-          'Cannot record the prediction: the spool is full',
-          { retryAfterMs: 5_000 },
-        )
+      if (spooled > options.spoolBytesMax) throw spoolFull()
       if (fd === undefined) {
         fd = openSync(openPath(), 'a', 0o600)
         openBytes = 0
@@ -153,11 +156,13 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
       spooled -= statSync(segment.path).size
       unlinkSync(segment.path)
     },
-    refuse(segment) {
-      spooled -= statSync(segment.path).size
-      renameSync(segment.path, `${segment.path}.refused`)
+    refuse(segment, reason) {
+      putAside(segment.path, reason, options.log)
+      boundSetAside(directory, options.spoolBytesMax, options.log)
+      spooled = sizesOf(directory)
     },
     spooledBytes: () => spooled,
+    setAsideBytes: () => setAsideBytes(listSetAside(directory)),
     close() {
       if (waiting.length > 0) flush()
       log.rotate(true)
@@ -178,8 +183,11 @@ function encodeRecord({ head, requestId, outputs, payload }: RecordText): Buffer
   return frame(`{${identity}}`)
 }
 
+/** Bytes that are still to be shipped: what was put aside does not fill the spool. */
 function sizesOf(directory: string): number {
-  return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0)
+  return readdirSync(directory)
+    .filter((name) => /\.(open|segment)$/.test(name))
+    .reduce((sum, name) => sum + statSync(join(directory, name)).size, 0)
 }
 
 function writeAll(fd: number, bytes: Buffer): void {

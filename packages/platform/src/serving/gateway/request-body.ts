@@ -24,6 +24,25 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
   return encoding === undefined ? body : await expandBody(body, encoding, limitBytes)
 }
 
+/**
+ * Lets a body pass unread, never more than `limitBytes`: the answer then finds a client that reads, and the connection is
+ * at its next request.
+ * @throws too_large serving.body_too_large · invalid serving.body_cut
+ */
+export function discardBody(request: IncomingMessage, limitBytes: number): Promise<void> {
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
+  return new Promise((resolve, reject) => {
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limitBytes) reject(tooLarge(limitBytes))
+    })
+    request.once('end', resolve)
+    request.once('error', () => reject(bodyCut()))
+    request.once('close', () => reject(bodyCut()))
+  })
+}
+
 function bodyCut(): PlimsollError {
   return new PlimsollError(
     'invalid',

@@ -1,0 +1,78 @@
+import { connect } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { identityModel } from '../../inference/onnx.fixture.ts'
+import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
+
+const BODY_BYTES_MAX = 1 << 20
+let opened: OpenedGateway
+beforeAll(async () => {
+  opened = await openTestGateway({ settings: { bodyBytesMax: BODY_BYTES_MAX } })
+  const version = opened.control.addVersion(identityModel())
+  const routes = [routeTo(version, 'narrow', ['p', 'q'], { inflightMax: 1 })]
+  expect(await opened.gateway.offer(opened.control.publish(1, routes, [version]))).toBe(true)
+})
+afterAll(() => opened.close())
+
+/** Occupies the only place of the route, as a request does that runs. */
+function fill(): Disposable {
+  const entry = opened.gateway.live()!.routes.get('narrow')!
+  entry.inflight++
+  return { [Symbol.dispose]: () => void entry.inflight-- }
+}
+
+function head(path: string, length: number | 'chunked'): string {
+  const extent = length === 'chunked' ? 'transfer-encoding: chunked' : `content-length: ${length}`
+  return `POST ${path} HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\ncontent-type: application/json\r\n${extent}\r\n\r\n`
+}
+
+/** What the gateway says on one connection until `isDone`, or until it closes that. */
+function converse(parts: readonly (string | Buffer)[], isDone: (said: string) => boolean): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(opened.url).port), '127.0.0.1')
+    let said = ''
+    socket.on('data', (chunk) => {
+      said += String(chunk)
+      if (isDone(said)) socket.end()
+    })
+    socket.once('close', () => resolve(said))
+    socket.once('error', reject)
+    for (const part of parts) socket.write(part)
+  })
+}
+
+const statusesOf = (said: string) => [...said.matchAll(/HTTP\/1\.1 (\d+) /g)].map((match) => Number(match[1]))
+const LARGE = Buffer.alloc(600_000, '{')
+
+test.each(['/predict/narrow', '/invocations/narrow', '/v2/models/narrow/infer'])(
+  '%s refuses on a full route without a look at the body, and the connection goes on in order',
+  async (path) => {
+    using _full = fill()
+    const chunked = [`${LARGE.length.toString(16)}\r\n`, LARGE, '\r\n0\r\n\r\n']
+    const health = `GET /health HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\n\r\n`
+    const said = await converse(
+      [head(path, LARGE.length), LARGE, head(path, 'chunked'), ...chunked, head(path, 5), 'never', health],
+      (text) => statusesOf(text).length === 4,
+    )
+    expect(statusesOf(said)).toEqual([503, 503, 503, 200])
+    expect(said.match(/"serving\.route_full"/g)).toHaveLength(3)
+    expect(said.match(/^retry-after: 1\r$/gim)).toHaveLength(3)
+    expect(said).not.toMatch(/^connection: close/im)
+  },
+)
+
+test('a body that is too large is told so on a full route too, and ends the connection', async () => {
+  using _full = fill()
+  const said = await converse([head('/predict/narrow', BODY_BYTES_MAX + 1)], () => false)
+  expect(statusesOf(said)).toEqual([413])
+  expect(said).toMatch(/^connection: close/im)
+  const chunk = Buffer.alloc(BODY_BYTES_MAX + 1, '{')
+  const endless = [head('/predict/narrow', 'chunked'), `${chunk.length.toString(16)}\r\n`, chunk]
+  expect(statusesOf(await converse(endless, () => false))).toEqual([413])
+})
+
+test('a deadline that cannot be met refuses before the body is parsed', async () => {
+  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '0.001' }
+  const answer = await fetch(`${opened.url}/predict/narrow`, { method: 'POST', headers, body: 'no json' })
+  const { code } = (await answer.json()) as { code: string }
+  expect([answer.status, code]).toEqual([504, 'inference.deadline_passed'])
+})
