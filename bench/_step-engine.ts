@@ -37,7 +37,7 @@ interface Spent {
 }
 
 const GOAL_MS = 3
-/** Runs before the measured one: a control plane lives long, and compiles the database's code in its first minute. */
+/** Runs before the measured one: a control plane lives long, and V8 compiles the database's code in its first minute. */
 const WARM_UPS = 4
 
 const TICK_MS = 10
@@ -128,7 +128,7 @@ async function engineCost(
     }),
   )
   const once = async (cache: boolean) => {
-    const { promise, resolve } = Promise.withResolvers<void>()
+    const { promise, resolve } = Promise.withResolvers<{ state: string }>()
     const pipeline = await requirePipeline(ctx, 'bench')
     const { id } = await ctx.transaction((tx) =>
       startRun(tx, { pipeline, params: {}, options: { cache, force: [], forceFrom: [] } }),
@@ -140,10 +140,11 @@ async function engineCost(
         .where('id', '=', id)
         .where('finished_at', 'is not', null)
         .executeTakeFirst()
-        .then((run) => run && resolve())
+        .then((run) => run && resolve(run))
     }
     scheduler.wake()
-    await promise
+    const { state } = await promise
+    if (state !== 'succeeded') throw new Error(`The run ended as ${state}: nothing was measured`)
   }
   try {
     for (let round = 0; round < WARM_UPS; round++) await once(false)

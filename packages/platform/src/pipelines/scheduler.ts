@@ -1,7 +1,7 @@
 import type { Context } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
-import { openAttemptRunner } from './attempt.ts'
+import { openAttemptRunner, type Running } from './attempt.ts'
 import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
@@ -85,27 +85,12 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       if (!running.has(step.fence)) hold(step, attempts.follow)
   }
 
-  const renew = async () => {
-    const followed = [...running.values()].map(({ step }) => step)
-    const kept = await renewLeases(ctx, owner, followed)
-    for (const [fence, entry] of running) {
-      const isWanted = kept.has(fence) && !kept.get(fence)
-      if (isWanted || entry.handle === undefined || entry.isCancelled) continue
-      entry.isCancelled = true
-      void deps.executor.cancel(entry.handle, deps.cancelGraceMs).catch(() => {})
-    }
-    for (const step of followed) {
-      const progress = await readProgress(workDirOf(deps.runsDir, step))
-      if (progress) await setProgress(ctx, step, progress)
-    }
-  }
-
   const watch = async () => {
     while (!stop.signal.aborted) {
       await deps.clock.sleep(RENEW_MS, stop.signal).catch(() => {})
       if (stop.signal.aborted) return
       try {
-        await renew()
+        await renew(ctx, deps, owner, running)
         await adopt(true)
       } catch (thrown) {
         if (!stop.signal.aborted)
@@ -127,6 +112,33 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       await deps.executor.close()
       await Promise.race([started.catch(() => {}), deps.clock.sleep(CLOSE_MS)])
     },
+  }
+}
+
+/** Keeps the leases of steps that go on, ends those that are unwanted, and takes over what they say of their progress. */
+async function renew(
+  ctx: Context,
+  deps: SchedulerDeps,
+  owner: string,
+  running: ReadonlyMap<bigint, Running>,
+): Promise<void> {
+  // What is claimed while the database answers is not among them, and is not unwanted for that.
+  const held = [...running.values()]
+  const kept = await renewLeases(
+    ctx,
+    owner,
+    held.map(({ step }) => step),
+  )
+  for (const entry of held) {
+    const { fence } = entry.step
+    if (kept.get(fence) === false || !running.has(fence)) continue
+    if (entry.handle === undefined || entry.isCancelled) continue
+    entry.isCancelled = true
+    void deps.executor.cancel(entry.handle, deps.cancelGraceMs).catch(() => {})
+  }
+  for (const { step } of held) {
+    const progress = await readProgress(workDirOf(deps.runsDir, step))
+    if (progress) await setProgress(ctx, step, progress)
   }
 }
 
