@@ -67,6 +67,8 @@ const DATABASE_STATES: Record<string, [ErrorKind, string, string]> = {
   '22003': ['invalid', 'db.out_of_range', 'Cannot store a number of the request: it is too large'],
   '22021': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
   '22P05': ['invalid', 'db.unstorable_text', 'Cannot store a text of the request: it holds a NUL character'],
+  '55P03': ['unavailable', 'db.locked', 'The database holds a lock for somebody else'],
+  '53300': ['unavailable', 'db.too_many_connections', 'The database takes no more connections'],
   '53100': ['full', 'db.disk_full', 'The database has no disk space left'],
 }
 

@@ -11,6 +11,10 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+/** The last character of 32 bytes has two bits of no meaning. */
+const otherSpelling = (last: string, bits: number) => BASE64URL[BASE64URL.indexOf(last) + bits]!
+
 const read = (value: string, scheme = 'bearer') => tokens.scheme(undefined as never, { scheme, value }, 'default')
 
 test('a token speaks for the tracked run of its step, in its project only', async () => {
@@ -34,6 +38,7 @@ test('a token of another secret, attempt or form is not known; what is no such t
     tokens.tokenOf({ ...attempt, fence: 10n }),
     token.replace('_9_', '_09_'),
     token.slice(0, -1),
+    ...[1, 2, 3].map((bits) => `${token.slice(0, -1)}${otherSpelling(token.at(-1)!, bits)}`),
     `${token}x`,
     'plimstep_9_',
     `plimstep_${'9'.repeat(30)}_${token.slice(-43)}`,

@@ -22,14 +22,15 @@ const PURPOSE = 'plimsoll attempt token'
  */
 export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
   const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES))
-  const digestOf = (run: string, fence: string) => createHmac('sha256', key).update(`${run}/${fence}`).digest()
+  const digestOf = (run: string, fence: string) =>
+    createHmac('sha256', key).update(`${run}/${fence}`).digest('base64url')
   return {
-    tokenOf: ({ run, fence }) => `${PREFIX}${fence}_${digestOf(run, String(fence)).toString('base64url')}`,
+    tokenOf: ({ run, fence }) => `${PREFIX}${fence}_${digestOf(run, String(fence))}`,
     scheme: async (_request, { scheme, value }) => {
       if (scheme !== 'bearer' || !value.startsWith(PREFIX)) return undefined
       const [, fence, digest] = FORM.exec(value) ?? []
       const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
-      if (!attempt || !timingSafeEqual(digestOf(attempt.run, fence!), Buffer.from(digest!, 'base64url')))
+      if (!attempt || !timingSafeEqual(Buffer.from(digestOf(attempt.run, fence!)), Buffer.from(digest!)))
         throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
       if (attempt.finished_at !== null)
         throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has ended with its attempt')

@@ -101,9 +101,18 @@ async function runAttempt(runner: Runner, entry: Running): Promise<void> {
   await finish(runner, launched.step, exit, launched.plan)
 }
 
+/** A fault that says nothing of the step: what is tried later may well succeed. */
+function isPassing({ kind, code }: PlimsollError): boolean {
+  return kind === 'unavailable' || kind === 'deadline' || kind === 'full' || code === 'blob.collected'
+}
+
 /** A fault of ours or of the database is no fault of the step: it is tried again outside its budget. */
 function failureOf(error: PlimsollError): SeenEnd {
-  const isOurs = error.kind === 'internal' || error.code.startsWith('db.') || error.code.startsWith('executor.')
+  const isOurs =
+    error.kind === 'internal' ||
+    error.code.startsWith('db.') ||
+    error.code.startsWith('executor.') ||
+    error.code === 'blob.collected'
   const failureClass = error.code === 'disk.full' ? 'disk_full' : isOurs ? 'lost' : 'config'
   const message = `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`
   return { outcome: 'failed', failureClass, exitCode: undefined, message }
@@ -258,7 +267,7 @@ async function commit(
     // The kind's own commit refused what the step left: the attempt fails with that reason. A blob that a collection took
     // meanwhile is stored again when the attempt is followed again.
     const error = toPlimsollError(thrown)
-    if (end.outcome !== 'succeeded' || error.kind === 'unavailable' || error.code === 'blob.collected') throw thrown
+    if (end.outcome !== 'succeeded' || isPassing(error)) throw thrown
     ctx.log.warn(
       { run: step.run, step: step.key, code: error.code, reason: error.message, cause: String(error.cause) },
       'a step could not be committed',

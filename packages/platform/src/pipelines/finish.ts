@@ -99,7 +99,8 @@ async function renewCacheEntry(tx: Tx, done: FinishedAttempt): Promise<void> {
     .where('project', '=', tx.project)
     .where('key', '=', key)
     .forUpdate()
-    .executeTakeFirstOrThrow()
+    .executeTakeFirst()
+  if (!before) return // forgotten meanwhile
   const isEqual = digestsOf(before.outputs) === digestsOf(done.outputs)
   await tx.db
     .updateTable('cache_entry')

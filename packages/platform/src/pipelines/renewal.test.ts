@@ -33,7 +33,7 @@ afterEach(() => engine.close())
 test('a step that is claimed while leases are renewed is not taken for one whose lease is lost', async () => {
   const held = openHeldExecutor()
   engine = await openEngine({ slots: 1, executor: () => held.executor })
-  const digest = await engine.declare([shell('a', 'true'), shell('b', 'true', { after: ['a'] })])
+  const digest = await engine.declare([shell('a', 'true'), shell('b', 'echo b', { after: ['a'] })])
   const run = await engine.start(digest)
   await engine.until(async () => held.attempts().length === 1)
   // The database is busy: first the end of `a` waits for it, which claims `b`, then the renewal, which knows `a` only.

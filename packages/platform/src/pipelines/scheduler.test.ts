@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { processesOf } from '../adapters/local-process/process-table.ts'
+import { realClock } from '../kernel/clock.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { finishAttempts } from './finish.ts'
@@ -31,9 +32,20 @@ const LOOK: StepKind = {
   cacheable: true,
   resolve: async () => ({ note: 'x'.repeat(3_000), files: [{ path: '/data/a.csv', mtimeMs }] }),
 }
+/** A database that holds a lock for somebody else when the step is committed. */
+let refusals = 0
+const LOCKED: StepKind = {
+  kind: 'locked',
+  outputs: {},
+  cacheable: false,
+  commit: async () => {
+    refusals++
+    throw Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
+  },
+}
 let engine: Engine
 beforeAll(async () => {
-  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK] })
+  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK, LOCKED] })
 })
 afterAll(() => engine.close())
 
@@ -336,6 +348,21 @@ test('an attempt that nobody can find never started: it is tried again at once a
   expect(step.tries[0]).toMatchObject({ state: 'lost', failureClass: 'not_started' })
   const spent = engine.ctx.db.selectFrom('step').select(['attempts_used', 'infra_used']).where('run', '=', again)
   expect(await spent.executeTakeFirst()).toEqual({ attempts_used: 0, infra_used: 0 })
+})
+
+test('a commit that the database refuses for now is no failure of the step', async () => {
+  const digest = await engine.declare([{ ...shell('held', ''), kind: 'locked', params: {} }], { name: 'locked' })
+  const run = await engine.start(digest)
+  await engine.until(async () => refusals > 0)
+  await realClock.sleep(200)
+  expect(await attemptState(run, 'held')).toBe('running') // its lease runs out, then it is followed again
+  await engine.ctx.transaction((tx) => cancelRun(tx, run))
+})
+
+test('a step that only waits takes what the cache has when its turn comes', async () => {
+  const same = (key: string, after: string[]) => shell(key, 'echo same', { after })
+  const run = await runOnce([same('a', []), same('b', ['a']), same('c', ['b'])], { name: 'alike' })
+  expect(run.graph.map(({ key, state }) => `${key} ${state}`)).toEqual(['a succeeded', 'b cached', 'c cached'])
 })
 
 test('a step that is killed from outside is tried again once', async () => {

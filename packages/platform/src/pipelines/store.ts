@@ -75,7 +75,7 @@ export interface Claimant {
 /**
  * Takes ready steps, at most `limit`, of runs with the fewest running steps first, so that a wide run cannot starve a
  * small one; `running` says how many each run has. One statement: lease, fence, attempt, and the tracked run of a step
- * whose verdict is known. The fence comes from one sequence; time is the database's.
+ * whose verdict is known: found when the run was planned, and not overtaken by an entry of its key since. The fence comes from one sequence; time is the database's.
  */
 export async function claimSteps(
   ctx: Context,
@@ -87,7 +87,7 @@ export async function claimSteps(
     select project, tracked_run as id, pipeline as experiment, key as name,
       jsonb_build_object('plimsoll.run', run, 'plimsoll.step', key, 'plimsoll.pipeline', pipeline_digest) as tags
     from taken where is_fresh`
-  const claimed = await sql<ClaimedRow>`
+  const claimed = await sql<ClaimedRow & { is_known: boolean }>`
     with turn as materialized (
       select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest
       from pipeline_run r
@@ -98,9 +98,11 @@ export async function claimSteps(
       where r.state = 'running'
       order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
-      select turn.*, s.tracked_run is null and s.cache_verdict is not null
+      select turn.*, k.is_known, s.tracked_run is null and k.is_known
         and ${hasActiveExperiment(sql`s.project`, sql`turn.pipeline`)} as is_fresh
       from step s join turn on turn.run = s.run and turn.key = s.key
+      cross join lateral (select s.cache_verdict is not null and (s.tracked_run is not null or not exists (
+        select from cache_entry e where e.project = s.project and e.key = s.cache_key)) as is_known) k
       where s.state = 'ready' order by s.run, s.key for update of s skip locked),
     taken as (
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner}, progress = null,
@@ -108,14 +110,14 @@ export async function claimSteps(
         started_at = coalesce(s.started_at, clock_timestamp()),
         tracked_run = case when c.is_fresh then ${NEW_TRACKED_RUN_ID} else s.tracked_run end
       from c where s.run = c.run and s.key = c.key
-      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_fresh),
+      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_fresh, c.is_known),
     tried as (
       insert into attempt (project, fence, run, key, number, state, executor, work_dir)
       select project, fence, run, key, attempts_used + infra_used + 1, 'running', ${EXECUTOR},
         ${runsDir}::text || '/' || run || '/' || fence from taken),
     ${makingTrackedRuns(ctx, fresh)}
     select * from taken`.execute(ctx.db)
-  return claimed.rows.map(toClaimed)
+  return claimed.rows.map((row) => toClaimed(row.is_known ? row : { ...row, verdict: null }))
 }
 
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
@@ -130,7 +132,7 @@ export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boole
 
 /**
  * Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. Runs
- * are locked first, as where attempts end: so the two never wait for each other.
+ * are locked first, as wherever several steps are written: so no two writers wait for each other.
  */
 export async function renewLeases(
   ctx: Context,
@@ -141,7 +143,7 @@ export async function renewLeases(
   const runs = [...new Set(held.map(({ run }) => run))]
   const fences = held.map(({ fence }) => fence)
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
-    with r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for share)
+    with r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for no key update)
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
     from r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${fences}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
@@ -184,9 +186,11 @@ export async function recordSteps(ctx: Context, steps: readonly ClaimedStep[]): 
             ],
       ),
     )
+    const runs = [...new Set(steps.map(({ run }) => run))]
     await sql`
+      with r as materialized (select id from pipeline_run where id = any(${runs}::text[]) order by id for no key update)
       update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key
-      from ${givenRows('d', RECORDED_COLUMNS, rows)}
+      from ${givenRows('d', RECORDED_COLUMNS, rows)} join r on r.id = d.run
       where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
     return ids
   })

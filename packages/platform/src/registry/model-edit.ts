@@ -80,6 +80,7 @@ function refuseDeclared(verb: 'rename' | 'delete', model: RegisteredModel): void
 export async function renameModel(ctx: Context, name: string, next: string): Promise<void> {
   checkModelName(next)
   await ctx.transaction(async (tx) => {
+    refuseRunPrincipal(tx, 'rename a model')
     const model = await requireModel(tx, name)
     refuseDeclared('rename', model)
     await lockModelVersions(tx, name)
@@ -114,15 +115,16 @@ async function versionNumbers(tx: Tx, model: string): Promise<number[]> {
   return rows.map((row) => row.version)
 }
 
+/** @throws forbidden registry.run_scope */
+function refuseRunPrincipal({ principal }: Context, what: string): void {
+  if (principal.kind === 'run')
+    throw new PlimsollError('forbidden', 'registry.run_scope', `Permission denied: the token of a run may not ${what}`)
+}
+
 /** Takes the model with its versions, tags and aliases away. Tombstones stay, so that no number is given twice. */
 export async function deleteModel(ctx: Context, name: string): Promise<void> {
   await ctx.transaction(async (tx) => {
-    if (tx.principal.kind === 'run')
-      throw new PlimsollError(
-        'forbidden',
-        'registry.run_scope',
-        'Permission denied: the token of a run may not delete a model',
-      )
+    refuseRunPrincipal(tx, 'delete a model')
     refuseDeclared('delete', await requireModel(tx, name))
     await lockModelVersions(tx, name)
     await refuseServed(tx, 'delete', { model: name })

@@ -187,6 +187,7 @@ export async function requireActiveExperiment(ctx: Context, id: string): Promise
 
 export async function renameExperiment(ctx: Context, id: string, name: string): Promise<void> {
   refuseLonger(name, LIMITS.experimentName, 'new_name')
+  refuseRunPrincipal(ctx, 'rename an experiment')
   await ctx.transaction(async (tx) => {
     const current = await requireActiveExperiment(tx, id)
     if (current.name === name) return

@@ -348,6 +348,15 @@ test("a run's token writes its own run and the runs it made, no other", async ()
     const refused = await surface.call('POST', '/runs/set-tag', { run_id: other, key: 'k', value: 'v' })
     expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
     expect((await surface.call('POST', '/runs/delete', { run_id: run })).status).toBe(403)
+    const forged = { key: 'plimsoll.run', value: 'forged' }
+    for (const [path, body] of [
+      ['/runs/set-tag', { run_id: run, ...forged }],
+      ['/runs/delete-tag', { run_id: run, key: forged.key }],
+      ['/runs/log-batch', { run_id: run, tags: [forged] }],
+      ['/runs/create', { experiment_id: '0', tags: [forged] }],
+      ['/experiments/update', { experiment_id: '0', new_name: 'stolen' }],
+    ] as const)
+      expect([path, (await surface.call('POST', path, body)).status]).toEqual([path, 403])
     const put = (id: string) =>
       fetch(`${surface.url}/api/2.0/mlflow-artifacts/artifacts/0/${id}/artifacts/x`, { method: 'PUT', body: 'x' })
     expect([(await put(run)).status, (await put(child)).status, (await put(other)).status]).toEqual([200, 200, 403])

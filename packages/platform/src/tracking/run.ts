@@ -60,6 +60,7 @@ export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRu
   const name = wanted.name || tagged || generatedName()
   given.set(NAME_TAG, name)
   for (const [key, value] of given) checkRunTag({ key, value }, 'tags')
+  refusePlatformTags(ctx, [...given.keys()])
   if (wanted.startMs !== undefined) checkInstant(wanted.startMs, 'start_time')
   return ctx.transaction(async (tx) => {
     const experiment = await requireActiveExperiment(tx, wanted.experiment)
@@ -176,6 +177,10 @@ export async function setRunLifecycle(ctx: Context, id: string, lifecycle: 'acti
 
 /** Last write wins. A tag on `mlflow.runName` renames the run. */
 export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Promise<void> {
+  refusePlatformTags(
+    tx,
+    tags.map(({ key }) => key),
+  )
   if (tags.length === 0) return
   const last = new Map(tags.map((tag) => [tag.key, tag.value]))
   await tx.db
@@ -191,12 +196,19 @@ export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Pr
   }
 }
 
+/** Tags by which the platform says what a run belongs to. @throws forbidden tracking.run_scope */
+export function refusePlatformTags(ctx: Context, keys: readonly string[]): void {
+  if (keys.some((key) => key.startsWith('plimsoll.')))
+    refuseRunPrincipal(ctx, 'change tags that begin with "plimsoll."')
+}
+
 export async function setRunTag(ctx: Context, id: string, tag: Pair): Promise<void> {
   checkRunTag(tag, 'key')
   await ctx.transaction(async (tx) => upsertTags(tx, await lockWritableRun(tx, id), [tag]))
 }
 
 export async function deleteRunTag(ctx: Context, id: string, key: string): Promise<void> {
+  refusePlatformTags(ctx, [key])
   await ctx.transaction(async (tx) => {
     const row = await lockWritableRun(tx, id)
     const gone = await tx.db

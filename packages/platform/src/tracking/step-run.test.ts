@@ -43,10 +43,13 @@ test('startTrackedRuns() refuses an experiment that was deleted, and makes none'
   const { ctx } = database
   const id = await createExperiment(ctx, { name: 'gone' })
   await setExperimentLifecycle(ctx, id, 'deleted')
-  await expect(start('known', 'gone')).rejects.toThrow("must be in the 'active' state")
+  await expect(start('known', 'gone')).rejects.toMatchObject({
+    code: 'tracking.experiment_deleted',
+    details: { action: `Restore it: mlflow experiments restore --experiment-id ${id}` },
+  })
 })
 
-test('endingTrackedRuns() ends each with its status; a deleted run stays as it is', async () => {
+test('endingTrackedRuns() ends each with its status, a deleted one too', async () => {
   const { ctx } = database
   const ids = await start('known', 'known', 'known')
   await setRunLifecycle(ctx, ids[2]!, 'deleted')
@@ -55,6 +58,6 @@ test('endingTrackedRuns() ends each with its status; a deleted run stays as it i
   const given = givenRows('d', { project: 'text', id: 'text', status: 'text' }, rows)
   await ctx.transaction((tx) => sql`with ${endingTrackedRuns(tx, sql`select * from ${given}`)} select 1`.execute(tx.db))
   const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
-  expect(runs.map((run) => run.status)).toEqual(['FINISHED', 'FAILED', 'RUNNING'])
-  expect(runs.map((run) => run.end_ms === null)).toEqual([false, false, true])
+  expect(runs.map((run) => run.status)).toEqual(['FINISHED', 'FAILED', 'FINISHED'])
+  expect(runs.map((run) => run.end_ms === null)).toEqual([false, false, false])
 })

@@ -1,7 +1,8 @@
 import { type RawBuilder, sql } from 'kysely'
 import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
+import { PlimsollError } from '../kernel/errors.ts'
 import { randomHex } from '../kernel/ids.ts'
-import { ensureExperiment, nowMs, requireActiveExperiment } from './experiment.ts'
+import { ensureExperiment, nowMs, requireExperiment } from './experiment.ts'
 import { checkRunTag, NAME_TAG } from './run.ts'
 
 export interface StepRun {
@@ -42,14 +43,14 @@ export function makingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawB
 }
 
 /**
- * A part of a `with`, `ended_run`, that ends the tracked runs of `rows`, a query of `project`, `id` and `status`. One that
- * is deleted meanwhile is left as it is.
+ * A part of a `with`, `ended_run`, that ends the tracked runs of `rows`, a query of `project`, `id` and `status`; also one
+ * that is deleted meanwhile, which may be restored.
  */
 export function endingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     ended_run as (
       update tracked_run r set status = d.status, end_ms = ${nowMs(ctx)}::bigint from (${rows}) d
-      where r.project = d.project and r.id = d.id and r.lifecycle = 'active')`
+      where r.project = d.project and r.id = d.id)`
 }
 
 /** Runs whose experiment is there and active, with their tags, in one statement. Returns the ids that were made. */
@@ -75,7 +76,15 @@ export async function startTrackedRuns(tx: Tx, runs: readonly StepRun[]): Promis
     for (const [key, value] of Object.entries({ ...tags, [NAME_TAG]: name })) checkRunTag({ key, value }, 'tags')
   const made = await insertRuns(tx, runs)
   const left = runs.filter(({ id }) => !made.has(id))
-  for (const name of new Set(left.map((run) => run.experiment)))
-    await requireActiveExperiment(tx, await ensureExperiment(tx, name))
+  for (const name of new Set(left.map((run) => run.experiment))) {
+    const { id, lifecycle } = await requireExperiment(tx, await ensureExperiment(tx, name))
+    if (lifecycle !== 'active')
+      throw new PlimsollError(
+        'precondition',
+        'tracking.experiment_deleted',
+        `Cannot start the step: experiment "${name}", which holds the tracked runs of its pipeline, is deleted`,
+        { action: `Restore it: mlflow experiments restore --experiment-id ${id}` },
+      )
+  }
   if (left.length > 0) await insertRuns(tx, left)
 }

@@ -131,10 +131,10 @@ export function python(
     args?: readonly Json[]
     params?: Record<string, Json>
     inputs?: Record<string, StepSource>
-    outputs: Record<string, OutputType>
+    outputs?: Record<string, OutputType>
   },
 ): StepRef {
-  const { files, lock, args, params, inputs, outputs } = options
+  const { files, lock, args, params, inputs, outputs = {} } = options
   const own = {
     ...params,
     script,
@@ -162,10 +162,10 @@ export function typescript(
     args?: readonly Json[]
     params?: Record<string, Json>
     inputs?: Record<string, StepSource>
-    outputs: Record<string, OutputType>
+    outputs?: Record<string, OutputType>
   },
 ): StepRef {
-  const { args, params, inputs, outputs } = options
+  const { args, params, inputs, outputs = {} } = options
   return addStep(
     {
       kind: 'typescript',
