@@ -5,7 +5,7 @@ import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, givenRows } from '../kernel/db/index.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
-import { endedRows, type MovedRun, RELEASING, settleRun } from './release-dependents.ts'
+import { endedRows, lockedRuns, type MovedRun, RELEASING, settleRun } from './release-dependents.ts'
 import type { ClaimedStep } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -33,12 +33,12 @@ const COLUMNS = {
 /** Ends claimed steps of one project that the cache knew after all: no attempt is used. */
 export async function adoptCached(ctx: Context, blobs: BlobStore, items: readonly Adopted[]): Promise<boolean[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
-    const runs = [...new Set(items.map(({ step }) => step.run))]
-    const fences = items.map(({ step }) => step.fence)
+    const steps = items.map(({ step }) => step)
+    const fences = steps.map(({ fence }) => fence)
     const locked = await sql<{ fence: bigint }>`
-      with r as materialized (select id from pipeline_run where id in (${sql.join(runs)}) order by id for update)
+      with ${lockedRuns(steps)}
       select s.fence from step s join r on r.id = s.run where s.fence in (${sql.join(fences)}) and s.state = 'running'
-        and s.run in (${sql.join(runs)}) and s.key in (${sql.join(items.map(({ step }) => step.key))})
+        and s.key in (${sql.join(steps.map(({ key }) => key))})
       order by s.run, s.key for update of s`.execute(tx.db)
     const held = new Set(locked.rows.map((row) => row.fence))
     const kept = items.filter(({ step }) => held.has(step.fence))

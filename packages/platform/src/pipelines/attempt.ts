@@ -40,7 +40,7 @@ interface Runner {
   readonly deps: LaunchDeps
   readonly factsOf: (ctx: Context, run: string) => Promise<RunFacts>
   /** Records what was not known when the step was claimed. Returns its tracked run. */
-  readonly record: (item: ClaimedStep) => Promise<string>
+  readonly record: (item: { readonly step: ClaimedStep }) => Promise<string>
   readonly finish: (item: FinishedAttempt) => Promise<boolean>
   readonly adopt: (item: Adopted) => Promise<boolean>
 }
@@ -50,30 +50,22 @@ const BATCH_MAX = 64
 const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
 export function openAttemptRunner(ctx: Context, deps: LaunchDeps, replace: Replace): AttemptRunner {
-  const batch = <Item, Result>(
-    stepOf: (item: Item) => ClaimedStep,
+  const batch = <Item extends { step: ClaimedStep }, Result>(
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
-  ) => openBatcher<Item, Result>({ limit: BATCH_MAX, groupOf: (item) => stepOf(item).project, work })
+  ) => openBatcher<Item, Result>({ limit: BATCH_MAX, groupOf: (item) => item.step.project, work })
+  const stepsOf = (items: readonly { step: ClaimedStep }[]) => items.map(({ step }) => step)
   const runner: Runner = {
     ctx,
     deps,
     factsOf: openRunFacts(),
-    record: batch<ClaimedStep, string>(
-      (step) => step,
-      (steps) => recordSteps(ctx, steps),
+    record: batch((items: readonly { step: ClaimedStep }[]) => recordSteps(ctx, stepsOf(items))),
+    finish: batch((items: readonly FinishedAttempt[]) =>
+      replace(
+        stepsOf(items).map(({ fence }) => fence),
+        (claim) => finishAttempts(ctx, deps.blobs, items, claim),
+      ),
     ),
-    finish: batch<FinishedAttempt, boolean>(
-      ({ step }) => step,
-      (items) =>
-        replace(
-          items.map(({ step }) => step.fence),
-          (claim) => finishAttempts(ctx, deps.blobs, items, claim),
-        ),
-    ),
-    adopt: batch<Adopted, boolean>(
-      ({ step }) => step,
-      (items) => adoptCached(ctx, deps.blobs, items),
-    ),
+    adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items)),
   }
   return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }
 }
@@ -126,7 +118,8 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   const { prepared, inputs, facts, step } = resolved
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
-  const trackedRun = claimed.verdict !== null && step.trackedRun !== null ? step.trackedRun : await runner.record(step)
+  const trackedRun =
+    claimed.verdict !== null && step.trackedRun !== null ? step.trackedRun : await runner.record({ step })
   const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, trackedRun })
   const kind = deps.kinds.get(step.definition.kind)
   if (kind && kind.command === undefined) return { plan, step, handle: undefined }

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { givenRows, type Tx } from '../kernel/db/index.ts'
 import { endingTrackedRuns } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
-import { type MovedRun, RELEASING } from './release-dependents.ts'
+import { lockedRuns, type MovedRun, RELEASING } from './release-dependents.ts'
 import { type NextStep, nextOfStep } from './transition.ts'
 
 /** What an attempt became that still held its fence. */
@@ -88,10 +88,10 @@ function rowOf(done: FinishedAttempt, next: NextStep) {
  * Ends the steps whose attempts still hold their fence, once their runs are locked, in order: so two writers never wait
  * for each other. A run that is being cancelled lets a success stand, and nothing else.
  */
-function endingSteps(runs: readonly string[]): RawBuilder<unknown> {
+function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
   const isRetry = sql`(d.state = 'ready' and r.state <> 'cancelling')`
   return sql`
-    r as materialized (select id, state from pipeline_run where id in (${sql.join(runs)}) order by id for update),
+    ${lockedRuns(items.map(({ step }) => step))},
     s as (
       update step s set lease_owner = null, lease_expires_at = null, outputs = d.outputs,
         state = case when r.state = 'cancelling' and d.state <> 'succeeded' then 'cancelled' else d.state end,
@@ -104,7 +104,7 @@ function endingSteps(runs: readonly string[]): RawBuilder<unknown> {
         spec = case when ${isRetry} then s.spec else d.spec end,
         inputs = case when ${isRetry} then s.inputs else d.inputs end
       from r join d on d.run = r.id where s.run = d.run and s.key = d.key and s.fence = d.fence and s.state = 'running'
-      returning s.project, s.run, s.key, d.fence, s.state, s.tracked_run),
+      returning s.project, s.run, s.key, d.fence, s.state, d.delay_ms, s.tracked_run),
     ended as (select run, key, state <> 'succeeded' as is_failure from s where state <> 'ready')`
 }
 
@@ -133,25 +133,28 @@ const TRACKED_ENDING = sql`
  * the steps became, by the fence; an attempt that had lost its own changes nothing but itself.
  */
 export async function writeEnds(tx: Tx, items: readonly FinishedAttempt[]): Promise<Map<bigint, EndedAttempt>> {
-  const next = items.map(nextOf)
-  const rows = items.map((done, index) => rowOf(done, next[index]!))
-  const runs = [...new Set(items.map(({ step }) => step.run))]
+  const rows = items.map((done) => rowOf(done, nextOf(done)))
   const written = await sql<
-    MovedRun & { fence: bigint; state: NextStep['state']; tracked_run: string | null; is_new: boolean }
+    MovedRun & {
+      fence: bigint
+      state: NextStep['state']
+      delay_ms: number
+      tracked_run: string | null
+      is_new: boolean
+    }
   >`
-    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(runs)}, ${ATTEMPTS_ENDING},
+    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items)}, ${ATTEMPTS_ENDING},
       ${endingTrackedRuns(tx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
-    select s.fence, s.state, s.tracked_run, e.source_run is not null as is_new, moved.*
+    select s.fence, s.state, s.delay_ms, s.tracked_run, e.source_run is not null as is_new, moved.*
     from s left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`.execute(
     tx.db,
   )
-  const delays = new Map(items.map(({ step }, index) => [step.fence, rows[index]!.delay_ms]))
   return new Map(
     written.rows.map((row) => [
       row.fence,
       {
         state: row.state,
-        delayMs: delays.get(row.fence) ?? 0,
+        delayMs: row.delay_ms,
         trackedRun: row.tracked_run,
         isCacheEntryNew: row.is_new,
         moved: row.state === 'ready' ? undefined : row,

@@ -102,8 +102,8 @@ function wantedOf(pipeline: PipelineVersion, run: PlannedRun) {
 
 interface Early {
   readonly prepared: PreparedStep
-  /** What the cache has of it; undefined where it is not asked. */
-  readonly found: FoundEntries | undefined
+  /** What the cache has of it, where it is asked. */
+  readonly found: FoundEntries
 }
 
 /**
@@ -128,13 +128,7 @@ async function prepareEarly(
     if (!wanted.isForced && !wanted.isDisabled) asked.push(wanted)
   }
   const found = asked.length > 0 ? await findEntries(ctx, asked[0]!.pipeline, asked) : new Map()
-  const isAsked = new Set(asked.map(({ step }) => step))
-  return new Map(
-    [...prepared].map(([key, ready]) => [
-      key,
-      { prepared: ready, found: isAsked.has(key) ? (found.get(key) ?? {}) : undefined },
-    ]),
-  )
+  return new Map([...prepared].map(([key, ready]) => [key, { prepared: ready, found: found.get(key) ?? {} }]))
 }
 
 async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Planned> {

@@ -19,6 +19,15 @@ export interface MovedRun {
 }
 
 /**
+ * A part of a `with`, `r (id, state)`, that locks runs, in order: whoever writes several steps locks their runs first, so
+ * no two writers wait for each other.
+ */
+export function lockedRuns(steps: readonly { readonly run: string }[]): RawBuilder<unknown> {
+  const runs = [...new Set(steps.map(({ run }) => run))]
+  return sql`r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for update)`
+}
+
+/**
  * Parts of a `with` after a part `ended (run, key, is_failure)`, steps that have just ended: counts down what waited for
  * them and counts them in their runs. `moved` has the rows of `MovedRun`. The state of a step that waits for nothing more
  * is `nextOfBlocked`, written in SQL so that one statement does it; a test holds the two together. Whoever uses this

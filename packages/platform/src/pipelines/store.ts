@@ -10,6 +10,7 @@ import {
   startTrackedRuns,
 } from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
+import { lockedRuns } from './release-dependents.ts'
 import type { NamedOutputs } from './tables.ts'
 
 /** A step that this scheduler holds under a fence. */
@@ -32,6 +33,8 @@ export interface ClaimedStep {
 
 export const LEASE_SECONDS = 30
 const EXECUTOR = 'local-process'
+/** Tags of a step's tracked run. */
+const TAG = { run: 'plimsoll.run', step: 'plimsoll.step', pipeline: 'plimsoll.pipeline' } as const
 /** Pipeline of a run that has none of its own. */
 const AD_HOC = 'ad-hoc'
 
@@ -85,7 +88,7 @@ export async function claimSteps(
 ): Promise<ClaimedStep[]> {
   const fresh = sql`
     select project, tracked_run as id, pipeline as experiment, key as name,
-      jsonb_build_object('plimsoll.run', run, 'plimsoll.step', key, 'plimsoll.pipeline', pipeline_digest) as tags
+      jsonb_build_object(${sql.lit(TAG.run)}, run, ${sql.lit(TAG.step)}, key, ${sql.lit(TAG.pipeline)}, pipeline_digest) as tags
     from taken where is_fresh`
   const claimed = await sql<ClaimedRow & { is_known: boolean }>`
     with turn as materialized (
@@ -130,20 +133,16 @@ export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boole
   return taken.rows.map(toClaimed)
 }
 
-/**
- * Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. Runs
- * are locked first, as wherever several steps are written: so no two writers wait for each other.
- */
+/** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
 export async function renewLeases(
   ctx: Context,
   owner: string,
   held: readonly Pick<ClaimedStep, 'run' | 'fence'>[],
 ): Promise<Map<bigint, boolean>> {
   if (held.length === 0) return new Map()
-  const runs = [...new Set(held.map(({ run }) => run))]
   const fences = held.map(({ fence }) => fence)
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
-    with r as materialized (select id, state from pipeline_run where id = any(${runs}::text[]) order by id for no key update)
+    with ${lockedRuns(held)}
     update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
     from r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${fences}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
@@ -181,14 +180,13 @@ export async function recordSteps(ctx: Context, steps: readonly ClaimedStep[]): 
                 id: ids[index]!,
                 experiment: step.pipeline,
                 name: step.key,
-                tags: { 'plimsoll.run': step.run, 'plimsoll.step': step.key, 'plimsoll.pipeline': step.pipelineDigest },
+                tags: { [TAG.run]: step.run, [TAG.step]: step.key, [TAG.pipeline]: step.pipelineDigest },
               },
             ],
       ),
     )
-    const runs = [...new Set(steps.map(({ run }) => run))]
     await sql`
-      with r as materialized (select id from pipeline_run where id = any(${runs}::text[]) order by id for no key update)
+      with ${lockedRuns(steps)}
       update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key
       from ${givenRows('d', RECORDED_COLUMNS, rows)} join r on r.id = d.run
       where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
