@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
-import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
+import type { SqlBackend, SqlSession, Statement, StatementResult } from '../../kernel/db/backend.ts'
 import { lockDirectory } from '../../kernel/directory-lock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
@@ -11,8 +11,12 @@ import type { WorkerReply, WorkerRequest } from './worker.ts'
 const STATEMENT_TIMEOUT_MS = 120_000
 const UPKEEP_MS = 60_000
 
+const BEGIN: Statement = { sql: 'begin', values: [] }
+
+type Send = (statements: readonly Statement[], isTransaction: boolean) => Promise<StatementResult[]>
+
 interface Waiting {
-  resolve: (reply: { rows: Record<string, unknown>[]; affected: bigint | undefined }) => void
+  resolve: (results: StatementResult[]) => void
   reject: (error: Error) => void
 }
 
@@ -79,7 +83,7 @@ function openMessages(
   worker: Worker,
   statementTimeoutMs: number,
 ): {
-  send(sql: string, values: readonly unknown[], isFirst: boolean): ReturnType<SqlSession['query']>
+  send: Send
   isOpen(): boolean
 } {
   const waiting = new Map<number, Waiting>()
@@ -97,7 +101,7 @@ function openMessages(
     if (!waiter) return
     waiting.delete(reply.id)
     if ('error' in reply) waiter.reject(Object.assign(new Error(reply.error.message), reply.error))
-    else waiter.resolve({ rows: reply.rows, affected: reply.affected })
+    else waiter.resolve(reply.results)
   })
   const giveUp = (id: number, reject: (error: Error) => void) => {
     failure ??= stuck(statementTimeoutMs)
@@ -107,7 +111,7 @@ function openMessages(
   }
   return {
     isOpen: () => failure === undefined,
-    send: (sql, values, isFirst) =>
+    send: (statements, isTransaction) =>
       new Promise((resolve, reject) => {
         if (failure) {
           reject(failure)
@@ -124,7 +128,7 @@ function openMessages(
         const waiter = { resolve: settle(resolve), reject: settle(reject) }
         waiting.set(id, waiter)
         try {
-          worker.postMessage({ id, sql, values: [...values], isFirst } satisfies WorkerRequest)
+          worker.postMessage({ id, statements, isTransaction } satisfies WorkerRequest)
         } catch (error) {
           waiting.delete(id)
           waiter.reject(error as Error) // a value that no thread can be sent
@@ -150,19 +154,17 @@ function startUpkeep(acquire: SqlBackend['acquire']): () => void {
 }
 
 /** A `begin` waits for the statement after it and travels with that: a message between threads costs as much as a small statement. */
-function openSession(
-  send: (sql: string, values: readonly unknown[], isFirst: boolean) => ReturnType<SqlSession['query']>,
-  done: () => void,
-): SqlSession {
+function openSession(send: Send, done: () => void): SqlSession {
   let isBegun = false
   return {
-    query: (sql, values) => {
+    query: async (sql, values) => {
       const isFirst = isBegun
       isBegun = !isFirst && sql === 'begin'
-      if (isBegun || (isFirst && (sql === 'commit' || sql === 'rollback')))
-        return Promise.resolve({ rows: [], affected: undefined })
-      return send(sql, values, isFirst)
+      if (isBegun || (isFirst && (sql === 'commit' || sql === 'rollback'))) return { rows: [], affected: undefined }
+      const results = await send(isFirst ? [BEGIN, { sql, values }] : [{ sql, values }], false)
+      return results.at(-1)!
     },
+    transact: (statements) => send(statements, true),
     release: async () => done(),
   }
 }

@@ -1,5 +1,6 @@
 import type { PGlite } from '@electric-sql/pglite'
-import { closeMessages, prepareMessages, runMessages, simpleMessage } from './wire-message.ts'
+import type { Statement, StatementResult } from '../../kernel/db/backend.ts'
+import { closeMessages, prepareMessages, runMessages, SYNC, simpleMessage } from './wire-message.ts'
 
 type Message = Awaited<ReturnType<PGlite['execProtocolStream']>>[number]
 
@@ -10,21 +11,17 @@ interface Described extends Message {
   readonly text?: string
 }
 
-interface Statement {
+interface Prepared {
   readonly name: string
   readonly parameters: readonly number[]
   readonly columns: readonly { readonly name: string; readonly dataTypeID: number }[]
   uses: number
 }
 
-export interface StatementResult {
-  readonly rows: Record<string, unknown>[]
-  readonly affected: bigint | undefined
-}
-
 export interface Statements {
-  /** With `isFirst`, opens a transaction before. */
-  run(sql: string, values: readonly unknown[], isFirst?: boolean): Promise<StatementResult>
+  run(statement: Statement): Promise<StatementResult>
+  /** Queries and writes, in one call and as one transaction, outside of any other. */
+  transact(statements: readonly Statement[]): Promise<StatementResult[]>
 }
 
 const KEPT_MAX = 256
@@ -34,30 +31,66 @@ const KEPT_CHARS_MAX = 8_192
 const USES_MAX = 1_000
 const PLAIN = /^\s*(?:select|insert|update|delete|with)\b/i
 const BARE = /^(?:begin|commit|rollback)$/i
+const NOTHING: StatementResult = { rows: [], affected: undefined }
 const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+
+interface Run {
+  readonly prepared: Prepared
+  readonly values: readonly unknown[]
+}
+
+function toText(lite: PGlite, value: unknown, type: number | undefined): string | null {
+  if (value === null || value === undefined) return null
+  const serialize = lite.serializers[type ?? 0]
+  return serialize ? serialize(value) : String(value)
+}
+
+function toRow(lite: PGlite, { columns }: Prepared, cells: NonNullable<Described['fields']>): Record<string, unknown> {
+  const row: Record<string, unknown> = {}
+  for (const [index, { name, dataTypeID }] of columns.entries()) {
+    const text = cells[index] as string | null // a row's cells are texts
+    const parse = lite.parsers[dataTypeID]
+    row[name] = text === null || !parse ? text : parse(text, dataTypeID)
+  }
+  return row
+}
+
+/** What runs have answered, each up to its `commandComplete`. */
+function toResults(lite: PGlite, runs: readonly Run[], messages: readonly Described[]): StatementResult[] {
+  const results: StatementResult[] = []
+  let rows: Record<string, unknown>[] = []
+  for (const { name, fields, text } of messages) {
+    if (name === 'dataRow') rows.push(toRow(lite, runs[results.length]!.prepared, fields ?? []))
+    if (name !== 'commandComplete') continue
+    const [tag, ...counts] = text?.split(' ') ?? []
+    results.push({ rows, affected: COUNTED.has(tag ?? '') ? BigInt(counts.at(-1) ?? 0) : undefined })
+    rows = []
+  }
+  return results
+}
 
 /**
  * Statements of the one session, parsed and planned once: for small statements that is three quarters of their cost. All
  * messages of a run go in one call. A change of the schema forgets them all, and none is kept until its transaction ends.
  */
 export function openStatements(lite: PGlite): Statements {
-  const kept = new Map<string, Statement>()
+  const kept = new Map<string, Prepared>()
   let serial = 0
   let isChanging = false
   const send = (bytes: Buffer) => lite.execProtocolStream(bytes, { syncToFs: false }) as Promise<Described[]> // the same objects
 
-  const prepare = async (name: string, sql: string): Promise<Statement> => {
+  const prepare = async (name: string, sql: string): Promise<Prepared> => {
     const messages = await send(prepareMessages(name, sql))
     const parameters = messages.find((message) => message.name === 'parameterDescription')?.dataTypeIDs ?? []
     const columns = messages.find((message) => message.name === 'rowDescription')?.fields ?? []
-    return { name, parameters, columns: columns as Statement['columns'], uses: 0 } // of a description, not of a row
+    return { name, parameters, columns: columns as Prepared['columns'], uses: 0 } // of a description, not of a row
   }
-  const forget = async (sql: string, { name }: Statement) => {
+  const forget = async (sql: string, { name }: Prepared) => {
     kept.delete(sql)
     await send(closeMessages(name))
   }
-  const find = async (sql: string): Promise<Statement> => {
-    if (isChanging || sql.length > KEPT_CHARS_MAX || !PLAIN.test(sql)) return prepare('', sql)
+  const isKept = (sql: string) => !isChanging && sql.length <= KEPT_CHARS_MAX && PLAIN.test(sql)
+  const find = async (sql: string): Promise<Prepared> => {
     const known = kept.get(sql)
     if (known && known.uses < USES_MAX) {
       known.uses++
@@ -72,42 +105,44 @@ export function openStatements(lite: PGlite): Statements {
     if (kept.size > KEPT_MAX && oldest) await forget(...oldest)
     return made
   }
-  const toText = (value: unknown, type: number | undefined): string | null => {
-    if (value === null || value === undefined) return null
-    const serialize = lite.serializers[type ?? 0]
-    return serialize ? serialize(value) : String(value)
-  }
-  const toRow = (statement: Statement, cells: NonNullable<Described['fields']>): Record<string, unknown> => {
-    const row: Record<string, unknown> = {}
-    for (const [index, { name, dataTypeID }] of statement.columns.entries()) {
-      const text = cells[index] as string | null // a row's cells are texts
-      const parse = lite.parsers[dataTypeID]
-      row[name] = text === null || !parse ? text : parse(text, dataTypeID)
-    }
-    return row
+  /** In one call; unless a `begin` came before, they are one transaction. */
+  const runAll = async (runs: readonly Run[]) => {
+    const messages = runs.map(({ prepared: { name, parameters }, values }) => {
+      const texts = values.map((value, index) => toText(lite, value, parameters[index]))
+      return runMessages(name, texts)
+    })
+    return toResults(lite, runs, await send(Buffer.concat([...messages, SYNC])))
   }
 
   return {
-    async run(sql, values, isFirst = false) {
-      if (isFirst) await send(simpleMessage('begin'))
+    async run({ sql, values }) {
       if (BARE.test(sql)) {
         await send(simpleMessage(sql))
         isChanging = false
-        return { rows: [], affected: undefined }
+        return NOTHING
       }
-      const statement = await find(sql)
-      const texts = values.map((value, index) => toText(value, statement.parameters[index]))
-      const messages = await send(runMessages(statement.name, texts))
+      const prepared = isKept(sql) ? await find(sql) : await prepare('', sql)
+      const [result] = await runAll([{ prepared, values }])
       if (!PLAIN.test(sql)) {
         isChanging = true
         if (kept.size > 0) await send(simpleMessage('deallocate all'))
         kept.clear()
       }
-      const rows = messages.flatMap((message) =>
-        message.name === 'dataRow' ? [toRow(statement, message.fields ?? [])] : [],
-      )
-      const [tag, ...counts] = messages.find((message) => message.name === 'commandComplete')?.text?.split(' ') ?? []
-      return { rows, affected: COUNTED.has(tag ?? '') ? BigInt(counts.at(-1) ?? 0) : undefined }
+      return result ?? NOTHING
+    },
+    async transact(statements) {
+      const runs: Run[] = []
+      const passing: string[] = []
+      try {
+        for (const { sql, values } of statements) {
+          const name = `t${passing.length}`
+          if (!isKept(sql)) passing.push(name)
+          runs.push({ prepared: isKept(sql) ? await find(sql) : await prepare(name, sql), values })
+        }
+        return await runAll(runs)
+      } finally {
+        for (const name of passing) await send(closeMessages(name))
+      }
     },
   }
 }

@@ -33,7 +33,8 @@ function boundTexts(values: readonly (string | null)[]): Buffer {
 }
 
 const A_STATEMENT = Buffer.from('S')
-const SYNC = message('S')
+/** Ends a transaction of its own that no `begin` opened, or the fault in one. */
+export const SYNC: Buffer = message('S')
 const EXECUTE_ALL = message('E', '', Buffer.alloc(INT32_BYTES))
 
 /** Parses a statement under a name, and asks for the types of its parameters and columns. */
@@ -41,9 +42,9 @@ export function prepareMessages(name: string, sql: string): Buffer {
   return Buffer.concat([message('P', name, sql, 0), message('D', A_STATEMENT, name), SYNC])
 }
 
-/** Runs a prepared statement; parameters and columns go as text. */
+/** Runs a prepared statement, up to the next `SYNC`; parameters and columns go as text. */
 export function runMessages(name: string, values: readonly (string | null)[]): Buffer {
-  return Buffer.concat([message('B', '', name, 0, values.length, boundTexts(values), 0), EXECUTE_ALL, SYNC])
+  return Buffer.concat([message('B', '', name, 0, values.length, boundTexts(values), 0), EXECUTE_ALL])
 }
 
 /** Forgets a prepared statement. */

@@ -1,17 +1,17 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite, types } from '@electric-sql/pglite'
+import type { Statement, StatementResult } from '../../kernel/db/backend.ts'
 import { openStatements } from './statements.ts'
 
 export interface WorkerRequest {
   id: number
-  sql: string
-  values: unknown[]
-  /** A transaction begins with it. */
-  isFirst: boolean
+  statements: readonly Statement[]
+  /** They are one transaction; otherwise each is for itself, or one of them begins one. */
+  isTransaction: boolean
 }
 
 export type WorkerReply =
-  | { id: number; rows: Record<string, unknown>[]; affected: bigint | undefined }
+  | { id: number; results: StatementResult[] }
   | {
       id: number
       error: {
@@ -36,15 +36,18 @@ const lite = await PGlite.create({
   serializers: { [types.INT8]: (value: unknown) => String(value) },
 })
 
-const statements = openStatements(lite)
+const session = openStatements(lite)
 
-async function answer(request: WorkerRequest): Promise<WorkerReply> {
+async function answer({ id, statements, isTransaction }: WorkerRequest): Promise<WorkerReply> {
   try {
-    return { id: request.id, ...(await statements.run(request.sql, request.values, request.isFirst)) }
+    if (isTransaction) return { id, results: await session.transact(statements) }
+    const results: StatementResult[] = []
+    for (const statement of statements) results.push(await session.run(statement))
+    return { id, results }
   } catch (thrown) {
     const fault = thrown as { message?: string; code?: string; detail?: string; constraint?: string }
     return {
-      id: request.id,
+      id,
       error: {
         message: fault.message ?? String(thrown),
         code: fault.code,

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
+import type { SqlBackend, SqlSession, StatementResult } from '../../kernel/db/backend.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/log.ts'
 
@@ -108,15 +108,28 @@ function openSession(client: pg.PoolClient): SqlSession {
     lost = error
   }
   client.on('error', onError)
+  const query = async (sql: string, values: readonly unknown[]): Promise<StatementResult> => {
+    try {
+      const result = await client.query<Record<string, unknown>>(sql, [...values])
+      return { rows: result.rows, affected: result.rowCount === null ? undefined : BigInt(result.rowCount) }
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error
+      lost = error as Error // thrown by the driver
+      throw unavailable(error)
+    }
+  }
   return {
-    async query(sql, values) {
+    query,
+    async transact(statements) {
+      await query('begin', [])
       try {
-        const result = await client.query<Record<string, unknown>>(sql, [...values])
-        return { rows: result.rows, affected: result.rowCount === null ? undefined : BigInt(result.rowCount) }
+        const results: StatementResult[] = []
+        for (const { sql, values } of statements) results.push(await query(sql, values))
+        await query('commit', [])
+        return results
       } catch (error) {
-        if (!isConnectionLost(error)) throw error
-        lost = error as Error // thrown by the driver
-        throw unavailable(error)
+        if (lost === undefined) await query('rollback', [])
+        throw error
       }
     },
     async release() {

@@ -226,6 +226,52 @@ const sessions: SqlBackendCase[] = [
     },
   },
   {
+    name: 'transact() runs each statement after those before it, and commits them together',
+    run: async (open) => {
+      const backend = await open()
+      await one(backend, 'create table t (n int8, note text)')
+      const long = `insert into t (n, note) values ${Array.from({ length: 400 }, (_, n) => `(${n + 10}, 'a note of the row')`)}`
+      const results = await withSession(backend, (session) =>
+        session.transact([
+          { sql: 'insert into t values ($1, $2)', values: [1, 'a'] },
+          { sql: 'update t set note = note || $1 returning n, note', values: ['b'] },
+          { sql: long, values: [] },
+          { sql: long, values: [] },
+          { sql: 'select count(*) as n from t', values: [] },
+        ]),
+      )
+      assert.deepEqual(
+        results.map(({ affected }) => affected),
+        backend.name === 'pglite' ? [1n, 1n, 400n, 400n, undefined] : [1n, 1n, 400n, 400n, 1n],
+      )
+      assert.deepEqual(results[1]!.rows, [{ n: 1n, note: 'ab' }])
+      assert.deepEqual(results[4]!.rows, [{ n: 801n }])
+      assert.equal(await one(backend, 'select count(*) from t'), 801n)
+      assert.deepEqual(await withSession(backend, (session) => session.transact([])), [])
+      await backend.close()
+    },
+  },
+  {
+    name: 'transact() leaves nothing when one of its statements fails, and the session goes on',
+    run: async (open) => {
+      const backend = await open()
+      await one(backend, 'create table t (n int8 primary key)')
+      await withSession(backend, async (session) => {
+        const insert = (n: number) => ({ sql: 'insert into t values ($1)', values: [n] })
+        await assert.rejects(session.transact([insert(1), insert(1), insert(2)]), { code: '23505' })
+        await assert.rejects(session.transact([insert(3), { sql: 'select nothing from nowhere', values: [] }]), {
+          code: '42P01',
+        })
+        await session.transact([insert(4)])
+        await session.query('begin', [])
+        await session.query('insert into t values (5)', [])
+        await session.query('rollback', [])
+        assert.deepEqual((await session.query('select n from t', [])).rows, [{ n: 4n }])
+      })
+      await backend.close()
+    },
+  },
+  {
     name: 'close() twice is fine, and a query afterwards is unavailable',
     run: async (open) => {
       const backend = await open()

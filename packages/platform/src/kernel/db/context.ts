@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { Tables } from './tables.ts'
@@ -34,6 +34,11 @@ export interface AuditEntry {
   readonly data?: unknown
 }
 
+/** The rows of each of several queries. */
+export type RowsOf<Queries extends readonly RawBuilder<unknown>[]> = {
+  -readonly [Index in keyof Queries]: Queries[Index] extends RawBuilder<infer Row> ? Row[] : never
+}
+
 /** What every domain function receives first. Its project and principal are already authorised. */
 export interface Context {
   readonly db: Kysely<Tables>
@@ -46,6 +51,13 @@ export interface Context {
    * times, so `work` must have no effect outside the database. Never await outside I/O inside.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /**
+   * Runs statements that need nothing of each other's results as one transaction, in as few messages as the database
+   * allows; retried in the same way. Gives the rows of each. Inside a transaction they join it.
+   */
+  together<const Queries extends readonly RawBuilder<unknown>[]>(queries: Queries): Promise<RowsOf<Queries>>
+  /** Says that statements wrote outbox events themselves: dispatch need not wait for its next poll. */
+  emitted(): void
   /** The same context for another project or principal. */
   as(change: { project?: string; principal?: Principal }): Context
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from './database.fixture.ts'
+import { openContext } from './index.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -45,6 +46,46 @@ test('a statement that waits behind one that fails does not outlive the transact
   await expect(failed).rejects.toMatchObject({ code: '22012' })
   await database.ctx.transaction((tx) => tx.emit({ type: 'test.happened', subject: 'a', data: null }))
   expect((await database.events()).map((event) => event.subject)).toEqual(['a'])
+})
+
+const inserting = (subject: string) =>
+  sql<{
+    seq: bigint
+  }>`insert into outbox (project, type, subject, data) values ('default', 'test.happened', ${subject}, 'null') returning seq`
+
+test('together() commits all or nothing, and gives the rows of each', async () => {
+  await database.clear()
+  const counting = sql<{ n: bigint }>`select count(*) as n from outbox`
+  const [made, counted] = await database.ctx.together([inserting('a'), counting])
+  expect([made, counted]).toEqual([[{ seq: expect.any(BigInt) }], [{ n: 1n }]])
+  await expect(database.ctx.together([inserting('b'), sql`select 1 / 0`])).rejects.toMatchObject({ code: '22012' })
+  expect((await database.events()).map((event) => event.subject)).toEqual(['a'])
+})
+
+test('together() joins the transaction that it is called in; the root handle may not', async () => {
+  await database.clear()
+  const failed = database.ctx.transaction(async (tx) => {
+    await tx.together([inserting('a'), inserting('b')])
+    throw new Error('no')
+  })
+  await expect(failed).rejects.toThrow('no')
+  expect(await database.events()).toEqual([])
+  const outside = database.ctx.transaction(() => database.ctx.together([inserting('a')]))
+  await expect(outside).rejects.toMatchObject({ code: 'db.root_inside_transaction' })
+})
+
+test('emitted() asks for dispatch at once, in a transaction after its commit', async () => {
+  const seen: string[] = []
+  const { ctx } = database
+  const listening = openContext({ ...ctx, backend: database.backend, onEvents: () => seen.push('asked') })
+  listening.emitted()
+  expect(seen).toEqual(['asked'])
+  await listening.transaction(async (tx) => {
+    await tx.emit({ type: 'test.happened', subject: 'a', data: null })
+    tx.emitted()
+    seen.push('written')
+  })
+  expect(seen).toEqual(['asked', 'written', 'asked'])
 })
 
 test('int8 arrives as bigint and timestamptz as Date', async () => {

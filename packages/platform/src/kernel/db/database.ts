@@ -8,10 +8,11 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  type RawBuilder,
   type TransactionSettings,
 } from 'kysely'
 import { PlimsollError } from '../errors.ts'
-import type { SqlBackend, SqlSession } from './backend.ts'
+import type { SqlBackend, SqlSession, StatementResult } from './backend.ts'
 import type { Tables } from './tables.ts'
 
 /** The open transaction of the current asynchronous flow. `done` ends the guard for work that outlives it. */
@@ -43,6 +44,11 @@ class SessionConnection implements DatabaseConnection {
     return affected === undefined ? result : { ...result, numAffectedRows: affected }
   }
 
+  /** The rows of each; see `SqlSession.transact`. */
+  async transact(queries: readonly CompiledQuery[]): Promise<StatementResult[]> {
+    return this.session.transact(queries.map(({ sql, parameters }) => ({ sql, values: parameters })))
+  }
+
   // biome-ignore lint/correctness/useYield: the interface asks for a generator, and there is nothing to stream
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new PlimsollError(
@@ -51,6 +57,12 @@ class SessionConnection implements DatabaseConnection {
       'Cannot stream a query: page with a keyset cursor instead',
     )
   }
+}
+
+/** Statements as one transaction of their own. */
+export function runTogether(db: Kysely<Tables>, queries: readonly RawBuilder<unknown>[]): Promise<StatementResult[]> {
+  const compiled = queries.map((query) => query.compile(db))
+  return db.getExecutor().provideConnection((connection) => (connection as SessionConnection).transact(compiled)) // our driver gives no other
 }
 
 class SessionDriver implements Driver {

@@ -1,4 +1,4 @@
-export type { SqlBackend, SqlSession } from './backend.ts'
+export type { SqlBackend, SqlSession, Statement, StatementResult } from './backend.ts'
 export {
   type AuditEntry,
   type Context,
@@ -20,6 +20,6 @@ export {
 export { givenRows } from './given-rows.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'
 export { type Migration, migrate } from './migrate.ts'
-export { type ContextOptions, openContext } from './open-context.ts'
+export { type ContextOptions, emittingEvents, openContext } from './open-context.ts'
 export { rowsById } from './rows-by-id.ts'
 export type { Tables } from './tables.ts'

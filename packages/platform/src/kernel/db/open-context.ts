@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely'
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Clock } from '../clock.ts'
 import { PlimsollError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -8,10 +8,11 @@ import {
   type Context,
   type OutboxEvent,
   type Principal,
+  type RowsOf,
   SYSTEM_PRINCIPAL,
   type Tx,
 } from './context.ts'
-import { transactionScope } from './database.ts'
+import { runTogether, transactionScope } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const ATTEMPTS_MAX = 4
@@ -46,6 +47,8 @@ function rootContext(shared: Shared, project: string, principal: Principal): Con
     project,
     principal,
     transaction: (work) => runTransaction(shared, project, principal, work),
+    together: (queries) => retrying(shared, async () => rowsOf<typeof queries>(await runTogether(shared.db, queries))),
+    emitted: () => runHooks(shared, [shared.onEvents]),
     as: (change) => rootContext(shared, change.project ?? project, change.principal ?? principal),
   }
 }
@@ -55,28 +58,34 @@ function isCollision(thrown: unknown): boolean {
   return code === '40001' || code === '40P01'
 }
 
-async function runTransaction<T>(
+function runTransaction<T>(
   shared: Shared,
   project: string,
   principal: Principal,
   work: (tx: Tx) => Promise<T>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  return retrying(shared, async () => {
     const hooks: (() => void)[] = []
-    try {
-      const result = await shared.db.transaction().execute((transaction) => {
-        const scope = { backend: shared.backend, done: false }
-        const tx = openTx(shared, transaction, project, principal, hooks)
-        return transactionScope.run(scope, async () => {
-          try {
-            return await work(tx)
-          } finally {
-            scope.done = true
-          }
-        })
+    const result = await shared.db.transaction().execute((transaction) => {
+      const scope = { backend: shared.backend, done: false }
+      const tx = openTx(shared, transaction, project, principal, hooks)
+      return transactionScope.run(scope, async () => {
+        try {
+          return await work(tx)
+        } finally {
+          scope.done = true
+        }
       })
-      runHooks(shared, hooks)
-      return result
+    })
+    runHooks(shared, hooks)
+    return result
+  })
+}
+
+async function retrying<T>(shared: Shared, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
     } catch (thrown) {
       if (!isCollision(thrown) || attempt === ATTEMPTS_MAX) throw thrown
       await shared.clock.sleep(BACKOFF_MS * attempt)
@@ -108,8 +117,14 @@ function openTx(
     project,
     principal,
     transaction: (work) => work(tx),
+    together: async (queries) => {
+      const results: { rows: unknown[] }[] = []
+      for (const query of queries) results.push(await query.execute(db))
+      return rowsOf<typeof queries>(results)
+    },
+    emitted: () => noteEvents(shared, hooks),
     as: (change) => openTx(shared, db, change.project ?? project, change.principal ?? principal, hooks),
-    emit: (event) => emit(tx, event, hooks, shared.onEvents),
+    emit: (event) => emit(tx, event),
     audit: (entry) => audit(tx, entry),
     afterCommit: (hook) => {
       hooks.push(hook)
@@ -118,7 +133,7 @@ function openTx(
   return tx
 }
 
-async function emit(tx: Tx, event: OutboxEvent, hooks: (() => void)[], onEvents: () => void): Promise<void> {
+async function emit(tx: Tx, event: OutboxEvent): Promise<void> {
   if (!/^[a-z_]+\.[a-z_]+$/.test(event.type)) {
     throw new PlimsollError(
       'internal',
@@ -130,7 +145,25 @@ async function emit(tx: Tx, event: OutboxEvent, hooks: (() => void)[], onEvents:
     .insertInto('outbox')
     .values({ project: tx.project, type: event.type, subject: event.subject, data: JSON.stringify(event.data ?? null) })
     .execute()
+  tx.emitted()
+}
+
+/**
+ * A part of a `with`, `emitted_event`, that writes outbox events: `rows` is a query of `project`, `type`, `subject` and
+ * `data` (jsonb). Whoever has run it calls `emitted()`.
+ */
+export function emittingEvents(rows: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`emitted_event as (insert into outbox (project, type, subject, data) ${rows})`
+}
+
+function noteEvents({ onEvents }: Shared, hooks: (() => void)[]): void {
   if (!hooks.includes(onEvents)) hooks.push(onEvents)
+}
+
+function rowsOf<Queries extends readonly RawBuilder<unknown>[]>(
+  results: readonly { rows: unknown[] }[],
+): RowsOf<Queries> {
+  return results.map(({ rows }) => rows) as RowsOf<Queries> // one for each, in order
 }
 
 async function audit(tx: Tx, entry: AuditEntry): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import type { SqlBackend } from './backend.ts'
+import type { SqlBackend, SqlSession } from './backend.ts'
 import type { Tables } from './tables.ts'
 
 /** Everything that the migrations made, one line each: columns, constraints, indexes, functions, triggers, comments. */
@@ -36,6 +36,11 @@ export function cutting(
   options: { at: () => number; isWhole?: boolean; cut: (pid: unknown) => Promise<void> },
 ): SqlBackend {
   let count = 0
+  const cutAt = async (session: SqlSession) => {
+    if (count !== options.at()) return
+    const { rows } = await session.query('select pg_backend_pid() as pid', [])
+    await options.cut(rows[0]!.pid)
+  }
   return {
     name: inner.name,
     close: () => inner.close(),
@@ -46,11 +51,13 @@ export function cutting(
         query: async (statement, values) => {
           if (statement === 'begin' && !options.isWhole) count = 0
           else count++
-          if (count === options.at()) {
-            const { rows } = await session.query('select pg_backend_pid() as pid', [])
-            await options.cut(rows[0]!.pid)
-          }
+          await cutAt(session)
           return session.query(statement, values)
+        },
+        transact: async (statements) => {
+          count = options.isWhole ? count + 1 : 0
+          await cutAt(session)
+          return session.transact(statements)
         },
       }
     },
