@@ -5,7 +5,7 @@ import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, givenRows } from '../kernel/db/index.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
-import { endedRows, lockedRuns, type MovedRun, RELEASING, settleRun } from './release-dependents.ts'
+import { cascade, endedRows, lockedRuns, type MovedRun, RELEASING } from './release-dependents.ts'
 import type { ClaimedStep } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -68,8 +68,9 @@ export async function adoptCached(ctx: Context, blobs: BlobStore, items: readonl
           inputs = d.inputs, outputs = d.outputs, result = d.result
         from ${givenRows('d', COLUMNS, rows)} where s.run = d.run and s.key = d.key`.execute(tx.db)
       const ended = endedRows(kept.map(({ step: { run, key } }) => ({ run, key, isFailure: false })))
-      const moved = await sql<MovedRun>`with ended as (${ended}), ${RELEASING} select * from moved`.execute(tx.db)
-      for (const run of moved.rows) await settleRun(tx, run)
+      const moved =
+        await sql<MovedRun>`with ended as (${ended}), ${RELEASING} select run, open, cascaded from moved`.execute(tx.db)
+      for (const run of moved.rows) await cascade(tx, run)
     }
     return items.map(({ step }) => held.has(step.fence))
   })

@@ -1,17 +1,17 @@
 import type { StepExit } from '@plimsoll/sdk/seams'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import type { Context } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
 import { lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
-import { type FinishedAttempt, finishAttempts } from './finish.ts'
+import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts'
 import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
 import { openRunFacts, type RunFacts } from './run-facts.ts'
-import { type ClaimedStep, recordSteps, setProgress } from './store.ts'
+import { type ClaimedStep, claimingSteps, recordSteps, setProgress, type Wanted } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 import { type CollectedOutputs, collectOutputs } from './work-files.ts'
 
@@ -23,10 +23,10 @@ export interface Running {
 }
 
 /** Runs the transaction that ends these attempts; what it claims for their slots is followed after its commit. */
-export type Replace = <Result>(
+export type Replace = (
   fences: readonly bigint[],
-  work: (claim: (tx: Tx) => Promise<void>) => Promise<Result>,
-) => Promise<Result>
+  work: (wanted: Wanted) => Promise<Finished>,
+) => Promise<readonly boolean[]>
 
 export interface AttemptRunner {
   /** Takes a claimed step through its attempt, to its commit. */
@@ -49,7 +49,12 @@ interface Runner {
 const BATCH_MAX = 64
 const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
-export function openAttemptRunner(ctx: Context, deps: LaunchDeps, replace: Replace): AttemptRunner {
+export function openAttemptRunner(
+  ctx: Context,
+  deps: LaunchDeps,
+  slots: { readonly owner: string; readonly replace: Replace },
+): AttemptRunner {
+  const claimant = { owner: slots.owner, runsDir: deps.runsDir }
   const batch = <Item extends { step: ClaimedStep }, Result>(
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
   ) => openBatcher<Item, Result>({ limit: BATCH_MAX, groupOf: (item) => item.step.project, work })
@@ -60,9 +65,9 @@ export function openAttemptRunner(ctx: Context, deps: LaunchDeps, replace: Repla
     factsOf: openRunFacts(),
     record: batch((items: readonly { step: ClaimedStep }[]) => recordSteps(ctx, stepsOf(items))),
     finish: batch((items: readonly FinishedAttempt[]) =>
-      replace(
+      slots.replace(
         stepsOf(items).map(({ fence }) => fence),
-        (claim) => finishAttempts(ctx, deps.blobs, items, claim),
+        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(ctx, claimant, wanted)),
       ),
     ),
     adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items)),

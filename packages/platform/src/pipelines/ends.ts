@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { givenRows, type Tx } from '../kernel/db/index.ts'
+import { type Context, givenRows } from '../kernel/db/index.ts'
 import { endingTrackedRuns } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
 import { lockedRuns, type MovedRun, RELEASING } from './release-dependents.ts'
@@ -127,30 +127,32 @@ const TRACKED_ENDING = sql`
   select project, tracked_run as id, case state when 'succeeded' then 'FINISHED' when 'cancelled' then 'KILLED' else 'FAILED' end as status
   from s where state <> 'ready' and tracked_run is not null`
 
+interface EndRow extends MovedRun {
+  fence: bigint
+  state: NextStep['state']
+  delay_ms: number
+  tracked_run: string | null
+  is_new: boolean
+}
+
 /**
  * Ends attempts of one project in one statement, since the embedded database takes as long to begin a statement as to
- * write three rows: attempts, steps, what waited for them, their runs, tracked runs and new cache entries. Returns what
- * the steps became, by the fence; an attempt that had lost its own changes nothing but itself.
+ * write three rows: attempts, steps, what waited for them, their runs, tracked runs and new cache entries. Gives what
+ * the steps became; an attempt that had lost its fence changes nothing but itself.
  */
-export async function writeEnds(tx: Tx, items: readonly FinishedAttempt[]): Promise<Map<bigint, EndedAttempt>> {
+export function endingAttempts(ctx: Context, items: readonly FinishedAttempt[]): RawBuilder<EndRow> {
   const rows = items.map((done) => rowOf(done, nextOf(done)))
-  const written = await sql<
-    MovedRun & {
-      fence: bigint
-      state: NextStep['state']
-      delay_ms: number
-      tracked_run: string | null
-      is_new: boolean
-    }
-  >`
+  return sql<EndRow>`
     with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items)}, ${ATTEMPTS_ENDING},
-      ${endingTrackedRuns(tx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
-    select s.fence, s.state, s.delay_ms, s.tracked_run, e.source_run is not null as is_new, moved.*
-    from s left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`.execute(
-    tx.db,
-  )
+      ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
+    select s.fence, s.state, s.delay_ms, s.tracked_run, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded
+    from s left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`
+}
+
+/** By the fence. */
+export function toEnded(rows: readonly EndRow[]): Map<bigint, EndedAttempt> {
   return new Map(
-    written.rows.map((row) => [
+    rows.map((row) => [
       row.fence,
       {
         state: row.state,

@@ -1,4 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { RawBuilder } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -6,10 +7,10 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import type { SeenEnd } from './attempt-end.ts'
 import type { CacheComponents } from './cache.ts'
-import { cacheKeyOfAttempt, type EndedAttempt, writeEnds } from './ends.ts'
+import { cacheKeyOfAttempt, type EndedAttempt, endingAttempts, toEnded } from './ends.ts'
 import { pinsOfAttempt } from './pins.ts'
-import { settleRun } from './release-dependents.ts'
-import type { ClaimedStep } from './store.ts'
+import { cascade, type MovedRun } from './release-dependents.ts'
+import { type ClaimedRow, type ClaimedStep, toClaimedSteps } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 
 /** Everything that finishing an attempt commits. Blobs are stored and verified before. */
@@ -30,42 +31,87 @@ export interface FinishedAttempt {
   readonly inputs: NamedOutputs
 }
 
+export interface Finished {
+  /** Which attempts still held their fence. */
+  readonly held: readonly boolean[]
+  /** What was claimed for their slots. */
+  readonly claimed: readonly ClaimedStep[]
+}
+
 /**
  * The fenced transaction that finishes attempts of one project: only the holder of a fence may; outputs are adopted
- * once. A step kind's own `commit` runs inside, and so does `claim`, which sees what these ends made ready. Returns which
- * still held their fence.
+ * once. A step kind's own `commit` runs inside, and so does `claiming`, which sees what these ends made ready.
  */
 export async function finishAttempts(
   ctx: Context,
   blobs: BlobStore,
   items: readonly FinishedAttempt[],
-  claim: (tx: Tx) => Promise<void>,
-): Promise<boolean[]> {
-  return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
-    const ends = await writeEnds(tx, items)
-    const of = (done: FinishedAttempt) => ends.get(done.step.fence)
-    // Before a kind's own commit, which may name the same blobs.
-    await pinAll(
-      tx,
-      blobs,
-      items.flatMap((done) => pinsOfAttempt(done, of(done)?.state === 'succeeded', cacheKeyOfAttempt(done))),
-    )
-    for (const done of items) if (of(done)?.state === 'succeeded') await commitSuccess(tx, done, of(done)!)
-    const moved = new Map([...ends.values()].flatMap((end) => (end.moved ? [[end.moved.run, end.moved]] : [])))
-    for (const run of moved.values()) await settleRun(tx, run)
-    await claim(tx)
-    for (const done of items) {
-      const end = of(done)
-      if (end?.state === 'ready')
-        await tx.emit({
-          type: 'pipelines.step_retried',
-          subject: done.step.run,
-          data: { step: done.step.key, delayMs: end.delayMs },
-        })
-      if (end?.state === 'succeeded' && cacheKeyOfAttempt(done) && !end.isCacheEntryNew) await renewCacheEntry(tx, done)
-    }
-    return items.map((done) => of(done) !== undefined)
-  })
+  claiming: RawBuilder<ClaimedRow>,
+): Promise<Finished> {
+  const at = ctx.as({ project: items[0]!.step.project })
+  return items.every(leavesNothing)
+    ? finishAtOnce(at, items, claiming)
+    : at.transaction((tx) => finishWhole(tx, blobs, items, claiming))
+}
+
+/** Nothing but its own rows belongs to the end of this attempt. */
+function leavesNothing(done: FinishedAttempt): boolean {
+  const { end, log, outputs, locations, kind } = done
+  const hasOutputs = Object.keys(outputs).length > 0
+  return end.outcome === 'succeeded' && !log && !hasOutputs && locations.length === 0 && !kind?.commit
+}
+
+async function finishAtOnce(
+  ctx: Context,
+  items: readonly FinishedAttempt[],
+  claiming: RawBuilder<ClaimedRow>,
+): Promise<Finished> {
+  const [ended, claimed] = await ctx.together([endingAttempts(ctx, items), claiming])
+  const ends = toEnded(ended)
+  const moved = runsOf(ends)
+  if (moved.some((run) => run.open === 0)) ctx.emitted()
+  // A success fails no other step; what it renews may be renewed later.
+  for (const done of items) if (isRenewal(done, ends)) await ctx.transaction((tx) => renewCacheEntry(tx, done))
+  return { held: items.map((done) => ends.has(done.step.fence)), claimed: toClaimedSteps(claimed) }
+}
+
+async function finishWhole(
+  tx: Tx,
+  blobs: BlobStore,
+  items: readonly FinishedAttempt[],
+  claiming: RawBuilder<ClaimedRow>,
+): Promise<Finished> {
+  const ends = toEnded((await endingAttempts(tx, items).execute(tx.db)).rows)
+  const of = (done: FinishedAttempt) => ends.get(done.step.fence)
+  // Before a kind's own commit, which may name the same blobs.
+  await pinAll(
+    tx,
+    blobs,
+    items.flatMap((done) => pinsOfAttempt(done, of(done)?.state === 'succeeded', cacheKeyOfAttempt(done))),
+  )
+  for (const done of items) if (of(done)?.state === 'succeeded') await commitSuccess(tx, done, of(done)!)
+  for (const run of runsOf(ends)) await cascade(tx, run)
+  const claimed = await claiming.execute(tx.db)
+  for (const done of items) {
+    const end = of(done)
+    if (end?.state === 'ready')
+      await tx.emit({
+        type: 'pipelines.step_retried',
+        subject: done.step.run,
+        data: { step: done.step.key, delayMs: end.delayMs },
+      })
+    if (isRenewal(done, ends)) await renewCacheEntry(tx, done)
+  }
+  return { held: items.map((done) => of(done) !== undefined), claimed: toClaimedSteps(claimed.rows) }
+}
+
+function isRenewal(done: FinishedAttempt, ends: ReadonlyMap<bigint, EndedAttempt>): boolean {
+  const end = ends.get(done.step.fence)
+  return end?.state === 'succeeded' && !end.isCacheEntryNew && cacheKeyOfAttempt(done) !== undefined
+}
+
+function runsOf(ends: ReadonlyMap<bigint, EndedAttempt>): MovedRun[] {
+  return [...new Map([...ends.values()].flatMap((end) => (end.moved ? [[end.moved.run, end.moved]] : []))).values()]
 }
 
 async function commitSuccess(tx: Tx, done: FinishedAttempt, { trackedRun }: EndedAttempt): Promise<void> {

@@ -61,7 +61,7 @@ export async function planRun(
     if (error.kind === 'internal')
       ctx.log.error({ run: run.id, error: String(error.cause ?? error) }, 'a run could not be planned')
     await ctx.transaction(async (tx) => {
-      await tx.db
+      const failed = await tx.db
         .updateTable('pipeline_run')
         .set({
           state: 'failed',
@@ -71,7 +71,8 @@ export async function planRun(
         })
         .where('id', '=', run.id)
         .where('state', '=', 'queued')
-        .execute()
+        .executeTakeFirst()
+      if (failed.numUpdatedRows === 0n) return // cancelled meanwhile
       await tx.emit({ type: 'pipelines.run_finished', subject: run.id, data: { state: 'failed', code: error.code } })
     })
   }

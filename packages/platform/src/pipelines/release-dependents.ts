@@ -1,6 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { givenRows, type Tx } from '../kernel/db/index.ts'
-import { nextOfRun } from './transition.ts'
+import { emittingEvents, givenRows, type Tx } from '../kernel/db/index.ts'
 
 export interface EndedStep {
   readonly run: string
@@ -11,9 +10,8 @@ export interface EndedStep {
 /** A run after some of its steps have ended. */
 export interface MovedRun {
   readonly run: string
+  /** Steps that have not ended; without any, the run has. */
   readonly open: number
-  readonly failed: number
-  readonly run_state: string
   /** Steps that failed because of these: the next wave. */
   readonly cascaded: readonly string[]
 }
@@ -29,9 +27,9 @@ export function lockedRuns(steps: readonly { readonly run: string }[]): RawBuild
 
 /**
  * Parts of a `with` after a part `ended (run, key, is_failure)`, steps that have just ended: counts down what waited for
- * them and counts them in their runs. `moved` has the rows of `MovedRun`. The state of a step that waits for nothing more
- * is `nextOfBlocked`, written in SQL so that one statement does it; a test holds the two together. Whoever uses this
- * holds the locks of the runs: only so are waiting steps changed in any order.
+ * them, counts them in their runs, and ends those of which nothing is open. `moved` has the rows of `MovedRun`. The states
+ * are those of `nextOfBlocked` and `nextOfRun`, written in SQL so that one statement does it; a test holds them together.
+ * Whoever uses this holds the locks of the runs: only so are waiting steps changed in any order.
  */
 export const RELEASING: RawBuilder<unknown> = sql`
   gone as materialized (
@@ -39,34 +37,33 @@ export const RELEASING: RawBuilder<unknown> = sql`
     from ended join edge e on e.run = ended.run and e.src = ended.key group by e.run, e.dst),
   counted as (
     update step s set waiting = s.waiting - gone.n, up_failed = s.up_failed + gone.bad,
-      state = case when s.waiting > gone.n then s.state when s.up_failed + gone.bad > 0 then 'upstream_failed' else 'ready' end,
+      state = case when s.up_failed + gone.bad > 0 then 'upstream_failed' when s.waiting > gone.n then s.state else 'ready' end,
       eligible_at = case when s.waiting > gone.n then s.eligible_at else clock_timestamp() end,
-      finished_at = case when s.waiting <= gone.n and s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
+      finished_at = case when s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
     from gone where s.run = gone.run and s.key = gone.dst and s.state = 'blocked'
     returning s.run, s.key, s.state),
   tally as (select run, count(*)::int as n, count(*) filter (where is_failure)::int as bad from ended group by run),
   moved as (
-    update pipeline_run r set open = r.open - tally.n, failed = r.failed + tally.bad from tally where r.id = tally.run
-    returning r.id as run, r.open, r.failed, r.state as run_state,
-      array(select key from counted c where c.run = r.id and c.state = 'upstream_failed') as cascaded)`
+    update pipeline_run r set open = r.open - tally.n, failed = r.failed + tally.bad,
+      state = case when r.open > tally.n then r.state when r.state = 'cancelling' then 'cancelled'
+        when r.failed + tally.bad > 0 then 'failed' else 'succeeded' end,
+      finished_at = case when r.open > tally.n then r.finished_at else clock_timestamp() end
+    from tally where r.id = tally.run
+    returning r.project, r.id as run, r.open, r.state as run_state,
+      array(select key from counted c where c.run = r.id and c.state = 'upstream_failed') as cascaded),
+  ${emittingEvents(sql`
+    select project, 'pipelines.run_finished', run, jsonb_build_object('state', run_state) from moved where open = 0`)}`
 
-/** Cascades failures of a run, wave by wave, and ends it when nothing of it is open. */
-export async function settleRun(tx: Tx, moved: MovedRun): Promise<void> {
+/** Cascades failures of a run, wave by wave; it ends when nothing of it is open. */
+export async function cascade(tx: Tx, moved: MovedRun): Promise<void> {
   let now = moved
   while (now.cascaded.length > 0) {
     const wave = now.cascaded.map((key) => ({ run: moved.run, key, isFailure: true }))
     const { rows } = await sql<MovedRun>`
-      with ended as (${endedRows(wave)}), ${RELEASING} select * from moved`.execute(tx.db)
+      with ended as (${endedRows(wave)}), ${RELEASING} select run, open, cascaded from moved`.execute(tx.db)
     now = rows[0]! // the run is there: its steps are
   }
-  if (now.open > 0) return
-  const state = nextOfRun(now.open, now.failed, now.run_state === 'cancelling')
-  await tx.db
-    .updateTable('pipeline_run')
-    .set({ state, finished_at: sql<Date>`clock_timestamp()` })
-    .where('id', '=', moved.run)
-    .execute()
-  await tx.emit({ type: 'pipelines.run_finished', subject: moved.run, data: { state } })
+  if (now.open === 0) tx.emitted()
 }
 
 /** Steps as the rows that `RELEASING` reads. */

@@ -188,6 +188,11 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
   const second = await start()
   await plan(second.id)
   expect((await readRun(ctx, second.id)).reason).toContain('its lock "absent.lock" is not among its files')
+  const third = await start()
+  await ctx.transaction((tx) => cancelRun(tx, third.id))
+  const before = await database.events()
+  await plan(third.id)
+  expect(await database.events()).toEqual(before) // it has ended already
 })
 
 test('cancelRun() of a queued run ends it, and repeats for free', async () => {
@@ -196,6 +201,7 @@ test('cancelRun() of a queued run ends it, and repeats for free', async () => {
   const cancel = (run: string) => ctx.transaction((tx) => cancelRun(tx, run))
   expect(await cancel(id)).toBe('cancelled')
   const before = await database.events()
+  expect(before.at(-1)).toMatchObject({ type: 'pipelines.run_finished', subject: id, data: { state: 'cancelled' } })
   expect(await cancel(id)).toBe('cancelled')
   expect(await database.events()).toEqual(before)
   await plan(id)

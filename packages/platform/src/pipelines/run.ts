@@ -244,6 +244,7 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .where('id', '=', id)
     .execute()
   await tx.emit({ type: 'pipelines.run_cancelling', subject: id, data: { state } })
+  if (state === 'cancelled') await tx.emit({ type: 'pipelines.run_finished', subject: id, data: { state } })
   await tx.audit({ action: 'run.cancel', subject: id })
   return state
 }

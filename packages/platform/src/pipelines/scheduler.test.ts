@@ -8,8 +8,8 @@ import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { finishAttempts } from './finish.ts'
 import { cancelRun, readStep } from './index.ts'
 import { planRun } from './plan.ts'
-import { claimSteps } from './store.ts'
-import { nextOfBlocked } from './transition.ts'
+import { claimingSteps } from './store.ts'
+import { nextOfBlocked, nextOfRun } from './transition.ts'
 
 const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
 /** Results of this kind that are there. */
@@ -73,6 +73,9 @@ async function runOnce(
 function stateOf(run: Awaited<ReturnType<Engine['ended']>>): Record<string, string> {
   return Object.fromEntries(run.graph.map((step) => [step.key, step.state]))
 }
+
+const claimingAs = (owner: string, limit: number) =>
+  claimingSteps(engine.ctx, { owner, runsDir: engine.deps.runsDir }, { limit, running: new Map() })
 
 test('a command step runs as a child process and its output becomes a blob', async () => {
   const run = await runOnce([
@@ -340,7 +343,7 @@ test('an attempt that nobody can find never started: it is tried again at once a
     { ...engine.deps, python: async () => ({ version: '', platform: '' }) },
     await engine.ctx.db.selectFrom('pipeline_run').selectAll().where('id', '=', again).executeTakeFirstOrThrow(),
   )
-  expect(await claimSteps(engine.ctx, { owner: 'dead', runsDir: engine.deps.runsDir }, 10, new Map())).toHaveLength(1)
+  expect((await claimingAs('dead', 10).execute(engine.ctx.db)).rows).toHaveLength(1)
   await engine.restart()
   expect((await engine.ended(again)).state).toBe('succeeded')
   const step = await readStep(engine.ctx, again, 'short')
@@ -405,7 +408,8 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     spec: null,
     inputs: {},
   }
-  expect(await finishAttempts(engine.ctx, engine.blobs, [late], async () => {})).toEqual([false])
+  const finished = await finishAttempts(engine.ctx, engine.blobs, [late], claimingAs('late', 0))
+  expect(finished).toEqual({ held: [false], claimed: [] })
   expect(await attemptState(run, 'held')).toBe('running')
   expect((await engine.ended(run)).state).toBe('succeeded')
 })
@@ -418,13 +422,15 @@ test('a failure at the head of a chain of 300 marks all the rest, in the transac
   expect(run.steps).toMatchObject({ total: 300, done: 300, failed: 300, running: 0 })
 })
 
-test('the state of a step that waits for nothing more is nextOfBlocked()', async () => {
+test('the states of steps behind others and of their run are those of nextOfBlocked() and nextOfRun()', async () => {
   const run = await runOnce(
     [
       shell('good', 'true'),
       shell('bad', 'false'),
       shell('x', 'true', { after: ['good'] }),
       shell('y', 'true', { after: ['good', 'bad'] }),
+      shell('z', 'true', { after: ['slow', 'bad'] }),
+      shell('slow', 'sleep 1'),
     ],
     { options: { cache: false } },
   )
@@ -433,8 +439,14 @@ test('the state of a step that waits for nothing more is nextOfBlocked()', async
     .select(['key', 'waiting', 'up_failed', 'state'])
     .where('run', '=', run.id)
     .execute()
-  for (const row of rows.filter((found) => ['x', 'y'].includes(found.key))) {
-    expect(row.waiting).toBe(0)
-    expect(row.state === 'succeeded' ? 'ready' : row.state).toBe(nextOfBlocked(row.up_failed, false))
-  }
+  const behind = rows.filter(({ key }) => ['x', 'y', 'z'].includes(key))
+  expect(behind.map(({ key, waiting }) => [key, waiting])).toEqual(expect.arrayContaining([['x', 0]]))
+  for (const { state, waiting, up_failed } of behind)
+    expect(state === 'succeeded' ? 'ready' : state).toBe(nextOfBlocked(waiting, up_failed, false))
+  const { open, failed, state } = await engine.ctx.db
+    .selectFrom('pipeline_run')
+    .select(['open', 'failed', 'state'])
+    .where('id', '=', run.id)
+    .executeTakeFirstOrThrow()
+  expect([open, failed, state]).toEqual([0, 3, nextOfRun(0, 3, false)])
 })

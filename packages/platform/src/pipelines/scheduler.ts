@@ -6,8 +6,8 @@ import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
 import { planRun } from './plan.ts'
-import { type Claim, openSlots } from './slots.ts'
-import { claimSteps, renewLeases, setProgress, takeOver } from './store.ts'
+import { openSlots } from './slots.ts'
+import { claimingSteps, renewLeases, setProgress, takeOver, toClaimedSteps } from './store.ts'
 
 export interface SchedulerDeps extends LaunchDeps {
   /** Steps that run at once. */
@@ -33,20 +33,14 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
-  const claim: Claim = (at, limit, counts) => claimSteps(at, { owner, runsDir: deps.runsDir }, limit, counts)
   const slots = openSlots({
     count: deps.slots,
-    claim,
     signal: stop.signal,
     log: ctx.log,
     onFree: () => doorbell.ring(),
   })
   const { running, hold } = slots
-  const attempts = openAttemptRunner(
-    ctx,
-    deps,
-    slots.replace((step) => hold(step, attempts.run)),
-  )
+  const attempts = openAttemptRunner(ctx, deps, { owner, replace: slots.replace((step) => hold(step, attempts.run)) })
   let mayBeQueued = true
 
   const turn = async (): Promise<void> => {
@@ -56,7 +50,10 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       mayBeQueued ||= isLeft
     }
     const free = slots.free()
-    if (free > 0) for (const step of await claim(ctx, free, slots.counts())) hold(step, attempts.run)
+    if (free <= 0) return
+    const wanted = { limit: free, running: slots.counts() }
+    const { rows } = await claimingSteps(ctx, { owner, runsDir: deps.runsDir }, wanted).execute(ctx.db)
+    for (const step of toClaimedSteps(rows)) hold(step, attempts.run)
   }
 
   const loop = async () => {

@@ -1,19 +1,17 @@
 import { expect, test } from 'vitest'
-import type { Context, Tx } from '../kernel/db/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { Running } from './attempt.ts'
 import { openSlots } from './slots.ts'
-import type { ClaimedStep } from './store.ts'
+import type { ClaimedStep, Wanted } from './store.ts'
 
 /** Slots in front of work without end, whose steps end when a test says so. */
 function openBench(count: number) {
   const ends = new Map<bigint, () => void>()
   let newest = 100n
   let rings = 0
-  const claim = async (_: Context, limit: number) =>
-    Array.from({ length: limit }, () => ({ fence: ++newest }) as ClaimedStep) // nothing else of it is read
+  const claim = ({ limit }: Wanted) => Array.from({ length: limit }, () => ({ fence: ++newest }) as ClaimedStep) // nothing else of it is read
   const signal = new AbortController().signal
-  const slots = openSlots({ count, claim, signal, log: silentLog, onFree: () => rings++ })
+  const slots = openSlots({ count, signal, log: silentLog, onFree: () => rings++ })
   const work = ({ step }: Running) => new Promise<void>((resolve) => ends.set(step.fence, resolve))
   const hold = (fence: bigint) => slots.hold({ fence } as ClaimedStep, work)
   const replace = slots.replace((step) => slots.hold(step, work))
@@ -23,7 +21,7 @@ function openBench(count: number) {
     rings: () => rings,
     /** As the scheduler does it: the transaction that ends the attempt claims, then the attempt is over. */
     async end(fence: bigint) {
-      await replace([fence], (claimNext) => claimNext({} as Tx))
+      await replace([fence], async (wanted) => ({ held: [true], claimed: claim(wanted) }))
       ends.get(fence)!()
       await new Promise(setImmediate)
     },

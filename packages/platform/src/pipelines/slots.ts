@@ -1,14 +1,6 @@
-import type { Context } from '../kernel/db/index.ts'
 import type { Logger } from '../kernel/log.ts'
 import type { Replace, Running } from './attempt.ts'
 import type { ClaimedStep } from './store.ts'
-
-/** Takes at most `limit` ready steps; `running` is how many of each run go on. */
-export type Claim = (
-  ctx: Context,
-  limit: number,
-  running: ReadonlyMap<string, number>,
-) => Promise<readonly ClaimedStep[]>
 
 /** The steps that a scheduler follows at once. */
 export interface Slots {
@@ -23,7 +15,6 @@ export interface Slots {
 
 export function openSlots(options: {
   readonly count: number
-  readonly claim: Claim
   readonly signal: AbortSignal
   readonly log: Logger
   /** A slot is free, and something may be ready for it. */
@@ -70,15 +61,12 @@ export function openSlots(options: {
     replace: (follow) => async (fences, work) => {
       const limit = Math.max(0, options.count - running.size - reserved + fences.length)
       const extra = Math.max(0, limit - fences.length)
-      let claimed: readonly ClaimedStep[] = []
       reserved += extra
       try {
-        const result = await work(async (tx) => {
-          claimed = signal.aborted || limit === 0 ? [] : await options.claim(tx, limit, counts(fences))
-        })
+        const { held, claimed } = await work({ limit: signal.aborted ? 0 : limit, running: counts(fences) })
         for (const fence of fences) replaced.add(fence)
         for (const step of claimed) follow(step)
-        return result
+        return held
       } finally {
         reserved -= extra
         if (isShort) {

@@ -1,5 +1,5 @@
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, givenRows } from '../kernel/db/index.ts'
 import {
@@ -38,7 +38,7 @@ const TAG = { run: 'plimsoll.run', step: 'plimsoll.step', pipeline: 'plimsoll.pi
 /** Pipeline of a run that has none of its own. */
 const AD_HOC = 'ad-hoc'
 
-interface ClaimedRow {
+export interface ClaimedRow {
   project: string
   run: string
   key: string
@@ -52,9 +52,11 @@ interface ClaimedRow {
   infra_used: number
   pipeline: string
   pipeline_digest: string
+  /** What the run's plan found in the cache still holds. */
+  is_known: boolean
 }
 
-function toClaimed(row: ClaimedRow): ClaimedStep {
+function toClaimed(row: Omit<ClaimedRow, 'is_known'>): ClaimedStep {
   const { tracked_run, attempts_used, infra_used, pipeline_digest, ...same } = row
   return {
     ...same,
@@ -68,6 +70,10 @@ function toClaimed(row: ClaimedRow): ClaimedStep {
 const CLAIMED = sql`s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict as verdict, s.tracked_run,
   s.attempts_used, s.infra_used`
 
+export function toClaimedSteps(rows: readonly ClaimedRow[]): ClaimedStep[] {
+  return rows.map(({ is_known, ...row }) => toClaimed(is_known ? row : { ...row, verdict: null }))
+}
+
 /** Who claims, and where its attempts work. */
 export interface Claimant {
   readonly owner: string
@@ -75,22 +81,26 @@ export interface Claimant {
   readonly runsDir: string
 }
 
+/** How many steps there is room for, and how many of each run go on. */
+export interface Wanted {
+  readonly limit: number
+  readonly running: ReadonlyMap<string, number>
+}
+
 /**
- * Takes ready steps, at most `limit`, of runs with the fewest running steps first, so that a wide run cannot starve a
- * small one; `running` says how many each run has. One statement: lease, fence, attempt, and the tracked run of a step
+ * Takes ready steps, of runs with the fewest running steps first, so that a wide run cannot starve a small one. One statement: lease, fence, attempt, and the tracked run of a step
  * whose verdict is known: found when the run was planned, and not overtaken by an entry of its key since. The fence comes from one sequence; time is the database's.
  */
-export async function claimSteps(
+export function claimingSteps(
   ctx: Context,
   { owner, runsDir }: Claimant,
-  limit: number,
-  running: ReadonlyMap<string, number>,
-): Promise<ClaimedStep[]> {
+  { limit, running }: Wanted,
+): RawBuilder<ClaimedRow> {
   const fresh = sql`
     select project, tracked_run as id, pipeline as experiment, key as name,
       jsonb_build_object(${sql.lit(TAG.run)}, run, ${sql.lit(TAG.step)}, key, ${sql.lit(TAG.pipeline)}, pipeline_digest) as tags
     from taken where is_fresh`
-  const claimed = await sql<ClaimedRow & { is_known: boolean }>`
+  return sql<ClaimedRow>`
     with turn as materialized (
       select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest
       from pipeline_run r
@@ -119,13 +129,12 @@ export async function claimSteps(
       select project, fence, run, key, attempts_used + infra_used + 1, 'running', ${EXECUTOR},
         ${runsDir}::text || '/' || run || '/' || fence from taken),
     ${makingTrackedRuns(ctx, fresh)}
-    select * from taken`.execute(ctx.db)
-  return claimed.rows.map((row) => toClaimed(row.is_known ? row : { ...row, verdict: null }))
+    select * from taken`
 }
 
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
 export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boolean): Promise<ClaimedStep[]> {
-  const taken = await sql<ClaimedRow>`
+  const taken = await sql<Omit<ClaimedRow, 'is_known'>>`
     update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
     from pipeline_run r
     where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp()) and r.id = s.run

@@ -63,11 +63,12 @@ test('nextOfStep() while the run is cancelled keeps a success and cancels the re
 })
 
 test('nextOfBlocked() and nextOfRun() look at failures upstream and at what is open', () => {
-  expect([nextOfBlocked(0, false), nextOfBlocked(2, false), nextOfBlocked(0, true)]).toEqual([
-    'ready',
-    'upstream_failed',
-    'cancelled',
-  ])
+  expect([
+    nextOfBlocked(1, 0, false),
+    nextOfBlocked(0, 0, false),
+    nextOfBlocked(3, 1, false),
+    nextOfBlocked(0, 0, true),
+  ]).toEqual(['blocked', 'ready', 'upstream_failed', 'cancelled'])
   expect([
     nextOfRun(1, 1, false),
     nextOfRun(0, 1, false),

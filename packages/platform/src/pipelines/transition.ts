@@ -64,10 +64,11 @@ export function nextOfStep(end: AttemptEnd, budget: RetryBudget, isCancelling: b
     : { state: 'failed' }
 }
 
-/** State of a blocked step once nothing is left to wait for. */
-export function nextOfBlocked(upFailed: number, isCancelling: boolean): StepState {
+/** State of a blocked step that has `waiting` steps left to wait for: it fails with the first of them. */
+export function nextOfBlocked(waiting: number, upFailed: number, isCancelling: boolean): StepState {
   if (isCancelling) return 'cancelled'
-  return upFailed > 0 ? 'upstream_failed' : 'ready'
+  if (upFailed > 0) return 'upstream_failed'
+  return waiting > 0 ? 'blocked' : 'ready'
 }
 
 /** State of a run with `open` steps left. */
