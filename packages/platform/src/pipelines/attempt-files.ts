@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs'
-import { open, readFile, stat } from 'node:fs/promises'
+import { createReadStream, statSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
@@ -45,13 +45,22 @@ export async function lastLines(workDir: string): Promise<string> {
   return lines[0] ? `:\n${lines.join('\n')}` : ''
 }
 
+/** At once: a thread costs more. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size
+  } catch {
+    return undefined // the step took away our rights
+  }
+}
+
 /** Stores the log; of one beyond the bound, the first MiB and the tail, saying how much fell out. */
 export async function shipLog(
   blobs: BlobStore,
   workDir: string,
 ): Promise<{ digest: string; sizeBytes: number } | undefined> {
   const path = join(workDir, 'log')
-  const size = (await stat(path).catch(() => undefined))?.size
+  const size = sizeOf(path)
   if (size === undefined || size === 0) return undefined
   if (size <= LOG_BYTES_MAX) return blobs.put(createReadStream(path))
   const cut = async function* () {

@@ -17,7 +17,7 @@ import { openSpawner, type Spawner } from './spawner.ts'
 
 const POLL_MS = 250
 const SAMPLE_MS = 1_000
-const SWEEP_MS = 500
+const SWEEP_MS = 1_000
 const CANCEL_POLL_MS = 50
 const TIMEOUT_GRACE_MS = 10_000
 /** Resident memory beyond the request at which an attempt is ended: pages shared within the group count twice. */
@@ -119,7 +119,8 @@ async function loop(state: Watch): Promise<void> {
   let sampledMs = Number.NEGATIVE_INFINITY
   while (state.watched.size > 0 && !state.closed.signal.aborted) {
     const nowMs = state.clock.monotonicMs()
-    const isSampleDue = nowMs - sampledMs >= SAMPLE_MS
+    // A pass over the process table costs as much as several short steps: nobody is looked at before it is a second old.
+    const isSampleDue = nowMs - sampledMs >= SAMPLE_MS && isAnyOlder(state, nowMs - SAMPLE_MS)
     const table = isSampleDue ? listProcesses() : []
     if (isSampleDue) sampledMs = nowMs
     for (const entry of state.watched.values()) {
@@ -137,6 +138,11 @@ async function loop(state: Watch): Promise<void> {
     await state.clock.sleep(POLL_MS, state.closed.signal).catch(() => {})
   }
   state.isLooping = false
+}
+
+function isAnyOlder({ watched }: Watch, thanMs: number): boolean {
+  for (const { startedMs } of watched.values()) if (startedMs <= thanMs) return true
+  return false
 }
 
 function sample(entry: Watched, group: readonly ProcessEntry[]): void {
