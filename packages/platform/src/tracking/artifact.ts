@@ -36,17 +36,21 @@ async function requireWritablePath(ctx: Context, path: string): Promise<void> {
   if (isModel) {
     const row = await ctx.db
       .selectFrom('logged_model')
-      .select('owner_run')
+      .select(['owner_run', 'artifact_uri'])
       .where('project', '=', ctx.project)
       .where('id', '=', id)
       .executeTakeFirst()
     if (!row) throw missing('model_not_found', `Logged model with ID '${id}' not found`)
     if (owner !== undefined && row.owner_run !== owner) refuseRunPrincipal(ctx, `write the artifacts of model ${id}`)
+    if (!row.artifact_uri.endsWith(`/${experiment}/models/${id}/artifacts`)) {
+      const where = `in experiment ${experiment}: its artifacts are at ${row.artifact_uri}`
+      throw missing('model_not_found', `Logged model with ID '${id}' not found ${where}`)
+    }
     return
   }
   const row = await ctx.db
     .selectFrom('tracked_run')
-    .select(['owner_run', 'lifecycle'])
+    .select(['owner_run', 'lifecycle', 'artifact_uri'])
     .where('project', '=', ctx.project)
     .where('id', '=', id)
     .executeTakeFirst()
@@ -56,6 +60,10 @@ async function requireWritablePath(ctx: Context, path: string): Promise<void> {
   }
   if (owner !== undefined && id !== owner && row.owner_run !== owner)
     refuseRunPrincipal(ctx, `write the artifacts of run ${id}`)
+  if (!row.artifact_uri.endsWith(`/${experiment}/${id}/artifacts`)) {
+    const where = `in experiment ${experiment}: its artifacts are at ${row.artifact_uri}`
+    throw missing('run_not_found', `Run with id=${id} not found ${where}`)
+  }
   if (row.lifecycle !== 'active')
     throw refusal(`The run ${id} must be in the 'active' state. Current state is deleted.`)
 }

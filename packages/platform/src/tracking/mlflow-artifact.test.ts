@@ -101,6 +101,30 @@ test.each(['../x', '%2e%2e%2fx', '/etc', 'a\\b'])('artifacts/list refuses path %
   expect((await raw('GET', `/api/2.0/mlflow/artifacts/list?run_id=${run}&path=%2e%2e%2fx`)).text).toBe(INVALID)
 })
 
+test("an artifact is not stored below another experiment than the run's or the model's own", async () => {
+  const { experiment_id: located } = await surface.ok('POST', '/experiments/create', {
+    name: 'located',
+    artifact_location: 'mlflow-artifacts:/kept/here',
+  })
+  const other = (await surface.ok('POST', '/runs/create', { experiment_id: located })).run.info
+  expect((await put(`${other.artifact_uri.replace('mlflow-artifacts:/', '')}/f`, 'a')).status).toBe(200)
+  const { model } = await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'placed' })
+  const id = model.info.model_id
+  expect((await put(`0/models/${id}/artifacts/f`, 'a')).status).toBe(200)
+  for (const [path, text] of [
+    [`${located}/${run}/artifacts/f`, `Run with id=${run} not found in experiment ${located}`],
+    [`${located}/${other.run_id}/artifacts/f`, `Run with id=${other.run_id} not found in experiment ${located}`],
+    [`${located}/models/${id}/artifacts/f`, `Logged model with ID '${id}' not found in experiment ${located}`],
+  ] as const) {
+    const answer = await raw('PUT', `${PROXY}/${path}`)
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      404,
+      { error_code: 'RESOURCE_DOES_NOT_EXIST', message: expect.stringContaining(text) },
+    ])
+    expect((await raw('GET', `${PROXY}/${path}`)).status).toBe(404)
+  }
+})
+
 test('a multipart upload is refused with the text that makes clients send one PUT', async () => {
   const answer = await surface.call('POST', `/api/2.0/mlflow-artifacts/mpu/create/${root}`, { path: 'x', num_parts: 2 })
   expect([answer.status, answer.json.error_code]).toEqual([501, 'NOT_IMPLEMENTED'])
