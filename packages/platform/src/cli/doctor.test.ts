@@ -38,14 +38,14 @@ async function doctor(path: string, extra: Readonly<Record<string, string>> = {}
   return { status, findings, one }
 }
 
+const FREE_PORTS = { PLIMSOLL_SERVER_PORT: '0', PLIMSOLL_SERVER_GATEWAY_PORT: '0' }
 const GOOD = python('3,12,1', { ensurepip: true, index: true })
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('doctor is content with what is needed, and says what each lack costs', async () => {
-  const ports = ['PORT', 'GATEWAY_PORT', 'GRPC_PORT'].map((name) => [`PLIMSOLL_SERVER_${name}`, '0'])
   const path = pathWith({ python3: GOOD, git: 'echo git version 2.0', npm: 'echo 10.0.0' })
-  const { status, findings, one } = await doctor(path, Object.fromEntries(ports))
+  const { status, findings, one } = await doctor(path, FREE_PORTS)
   expect(findings.filter((finding) => finding.state === 'problem')).toEqual([])
   expect(status).toBe(0)
   expect(one('Python')).toMatchObject({ state: 'ok', found: expect.stringContaining('cpython-3.12.1') })
@@ -96,9 +96,12 @@ test('doctor names a port that is taken', async () => {
   const server = createServer()
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   const { port } = server.address() as { port: number }
-  const { one } = await doctor(pathWith({ python3: GOOD }), { PLIMSOLL_SERVER_PORT: String(port) })
+  const wants = (name: string) =>
+    doctor(pathWith({ python3: GOOD }), { ...FREE_PORTS, [`PLIMSOLL_SERVER_${name}`]: String(port) })
+  const [taken, unused] = [await wants('PORT'), await wants('GRPC_PORT')]
   server.close()
-  expect(one('ports')).toMatchObject({ state: 'missing', found: `${port} cannot be had on 127.0.0.1` })
+  expect(taken.one('ports')).toMatchObject({ state: 'missing', found: `${port} cannot be had on 127.0.0.1` })
+  expect(unused.one('ports')).toMatchObject({ state: 'ok' })
 })
 
 test('doctor looks at the data directory, and at the settings in it', async () => {

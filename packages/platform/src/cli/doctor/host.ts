@@ -59,7 +59,7 @@ async function portFinding({ server, dataDir }: Config): Promise<Finding> {
   const about = { group: 'needed', name: 'ports' } as const
   const pid = runningPid(dataDir)
   if (pid !== undefined) return { ...about, state: 'ok', found: `Plimsoll runs here already, as process ${pid}` }
-  const wanted = [server.port, server.gatewayPort, server.grpcPort].filter((port) => port !== 0)
+  const wanted = [server.port, server.gatewayPort].filter((port) => port !== 0)
   const taken: number[] = []
   for (const port of wanted) if (!(await isFree(server.host, port))) taken.push(port)
   if (taken.length === 0) return { ...about, state: 'ok', found: `${wanted.join(', ')} are free on ${server.host}` }
@@ -67,7 +67,7 @@ async function portFinding({ server, dataDir }: Config): Promise<Finding> {
     ...about,
     state: 'missing',
     found: `${taken.join(', ')} cannot be had on ${server.host}`,
-    cost: 'plimsoll up needs others: --port, --gateway-port and --grpc-port, where 0 picks a free one',
+    cost: 'plimsoll up needs others: --port and --gateway-port, where 0 picks a free one',
   }
 }
 

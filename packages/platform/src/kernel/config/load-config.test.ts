@@ -45,6 +45,14 @@ test('loadConfig() reports every problem of every source at once, with where it 
   ])
 })
 
+test('loadConfig() wants two ports, and leaves the one where nothing listens yet out of that', () => {
+  expect(faultsOf({ flags: { server: { port: 7_000, gatewayPort: 7_000 } } })).toEqual([
+    '/server/port port and gatewayPort must differ',
+  ])
+  expect(faultsOf({ flags: { server: { port: 7_442 } } })).toEqual([])
+  expect(faultsOf({ flags: { server: { port: 0, gatewayPort: 0 } } })).toEqual([])
+})
+
 test('loadConfig() never shows the value of a secret', () => {
   const secret = `postgres://user:canary@host/${'x'.repeat(3_000)}`
   const text = JSON.stringify(faultsOf({ env: { PLIMSOLL_DATABASE_URL: secret } }))

@@ -18,6 +18,7 @@ const server = z.strictObject({
   host: z.string().min(1).max(253).default('127.0.0.1'),
   port: port.default(7440),
   gatewayPort: port.default(7441),
+  /** Kept for gRPC, which is not served yet: nothing listens there. */
   grpcPort: port.default(7442),
   /** Names under which clients reach us, beyond the bound one: the allow-list of the Host header. */
   publicHosts: z.array(hostName).max(64).default([]),
@@ -165,8 +166,8 @@ export function settingsFaults(config: Config): { pointer: string; detail: strin
   if ((config.auth.oidcIssuer === undefined) !== (config.auth.oidcAudience === undefined)) {
     add('/auth/oidcAudience', 'oidcIssuer and oidcAudience go together')
   }
-  const fixed = [config.server.port, config.server.gatewayPort, config.server.grpcPort].filter((value) => value !== 0)
-  if (new Set(fixed).size < fixed.length) add('/server/port', 'port, gatewayPort and grpcPort must differ')
+  const { port, gatewayPort } = config.server
+  if (port !== 0 && port === gatewayPort) add('/server/port', 'port and gatewayPort must differ')
   if (!isLoopback(config.server.host)) {
     if (!config.auth.requireToken)
       add('/auth/requireToken', `must be true to listen on ${config.server.host}: only loopback works without tokens`)
