@@ -1,5 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
-import { type RunView, runView, type StepView } from '@plimsoll/sdk/wire'
+import { type CacheVerdict, type RunView, runView, type StepView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
@@ -14,6 +14,7 @@ const AWAY_MS_MAX = 30_000
 const AWAY_STATUS = new Set([502, 503, 504])
 const TERMINAL_RUNS = new Set(['succeeded', 'failed', 'cancelled'])
 const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
+const TURNLESS_STEPS = new Set(['blocked', 'upstream_failed', 'cancelled'])
 const MARKS: Record<string, string> = {
   succeeded: '✓',
   cached: '=',
@@ -25,11 +26,17 @@ const MARKS: Record<string, string> = {
   blocked: ' ',
 }
 
+/** What the cache said of a step, unless that is no reason of anything: a miss of a step whose turn has not come. */
+export function verdictOf({ state, startedAt, cache }: StepView): CacheVerdict | null {
+  return startedAt === null && TURNLESS_STEPS.has(state) && !cache?.hit ? null : cache
+}
+
 function whyOf(step: StepView): string {
-  if (!step.cache) return ''
-  if (step.cache.hit) return `same as ${step.cache.source?.run ?? 'before'}`
-  const [first, ...more] = step.cache.diff
-  return `${step.cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
+  const cache = verdictOf(step)
+  if (!cache) return ''
+  if (cache.hit) return `same as ${cache.source?.run ?? 'before'}`
+  const [first, ...more] = cache.diff
+  return `${cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
 
 export function tookOf({ startedAt, finishedAt }: { startedAt: string | null; finishedAt: string | null }): string {

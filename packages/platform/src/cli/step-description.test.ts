@@ -1,5 +1,6 @@
-import { type StepDetail, stepDetail } from '@plimsoll/sdk/wire'
+import { type RunView, type StepDetail, stepDetail } from '@plimsoll/sdk/wire'
 import { expect, test } from 'vitest'
+import { describeRun } from './run-follow.ts'
 import { describeStep } from './step-description.ts'
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`
@@ -27,6 +28,20 @@ const stepOf = (change: object = {}): StepDetail =>
     tries: [],
     ...change,
   })
+const runOf = (step: StepDetail): RunView => ({
+  id: 'run_1',
+  pipeline: 'train',
+  pipelineDigest: digest('0'),
+  state: 'failed',
+  reason: null,
+  actor: 'ada',
+  createdAt: '2026-01-02T03:04:05.000Z',
+  startedAt: null,
+  finishedAt: null,
+  steps: { total: 1, done: 0, cached: 0, failed: 1, running: 0 },
+  params: {},
+  graph: [step],
+})
 const verdict = (change: object) => ({ hit: false, reason: 'first-run', key: null, source: null, diff: [], ...change })
 
 test('describeStep() says when a step ran, why, with what, and what came of it', () => {
@@ -63,6 +78,34 @@ test('describeStep() names what a step is the same as, and bounds what it lists'
   expect(describeStep(stepOf({ startedAt: null, cache: verdict({ reason: 'disabled' }) }))[1]).toBe(
     '  cache  disabled: the cache was off',
   )
+})
+
+test('describeStep() cuts long values so that their first difference is seen', () => {
+  const changed = (old: string, now: string) => {
+    const diff = [{ part: 'param', name: 'p', old, new: now }]
+    return describeStep(stepOf({ cache: verdict({ reason: 'param-changed', diff }) })).find((line) =>
+      line.includes('→'),
+    )
+  }
+  const [a, b] = ['a'.repeat(150), 'b'.repeat(200)]
+  expect(changed(`${a}x${b}`, `${a}y`)).toBe(
+    `         param p: …${'a'.repeat(40)}x${'b'.repeat(59)}… → …${'a'.repeat(40)}y`,
+  )
+  expect(changed(a, `${a}y`)).toBe(`         param p: …${'a'.repeat(40)} → …${'a'.repeat(40)}y`)
+  expect(changed(`x${a}`, `y${a}`)).toBe(`         param p: x${'a'.repeat(99)}… → y${'a'.repeat(99)}…`)
+})
+
+test.each([
+  ['blocked', null, false],
+  ['upstream_failed', null, false],
+  ['cancelled', null, false],
+  ['cancelled', '2026-01-02T03:04:05.000Z', true],
+  ['ready', null, true],
+  ['failed', '2026-01-02T03:04:05.000Z', true],
+])('describeStep() and describeRun() say of a step that is %s since %s why it ran: %s', (state, startedAt, isTold) => {
+  const step = stepOf({ state, startedAt, finishedAt: null, cache: verdict({ reason: 'code-changed' }) })
+  expect(describeStep(step).some((line) => line.includes('code-changed'))).toBe(isTold)
+  expect(describeRun(runOf(step)).some((line) => line.includes('code-changed'))).toBe(isTold)
 })
 
 test('describeStep() tells the reason of a failed step line by line', () => {

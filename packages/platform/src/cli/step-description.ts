@@ -1,10 +1,12 @@
 import type { CacheVerdict, StepDetail } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { printable } from './io.ts'
-import { tookOf } from './run-follow.ts'
+import { tookOf, verdictOf } from './run-follow.ts'
 
 const DIFFS_SHOWN_MAX = 10
 const VALUE_CHARS_MAX = 100
+/** What is shown before the first difference of two long values. */
+const SAME_CHARS = 40
 const DIGEST_CHARS = 19
 
 const SAID: Partial<Record<CacheVerdict['reason'], string>> = {
@@ -22,6 +24,15 @@ function short(text: string | null): string {
   return text.length > VALUE_CHARS_MAX ? `${text.slice(0, VALUE_CHARS_MAX)}…` : text
 }
 
+/** Both sides of a change; of long values the part that holds their first difference. */
+function changeText(old: string | null, now: string | null): string {
+  let same = 0
+  while (same < (old ?? '').length && old?.[same] === now?.[same]) same++
+  const isFar = old !== null && now !== null && old !== now && same >= VALUE_CHARS_MAX
+  const from = (text: string | null) => (isFar ? `…${short(text!.slice(same - SAME_CHARS))}` : short(text))
+  return `${from(old)} → ${from(now)}`
+}
+
 function cacheLines(cache: CacheVerdict | null): string[] {
   if (!cache) return []
   if (cache.hit)
@@ -31,7 +42,7 @@ function cacheLines(cache: CacheVerdict | null): string[] {
     `  cache  ${cache.reason}${SAID[cache.reason] ? `: ${SAID[cache.reason]}` : ''}`,
     ...cache.diff
       .slice(0, DIFFS_SHOWN_MAX)
-      .map((entry) => `         ${entry.part} ${entry.name}: ${short(entry.old)} → ${short(entry.new)}`),
+      .map((entry) => `         ${entry.part} ${entry.name}: ${changeText(entry.old, entry.new)}`),
     ...(more > 0 ? [`         and ${more} more`] : []),
   ]
 }
@@ -58,7 +69,7 @@ export function describeStep(step: StepDetail): string[] {
           .map((line) => `      ${line}`)
       : []),
     ...timeLines(step),
-    ...cacheLines(step.cache),
+    ...cacheLines(verdictOf(step)),
     ...Object.entries(step.params)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
