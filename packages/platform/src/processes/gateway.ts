@@ -6,71 +6,21 @@ import { realClock } from '../kernel/clock.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
-import { Gauge, Histogram, openMetrics } from '../kernel/telemetry/index.ts'
 import {
   GATEWAY_DEFAULTS,
   type GatewaySettings,
   openControlLink,
   openGateway,
   openGatewayLoops,
+  openGatewayMetrics,
   openGatewayServer,
   openModelFiles,
   openPredictionLog,
-  openRecentLatency,
-  type PredictionLog,
-  UNKNOWN_ROUTE,
 } from '../serving/gateway/index.ts'
 import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
 import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const SHIP_GRACE_MS = 2_000
-
-function openGatewayMetrics(predictions: PredictionLog) {
-  const metrics = openMetrics('gateway')
-  const { registry } = metrics
-  const duration = new Histogram({
-    name: 'plimsoll_request_duration_seconds',
-    help: 'Time from request to answer',
-    labelNames: ['route', 'code'],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
-    registers: [registry],
-  })
-  const latency = openRecentLatency(realClock)
-  const epoch = new Gauge({
-    name: 'plimsoll_snapshot_epoch',
-    help: 'Epoch of the snapshot that serves',
-    registers: [registry],
-  })
-  const spool = [
-    {
-      name: 'plimsoll_spool_bytes',
-      help: 'Records of predictions that are still to be shipped',
-      read: predictions.spooledBytes,
-    },
-    {
-      name: 'plimsoll_set_aside_bytes',
-      help: 'Damaged or refused records of predictions',
-      read: predictions.setAsideBytes,
-    },
-  ]
-  for (const { read, ...about } of spool)
-    new Gauge({
-      ...about,
-      registers: [registry],
-      collect() {
-        this.set(read())
-      },
-    })
-  return {
-    metrics,
-    epoch,
-    latency,
-    observe: (route: string, code: string, seconds: number) => {
-      duration.observe({ route, code }, seconds)
-      if (code === '200' && route !== UNKNOWN_ROUTE) latency.observe(route, seconds * 1_000)
-    },
-  }
-}
 
 /** Bounds and addresses, from the start message. */
 async function settingsOf({ config, ports }: StartMessage, controlUrl: string): Promise<GatewaySettings> {
@@ -127,7 +77,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const online = openLmdbOnlineStore({ directory: dataPaths(config.dataDir).online, isReadOnly: true })
   stack.defer(() => online.close())
   const predictions = openPredictionLog({ ...settings, directory: join(directory, 'segments'), clock: realClock, log })
-  const { metrics, epoch, latency, observe } = openGatewayMetrics(predictions)
+  const { metrics, epoch, latency, observe } = openGatewayMetrics(predictions, realClock)
   let wake = () => {}
   const gateway = openGateway('gateway', {
     ...settings,

@@ -10,6 +10,7 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { silentLog } from '../../kernel/log.ts'
 import type { ControlLink } from './control-link.ts'
 import { type Gateway, openGateway } from './gateway.ts'
+import { openGatewayMetrics } from './gateway-metrics.ts'
 import { type GatewayServer, type GatewayServerDeps, openGatewayServer } from './http-server.ts'
 import { type GatewayLoops, openGatewayLoops } from './loops.ts'
 import { openModelFiles } from './model-files.ts'
@@ -176,14 +177,15 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
     },
     onChange: () => loops?.wakeStatus(),
   })
+  const { metrics, observe } = openGatewayMetrics(log, realClock)
   let loops: GatewayLoops | undefined
   await gateway.restore()
   const common = { gateway, pool, log, clock: realClock, settings }
   const server = await openGatewayServer({
     ...common,
     logger: silentLog,
-    observe: options.observe ?? (() => {}),
-    metrics: async () => '',
+    observe: options.observe ?? observe,
+    metrics: () => metrics.text(),
   })
   if (options.withLoops) {
     loops = openGatewayLoops({

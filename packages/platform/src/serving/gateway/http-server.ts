@@ -10,6 +10,7 @@ import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
+import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
 import { demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
@@ -32,8 +33,6 @@ export interface GatewayServerDeps extends PredictionDeps {
   readonly metrics: () => Promise<string>
 }
 
-/** What is observed of requests to no route that serves. */
-export const UNKNOWN_ROUTE = 'unknown'
 const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
 const REQUEST_ID = /^[\w.-]{1,128}$/
