@@ -1,5 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { Gauge, Histogram, openMetrics } from '../../kernel/telemetry/index.ts'
+import { Counter, Gauge, Histogram, openMetrics } from '../../kernel/telemetry/index.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { openRecentLatency } from './recent-latency.ts'
 
@@ -18,6 +18,12 @@ export function openGatewayMetrics(
     help: 'Time from request to answer',
     labelNames: ['route', 'code'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers: [registry],
+  })
+  const refusals = new Counter({
+    name: 'plimsoll_refusals_total',
+    help: 'Requests for predictions that were refused, by the code of the error',
+    labelNames: ['route', 'reason'],
     registers: [registry],
   })
   const latency = openRecentLatency(clock)
@@ -50,8 +56,9 @@ export function openGatewayMetrics(
     metrics,
     epoch,
     latency,
-    observe: (route: string, code: string, seconds: number) => {
+    observe: (route: string, code: string, seconds: number, refusal: string | undefined) => {
       duration.observe({ route, code }, seconds)
+      if (refusal !== undefined) refusals.inc({ route, reason: refusal })
       if (code === '200' && route !== UNKNOWN_ROUTE) latency.observe(route, seconds * 1_000)
     },
   }

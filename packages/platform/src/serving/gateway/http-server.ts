@@ -179,6 +179,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     const isOip = request.url?.startsWith('/v2') ?? false
     let answer: Answer
     let segments: string[] = []
+    let refusal: string | undefined
     try {
       guardRequest(request, audience)
       segments = segmentsOf(request.url ?? '/')
@@ -188,6 +189,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       if (coding !== undefined) answer = await packed(answer, coding)
     } catch (thrown) {
       const error = toPlimsollError(thrown)
+      refusal = error.code
       if (error.kind === 'internal')
         deps.logger.error({ error: error.message, cause: String(error.cause), requestId }, 'a request failed')
       answer = isOip ? oipErrorAnswer(error, requestId) : problemAnswer(error, requestId)
@@ -195,12 +197,10 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     }
     if (!response.destroyed) send(response, answer, requestId, isDraining)
     const route = segments[0] === 'v2' ? segments[2] : segments[1]
-    if (request.method === 'POST' && route)
-      deps.observe(
-        deps.gateway.live()?.routes.has(route) ? route : UNKNOWN_ROUTE,
-        String(answer.status),
-        (deps.clock.monotonicMs() - arrivedMs) / 1_000,
-      )
+    if (request.method === 'POST' && route) {
+      const known = deps.gateway.live()?.routes.has(route) ? route : UNKNOWN_ROUTE
+      deps.observe(known, String(answer.status), (deps.clock.monotonicMs() - arrivedMs) / 1_000, refusal)
+    }
   }
 
   const server = createServer(

@@ -4,6 +4,7 @@ import { identityModel } from '../../inference/onnx.fixture.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 const BODY_BYTES_MAX = 1 << 20
+const PREDICTING = ['/predict/narrow', '/invocations/narrow', '/v2/models/narrow/infer']
 let opened: OpenedGateway
 beforeAll(async () => {
   opened = await openTestGateway({ settings: { bodyBytesMax: BODY_BYTES_MAX } })
@@ -43,7 +44,7 @@ function converse(parts: readonly (string | Buffer)[], isDone: (said: string) =>
 const statusesOf = (said: string) => [...said.matchAll(/HTTP\/1\.1 (\d+) /g)].map((match) => Number(match[1]))
 const LARGE = Buffer.alloc(600_000, '{')
 
-test.each(['/predict/narrow', '/invocations/narrow', '/v2/models/narrow/infer'])(
+test.each(PREDICTING)(
   '%s refuses on a full route without a look at the body, and the connection goes on in order',
   async (path) => {
     using _full = fill()
@@ -75,4 +76,31 @@ test('a deadline that cannot be met refuses before the body is parsed', async ()
   const answer = await fetch(`${opened.url}/predict/narrow`, { method: 'POST', headers, body: 'no json' })
   const { code } = (await answer.json()) as { code: string }
   expect([answer.status, code]).toEqual([504, 'inference.deadline_passed'])
+})
+
+test('each refusal is counted by its reason, also one before the body is parsed', async () => {
+  const counted = async () => {
+    const text = await (await fetch(`${opened.url}/metrics`)).text()
+    const lines = text.matchAll(/^plimsoll_refusals_total\{route="([^"]+)",reason="([^"]+)",.*\} (\d+)$/gm)
+    return new Map(Array.from(lines, ([, route, reason, count]) => [`${route} ${reason}`, Number(count)]))
+  }
+  const ask = (path: string, body: string) =>
+    fetch(opened.url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  const before = await counted()
+  {
+    using _full = fill()
+    for (const path of PREDICTING) expect((await ask(path, 'never read')).status).toBe(503)
+  }
+  expect((await ask('/predict/narrow', 'no json')).status).toBe(400)
+  expect((await ask('/predict/nowhere', '{"rows":[]}')).status).toBe(404)
+  expect((await ask('/predict/narrow', '{"rows":[{"p":1,"q":2}]}')).status).toBe(200)
+  const after = await counted()
+  const more = [...after]
+    .map(([key, count]) => [key, count - (before.get(key) ?? 0)])
+    .filter(([, count]) => count !== 0)
+  expect(Object.fromEntries(more)).toEqual({
+    'narrow serving.route_full': 3,
+    'narrow serving.bad_json': 1,
+    'unknown serving.route_unknown': 1,
+  })
 })

@@ -19,7 +19,8 @@ export interface PredictionDeps {
   readonly pool: ModelPool
   readonly log: PredictionLog
   readonly clock: Clock
-  readonly observe: (route: string, code: string, seconds: number) => void
+  /** Told of each answer to a request for a prediction; `refusal` is the code of the error that it tells. */
+  readonly observe: (route: string, status: string, seconds: number, refusal: string | undefined) => void
 }
 
 export interface Target {
