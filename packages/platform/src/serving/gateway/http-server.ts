@@ -8,7 +8,7 @@ import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
 import { portTaken } from '../../kernel/http/taken-port.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
-import { readAdmitted } from './admission.ts'
+import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
 import { demandMethod } from './method.ts'
@@ -37,8 +37,7 @@ const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
-interface Call {
-  request: IncomingMessage
+interface Call extends Arrival {
   /** When its headers had arrived, by the monotonic clock: its time runs from then. */
   arrivedMs: number
   segments: string[]
@@ -63,7 +62,7 @@ function segmentsOf(target: string): string[] {
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, arrivedMs, requestId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
-  const body = parseJson(await readAdmitted(deps, request, route, { arrivedMs, timeoutMs }))
+  const body = parseJson(await readAdmitted(deps, call, route, { arrivedMs, timeoutMs }))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
   return { route, body, stickyKey, arrivedMs, requestId, timeoutMs, signal }
@@ -161,6 +160,15 @@ function send(response: ServerResponse, answer: Answer, requestId: string, isDra
   response.end(answer.body)
 }
 
+/** For a client that waits to be asked for its body. One that is not asked may send none: then the connection ends. */
+function askThrough(response: ServerResponse): () => void {
+  response.setHeader('connection', 'close')
+  return () => {
+    response.removeHeader('connection')
+    response.writeContinue()
+  }
+}
+
 /** The gateway's HTTP side. Plain node:http: a prediction costs less CPU than with a framework, and there are few routes. */
 export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServer> {
   const { settings } = deps
@@ -172,7 +180,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     behindProxy: false,
   }
 
-  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const handle = async ({ request, askForBody }: Arrival, response: ServerResponse): Promise<void> => {
     const arrivedMs = deps.clock.monotonicMs()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
@@ -183,7 +191,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     try {
       guardRequest(request, audience)
       segments = segmentsOf(request.url ?? '/')
-      const call = { request, arrivedMs, segments, requestId, signal: () => closeSignal(response) }
+      const call = { request, askForBody, arrivedMs, segments, requestId, signal: () => closeSignal(response) }
       answer = await answerCall(deps, call, () => isDraining)
       const coding = chooseCoding(request.headers['accept-encoding'])
       if (coding !== undefined) answer = await packed(answer, coding)
@@ -203,6 +211,13 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     }
   }
 
+  const serve = (arrival: Arrival, response: ServerResponse): void => {
+    handle(arrival, response).catch((error: unknown) => {
+      deps.logger.error({ error: String(error) }, 'a request could not be answered')
+      response.destroy()
+    })
+  }
+
   const server = createServer(
     {
       requestTimeout: settings.requestTimeoutMs,
@@ -215,13 +230,9 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       highWaterMark: 65_536,
       noDelay: true,
     },
-    (request, response) => {
-      handle(request, response).catch((error: unknown) => {
-        deps.logger.error({ error: String(error) }, 'a request could not be answered')
-        response.destroy()
-      })
-    },
+    (request, response) => serve({ request, askForBody: undefined }, response),
   )
+  server.on('checkContinue', (request, response) => serve({ request, askForBody: askThrough(response) }, response))
   server.maxConnections = CONNECTIONS_MAX
   server.on('clientError', clientErrorHandler)
   return listen(server, settings).then((port) => {

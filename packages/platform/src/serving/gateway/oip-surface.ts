@@ -1,15 +1,13 @@
-import type { IncomingMessage } from 'node:http'
 import { decodeInferRequest, encodeInferResponse, type ModelInterface, type TensorSpec } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { readAdmitted } from './admission.ts'
+import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
 import { type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './live-state.ts'
 import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readTimeoutMs } from './request-timeout.ts'
 
-export interface OipCall {
-  readonly request: IncomingMessage
+export interface OipCall extends Arrival {
   readonly arrivedMs: number
   readonly segments: readonly string[]
   readonly requestId: string
@@ -147,7 +145,7 @@ function least(one: number | undefined, other: number | undefined): number | und
 
 async function infer(deps: OipDeps, call: OipCall, name: string, version: string | undefined): Promise<Answer> {
   const headerMs = readTimeoutMs(call.request.headers)
-  const body = await readAdmitted(deps, call.request, name, { arrivedMs: call.arrivedMs, timeoutMs: headerMs })
+  const body = await readAdmitted(deps, call, name, { arrivedMs: call.arrivedMs, timeoutMs: headerMs })
   const sticky = call.request.headers['x-plimsoll-key']
   const target = chooseTarget(deps, name, version, typeof sticky === 'string' ? sticky : undefined)
   const length = call.request.headers['inference-header-content-length']

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { identityModel } from '../../inference/onnx.fixture.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
@@ -21,10 +21,12 @@ function fill(): Disposable {
   return { [Symbol.dispose]: () => void entry.inflight-- }
 }
 
-function head(path: string, length: number | 'chunked'): string {
+function head(path: string, length: number | 'chunked', more = ''): string {
   const extent = length === 'chunked' ? 'transfer-encoding: chunked' : `content-length: ${length}`
-  return `POST ${path} HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\ncontent-type: application/json\r\n${extent}\r\n\r\n`
+  return `POST ${path} HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\ncontent-type: application/json\r\n${extent}\r\n${more}\r\n`
 }
+
+const health = () => `GET /health HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\n\r\n`
 
 /** What the gateway says on one connection until `isDone`, or until it closes that. */
 function converse(parts: readonly (string | Buffer)[], isDone: (said: string) => boolean): Promise<string> {
@@ -49,9 +51,8 @@ test.each(PREDICTING)(
   async (path) => {
     using _full = fill()
     const chunked = [`${LARGE.length.toString(16)}\r\n`, LARGE, '\r\n0\r\n\r\n']
-    const health = `GET /health HTTP/1.1\r\nhost: ${new URL(opened.url).host}\r\n\r\n`
     const said = await converse(
-      [head(path, LARGE.length), LARGE, head(path, 'chunked'), ...chunked, head(path, 5), 'never', health],
+      [head(path, LARGE.length), LARGE, head(path, 'chunked'), ...chunked, head(path, 5), 'never', health()],
       (text) => statusesOf(text).length === 4,
     )
     expect(statusesOf(said)).toEqual([503, 503, 503, 200])
@@ -60,6 +61,34 @@ test.each(PREDICTING)(
     expect(said).not.toMatch(/^connection: close/im)
   },
 )
+
+describe('a client that waits to be asked for its body', () => {
+  const EXPECT = 'expect: 100-continue\r\n'
+
+  test.each(PREDICTING)('is refused by %s without having sent it, and the connection ends', async (path) => {
+    using _full = fill()
+    const said = await converse([head(path, LARGE.length, EXPECT)], () => false)
+    expect(statusesOf(said)).toEqual([503])
+    expect(said).toMatch(/^connection: close/im)
+  })
+
+  test('is not asked for one that is too large, nor where none is read', async () => {
+    expect(statusesOf(await converse([head('/predict/narrow', BODY_BYTES_MAX + 1, EXPECT)], () => false))).toEqual([
+      413,
+    ])
+    const index = await converse([head('/v2/repository/index', 2, EXPECT)], () => false)
+    expect(statusesOf(index)).toEqual([200])
+    expect(index).toMatch(/^connection: close/im)
+  })
+
+  test('is asked when there is a place, and the connection goes on', async () => {
+    const body = '{"rows":[{"p":1,"q":2}]}'
+    const parts = [head('/predict/narrow', body.length, EXPECT), body, health()]
+    const said = await converse(parts, (text) => statusesOf(text).length === 3)
+    expect(statusesOf(said)).toEqual([100, 200, 200])
+    expect(said).not.toMatch(/^connection: close/im)
+  })
+})
 
 test('a body that is too large is told so on a full route too, and ends the connection', async () => {
   using _full = fill()

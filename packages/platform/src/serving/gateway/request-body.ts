@@ -17,8 +17,13 @@ function tooLarge(limitBytes: number): PlimsollError {
  * The whole body, decompressed (`gzip`, `deflate`), never larger than `limitBytes`, packed or not.
  * @throws too_large serving.body_too_large · inference.body_too_large · media_type inference.encoding_unsupported · invalid inference.encoding_malformed · serving.body_cut
  */
-export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array> {
+export async function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  askForBody: (() => void) | undefined,
+): Promise<Uint8Array> {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
+  askForBody?.()
   const body = await collectBody(request, limitBytes, { tooLarge: () => tooLarge(limitBytes), cut: bodyCut })
   const encoding = request.headers['content-encoding']
   return encoding === undefined ? body : await expandBody(body, encoding, limitBytes)
