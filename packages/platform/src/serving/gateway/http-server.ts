@@ -137,6 +137,15 @@ async function packed(answer: Answer, coding: ContentCoding): Promise<Answer> {
       }
 }
 
+/** Under which name an answer is observed; undefined where the path is that of no route. */
+function observedRoute({ gateway }: GatewayServerDeps, [first, second, third]: readonly string[]): string | undefined {
+  const routes = gateway.live()?.routes
+  if (first === 'invocations' && second === undefined) return routes?.size === 1 ? [...routes.keys()][0] : UNKNOWN_ROUTE
+  const name = first === 'v2' ? third : second
+  if (!name) return undefined
+  return routes?.has(name) ? name : UNKNOWN_ROUTE
+}
+
 /** Aborted when the client goes away before its answer is sent. */
 function closeSignal(response: ServerResponse): AbortSignal {
   const abort = new AbortController()
@@ -204,11 +213,9 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       if (!request.complete) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
     }
     if (!response.destroyed) send(response, answer, requestId, isDraining)
-    const route = segments[0] === 'v2' ? segments[2] : segments[1]
-    if (request.method === 'POST' && route) {
-      const known = deps.gateway.live()?.routes.has(route) ? route : UNKNOWN_ROUTE
-      deps.observe(known, String(answer.status), (deps.clock.monotonicMs() - arrivedMs) / 1_000, refusal)
-    }
+    const route = request.method === 'POST' ? observedRoute(deps, segments) : undefined
+    if (route !== undefined)
+      deps.observe(route, String(answer.status), (deps.clock.monotonicMs() - arrivedMs) / 1_000, refusal)
   }
 
   const serve = (arrival: Arrival, response: ServerResponse): void => {

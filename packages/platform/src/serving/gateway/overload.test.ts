@@ -4,7 +4,7 @@ import { identityModel } from '../../inference/onnx.fixture.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 const BODY_BYTES_MAX = 1 << 20
-const PREDICTING = ['/predict/narrow', '/invocations/narrow', '/v2/models/narrow/infer']
+const PREDICTING = ['/predict/narrow', '/invocations', '/invocations/narrow', '/v2/models/narrow/infer']
 let opened: OpenedGateway
 beforeAll(async () => {
   opened = await openTestGateway({ settings: { bodyBytesMax: BODY_BYTES_MAX } })
@@ -128,7 +128,7 @@ test('each refusal is counted by its reason, also one before the body is parsed'
     .map(([key, count]) => [key, count - (before.get(key) ?? 0)])
     .filter(([, count]) => count !== 0)
   expect(Object.fromEntries(more)).toEqual({
-    'narrow serving.route_full': 3,
+    'narrow serving.route_full': PREDICTING.length,
     'narrow serving.bad_json': 1,
     'unknown serving.route_unknown': 1,
   })
