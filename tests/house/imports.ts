@@ -26,6 +26,7 @@ const KERNEL_FREE = [
   'count-text',
   'sibling-module',
   'directory-lock',
+  'set-aside',
   'config',
   'telemetry',
   'http',

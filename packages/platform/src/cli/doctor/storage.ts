@@ -1,7 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../kernel/config/index.ts'
 import { countText } from '../../kernel/count-text.ts'
+import { listSetAside } from '../../kernel/set-aside.ts'
 import type { Finding } from './finding.ts'
 
 function databaseFinding({ database, dataDir }: Config): Finding {
@@ -26,15 +26,14 @@ function blobFinding({ blob, dataDir }: Config): Finding {
 /** Only where there are any: files of predictions that the gateway could not ship as they were. */
 function setAsideFindings({ dataDir }: Config): Finding[] {
   const directory = join(dataDir, 'gateway', 'segments')
-  if (!existsSync(directory)) return []
-  const names = readdirSync(directory).filter((name) => /\.(damaged|refused)$/.test(name))
-  if (names.length === 0) return []
+  const files = listSetAside(directory)
+  if (files.length === 0) return []
   return [
     {
       group: 'storage',
       name: 'predictions put aside',
       state: 'missing',
-      found: `${countText(names.length, 'file')} in ${directory}`,
+      found: `${countText(files.length, 'file')} in ${directory}`,
       cost: "Records in them were damaged or refused; the gateway's log said why. Remove them when they have been looked at",
     },
   ]

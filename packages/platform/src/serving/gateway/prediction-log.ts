@@ -15,9 +15,10 @@ import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { listSetAside } from '../../kernel/set-aside.ts'
 import { FRAME_BYTES_MAX, frame, HEADER_BYTES } from './segment-frame.ts'
 import { putAside, recoverSegments } from './segment-recovery.ts'
-import { boundSetAside, listSetAside, setAsideBytes } from './set-aside.ts'
+import { boundSetAside, setAsideBytes } from './set-aside.ts'
 
 export interface Segment {
   readonly boot: string
