@@ -1,7 +1,13 @@
 import type { Selectable } from 'kysely'
 import { type Context, rowsById } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
-import { type AuditEntryRow, type LedgerFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
+import {
+  AUDIT_ENTRY_COLUMNS,
+  type AuditEntryRow,
+  type LedgerFault,
+  readAudit,
+  unauditedRow,
+} from '../kernel/ledger/index.ts'
 import type { ApprovalRow } from './tables.ts'
 
 type Stored = Selectable<ApprovalRow>
@@ -46,7 +52,7 @@ export async function recordedApprovals(
   const names = await formerNames(ctx, model)
   const audit = await ctx.db
     .selectFrom('audit')
-    .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+    .select(AUDIT_ENTRY_COLUMNS)
     .where('project', '=', ctx.project)
     .where(
       'subject',

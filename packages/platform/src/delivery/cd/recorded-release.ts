@@ -1,7 +1,7 @@
 import { type Selectable, type SqlBool, sql } from 'kysely'
 import { type Context, rowsById } from '../../kernel/db/index.ts'
 import { type Digest, digestValue } from '../../kernel/digest.ts'
-import { type LedgerFault, readAudit, unauditedRow } from '../../kernel/ledger/index.ts'
+import { AUDIT_ENTRY_COLUMNS, type LedgerFault, readAudit, unauditedRow } from '../../kernel/ledger/index.ts'
 import { AUDIT_ACTIONS } from './assignment.ts'
 import type { ReleaseRow } from './tables.ts'
 
@@ -56,7 +56,7 @@ export async function isReleaseRecorded(ctx: Context, id: string): Promise<boole
   if (!row) return false
   const audit = await ctx.db
     .selectFrom('audit')
-    .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+    .select(AUDIT_ENTRY_COLUMNS)
     .where('project', '=', ctx.project)
     .where('subject', '=', subjectOf(row))
     .where(sql<SqlBool>`data->>'release' = ${id}`)

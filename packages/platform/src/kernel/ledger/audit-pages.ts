@@ -2,6 +2,9 @@ import type { Context } from '../db/index.ts'
 
 const SEQ_SPAN = 5_000n
 
+/** What an audit row says, without its place and time: what checks compare. */
+export const AUDIT_ENTRY_COLUMNS = ['project', 'actor', 'proof', 'action', 'subject', 'data'] as const
+
 export interface AuditEntryRow {
   readonly project: string
   readonly actor: string
@@ -20,7 +23,7 @@ export async function* readAudit(ctx: Context, actions: readonly string[]): Asyn
   for (let from = 0n; from < BigInt(last ?? 0); from += SEQ_SPAN) {
     yield* await ctx.db
       .selectFrom('audit')
-      .select(['project', 'actor', 'proof', 'action', 'subject', 'data'])
+      .select(AUDIT_ENTRY_COLUMNS)
       .where('seq', '>', from)
       .where('seq', '<=', from + SEQ_SPAN)
       .where('action', 'in', actions)

@@ -1,5 +1,5 @@
 export { appendLedger, type LedgerEntry, type LedgerView, listLedger } from './append.ts'
-export { type AuditEntryRow, readAudit } from './audit-pages.ts'
+export { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, readAudit } from './audit-pages.ts'
 export { type LedgerJournal, openJournal } from './journal.ts'
 export { type LedgerRebuild, rebuildLedger } from './rebuild.ts'
 export { type JournalRepair, repairJournal } from './repair.ts'
