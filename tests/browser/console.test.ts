@@ -1,132 +1,18 @@
-import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { suiteWith } from '../servers.ts'
+import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
 import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
-import { LONG_NAME, openRecordedApi, type RecordedApi, TOKEN } from './recorded-api.fixture.ts'
-
-const ROOT = resolve(import.meta.dirname, '../..')
-const SHOTS = join(ROOT, 'artifacts/screenshots')
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-
-/** Walks along every edge as it is drawn, and names the steps whose boxes it meets between its ends. */
-const EDGES_THROUGH_NODES = `(() => {
-  const boxes = [...document.querySelectorAll('.node')].map((node) => [node.querySelector('strong').textContent, node.getBoundingClientRect()])
-  const through = new Set()
-  let edges = 0
-  for (const all of document.querySelectorAll('.edges path'))
-    for (const one of (all.getAttribute('d') ?? '').split(/(?=M)/).filter((part) => part !== '')) {
-      edges++
-      const path = all.parentElement.appendChild(all.cloneNode())
-      path.setAttribute('d', one)
-      for (let at = 0; at <= path.getTotalLength(); at += 2) {
-        const { x, y } = path.getPointAtLength(at).matrixTransform(path.getScreenCTM())
-        for (const [name, box] of boxes)
-          if (x > box.left + 2 && x < box.right - 2 && y > box.top && y < box.bottom) through.add(name)
-      }
-      path.remove()
-    }
-  return { edges, through: [...through] }
-})()`
-
-/** Texts whose contrast with what is behind them is below 4.5, by the formula of WCAG 2.2. */
-const FAINT_TEXTS = `(() => {
-  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number)
-  const linear = (part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
-  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
-  const behind = (element) => {
-    const colour = parse(getComputedStyle(element).backgroundColor)
-    return (colour[3] ?? 1) === 1 || element.parentElement === null ? colour : behind(element.parentElement)
-  }
-  const faint = []
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-  while (walk.nextNode()) {
-    const element = walk.currentNode.parentElement
-    if (walk.currentNode.textContent.trim() === '' || !element.checkVisibility()) continue
-    const both = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))]
-    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05)
-    if (contrast < 4.5) faint.push(contrast.toFixed(2) + ' ' + walk.currentNode.textContent)
-  }
-  return faint
-})()`
-
-/** Name of what has the focus, and whether its ring can be seen where it is. */
-const FOCUS = `(() => {
-  const element = document.activeElement
-  const { outlineStyle, outlineWidth } = getComputedStyle(element)
-  const box = element.getBoundingClientRect()
-  const isRinged = outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2
-  const isThere = box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight
-  return { name: element.getAttribute('aria-label') ?? element.textContent.trim(), isSeen: isRinged && isThere }
-})()`
-
-/** Remembers the steps of the graph whose drawing changes from now on. */
-const WATCH_NODES = `(() => {
-  window.touched = new Set()
-  new MutationObserver((changes) => {
-    for (const { target } of changes) {
-      const node = (target.nodeType === 1 ? target : target.parentElement).closest('.node')
-      if (node) window.touched.add(node.querySelector('strong').textContent)
-    }
-  }).observe(document.querySelector('.sheet'), { subtree: true, childList: true, attributes: true, characterData: true })
-})()`
+import { EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
+import { LONG_NAME, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
 
 suiteWith('chromium', 'the console in a browser', (program) => {
-  let browser: Browser
-
+  let opened: OpenedConsole
   beforeAll(async () => {
-    const { status } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' })
-    expect(status).toBe(0)
-    mkdirSync(SHOTS, { recursive: true })
-    browser = await chromium.launch({ executablePath: program, headless: true, args: FLAGS })
+    opened = await openConsole(program)
   })
-  afterAll(() => browser?.close())
-
-  /** Opens a page of a recorded server; what the page's policy refuses and what its scripts throw must be nothing. */
-  async function visit(
-    kind: Parameters<typeof openRecordedApi>[0],
-    path: string,
-    look: (page: Page, api: RecordedApi) => Promise<void>,
-    options: { scheme?: 'light' | 'dark'; width?: number; answers?: Record<string, unknown> } = {},
-  ) {
-    const api = await openRecordedApi(kind)
-    Object.assign(api.answers, options.answers)
-    const context = await browser.newContext({
-      colorScheme: options.scheme ?? 'light',
-      reducedMotion: 'reduce',
-      viewport: { width: options.width ?? 1_280, height: 900 },
-    })
-    const page = await context.newPage()
-    const faults: string[] = []
-    page.on('pageerror', (error) => faults.push(error.message))
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
-        faults.push(message.text())
-    })
-    try {
-      await page.goto(api.url + path)
-      await look(page, api)
-      expect(faults).toEqual([])
-      expect(
-        await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
-      ).toBeLessThanOrEqual(0)
-    } finally {
-      await context.close()
-      await api.app.close()
-    }
-  }
-
-  const shot = (page: Page, name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+  afterAll(() => opened?.close())
+  const visit: OpenedConsole['visit'] = (...visited) => opened.visit(...visited)
 
   test.each(['light', 'dark'] as const)(
     'Overview shows what serves, its figures and the replay clock (%s)',
