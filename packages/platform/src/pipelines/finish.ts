@@ -70,8 +70,12 @@ async function finishAtOnce(
   const ends = toEnded(ended)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
-  // A success fails no other step; what it renews may be renewed later.
-  for (const done of items) if (isRenewal(done, ends)) await ctx.transaction((tx) => renewCacheEntry(tx, done))
+  // A success fails no other step. What is renewed here may stay as it is: the ends and claims are committed.
+  for (const done of items)
+    if (isRenewal(done, ends))
+      await ctx
+        .transaction((tx) => renewCacheEntry(tx, done))
+        .catch((error) => ctx.log.warn({ error: String(error) }, 'a cache entry could not be renewed'))
   return { held: items.map((done) => ends.has(done.step.fence)), claimed: toClaimedSteps(claimed) }
 }
 
