@@ -11,7 +11,7 @@ import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts
 import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
 import { openRunFacts, type RunFacts } from './run-facts.ts'
-import { type ClaimedStep, claimingSteps, recordSteps, setProgress, type Wanted } from './store.ts'
+import { type Claimant, type ClaimedStep, claimingSteps, recordSteps, setProgress, type Wanted } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 import { type CollectedOutputs, collectOutputs } from './work-files.ts'
 
@@ -52,9 +52,8 @@ const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, 
 export function openAttemptRunner(
   ctx: Context,
   deps: LaunchDeps,
-  slots: { readonly owner: string; readonly replace: Replace },
+  slots: { readonly claimant: Claimant; readonly replace: Replace },
 ): AttemptRunner {
-  const claimant = { owner: slots.owner, runsDir: deps.runsDir }
   const batch = <Item extends { step: ClaimedStep }, Result>(
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
   ) => openBatcher<Item, Result>({ limit: BATCH_MAX, groupOf: (item) => item.step.project, work })
@@ -67,7 +66,7 @@ export function openAttemptRunner(
     finish: batch((items: readonly FinishedAttempt[]) =>
       slots.replace(
         stepsOf(items).map(({ fence }) => fence),
-        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(ctx, claimant, wanted)),
+        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(ctx, slots.claimant, wanted)),
       ),
     ),
     adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items)),

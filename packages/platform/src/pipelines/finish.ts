@@ -70,13 +70,20 @@ async function finishAtOnce(
   const ends = toEnded(ended)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
-  // A success fails no other step. What is renewed here may stay as it is: the ends and claims are committed.
-  for (const done of items)
-    if (isRenewal(done, ends))
-      await ctx
-        .transaction((tx) => renewCacheEntry(tx, done))
-        .catch((error) => ctx.log.warn({ error: String(error) }, 'a cache entry could not be renewed'))
+  // Ends and claims are committed: what was claimed waits for no renewal.
+  void renewEach(
+    ctx,
+    items.filter((done) => isRenewal(done, ends)),
+  )
   return { held: items.map((done) => ends.has(done.step.fence)), claimed: toClaimedSteps(claimed) }
+}
+
+/** One after the other, so that they take one session; one that fails may be left out. */
+async function renewEach(ctx: Context, items: readonly FinishedAttempt[]): Promise<void> {
+  for (const done of items)
+    await ctx
+      .transaction((tx) => renewCacheEntry(tx, done))
+      .catch((error) => ctx.log.warn({ error: String(error) }, 'a cache entry could not be renewed'))
 }
 
 async function finishWhole(

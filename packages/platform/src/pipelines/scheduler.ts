@@ -31,6 +31,7 @@ const CLOSE_MS = 2_000
 /** One scheduler per control plane: plans queued runs, claims ready steps, starts them, and commits what they leave. */
 export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
+  const claimant = { owner, runsDir: deps.runsDir }
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
   const slots = openSlots({
@@ -40,7 +41,10 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
     onFree: () => doorbell.ring(),
   })
   const { running, hold } = slots
-  const attempts = openAttemptRunner(ctx, deps, { owner, replace: slots.replace((step) => hold(step, attempts.run)) })
+  const attempts = openAttemptRunner(ctx, deps, {
+    claimant,
+    replace: slots.replace((step) => hold(step, attempts.run)),
+  })
   let mayBeQueued = true
 
   const turn = async (): Promise<void> => {
@@ -52,7 +56,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
     const free = slots.free()
     if (free <= 0) return
     const wanted = { limit: free, running: slots.counts() }
-    const { rows } = await claimingSteps(ctx, { owner, runsDir: deps.runsDir }, wanted).execute(ctx.db)
+    const { rows } = await claimingSteps(ctx, claimant, wanted).execute(ctx.db)
     for (const step of toClaimedSteps(rows)) hold(step, attempts.run)
   }
 

@@ -56,10 +56,11 @@ export interface ClaimedRow {
   is_known: boolean
 }
 
-function toClaimed(row: Omit<ClaimedRow, 'is_known'>): ClaimedStep {
-  const { tracked_run, attempts_used, infra_used, pipeline_digest, ...same } = row
+function toClaimed(row: ClaimedRow): ClaimedStep {
+  const { tracked_run, attempts_used, infra_used, pipeline_digest, is_known, ...same } = row
   return {
     ...same,
+    verdict: is_known ? same.verdict : null,
     trackedRun: tracked_run,
     attemptsUsed: attempts_used,
     infraUsed: infra_used,
@@ -71,7 +72,7 @@ const CLAIMED = sql`s.project, s.run, s.key, s.definition, s.fence, s.spec, s.in
   s.attempts_used, s.infra_used`
 
 export function toClaimedSteps(rows: readonly ClaimedRow[]): ClaimedStep[] {
-  return rows.map(({ is_known, ...row }) => toClaimed(is_known ? row : { ...row, verdict: null }))
+  return rows.map(toClaimed)
 }
 
 /** Who claims, and where its attempts work. */
@@ -88,8 +89,9 @@ export interface Wanted {
 }
 
 /**
- * Takes ready steps, of runs with the fewest running steps first, so that a wide run cannot starve a small one. One statement: lease, fence, attempt, and the tracked run of a step
- * whose verdict is known: found when the run was planned, and not overtaken by an entry of its key since. The fence comes from one sequence; time is the database's.
+ * Takes ready steps, of runs with the fewest running steps first, so that a wide run cannot starve a small one. One
+ * statement: lease, fence, attempt, and the tracked run of a step whose verdict is known: found when the run was planned,
+ * and not overtaken by an entry of its key since. The fence comes from one sequence; time is the database's.
  */
 export function claimingSteps(
   ctx: Context,
@@ -134,12 +136,14 @@ export function claimingSteps(
 
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
 export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boolean): Promise<ClaimedStep[]> {
-  const taken = await sql<Omit<ClaimedRow, 'is_known'>>`
+  const taken = await sql<ClaimedRow>`
     update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
     from pipeline_run r
     where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp()) and r.id = s.run
-    returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest`.execute(ctx.db)
-  return taken.rows.map(toClaimed)
+    returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest, true as is_known`.execute(
+    ctx.db,
+  )
+  return toClaimedSteps(taken.rows)
 }
 
 /** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */

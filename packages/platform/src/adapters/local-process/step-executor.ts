@@ -120,7 +120,8 @@ async function loop(state: Watch): Promise<void> {
   while (state.watched.size > 0 && !state.closed.signal.aborted) {
     const nowMs = state.clock.monotonicMs()
     // A pass over the process table costs as much as several short steps: nobody is looked at before it is a second old.
-    const isSampleDue = nowMs - sampledMs >= SAMPLE_MS && isAnyOlder(state, nowMs - SAMPLE_MS)
+    const isSampleDue =
+      nowMs - sampledMs >= SAMPLE_MS && state.watched.values().some(({ startedMs }) => nowMs - startedMs >= SAMPLE_MS)
     const table = isSampleDue ? listProcesses() : []
     if (isSampleDue) sampledMs = nowMs
     for (const entry of state.watched.values()) {
@@ -138,11 +139,6 @@ async function loop(state: Watch): Promise<void> {
     await state.clock.sleep(POLL_MS, state.closed.signal).catch(() => {})
   }
   state.isLooping = false
-}
-
-function isAnyOlder({ watched }: Watch, thanMs: number): boolean {
-  for (const { startedMs } of watched.values()) if (startedMs <= thanMs) return true
-  return false
 }
 
 function sample(entry: Watched, group: readonly ProcessEntry[]): void {

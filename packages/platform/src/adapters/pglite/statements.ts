@@ -75,6 +75,8 @@ function toResults(lite: PGlite, runs: readonly Run[], messages: readonly Descri
  */
 export function openStatements(lite: PGlite): Statements {
   const kept = new Map<string, Prepared>()
+  /** Names that nothing asks for any more; closed after the call at work, which may use them yet. */
+  const stale: string[] = []
   let serial = 0
   let isChanging = false
   const send = (bytes: Buffer) => lite.execProtocolStream(bytes, { syncToFs: false }) as Promise<Described[]> // the same objects
@@ -85,9 +87,9 @@ export function openStatements(lite: PGlite): Statements {
     const columns = messages.find((message) => message.name === 'rowDescription')?.fields ?? []
     return { name, parameters, columns: columns as Prepared['columns'], uses: 0 } // of a description, not of a row
   }
-  const forget = async (sql: string, { name }: Prepared) => {
+  const forget = (sql: string, { name }: Prepared) => {
     kept.delete(sql)
-    await send(closeMessages(name))
+    stale.push(name)
   }
   const isKept = (sql: string) => !isChanging && sql.length <= KEPT_CHARS_MAX && PLAIN.test(sql)
   const find = async (sql: string): Promise<Prepared> => {
@@ -98,11 +100,11 @@ export function openStatements(lite: PGlite): Statements {
       kept.set(sql, known)
       return known
     }
-    if (known) await forget(sql, known)
+    if (known) forget(sql, known)
     const made = await prepare(`s${serial++}`, sql)
     kept.set(sql, made)
     const [oldest] = kept
-    if (kept.size > KEPT_MAX && oldest) await forget(...oldest)
+    if (kept.size > KEPT_MAX && oldest) forget(...oldest)
     return made
   }
   /** In one call; unless a `begin` came before, they are one transaction. */
@@ -111,7 +113,11 @@ export function openStatements(lite: PGlite): Statements {
       const texts = values.map((value, index) => toText(lite, value, parameters[index]))
       return runMessages(name, texts)
     })
-    return toResults(lite, runs, await send(Buffer.concat([...messages, SYNC])))
+    try {
+      return toResults(lite, runs, await send(Buffer.concat([...messages, SYNC])))
+    } finally {
+      for (const name of stale.splice(0)) await send(closeMessages(name))
+    }
   }
 
   return {
@@ -132,17 +138,12 @@ export function openStatements(lite: PGlite): Statements {
     },
     async transact(statements) {
       const runs: Run[] = []
-      const passing: string[] = []
-      try {
-        for (const { sql, values } of statements) {
-          const name = `t${passing.length}`
-          if (!isKept(sql)) passing.push(name)
-          runs.push({ prepared: isKept(sql) ? await find(sql) : await prepare(name, sql), values })
-        }
-        return await runAll(runs)
-      } finally {
-        for (const name of passing) await send(closeMessages(name))
+      for (const { sql, values } of statements) {
+        const prepared = isKept(sql) ? await find(sql) : await prepare(`s${serial++}`, sql)
+        if (!isKept(sql)) stale.push(prepared.name)
+        runs.push({ prepared, values })
       }
+      return runAll(runs)
     },
   }
 }

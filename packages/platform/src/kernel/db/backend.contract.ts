@@ -181,6 +181,12 @@ const repeated: SqlBackendCase[] = [
         for (let n = 0; n < 300; n++)
           assert.deepEqual((await session.query(`select ${n} as n${n}`, [])).rows, [{ [`n${n}`]: n }])
         assert.equal(await add(1), 2)
+        const twice = { sql: 'select $1::int4 + 2 as n', values: [1] }
+        for (let n = 0; n < 600; n++)
+          assert.deepEqual(
+            (await session.transact([twice, twice])).map(({ rows }) => rows),
+            [[{ n: 3 }], [{ n: 3 }]],
+          )
       })
       await backend.close()
     },
