@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,10 @@ import { MIGRATIONS } from '../packages/platform/migrations/all.ts'
 import { openFilesBlobStore } from '../packages/platform/src/adapters/files/index.ts'
 import { openLocalProcessExecutor } from '../packages/platform/src/adapters/local-process/step-executor.ts'
 import { openPglite } from '../packages/platform/src/adapters/pglite/backend.ts'
+import { startCluster } from '../packages/platform/src/adapters/postgres/cluster.fixture.ts'
+import { openPostgres } from '../packages/platform/src/adapters/postgres/index.ts'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
+import type { SqlBackend } from '../packages/platform/src/kernel/db/backend.ts'
 import { migrate, openContext, openDatabase } from '../packages/platform/src/kernel/db/index.ts'
 import { silentLog } from '../packages/platform/src/kernel/log.ts'
 import {
@@ -19,10 +22,14 @@ import {
   requirePipeline,
   startRun,
 } from '../packages/platform/src/pipelines/index.ts'
-import { noteFigure } from './_figure.ts'
+import { findServer } from '../tests/find-server.ts'
+import { childCpuMs } from './_cpu.ts'
+import { median, noteFigure } from './_figure.ts'
 
 /** Programs that steps run: nothing, so that what is left is the engine. */
 const PROGRAM = '/bin/true'
+/** Steps at once. */
+const SLOTS = Math.max(2, availableParallelism())
 
 export function noopStep(key: string, after: readonly string[]): PipelineStep {
   return pipelineStep.parse({ key, kind: 'command', params: { argv: [PROGRAM, key] }, after: [...after] })
@@ -30,50 +37,48 @@ export function noopStep(key: string, after: readonly string[]): PipelineStep {
 
 interface Spent {
   wallMs: number
-  /** Of this process with all its threads, the database among them. */
+  /** Of this process with all its threads, the embedded database among them. */
   cpuMs: number
   /** Of the helper that starts processes. */
   helperMs: number
+  /** Of a database that is a server beside us. */
+  serverMs: number
 }
 
 const GOAL_MS = 3
-/** Runs before the measured one: a control plane lives long, and V8 compiles the database's code in its first minute. */
+/** Runs before the measured ones: a control plane lives long, and V8 compiles the database's code in its first minute. */
 const WARM_UPS = 4
+/** Figures are medians of so many. */
+const ROUNDS = 3
 
-const TICK_MS = 10
-
-/** Processor time of helpers of ours: children of this process that are node, without their own children. */
-function helperCpuMs(): number {
-  const mine = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-        const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-        const isOurs =
-          Number(fields[1]) === process.pid && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('spawn-host')
-        return isOurs ? [(Number(fields[11]) + Number(fields[12])) * TICK_MS] : []
-      } catch {
-        return []
-      }
-    })
-  return mine.reduce((sum, ms) => sum + ms, 0)
-}
+const helpersMs = () => childCpuMs(process.pid, 'spawn-host')
+const serversMs = () => childCpuMs(process.pid, 'postgres')
 
 /** What a piece of work takes; the steps themselves are not in it. */
 async function spent(work: () => Promise<void>): Promise<Spent> {
-  const [startedMs, before, helpersMs] = [realClock.monotonicMs(), process.cpuUsage(), helperCpuMs()]
+  const [startedMs, before, helperMs, serverMs] = [
+    realClock.monotonicMs(),
+    process.cpuUsage(),
+    helpersMs(),
+    serversMs(),
+  ]
   await work()
   const { user, system } = process.cpuUsage(before)
   return {
     wallMs: realClock.monotonicMs() - startedMs,
     cpuMs: (user + system) / 1_000,
-    helperMs: helperCpuMs() - helpersMs,
+    helperMs: helpersMs() - helperMs,
+    serverMs: serversMs() - serverMs,
   }
 }
 
-/** What the same programs cost when nobody keeps a record: one process each, its output in a file, `slots` at once. */
-async function spawnFloor(directory: string, count: number, slots: number): Promise<Spent> {
+function middle(rounds: readonly Spent[]): Spent {
+  const of = (name: keyof Spent) => median(rounds.map((round) => round[name]))
+  return { wallMs: of('wallMs'), cpuMs: of('cpuMs'), helperMs: of('helperMs'), serverMs: of('serverMs') }
+}
+
+/** What the same programs cost when nobody keeps a record: one process each, its output in a file. */
+async function spawnOnce(directory: string, count: number): Promise<Spent> {
   const one = (index: number) =>
     new Promise<void>((resolve, reject) => {
       const log = openSync(join(directory, `log-${index}`), 'a')
@@ -87,16 +92,26 @@ async function spawnFloor(directory: string, count: number, slots: number): Prom
     while (next < count) await one(next++)
   }
   return spent(async () => {
-    await Promise.all(Array.from({ length: slots }, lane))
+    await Promise.all(Array.from({ length: SLOTS }, lane))
   })
 }
 
+/** Before anything else is in this process: a fork costs the more the larger its parent is. */
+async function spawnFloor(count: number): Promise<Spent> {
+  const rounds: Spent[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
+    rounds.push(await spawnOnce(directory, count))
+    await rm(directory, { recursive: true, force: true })
+  }
+  return middle(rounds)
+}
+
 async function engineCost(
+  backend: SqlBackend,
   directory: string,
   steps: readonly PipelineStep[],
-  slots: number,
-): Promise<Spent & { cachedWallMs: number }> {
-  const backend = await openPglite(join(directory, 'database'))
+): Promise<Spent & { readonly cachedWallMs: number }> {
   const db = openDatabase(backend)
   await migrate(db, backend, MIGRATIONS)
   const blobs = await openFilesBlobStore(join(directory, 'blobs'))
@@ -115,7 +130,7 @@ async function engineCost(
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
     tokenOf: openAttemptTokens(ctx, 'secret').tokenOf,
-    slots,
+    slots: SLOTS,
     cancelGraceMs: 1_000,
   })
   const definition = pipelineDefinition.parse({ kind: 'pipeline', name: 'bench', steps })
@@ -148,36 +163,61 @@ async function engineCost(
   }
   try {
     for (let round = 0; round < WARM_UPS; round++) await once(false)
-    const cold = await spent(() => once(true))
+    const rounds: Spent[] = []
+    for (let round = 0; round < ROUNDS; round++) rounds.push(await spent(() => once(false)))
+    await once(true)
     const cached = await spent(() => once(true))
-    return { ...cold, cachedWallMs: cached.wallMs }
+    return { ...middle(rounds), cachedWallMs: cached.wallMs }
   } finally {
     await scheduler.close()
     await db.destroy()
   }
 }
 
-/** Runs a graph of no-op steps and prints what the control plane spent per step, beside the bare cost of the processes. */
-export async function benchSteps(name: string, steps: readonly PipelineStep[]): Promise<void> {
+interface Place {
+  readonly name: string
+  /** What of the figure is not the control plane's own. */
+  readonly note: string
+  open(directory: string): Promise<{ backend: SqlBackend; close(): Promise<void> }>
+}
+
+const EMBEDDED: Place = {
+  name: 'embedded database',
+  note: 'the database among it',
+  open: async (directory) => ({ backend: await openPglite(join(directory, 'database')), close: async () => {} }),
+}
+
+function postgresAt(initdb: string): Place {
+  return {
+    name: 'PostgreSQL',
+    note: 'the database beside it',
+    open: async () => {
+      const cluster = await startCluster(initdb)
+      return { backend: await openPostgres({ url: await cluster.createDatabase() }), close: () => cluster.close() }
+    },
+  }
+}
+
+async function benchAt(place: Place, name: string, steps: readonly PipelineStep[], floor: Spent): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
-  const slots = Math.max(2, availableParallelism())
+  const { backend, close } = await place.open(directory)
   try {
-    const floor = await spawnFloor(directory, steps.length, slots)
-    const engine = await engineCost(directory, steps, slots)
+    const { cachedWallMs, ...engine } = await engineCost(backend, directory, steps)
     const perStep = (ms: number) => (ms / steps.length).toFixed(2)
     process.stdout.write(
       [
-        `${name}: ${steps.length} steps of ${PROGRAM}, ${slots} at once, embedded database on disk`,
-        `  control plane   ${perStep(engine.cpuMs)} ms CPU per step (goal ${GOAL_MS}), ${perStep(engine.wallMs)} ms wall`,
+        `${name}: ${steps.length} steps of ${PROGRAM}, ${SLOTS} at once, ${place.name}, medians of ${ROUNDS}`,
+        `  control plane   ${perStep(engine.cpuMs)} ms CPU per step, ${place.note} (goal ${GOAL_MS}), ${perStep(engine.wallMs)} ms wall`,
         `  its spawn host  ${perStep(engine.helperMs)} ms CPU per step, beside that`,
+        ...(engine.serverMs > 0 ? [`  database server ${perStep(engine.serverMs)} ms CPU per step, beside that`] : []),
         `  spawn alone     ${perStep(floor.cpuMs)} ms CPU per step, ${perStep(floor.wallMs)} ms wall`,
         `  ratio           ${((engine.cpuMs + engine.helperMs) / floor.cpuMs).toFixed(1)} × CPU, spawn host and all`,
-        `  again, cached   ${engine.cachedWallMs.toFixed(0)} ms wall for the whole run`,
+        `  again, cached   ${cachedWallMs.toFixed(0)} ms wall for the whole run`,
         '',
       ].join('\n'),
     )
     noteFigure({
-      claim: `${name} of ${steps.length} steps, control plane`,
+      claim: `${name} of ${steps.length} steps, control plane, ${place.name}`,
       unit: 'ms CPU per step',
       figure: engine.cpuMs / steps.length,
       goal: GOAL_MS,
@@ -185,6 +225,19 @@ export async function benchSteps(name: string, steps: readonly PipelineStep[]): 
       peerFigure: floor.cpuMs / steps.length,
     })
   } finally {
+    await close()
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+/**
+ * Runs a graph of no-op steps and prints what the control plane spent per step, beside the bare cost of the processes: on
+ * the embedded database, and on PostgreSQL where it is installed.
+ */
+export async function benchSteps(name: string, steps: readonly PipelineStep[]): Promise<void> {
+  const initdb = findServer('postgres')
+  const floor = await spawnFloor(steps.length)
+  for (const place of [EMBEDDED, ...(initdb === undefined ? [] : [postgresAt(initdb)])])
+    await benchAt(place, name, steps, floor)
+  if (initdb === undefined) process.stdout.write(`${name}: PostgreSQL left out, it is not installed\n`)
 }

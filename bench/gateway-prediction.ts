@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { Histogram } from 'prom-client'
@@ -7,6 +6,7 @@ import { mlpModel } from '../packages/platform/src/inference/onnx.fixture.ts'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
 import { openTestGateway, routeTo } from '../packages/platform/src/serving/gateway/gateway.fixture.ts'
 import { GATEWAY_DEFAULTS } from '../packages/platform/src/serving/gateway/settings.ts'
+import { cpuMs } from './_cpu.ts'
 import { median, noteFigure } from './_figure.ts'
 
 /** CPU-µs per prediction of the whole process tree: the gateway with its model hosts, beside bare node:http and ONNX Runtime. */
@@ -21,7 +21,6 @@ const WARM_UP = 1_000
 const ROUND_MS_MAX = 30_000
 /** The share of predictions whose inputs are kept too. */
 const PAYLOAD_RATE = 0.1
-const TICK_US = 10_000
 const LOADS = [
   { name: 'unbatched', connections: 1, goalUs: 250 },
   { name: 'batched', connections: 64, goalUs: 150 },
@@ -99,16 +98,6 @@ function start(role: Role): Promise<{ child: ChildProcess; port: number }> {
   })
 }
 
-/** utime + stime of a process and all that it started, threads included. */
-function cpuUs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  const own = (Number(fields[11]) + Number(fields[12])) * TICK_US
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
-  )
-  return children.reduce((sum, child) => sum + cpuUs(Number(child)), own)
-}
-
 const BODY = JSON.stringify({ rows: [ROW] })
 
 function predictOnce(agent: Agent, port: number): Promise<void> {
@@ -156,9 +145,9 @@ async function measure(): Promise<void> {
     for (let round = 0; round < ROUNDS; round++) {
       for (const role of round % 2 === 0 ? ROLES : ROLES.toReversed()) {
         const { child, port } = servers[role]
-        const before = cpuUs(child.pid!)
+        const before = cpuMs(child.pid!)
         const { count, perSecond } = await load(port, connections, PREDICTIONS)
-        spent[role].push((cpuUs(child.pid!) - before) / count)
+        spent[role].push(((cpuMs(child.pid!) - before) * 1_000) / count)
         rates[role].push(perSecond)
       }
     }

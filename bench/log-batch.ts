@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
+import { cpuMs } from './_cpu.ts'
 import { median, noteFigure } from './_figure.ts'
 
 /**
@@ -20,7 +21,6 @@ const WARM_MS = 1_000
 const CONNECTIONS = 4
 const SIZES = [10, 100, 1_000] as const
 const START_MS = 90_000
-const TICKS_PER_SECOND = 100
 
 interface Server {
   readonly name: string
@@ -96,16 +96,6 @@ async function startPeer(directory: string): Promise<Server> {
   return { name: `mlflow ${MLFLOW}`, child, url }
 }
 
-/** utime and stime of a process and of all below it, in seconds. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  const own = (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-  const below = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
-  )
-  return below.reduce((sum, child) => sum + cpuSeconds(Number(child)), own)
-}
-
 function post(agent: Agent, url: URL, path: string, body: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
@@ -139,7 +129,7 @@ async function newRun(agent: Agent, url: URL): Promise<string> {
 async function round(server: Server, size: number, ms: number): Promise<{ perCore: number; perSecond: number }> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const runs = await Promise.all(Array.from({ length: CONNECTIONS }, () => newRun(agent, server.url)))
-  const [startedMs, cpuBefore] = [realClock.monotonicMs(), cpuSeconds(server.child.pid!)]
+  const [startedMs, cpuBefore] = [realClock.monotonicMs(), cpuMs(server.child.pid!)]
   let count = 0
   const client = async (run: string) => {
     for (let batch = 0; realClock.monotonicMs() - startedMs < ms; batch++, count++) {
@@ -153,7 +143,7 @@ async function round(server: Server, size: number, ms: number): Promise<{ perCor
     }
   }
   await Promise.all(runs.map(client))
-  const cpu = cpuSeconds(server.child.pid!) - cpuBefore
+  const cpu = (cpuMs(server.child.pid!) - cpuBefore) / 1_000
   const seconds = (realClock.monotonicMs() - startedMs) / 1_000
   agent.destroy()
   return { perCore: count / cpu, perSecond: count / seconds }

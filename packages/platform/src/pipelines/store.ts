@@ -5,8 +5,8 @@ import { type Context, givenRows } from '../kernel/db/index.ts'
 import {
   hasActiveExperiment,
   makingTrackedRuns,
-  NEW_TRACKED_RUN_ID,
   newTrackedRunId,
+  newTrackedRunIdFor,
   startTrackedRuns,
 } from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
@@ -123,7 +123,7 @@ export function claimingSteps(
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner}, progress = null,
         lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
         started_at = coalesce(s.started_at, clock_timestamp()),
-        tracked_run = case when c.is_fresh then ${NEW_TRACKED_RUN_ID} else s.tracked_run end
+        tracked_run = case when c.is_fresh then ${newTrackedRunIdFor(sql`s.run || ' ' || s.key`)} else s.tracked_run end
       from c where s.run = c.run and s.key = c.key
       returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_fresh, c.is_known),
     tried as (

@@ -20,8 +20,8 @@ export {
   endingTrackedRuns,
   hasActiveExperiment,
   makingTrackedRuns,
-  NEW_TRACKED_RUN_ID,
   newTrackedRunId,
+  newTrackedRunIdFor,
   startTrackedRuns,
 } from './step-run.ts'
 export { type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'

@@ -15,8 +15,13 @@ export interface StepRun {
 
 const USER = 'plimsoll'
 
-/** A new id of a tracked run, where a statement makes it. */
-export const NEW_TRACKED_RUN_ID = sql<string>`replace(gen_random_uuid()::text, '-', '')`
+/**
+ * A new id of a tracked run, where a statement makes one for each of several names. The embedded database opens a file for
+ * each random number of its own.
+ */
+export function newTrackedRunIdFor(name: RawBuilder<unknown>): RawBuilder<string> {
+  return sql`substr(encode(sha256(convert_to(${randomHex(16)} || ${name}, 'UTF8')), 'hex'), 1, 32)`
+}
 
 /** True where an experiment of that name takes runs. */
 export function hasActiveExperiment(project: RawBuilder<unknown>, name: RawBuilder<unknown>): RawBuilder<unknown> {

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import pg from 'pg'
-import type { SqlBackend, SqlSession, StatementResult } from '../../kernel/db/backend.ts'
+import type { SqlBackend, SqlSession, Statement, StatementResult } from '../../kernel/db/backend.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/log.ts'
 
@@ -57,16 +58,18 @@ export async function openPostgres(options: PostgresOptions): Promise<SqlBackend
     lock_timeout: options.lockTimeoutMs ?? 10_000,
     idle_in_transaction_session_timeout: options.idleInTransactionMs ?? 60_000,
     options: '-c timezone=UTC',
+    pipeline: true,
     types: { getTypeParser: parserOf as typeof getTypeParser }, // the same signature, with our own parsers in front
   })
   pool.on('error', (error) => options.log?.warn({ error: error.message }, 'an idle database connection was lost'))
+  const plans: Plans = { era: 0 }
   let closing: Promise<void> | undefined
   const backend: SqlBackend = {
     name: 'postgres',
     acquire: async () => {
       if (closing) throw new PlimsollError('unavailable', 'db.closed', 'The database is closed')
       try {
-        return openSession(await pool.connect())
+        return openSession(await pool.connect(), plans)
       } catch (error) {
         const isFull = pool.totalCount >= max && pool.idleCount === 0
         if (isFull)
@@ -101,16 +104,30 @@ async function probe(backend: SqlBackend): Promise<void> {
   }
 }
 
-function openSession(client: pg.PoolClient): SqlSession {
+/** Longer texts are bulk writes, which differ each time. */
+const KEPT_CHARS_MAX = 8_192
+/** A plan that was made before the schema changed. */
+const STALE_PLAN = '0A000'
+/** Part of the names of prepared statements: another era forgets those of before, in all sessions of a pool. */
+interface Plans {
+  era: number
+}
+
+/** Names what the server shall parse and plan once: for small statements that is most of their cost. */
+function nameOf({ sql }: Statement, { era }: Plans): string | undefined {
+  return sql.length > KEPT_CHARS_MAX ? undefined : `${era}-${createHash('sha256').update(sql).digest('base64url')}`
+}
+
+function openSession(client: pg.PoolClient, plans: Plans): SqlSession {
   let lost: Error | undefined
   // A connection that dies while it is ours and idle says so by this event; unheard, it would end the process.
   const onError = (error: Error) => {
     lost = error
   }
   client.on('error', onError)
-  const query = async (sql: string, values: readonly unknown[]): Promise<StatementResult> => {
+  const query = async (sql: string, values: readonly unknown[], name?: string): Promise<StatementResult> => {
     try {
-      const result = await client.query<Record<string, unknown>>(sql, [...values])
+      const result = await client.query<Record<string, unknown>>({ text: sql, values: [...values], name })
       return { rows: result.rows, affected: result.rowCount === null ? undefined : BigInt(result.rowCount) }
     } catch (error) {
       if (!isConnectionLost(error)) throw error
@@ -118,18 +135,30 @@ function openSession(client: pg.PoolClient): SqlSession {
       throw unavailable(error)
     }
   }
+  /** One journey to the server, and one for the commit: it waits for all answers, since a statement may never have left. */
+  const transactOnce = async (statements: readonly Statement[]): Promise<StatementResult[]> => {
+    const sent = [
+      query('begin', []),
+      ...statements.map((statement) => query(statement.sql, statement.values, nameOf(statement, plans))),
+    ]
+    const answers = await Promise.allSettled(sent)
+    const failed = answers.find((answer) => answer.status === 'rejected')
+    if (failed) {
+      if (lost === undefined) await query('rollback', [])
+      throw failed.reason
+    }
+    await query('commit', [])
+    return (await Promise.all(sent)).slice(1)
+  }
   return {
-    query,
+    query: (sql, values) => query(sql, values),
     async transact(statements) {
-      await query('begin', [])
       try {
-        const results: StatementResult[] = []
-        for (const { sql, values } of statements) results.push(await query(sql, values))
-        await query('commit', [])
-        return results
+        return await transactOnce(statements)
       } catch (error) {
-        if (lost === undefined) await query('rollback', [])
-        throw error
+        if ((error as { code?: unknown }).code !== STALE_PLAN) throw error
+        plans.era++
+        return transactOnce(statements)
       }
     },
     async release() {

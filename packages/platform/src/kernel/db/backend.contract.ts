@@ -258,6 +258,28 @@ const sessions: SqlBackendCase[] = [
     },
   },
   {
+    name: 'transact() repeats a statement after the schema has changed',
+    run: async (open) => {
+      const backend = await open()
+      await one(backend, 'create table t (n int8)')
+      const [add, all] = [
+        { sql: 'insert into t (n) values ($1)', values: [1] },
+        { sql: 'select * from t', values: [] },
+      ]
+      const both = () => withSession(backend, (session) => session.transact([add, all]))
+      await both()
+      await one(backend, "alter table t add column note text default 'new'")
+      const [, answer] = await both()
+      assert.deepEqual(answer!.rows, [
+        { n: 1n, note: 'new' },
+        { n: 1n, note: 'new' },
+      ])
+      await one(backend, 'alter table t drop column note')
+      assert.equal((await both())[1]!.rows.length, 3)
+      await backend.close()
+    },
+  },
+  {
     name: 'transact() leaves nothing when one of its statements fails, and the session goes on',
     run: async (open) => {
       const backend = await open()
