@@ -17,12 +17,12 @@ function recorder() {
   return { batches, batched, open: gate.resolve }
 }
 
-test('openBatcher() works at once when idle, then joins what gathered, by group and limit', async () => {
+test('openBatcher() works at once when its group is idle, then joins what gathered, up to the limit', async () => {
   const { batches, batched, open } = recorder()
   const results = ['a1', 'a2', 'b1', 'a3', 'a4', 'a5'].map(batched)
   open()
   expect(await Promise.all(results)).toEqual(['A1', 'A2', 'B1', 'A3', 'A4', 'A5'])
-  expect(batches).toEqual([['a1'], ['a2', 'a3', 'a4'], ['b1'], ['a5']])
+  expect(batches).toEqual([['a1'], ['b1'], ['a2', 'a3', 'a4'], ['a5']])
 })
 
 test('openBatcher() fails only the item that cannot be done', async () => {
@@ -35,4 +35,21 @@ test('openBatcher() fails only the item that cannot be done', async () => {
     'rejected',
     'fulfilled',
   ])
+})
+
+test('openBatcher() lets no group wait for another', async () => {
+  const held = Promise.withResolvers<void>()
+  const batched = openBatcher<string, string>({
+    limit: 3,
+    groupOf: (item) => item[0]!,
+    work: async (items) => {
+      if (items.includes('a1')) await held.promise
+      return items
+    },
+  })
+  const first = batched('a1')
+  expect(await batched('b1')).toBe('b1')
+  expect(await batched('b2')).toBe('b2')
+  held.resolve()
+  expect(await first).toBe('a1')
 })

@@ -5,16 +5,17 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Joins calls that arrive while earlier ones are at work: one piece of work at a time, which takes up to `limit` gathered
- * items of one group. When a joint piece fails, each of its items is tried alone, so that one cannot fail the others.
+ * Joins calls that arrive while earlier ones of their group are at work: one piece of work of a group at a time, which takes
+ * up to `limit` gathered items; groups do not wait for each other. When a joint piece fails, each of its items is tried
+ * alone, so that one cannot fail the others.
  */
 export function openBatcher<Item, Result>(options: {
   readonly limit: number
   readonly groupOf: (item: Item) => string
   readonly work: (items: readonly Item[]) => Promise<readonly Result[]>
 }): (item: Item) => Promise<Result> {
-  let queue: Waiting<Item, Result>[] = []
-  let isWorking = false
+  /** What gathered for each group that is at work. */
+  const queues = new Map<string, Waiting<Item, Result>[]>()
 
   const settle = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
@@ -26,21 +27,22 @@ export function openBatcher<Item, Result>(options: {
     }
   }
 
-  const drain = async (): Promise<void> => {
-    isWorking = true
-    while (queue[0]) {
-      const group = options.groupOf(queue[0].item)
-      const batch = queue.filter((waiting) => options.groupOf(waiting.item) === group).slice(0, options.limit)
-      const taken = new Set(batch)
-      queue = queue.filter((waiting) => !taken.has(waiting))
-      await settle(batch)
-    }
-    isWorking = false
+  const drain = async (group: string, queue: Waiting<Item, Result>[]): Promise<void> => {
+    while (queue.length > 0) await settle(queue.splice(0, options.limit))
+    queues.delete(group)
   }
 
   return (item) =>
     new Promise<Result>((resolve, reject) => {
-      queue.push({ item, resolve, reject })
-      if (!isWorking) void drain()
+      const group = options.groupOf(item)
+      const gathered = queues.get(group)
+      const waiting = { item, resolve, reject }
+      if (gathered) {
+        gathered.push(waiting)
+        return
+      }
+      const queue = [waiting]
+      queues.set(group, queue)
+      void drain(group, queue)
     })
 }

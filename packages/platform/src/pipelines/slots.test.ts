@@ -15,13 +15,17 @@ function openBench(count: number) {
   const work = ({ step }: Running) => new Promise<void>((resolve) => ends.set(step.fence, resolve))
   const hold = (fence: bigint) => slots.hold({ fence } as ClaimedStep, work)
   const replace = slots.replace((step) => slots.hold(step, work))
+  /** The transaction that ends an attempt, and claims. */
+  const commit = (fence: bigint) => replace([fence], async (wanted) => ({ held: [true], claimed: claim(wanted) }))
   return {
     slots,
     hold,
     rings: () => rings,
+    replace,
+    commit,
     /** As the scheduler does it: the transaction that ends the attempt claims, then the attempt is over. */
     async end(fence: bigint) {
-      await replace([fence], async (wanted) => ({ held: [true], claimed: claim(wanted) }))
+      await commit(fence)
       ends.get(fence)!()
       await new Promise(setImmediate)
     },
@@ -50,4 +54,25 @@ test('an attempt that ends without a replacement frees its slot with a ring', as
   bench.slots.hold({ fence: 1n } as ClaimedStep, async () => {})
   await new Promise(setImmediate)
   expect([bench.slots.free(), bench.rings()]).toEqual([1, 1])
+})
+
+test('replace() fills the slot of an attempt whose end commits before the one before it is over', async () => {
+  const bench = openBench(2)
+  bench.hold(1n)
+  bench.hold(2n)
+  await bench.commit(1n)
+  await bench.commit(2n)
+  expect([...bench.slots.running.keys()]).toEqual([1n, 2n, 101n, 102n])
+  expect(bench.slots.free()).toBe(0)
+})
+
+test('an end that claims less than it may beside another rings: what the other had locked may be left', async () => {
+  const bench = openBench(2)
+  bench.hold(1n)
+  bench.hold(2n)
+  const none = async () => ({ held: [true], claimed: [] })
+  await bench.replace([1n], none)
+  expect(bench.rings()).toBe(0)
+  await Promise.all([bench.replace([1n], none), bench.replace([2n], none)])
+  expect(bench.rings()).toBe(2)
 })

@@ -25,22 +25,28 @@ export function openSlots(options: {
   /** Ended attempts whose ends have claimed what their slots do next. */
   const replaced = new Set<bigint>()
   let reserved = 0
-  /** A turn found slots reserved, and may have left what they could have taken. */
+  /** A claim may have left what there is a slot for. */
   let isShort = false
+  /** Ends at work, and whether one of them began beside another: claims skip what others have locked. */
+  let ending = 0
+  let isBeside = false
 
   const counts = (ended: readonly bigint[] = []) => {
     const found = new Map<string, number>()
     for (const [fence, { step }] of running)
-      if (!ended.includes(fence)) found.set(step.run, (found.get(step.run) ?? 0) + 1)
+      if (!ended.includes(fence) && !replaced.has(fence)) found.set(step.run, (found.get(step.run) ?? 0) + 1)
     return found
   }
+
+  /** Slots that are taken: an attempt whose slot has been handed on is still among the running ones until its work returns. */
+  const taken = () => running.size - replaced.size + reserved
 
   return {
     running,
     counts,
     free: () => {
       isShort = reserved > 0
-      return options.count - running.size - reserved
+      return options.count - taken()
     },
     hold: (step, work) => {
       const entry: Running = { step, handle: undefined, isCancelled: false }
@@ -59,16 +65,21 @@ export function openSlots(options: {
     },
     // The end of an attempt claims for its own slot and the free ones, in its transaction: what it makes ready starts next.
     replace: (follow) => async (fences, work) => {
-      const limit = Math.max(0, options.count - running.size - reserved + fences.length)
+      const limit = Math.max(0, options.count - taken() + fences.length)
       const extra = Math.max(0, limit - fences.length)
       reserved += extra
+      isBeside ||= ending > 0
+      ending++
       try {
         const { held, claimed } = await work({ limit: signal.aborted ? 0 : limit, running: counts(fences) })
         for (const fence of fences) replaced.add(fence)
         for (const step of claimed) follow(step)
+        isShort ||= isBeside && claimed.length < limit
         return held
       } finally {
         reserved -= extra
+        ending--
+        if (ending === 0) isBeside = false
         if (isShort) {
           isShort = false
           onFree()

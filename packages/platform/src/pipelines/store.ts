@@ -113,7 +113,7 @@ export function claimingSteps(
       where r.state = 'running'
       order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
-      select turn.*, k.is_known, s.tracked_run is null and k.is_known
+      select turn.*, s.started_at is not null as is_again, k.is_known, s.tracked_run is null and k.is_known
         and ${hasActiveExperiment(sql`s.project`, sql`turn.pipeline`)} as is_fresh
       from step s join turn on turn.run = s.run and turn.key = s.key
       cross join lateral (select s.cache_verdict is not null and (s.tracked_run is not null or not exists (
@@ -125,11 +125,12 @@ export function claimingSteps(
         started_at = coalesce(s.started_at, clock_timestamp()),
         tracked_run = case when c.is_fresh then ${newTrackedRunIdFor(sql`s.run || ' ' || s.key`)} else s.tracked_run end
       from c where s.run = c.run and s.key = c.key
-      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_fresh, c.is_known),
+      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_again, c.is_fresh, c.is_known),
     tried as (
       insert into attempt (project, fence, run, key, number, state, executor, work_dir)
-      select project, fence, run, key, attempts_used + infra_used + 1, 'running', ${EXECUTOR},
-        ${runsDir}::text || '/' || run || '/' || fence from taken),
+      select project, fence, run, key, case when is_again then (
+          select count(*) + 1 from attempt a where a.run = taken.run and a.key = taken.key) else 1 end,
+        'running', ${EXECUTOR}, ${runsDir}::text || '/' || run || '/' || fence from taken),
     ${makingTrackedRuns(ctx, fresh)}
     select * from taken`
 }
