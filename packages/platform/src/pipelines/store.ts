@@ -137,10 +137,12 @@ export function claimingSteps(
 
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
 export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boolean): Promise<ClaimedStep[]> {
+  const due = sql`state = 'running' and (not ${isOnlyExpired}::boolean or lease_expires_at < clock_timestamp())`
   const taken = await sql<ClaimedRow>`
+    with r as materialized (
+      select id, pipeline, pipeline_digest from pipeline_run where id in (select run from step where ${due}) order by id for update)
     update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
-    from pipeline_run r
-    where s.state = 'running' and (not ${isOnlyExpired}::boolean or s.lease_expires_at < clock_timestamp()) and r.id = s.run
+    from r where r.id = s.run and ${due}
     returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest, true as is_known`.execute(
     ctx.db,
   )
