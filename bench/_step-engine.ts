@@ -124,6 +124,7 @@ async function engineCost(
     python: openPythonEnvironments(join(directory, 'environments'), {}, realClock),
     clock: realClock,
     runsDir: join(directory, 'runs'),
+    limits: { logBytes: 64 << 20, outputBytes: 1 << 30 },
     node: process.execPath,
     launcher: '',
     pythonPath: '',

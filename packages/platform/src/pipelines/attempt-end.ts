@@ -17,6 +17,11 @@ const ENDED_BY: Readonly<Record<NonNullable<StepExit['endedBy']>, Omit<SeenEnd, 
     failureClass: 'memory_limit',
     message: 'The step used more memory than its limit',
   },
+  log_limit: {
+    outcome: 'failed',
+    failureClass: 'log_limit',
+    message: 'The step wrote more to standard output and error than may be: it would fill the disk',
+  },
 }
 
 export const LOST: SeenEnd = {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 
+/** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
 const LOG_HEAD_BYTES = 1 << 20
-const LOG_BYTES_MAX = 64 << 20
 const MESSAGE_TAIL_BYTES = 2_000
 const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
@@ -54,19 +54,21 @@ function sizeOf(path: string): number | undefined {
   }
 }
 
-/** Stores the log; of one beyond the bound, the first MiB and the tail, saying how much fell out. */
+/** Stores the log; of one beyond the limit its beginning and its end, saying how much fell out between them. */
 export async function shipLog(
   blobs: BlobStore,
   workDir: string,
+  limitBytes: number,
 ): Promise<{ digest: string; sizeBytes: number } | undefined> {
   const path = join(workDir, 'log')
   const size = sizeOf(path)
   if (size === undefined || size === 0) return undefined
-  if (size <= LOG_BYTES_MAX) return blobs.put(createReadStream(path))
+  if (size <= limitBytes) return blobs.put(createReadStream(path))
+  const headBytes = Math.min(LOG_HEAD_BYTES, Math.floor(limitBytes / 4))
   const cut = async function* () {
-    yield* createReadStream(path, { end: LOG_HEAD_BYTES - 1 })
-    yield Buffer.from(`\n… ${size - LOG_BYTES_MAX} bytes left out …\n`)
-    yield* createReadStream(path, { start: size - (LOG_BYTES_MAX - LOG_HEAD_BYTES) })
+    if (headBytes > 0) yield* createReadStream(path, { end: headBytes - 1 })
+    yield Buffer.from(`\n… ${size - limitBytes} bytes left out …\n`)
+    yield* createReadStream(path, { start: size - (limitBytes - headBytes), end: size - 1 })
   }
   return blobs.put(cut())
 }

@@ -47,6 +47,12 @@ interface Runner {
 
 /** Starts and ends that gather while a transaction is at work share the next one. */
 const BATCH_MAX = 64
+/** Failure class of what is wrong with outputs, by the code of the fault. */
+const OUTPUT_FAULTS: Readonly<Record<string, string>> = {
+  'pipelines.output_missing': 'output_missing',
+  'pipelines.output_too_large': 'output_too_large',
+  'disk.full': 'disk_full',
+}
 const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
 
 export function openAttemptRunner(
@@ -110,8 +116,11 @@ function failureOf(error: PlimsollError): SeenEnd {
     error.code.startsWith('executor.') ||
     error.code === 'blob.collected'
   const failureClass = error.code === 'disk.full' ? 'disk_full' : isOurs ? 'lost' : 'config'
-  const message = `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`
-  return { outcome: 'failed', failureClass, exitCode: undefined, message }
+  return { outcome: 'failed', failureClass, exitCode: undefined, message: sayingOf(error) }
+}
+
+function sayingOf({ message, details }: PlimsollError): string {
+  return details.action ? `${message}. ${details.action}` : message
 }
 
 /** Resolves, places and starts. Undefined when the cache knew the step; without a handle when it needs no process. */
@@ -223,12 +232,15 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
   else if (end.outcome === 'succeeded' && plan) {
     try {
-      collected = await collectOutputs(runner.deps.blobs, step.definition, plan.outputs, workDir)
+      collected = await collectOutputs(runner.deps, step.definition, plan.outputs, workDir)
     } catch (thrown) {
       const error = toPlimsollError(thrown)
-      const failureClass =
-        error.code === 'pipelines.output_missing' ? 'output_missing' : error.code === 'disk.full' ? 'disk_full' : 'lost'
-      end = { outcome: 'failed', failureClass, exitCode: exit.exitCode, message: error.message }
+      end = {
+        outcome: 'failed',
+        failureClass: OUTPUT_FAULTS[error.code] ?? 'lost',
+        exitCode: exit.exitCode,
+        message: sayingOf(error),
+      }
     }
   }
   if (end.failureClass === 'user_error') end = { ...end, message: `${end.message ?? ''}${await lastLines(workDir)}` }
@@ -248,7 +260,7 @@ async function commit(
     step,
     end,
     usage,
-    log: await shipLog(deps.blobs, workDirOf(deps.runsDir, step)),
+    log: await shipLog(deps.blobs, workDirOf(deps.runsDir, step), deps.limits.logBytes),
     ...collected,
     components: plan?.prepared.components,
     isCacheable: plan?.prepared.isCacheable ?? false,

@@ -88,6 +88,7 @@ export async function openEngine(
     python: openPythonEnvironments(join(directory, 'environments'), { PATH: '/usr/bin:/bin' }, realClock),
     clock: realClock,
     runsDir: join(directory, 'runs'),
+    limits: { logBytes: 64 << 10, outputBytes: 1 << 20 },
     node: process.execPath,
     launcher: '/nonexistent',
     pythonPath: '/nonexistent',

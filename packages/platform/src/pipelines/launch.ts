@@ -17,6 +17,13 @@ import type { ClaimedStep } from './store.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
 import { placeBundle, placeInputs, readBlobText } from './work-files.ts'
 
+export interface AttemptLimits {
+  /** Of a log, what is kept. */
+  readonly logBytes: number
+  /** Of all outputs together. */
+  readonly outputBytes: number
+}
+
 export interface LaunchDeps {
   readonly blobs: BlobStore
   readonly executor: StepExecutor
@@ -25,6 +32,7 @@ export interface LaunchDeps {
   readonly clock: Clock
   /** Directory of all work directories. */
   readonly runsDir: string
+  readonly limits: AttemptLimits
   /** Our own node, and the entry that runs contributed kinds. */
   readonly node: string
   readonly launcher: string

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -7,6 +8,7 @@ import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { finishAttempts } from './finish.ts'
 import { cancelRun, readStep } from './index.ts'
+import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
 import { claimingSteps } from './store.ts'
 import { nextOfBlocked, nextOfRun } from './transition.ts'
@@ -204,6 +206,31 @@ test('what a step writes may hold zero bytes and halves of characters', async ()
     state: 'failed',
     graph: [{ state: 'failed', reason: expect.stringContaining('a\ufffdb') }],
   })
+})
+
+test('of a long log the beginning and the end are kept, with what fell out between them', async () => {
+  const run = await runOnce([shell('chatty', 'seq 1 40000')])
+  const { tries } = await readStep(engine.ctx, run.id, 'chatty')
+  const text = (await readLog(engine.ctx, engine, run.id, 'chatty', 0)).bytes.toString()
+  const all = Array.from({ length: 40_000 }, (_, index) => `${index + 1}\n`).join('')
+  const [head, left, tail] = text.split('…')
+  expect(all.startsWith(head!.slice(0, -1))).toBe(true)
+  expect(all.endsWith(tail!.slice(1))).toBe(true)
+  expect(head!.length - 1 + tail!.length - 1).toBe(64 << 10)
+  expect(left).toBe(` ${all.length - (64 << 10)} bytes left out `)
+  expect(tries[0]!.logBytes).toBe(Buffer.byteLength(text))
+})
+
+test('outputs beyond the limit fail the step, and none of them is stored', async () => {
+  const write = `head -c 700000 /dev/zero > ${outPath('one')}; mkdir -p ${outPath('more')}; head -c 700000 /dev/zero > ${outPath('more')}/part`
+  const run = await runOnce([shell('large', write, { outputs: { one: 'file', more: 'directory' } })])
+  const step = await readStep(engine.ctx, run.id, 'large')
+  expect(step).toMatchObject({ state: 'failed', outputs: [], tries: [{ failureClass: 'output_too_large' }] })
+  expect(step.reason).toBe(
+    'Step large ended well, but its outputs are 1400000 bytes, more than the 1048576 that a step may hand on. Hand on less, or raise steps.outputLimitBytes',
+  )
+  const one = createHash('sha256').update(Buffer.alloc(700_000)).digest('hex')
+  expect(await engine.blobs.stat(`sha256:${one}`)).toBeUndefined()
 })
 
 test('the join of a diamond is ready once', async () => {

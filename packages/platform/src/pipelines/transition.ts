@@ -10,7 +10,10 @@ export function isTerminalStep(state: StepState): boolean {
 /** How an attempt ended, as its executor saw it. */
 export interface AttemptEnd {
   readonly outcome: 'succeeded' | 'failed' | 'lost' | 'cancelled'
-  /** `user_error`, `timeout`, `memory_limit`, `output_missing`, `killed`, `lost`, `not_started`, `disk_full`, `config`. */
+  /**
+   * `user_error`, `timeout`, `memory_limit`, `log_limit`, `output_missing`, `output_too_large`, `killed`, `lost`,
+   * `not_started`, `disk_full`, `config`.
+   */
   readonly failureClass: string | undefined
   readonly exitCode: number | undefined
 }

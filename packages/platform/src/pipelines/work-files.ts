@@ -16,6 +16,7 @@ import type { Context } from '../kernel/db/index.ts'
 import type { Digest, TreeEntry } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles, StepOutput } from '../kernel/step-kind.ts'
+import type { LaunchDeps } from './launch.ts'
 import type { NamedOutputs } from './tables.ts'
 
 const JSON_BYTES_MAX = 4 << 20
@@ -139,6 +140,24 @@ function missing(step: string, name: string, detail: string): PlimsollError {
   )
 }
 
+/** Before anything is stored; what stands in place counts for nothing. */
+async function refuseLarge(step: string, names: readonly string[], workDir: string, limitBytes: number): Promise<void> {
+  let bytes = 0
+  const add = async (path: string): Promise<void> => {
+    const stat = await lstat(path).catch(() => undefined)
+    if (stat?.isDirectory()) for (const child of await readdir(path)) await add(join(path, child))
+    else bytes += stat?.size ?? 0
+  }
+  for (const name of names) await add(join(workDir, 'out', name))
+  if (bytes > limitBytes)
+    throw new PlimsollError(
+      'invalid',
+      'pipelines.output_too_large',
+      `Step ${step} ended well, but its outputs are ${bytes} bytes, more than the ${limitBytes} that a step may hand on`,
+      { action: 'Hand on less, or raise steps.outputLimitBytes' },
+    )
+}
+
 async function storeDirectory(
   blobs: BlobStore,
   root: string,
@@ -233,14 +252,15 @@ export interface CollectedOutputs {
 /**
  * Stores what a step left under `out/`, each output by its type; all blobs are durable when this returns. Links, missing
  * outputs and wrong manifests are faults of the step.
- * @throws invalid pipelines.output_missing
+ * @throws invalid pipelines.output_missing · pipelines.output_too_large
  */
 export async function collectOutputs(
-  blobs: BlobStore,
+  { blobs, limits }: Pick<LaunchDeps, 'blobs' | 'limits'>,
   step: Pick<PipelineStep, 'key'>,
   declared: Readonly<Record<string, OutputType>>,
   workDir: string,
 ): Promise<CollectedOutputs> {
+  await refuseLarge(step.key, Object.keys(declared), workDir, limits.outputBytes)
   const collected: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, locations: [] }
   for (const [name, type] of Object.entries(declared)) {
     const path = join(workDir, 'out', name)

@@ -27,6 +27,8 @@ import { findUnrecordedApproval, endpoints as registryEndpoints } from '../regis
 import { servingEndpoints } from '../serving/index.ts'
 import { openStepKinds } from './step-kinds.ts'
 
+/** A log may grow to so many times what is kept of it. */
+const LOG_GROWTH = 16
 const CANCEL_GRACE_MS = 10_000
 /** Variables of ours that a step may see. Everything else stays here. */
 const STEP_VARIABLES = [
@@ -92,10 +94,11 @@ export function openDomains(parts: DomainParts): Domains {
     return {
       blobs,
       kinds,
-      executor: openLocalProcessExecutor(),
+      executor: openLocalProcessExecutor({ logBytesMax: LOG_GROWTH * config.steps.logLimitBytes }),
       python: openPythonEnvironments(parts.paths.environments, environment, realClock),
       clock: realClock,
       runsDir: parts.paths.runs,
+      limits: { logBytes: config.steps.logLimitBytes, outputBytes: config.steps.outputLimitBytes },
       node: process.execPath,
       launcher: fileURLToPath(siblingModule(import.meta.url, './step-launcher')),
       launcherArgs: ['--online', parts.paths.online],

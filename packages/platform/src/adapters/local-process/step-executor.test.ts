@@ -18,10 +18,10 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-async function openSubject(): Promise<StepExecutorSubject> {
+async function openSubject(options: { logBytesMax?: number } = {}): Promise<StepExecutorSubject> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-executor-'))
   const open = () => {
-    const executor = openLocalProcessExecutor()
+    const executor = openLocalProcessExecutor(options)
     closing.push(() => executor.close())
     return executor
   }
@@ -29,7 +29,7 @@ async function openSubject(): Promise<StepExecutorSubject> {
   return { executor: open(), reopen: async () => open(), directory, newAttempt: () => newId('test') }
 }
 
-for (const contractCase of STEP_EXECUTOR_CONTRACT) test(contractCase.name, () => contractCase.run(openSubject))
+for (const contractCase of STEP_EXECUTOR_CONTRACT) test(contractCase.name, () => contractCase.run(() => openSubject()))
 
 function sleeping(subject: StepExecutorSubject, more: Partial<StepSubmission> = {}): StepSubmission {
   const attempt = subject.newAttempt()
@@ -104,6 +104,12 @@ test('an attempt that uses more memory than its limit is ended by it', async () 
   const exit = await subject.executor.wait(handle)
   expect(exit.endedBy).toBe('memory_limit')
   expect(exit.usage!.maxResidentBytes).toBeGreaterThan(128 << 20)
+})
+
+test('an attempt that fills the disk with its log is ended', async () => {
+  const subject = await openSubject({ logBytesMax: 1 << 20 })
+  const { handle } = await subject.executor.submit(sleeping(subject, { argv: ['/usr/bin/yes'] }))
+  expect((await subject.executor.wait(handle)).endedBy).toBe('log_limit')
 })
 
 test('usage counts the processor time of short programs', async () => {

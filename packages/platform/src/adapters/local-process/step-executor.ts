@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepExecutor, StepExit } from '@plimsoll/sdk/seams'
 import { type Clock, realClock } from '../../kernel/clock.ts'
@@ -40,6 +40,8 @@ interface Watched {
 
 interface Watch {
   readonly clock: Clock
+  /** A log that grows beyond it ends its attempt. */
+  readonly logBytesMax: number
   readonly watched: Map<string, Watched>
   /** Ends of attempts before somebody waits for them. */
   readonly ended: Map<string, StepExit>
@@ -129,6 +131,7 @@ async function loop(state: Watch): Promise<void> {
         sample(
           entry,
           table.filter((line) => line.group === entry.handle.pid),
+          state.logBytesMax,
         )
       if (nowMs - entry.startedMs > entry.handle.timeoutMs && entry.endedBy === undefined) {
         entry.endedBy = 'timeout'
@@ -141,7 +144,15 @@ async function loop(state: Watch): Promise<void> {
   state.isLooping = false
 }
 
-function sample(entry: Watched, group: readonly ProcessEntry[]): void {
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size
+  } catch {
+    return 0 // not there, or the step took away our rights
+  }
+}
+
+function sample(entry: Watched, group: readonly ProcessEntry[], logBytesMax: number): void {
   const resident = group.reduce((sum, line) => sum + line.residentPages * PAGE_BYTES, 0)
   entry.maxResidentBytes = Math.max(entry.maxResidentBytes, resident)
   entry.cpuMs = Math.max(
@@ -151,6 +162,10 @@ function sample(entry: Watched, group: readonly ProcessEntry[]): void {
   const { memoryBytes } = entry.handle
   if (memoryBytes !== undefined && resident > memoryBytes * MEMORY_SLACK && entry.endedBy === undefined) {
     entry.endedBy = 'memory_limit'
+    signalGroup(entry.handle, 'SIGKILL')
+  }
+  if (sizeOf(join(entry.handle.workDir, 'log')) > logBytesMax && entry.endedBy === undefined) {
+    entry.endedBy = 'log_limit'
     signalGroup(entry.handle, 'SIGKILL')
   }
 }
@@ -179,9 +194,10 @@ async function endGroup(state: Watch, entry: Watched, graceMs: number): Promise<
 }
 
 /** Attempts as local processes, each leader of its own group, its output in a file. */
-export function openLocalProcessExecutor(options: { clock?: Clock } = {}): StepExecutor {
+export function openLocalProcessExecutor(options: { clock?: Clock; logBytesMax?: number } = {}): StepExecutor {
   const state: Watch = {
     clock: options.clock ?? realClock,
+    logBytesMax: options.logBytesMax ?? Number.POSITIVE_INFINITY,
     watched: new Map(),
     ended: new Map(),
     unswept: new Set(),

@@ -80,8 +80,9 @@ const auth = z.strictObject({
 
 const steps = z.strictObject({
   slots: count(2, 1_024),
-  leaseSeconds: count(30, 3_600),
+  /** What is kept of an attempt's log, its beginning and its end; one that grows to 16 times as much ends the attempt. */
   logLimitBytes: bytes(64 * MIB),
+  /** All that a step hands on; beyond it the step fails. */
   outputLimitBytes: bytes(16 * 1024 * MIB),
 })
 

@@ -247,6 +247,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'pipelines.not_found': ['not_found'],
   'pipelines.output_absent': ['internal'],
   'pipelines.output_missing': ['invalid'],
+  'pipelines.output_too_large': ['invalid'],
   'pipelines.run_not_found': ['not_found'],
   'pipelines.step_not_found': ['not_found'],
   'pipelines.unknown_step': ['invalid'],
