@@ -1,9 +1,10 @@
 // What the demo needs of this machine, told in one line each before anything is made.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fail } from './terminal.mjs'
+import { fail, isExit } from './terminal.mjs'
 
 export const WORK_PREFIX = 'plimsoll-demo-'
 const FREE_BYTES_MIN = 4e9
@@ -33,6 +34,24 @@ export function needSpace() {
       `${tmpdir()} has ${((bavail * bsize) / 1e9).toFixed(1)} GB free, the demo needs ${FREE_BYTES_MIN / 1e9}`,
       'free some, or set TMPDIR to a larger disk',
     )
+}
+
+/** The ports on which the platform of a demo that stays up listens, as anybody would look for them. */
+const PORTS = [7440, 7441]
+
+function isFree(port) {
+  return new Promise((done) => {
+    const server = createServer()
+    server.once('error', () => done(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)))
+  })
+}
+
+export async function needPorts() {
+  if (isExit) return // it takes any
+  for (const port of PORTS)
+    if (!(await isFree(port)))
+      fail(`port ${port} is taken`, 'stop what uses it, or run npm run demo -- --exit, which takes free ones')
 }
 
 function isRunning(pid) {

@@ -40,7 +40,7 @@ async function end(child) {
 /** The last line of a log; nothing once it has been removed. */
 function lastLogged(path) {
   try {
-    return lastLine(readFileSync(path, 'utf8'))
+    return lastSaid(readFileSync(path, 'utf8'))
   } catch {
     return 'it was stopped'
   }
@@ -48,6 +48,17 @@ function lastLogged(path) {
 
 function lastLine(text) {
   return text.trim().split('\n').at(-1)
+}
+
+/** The last line for a person: a fault in JSON is put into words. */
+function lastSaid(text) {
+  const line = lastLine(text)
+  try {
+    const { message, action } = JSON.parse(line).error
+    return `${message}. ${action ?? ''}`.trim()
+  } catch {
+    return line
+  }
 }
 
 export function openPlatform() {
@@ -63,7 +74,7 @@ export function openPlatform() {
     const { status, stdout, stderr } = await run([CLI, ...all])
     if (status !== expected)
       throw new Error(
-        `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastLine(stdout)?.slice(-2_000) || lastLine(stderr)}`,
+        `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastSaid(stdout)?.slice(-2_000) || lastSaid(stderr)}`,
       )
     const line = lastLine(stdout)
     return line ? JSON.parse(line) : undefined
@@ -71,7 +82,7 @@ export function openPlatform() {
 
   async function node(args, options) {
     const { status, stdout, stderr } = await run(['scripts/with-node.mjs', ...args], options)
-    if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${lastLine(stderr)?.slice(0, 1_000)}`)
+    if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${lastSaid(stderr)?.slice(0, 1_000)}`)
     return stdout
   }
 

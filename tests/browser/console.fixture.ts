@@ -17,13 +17,20 @@ const FLAGS = [
   '--disable-sync',
 ]
 
+export interface Look {
+  readonly scheme?: 'light' | 'dark'
+  readonly width?: number
+}
+
 export interface OpenedConsole {
-  /** Opens a page of a recorded server; what the page's policy refuses and what its scripts throw must be nothing. */
+  /** Opens a page of a server; what the page's policy refuses and what its scripts throw must be nothing. */
+  open(url: string, look: (page: Page) => Promise<void>, options?: Look): Promise<void>
+  /** Opens a page of a recorded server. */
   visit(
     kind: Parameters<typeof openRecordedApi>[0],
     path: string,
     look: (page: Page, api: RecordedApi) => Promise<void>,
-    options?: { scheme?: 'light' | 'dark'; width?: number; answers?: Record<string, unknown> },
+    options?: Look & { answers?: Record<string, unknown> },
   ): Promise<void>
   close(): Promise<void>
 }
@@ -34,10 +41,8 @@ export async function openConsole(program: string): Promise<OpenedConsole> {
   expect(status).toBe(0)
   mkdirSync(SHOTS, { recursive: true })
   const browser = await chromium.launch({ executablePath: program, headless: true, args: FLAGS })
-  return {
-    async visit(kind, path, look, options = {}) {
-      const api = await openRecordedApi(kind)
-      Object.assign(api.answers, options.answers)
+  const opened: OpenedConsole = {
+    async open(url, look, options = {}) {
       const context = await browser.newContext({
         colorScheme: options.scheme ?? 'light',
         reducedMotion: 'reduce',
@@ -51,19 +56,28 @@ export async function openConsole(program: string): Promise<OpenedConsole> {
           faults.push(message.text())
       })
       try {
-        await page.goto(api.url + path)
-        await look(page, api)
+        await page.goto(url)
+        await look(page)
         expect(faults).toEqual([])
         expect(
           await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth'),
         ).toBeLessThanOrEqual(0)
       } finally {
         await context.close()
+      }
+    },
+    async visit(kind, path, look, options = {}) {
+      const api = await openRecordedApi(kind)
+      Object.assign(api.answers, options.answers)
+      try {
+        await opened.open(api.url + path, (page) => look(page, api), options)
+      } finally {
         await api.app.close()
       }
     },
     close: () => browser.close(),
   }
+  return opened
 }
 
 export function shot(page: Page, name: string): Promise<unknown> {

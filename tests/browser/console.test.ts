@@ -1,10 +1,15 @@
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { openTestPlane, releaseSpine } from '../../packages/platform/src/processes/spine.fixture.ts'
 import { suiteWith } from '../servers.ts'
 import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
 import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
 import { EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
 import { LONG_NAME, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
+
+const LIVE_MS = 120_000
+vi.setConfig({ testTimeout: 180_000 })
 
 suiteWith('chromium', 'the console in a browser', (program) => {
   let opened: OpenedConsole
@@ -37,6 +42,36 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       )
     },
   )
+
+  test('a live platform shows a run with its log as it goes on, the version that it leaves, and what serves', async () => {
+    const plane = await openTestPlane()
+    const { client } = plane
+    const url = (path: string) => plane.ready.urls['api']! + path
+    try {
+      const body = { pipeline: 'train', options: { cache: true, force: [], forceFrom: [] } }
+      const schema = z.object({ id: z.string() })
+      const { id } = await client.call({ method: 'POST', path: '/api/v1/runs', body, schema })
+      await opened.open(url(`/runs/${id}?step=fit`), async (page) => {
+        await page.getByLabel('Step register-echo: succeeded').waitFor({ timeout: LIVE_MS })
+        await page.getByRole('log').getByText('fitting on 1 file').waitFor()
+        expect(await page.locator('.node').count()).toBe(3)
+        await shot(page, 'live-run')
+      })
+      await releaseSpine(plane, 1)
+      await opened.open(url('/models/echo/versions/1'), async (page) => {
+        await page.getByText('ada@example.org').first().waitFor()
+        await page.getByText('0.75').first().waitFor()
+        await shot(page, 'live-version')
+      })
+      await opened.open(url('/'), async (page) => {
+        await page.getByRole('link', { name: 'echo version 1' }).waitFor()
+        await page.getByText('released by ada').first().waitFor()
+        await shot(page, 'live-overview')
+      })
+    } finally {
+      await plane.close(1_000)
+    }
+  })
 
   test('Overview names the next command when nothing serves', async () => {
     await visit('empty', '/', async (page) => {

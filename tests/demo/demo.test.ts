@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -24,10 +25,10 @@ function withPython(folder: string, script: string): string {
   return folder
 }
 
-function demo(path: string) {
+function demo(path: string, temporary = programs) {
   return spawnSync(process.execPath, ['scripts/demo.mjs', '--exit'], {
     encoding: 'utf8',
-    env: { PATH: path, TMPDIR: programs },
+    env: { PATH: path, TMPDIR: temporary },
   })
 }
 
@@ -58,6 +59,35 @@ test.each([
 ])('demo says in one line that there is %s', (_what, path, line) => {
   const { status, stderr, stdout } = demo(path())
   expect([status, stderr, stdout]).toEqual([1, line, ''])
+})
+
+test('demo says in one line that there is no space', () => {
+  const { status, stderr } = demo(process.env.PATH!, '/proc')
+  expect([status, stderr]).toEqual([
+    1,
+    'demo: /proc has 0.0 GB free, the demo needs 4; free some, or set TMPDIR to a larger disk\n',
+  ])
+})
+
+test('demo says in one line that a port of its platform is taken', async () => {
+  const server = createServer()
+  // Taken by somebody else is as good.
+  await new Promise<void>((done) => server.once('error', () => done()).listen(7440, '127.0.0.1', done))
+  try {
+    const child = spawn(process.execPath, ['scripts/demo.mjs'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, TMPDIR: programs },
+    })
+    let stderr = ''
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk))
+    const status = await new Promise((done) => child.once('close', done))
+    expect([status, stderr]).toEqual([
+      1,
+      'demo: port 7440 is taken; stop what uses it, or run npm run demo -- --exit, which takes free ones\n',
+    ])
+  } finally {
+    server.close()
+  }
 })
 
 function isAlive(pid: number): boolean {

@@ -19,7 +19,13 @@ function Datasets() {
           if (datasets.length === 0)
             return <p className="soft">None yet. Define one in your project, then run plimsoll apply.</p>
           if (failing.length === 0)
-            return <p className="soft">The newest version of each of {datasets.length} passes, or has no checks.</p>
+            return (
+              <p className="soft">
+                {datasets.length === 1
+                  ? 'The newest version of the one dataset passes, or has no checks.'
+                  : `The newest version of each of the ${datasets.length} datasets passes, or has no checks.`}
+              </p>
+            )
           return failing.map((dataset) => (
             <div className="gap stack" key={dataset.name}>
               <div className="row between">
