@@ -26,8 +26,10 @@ const { values } = parseArgs({
 const count = Number(values.count)
 const SOCKETS = 64
 const TICK_US = 10_000
-const TRIES_MAX = 6
-const AGAIN_MS = 25
+/** A busy gateway is asked again for so long, after pauses that double from the first to the longest. */
+const PATIENCE_MS = 30_000
+const AGAIN_MS = 50
+const AGAIN_MS_MAX = 2_000
 const LABELS_PER_CALL = 5_000
 const LABELS_EVERY_MS = 500
 const LEAD_MS = 1_500
@@ -121,11 +123,13 @@ let labelled = 0
 
 /** A gateway that is busy says so (503), or that a deadline has passed (504): asked again, as clients do. */
 async function ask(row: Flight['row']): Promise<{ status: number; text: string }> {
-  for (let tries = 1; ; tries++) {
+  const beganMs = performance.now()
+  for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(AGAIN_MS_MAX, pauseMs * 2)) {
     const answer = await post(`${values.gateway}/predict/flight-delay`, { rows: [row] })
-    if (tries === TRIES_MAX || (answer.status !== 503 && answer.status !== 504)) return answer
+    const isBusy = answer.status === 503 || answer.status === 504
+    if (!isBusy || performance.now() - beganMs > PATIENCE_MS) return answer
     askedAgain++
-    await pause(AGAIN_MS * 2 ** tries)
+    await pause(pauseMs)
   }
 }
 
