@@ -30,11 +30,12 @@ function replayOf(flags: UpFlags): { originMs: number; rate: number } | undefine
   return { originMs, rate }
 }
 
-/** Resolves when the operator, the terminal or the launcher asks to stop. */
-function stopAsked(): Promise<void> {
+/** Resolves when the operator, the terminal or the launcher asks to stop: true where somebody waits or is gone, for all but SIGTERM. */
+function stopAsked(): Promise<boolean> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
-    process.once('disconnect', () => resolve())
+    process.on('SIGTERM', () => resolve(false))
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve(true))
+    process.once('disconnect', () => resolve(true))
   })
 }
 
@@ -76,7 +77,7 @@ export function addUp(program: Command): void {
       const opening = openUp({ config, replay, onChange: (line) => void process.stderr.write(`${line}\n`) })
       const up = await Promise.race([opening, early.promise])
       if (up === 'stopped') {
-        await opening.then((late) => late.close()).catch(() => {})
+        await opening.then((late) => late.close(true)).catch(() => {})
         return
       }
       io.answer({ ready: true, api: up.api, gateway: up.gateway ?? null, grpc: up.grpc ?? null, pid: process.pid }, [
@@ -88,9 +89,9 @@ export function addUp(program: Command): void {
         `  logs     ${up.logs}`,
         'Press Ctrl-C to stop.',
       ])
-      await stopped
+      const isHurried = await stopped
       io.note('Draining …')
-      await up.close()
+      await up.close(isHurried)
       process.exitCode = EXIT.ok
     },
   })

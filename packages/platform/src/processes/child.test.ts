@@ -72,6 +72,16 @@ test('openChild() starts a child again that a signal ends during its first start
   await child.stop()
 })
 
+test('stop() in a hurry says so over the channel, and else sends SIGTERM', async () => {
+  const told = join(directory, 'told')
+  const entry = entryOf(`
+    const end = (how) => { appendFileSync(${JSON.stringify(told)}, how + ' '); process.exit(0) }
+    process.on('SIGTERM', () => end('SIGTERM'))
+    process.on('message', ({ kind }) => { if (kind !== 'start') end(kind) })`)
+  for (const isHurried of [true, false]) await (await openChild(optionsOf(entry))).stop(isHurried)
+  expect(readFileSync(told, 'utf8')).toBe('hurry SIGTERM ')
+})
+
 test('openChild() gives up on a child that dies again and again, and at once on one that ends by itself', async () => {
   const killed = optionsOf(entryOf("process.kill(process.pid, 'SIGKILL')"))
   await expect(openChild(killed)).rejects.toMatchObject({ code: 'supervisor.child_died' })

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Clock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/log.ts'
-import { type ChildMessage, failureOf, type ReadyInfo, type StartMessage } from './supervised.ts'
+import { type ChildMessage, failureOf, type HurryMessage, type ReadyInfo, type StartMessage } from './supervised.ts'
 
 const BACKOFF_MS = 100
 const BACKOFF_MAX_MS = 10_000
@@ -23,6 +23,7 @@ export interface ChildOptions {
   readonly logPath: string
   readonly clock: Clock
   readonly log: Logger
+  /** What its drain may take, with the delay in front of it. */
   readonly drainMs: number
   /** What to send at each start, with the ports of the last one. */
   startMessage(ports: Readonly<Record<string, number>>): StartMessage
@@ -33,8 +34,8 @@ export interface SupervisedChild {
   readonly name: string
   readonly ready: ReadyInfo
   pid(): number | undefined
-  /** SIGTERM, then SIGKILL when the drain is over. */
-  stop(): Promise<void>
+  /** SIGTERM, or the word to hurry; then SIGKILL when the drain is over. */
+  stop(isHurried?: boolean): Promise<void>
 }
 
 /** Opens the log, moving a large one aside. */
@@ -170,9 +171,10 @@ export async function openChild(options: ChildOptions): Promise<SupervisedChild>
     name,
     ready,
     pid: () => child.pid,
-    async stop() {
+    async stop(isHurried = false) {
       stopping.abort(new Error('stopping'))
-      child.kill('SIGTERM')
+      if (isHurried && child.connected) child.send({ kind: 'hurry' } satisfies HurryMessage, () => {})
+      else child.kill('SIGTERM')
       const cut = setTimeout(() => child.kill('SIGKILL'), options.drainMs + KILL_GRACE_MS)
       await gone
       clearTimeout(cut)

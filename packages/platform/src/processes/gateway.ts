@@ -18,7 +18,7 @@ import {
   openPredictionLog,
 } from '../serving/gateway/index.ts'
 import { dataPaths, findOperatorToken, openSigningKey } from './data-directory.ts'
-import { type Opened, runSupervised, type StartMessage } from './supervised.ts'
+import { drainDelayMs, type Opened, runSupervised, type StartMessage } from './supervised.ts'
 
 const SHIP_GRACE_MS = 2_000
 
@@ -125,10 +125,10 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
   const rest = stack.move()
   return {
     ready: { ports: { gateway: server.port }, urls: { gateway: url } },
-    async close(drainMs) {
+    async close(drainMs, isHurried = false) {
       isDraining = true
       loops.wakeStatus()
-      await server.drain(drainMs)
+      await server.drain({ delayMs: isHurried ? 0 : drainDelayMs(config), drainMs })
       await loops.close(SHIP_GRACE_MS)
       await rest.disposeAsync()
       log.info({}, 'the gateway has closed')

@@ -30,12 +30,25 @@ export interface FailedMessage {
   }
 }
 
+/** What the supervisor tells a child that shall not wait until a balancer has seen it leave. SIGTERM is the other way to stop. */
+export interface HurryMessage {
+  readonly kind: 'hurry'
+}
+
 export type ChildMessage = { readonly kind: 'ready'; readonly info: ReadyInfo } | FailedMessage
 
 export interface Opened {
   readonly ready: ReadyInfo
-  /** Drains; after `drainMs` what is left is cut. */
-  close(drainMs: number): Promise<void>
+  /** Drains; after `drainMs` what is left is cut. One in a hurry does not wait until a balancer has seen it leave. */
+  close(drainMs: number, isHurried?: boolean): Promise<void>
+}
+
+/** Where TLS ends in front, something balances in front. */
+const PROXY_DRAIN_DELAY_MS = 5_000
+
+/** How long a gateway that is told to stop goes on serving, so that what balances in front sees it leave. */
+export function drainDelayMs({ gateway, server }: Config): number {
+  return gateway.drainDelayMs ?? (server.behindProxy ? PROXY_DRAIN_DELAY_MS : 0)
 }
 
 /** After the supervisor has vanished, the next start should not have to wait. */
@@ -43,7 +56,7 @@ const ORPHAN_DRAIN_MS = 1_000
 
 /**
  * The main of a child of the supervisor: waits for the start message, opens, reports. SIGTERM drains and exits 0; so
- * does a vanished supervisor. SIGINT is left to the supervisor, which gets it from the terminal as well.
+ * do, without delay, the word of the supervisor and its vanishing. SIGINT is left to the supervisor, which gets it from the terminal as well.
  */
 export async function runSupervised(open: (start: StartMessage) => Promise<Opened>): Promise<void> {
   if (process.send === undefined) {
@@ -54,11 +67,11 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
   process.on('SIGINT', () => {})
   let opened: Opened | undefined
   let isStopping = false
-  const stop = async (drainMs: number) => {
+  const stop = async (drainMs: number, isHurried: boolean) => {
     if (isStopping) return
     isStopping = true
     try {
-      await opened?.close(drainMs)
+      await opened?.close(drainMs, isHurried)
       process.exit(0)
     } catch (error) {
       process.stderr.write(`plimsoll: could not close: ${String(error)}\n`)
@@ -71,8 +84,12 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
     process.once('message', (message) => resolve(message as StartMessage)) // the supervisor sends nothing else
   })
   process.off('disconnect', quit) // from here on there is something to close
-  process.on('SIGTERM', () => void stop(start.config.server.drainMs))
-  process.on('disconnect', () => void stop(ORPHAN_DRAIN_MS))
+  const { drainMs } = start.config.server
+  process.on('SIGTERM', () => void stop(drainMs, false))
+  process.on('message', (message) => {
+    if ((message as HurryMessage).kind === 'hurry') void stop(drainMs, true) // the supervisor sends nothing else
+  })
+  process.on('disconnect', () => void stop(ORPHAN_DRAIN_MS, true))
   try {
     opened = await open(start)
   } catch (thrown) {
@@ -80,7 +97,7 @@ export async function runSupervised(open: (start: StartMessage) => Promise<Opene
     return
   }
   if (process.connected) process.send({ kind: 'ready', info: opened.ready } satisfies ChildMessage)
-  else await stop(ORPHAN_DRAIN_MS)
+  else await stop(ORPHAN_DRAIN_MS, true)
 }
 
 async function reportFailure(thrown: unknown): Promise<void> {

@@ -29,7 +29,7 @@ class Up {
   readonly exit: Promise<{ code: number | null; signal: string | null }>
   readonly firstLine: Promise<string | undefined>
 
-  constructor(args: readonly string[] = []) {
+  constructor(args: readonly string[] = [], env: Record<string, string> = {}) {
     this.child = spawn(
       'node',
       [
@@ -46,7 +46,7 @@ class Up {
         '--json',
         ...args,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
     )
     this.exit = new Promise((done) => this.child.once('close', (code, signal) => done({ code, signal })))
     this.child.stderr!.on('data', (chunk) => {
@@ -129,6 +129,22 @@ test.runIf(process.platform === 'linux')(
     expect(existsSync(join(dataDir, 'server.json'))).toBe(false)
   },
 )
+
+test('a gateway that is stopped by SIGTERM serves for its drain delay, and Ctrl-C does not wait for that', async () => {
+  const interrupted = new Up([], { PLIMSOLL_GATEWAY_DRAIN_DELAY_MS: '600000' })
+  await interrupted.ready()
+  interrupted.child.kill('SIGINT')
+  expect(await interrupted.exit).toEqual({ code: 0, signal: null })
+  const up = new Up([], { PLIMSOLL_GATEWAY_DRAIN_DELAY_MS: '3000' })
+  const { gateway } = await up.ready()
+  up.child.kill('SIGTERM')
+  const live = async () => {
+    const answer = await fetch(`${gateway}/v2/health/live`)
+    return [answer.status, answer.headers.get('connection')]
+  }
+  await expect.poll(live, WAIT).toEqual([200, 'close'])
+  expect(await up.exit).toEqual({ code: 0, signal: null })
+})
 
 test.runIf(process.platform === 'linux')(
   'a killed control plane comes back on its port while the gateway goes on',

@@ -14,7 +14,7 @@ import {
   type ServerFile,
   writeServerFile,
 } from './data-directory.ts'
-import type { StartMessage } from './supervised.ts'
+import { drainDelayMs, type StartMessage } from './supervised.ts'
 import { refuseTakenPorts } from './taken-port.ts'
 
 /** How long a start waits for the children of a supervisor that was killed. */
@@ -35,7 +35,8 @@ export interface Up {
   readonly grpc: string | undefined
   readonly logs: string
   readonly children: readonly SupervisedChild[]
-  close(): Promise<void>
+  /** Drains. In a hurry, as at a terminal, without the delay in which balancers see that the gateway leaves. */
+  close(isHurried?: boolean): Promise<void>
 }
 
 function isAlive(pid: number): boolean {
@@ -87,6 +88,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
   const log = openLog({ level: config.log.level === 'silent' ? 'silent' : 'error', name: 'supervisor' })
   const codes = orphanCodes(await readServerFile(config.dataDir))
   await using stack = new AsyncDisposableStack()
+  let isHurried = true // while it starts, nobody balances
   const open = async (name: string, module: string, api: string | undefined) => {
     const child = await openPatiently(realClock, codes, () =>
       openChild({
@@ -95,12 +97,12 @@ export async function openUp(options: UpOptions): Promise<Up> {
         logPath: join(paths.logs, `${name}.log`),
         clock: realClock,
         log,
-        drainMs: config.server.drainMs,
+        drainMs: drainDelayMs(config) + config.server.drainMs,
         startMessage: (ports): StartMessage => ({ kind: 'start', config, ports, api, replay }),
         onChange,
       }),
     )
-    stack.defer(() => child.stop())
+    stack.defer(() => child.stop(isHurried))
     return child
   }
   const control = await open('control-plane', './control-plane', undefined)
@@ -124,6 +126,9 @@ export async function openUp(options: UpOptions): Promise<Up> {
     grpc: urls?.grpc,
     logs: dataPaths(config.dataDir).logs,
     children: gateway ? [control, gateway] : [control],
-    close: () => rest.disposeAsync(),
+    close(hurry = false) {
+      isHurried = hurry
+      return rest.disposeAsync()
+    },
   }
 }

@@ -88,6 +88,11 @@ const steps = z.strictObject({
 
 const gateway = z.strictObject({
   queueMax: count(1_024, 1_000_000),
+  /**
+   * How long a gateway that is told to stop still serves while its readiness says 503, so that what balances in front has
+   * looked; 5,000 behind a proxy and else 0 where it is not set. Beside server.drainMs, which begins after it.
+   */
+  drainDelayMs: z.int().min(0).max(600_000).optional(),
   deadlineMs: milliseconds(10_000),
   modelHosts: count(1, 256),
   modelMemoryBytes: bytes(1_024 * MIB),

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -361,14 +364,67 @@ test('a record too large for a frame keeps its identity, and the records after i
   expect(second).toMatchObject({ rows: 1, outputs: { y: ['small'] } })
 })
 
-test('drain() answers what runs, tells readiness at once, and closes', async () => {
+/** The status over a connection of the agent, or over a new one. */
+const statusOf = (url: string, body?: string, agent?: Agent): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const call = request(url, { method: body === undefined ? 'GET' : 'POST', agent: agent ?? false, headers })
+    call.once('response', (response) => response.resume().once('end', () => resolve(response.statusCode)))
+    call.once('error', reject)
+    call.end(body)
+  })
+
+test('drain() serves on old and new connections while it delays, ready as 503 and live as 200, then closes', async () => {
+  const delay = Promise.withResolvers<void>()
+  const asked: number[] = []
+  const clock = { ...realClock, sleep: (ms: number) => delay.promise.finally(() => void asked.push(ms)) }
+  const gateway = await start({ clock })
+  await gateway.gateway.offer(publish(gateway.control, 1, identityModel(), 1).signed)
+  const agents = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  let isDone = false
+  const statuses: (number | undefined)[] = []
+  const client = async (agent?: Agent) => {
+    while (!isDone) statuses.push(await statusOf(`${gateway.url}/predict/delay`, '{"p":1,"q":2}', agent))
+  }
+  const clients = [...agents.map(client), client(), client()]
+  await expect.poll(() => statuses.length).toBeGreaterThan(20)
+  let isDrained = false
+  const drained = gateway.server.drain({ delayMs: 5_000 }).finally(() => {
+    isDrained = true
+  })
+  for (let probe = 0; probe < 20; probe++) {
+    const states = ['v2/health/ready', 'v2/health/live', 'health', 'ping'].map((path) =>
+      statusOf(`${gateway.url}/${path}`),
+    )
+    expect(await Promise.all(states)).toEqual([503, 200, 503, 503])
+  }
+  const before = statuses.length
+  await expect.poll(() => statuses.length).toBeGreaterThan(before + 20)
+  isDone = true
+  await Promise.all(clients)
+  expect([[...new Set(statuses)], isDrained, asked]).toEqual([[200], false, []])
+  delay.resolve()
+  await drained
+  expect(asked).toEqual([5_000])
+  await expect(statusOf(`${gateway.url}/v2/health/live`)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  for (const agent of agents) agent.destroy()
+})
+
+test('drain() without a delay answers what runs, tells readiness at once, and closes', async () => {
   const gateway = await start()
   const { control } = gateway
   const trips = control.addVersion(tripsModel())
   await gateway.gateway.offer(control.publish(1, [routeTo(trips, 'trips', ['x'])], [trips]))
   const slow = Array.from({ length: 4 }, () => predict(gateway, { x: 300_000 }, 'trips'))
   await expect.poll(() => gateway.gateway.live()?.routes.get('trips')?.inflight).toBe(4)
+  // A connection that the server has and that has asked for nothing yet: what is new is not taken any more.
+  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+  socket.write('GET /v2/health/ready HTTP/1.1\r\n')
+  await once(socket, 'connect')
+  expect((await fetch(`${gateway.url}/v2/health/ready`)).status).toBe(200) // and so its first line has arrived
   const drained = gateway.server.drain()
+  socket.write(`host: ${new URL(gateway.url).host}\r\n\r\n`)
+  expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1\.1 503 /)
   const answers = await Promise.all(slow)
   expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 200])
   expect(answers.map((answer) => answer.headers.get('connection'))).toEqual(['close', 'close', 'close', 'close'])

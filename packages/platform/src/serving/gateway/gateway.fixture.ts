@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { GatewayStatus, PredictionRecord, ServedRoute, ServedVersion, SignedSnapshot } from '@plimsoll/sdk/wire'
 import { type ModelPool, type ModelPoolOptions, openModelPool } from '../../inference/index.ts'
 import { newSigningKey, type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
-import { realClock } from '../../kernel/clock.ts'
+import { type Clock, realClock } from '../../kernel/clock.ts'
 import { digestBytes } from '../../kernel/digest.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { silentLog } from '../../kernel/log.ts'
@@ -136,6 +136,8 @@ export interface GatewayOptions {
   /** Time between looks for segments to ship; short, so that tests need not wait. */
   rotateMs?: number
   observe?: GatewayServerDeps['observe']
+  /** The clock of the HTTP side. */
+  clock?: Clock
 }
 
 function segmentRecords(directory: string): PredictionRecord[] {
@@ -183,6 +185,7 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
   const common = { gateway, pool, log, clock: realClock, settings }
   const server = await openGatewayServer({
     ...common,
+    clock: options.clock ?? realClock,
     logger: silentLog,
     observe: options.observe ?? observe,
     metrics: () => metrics.text(),

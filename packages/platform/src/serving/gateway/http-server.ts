@@ -22,8 +22,11 @@ import type { GatewaySettings } from './settings.ts'
 
 export interface GatewayServer {
   readonly port: number
-  /** Answers 503 to readiness, lets running requests finish, closes; after `drainMs` what is left is cut. */
-  drain(drainMs?: number): Promise<void>
+  /**
+   * Readiness is 503 at once. What balances in front may take `delayMs` to see it: until then requests are served, also on
+   * new connections. Then it stops listening and lets running requests finish; after another `drainMs` what is left is cut.
+   */
+  drain(times?: { delayMs?: number; drainMs?: number }): Promise<void>
 }
 
 export interface GatewayServerDeps extends PredictionDeps {
@@ -246,8 +249,9 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     audience = { ...audience, port }
     return {
       port,
-      async drain(drainMs = settings.drainMs) {
+      async drain({ delayMs = 0, drainMs = settings.drainMs } = {}) {
         isDraining = true
+        if (delayMs > 0) await deps.clock.sleep(delayMs)
         const closed = new Promise<void>((resolve) => server.close(() => resolve()))
         server.closeIdleConnections()
         const hurry = setTimeout(() => server.closeAllConnections(), drainMs)
