@@ -9,9 +9,10 @@ import { CODE, MODEL, openTestPlane, runSpine, SUCCEEDED, statesOf, type TestPla
 // A whole pipeline runs; a loaded machine takes its time.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
+const ARTIFACT_BYTES_MAX = 1 << 20
 let plane: TestPlane
 beforeAll(async () => {
-  plane = await openTestPlane()
+  plane = await openTestPlane({ http: { artifactBodyLimitBytes: ARTIFACT_BYTES_MAX } })
 })
 afterAll(() => plane.close(1_000))
 
@@ -50,4 +51,13 @@ test('a viewer reads the models and the code of the own project, and nothing of 
       schema: z.object({ missing: z.array(z.string()) }),
     })
   expect([await missing(own), await missing(foreign)]).toEqual([{ missing: [] }, { missing: digests }])
+})
+
+test('an artifact beyond http.artifactBodyLimitBytes is refused, and one within it is kept', async () => {
+  const put = async (bytes: number) => {
+    const url = `${plane.ready.urls['api']}/api/2.0/mlflow-artifacts/artifacts/notes/a.txt`
+    return (await fetch(url, { method: 'PUT', body: Buffer.alloc(bytes, 'x') })).text()
+  }
+  const refused = expect.stringContaining(`exceeds ${ARTIFACT_BYTES_MAX} bytes`)
+  expect([await put(ARTIFACT_BYTES_MAX + 1), await put(ARTIFACT_BYTES_MAX)]).toEqual([refused, '{}'])
 })

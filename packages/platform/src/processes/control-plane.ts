@@ -150,7 +150,10 @@ async function openControlHttp(parts: {
   )
   await registerConsole(app)
   await registerMlflowSurface(app, {
-    endpoints: [...mlflowTrackingEndpoints({ blobs: parts.blobs }), ...mlflowRegistryEndpoints({ blobs: parts.blobs })],
+    endpoints: [
+      ...mlflowTrackingEndpoints({ blobs: parts.blobs, artifactMaxBytes: config.http.artifactBodyLimitBytes }),
+      ...mlflowRegistryEndpoints({ blobs: parts.blobs }),
+    ],
     contextOf: (request) => mlflowContext(authoriser, request),
     clock: ctx.clock,
     log,

@@ -33,6 +33,7 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
     controlUrl,
     controlToken: (await findOperatorToken(config.dataDir)) ?? '',
     snapshotKey: (await openSigningKey(config.dataDir)).publicKey,
+    connectionsMax: config.http.maxConnections,
     bodyBytesMax: config.http.inferenceBodyLimitBytes,
     headerBytesMax: config.http.maxHeaderBytes,
     requestTimeoutMs: config.http.requestTimeoutMs,

@@ -31,11 +31,13 @@ const server = z.strictObject({
 const http = z.strictObject({
   bodyLimitBytes: bytes(MIB),
   inferenceBodyLimitBytes: bytes(64 * MIB),
+  /** Of one file that is logged to a run or a model. */
   artifactBodyLimitBytes: bytes(16 * 1024 * MIB),
   jsonDepth: z.int().min(1).max(64).default(64),
   requestTimeoutMs: milliseconds(60_000),
   headersTimeoutMs: milliseconds(10_000),
   keepAliveTimeoutMs: milliseconds(72_000),
+  /** Of the control plane, and as many of the gateway. */
   maxConnections: count(1_024, 100_000),
   maxHeaderBytes: bytes(16 * 1024, MIB),
   maxParamLength: count(1_024, 8_192),
@@ -93,7 +95,6 @@ const gateway = z.strictObject({
    * looked; 5,000 behind a proxy and else 0 where it is not set. Beside server.drainMs, which begins after it.
    */
   drainDelayMs: z.int().min(0).max(600_000).optional(),
-  deadlineMs: milliseconds(10_000),
   modelHosts: count(1, 256),
   modelMemoryBytes: bytes(1_024 * MIB),
   cacheLimitBytes: bytes(8 * 1024 * MIB),
@@ -133,7 +134,6 @@ const retention = z.strictObject({
 })
 
 const log = z.strictObject({ level: z.enum(LOG_LEVELS).default('info') })
-const telemetry = z.strictObject({ otlpEndpoint: z.url().optional() })
 
 /** Every setting and every bound of the platform: one schema for the file, the environment and the flags. */
 export const settings = z.strictObject({
@@ -148,7 +148,6 @@ export const settings = z.strictObject({
   jobs: jobs.prefault({}),
   retention: retention.prefault({}),
   log: log.prefault({}),
-  telemetry: telemetry.prefault({}),
 })
 
 export type Config = z.output<typeof settings>

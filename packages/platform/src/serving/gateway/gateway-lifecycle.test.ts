@@ -364,6 +364,15 @@ test('a record too large for a frame keeps its identity, and the records after i
   expect(second).toMatchObject({ rows: 1, outputs: { y: ['small'] } })
 })
 
+test('connections beyond the limit are dropped', async () => {
+  const gateway = await start({ settings: { connectionsMax: 1 } })
+  const first = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+  await once(first, 'connect')
+  await expect(statusOf(`${gateway.url}/v2/health/live`)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  first.destroy()
+  await expect.poll(() => statusOf(`${gateway.url}/v2/health/live`).catch(() => 0)).toBe(200)
+})
+
 /** The status over a connection of the agent, or over a new one. */
 const statusOf = (url: string, body?: string, agent?: Agent): Promise<number | undefined> =>
   new Promise((resolve, reject) => {

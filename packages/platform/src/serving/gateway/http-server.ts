@@ -36,7 +36,6 @@ export interface GatewayServerDeps extends PredictionDeps {
   readonly metrics: () => Promise<string>
 }
 
-const CONNECTIONS_MAX = 10_000
 const TIMEOUT_CHECK_MS = 1_000
 const REQUEST_ID = /^[\w.-]{1,128}$/
 
@@ -243,7 +242,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     (request, response) => serve({ request, askForBody: undefined }, response),
   )
   server.on('checkContinue', (request, response) => serve({ request, askForBody: askThrough(response) }, response))
-  server.maxConnections = CONNECTIONS_MAX
+  server.maxConnections = settings.connectionsMax
   server.on('clientError', clientErrorHandler)
   return listen(server, settings).then((port) => {
     audience = { ...audience, port }

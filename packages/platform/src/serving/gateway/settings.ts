@@ -10,6 +10,7 @@ export interface GatewaySettings {
   readonly controlToken: string
   /** SPKI, DER, base64: the only key whose snapshots are taken. */
   readonly snapshotKey: string
+  readonly connectionsMax: number
   readonly bodyBytesMax: number
   readonly headerBytesMax: number
   /** A request that has not arrived by then is answered 408. */
@@ -27,6 +28,7 @@ export interface GatewaySettings {
 }
 
 export const GATEWAY_DEFAULTS = {
+  connectionsMax: 1_024,
   bodyBytesMax: 64 << 20,
   headerBytesMax: 16_384,
   requestTimeoutMs: 60_000,

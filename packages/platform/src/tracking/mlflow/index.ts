@@ -6,7 +6,7 @@ import { loggedModelEndpoints } from './logged-model-routes.ts'
 import { metricEndpoints } from './metric-routes.ts'
 import { runEndpoints } from './run-routes.ts'
 
-const ARTIFACT_MAX_BYTES = 64 * 1024 ** 3
+const ARTIFACT_MAX_BYTES = 16 * 1024 ** 3
 
 /** Asked by clients with a workspace, once, without retries. */
 const serverInfo = mlflowEndpoint({
@@ -26,13 +26,17 @@ const serverInfo = mlflowEndpoint({
 })
 
 /** Everything of the MLflow surface that tracking answers; registry adds its own. */
-export function mlflowTrackingEndpoints(deps: { blobs: BlobStore }): readonly MlflowEndpoint[] {
+export function mlflowTrackingEndpoints(deps: {
+  blobs: BlobStore
+  /** Of one artifact. */
+  artifactMaxBytes?: number
+}): readonly MlflowEndpoint[] {
   return [
     serverInfo,
     ...experimentEndpoints,
     ...runEndpoints,
     ...metricEndpoints,
     ...loggedModelEndpoints,
-    ...artifactEndpoints({ blobs: deps.blobs, artifactMaxBytes: ARTIFACT_MAX_BYTES }),
+    ...artifactEndpoints({ blobs: deps.blobs, artifactMaxBytes: deps.artifactMaxBytes ?? ARTIFACT_MAX_BYTES }),
   ]
 }
