@@ -135,6 +135,11 @@ export const predictionRecord = z.strictObject({
   /** Rows whose outputs are here; when absent at most `LOGGED_ROWS_MIN`. */
   loggedRows: z.int().positive().optional(),
   requestId: z.string().optional(),
+  /** Of the trace that the request belongs to, when it came with a `traceparent`. */
+  traceId: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
   outputs: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.boolean(), z.null()]))).optional(),
   payload: z.json().optional(),
 })

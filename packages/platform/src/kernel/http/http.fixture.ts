@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { realClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config/index.ts'
 import type { Context } from '../db/context.ts'
-import { silentLog } from '../log.ts'
+import { type Logger, silentLog } from '../log.ts'
 import { type AnyEndpoint, endpoint, listenHttp, mountEndpoints, openHttp } from './index.ts'
 
 export interface TestServer {
@@ -91,7 +91,7 @@ export const PROBES: AnyEndpoint[] = [
 
 /** A server on a free port, with bounds small enough to reach in a test. */
 export async function openTestServer(
-  change: { http?: Partial<Config['http']>; publicHosts?: string[]; behindProxy?: boolean } = {},
+  change: { http?: Partial<Config['http']>; publicHosts?: string[]; behindProxy?: boolean; log?: Logger } = {},
 ): Promise<TestServer> {
   const { config } = loadConfig({})
   const app = openHttp({
@@ -100,7 +100,7 @@ export async function openTestServer(
     publicHosts: change.publicHosts ?? [],
     behindProxy: change.behindProxy ?? false,
     clock: realClock,
-    log: silentLog,
+    log: change.log ?? silentLog,
   })
   mountEndpoints(app, PROBES, { authorise: async () => ({}) as Context }) // the probes use no context
   const { port, url } = await listenHttp(app, '127.0.0.1', 0)

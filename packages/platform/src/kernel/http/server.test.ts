@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import type { Context } from '../db/context.ts'
+import { openLog } from '../log.ts'
 import { openTestServer, PROBES, sendRaw, type TestServer } from './http.fixture.ts'
 import { type AnyEndpoint, drainHttp, listenHttp, mountEndpoints, openApiDocument } from './index.ts'
 
@@ -37,6 +38,25 @@ test('connections beyond the limit are dropped', async () => {
   const answer = await sendRaw(port, [`GET /probe/a HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`])
   expect(answer.status).toBe(0)
   first.destroy()
+})
+
+test('a failure is logged under its request and under the trace that it belongs to', async () => {
+  const lines: string[] = []
+  const log = openLog({ level: 'error', name: 'test', destination: { write: (line) => void lines.push(line) } })
+  const { url } = await open({ log })
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const logged = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${url}/broken`, { headers })
+    expect(answer.status).toBe(500)
+    const { request, traceId } = JSON.parse(lines.pop() ?? '') as { request: string; traceId?: string }
+    expect(request).toBe(answer.headers.get('x-request-id'))
+    return traceId
+  }
+  expect(await logged({ traceparent: `00-${trace}-00f067aa0ba902b7-01` })).toBe(trace)
+  const zeros = '0'.repeat(32)
+  const begun = await logged({ traceparent: `00-${zeros}-00f067aa0ba902b7-01` })
+  expect([begun, begun === zeros]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), false])
+  expect(await logged({})).toBeUndefined()
 })
 
 test('a hundred thousand chunks of one byte stay within the limits', async () => {

@@ -5,6 +5,7 @@ import type { Config } from '../config/index.ts'
 import { isPlimsollError, PlimsollError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Logger } from '../log.ts'
+import { traceIdOf } from '../telemetry/trace-parent.ts'
 import { clientErrorHandler } from './client-error.ts'
 import { collectBody } from './collect-body.ts'
 import { decompressBody } from './decompress.ts'
@@ -102,6 +103,7 @@ function logFailure(log: Logger, error: PlimsollError, request: FastifyRequest):
   const cause = error.cause instanceof Error ? error.cause : error
   const fields = {
     request: request.id,
+    traceId: traceIdOf(request.headers['traceparent']),
     route: request.routeOptions.url,
     code: error.code,
     fault: cause.message,

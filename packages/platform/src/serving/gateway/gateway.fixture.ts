@@ -7,7 +7,7 @@ import { newSigningKey, type SigningKey, signBytes } from '../../kernel/auth/ver
 import { type Clock, realClock } from '../../kernel/clock.ts'
 import { digestBytes } from '../../kernel/digest.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { silentLog } from '../../kernel/log.ts'
+import { type Logger, silentLog } from '../../kernel/log.ts'
 import type { ControlLink } from './control-link.ts'
 import { type Gateway, openGateway } from './gateway.ts'
 import { openGatewayMetrics } from './gateway-metrics.ts'
@@ -136,8 +136,9 @@ export interface GatewayOptions {
   /** Time between looks for segments to ship; short, so that tests need not wait. */
   rotateMs?: number
   observe?: GatewayServerDeps['observe']
-  /** The clock of the HTTP side. */
+  /** Clock and log of the HTTP side. */
   clock?: Clock
+  logger?: Logger
 }
 
 function segmentRecords(directory: string): PredictionRecord[] {
@@ -186,7 +187,7 @@ export async function openTestGateway(options: GatewayOptions = {}): Promise<Ope
   const server = await openGatewayServer({
     ...common,
     clock: options.clock ?? realClock,
-    logger: silentLog,
+    logger: options.logger ?? silentLog,
     observe: options.observe ?? observe,
     metrics: () => metrics.text(),
   })

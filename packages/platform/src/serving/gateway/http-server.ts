@@ -8,6 +8,7 @@ import { type Audience, guardRequest } from '../../kernel/http/request-guard.ts'
 import { portTaken } from '../../kernel/http/taken-port.ts'
 import { newId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { traceIdOf } from '../../kernel/telemetry/index.ts'
 import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
@@ -44,6 +45,7 @@ interface Call extends Arrival {
   arrivedMs: number
   segments: string[]
   requestId: string
+  traceId: string | undefined
   signal: () => AbortSignal
 }
 
@@ -62,12 +64,12 @@ function segmentsOf(target: string): string[] {
 }
 
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
-  const { request, arrivedMs, requestId, signal } = call
+  const { request, arrivedMs, requestId, traceId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
   const body = parseJson(await readAdmitted(deps, call, route, { arrivedMs, timeoutMs }))
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
-  return { route, body, stickyKey, arrivedMs, requestId, timeoutMs, signal }
+  return { route, body, stickyKey, arrivedMs, requestId, traceId, timeoutMs, signal }
 }
 
 async function answerCall(deps: GatewayServerDeps, call: Call, isDraining: () => boolean): Promise<Answer> {
@@ -195,6 +197,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     const arrivedMs = deps.clock.monotonicMs()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
+    const traceId = traceIdOf(request.headers['traceparent'])
     const isOip = request.url?.startsWith('/v2') ?? false
     let answer: Answer
     let segments: string[] = []
@@ -202,7 +205,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     try {
       guardRequest(request, audience)
       segments = segmentsOf(request.url ?? '/')
-      const call = { request, askForBody, arrivedMs, segments, requestId, signal: () => closeSignal(response) }
+      const call = { request, askForBody, arrivedMs, segments, requestId, traceId, signal: () => closeSignal(response) }
       answer = await answerCall(deps, call, () => isDraining)
       const coding = chooseCoding(request.headers['accept-encoding'])
       if (coding !== undefined) answer = await packed(answer, coding)
@@ -210,7 +213,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       const error = toPlimsollError(thrown)
       refusal = error.code
       if (error.kind === 'internal')
-        deps.logger.error({ error: error.message, cause: String(error.cause), requestId }, 'a request failed')
+        deps.logger.error({ error: error.message, cause: String(error.cause), requestId, traceId }, 'a request failed')
       answer = isOip ? oipErrorAnswer(error, requestId) : problemAnswer(error, requestId)
       if (!request.complete) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
     }

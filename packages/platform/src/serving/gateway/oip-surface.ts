@@ -11,6 +11,7 @@ export interface OipCall extends Arrival {
   readonly arrivedMs: number
   readonly segments: readonly string[]
   readonly requestId: string
+  readonly traceId: string | undefined
   readonly signal: () => AbortSignal
 }
 
@@ -164,6 +165,7 @@ async function infer(deps: OipDeps, call: OipCall, name: string, version: string
     rows: decoded.rows,
     outputs: result.outputs,
     requestId: call.requestId,
+    traceId: call.traceId,
     payload: () => ({ protocol: 'oip', id: decoded.id ?? null }),
   })
   const encoded = encodeInferResponse({

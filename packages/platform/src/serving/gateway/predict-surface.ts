@@ -11,6 +11,7 @@ export interface PredictCall {
   readonly stickyKey: string | undefined
   readonly arrivedMs: number
   readonly requestId: string
+  readonly traceId: string | undefined
   readonly timeoutMs: number | undefined
   readonly signal: () => AbortSignal
 }
@@ -39,6 +40,7 @@ async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unk
     rows: prepared.rows,
     outputs: result.outputs,
     requestId: call.requestId,
+    traceId: call.traceId,
     payload: () => ({
       inputs: prepared.inputs.slice(0, 64).map((row) => redact(row, target.route.redacted)),
       features: prepared.features.slice(0, 64).map((looked) => ({

@@ -197,7 +197,13 @@ function idUnit(id: string): number {
 export function recordPrediction(
   deps: PredictionDeps,
   target: Target,
-  done: { rows: number; outputs: readonly Tensor[]; requestId: string | undefined; payload: () => unknown },
+  done: {
+    rows: number
+    outputs: readonly Tensor[]
+    requestId: string | undefined
+    traceId: string | undefined
+    payload: () => unknown
+  },
 ): Promise<void> {
   const { route, predictionId } = target
   const { rows } = done
@@ -208,6 +214,7 @@ export function recordPrediction(
       {
         head: `"id":"${predictionId}","atMs":${Number(target.atUs) / 1_000},${extent},${target.identity}`,
         requestId: done.requestId,
+        traceId: done.traceId,
         outputs: loggedOutputs(done.outputs, rows, loggedRows),
         payload: idUnit(predictionId) < route.payloadRate ? done.payload() : undefined,
       },

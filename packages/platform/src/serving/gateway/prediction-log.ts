@@ -30,6 +30,8 @@ export interface Segment {
 export interface RecordText {
   readonly head: string
   readonly requestId?: string | undefined
+  /** Hex digits. */
+  readonly traceId?: string | undefined
   readonly outputs?: object | undefined
   readonly payload?: unknown
 }
@@ -173,8 +175,9 @@ export function openPredictionLog(options: PredictionLogOptions): PredictionLog 
 }
 
 /** A record that is too large for a frame loses its payload, then its outputs; the identity always fits. */
-function encodeRecord({ head, requestId, outputs, payload }: RecordText): Buffer {
-  const identity = requestId === undefined ? head : `${head},"requestId":${JSON.stringify(requestId)}`
+function encodeRecord({ head, requestId, traceId, outputs, payload }: RecordText): Buffer {
+  const request = requestId === undefined ? head : `${head},"requestId":${JSON.stringify(requestId)}`
+  const identity = traceId === undefined ? request : `${request},"traceId":"${traceId}"`
   const withOutputs = outputs === undefined ? identity : `${identity},"outputs":${JSON.stringify(outputs)}`
   const whole = payload === undefined ? withOutputs : `${withOutputs},"payload":${JSON.stringify(payload)}`
   for (const text of [whole, withOutputs]) {

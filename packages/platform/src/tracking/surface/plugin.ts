@@ -5,6 +5,7 @@ import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { openBytes } from '../../kernel/http/collect-body.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { traceIdOf } from '../../kernel/telemetry/index.ts'
 import { refusal } from '../failure.ts'
 import { type Match, METHODS, type MlflowEndpoint, openRouter, RawReply, type Router } from './endpoint.ts'
 import { errorReply, type MlflowReply, renderError } from './errors.ts'
@@ -71,7 +72,10 @@ async function answer(shared: Shared, prefix: string, request: FastifyRequest, r
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     if (error.kind === 'internal')
-      shared.surface.log.error({ err: thrown, requestId: request.id }, 'a tracking request failed')
+      shared.surface.log.error(
+        { err: thrown, requestId: request.id, traceId: traceIdOf(request.headers['traceparent']) },
+        'a tracking request failed',
+      )
     if (reply.raw.headersSent) {
       reply.raw.destroy()
       return reply
