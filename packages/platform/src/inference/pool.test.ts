@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -112,6 +113,21 @@ describe('load()', () => {
     )
     expect(pool.stats().hosts[0]?.pid).toBe(host?.pid)
   })
+
+  test.runIf(process.platform === 'linux')(
+    'gives a session no thread of its own: a run has that of its host',
+    async () => {
+      await using pool = await openModelPool()
+      await pool.load(await store(identityModel())) // the first one makes the threads that read files
+      const threads = () => readdirSync(`/proc/${pool.stats().hosts[0]!.pid}/task`).length
+      const before = threads()
+      for (const bytes of [arithmeticModel(), mlpModel(16, 2), crossRowModel()]) {
+        const { digest, path } = await store(bytes)
+        await pool.load({ digest, path })
+      }
+      expect(threads()).toBe(before)
+    },
+  )
 
   test('coalesces concurrent loads; a model can leave and come back', async () => {
     await using pool = await openModelPool()

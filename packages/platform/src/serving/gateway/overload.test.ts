@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { identityModel } from '../../inference/onnx.fixture.ts'
+import { identityModel, tripsModel } from '../../inference/onnx.fixture.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
 const BODY_BYTES_MAX = 1 << 20
@@ -132,4 +132,43 @@ test('each refusal is counted by its reason, also one before the body is parsed'
     'narrow serving.bad_json': 1,
     'unknown serving.route_unknown': 1,
   })
+})
+
+test('64 waiting requests of one row take two runs of 32, and the statistics count rows, runs and requests', async () => {
+  const gateway = await openTestGateway({ pool: { maxBatchRows: 32 } })
+  try {
+    const { control, pool, url } = gateway
+    const versions = { delay: control.addVersion(identityModel()), trips: control.addVersion(tripsModel()) }
+    const routes = [routeTo(versions.delay, 'delay', ['p', 'q']), routeTo(versions.trips, 'trips', ['x'])]
+    expect(await gateway.gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
+    const ask = (path: string, body: object) =>
+      fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+    const counted = async () => {
+      const { model_stats } = (await (await fetch(`${url}/v2/models/delay/stats`)).json()) as {
+        model_stats: {
+          inference_count: number
+          execution_count: number
+          inference_stats: { success: { count: number } }
+        }[]
+      }
+      const [{ inference_count, execution_count, inference_stats }] = model_stats as [(typeof model_stats)[0]]
+      return [inference_count, execution_count, inference_stats.success.count]
+    }
+    const before = await counted()
+    const { pid } = pool.stats().hosts[0]!
+    process.kill(pid!, 'SIGSTOP')
+    const running = ask('/predict/trips', { x: 1 })
+    await expect.poll(() => pool.stats().hosts[0]!.state).toBe('busy')
+    const waiting = Array.from({ length: 64 }, (_, row) =>
+      ask('/v2/models/delay/infer', { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [row, -row] }] }),
+    )
+    const queued = () => pool.stats().models.find(({ digest }) => digest === versions.delay.artifact)!.queuedRequests
+    await expect.poll(queued, { timeout: 10_000 }).toBe(64)
+    process.kill(pid!, 'SIGCONT')
+    const answers = await Promise.all(waiting)
+    expect([...new Set(answers.map(({ status }) => status)), (await running).status]).toEqual([200, 200])
+    expect((await counted()).map((count, index) => count - before[index]!)).toEqual([64, 2, 64])
+  } finally {
+    await gateway.close()
+  }
 })

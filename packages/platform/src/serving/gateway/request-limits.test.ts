@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { identityModel } from '../../inference/onnx.fixture.ts'
+import { identityModel, tripsModel } from '../../inference/onnx.fixture.ts'
 import { realClock } from '../../kernel/clock.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
 
@@ -8,7 +8,9 @@ let opened: OpenedGateway
 beforeAll(async () => {
   opened = await openTestGateway()
   const delay = opened.control.addVersion(identityModel())
-  await opened.gateway.offer(opened.control.publish(1, [routeTo(delay, 'delay', ['p', 'q'])], [delay]))
+  const trips = opened.control.addVersion(tripsModel())
+  const routes = [routeTo(delay, 'delay', ['p', 'q']), routeTo(trips, 'trips', ['x'])]
+  expect(await opened.gateway.offer(opened.control.publish(1, routes, [delay, trips]))).toBe(true)
 })
 afterAll(() => opened.close())
 
@@ -88,6 +90,29 @@ test.each([
   expect((await ask('-1', 'x-envoy-expected-rq-timeout-ms')).status).toBe(400)
   for (const text of ['5000', '5000.5', '2147483647']) expect((await ask(text)).status).toBe(200)
   expect((await ask('0.000001')).status).toBe(504)
+})
+
+test("the protocol's timeout is a deadline: what waits for a busy host ends with it, and is never run", async () => {
+  const ask = (timeout?: number) =>
+    post('/v2/models/delay/infer', {
+      inputs: [x([1, 2], [1, 2])],
+      ...(timeout === undefined ? {} : { parameters: { timeout } }),
+    })
+  const stats = () => opened.pool.stats().models.find(({ digest }) => digest === artifact)!
+  const { artifact } = opened.gateway.live()!.routes.get('delay')!.route.arms[0]!
+  const codeOf = async (answer: Response) => [answer.status, (await bodyOf(answer)).code]
+  const before = stats()
+  const { pid } = opened.pool.stats().hosts[0]!
+  process.kill(pid!, 'SIGSTOP')
+  const running = post('/predict/trips', { x: 1 })
+  await expect.poll(() => opened.pool.stats().hosts[0]!.state).toBe('busy')
+  const waiting = [ask(), ask(0)] // 0 is none
+  await expect.poll(() => stats().queuedRequests).toBe(2)
+  expect(await codeOf(await ask(1))).toEqual([504, 'inference.deadline_passed'])
+  expect(await codeOf(await ask(300_000))).toEqual([504, 'inference.deadline_passed'])
+  process.kill(pid!, 'SIGCONT')
+  expect((await Promise.all([running, ...waiting])).map(({ status }) => status)).toEqual([200, 200, 200])
+  expect(stats().inferenceCount - before.inferenceCount).toBe(2)
 })
 
 describe('a body that arrives late', () => {
