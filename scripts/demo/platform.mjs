@@ -50,12 +50,14 @@ function lastLine(text) {
   return text.trim().split('\n').at(-1)
 }
 
-/** The last line for a person: a fault in JSON is put into words. */
+/** The last line for a person: a fault in JSON is put into words, a run into the reasons of its steps. */
 function lastSaid(text) {
   const line = lastLine(text)
   try {
-    const { message, action } = JSON.parse(line).error
-    return `${message}. ${action ?? ''}`.trim()
+    const { error, state, graph } = JSON.parse(line)
+    if (error) return `${error.message}. ${error.action ?? ''}`.trim()
+    const failed = graph.filter((step) => step.state === 'failed')
+    return [`the run ${state}`, ...failed.map(({ key, reason }) => `step ${key}: ${reason.replaceAll('\n', ' | ')}`)].join('; ')
   } catch {
     return line
   }
