@@ -57,7 +57,10 @@ function lastSaid(text) {
     const { error, state, graph } = JSON.parse(line)
     if (error) return `${error.message}. ${error.action ?? ''}`.trim()
     const failed = graph.filter((step) => step.state === 'failed')
-    return [`the run ${state}`, ...failed.map(({ key, reason }) => `step ${key}: ${reason.replaceAll('\n', ' | ')}`)].join('; ')
+    return [
+      `the run ${state}`,
+      ...failed.map(({ key, reason }) => `step ${key}: ${reason.replaceAll('\n', ' | ')}`),
+    ].join('; ')
   } catch {
     return line
   }
