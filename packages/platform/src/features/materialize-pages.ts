@@ -34,7 +34,7 @@ export async function* pages(request: MaterializeRequest, name: string, sql: str
   const signal = request.signal ? { signal: request.signal } : {}
   const { files, rowCount } = await request.engine.write({
     sql,
-    inputs: { source: orderedSource(request.source) },
+    inputs: { source: orderedSource(request.source, request.view) },
     output: { directory: join(request.workDir, name) },
     ...signal,
   })
