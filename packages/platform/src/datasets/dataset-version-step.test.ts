@@ -1,9 +1,10 @@
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { digestBytes } from '../kernel/digest.ts'
 import { latestVersion, locationsOf, requireVersion, verifyFiles } from './index.ts'
 import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
@@ -119,6 +120,12 @@ test('dataset-version reads typed CSV and converts naive times by the declared z
   })
 })
 
+const NUMBERS = {
+  name: 'numbers',
+  source: { format: 'csv', path: '', csv: { delimiter: ',', header: true, nullText: '' } },
+  schema: { n: { type: 'int32', nullable: false } },
+} as const
+
 const localTimes = (path: string, format: 'csv' | 'parquet', zone = 'America/New_York') => ({
   name: 'visits',
   source: { format, path, ...(format === 'csv' ? { csv: { delimiter: ',', header: true, nullText: '' } } : {}) },
@@ -192,4 +199,38 @@ test('dataset-version refuses Parquet files of which only some say the zone of t
     code: 'datasets.schema_mismatch',
     details: { faults: [{ pointer: '/schema/at', detail: expect.stringMatching(/0\.parquet: .*other files/) }] },
   })
+})
+
+test.each(['in-place', 'copy'] as const)(
+  'dataset-version registers no file that changes while it is read (%s)',
+  async (storage) => {
+    const path = join(temporaryFolder(), 'a.csv')
+    writeFileSync(path, 'n\n1\n')
+    await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, storage })
+    const run = runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root }, (_, message) => {
+      if (message === 'profiling') writeFileSync(path, 'n\n1\n2\n')
+    })
+    await expect(run).rejects.toMatchObject({ code: 'datasets.file_changed' })
+    await expect(latestVersion(database.ctx, 'numbers')).rejects.toMatchObject({ kind: 'not_found' })
+  },
+)
+
+test('dataset-version copies no other bytes than those it checked, though size and time are the same', async () => {
+  const path = join(temporaryFolder(), 'a.csv')
+  const write = (text: string) => {
+    writeFileSync(path, text)
+    utimesSync(path, 1_000_000_000, 1_000_000_000)
+  }
+  write('n\n1\n')
+  await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, storage: 'copy' })
+  const params = { dataset: 'numbers', root }
+  const run = runDatasetVersion(database.ctx, engine, params, (_, message) => {
+    if (message === 'profiling') write('n\n2\n')
+  })
+  await expect(run).rejects.toMatchObject({ code: 'datasets.file_changed', kind: 'conflict' })
+  // Left alone, it is copied: no place of it is remembered, and the bytes are the version's own.
+  const { places } = await runDatasetVersion(database.ctx, engine, params)
+  const { manifest, locations } = places as { manifest: { files: unknown[] }; locations: unknown[] }
+  expect(locations).toEqual([])
+  expect(manifest.files).toEqual([{ digest: digestBytes('n\n2\n'), sizeBytes: 4, rows: 1 }])
 })
