@@ -9,14 +9,14 @@ import { openTestPlatform, type TestPlatform } from './platform.fixture.ts'
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 const HOUR_MS = 3_600_000
-const COLUMNS = ['arrivals__mean_delay', 'distance', 'arrivals__n']
+const COLUMNS = ['arrivals__mean_delay', 'distance', 'arrivals__n', 'arrivals__newest']
 const started = Date.now()
 const at = (hours: number) => new Date(started + hours * HOUR_MS).toISOString()
 
 /** The model gives back what it was fed: what the gateway looked up is what it answers. */
 const project = (feature: string) => `
 import { count, datasetVersion, defineDataset, defineEntity, defineFeatureService, defineFeatureView, defineModel,
-  definePipeline, defineProject, defineRoute, entity, float64, int32, materialize, mean, parquet, python, register, string,
+  definePipeline, defineProject, defineRoute, entity, float64, int32, last, materialize, mean, parquet, python, register, string,
   text, timestamp, trainingSet } from '@plimsoll/sdk'
 export const project = defineProject({ name: 'echo' })
 const time = timestamp({ zone: 'UTC' })
@@ -26,7 +26,7 @@ export const labels = defineDataset({ name: 'labels', source: parquet('data/labe
   schema: { asked_at: time, airport: text(), distance: float64() } })
 export const airport = defineEntity({ name: 'airport', keys: { airport: text() } })
 export const arrivals = defineFeatureView({ name: 'arrivals', entity: airport, source: flights, keys: { airport: 'destination' },
-  eventTime: 'date', knownAt: 'landed_at', features: { mean_delay: ${feature}, n: count().over('12h') } })
+  eventTime: 'date', knownAt: 'landed_at', features: { mean_delay: ${feature}, n: count().over('12h'), newest: last('delay', 'int32') } })
 export const service = defineFeatureService({ name: 'at-landing', views: [arrivals] })
 export const model = defineModel({ name: 'echo', owner: 'a@example.org', approvals: { production: 1 },
   intent: { intendedUse: 'tests', limitations: 'it only echoes' } })
@@ -84,7 +84,7 @@ beforeAll(async () => {
       'plimsoll.project.mts': project("mean('delay').over('12h')"),
       'steps/copy.py': COPY,
       'steps/requirements.lock': '# nothing but the standard library\n',
-      'steps/echo.onnx': identityModel('FP32', ['n', 3], { columns: JSON.stringify(COLUMNS) }),
+      'steps/echo.onnx': identityModel('FP32', ['n', 4], { columns: JSON.stringify(COLUMNS) }),
     },
     'echo',
   )
@@ -118,9 +118,9 @@ async function predict(row: Record<string, unknown>): Promise<{ status: number; 
 test('a route answers from features as they were known, and the training set has the same values', async () => {
   await release('1')
   const { status, body } = await predict({ distance: 100, airport: 'JFK' })
-  // 10 and 20 have landed; 900 is in the air. The columns come in the model's own order.
-  expect([status, body['predictions']]).toEqual([200, [{ y: [15, 100, 2] }]])
-  expect((await predict({ distance: 1, airport: 'SFO' })).body['predictions']).toEqual([{ y: [null, 1, 0] }])
+  // 10 and 20 have landed; 900 is in the air, though the store holds it already. The columns come in the model's own order.
+  expect([status, body['predictions']]).toEqual([200, [{ y: [15, 100, 2, 20] }]])
+  expect((await predict({ distance: 1, airport: 'SFO' })).body['predictions']).toEqual([{ y: [null, 1, 0, null] }])
   const { versions } = await platform.value<{ versions: { version: number; digest: string }[] }>([
     'dataset',
     'versions',
@@ -135,12 +135,12 @@ test('a route answers from features as they were known, and the training set has
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   const rows = await connection.runAndReadAll(
-    `select airport, arrivals__mean_delay, cast(arrivals__n as integer) from read_parquet('${path}') order by airport`,
+    `select airport, arrivals__mean_delay, cast(arrivals__n as integer), arrivals__newest from read_parquet('${path}') order by airport`,
   )
   expect(rows.getRows()).toEqual([
-    ['BOS', 60, 1],
-    ['JFK', 15, 2],
-    ['SFO', null, 0],
+    ['BOS', 60, 1, 60],
+    ['JFK', 15, 2, 20],
+    ['SFO', null, 0, null],
   ])
   connection.closeSync()
   instance.closeSync()
@@ -184,7 +184,7 @@ test('a prediction is explained back to the commit and the data, by way of its t
 test('a changed view changes nothing that serves, and no version that learned from the old one may be released', async () => {
   platform.commit({ 'plimsoll.project.mts': project("mean('delay').over('270m')") }, 'a shorter window')
   await platform.value(['apply', platform.project])
-  expect((await predict({ distance: 100, airport: 'JFK' })).body['predictions']).toEqual([{ y: [15, 100, 2] }])
+  expect((await predict({ distance: 100, airport: 'JFK' })).body['predictions']).toEqual([{ y: [15, 100, 2, 20] }])
   const refused = await platform.run(['release', 'echo', '1', '--reason', 'again'], { token })
   expect(refused.status).toBe(3)
   expect(refused.stderr).toContain('train again')
@@ -201,5 +201,5 @@ test('a changed view changes nothing that serves, and no version that learned fr
     answered = await predict({ distance: 100, airport: 'JFK' })
   }
   // The flight that landed 5 hours ago is out of the window; none is left, and the count over 12 hours holds.
-  expect(answered.body['predictions']).toEqual([{ y: [null, 100, 2] }])
+  expect(answered.body['predictions']).toEqual([{ y: [null, 100, 2, 20] }])
 })

@@ -11,6 +11,7 @@ import { type DatasetVersionSpec, datasetVersionSpec } from './dataset-version-s
 import { compileSuite } from './expectation/compile.ts'
 import { judgeSuite, suiteMeasures } from './expectation/validate.ts'
 import { checkFileSchema, checkValues, type FoundSchema } from './file-schema.ts'
+import { checkLocalTimes } from './local-times.ts'
 import { relationOf, toManifest } from './manifest.ts'
 import { evaluateMeasures, type Scan, selectRows } from './measure.ts'
 import { buildProfile, profileMeasures } from './profile.ts'
@@ -37,6 +38,9 @@ export async function runDatasetVersionCommand(command: StepCommand): Promise<vo
   const paths = hashed.map((file) => file.path)
   const found = await checkFileSchema(engine, definition, paths, command.signal)
   await checkValues(engine, definition, paths, found.unsure, command.signal)
+  const { format, csv } = definition.source
+  const untyped: Scan = { engine, relation: { format, files: paths, ...(csv ? { csv } : {}) }, signal: command.signal }
+  await checkLocalTimes(untyped, definition.name, definition.schema, found.local)
   command.progress(0.5, 'checking values')
   const scan: Scan = { engine, relation: relationOf(formOf(definition), paths), signal: command.signal }
   const rows = await countRows(scan)

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { digestBytes } from '../kernel/digest.ts'
 import { latestVersion, locationsOf, requireVersion, verifyFiles } from './index.ts'
 import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
@@ -117,4 +118,119 @@ test('dataset-version reads typed CSV and converts naive times by the declared z
   expect(result.profile).toMatchObject({
     columns: { at: { min: '2001-07-01T12:00:00.000Z', max: '2001-07-01T16:00:00.000Z' }, name: { nullCount: 1 } },
   })
+})
+
+const NUMBERS = {
+  name: 'numbers',
+  source: { format: 'csv', path: '', csv: { delimiter: ',', header: true, nullText: '' } },
+  schema: { n: { type: 'int32', nullable: false } },
+} as const
+
+const localTimes = (path: string, format: 'csv' | 'parquet', zone = 'America/New_York') => ({
+  name: 'visits',
+  source: { format, path, ...(format === 'csv' ? { csv: { delimiter: ',', header: true, nullText: '' } } : {}) },
+  schema: { at: { type: 'timestamp', zone, nullable: true } } as const,
+})
+
+test.each(['csv', 'parquet'] as const)(
+  'dataset-version refuses times of %s that a clock showed twice or never, with counts and examples',
+  async (format) => {
+    const times = [
+      '2024-03-10 01:59:59.999999',
+      '2024-03-10 02:30:00',
+      '2024-03-10 03:00:00',
+      '2024-11-03 00:59:59.999999',
+    ]
+    times.push('2024-11-03 01:30:00', '2024-11-03 01:00:00', '2024-11-03 02:00:00')
+    const naive = `SELECT CAST(t AS TIMESTAMP) AS "at" FROM (VALUES ${times.map((time) => `('${time}')`).join(', ')}) v(t)`
+    let path = join(temporaryFolder(), 'a.csv')
+    // Text may say which of the two it is.
+    if (format === 'csv') writeFileSync(path, ['at', ...times, '2024-11-03 01:30:00-05:00', ''].join('\n'))
+    else path = await parquetFile(naive)
+    await declare(database.ctx, localTimes(path, format))
+    await expect(runDatasetVersion(database.ctx, engine, { dataset: 'visits', root })).rejects.toMatchObject({
+      kind: 'invalid',
+      code: 'datasets.bad_local_times',
+      details: {
+        faults: [
+          {
+            pointer: '/schema/at',
+            detail: expect.stringMatching(/^NONEXISTENT_TIME: 1 value of "at" .*"2024-03-10 02:30:00"$/),
+          },
+          {
+            pointer: '/schema/at',
+            detail: expect.stringMatching(/^AMBIGUOUS_TIME: 2 values of "at" .*"2024-11-03 01:00:00"$/),
+          },
+        ],
+        action: expect.stringContaining('offset'),
+      },
+    })
+  },
+)
+
+test.each([
+  ['Europe/Oslo', '2024-10-27 02:00:00', 'AMBIGUOUS_TIME'],
+  ['Australia/Lord_Howe', '2024-04-07 01:30:00', 'AMBIGUOUS_TIME'],
+  ['Pacific/Apia', '2011-12-30 12:00:00', 'NONEXISTENT_TIME'],
+  ['Europe/Oslo', '2024-10-27 03:00:00', undefined],
+  ['Australia/Lord_Howe', '2024-04-07 01:29:59', undefined],
+  ['Pacific/Apia', '2011-12-31 00:00:00', undefined],
+  ['Asia/Kolkata', '2024-11-03 01:30:00', undefined],
+  ['UTC', '2024-11-03 01:30:00', undefined],
+])('dataset-version judges local times by the changes of their zone: %s %s', async (zone, time, found) => {
+  const path = join(temporaryFolder(), 'a.csv')
+  writeFileSync(path, `at\n${time}\n\n`)
+  await declare(database.ctx, localTimes(path, 'csv', zone))
+  const run = runDatasetVersion(database.ctx, engine, { dataset: 'visits', root })
+  if (found === undefined) expect(await run).toMatchObject({ version: 1 })
+  else await expect(run).rejects.toMatchObject({ details: { faults: [{ detail: expect.stringContaining(found) }] } })
+})
+
+test('dataset-version refuses Parquet files of which only some say the zone of their times', async () => {
+  const folder = temporaryFolder()
+  const time = '2024-07-01 12:00:00'
+  for (const [index, sql] of [
+    `SELECT TIMESTAMP '${time}' AS "at"`,
+    `SELECT TIMESTAMPTZ '${time}+00' AS "at"`,
+  ].entries())
+    copyFileSync(await parquetFile(sql), join(folder, `${index}.parquet`))
+  await declare(database.ctx, localTimes(join(folder, '*.parquet'), 'parquet'))
+  await expect(runDatasetVersion(database.ctx, engine, { dataset: 'visits', root })).rejects.toMatchObject({
+    code: 'datasets.schema_mismatch',
+    details: { faults: [{ pointer: '/schema/at', detail: expect.stringMatching(/0\.parquet: .*other files/) }] },
+  })
+})
+
+test.each(['in-place', 'copy'] as const)(
+  'dataset-version registers no file that changes while it is read (%s)',
+  async (storage) => {
+    const path = join(temporaryFolder(), 'a.csv')
+    writeFileSync(path, 'n\n1\n')
+    await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, storage })
+    const run = runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root }, (_, message) => {
+      if (message === 'profiling') writeFileSync(path, 'n\n1\n2\n')
+    })
+    await expect(run).rejects.toMatchObject({ code: 'datasets.file_changed' })
+    await expect(latestVersion(database.ctx, 'numbers')).rejects.toMatchObject({ kind: 'not_found' })
+  },
+)
+
+test('dataset-version copies no other bytes than those it checked, though size and time are the same', async () => {
+  const path = join(temporaryFolder(), 'a.csv')
+  const write = (text: string) => {
+    writeFileSync(path, text)
+    utimesSync(path, 1_000_000_000, 1_000_000_000)
+  }
+  write('n\n1\n')
+  await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, storage: 'copy' })
+  const params = { dataset: 'numbers', root }
+  const run = runDatasetVersion(database.ctx, engine, params, (_, message) => {
+    if (message === 'profiling') write('n\n2\n')
+  })
+  await expect(run).rejects.toMatchObject({ code: 'datasets.file_changed', kind: 'conflict' })
+  // Left alone, it is copied: no place of it is remembered, and the bytes are the version's own.
+  const { places } = await runDatasetVersion(database.ctx, engine, params)
+  const { manifest, locations } = places as { manifest: { files: unknown[] }; locations: unknown[] }
+  expect(locations).toEqual([])
+  expect(manifest.files).toEqual([{ digest: digestBytes('n\n2\n'), sizeBytes: 4, rows: 1 }])
 })

@@ -2,6 +2,7 @@ import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
+import { hasOffset } from './local-times.ts'
 import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
 
 const FILES_PER_STATEMENT = 200
@@ -20,6 +21,8 @@ const ACCEPTED: Record<ColumnType['type'], RegExp> = {
   bytes: /^BLOB$/,
 }
 
+const ZONED = 'TIMESTAMP WITH TIME ZONE'
+
 /** Integers that may not fit the declared type. */
 const WIDER: Partial<Record<ColumnType['type'], RegExp>> = { int32: /^(?:U?BIGINT|UINTEGER)$/, int64: /^UBIGINT$/ }
 
@@ -36,7 +39,7 @@ const SUGGESTED: Record<string, string> = {
   VARCHAR: 'text()',
   DATE: 'date()',
   BLOB: 'bytes()',
-  'TIMESTAMP WITH TIME ZONE': 'timestamp()',
+  [ZONED]: 'timestamp()',
   TIMESTAMP: "timestamp({ zone: '…' })",
 }
 
@@ -47,6 +50,8 @@ export interface FoundSchema {
   readonly extra: readonly string[]
   /** Columns whose values must be looked at: text of CSV files, and integers wider than declared. */
   readonly unsure: readonly string[]
+  /** Timestamps whose values name no instant without the declared zone: of CSV all, since text may or may not. */
+  readonly local: readonly string[]
 }
 
 /** Columns and engine types of each file, by name, in the order of the files. */
@@ -124,12 +129,17 @@ export async function checkFileSchema(
   const faults: Fault[] = []
   const extra = new Set<string>()
   const unsure = new Set<string>()
+  const zoned = new Set(
+    found.flatMap((columns) => [...columns].flatMap(([name, type]) => (type === ZONED ? [name] : []))),
+  )
+  const local = new Set<string>()
   for (const [index, columns] of found.entries()) {
     for (const column of columns.keys()) if (!Object.hasOwn(schema, column)) extra.add(column)
     for (const [column, type] of Object.entries(schema)) {
       const foundType = columns.get(column)
       if (source.format === 'csv' || (foundType && WIDER[type.type]?.test(foundType))) unsure.add(column)
-      const detail = mismatch(type, columns.get(column), source.format)
+      if (type.type === 'timestamp' && foundType !== ZONED) local.add(column)
+      const detail = mismatch(type, foundType, source.format) ?? half(type, foundType, zoned.has(column))
       if (detail) faults.push({ pointer: `/schema/${column}`, detail: `${files[index]}: ${detail}` })
     }
   }
@@ -140,7 +150,7 @@ export async function checkFileSchema(
       faultCount: faults.length,
     })
   }
-  return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort(), unsure: [...unsure] }
+  return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort(), unsure: [...unsure], local: [...local] }
 }
 
 function mismatch(type: ColumnType, found: string | undefined, format: 'parquet' | 'csv'): string | undefined {
@@ -150,10 +160,16 @@ function mismatch(type: ColumnType, found: string | undefined, format: 'parquet'
     const suggestion = SUGGESTED[found]
     return `declared ${type.type}, found ${found}${suggestion ? `: declare ${suggestion}` : ''}`
   }
-  if (type.type === 'timestamp' && found !== 'TIMESTAMP WITH TIME ZONE' && type.zone === undefined) {
+  if (type.type === 'timestamp' && found !== ZONED && type.zone === undefined) {
     return `found ${found} without a time zone: declare the zone of its values, for example timestamp({ zone: 'UTC' })`
   }
   return undefined
+}
+
+/** Read together with instants, times without a zone would be taken as UTC. */
+function half(type: ColumnType, found: string | undefined, isZonedElsewhere: boolean): string | undefined {
+  if (type.type !== 'timestamp' || type.zone === 'UTC' || found === ZONED || !isZonedElsewhere) return undefined
+  return `found ${found} without a time zone, and other files have one: write the column the same way in all files`
 }
 
 const CAST: Record<ColumnType['type'], string> = {
@@ -215,9 +231,8 @@ function unreadable(column: string, type: ColumnType): Measure {
   const name = quoted(column)
   if (type.type !== 'timestamp')
     return { sql: `${name} IS NOT NULL AND TRY_CAST(${name} AS ${CAST[type.type]}) IS NULL` }
-  const hasOffset = `(contains(${name}, ':') AND regexp_matches(${name}, '(?i)(Z|[+-][0-9]{2}(:?[0-9]{2})?)' || chr(36)))`
   const naive = type.zone === undefined ? 'true' : `TRY_CAST(${name} AS TIMESTAMP) IS NULL`
   return {
-    sql: `${name} IS NOT NULL AND CASE WHEN ${hasOffset} THEN TRY_CAST(${name} AS TIMESTAMPTZ) IS NULL ELSE ${naive} END`,
+    sql: `${name} IS NOT NULL AND CASE WHEN ${hasOffset(column)} THEN TRY_CAST(${name} AS TIMESTAMPTZ) IS NULL ELSE ${naive} END`,
   }
 }

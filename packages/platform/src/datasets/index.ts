@@ -1,5 +1,6 @@
 export { type Dataset, declareDataset, findDataset, listDatasets, requireDataset } from './dataset.ts'
 export { stepKinds } from './dataset-version-step.ts'
+export { checkLocalTimes } from './local-times.ts'
 export { type FileLocation, locationsOf, rememberLocations, type SeenLocation } from './location.ts'
 export { relationOf, type StoredFile, toManifest } from './manifest.ts'
 export { endpoints } from './routes.ts'

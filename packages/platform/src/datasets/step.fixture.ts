@@ -21,6 +21,7 @@ export async function runDatasetVersion(
   ctx: Context,
   engine: QueryEngine,
   params: Json,
+  progress: (fraction: number, message: string) => void = () => {},
 ): Promise<Record<string, Json>> {
   const spec = await datasetVersionStep.resolve!(ctx, { params, inputs: {} })
   const workDir = temporaryFolder()
@@ -36,7 +37,7 @@ export async function runDatasetVersion(
     workDir,
     engine: async () => engine,
     log: silentLog,
-    progress: () => {},
+    progress,
     signal,
   })
   const output = datasetOutput.parse(JSON.parse(readFileSync(join(outputs.version!, 'manifest.json'), 'utf8')))

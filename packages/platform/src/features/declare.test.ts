@@ -156,6 +156,8 @@ test('declareFeatureView() lists every fault against its entity and its dataset'
     '/features/odd dataset "flights" has no column "constructor"',
   ])
   expect(await faultsOf(declareView({ features: {} }))).toEqual(['/features names no feature'])
+  // No ttl is for ever (8); one of nothing would leave no value, and is refused rather than taken for that.
+  await expect(declareView({ ttlUs: 0 })).rejects.toThrow(/ttlUs/)
   await expect(
     declareView({ online: false, features: { place: { from: 'column', column: 'origin', type: 'text' } } }),
   ).resolves.toMatchObject({ isChanged: true })

@@ -47,6 +47,7 @@ const CASES: readonly Case[] = [
   c('5 the latest that is not in the future', 'a@10', ['3=1', '7=2', '12=3'], 2),
   c('6 an age of exactly the ttl is inside', 'a@10', ['5=1'], 1, { ttl: 5 }),
   c('7 one microsecond over', 'a@10', ['4.999999=1'], null, { ttl: 5 }),
+  c('8 without a ttl a row is never too old', 'a@4000000000', ['5=1'], 1),
   c('9 a winner with null is not skipped', 'a@10', ['2=1', '3=∅'], null),
   c('10 a tie on event time by created time', 'a@10', ['5/5=1', '5/6=2'], 2),
   c('11 a full tie by sequence', 'a@10', ['5/6#1=1', '5/6#2=2'], 2),

@@ -21,7 +21,7 @@ const materializeParams = z
     service: definitionName.optional(),
     /** What was known up to this instant is written, and nothing later. */
     until: z.iso.datetime({ offset: true }),
-    /** How long before `until` lookups must still find whole windows, microseconds. */
+    /** How long before `until` lookups must still find what was known, windows whole, microseconds. */
     slackUs: z
       .int()
       .nonnegative()

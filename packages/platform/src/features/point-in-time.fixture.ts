@@ -126,7 +126,7 @@ export async function joinView(
   for (const { sql, columns } of statements) {
     const found = await engine.rows({
       sql: withSpine(sql, 'SELECT * FROM numbered'),
-      inputs: { numbered: spineFile, source: orderedSource(history) },
+      inputs: { numbered: spineFile, source: orderedSource(history, plan) },
     })
     const seen = new Set<number>()
     for (const [rid, ...cells] of found.rows) {

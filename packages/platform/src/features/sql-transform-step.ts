@@ -1,12 +1,13 @@
 import { type ColumnType, columnType, datasetManifest, definitionName, fieldName } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { registerVersion } from '../datasets/index.ts'
+import { checkLocalTimes, registerVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { outputPath, parseParams, readDatasetInput, requireDatasetInput, writeDatasetOutput } from './step-files.ts'
+import { SQL_TYPES } from './view-plan.ts'
 
 const sqlTransformParams = z.strictObject({
   /** One SELECT over the step's inputs by name. An ORDER BY that leaves no ties makes its output the same each time. */
@@ -66,7 +67,7 @@ async function resolveStep(
 }
 
 async function runCommand(command: StepCommand): Promise<void> {
-  const { sql, schema } = sqlTransformParams.parse(command.spec)
+  const { sql, schema, dataset } = sqlTransformParams.parse(command.spec)
   const engine = await command.engine()
   const inputs = Object.fromEntries(
     await Promise.all(
@@ -86,10 +87,22 @@ async function runCommand(command: StepCommand): Promise<void> {
     inputs: { made: { format: 'parquet', files } },
     signal: command.signal,
   })
+  const typed = columnTypes(columns, schema)
+  const local = columns.filter(
+    ({ name, type }) =>
+      typed[name]?.type === 'timestamp' && type.startsWith('TIMESTAMP') && type !== SQL_TYPES.timestamp,
+  )
+  const scan = { engine, relation: { format: 'parquet', files } as const, signal: command.signal }
+  await checkLocalTimes(
+    scan,
+    dataset ?? 'result',
+    typed,
+    local.map(({ name }) => name),
+  )
   await writeDatasetOutput(command, {
     name: 'result',
     manifest: 'manifest',
-    schema: columnTypes(columns, schema),
+    schema: typed,
     file: files[0]!,
     rows: rowCount,
   })

@@ -214,6 +214,46 @@ test('training-set names every fault of its spine at once', async () => {
   })
 })
 
+test('training-set and view refuse a key of another type, an int64 for a double among them (35)', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const spine = await addVersion(
+    'spine',
+    "SELECT 9007199254740992.0::DOUBLE AS number, TIMESTAMPTZ '2001-01-01 10:00:00+00' AS at",
+    {
+      number: { type: 'float64', nullable: false },
+      at: { type: 'timestamp', zone: 'UTC', nullable: false },
+    },
+  )
+  const item = defineEntity({ name: 'item', keys: { number: 'int64' } })
+  const view = { name: 'items', entity: item, eventTime: 'at', features: { n: count().over('3h') } }
+  const declare = (source: string) =>
+    database.ctx.transaction((tx) => declareFeatureView(tx, defineFeatureView({ ...view, source })))
+  await database.ctx.transaction((tx) => declareEntity(tx, item))
+  await expect(declare('spine')).rejects.toMatchObject({
+    code: 'features.bad_view',
+    details: { faults: [{ pointer: '/keyColumns/number', detail: expect.stringContaining('is float64') }] },
+  })
+  const exact = await addVersion(
+    'exact',
+    "SELECT 9007199254740993::BIGINT AS number, TIMESTAMPTZ '2001-01-01 09:00:00+00' AS at",
+    {
+      number: { type: 'int64', nullable: false },
+      at: { type: 'timestamp', zone: 'UTC', nullable: false },
+    },
+  )
+  await declare('exact')
+  await database.ctx.transaction((tx) =>
+    declareFeatureService(tx, defineFeatureService({ name: 'shelf', views: [{ view: 'items' }] })),
+  )
+  await expect(
+    runStep('training-set', { service: 'shelf', time: 'at' }, { spine, exact, flights }),
+  ).rejects.toMatchObject({
+    code: 'features.bad_training_set',
+    details: { faults: [{ detail: expect.stringContaining('TYPE_MISMATCH_KEY') }] },
+  })
+})
+
 test('materialize fills the online store up to an instant, and a second run applies nothing', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()
@@ -221,10 +261,10 @@ test('materialize fills the online store up to an instant, and a second run appl
   const onlineStore = { onlineStore: async () => openLmdbOnlineStore({ directory, mapSizeBytes: 64 << 20 }) }
   const params = { service: 'board', until: '2001-01-01T12:00:00Z' }
   expect((await runStep('materialize', params, { flights }, onlineStore)).result.views).toEqual([
-    { view: 'departures', applied: 4, stale: 0 },
+    { view: 'departures', applied: 6, stale: 0 },
   ])
   expect((await runStep('materialize', params, { flights }, onlineStore)).result.views).toEqual([
-    { view: 'departures', applied: 0, stale: 4 },
+    { view: 'departures', applied: 0, stale: 6 },
   ])
   const store = await onlineStore.onlineStore()
   const reader = openOnlineReader({ store, spec: await servingSpec(database.ctx, 'board') })
@@ -260,7 +300,7 @@ test('materialize also fills an older meaning by which something serves, and lea
   bound = [generation!]
   expect(await viewsOf({ flights })).toEqual([
     { view: 'departures', applied: 0, stale: 2 },
-    { view: 'departures', applied: 4, stale: 0 },
+    { view: 'departures', applied: 6, stale: 0 },
   ])
   const store = await onlineStore.onlineStore()
   const now = BigInt(Date.parse('2001-01-01T12:00:00Z')) * 1_000n
@@ -281,6 +321,17 @@ test('sql-transform keeps the result of one SELECT as a dataset version', async 
     { flights },
   )
   expect(result).toMatchObject({ dataset: 'counts', version: 1, rowCount: 2 })
+})
+
+test('sql-transform refuses times of its result that name no one instant in their zone', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  const at = { type: 'timestamp', zone: 'America/New_York', nullable: false } as const
+  const of = (time: string) => ({ sql: `SELECT TIMESTAMP '${time}' AS "at" FROM flights`, schema: { at } })
+  await expect(runStep('sql-transform', of('2024-11-03 01:30:00'), { flights })).rejects.toMatchObject({
+    code: 'datasets.bad_local_times',
+    details: { faults: [{ detail: expect.stringContaining('AMBIGUOUS_TIME') }] },
+  })
+  await runStep('sql-transform', of('2024-11-03 02:30:00'), { flights })
 })
 
 test('declareFeatureView() makes a new version and generation when the meaning changes, and none for a description', async () => {

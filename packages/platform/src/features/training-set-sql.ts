@@ -101,7 +101,7 @@ async function writeView(
   for (const [index, { sql, columns }] of statements.entries()) {
     const { files } = await request.engine.write({
       sql: withSpine(sql, spineOf(view, request.spineTime)),
-      inputs: { numbered, source: orderedSource(view.source) },
+      inputs: { numbered, source: orderedSource(view.source, view.plan) },
       output: { directory: `${directory}-${index}` },
       ...(request.signal ? { signal: request.signal } : {}),
     })

@@ -95,14 +95,18 @@ export const keysPresent = (plan: ViewPlan): string =>
 /** Null: known since for ever, so that it sorts lowest. */
 export const NO_TIME = '(-9223372036854775807)::BIGINT'
 
-/** Microseconds of a feature's time. Microseconds are DuckDB's finest instants here; finer ones were rounded when read. */
+/** Microseconds of a feature's time. What is finer in the files was rounded up when it was read (`orderedSource`). */
 const microseconds = (column: string): string => `epoch_us(${quoteName(column)})`
 
 /** The order of a source's rows, where its definition names no column for it: ties are broken by it. */
 const PLACE = '__place'
 
-export function orderedSource(source: InputRelation): InputRelation {
-  return { ...source, orderColumn: PLACE }
+/** The source of a view: with the order of its rows, and its times rounded up, so that no row is seen before it was known. */
+export function orderedSource(
+  source: InputRelation,
+  { eventTime, knownAt }: { readonly eventTime: string; readonly knownAt?: string | undefined },
+): InputRelation {
+  return { ...source, orderColumn: PLACE, roundedUp: knownAt === undefined ? [eventTime] : [eventTime, knownAt] }
 }
 
 /** Rows of the source, which must be an `orderedSource` for `withOrder`, under the names of the statement, without those that nobody may ever see. */

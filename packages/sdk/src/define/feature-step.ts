@@ -29,7 +29,7 @@ export interface MaterializeOptions extends StepOptions, Sources {
   readonly service: FeatureServiceDefinition
   /** Instant (RFC 3339) up to which what was known is written: a text, or a param of the run. */
   readonly until: Json
-  /** How long before `until` lookups must still find whole windows; a day when absent. */
+  /** How long before `until` lookups must still find what was known, windows whole; a day when absent. */
   readonly slack?: string
 }
 

@@ -182,6 +182,42 @@ export const queryEngineContract: readonly QueryEngineCase[] = [
     },
   },
   {
+    name: 'parts of a microsecond are rounded down, and up where it is asked for',
+    async run(open) {
+      const bench = await open()
+      const times = ['2001-07-01 12:00:00.000000500', '1960-07-01 12:00:00.000000999', '2001-07-01 12:00:00.000001']
+      const csv = join(bench.directory, 'a.csv')
+      await writeFile(csv, `at,up\n${times.map((time) => `${time},${time}Z\n`).join('')}`)
+      const rows = times.map((time) => `TIMESTAMP_NS '${time}'`).join('), (')
+      const { files } = await bench.engine.write({
+        sql: `SELECT t AS "at", t AS up FROM (VALUES (${rows})) v(t)`,
+        inputs: {},
+        output: { directory: join(bench.directory, 'ns') },
+      })
+      const instant = { type: 'timestamp', zone: 'UTC', nullable: false } as const
+      const columns = { at: instant, up: instant }
+      for (const read of [
+        { format: 'csv', files: [csv] },
+        { format: 'parquet', files },
+      ] as const) {
+        const result = await bench.engine.rows({
+          sql: 'SELECT * FROM a',
+          inputs: { a: { ...read, columns, roundedUp: ['up'] } },
+        })
+        assert.deepEqual(
+          result.rows,
+          [
+            [993988800000000n, 993988800000001n],
+            [-299851200000000n, -299851199999999n],
+            [993988800000001n, 993988800000001n],
+          ],
+          read.format,
+        )
+      }
+      await bench.engine.close()
+    },
+  },
+  {
     name: 'fileColumn numbers the files in the order given',
     async run(open) {
       const bench = await open()

@@ -23,6 +23,11 @@ export interface InputRelation {
    * fit fails the statement. Without it, Parquet columns come as they are and CSV columns as text.
    */
   readonly columns?: Readonly<Record<string, ColumnType>>
+  /**
+   * Timestamps among `columns` whose parts of a microsecond are rounded up; those of all others are rounded down. An
+   * engine that is given only microseconds by its reader of Parquet has nothing to round.
+   */
+  readonly roundedUp?: readonly string[]
   readonly csv?: CsvFormat
   /** With it, the relation also has this column: the 0-based position in `files` of the file that a row came from (BIGINT). */
   readonly fileColumn?: string

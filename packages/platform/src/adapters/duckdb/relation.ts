@@ -45,7 +45,10 @@ export function sqlType(type: ColumnType): string {
 /** CSV text with its own offset is an instant; without one it is read in the declared zone. */
 const HAS_OFFSET = `(?i)(Z|[+-][0-9]{2}(:?[0-9]{2})?)$`
 
-function castColumn(name: string, type: ColumnType, source: string | undefined): string {
+/** CSV text with more than microseconds, which a cast to a timestamp cuts off. */
+const HAS_REST = '[.][0-9]{6}[0-9]*[1-9]'
+
+function castColumn(name: string, type: ColumnType, source: string | undefined, isRoundedUp: boolean): string {
   const column = quoteName(name)
   if (type.type !== 'timestamp') return `CAST(${column} AS ${sqlType(type)}) AS ${column}`
   const zone = type.zone ?? 'UTC'
@@ -53,10 +56,18 @@ function castColumn(name: string, type: ColumnType, source: string | undefined):
   if (source === 'VARCHAR') {
     const withOffset = `CAST(${column} AS TIMESTAMP WITH TIME ZONE)`
     const choice = `CASE WHEN regexp_matches(${column}, ${quoteText(HAS_OFFSET)}) AND contains(${column}, ':') THEN ${withOffset} ELSE ${naive(column)} END`
-    return `${choice} AS ${column}`
+    const rest = `CASE WHEN regexp_matches(${column}, ${quoteText(HAS_REST)}) THEN 1 ELSE 0 END`
+    return `${isRoundedUp ? `${choice} + to_microseconds(${rest})` : choice} AS ${column}`
   }
   if (source === 'TIMESTAMP WITH TIME ZONE') return column
-  return `${naive(column)} AS ${column}`
+  return `${naive(source === 'TIMESTAMP_NS' ? wholeMicros(column, isRoundedUp) : column)} AS ${column}`
+}
+
+/** Nanoseconds as whole microseconds. A cast would round towards 1970. */
+function wholeMicros(column: string, isRoundedUp: boolean): string {
+  const nanos = isRoundedUp ? `(epoch_ns(${column}) + 999)` : `epoch_ns(${column})`
+  const micros = `(${nanos} - (${nanos} % 1000 + 1000) % 1000) // 1000`
+  return `CASE WHEN isfinite(${column}) THEN make_timestamp(${micros}) ELSE CAST(${column} AS TIMESTAMP) END`
 }
 
 /** Paths as the engine may read them: checked, and linked where a name would be taken for a pattern. */
@@ -153,7 +164,9 @@ export function viewSql(
       throw refused(`the column "${same}" of relation "${name}" has a name that is kept for the platform; rename it`)
   }
   const chosen = relation.columns
-    ? Object.entries(relation.columns).map(([column, type]) => castColumn(column, type, sourceTypes.get(column)))
+    ? Object.entries(relation.columns).map(([column, type]) =>
+        castColumn(column, type, sourceTypes.get(column), relation.roundedUp?.includes(column) ?? false),
+      )
     : own.map(quoteName)
   chosen.push(...columns.map(([column, sql]) => `${sql} AS ${quoteName(column)}`))
   return `CREATE VIEW ${quoteName(name)} AS SELECT ${chosen.join(', ')} FROM ${scanSql(relation, paths, options)}`

@@ -6,6 +6,8 @@ export type KeyValue = string | number | bigint | boolean | Uint8Array | null | 
 
 const HASHED_FROM_BYTES = 500
 const HASHED_TAG = 0xff
+/** Before the parts of a key: no part has it. */
+const HISTORY_TAG = 0x01
 const INT_RANGE = { int32: [-(2n ** 31n), 2n ** 31n - 1n], int64: [-(2n ** 63n), 2n ** 63n - 1n] } as const
 
 /** The generation's section for rows or for windows of a view: each has keys of its own. */
@@ -88,6 +90,11 @@ export function encodeKey(
     key: Buffer.concat([full.subarray(0, 4), Buffer.of(HASHED_TAG), createHash('sha256').update(full).digest()]),
     full,
   }
+}
+
+/** The key beside that of a row under which its recent past is kept, in the same section. */
+export function historyKey(key: Buffer): Buffer {
+  return Buffer.concat([key.subarray(0, 4), Buffer.of(HISTORY_TAG), key.subarray(4)])
 }
 
 /** 24 bytes that sort as (event time, created time, sequence): signs flipped, big-endian. */

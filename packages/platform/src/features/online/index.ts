@@ -3,6 +3,7 @@ export {
   encodeKey,
   encodeVersion,
   generationOf,
+  historyKey,
   type KeyType,
   type KeyValue,
   rowSection,
@@ -10,6 +11,7 @@ export {
 } from './entity-key.ts'
 export { layoutOf, type ViewLayout } from './layout.ts'
 export { type FeatureStatus, type LookedUp, type OnlineReader, openOnlineReader } from './online-reader.ts'
+export { encodeHistory } from './row-history.ts'
 export { encodeRow, type RowValue } from './row-value.ts'
 export { type ServingSpec, servingSpecSchema } from './serving-spec.ts'
 export { encodeWindow, type WindowValue } from './window-value.ts'

@@ -80,9 +80,9 @@ test('lookup() judges age when it reads: exactly the ttl is inside (O7)', async 
   expect(read(10.000001, 5)).toEqual([Number.NaN, 'OUTSIDE_MAX_AGE'])
 })
 
-test('lookup() never shows a row before it was known', async () => {
+test('lookup() never shows a row before it was known, and without a history does not say that there was none', async () => {
   await put(5, 12, 1, 1)
-  expect(read(11)).toEqual([Number.NaN, 'NOT_FOUND'])
+  expect(read(11)).toEqual([Number.NaN, 'INVALID'])
   expect(read(12)).toEqual([1, 'PRESENT'])
 })
 

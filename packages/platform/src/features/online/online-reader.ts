@@ -1,12 +1,13 @@
 import type { OnlineStore } from '@plimsoll/sdk/seams'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { encodeKey, type KeyValue, rowSection, windowSection } from './entity-key.ts'
-import { createRowReader } from './row-value.ts'
+import { type EncodedKey, encodeKey, historyKey, type KeyValue, rowSection, windowSection } from './entity-key.ts'
+import { createHistoryReader } from './row-history.ts'
+import { createRowReader, type RowReader } from './row-value.ts'
 import { type ServingSpec, servingSpecSchema } from './serving-spec.ts'
 import { createWindowReader, type WindowTotals } from './window-value.ts'
 
 /**
- * `INVALID`: the store no longer holds the whole window. `OUTSIDE_MAX_AGE`: the newest row is older than the view's ttl,
+ * `INVALID`: the store no longer holds the whole window, or what was known at an instant so long ago. `OUTSIDE_MAX_AGE`: the newest row is older than the view's ttl,
  * or what a window needs was not brought to the store for longer than its tolerance.
  */
 export type FeatureStatus = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'INVALID'
@@ -96,28 +97,45 @@ export function openOnlineReader(options: { store: OnlineStore; spec: unknown })
   }
 }
 
+/** A row of the store, or of a history. */
+type FoundRow = Pick<RowReader, 'eventUs' | 'isDeleted' | 'isNull' | 'value'>
+
 type LocalStore = Required<Pick<OnlineStore, 'readNow' | 'generationNow'>>
 
 function compileView(view: ViewSpec, store: LocalStore) {
   const types = view.keys.map(({ type }) => type)
   const row = createRowReader()
+  const history = createHistoryReader()
   const window = createWindowReader()
   const passes = passesOf(view)
   const totals: WindowTotals = { count: 0, sum: 0, mean: 0, m2: 0, min: 0, max: 0 }
 
-  const readRow = (keys: readonly KeyValue[], now: number, { values, statuses }: LookedUp) => {
-    const encoded = encodeKey(rowSection(view.generation), types, keys)
-    const bytes = encoded && store.readNow(encoded.key)
-    if (!bytes || !row.open(bytes, encoded.full) || row.isDeleted || row.knownUs > now) return
-    const isTooOld = view.ttlUs !== null && now - row.eventUs > view.ttlUs
+  const answerRow = (found: FoundRow, now: number, { values, statuses }: LookedUp) => {
+    if (found.isDeleted) return
+    const isTooOld = view.ttlUs !== null && now - found.eventUs > view.ttlUs
     for (const { at, slot } of view.columns) {
       if (isTooOld) statuses[at] = 'OUTSIDE_MAX_AGE'
-      else if (row.isNull(slot)) statuses[at] = 'NULL_VALUE'
+      else if (found.isNull(slot)) statuses[at] = 'NULL_VALUE'
       else {
         statuses[at] = 'PRESENT'
-        values[at] = row.value(slot)
+        values[at] = found.value(slot)
       }
     }
+  }
+
+  /** The newest row is not known yet at this instant: what was known then is kept beside it, as far back as the slack. */
+  const readHistory = ({ key, full }: EncodedKey, now: number, answer: LookedUp) => {
+    const bytes = store.readNow(historyKey(key))
+    if (!bytes || !history.open(bytes, full, now)) for (const { at } of view.columns) answer.statuses[at] = 'INVALID'
+    else if (history.isFound) answerRow(history, now, answer)
+  }
+
+  const readRow = (keys: readonly KeyValue[], now: number, answer: LookedUp) => {
+    const encoded = encodeKey(rowSection(view.generation), types, keys)
+    const bytes = encoded && store.readNow(encoded.key)
+    if (!bytes || !row.open(bytes, encoded.full)) return
+    if (row.knownUs > now) readHistory(encoded, now, answer)
+    else answerRow(row, now, answer)
   }
 
   /**

@@ -55,6 +55,9 @@ export interface WindowReader {
   readonly untilUs: number
   /** First event known after `us`, by binary search. */
   after(us: number): number
+  /** One value of one event. */
+  isNull(column: number, event: number): boolean
+  value(column: number, event: number): number
   total(column: number, first: number, end: number, into: WindowTotals): void
   /** Count and sum alone, at a third of the cost. */
   sum(column: number, first: number, end: number, into: WindowTotals): void
@@ -80,12 +83,13 @@ export function createWindowReader(): WindowReader {
   let bytes: Uint8Array = new Uint8Array(0)
   let view = new DataView(bytes.buffer)
   let count = 0
+  const columnAt = (column: number) => HEADER_BYTES + count * 8 + column * (bitmapBytes(count) + count * 8)
   return {
     open(opened, full) {
       bytes = opened
       view = new DataView(opened.buffer, opened.byteOffset, opened.byteLength)
       count = view.getUint32(4, true)
-      const end = HEADER_BYTES + count * 8 + view.getUint16(2, true) * (bitmapBytes(count) + count * 8)
+      const end = columnAt(view.getUint16(2, true))
       return opened[0] === FORMAT && (full === undefined || full.equals(opened.subarray(end)))
     },
     get fromUs() {
@@ -104,8 +108,10 @@ export function createWindowReader(): WindowReader {
       }
       return low
     },
+    isNull: (column, event) => (bytes[columnAt(column) + (event >> 3)]! & (1 << (event & 7))) !== 0,
+    value: (column, event) => view.getFloat64(columnAt(column) + bitmapBytes(count) + event * 8, true),
     sum(column, first, end, into) {
-      const start = HEADER_BYTES + count * 8 + column * (bitmapBytes(count) + count * 8)
+      const start = columnAt(column)
       const values = start + bitmapBytes(count)
       let present = 0
       let sum = 0
@@ -122,7 +128,7 @@ export function createWindowReader(): WindowReader {
       into.sum = 0
       into.mean = 0
       into.m2 = 0
-      const start = HEADER_BYTES + count * 8 + column * (bitmapBytes(count) + count * 8)
+      const start = columnAt(column)
       const values = start + bitmapBytes(count)
       for (let index = first; index < end; index += 1) {
         if ((bytes[start + (index >> 3)]! & (1 << (index & 7))) !== 0) continue

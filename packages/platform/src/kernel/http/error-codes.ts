@@ -43,6 +43,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'data_dir.damaged': ['unavailable'],
   'data_dir.no_token': ['unavailable'],
   'datasets.bad_expectations': ['invalid'],
+  'datasets.bad_local_times': ['invalid'],
   'datasets.bad_params': ['invalid'],
   'datasets.bad_root': ['invalid'],
   'datasets.bad_values': ['invalid'],

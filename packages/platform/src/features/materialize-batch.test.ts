@@ -1,0 +1,146 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { OnlineStore } from '@plimsoll/sdk/seams'
+import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
+import { type Materialized, materializeView } from './materialize-batch.ts'
+import { openOnlineReader } from './online/index.ts'
+import { ENTITY, type HistoryRow, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+
+const folder = temporaryFolder()
+const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 1 })
+let store: OnlineStore
+let runs = 0
+
+beforeEach(() => {
+  store = openLmdbOnlineStore({ directory: mkdtempSync(join(tmpdir(), 'plimsoll-batch-')), mapSizeBytes: 64 << 20 })
+})
+afterEach(() => store.close())
+afterAll(() => engine.close())
+
+const VIEW = viewOf({ x: { from: 'column', column: 'x', type: 'float64' } })
+
+/** `[event, known, x]`; null is no value, and no third member a deletion. */
+type Row = readonly [number, number, (number | null)?]
+
+const rowOf = ([ev, cr, x]: Row, seq: number): HistoryRow => ({
+  keys: ['a', 'z'],
+  ev,
+  cr,
+  seq,
+  del: x === undefined,
+  values: { x: x ?? null },
+})
+
+async function fill(
+  rows: readonly Row[],
+  until: number,
+  { slack = 30, version = 1, view = VIEW }: { slack?: number; version?: number; view?: FeatureViewDefinition } = {},
+): Promise<Materialized> {
+  runs += 1
+  return materializeView({
+    engine,
+    store,
+    view,
+    entity: ENTITY,
+    generation: 1,
+    source: await writeHistory(engine, folder, rows.map(rowOf)),
+    untilUs: BigInt(until),
+    sourceVersion: version,
+    slackUs: slack,
+    workDir: join(folder, `run-${runs}`),
+  })
+}
+
+function read(now: number, ttlUs: number | null = null): [number, string] {
+  const keys = ['k0', 'k1'].map((input) => ({ input, type: 'text' as const }))
+  const view = { view: 'history', viewVersion: 'v', generation: 1, keys, ttlUs, windows: [] }
+  const spec = { v: 1, service: 's', digest: 'd', names: ['x'], views: [{ ...view, columns: [{ at: 0, slot: 0 }] }] }
+  const { values, statuses } = openOnlineReader({ store, spec }).lookup({ k0: 'a', k1: 'z' }, BigInt(now))
+  return [values[0]!, statuses[0]!]
+}
+
+const TWO: readonly Row[] = [
+  [10, 10, 1],
+  [30, 30, 2],
+]
+
+test('materializeView() ahead of the clock hides no row that was known before (O8)', async () => {
+  await fill(TWO, 40)
+  expect([read(10), read(20), read(29)]).toEqual([
+    [1, 'PRESENT'],
+    [1, 'PRESENT'],
+    [1, 'PRESENT'],
+  ])
+  expect(read(30)).toEqual([2, 'PRESENT'])
+  // The time after `until`, too.
+  expect(read(1_000)).toEqual([2, 'PRESENT'])
+})
+
+test('materializeView() keeps each winner of the slack, deletions and nulls among them, and judges age when read', async () => {
+  const rows: readonly Row[] = [
+    [5, 5, 1],
+    [12, 12, null],
+    [14, 14],
+    [16, 20, 4],
+    [15, 25, 5],
+    [26, 26, 6],
+  ]
+  await fill(rows, 40)
+  expect([11, 12, 14, 20, 25, 26].map((now) => read(now))).toEqual([
+    [1, 'PRESENT'],
+    [Number.NaN, 'NULL_VALUE'],
+    [Number.NaN, 'NOT_FOUND'],
+    [4, 'PRESENT'],
+    [4, 'PRESENT'],
+    [6, 'PRESENT'],
+  ])
+  expect([read(11, 6), read(11, 5)]).toEqual([
+    [1, 'PRESENT'],
+    [Number.NaN, 'OUTSIDE_MAX_AGE'],
+  ])
+})
+
+test('materializeView() says of an instant before the slack that it is not held, and of one before any row nothing', async () => {
+  await fill(TWO, 40, { slack: 12 })
+  expect([read(27), read(28)]).toEqual([
+    [Number.NaN, 'INVALID'],
+    [1, 'PRESENT'],
+  ])
+  await fill(TWO, 40, { slack: 35 })
+  expect([read(4), read(5), read(10)]).toEqual([
+    [Number.NaN, 'INVALID'],
+    [Number.NaN, 'NOT_FOUND'],
+    [1, 'PRESENT'],
+  ])
+})
+
+test('materializeView() applies nothing a second time, nor from an older instant or version', async () => {
+  expect(await fill(TWO, 40, { version: 2 })).toMatchObject({ applied: 2, stale: 0 })
+  expect(await fill(TWO, 40, { version: 2 })).toMatchObject({ applied: 0, stale: 2 })
+  expect(await fill([[12, 12, 7]], 25, { version: 2 })).toMatchObject({ applied: 0, stale: 2 })
+  expect(await fill([...TWO, [12, 12, 7]], 40, { version: 1 })).toMatchObject({ applied: 0, stale: 2 })
+  expect([read(20), read(35)]).toEqual([
+    [1, 'PRESENT'],
+    [2, 'PRESENT'],
+  ])
+})
+
+test('materializeView() takes a late row of a later version up among what was known before', async () => {
+  await fill(TWO, 40)
+  expect(await fill([...TWO, [12, 12, 7]], 40, { version: 2 })).toMatchObject({ applied: 1, stale: 1 })
+  expect([read(11), read(20), read(30)]).toEqual([
+    [1, 'PRESENT'],
+    [7, 'PRESENT'],
+    [2, 'PRESENT'],
+  ])
+})
+
+test('materializeView() writes an entity that did not change in the slack once only', async () => {
+  expect(await fill(TWO, 100)).toMatchObject({ applied: 1, stale: 0 })
+  expect(await fill(TWO, 200)).toMatchObject({ applied: 0, stale: 1 })
+  expect(read(150)).toEqual([2, 'PRESENT'])
+})
