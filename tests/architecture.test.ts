@@ -90,6 +90,91 @@ const PLANTED: [string, Record<string, string>, string][] = [
     },
     'cycle',
   ],
+  [
+    'a lower part of the kernel imports a higher one',
+    { 'packages/platform/src/kernel/db/a.ts': "import { x } from '../ledger/index.ts'" },
+    'kernel/db may not import kernel/ledger',
+  ],
+  [
+    'a lower part without a database imports a higher one',
+    { 'packages/platform/src/kernel/errors.ts': "import { x } from './http/index.ts'" },
+    'kernel/errors may not import kernel/http',
+  ],
+  [
+    'a part without a database names a type of one with',
+    { 'packages/platform/src/kernel/config/a.ts': "import type { Context } from '../db/context.ts'" },
+    'kernel/config may not import kernel/db',
+  ],
+  [
+    'a part of the kernel without a place in the order',
+    { 'packages/platform/src/kernel/new.ts': "import { x } from './errors.ts'" },
+    'no place in the order',
+  ],
+  [
+    'the kernel imports a value of the sdk',
+    { 'packages/platform/src/kernel/auth/a.ts': "import { wholeText } from '@plimsoll/sdk/wire'" },
+    'kernel-db may not import @plimsoll/sdk/wire, but for its types',
+  ],
+  [
+    'the kernel hides a value among types of the sdk',
+    { 'packages/platform/src/kernel/blob/content.ts': "import { type A, b } from '@plimsoll/sdk/seams'" },
+    'kernel-free may not import @plimsoll/sdk/seams, but for its types',
+  ],
+  [
+    'an adapter imports the client',
+    { 'packages/platform/src/adapters/lmdb/a.ts': "import { openClient } from '@plimsoll/sdk/client'" },
+    'adapters/lmdb may not import @plimsoll/sdk/client',
+  ],
+  [
+    'an adapter imports a value of the wire',
+    { 'packages/platform/src/adapters/lmdb/a.ts': "import { count } from '@plimsoll/sdk/wire'" },
+    'adapters/lmdb may not import @plimsoll/sdk/wire',
+  ],
+  [
+    'an adapter reads the configuration',
+    { 'packages/platform/src/adapters/lmdb/a.ts': "import { x } from '../../kernel/config/index.ts'" },
+    'adapters/lmdb may not import kernel/config',
+  ],
+  [
+    'the console imports the platform',
+    { 'packages/console/src/a.ts': "import { x } from 'plimsoll'" },
+    'plimsoll is no entry',
+  ],
+  [
+    'an entry that the sdk does not have',
+    { 'packages/console/src/a.ts': "import { x } from '@plimsoll/sdk/define'" },
+    '@plimsoll/sdk/define is no entry',
+  ],
+  [
+    'the sdk by a path',
+    { 'packages/platform/src/datasets/a.ts': "import { x } from '../../../sdk/src/wire/count.ts'" },
+    'by an entry of its package only',
+  ],
+  [
+    'statistics imports the sdk',
+    { 'packages/platform/src/statistics/a.ts': "import type { x } from '@plimsoll/sdk'" },
+    'statistics may not import @plimsoll/sdk',
+  ],
+  [
+    'a composition root imports a library',
+    { 'packages/platform/src/processes/a.ts': "import { z } from 'zod'" },
+    'processes may not import the package zod',
+  ],
+  [
+    'a composition root loads an adapter at once',
+    { 'packages/platform/src/processes/a.ts': "import { x } from '../adapters/s3/index.ts'" },
+    'but lazily',
+  ],
+  [
+    'a command loads a process at once',
+    { 'packages/platform/src/cli/a.ts': "import { x } from '../processes/up.ts'" },
+    'but lazily',
+  ],
+  [
+    'a domain imports the server',
+    { 'packages/platform/src/tracking/a.ts': "import Fastify from 'fastify'" },
+    'tracking may not import the package fastify',
+  ],
   ['a computed import', { 'packages/platform/src/datasets/a.ts': 'await import(name)' }, 'computed'],
 ]
 
