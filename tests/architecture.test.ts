@@ -182,14 +182,35 @@ test.each(PLANTED)('checkImports() finds: %s', (_name, files, expected) => {
   expect(checkImports(new Map(Object.entries(files))).join('\n')).toContain(expected)
 })
 
+const UNFINISHED = ['TO', 'DO'].join('') // in parts, or the rule finds itself here
+
 const PLANTED_TEXT: [string, string, string, string][] = [
-  ['the wall clock outside the kernel', 'packages/platform/src/datasets/a.ts', 'const t = Date' + '.now()', 'clock'],
-  ['chance outside the kernel', 'packages/platform/src/datasets/a.ts', 'const t = Math' + '.random()', 'clock'],
-  ['the environment outside config', 'packages/platform/src/datasets/a.ts', 'process' + '.env.HOME', 'kernel/config'],
-  ['console outside the cli', 'packages/platform/src/datasets/a.ts', 'console' + ".log('x')", 'console'],
+  ['the wall clock outside the kernel', 'packages/platform/src/datasets/a.ts', 'const t = Date.now()', 'clock'],
+  ['the wall clock as a function', 'packages/sdk/src/a.ts', 'const now = Date.now', 'clock'],
+  ['an instant of now', 'packages/console/src/rooms/a.tsx', 'const t = new Date()', 'clock'],
+  ['an instant of now without parentheses', 'packages/platform/src/datasets/a.ts', 'const t = new Date', 'clock'],
+  ['a second clock in the console', 'packages/console/src/rooms/now.tsx', 'const t = Date.now()', 'clock'],
+  ['a clock of the process', 'packages/platform/src/datasets/a.ts', 'const t = process.hrtime.bigint()', 'clock'],
+  ['chance outside the kernel', 'packages/platform/src/datasets/a.ts', 'const t = Math.random()', 'clock'],
+  ['chance in the sdk', 'packages/sdk/src/client.ts', 'const id = crypto.randomUUID()', 'clock'],
+  ['chance that fills', 'packages/platform/src/datasets/a.ts', 'randomFillSync(bytes)', 'clock'],
+  ['the environment outside config', 'packages/platform/src/datasets/a.ts', 'process.env.HOME', 'kernel/config'],
+  ['the environment by its name', 'packages/sdk/src/a.ts', "process['env'].HOME", 'kernel/config'],
+  ['the environment of the sdk', 'packages/sdk/src/client.ts', 'process.env.HOME', 'kernel/config'],
+  ['the environment imported', 'packages/sdk/src/a.ts', "import { env } from 'node:process'", 'kernel/config'],
+  ['console outside the cli', 'packages/platform/src/datasets/a.ts', "console.log('x')", 'console'],
+  ['console in the console', 'packages/console/src/main.tsx', 'console.table(rows)', 'console belongs'],
+  ['console in the sdk', 'packages/sdk/src/client.ts', "console.warn('x')", 'console belongs'],
   ['a banned file name', 'packages/platform/src/datasets/dataset-utils.ts', '', 'banned'],
-  ['raw SQL', 'packages/platform/src/datasets/a.ts', 'sql' + '.raw(text)', 'raw SQL'],
-  ['an unfinished place', 'packages/platform/src/datasets/a.ts', '// TO' + 'DO later', 'unfinished'],
+  ['raw SQL', 'packages/platform/src/datasets/a.ts', 'sql.raw(text)', 'raw SQL'],
+  ['an unfinished place', 'packages/platform/src/datasets/a.ts', `// ${UNFINISHED} later`, 'unfinished'],
+  ['an unfinished place in a block', 'bench/a.ts', `/* ${UNFINISHED} */`, 'unfinished'],
+  ['an unfinished place in a long comment', 'tests/a.test.ts', `/**\n * ${UNFINISHED}: later\n */`, 'unfinished'],
+  ['an enum that is exported', 'packages/sdk/src/a.ts', 'export const enum Kind {}', 'enums'],
+  ['a namespace', 'packages/platform/src/a.ts', 'declare namespace Kind {}', 'namespaces'],
+  ['a test that runs alone', 'packages/sdk/src/a.test.ts', "test.only('x', run)", 'held back'],
+  ['a table that runs alone', 'packages/sdk/src/a.test.ts', 'test.concurrent.only.each(rows)', 'held back'],
+  ['a test that is not written', 'packages/sdk/src/a.test.ts', "it.todo('x')", 'held back'],
   ['a file over the limit', 'packages/platform/src/datasets/a.ts', '\n'.repeat(601), '600'],
   [
     'an sdk export without a doc comment',
@@ -197,6 +218,13 @@ const PLANTED_TEXT: [string, string, string, string][] = [
     'export function defineThing() {}',
     'doc comment',
   ],
+  [
+    'a wire schema without a doc comment',
+    'packages/sdk/src/wire/a.ts',
+    '/** A thing. */\nexport const thing = 1\nexport type Thing = number',
+    'Thing has no doc comment',
+  ],
+  ['a class of the client without a doc comment', 'packages/sdk/src/client.ts', 'export class A {}', 'A has no'],
 ]
 
 test.each(PLANTED_TEXT)('checkText() finds: %s', (_name, path, text, expected) => {
