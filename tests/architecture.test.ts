@@ -156,6 +156,11 @@ const PLANTED: [string, Record<string, string>, string][] = [
     'statistics may not import @plimsoll/sdk',
   ],
   [
+    'an example reaches into a package',
+    { 'examples/one/src/a.ts': "import { x } from '../../../packages/platform/src/kernel/errors.ts'" },
+    'by their entries only',
+  ],
+  [
     'a composition root imports a library',
     { 'packages/platform/src/processes/a.ts': "import { z } from 'zod'" },
     'processes may not import the package zod',

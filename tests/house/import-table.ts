@@ -144,7 +144,7 @@ export interface Import {
 /** Why `from` may not import `to`, or undefined when it may. */
 export function refusal(edge: Import): string | undefined {
   const [{ zone: a }, { zone: b }] = [placeOf(edge.from), placeOf(edge.to)]
-  if (a === 'outside') return undefined
+  if (a === 'outside') return outsideRefusal(edge)
   const no = `${a} may not import ${b}`
   if (a.startsWith('kernel') && b.startsWith('kernel')) return kernelRefusal(edge)
   if (a === b) return undefined
@@ -163,6 +163,13 @@ export function refusal(edge: Import): string | undefined {
   if (a === 'cli') return b.startsWith('kernel') || edge.to.endsWith('/definitions/client/index.ts') ? undefined : no
   if (a === 'inference') return b === 'kernel-free' || b === 'statistics' ? undefined : no
   return domainRefusal(a, b, edge)
+}
+
+/** An example is a user's project: of ours it knows the packages. `bench`, `scripts` and `tests` reach what they measure. */
+function outsideRefusal({ from, to }: Import): string | undefined {
+  if (!from.startsWith('examples/') || !to.startsWith('packages/') || Object.values(SDK_ENTRIES).includes(to))
+    return undefined
+  return `an example may import our packages by their entries only, not ${to}`
 }
 
 /** Downwards only. Of what lies above, `http` names the type of a context: its handlers receive one, it makes none. */
