@@ -12,16 +12,9 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-const REDACTED_PATHS = [
-  'authorization',
-  '*.authorization',
-  'token',
-  '*.token',
-  'secret',
-  '*.secret',
-  'password',
-  '*.password',
-]
+const SECRET_NAMES = ['authorization', 'cookie', 'token', 'secret', 'secretAccessKey', 'privateKey', 'password']
+/** At the top and two levels below it: as deep as a request's headers lie. */
+const REDACTED_PATHS = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
 
 /** JSON lines to `destination`, standard error when absent. Well-known secret fields are redacted by name. */
 export function openLog(options: { level: LogLevel; name: string; destination?: DestinationStream }): Logger {

@@ -1,35 +1,19 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
-import { z } from 'zod'
 import type { MaterializeCommand } from '../features/index.ts'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
-import { OUTPUT_TYPES } from '../kernel/step-kind.ts'
+import { parseStepFile } from '../kernel/step-file.ts'
 import { openStepKinds } from './step-kinds.ts'
-
-const contract = z.object({
-  run: z.string(),
-  step: z.string(),
-  attempt: z.string(),
-  kind: z.string(),
-  spec: z.json(),
-  inputs: z.record(
-    z.string(),
-    z.object({ type: z.enum(OUTPUT_TYPES), digest: z.string(), path: z.string(), files: z.array(z.string()) }),
-  ),
-  outputs: z.record(z.string(), z.object({ path: z.string() })),
-  events: z.string(),
-  work_dir: z.string(),
-})
 
 const EXIT_CONFIG = 78
 const EXIT_TEMPORARY = 75
 
 /** Runs the heavy part of a contributed step kind: a child process without a database. */
 async function main(): Promise<void> {
-  const step = contract.parse(JSON.parse(readFileSync(readEnvironment()['PLIMSOLL_STEP'] ?? '', 'utf8')))
+  const step = parseStepFile(readFileSync(readEnvironment()['PLIMSOLL_STEP'] ?? '', 'utf8'))
   const { values } = parseArgs({ options: { online: { type: 'string' } } })
   const log = openLog({ level: 'info', name: `step ${step.step}` })
   const stop = new AbortController()

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { BlobStore } from './blob-store.ts'
 
 /** What a runner of the contract provides for one case, on an empty store. */
@@ -38,6 +40,54 @@ async function* generated(sizeBytes: number, failAfterBytes = Number.POSITIVE_IN
   for (let at = 0; at < sizeBytes; at += 1 << 20) {
     if (at >= failAfterBytes) throw new Error('the source broke')
     yield Buffer.alloc(Math.min(1 << 20, sizeBytes - at), (at >> 20) % 251)
+  }
+}
+
+/**
+ * Content that no store may hold as a whole, what it may hold of it, and how much the process may grow meanwhile. A few
+ * parts in flight and what waits to be swept stay well below.
+ */
+const LARGE_BYTES = 192 << 20
+const HELD_MAX_BYTES = 128 << 20
+const GROWTH_MAX_BYTES = 160 << 20
+const SWEEP_BYTES = 32 << 20
+const LOOK_MS = 20
+
+/** The collector of garbage, by which what is held is told from what waits to be swept. */
+function exposedCollector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
+
+/**
+ * The most bytes that were held in buffers, and by which the process grew, while `work` ran: seen on a timer, so that what
+ * is put together at the end counts too. Garbage is swept where there seems to be too much, for it takes long.
+ */
+async function memoryOf(work: (look: () => void) => Promise<void>): Promise<{ held: number; grown: number }> {
+  const collectGarbage = exposedCollector()
+  collectGarbage()
+  const before = process.memoryUsage()
+  const most = { held: 0, grown: 0 }
+  const look = () => {
+    if (process.memoryUsage().arrayBuffers - before.arrayBuffers >= SWEEP_BYTES) collectGarbage()
+    const { arrayBuffers, rss } = process.memoryUsage()
+    most.held = Math.max(most.held, arrayBuffers - before.arrayBuffers)
+    most.grown = Math.max(most.grown, rss - before.rss)
+  }
+  const timer = setInterval(look, LOOK_MS)
+  try {
+    await work(look)
+  } finally {
+    clearInterval(timer)
+  }
+  return most
+}
+
+/** The same stream, with a look at every chunk. */
+async function* watched(stream: AsyncIterable<Uint8Array>, look: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) {
+    look()
+    yield chunk
   }
 }
 
@@ -107,6 +157,25 @@ const writing: BlobStoreCase[] = [
       for await (const chunk of other.get(digest)) hash.update(chunk)
       assert.equal(`sha256:${hash.digest('hex')}`, digest)
       await other.close()
+    },
+  },
+  {
+    name: 'put() and get() of 192 MiB hold a part of it only',
+    run: async (open) => {
+      const { store } = await open()
+      let digest = ''
+      const putting = await memoryOf(async (look) => {
+        digest = (await store.put(watched(generated(LARGE_BYTES), look))).digest
+      })
+      const getting = await memoryOf(async (look) => {
+        let sizeBytes = 0
+        for await (const chunk of watched(store.get(digest), look)) sizeBytes += chunk.length
+        assert.equal(sizeBytes, LARGE_BYTES)
+      })
+      for (const [name, { held, grown }] of Object.entries({ putting, getting })) {
+        assert.ok(held < HELD_MAX_BYTES, `${name} held ${held >> 20} MiB in buffers`)
+        assert.ok(grown < GROWTH_MAX_BYTES, `${name} made the process grow by ${grown >> 20} MiB`)
+      }
     },
   },
   {

@@ -14,6 +14,10 @@ export type RuntimeDatatype =
   | 'FP64'
   | 'BYTES'
 
+/**
+ * Elements of a tensor by datatype, row-major: `string[]` for BYTES, `Uint16Array` also for FP16, `Uint8Array` also for
+ * BOOL.
+ */
 export type RuntimeData =
   | Uint8Array
   | Uint16Array

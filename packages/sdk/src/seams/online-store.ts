@@ -6,6 +6,7 @@ export interface OnlineRecord {
   readonly value: Uint8Array
 }
 
+/** Records that a store applies in one transaction, with the place of their writer. */
 export interface OnlineBatch {
   /** Number of the generation that the records belong to; its four bytes, big-endian, begin their keys. */
   readonly generation: number
@@ -16,6 +17,7 @@ export interface OnlineBatch {
   readonly records: readonly OnlineRecord[]
 }
 
+/** How many records a batch wrote, and how many it dropped. */
 export interface OnlineBatchResult {
   readonly applied: number
   /** Records whose version was not higher than the stored one. */

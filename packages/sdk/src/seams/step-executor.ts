@@ -12,6 +12,7 @@ export interface StepSubmission {
   readonly memoryBytes?: number
 }
 
+/** What an attempt used: CPU milliseconds of its whole process tree, and the most bytes resident at one time. */
 export interface StepUsage {
   readonly cpuMs: number
   readonly maxResidentBytes: number

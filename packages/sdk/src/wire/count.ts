@@ -17,5 +17,7 @@ export function wholeText(bounds: { min: number; max: number }) {
   )
 }
 
+/** `count` in decimal digits, as a path or a query carries it. */
 export const countText = wholeText({ min: 0, max: COUNT_MAX })
+/** `ordinal` in decimal digits, as a path or a query carries it. */
 export const ordinalText = wholeText({ min: 1, max: COUNT_MAX })

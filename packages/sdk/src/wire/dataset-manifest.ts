@@ -21,6 +21,7 @@ export const datasetManifest = z.strictObject({
     .array(z.strictObject({ digest, sizeBytes: z.int().nonnegative(), rows: z.int().nonnegative() }))
     .max(100_000),
 })
+/** A manifest as read: files in their order, by digest. */
 export type DatasetManifest = z.output<typeof datasetManifest>
 
 /**
@@ -39,8 +40,10 @@ export const datasetOutput = z.strictObject({
     ]),
   ),
 })
+/** A `dataset` output as its step described it. */
 export type DatasetOutput = z.output<typeof datasetOutput>
 
 /** How surely a digest names the content: we hashed the bytes > a store's checksum > a table format's snapshot > somebody's word. */
 export const STRENGTHS = ['content', 'object-checksum', 'snapshot-id', 'declared'] as const
+/** One of `STRENGTHS`, the strongest first. */
 export type Strength = (typeof STRENGTHS)[number]

@@ -20,7 +20,9 @@ export const categoryBins = z.strictObject({
   values: z.array(z.string().max(256)).max(100),
 })
 
+/** Bins of one column, by kind; they never move, so that later data is counted on the same ones. */
 export const frozenBins = z.discriminatedUnion('kind', [numericBins, categoryBins])
+/** Bins of one column, numeric or by category. */
 export type FrozenBins = z.output<typeof frozenBins>
 
 /** Counts in the order of the bins, with the values that no bin holds. */
@@ -36,11 +38,15 @@ export const histogram = z.strictObject({
   /** Values outside the named categories. */
   other: count.default(0),
 })
+/** Counts on frozen bins; absent counts are 0. */
 export type Histogram = z.output<typeof histogram>
 
 /** A value as JSON: numbers as they are, integers beyond 2^53 as text, instants as ISO text in UTC with microseconds. */
 const printed = z.union([z.number(), z.string(), z.boolean()])
 
+/**
+ * What the values of one column look like. Absent members do not apply to its type, or nothing was there to measure.
+ */
 export const columnProfile = z.strictObject({
   type: columnType,
   count,
@@ -63,6 +69,7 @@ export const columnProfile = z.strictObject({
     .optional(),
   histogram: histogram.optional(),
 })
+/** The profile of one column. */
 export type ColumnProfile = z.output<typeof columnProfile>
 
 /** What a dataset version looks like. Later versions and live data are compared on the bins frozen here. */
@@ -73,4 +80,5 @@ export const datasetProfile = z.strictObject({
   binsFrom: z.string().optional(),
   columns: z.record(fieldName, columnProfile),
 })
+/** The profile of a dataset version, by column. */
 export type DatasetProfile = z.output<typeof datasetProfile>

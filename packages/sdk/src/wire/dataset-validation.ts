@@ -13,6 +13,7 @@ export const expectationResult = z.strictObject({
     exception_traceback: z.null(),
   }),
 })
+/** The result of one expectation. */
 export type ExpectationResult = z.output<typeof expectationResult>
 
 /** Verdict of an expectation suite on one dataset version, in the shape of Great Expectations' suite result. */
@@ -30,4 +31,5 @@ export const validationResult = z.strictObject({
   }),
   meta: z.record(z.string(), z.json()),
 })
+/** The verdict of a suite on one version, with the result of each expectation. */
 export type ValidationResult = z.output<typeof validationResult>

@@ -5,7 +5,9 @@ import { validationResult } from './dataset-validation.ts'
 import { datasetDefinition } from './definition/dataset.ts'
 import { columnType, definitionName } from './definition/name.ts'
 
+/** What the expectations said of a version; `unchecked` when none were declared. */
 export const VERSION_VERDICTS = ['passed', 'failed', 'unchecked'] as const
+/** One of `VERSION_VERDICTS`. */
 export type VersionVerdict = (typeof VERSION_VERDICTS)[number]
 
 /** Params of a step of the kind `dataset-version`. */
@@ -18,8 +20,10 @@ export const datasetVersionParams = z.strictObject({
   /** Version whose histogram bins are taken, so that the two profiles can be compared. */
   reference: z.int().positive().optional(),
 })
+/** Params of a `dataset-version` step as read. */
 export type DatasetVersionParams = z.output<typeof datasetVersionParams>
 
+/** A dataset in a list, with its newest version; null where it has none. Times are ISO text in UTC. */
 export const datasetSummary = z.strictObject({
   name: definitionName,
   description: z.string().optional(),
@@ -32,11 +36,13 @@ export const datasetSummary = z.strictObject({
   updatedAt: z.string(),
 })
 
+/** A dataset with the definition that declares it; null for one that steps derived. */
 export const datasetDetail = datasetSummary.extend({
   definitionDigest: z.string().nullable(),
   definition: datasetDefinition.nullable(),
 })
 
+/** A version in a list: its digest, how surely that names the content, and what the expectations said. */
 export const datasetVersionSummary = z.strictObject({
   dataset: definitionName,
   version: z.int().positive(),
@@ -53,8 +59,10 @@ export const datasetVersionSummary = z.strictObject({
   step: z.string().nullable(),
   createdAt: z.string(),
 })
+/** A dataset version as lists show it. */
 export type DatasetVersionSummary = z.output<typeof datasetVersionSummary>
 
+/** A version with its schema, manifest, profile and validation result; null for what it does not have. */
 export const datasetVersionDetail = datasetVersionSummary.extend({
   schema: z.record(z.string(), columnType),
   definitionDigest: z.string().nullable(),
@@ -69,7 +77,9 @@ export const datasetVersionDetail = datasetVersionSummary.extend({
   ),
 })
 
+/** A page of datasets; `next` leads to the following one, null on the last. */
 export const datasetPage = z.strictObject({ datasets: z.array(datasetSummary), next: z.string().nullable() })
+/** A page of versions; `next` leads to the following one, null on the last. */
 export const datasetVersionPage = z.strictObject({
   versions: z.array(datasetVersionSummary),
   next: z.string().nullable(),

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 
-/** What was found when a link's bytes were hashed again. `placed`: named by digest, bytes not here to be hashed. */
+/** What was found when a link's bytes were hashed again. `recorded`: a row says it, and there are no bytes here to hash. */
 export const LINK_CHECKS = ['verified', 'altered', 'missing', 'recorded'] as const
+/** One of `LINK_CHECKS`. */
 export type LinkCheck = (typeof LINK_CHECKS)[number]
 
 /** One link of the spine, from the prediction back to the data. */
@@ -27,7 +28,10 @@ export const spineLink = z.strictObject({
   /** What is wrong, when the check is `altered` or `missing`. */
   problem: z.string().nullable(),
 })
+/** One link of the spine, checked. */
 export type SpineLink = z.output<typeof spineLink>
 
+/** A prediction walked back to commit and data. Intact: no link is altered or missing. */
 export const explanation = z.strictObject({ prediction: z.string(), isIntact: z.boolean(), links: z.array(spineLink) })
+/** The links of one prediction, from the route back to the data. */
 export type Explanation = z.output<typeof explanation>

@@ -2,6 +2,7 @@ import { z } from 'zod'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
+/** Name, datatype (of the inference protocol) and shape of a tensor; -1 marks a dimension that varies. */
 export const tensorSpec = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })
 
 /**
@@ -55,6 +56,7 @@ export const passportBound = z.strictObject({
   }),
   parents: z.array(digest),
 })
+/** The bound part of a passport: what approvals bind. */
 export type PassportBound = z.output<typeof passportBound>
 
 /** What may change without voiding anything: purpose and people. */
@@ -67,12 +69,15 @@ export const passportNotes = z.strictObject({
   licence: z.string().nullable(),
   riskClass: z.string().nullable(),
 })
+/** The notes of a passport; null where nothing is said. */
 export type PassportNotes = z.output<typeof passportNotes>
 
 /** Something that an environment demands and the version lacks, with the command that fills it. */
 export const passportGap = z.strictObject({ field: z.string(), detail: z.string(), command: z.string() })
+/** One thing that a version lacks for an environment. */
 export type PassportGap = z.output<typeof passportGap>
 
+/** Who approved which bytes and which passport for an environment, and by what proof. */
 export const approvalView = z.strictObject({
   by: z.string(),
   proof: z.string(),
@@ -85,8 +90,10 @@ export const approvalView = z.strictObject({
   isValid: z.boolean(),
   at: z.iso.datetime(),
 })
+/** An approval, with whether it still binds the version. */
 export type ApprovalView = z.output<typeof approvalView>
 
+/** A model version in a list. `artifact` is null while nothing is stored for it; times are ISO text in UTC. */
 export const modelVersionSummary = z.strictObject({
   model: z.string(),
   version: z.int(),
@@ -100,6 +107,7 @@ export const modelVersionSummary = z.strictObject({
   createdBy: z.string(),
   createdAt: z.iso.datetime(),
 })
+/** A model version as lists show it. */
 export type ModelVersionSummary = z.output<typeof modelVersionSummary>
 
 /** One event in the life of a version, newest first: from the audit rows. */
@@ -112,6 +120,7 @@ export const historyEntry = z.strictObject({
   data: z.json(),
 })
 
+/** A version with its passport, and the gaps and approvals for one environment. */
 export const modelVersionView = modelVersionSummary.extend({
   description: z.string(),
   bound: passportBound,
@@ -121,8 +130,10 @@ export const modelVersionView = modelVersionSummary.extend({
   approvals: z.array(approvalView),
   history: z.array(historyEntry),
 })
+/** A model version as its page shows it. */
 export type ModelVersionView = z.output<typeof modelVersionView>
 
+/** A registered model in a list: its newest version, and the one that serves; null where there is none. */
 export const modelSummary = z.strictObject({
   name: z.string(),
   description: z.string(),
@@ -131,8 +142,10 @@ export const modelSummary = z.strictObject({
   champion: z.int().nullable(),
   updatedAt: z.iso.datetime(),
 })
+/** A registered model as lists show it. */
 export type ModelSummary = z.output<typeof modelSummary>
 
+/** Approves a version for an environment, in the name of whoever sends it. */
 export const approveBody = z.strictObject({
   environment: z.string().max(63).default('production'),
   comment: z.string().max(2_000).default(''),

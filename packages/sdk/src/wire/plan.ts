@@ -12,17 +12,25 @@ export const projectContent = z.strictObject({
   /** Code of steps, by pipeline and step. */
   bundles: z.record(z.string(), z.record(z.string(), codeBundle)),
 })
+/** What a project folder declares, as it is sent for a plan. */
 export type ProjectContent = z.output<typeof projectContent>
 
+/** Asks for a plan. With `prune`, what the source declared before and does no longer is deleted. */
 export const planBody = z.strictObject({ content: projectContent, prune: z.boolean().default(false) })
+/** Applies a plan by its digest: the same content, and the state that the plan was made against. */
 export const applyBody = planBody.extend({ plan: digest })
 
+/**
+ * What a plan does to one definition: `kept` is declared no longer and stays without `prune`. Pointers are JSON
+ * pointers.
+ */
 export const definitionChange = z.strictObject({
   kind: z.enum(DEFINITION_KINDS),
   name: z.string(),
   change: z.enum(['create', 'change', 'delete', 'unchanged', 'kept']),
   diff: z.array(z.strictObject({ pointer: z.string(), old: z.json().nullable(), new: z.json().nullable() })),
 })
+/** One change of a plan. */
 export type DefinitionChange = z.output<typeof definitionChange>
 
 /** `digest` binds the content and the state that it was compared with: a plan made against an older state is refused. */
@@ -33,4 +41,5 @@ export const planView = z.strictObject({
   warnings: z.array(z.string()),
   missingBlobs: z.array(digest),
 })
+/** A plan: what `apply` would do. */
 export type PlanView = z.output<typeof planView>

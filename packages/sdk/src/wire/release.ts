@@ -6,6 +6,7 @@ import { routeLatency } from './snapshot.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
+/** Puts back what a route served before. The reason is kept for ever. */
 export const rollbackBody = z.strictObject({
   environment: definitionName.default('production'),
   reason: z.string().min(1).max(2_000),
@@ -13,10 +14,15 @@ export const rollbackBody = z.strictObject({
   expected: digest.nullable().optional(),
 })
 
+/** Ends what a route serves; it answers 404 until the next release. */
 export const retireBody = rollbackBody
 
+/** Moves a route to a version of its model. */
 export const releaseBody = rollbackBody.extend({ version: ordinal })
 
+/**
+ * One change of what a route serves: who did it and why, and the digests that it binds. `epoch` counts up with each.
+ */
 export const releaseView = z.strictObject({
   id: z.string(),
   environment: z.string(),
@@ -34,8 +40,10 @@ export const releaseView = z.strictObject({
   reason: z.string(),
   createdAt: z.iso.datetime(),
 })
+/** A release, rollback or retirement as it was recorded. */
 export type ReleaseView = z.output<typeof releaseView>
 
+/** A route with what is assigned to it; null before its first release and after it was retired. */
 export const routeView = z.strictObject({
   environment: z.string(),
   name: z.string(),
@@ -53,6 +61,7 @@ export const routeView = z.strictObject({
     })
     .nullable(),
 })
+/** A route and its assignment. */
 export type RouteView = z.output<typeof routeView>
 
 /** Live figures of a route: counts by arm and hour, and quality where labels have come back. */
@@ -94,8 +103,12 @@ export const liveView = z.strictObject({
     }),
   ),
 })
+/** Live figures of one route. */
 export type LiveView = z.output<typeof liveView>
 
+/**
+ * What turned out to be true of earlier predictions, by prediction and row; `knownAtMs` is Unix time in milliseconds.
+ */
 export const labelsBody = z.strictObject({
   labels: z
     .array(

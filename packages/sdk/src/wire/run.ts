@@ -4,9 +4,15 @@ import { codeBundle, pipelineStep, stepKey } from './definition/pipeline.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
+/** States of a run; the last three are final. */
 export const RUN_STATES = ['queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const
+/** One of `RUN_STATES`. */
 export type RunState = (typeof RUN_STATES)[number]
 
+/**
+ * States of a step; all after `running` are final. `upstream_failed`: it never ran, since one that it needs did not
+ * succeed.
+ */
 export const STEP_STATES = [
   'blocked',
   'ready',
@@ -17,9 +23,15 @@ export const STEP_STATES = [
   'upstream_failed',
   'cancelled',
 ] as const
+/** One of `STEP_STATES`. */
 export type StepState = (typeof STEP_STATES)[number]
 
+/**
+ * States of an attempt; all after `running` are final. `lost`: nobody can say how it ended; `superseded`: another one
+ * held the fence when it ended.
+ */
 export const ATTEMPT_STATES = ['running', 'succeeded', 'failed', 'lost', 'cancelled', 'superseded'] as const
+/** One of `ATTEMPT_STATES`. */
 export type AttemptState = (typeof ATTEMPT_STATES)[number]
 
 /** Why a step was taken from the cache, or not: every component that differs, the first cause first. */
@@ -38,6 +50,7 @@ export const CACHE_REASONS = [
   'disabled',
 ] as const
 
+/** What the cache said of a step, and from which run its outputs come on a hit; `diff` names each part that differs. */
 export const cacheVerdict = z.strictObject({
   hit: z.boolean(),
   reason: z.enum(CACHE_REASONS),
@@ -47,8 +60,10 @@ export const cacheVerdict = z.strictObject({
     z.strictObject({ part: z.string(), name: z.string(), old: z.string().nullable(), new: z.string().nullable() }),
   ),
 })
+/** The cache's verdict on one step. */
 export type CacheVerdict = z.output<typeof cacheVerdict>
 
+/** One stored output of a step. */
 export const stepOutputView = z.strictObject({
   name: z.string(),
   type: z.enum(['file', 'json', 'directory', 'onnx', 'dataset']),
@@ -70,8 +85,10 @@ export const attemptView = z.strictObject({
   logBytes: z.int().nullable(),
   usage: z.json().nullable(),
 })
+/** One try of a step, and how it ended. */
 export type AttemptView = z.output<typeof attemptView>
 
+/** A step of a run: its state, and why; `fraction` of its progress is 0 to 1. */
 export const stepView = z.strictObject({
   key: stepKey,
   kind: z.string(),
@@ -86,8 +103,10 @@ export const stepView = z.strictObject({
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),
 })
+/** A step as the graph of its run shows it. */
 export type StepView = z.output<typeof stepView>
 
+/** A run in a list, with how many of its steps are where. `pipeline` is null for a step that was started alone. */
 export const runSummary = z.strictObject({
   id: z.string(),
   pipeline: z.string().nullable(),
@@ -100,11 +119,15 @@ export const runSummary = z.strictObject({
   finishedAt: z.iso.datetime().nullable(),
   steps: z.strictObject({ total: z.int(), done: z.int(), cached: z.int(), failed: z.int(), running: z.int() }),
 })
+/** A run as lists show it. */
 export type RunSummary = z.output<typeof runSummary>
 
+/** A run with its params and the graph of its steps. */
 export const runView = runSummary.extend({ params: z.record(z.string(), z.json()), graph: z.array(stepView) })
+/** A run as its page shows it. */
 export type RunView = z.output<typeof runView>
 
+/** A step with its definition, what it was given, what it returned and every try of it. */
 export const stepDetail = stepView.extend({
   definition: pipelineStep,
   /** As the run filled them in. */
@@ -114,6 +137,7 @@ export const stepDetail = stepView.extend({
   result: z.json().nullable(),
   tries: z.array(attemptView),
 })
+/** A step as its panel shows it. */
 export type StepDetail = z.output<typeof stepDetail>
 
 /** `force`: steps that must run though the cache knows them. `forceFrom`: these and all that depend on them. */
@@ -122,6 +146,7 @@ export const runOptions = z.strictObject({
   force: z.array(stepKey).max(1_000).default([]),
   forceFrom: z.array(stepKey).max(1_000).default([]),
 })
+/** How a run uses the cache. */
 export type RunOptions = z.output<typeof runOptions>
 
 /** Starts a run of a declared pipeline, or of one step that stands alone. Repeats with one idempotency key give one run. */
@@ -139,6 +164,7 @@ export const startRunBody = z.union([
     idempotencyKey: z.string().min(1).max(200).optional(),
   }),
 ])
+/** What a run is started with. */
 export type StartRunBody = z.output<typeof startRunBody>
 
 /** What `step debug` needs to open a shell where an attempt ran. */
@@ -148,4 +174,5 @@ export const stepDebugView = z.strictObject({
   argv: z.array(z.string()),
   environment: z.record(z.string(), z.string()),
 })
+/** Where and how an attempt ran. */
 export type StepDebugView = z.output<typeof stepDebugView>

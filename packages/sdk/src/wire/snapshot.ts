@@ -20,6 +20,7 @@ export const servedVersion = z.strictObject({
   /** The route's columns that it takes, in its order; null: all of them, as the route orders them. */
   columns: z.array(z.string().max(130)).max(10_000).nullable().default(null),
 })
+/** A version that a snapshot names. */
 export type ServedVersion = z.output<typeof servedVersion>
 
 /** A part of a route's traffic: `weight` is relative, `epoch` names the assignment under which it is counted. */
@@ -31,8 +32,10 @@ export const servedArm = z.strictObject({
   weight: z.number().nonnegative(),
 })
 
+/** One arm of a served route. */
 export type ServedArm = z.output<typeof servedArm>
 
+/** An input of a served route: a key of an entity, or a typed request field. */
 export const servedInput = z.union([
   z.strictObject({
     entity: definitionName,
@@ -41,6 +44,7 @@ export const servedInput = z.union([
   }),
   columnType,
 ])
+/** One input of a served route. */
 export type ServedInput = z.output<typeof servedInput>
 
 /** How requests of a route become the columns of a model. Bound by each release. */
@@ -50,8 +54,10 @@ export const routeSignature = z.strictObject({
   /** What the online store must be asked: compiled by features, opaque here. */
   features: z.json().nullable(),
 })
+/** How requests of a route become columns. */
 export type RouteSignature = z.output<typeof routeSignature>
 
+/** A route as gateways serve it: its signature, its arms and its limits. */
 export const servedRoute = z.strictObject({
   project: definitionName,
   environment: definitionName,
@@ -70,6 +76,7 @@ export const servedRoute = z.strictObject({
   /** Requests waiting or running at once; beyond it, 503. */
   inflightMax: z.int().positive(),
 })
+/** One route of a snapshot. */
 export type ServedRoute = z.output<typeof servedRoute>
 
 /** Everything that a gateway needs to answer without the control plane. Signed as the exact bytes of its canonical JSON. */
@@ -82,13 +89,19 @@ export const snapshot = z.strictObject({
   routes: z.array(servedRoute).max(10_000),
   versions: z.array(servedVersion).max(10_000),
 })
+/** What gateways serve by, from one epoch to the next. */
 export type Snapshot = z.output<typeof snapshot>
 
+/**
+ * A snapshot as it travels: its canonical JSON as text, the Ed25519 signature of those bytes in base64, and the digest
+ * of the key.
+ */
 export const signedSnapshot = z.strictObject({
   payload: z.string().max(64 << 20),
   signature: z.string().max(200),
   keyId: z.string().max(100),
 })
+/** A snapshot with its signature, which whoever receives it verifies. */
 export type SignedSnapshot = z.output<typeof signedSnapshot>
 
 /** How long a route's newest answers took, from request to answer. */
@@ -97,6 +110,7 @@ export const routeLatency = z.strictObject({
   p50Ms: z.number().nonnegative(),
   p99Ms: z.number().nonnegative(),
 })
+/** Latency of one route, in milliseconds. */
 export type RouteLatency = z.output<typeof routeLatency>
 
 /** What a gateway says of itself after each change, and every few seconds. */
@@ -110,6 +124,7 @@ export const gatewayStatus = z.strictObject({
   /** By route; a route without an answer in the last minute is left out. */
   latency: z.record(z.string().max(250), routeLatency).default({}),
 })
+/** The state of one gateway. */
 export type GatewayStatus = z.output<typeof gatewayStatus>
 
 /** Outputs of so many rows are in every record, and of more while they are small. */
@@ -143,4 +158,5 @@ export const predictionRecord = z.strictObject({
   outputs: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.boolean(), z.null()]))).optional(),
   payload: z.json().optional(),
 })
+/** The identity record of one prediction. */
 export type PredictionRecord = z.output<typeof predictionRecord>

@@ -60,7 +60,7 @@ function lastHours(hours: readonly Hour[]): Hour[] {
 }
 
 /** Predictions by hour. */
-export default function HourChart({ hours: counted }: { hours: readonly Hour[] }) {
+export function HourChart({ hours: counted }: { hours: readonly Hour[] }) {
   const hours = useMemo(() => lastHours(counted), [counted])
   const place = useRef<HTMLDivElement>(null)
   const scheme = useComputedColorScheme('light')

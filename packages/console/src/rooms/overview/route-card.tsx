@@ -10,7 +10,7 @@ import { Answer } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
 
-const HourChart = lazy(() => import('./hour-chart.tsx'))
+const HourChart = lazy(() => import('./hour-chart.tsx').then(({ HourChart }) => ({ default: HourChart })))
 
 function Serving({ route }: { route: RouteView }) {
   const { assignment, environment, name } = route

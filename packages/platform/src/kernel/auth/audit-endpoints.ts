@@ -1,8 +1,8 @@
-import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { type LedgerCheck, rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
+import { pageLimit } from './page-limit.ts'
 
 const entry = z.object({
   seq: z.string(),
@@ -54,7 +54,7 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
           .transform(BigInt)
           .optional(),
         subject: z.string().min(1).max(512).optional(),
-        limit: wholeText({ min: 1, max: 500 }).default(100),
+        limit: pageLimit(500).default(100),
       }),
       response: z.object({ entries: z.array(entry) }),
       handler: async ({ ctx, query }) => ({ entries: await listAudit(ctx, query) }),

@@ -1,10 +1,10 @@
-import { wholeText } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Config } from '../config/index.ts'
 import { ROLES } from '../db/context.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { ALL_PROJECTS } from './grants.ts'
 import { memberEndpoints } from './member-endpoints.ts'
+import { pageLimit } from './page-limit.ts'
 import { principalName } from './principal-name.ts'
 import { createToken, listTokens, revokeToken } from './tokens.ts'
 
@@ -68,7 +68,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       summary: 'Tokens of the project, without their text',
       query: z.strictObject({
         after: z.string().max(64).default(''),
-        limit: wholeText({ min: 1, max: 200 }).default(50),
+        limit: pageLimit(200).default(50),
       }),
       response: z.object({ tokens: z.array(tokenShape), next: z.string().nullable() }),
       handler: async ({ ctx, query }) => {

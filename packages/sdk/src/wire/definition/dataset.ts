@@ -6,6 +6,7 @@ export const expectation = z.strictObject({
   type: z.string().regex(/^expect_[a-z_]{1,120}$/, 'expected a name such as expect_column_values_to_be_between'),
   kwargs: z.record(z.string(), z.json()),
 })
+/** One check on a dataset, in Great Expectations' names. */
 export type Expectation = z.output<typeof expectation>
 
 /** How CSV files are written; quotes are `"`, doubled inside a quoted field. */
@@ -28,6 +29,7 @@ export const csvFormat = z
     error: 'is needed without a header, and only then',
   })
 
+/** Where the files of a dataset lie, and how they are written. */
 export const datasetSource = z
   .strictObject({
     format: z.enum(['parquet', 'csv']),
@@ -70,6 +72,7 @@ const datasetSchema = z.record(fieldName, columnType).superRefine((schema, check
   }
 })
 
+/** A named source of rows: its files, the types of its columns, and what is expected of them. */
 export const datasetDefinition = z.strictObject({
   kind: z.literal('dataset'),
   name: definitionName,
@@ -80,4 +83,5 @@ export const datasetDefinition = z.strictObject({
   schema: datasetSchema,
   expectations: z.array(expectation).max(500).default([]),
 })
+/** The definition of a dataset, its defaults filled in. */
 export type DatasetDefinition = z.output<typeof datasetDefinition>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { definitionName, described, fieldName, valueType } from './name.ts'
 
+/** What features are about, and the keys by which rows of it are joined. */
 export const entityDefinition = z.strictObject({
   kind: z.literal('entity'),
   name: definitionName,
@@ -11,8 +12,10 @@ export const entityDefinition = z.strictObject({
     .min(1)
     .max(8),
 })
+/** The definition of an entity, its defaults filled in. */
 export type EntityDefinition = z.output<typeof entityDefinition>
 
+/** Functions over a window. `std` is the sample's (ddof 1); nulls are left out, as in SQL. */
 export const AGGREGATES = ['count', 'sum', 'mean', 'min', 'max', 'std'] as const
 
 /** A feature is a column of the newest row, or an aggregate over the window (T − window, T] on the view's time. */
@@ -27,8 +30,10 @@ export const featureExpression = z.discriminatedUnion('from', [
     type: valueType,
   }),
 ])
+/** How one feature is computed from its view's source. */
 export type FeatureExpression = z.output<typeof featureExpression>
 
+/** Features of one entity, computed from one dataset by one definition, offline and online. */
 export const featureViewDefinition = z.strictObject({
   kind: z.literal('feature-view'),
   name: definitionName,
@@ -50,8 +55,10 @@ export const featureViewDefinition = z.strictObject({
   features: z.record(fieldName, featureExpression),
   online: z.boolean().default(true),
 })
+/** The definition of a feature view, its defaults filled in. */
 export type FeatureViewDefinition = z.output<typeof featureViewDefinition>
 
+/** The set of features that a model consumes, by view, in order. */
 export const featureServiceDefinition = z.strictObject({
   kind: z.literal('feature-service'),
   name: definitionName,
@@ -71,4 +78,5 @@ export const featureServiceDefinition = z.strictObject({
     .min(1)
     .max(100),
 })
+/** The definition of a feature service, its defaults filled in. */
 export type FeatureServiceDefinition = z.output<typeof featureServiceDefinition>

@@ -49,7 +49,9 @@ export const definition = z.discriminatedUnion('kind', [
   modelDefinition,
   routeDefinition,
 ])
+/** A definition of any kind, its defaults filled in. */
 export type Definition = z.output<typeof definition>
+/** Kinds of definitions: the values of their member `kind`. */
 export const DEFINITION_KINDS = [
   'dataset',
   'entity',
@@ -59,4 +61,5 @@ export const DEFINITION_KINDS = [
   'model',
   'route',
 ] as const
+/** One of `DEFINITION_KINDS`. */
 export type DefinitionKind = (typeof DEFINITION_KINDS)[number]

@@ -7,6 +7,9 @@ export const gate = z.strictObject({
   kwargs: z.record(z.string(), z.json()).default({}),
 })
 
+/**
+ * A registered model: the gates that judge its versions, the approvals that an environment asks for, and its purpose.
+ */
 export const modelDefinition = z.strictObject({
   kind: z.literal('model'),
   name: definitionName,
@@ -25,4 +28,5 @@ export const modelDefinition = z.strictObject({
     })
     .default({}),
 })
+/** The definition of a model, its defaults filled in. */
 export type ModelDefinition = z.output<typeof modelDefinition>

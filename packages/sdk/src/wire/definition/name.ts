@@ -15,6 +15,7 @@ export const fieldName = z
 /** Fields that every definition may carry; they never change a digest's meaning to a machine. */
 export const described = { description: z.string().max(2_000).optional(), owner: z.string().max(200).optional() }
 
+/** Types of columns and features. `timestamp` is an instant in microseconds, `date` a day without a zone. */
 export const VALUE_TYPES = [
   'boolean',
   'int32',
@@ -26,7 +27,9 @@ export const VALUE_TYPES = [
   'date',
   'bytes',
 ] as const
+/** One of `VALUE_TYPES`. */
 export type ValueType = (typeof VALUE_TYPES)[number]
+/** The name of a type of columns and features. */
 export const valueType = z.enum(VALUE_TYPES)
 
 /** A typed column. A `timestamp` states the zone of its stored values; `UTC` when the file carries instants. */
@@ -36,4 +39,5 @@ export const columnType = z.strictObject({
   nullable: z.boolean().default(false),
   description: z.string().max(2_000).optional(),
 })
+/** The type of one column, its defaults filled in. */
 export type ColumnType = z.output<typeof columnType>

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ordinal } from '../count.ts'
 import { definitionName, described, fieldName } from './name.ts'
 
+/** Name of a step, unique in its pipeline: a lower-case letter, then letters, digits, _ or -, at most 63 characters. */
 export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
 
 /** Where an input comes from: an output of a step, a dataset (its newest passing version unless pinned), or a run input. */
@@ -14,8 +15,10 @@ export const stepInput = z.discriminatedUnion('from', [
     allowFailed: z.boolean().default(false),
   }),
 ])
+/** Where one input of a step comes from. */
 export type StepInput = z.output<typeof stepInput>
 
+/** A param that a run may set. Without a default every run must. */
 export const pipelineParam = z.strictObject({
   type: z.enum(['int', 'float', 'text', 'boolean', 'json']),
   default: z.json().optional(),
@@ -40,6 +43,7 @@ export const pipelineStep = z.strictObject({
   retries: z.int().min(0).max(20).default(0),
   cache: z.boolean().default(true),
 })
+/** One step of a pipeline, its defaults filled in. */
 export type PipelineStep = z.output<typeof pipelineStep>
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
@@ -68,8 +72,10 @@ export const codeBundle = z.strictObject({
     )
     .max(10_000),
 })
+/** The code of a step, by digest. */
 export type CodeBundle = z.output<typeof codeBundle>
 
+/** Steps and the order among them: a graph without cycles. */
 export const pipelineDefinition = z.strictObject({
   kind: z.literal('pipeline'),
   name: definitionName,
@@ -77,4 +83,5 @@ export const pipelineDefinition = z.strictObject({
   params: z.record(fieldName, pipelineParam).default({}),
   steps: z.array(pipelineStep).min(1).max(10_000),
 })
+/** The definition of a pipeline, its defaults filled in. */
 export type PipelineDefinition = z.output<typeof pipelineDefinition>

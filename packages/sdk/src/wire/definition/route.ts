@@ -17,6 +17,7 @@ export const featureMapping = z.discriminatedUnion('from', [
     zoneOf: z.string().max(130).optional(),
   }),
 ])
+/** Where one column of a model's input comes from. */
 export type FeatureMapping = z.output<typeof featureMapping>
 
 /** What is kept of requests besides who predicted what: a share of them, without the inputs named in `redact`. */
@@ -27,6 +28,10 @@ export const payloadPolicy = z.strictObject({
   redact: z.array(fieldName).max(1_000).default([]),
 })
 
+/**
+ * The stable name that clients call: what a request holds, how it becomes the model's columns, and how fast an answer
+ * is due.
+ */
 export const routeDefinition = z.strictObject({
   kind: z.literal('route'),
   name: definitionName,
@@ -44,4 +49,5 @@ export const routeDefinition = z.strictObject({
     .strictObject({ type: z.literal('canary'), steps: z.array(z.number().positive().max(100)).min(1).max(20) })
     .optional(),
 })
+/** The definition of a route, its defaults filled in. */
 export type RouteDefinition = z.output<typeof routeDefinition>

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { PlimsollError } from '../../errors.ts'
 
 /** Signatures that we take: asymmetric only, so that a public key can never be used as a secret. */
@@ -7,6 +7,7 @@ const SKEW_SECONDS = 60
 const KEYS_COOLDOWN_MS = 60_000
 const FETCH_TIMEOUT_MS = 5_000
 const DISCOVERY_BYTES_MAX = 64 * 1024
+const KEYS_BYTES_MAX = 256 * 1024
 const TOKEN_CHARS_MAX = 8 * 1024
 
 export interface OidcOptions {
@@ -18,6 +19,8 @@ export interface OidcOptions {
   readonly principalClaim: string
   /** Time in milliseconds; tokens live in real time. */
   readonly nowMs: () => number
+  /** How long the provider may take for one answer, 5 s when absent. */
+  readonly timeoutMs?: number | undefined
 }
 
 export interface OidcVerifier {
@@ -38,28 +41,62 @@ function safeUrl(text: string): URL {
   return url
 }
 
-async function discover(issuer: string): Promise<URL> {
-  const response = await fetch(safeUrl(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`), {
-    redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+/** Asks the provider: no redirect is followed, an answer has a most size, also unpacked, and it is JSON. */
+async function ask(url: URL | string, options: { bytesMax: number; signal: AbortSignal }): Promise<string> {
+  const response = await fetch(url, { redirect: 'error', signal: options.signal })
+  if (!response.ok) {
+    await response.body?.cancel()
+    throw new Error(`the provider answered ${response.status}`)
+  }
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of response.body ?? []) {
+    sizeBytes += chunk.length
+    // Leaving the loop ends the connection: what is not read is not sent.
+    if (sizeBytes > options.bytesMax) throw new Error(`the provider's answer is longer than ${options.bytesMax} bytes`)
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString('utf8')
+  JSON.parse(text)
+  return text
+}
+
+async function discover(issuer: string, timeoutMs: number): Promise<URL> {
+  const text = await ask(safeUrl(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`), {
+    bytesMax: DISCOVERY_BYTES_MAX,
+    signal: AbortSignal.timeout(timeoutMs),
   })
-  const text = await response.text()
-  if (!response.ok || text.length > DISCOVERY_BYTES_MAX) throw new Error(`discovery answered ${response.status}`)
-  const found = JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown } // both are checked on the next line
-  if (found.issuer !== issuer || typeof found.jwks_uri !== 'string')
+  const found = JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown } | null // checked on the next line
+  if (found?.issuer !== issuer || typeof found.jwks_uri !== 'string')
     throw new Error('discovery names another issuer, or no keys')
   return safeUrl(found.jwks_uri)
+}
+
+function remoteKeys(url: URL, timeoutMs: number): JWTVerifyGetKey {
+  return createRemoteJWKSet(url, {
+    cooldownDuration: KEYS_COOLDOWN_MS,
+    timeoutDuration: timeoutMs,
+    [customFetch]: async (address, { signal }) =>
+      new Response(await ask(address, { bytesMax: KEYS_BYTES_MAX, signal: signal! })), // it always sets one
+  })
+}
+
+/** True where the provider is at fault and not the token. */
+function isUnreachable(error: unknown): boolean {
+  return (
+    error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || !(error instanceof errors.JOSEError)
+  )
 }
 
 /** Verifies ID tokens fully: signature by an allowed algorithm, issuer, audience, expiry, not-before. Keys are asked for at most once a minute. */
 export function openOidcVerifier(options: OidcOptions): OidcVerifier {
   let keys: Promise<JWTVerifyGetKey> | undefined
+  const timeoutMs = options.timeoutMs ?? FETCH_TIMEOUT_MS
+  const locate = async () =>
+    options.jwksUrl === undefined ? discover(options.issuer, timeoutMs) : safeUrl(options.jwksUrl)
   const openKeys = () => {
-    keys ??= (options.jwksUrl === undefined ? discover(options.issuer) : Promise.resolve(safeUrl(options.jwksUrl)))
-      .then(
-        (url): JWTVerifyGetKey =>
-          createRemoteJWKSet(url, { cooldownDuration: KEYS_COOLDOWN_MS, timeoutDuration: FETCH_TIMEOUT_MS }),
-      )
+    keys ??= locate()
+      .then((url) => remoteKeys(url, timeoutMs))
       .catch((error: unknown) => {
         keys = undefined
         throw new PlimsollError(
@@ -88,7 +125,7 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
         payload = verified.payload
       } catch (error) {
         if (error instanceof PlimsollError) throw error
-        if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+        if (isUnreachable(error)) {
           throw new PlimsollError(
             'unavailable',
             'auth.oidc_unreachable',
@@ -97,7 +134,7 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
             error,
           )
         }
-        throw refused(error instanceof errors.JWTExpired ? 'it has expired' : error.code)
+        throw refused(error instanceof errors.JWTExpired ? 'it has expired' : (error as errors.JOSEError).code)
       }
       return principalOf(payload, options.principalClaim)
     },
