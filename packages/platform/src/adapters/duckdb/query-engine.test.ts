@@ -76,3 +76,18 @@ test('rows() refuses a column with the name of one that it adds, and reads one w
   ])
   await engine.close()
 })
+
+test.each([0, 1])('an abort between two statements of a session stops the next one (%d)', async (check) => {
+  const engine = openDuckdbQueryEngine({ tempDirectory: directory(), threads: 1 })
+  const controller = new AbortController()
+  const { signal } = controller
+  const isFine = signal.throwIfAborted.bind(signal)
+  let checks = 0
+  signal.throwIfAborted = () => {
+    isFine()
+    if (checks++ === check) queueMicrotask(() => controller.abort(new Error('enough')))
+  }
+  const sql = 'SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)'
+  await expect(engine.rows({ sql, inputs: {}, signal })).rejects.toThrow('enough')
+  await engine.close()
+})

@@ -10,6 +10,8 @@ import { checkRelationNames, quoteText, readablePaths, scanSql, viewSql } from '
 const ROWS_MAX = 100_000
 const ROW_GROUP_ROWS = 122_880
 const SQL_LENGTH_MAX = 4_000_000
+/** After an abort, how often a session is interrupted until it has ended. */
+const INTERRUPT_MS = 50
 
 export interface DuckdbOptions {
   /** Existing directory for spilled data and links; each statement has its own folder in it, removed afterwards. */
@@ -65,7 +67,12 @@ async function withSession<T>(
   const scratch = await mkdtemp(join(resolve(options.tempDirectory), 'duckdb-'))
   let instance: DuckDBInstance | undefined
   let connection: DuckDBConnection | undefined
-  const onAbort = () => connection?.interrupt()
+  let interrupting: NodeJS.Timeout | undefined
+  // Between two statements there is nothing that an interrupt could stop, and the next one would run on.
+  const onAbort = () => {
+    connection?.interrupt()
+    interrupting = setInterval(() => connection?.interrupt(), INTERRUPT_MS)
+  }
   try {
     instance = await openInstance(options, scratch)
     connection = await instance.connect()
@@ -78,6 +85,7 @@ async function withSession<T>(
     throw toQueryError(thrown)
   } finally {
     request.signal?.removeEventListener('abort', onAbort)
+    clearInterval(interrupting)
     connection?.closeSync()
     instance?.closeSync()
     await rm(scratch, { recursive: true, force: true })
