@@ -1,6 +1,5 @@
 import {
   columnFeatures,
-  keyEquals,
   keyList,
   keysPresent,
   NO_TIME,
@@ -15,10 +14,9 @@ import {
  * without a key, a time or a row that they could see may be missing from the result.
  *
  * Without a known-at time the newest event at T wins: spine and events go through one sort and a running last value.
- * With one, the newest event may not be known yet at T, so the log is first reduced to the rows that ever *became* the
- * winner, ordered by the time they were known, and joined by DuckDB's ASOF join: it has no tie to break then that would
- * change the result (it breaks them at random), and its condition has equalities and one `>=` only. Age and deletion are
- * judged after the winner is chosen.
+ * With one, the newest event may not be known yet at T: the sort is by the time at which rows were known, and the running
+ * value is the last row whose event was the newest of all known so far. Age and deletion are judged after the winner is
+ * chosen.
  */
 export function latestRowSql(plan: ViewPlan): string {
   return plan.knownAt === undefined ? newestEventSql(plan) : newestKnownSql(plan)
@@ -44,16 +42,13 @@ function winnerValues(
   return values.join(', ')
 }
 
-const carriedOf = (plan: ViewPlan) => [
-  ...(plan.tombstone === undefined ? [] : ['dl']),
-  ...payloadOf(plan).map((_, index) => `c${index}`),
-]
-
-const spineRows = (plan: ViewPlan) =>
-  `SELECT rid, ${keyList(plan)}, t FROM spine WHERE ${keysPresent(plan)} AND t IS NOT NULL`
-
 /** Places of spine rows begin here, above those of any event: at one instant the spine comes last. */
 const SPINE_PLACE = '4611686018427387904'
+/** Created time of spine rows: at one instant they come after every event. */
+const FOREVER = '9223372036854775807'
+/** Apart by more than any two event times, so that the newest event of a key ranks below any of the next key. */
+const KEY_STEP = '36893488147419103232::HUGEINT'
+const NO_EVENT = '9223372036854775808::HUGEINT'
 
 /**
  * Only a number for the key, the time and the place are sorted (a sequence too, where there is one), in an order without
@@ -77,13 +72,25 @@ w AS (${placedRows(plan, payloadOf(plan))})
 SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
 }
 
+/**
+ * As above. Of rows with equal event times the one that was created last is known last, so that the last of those which
+ * are the newest wins in this order too.
+ */
 function newestKnownSql(plan: ViewPlan): string {
   const keys = keyList(plan)
-  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 's.t' })
-  return `WITH src AS (${sourceRows(plan, payloadOf(plan), { withOrder: true })}),
-rk AS (SELECT *, greatest(ev, coalesce(cr, ${NO_TIME})) AS kt, row_number() OVER (PARTITION BY ${keys} ORDER BY ev, coalesce(cr, ${NO_TIME}), sq) AS rn FROM src),
-pm AS (SELECT *, max(rn) OVER (PARTITION BY ${keys} ORDER BY kt, rn ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before, lead(kt) OVER (PARTITION BY ${keys} ORDER BY kt, rn) AS after FROM rk),
-w AS (SELECT ${keys}, ev, kt, ${carriedOf(plan).join(', ')} FROM pm WHERE (before IS NULL OR rn > before) AND after IS DISTINCT FROM kt),
-s AS (${spineRows(plan)})
-SELECT s.rid AS rid, ${values} FROM s ASOF LEFT JOIN w ON ${keyEquals(plan, 's', 'w')} AND s.t >= w.kt`
+  const hasSequence = plan.sequence !== undefined
+  const [sequence, noSequence] = hasSequence ? [', sq', ', NULL'] : ['', '']
+  const order = `k, t NULLS FIRST, cr, ${hasSequence ? 'sq NULLS LAST, ' : ''}pl`
+  const oldest = plan.ttlUs === null ? '' : ` AND ev >= (SELECT min(t) FROM spine) - ${plan.ttlUs}`
+  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 'm.t' })
+  const known = `greatest(ev, coalesce(cr, ${NO_TIME}))`
+  return `WITH keys AS MATERIALIZED (SELECT ${keys}, CAST(row_number() OVER () AS UINTEGER) AS k FROM (SELECT DISTINCT ${keys} FROM spine WHERE ${keysPresent(plan)})),
+e AS (SELECT k, ${known} AS t, coalesce(cr, ${NO_TIME}) AS cr${sequence}, pl, k * ${KEY_STEP} + ev AS rank FROM (${sourceRows(plan, [], { withOrder: true })}) JOIN keys USING (${keys}) WHERE ${known} <= (SELECT max(t) FROM spine)${oldest}
+UNION ALL SELECT k, NULL, NULL${noSequence}, -1, k * ${KEY_STEP} - ${NO_EVENT} FROM keys
+UNION ALL SELECT k, t, ${FOREVER}${noSequence}, rid + ${SPINE_PLACE}, NULL FROM spine JOIN keys USING (${keys}) WHERE t IS NOT NULL),
+h AS (SELECT pl, t, rank, max(rank) OVER (ROWS UNBOUNDED PRECEDING) AS highest FROM (SELECT * FROM e ORDER BY ${order})),
+l AS (SELECT pl, t, last_value(CASE WHEN rank = highest THEN pl END IGNORE NULLS) OVER (ROWS UNBOUNDED PRECEDING) AS won FROM h),
+m AS (SELECT pl - ${SPINE_PLACE} AS rid, t, won FROM l WHERE pl >= ${SPINE_PLACE}),
+w AS (${placedRows(plan, payloadOf(plan))})
+SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
 }
