@@ -19,7 +19,23 @@ import {
  * chosen.
  */
 export function latestRowSql(plan: ViewPlan): string {
-  return plan.knownAt === undefined ? newestEventSql(plan) : newestKnownSql(plan)
+  const keys = keyList(plan)
+  const hasSequence = plan.sequence !== undefined
+  const [sequence, noSequence] = hasSequence ? [', sq', ', NULL'] : ['', '']
+  const { time, sorted, ofEvent, ofKey, ofSpine, order, running } =
+    plan.knownAt === undefined ? BY_EVENT_TIME : BY_KNOWN_TIME
+  const places = `${order}, ${hasSequence ? 'sq NULLS LAST, ' : ''}pl`
+  const oldest = plan.ttlUs === null ? '' : ` AND ev >= (SELECT min(t) FROM spine) - ${plan.ttlUs}`
+  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 'm.t' })
+  return `WITH keys AS MATERIALIZED (SELECT ${keys}, CAST(row_number() OVER () AS UINTEGER) AS k FROM (SELECT DISTINCT ${keys} FROM spine WHERE ${keysPresent(plan)})),
+e AS (SELECT k, ${time} AS t${sequence}, pl${ofEvent} FROM (${sourceRows(plan, [], { withOrder: true })}) JOIN keys USING (${keys}) WHERE ${time} <= (SELECT max(t) FROM spine)${oldest}
+UNION ALL SELECT k, NULL${noSequence}, -1${ofKey} FROM keys
+UNION ALL SELECT k, t${noSequence}, rid + ${SPINE_PLACE}${ofSpine} FROM spine JOIN keys USING (${keys}) WHERE t IS NOT NULL),
+h AS (SELECT ${sorted} FROM (SELECT * FROM e ORDER BY ${places})),
+l AS (SELECT pl, t, last_value(CASE WHEN ${running} THEN pl END IGNORE NULLS) OVER (ROWS UNBOUNDED PRECEDING) AS won FROM h),
+m AS (SELECT pl - ${SPINE_PLACE} AS rid, t, won FROM l WHERE pl >= ${SPINE_PLACE}),
+w AS (${placedRows(plan, payloadOf(plan))})
+SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
 }
 
 const payloadOf = (plan: ViewPlan) => [...new Set(columnFeatures(plan).map(({ expression }) => expression.column))]
@@ -51,46 +67,30 @@ const KEY_STEP = '36893488147419103232::HUGEINT'
 const NO_EVENT = '9223372036854775808::HUGEINT'
 
 /**
- * Only a number for the key, the time and the place are sorted (a sequence too, where there is one), in an order without
- * ties; the rows that won are looked up by their place afterwards. Each key begins with a place that no row has, so that
- * the running value never reaches into the key before.
+ * What differs between the two orders. Only a number for the key, the time and the place are sorted (a sequence too, where
+ * there is one), in an order without ties; the rows that won are looked up by their place afterwards. Each key begins with
+ * a place that no row has, so that the running value never reaches into the key before.
  */
-function newestEventSql(plan: ViewPlan): string {
-  const keys = keyList(plan)
-  const hasSequence = plan.sequence !== undefined
-  const [sequence, noSequence] = hasSequence ? [', sq', ', NULL'] : ['', '']
-  const order = `k, t NULLS FIRST, ${hasSequence ? 'sq NULLS LAST, ' : ''}pl`
-  const oldest = plan.ttlUs === null ? '' : ` AND ev >= (SELECT min(t) FROM spine) - ${plan.ttlUs}`
-  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 'm.t' })
-  return `WITH keys AS MATERIALIZED (SELECT ${keys}, CAST(row_number() OVER () AS UINTEGER) AS k FROM (SELECT DISTINCT ${keys} FROM spine WHERE ${keysPresent(plan)})),
-e AS (SELECT k, ev AS t${sequence}, pl FROM (${sourceRows(plan, [], { withOrder: true })}) JOIN keys USING (${keys}) WHERE ev <= (SELECT max(t) FROM spine)${oldest}
-UNION ALL SELECT k, NULL${noSequence}, -1 FROM keys
-UNION ALL SELECT k, t${noSequence}, rid + ${SPINE_PLACE} FROM spine JOIN keys USING (${keys}) WHERE t IS NOT NULL),
-l AS (SELECT pl, t, last_value(CASE WHEN pl < ${SPINE_PLACE} THEN pl END IGNORE NULLS) OVER (ROWS UNBOUNDED PRECEDING) AS won FROM (SELECT * FROM e ORDER BY ${order})),
-m AS (SELECT pl - ${SPINE_PLACE} AS rid, t, won FROM l WHERE pl >= ${SPINE_PLACE}),
-w AS (${placedRows(plan, payloadOf(plan))})
-SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
+const BY_EVENT_TIME = {
+  time: 'ev',
+  sorted: 'pl, t',
+  ofEvent: '',
+  ofKey: '',
+  ofSpine: '',
+  order: 'k, t NULLS FIRST',
+  running: `pl < ${SPINE_PLACE}`,
 }
 
 /**
- * As above. Of rows with equal event times the one that was created last is known last, so that the last of those which
- * are the newest wins in this order too.
+ * Of rows with equal event times the one that was created last is known last, so that the last of those which are the
+ * newest wins in this order too.
  */
-function newestKnownSql(plan: ViewPlan): string {
-  const keys = keyList(plan)
-  const hasSequence = plan.sequence !== undefined
-  const [sequence, noSequence] = hasSequence ? [', sq', ', NULL'] : ['', '']
-  const order = `k, t NULLS FIRST, cr, ${hasSequence ? 'sq NULLS LAST, ' : ''}pl`
-  const oldest = plan.ttlUs === null ? '' : ` AND ev >= (SELECT min(t) FROM spine) - ${plan.ttlUs}`
-  const values = winnerValues(plan, { field: (name) => `w.${name}`, event: 'w.ev', time: 'm.t' })
-  const known = `greatest(ev, coalesce(cr, ${NO_TIME}))`
-  return `WITH keys AS MATERIALIZED (SELECT ${keys}, CAST(row_number() OVER () AS UINTEGER) AS k FROM (SELECT DISTINCT ${keys} FROM spine WHERE ${keysPresent(plan)})),
-e AS (SELECT k, ${known} AS t, coalesce(cr, ${NO_TIME}) AS cr${sequence}, pl, k * ${KEY_STEP} + ev AS rank FROM (${sourceRows(plan, [], { withOrder: true })}) JOIN keys USING (${keys}) WHERE ${known} <= (SELECT max(t) FROM spine)${oldest}
-UNION ALL SELECT k, NULL, NULL${noSequence}, -1, k * ${KEY_STEP} - ${NO_EVENT} FROM keys
-UNION ALL SELECT k, t, ${FOREVER}${noSequence}, rid + ${SPINE_PLACE}, NULL FROM spine JOIN keys USING (${keys}) WHERE t IS NOT NULL),
-h AS (SELECT pl, t, rank, max(rank) OVER (ROWS UNBOUNDED PRECEDING) AS highest FROM (SELECT * FROM e ORDER BY ${order})),
-l AS (SELECT pl, t, last_value(CASE WHEN rank = highest THEN pl END IGNORE NULLS) OVER (ROWS UNBOUNDED PRECEDING) AS won FROM h),
-m AS (SELECT pl - ${SPINE_PLACE} AS rid, t, won FROM l WHERE pl >= ${SPINE_PLACE}),
-w AS (${placedRows(plan, payloadOf(plan))})
-SELECT m.rid AS rid, ${values} FROM m JOIN w ON m.won = w.pl`
+const BY_KNOWN_TIME = {
+  time: `greatest(ev, coalesce(cr, ${NO_TIME}))`,
+  sorted: 'pl, t, rank, max(rank) OVER (ROWS UNBOUNDED PRECEDING) AS highest',
+  ofEvent: `, coalesce(cr, ${NO_TIME}) AS cr, k * ${KEY_STEP} + ev AS rank`,
+  ofKey: `, NULL, k * ${KEY_STEP} - ${NO_EVENT}`,
+  ofSpine: `, ${FOREVER}, NULL`,
+  order: 'k, t NULLS FIRST, cr',
+  running: 'rank = highest',
 }
