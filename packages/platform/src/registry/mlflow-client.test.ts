@@ -3,7 +3,14 @@ import { openPython, runPython } from '../tracking/python.fixture.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
 import { mlflowRegistryEndpoints, requireModelVersion } from './index.ts'
 
-const PACKAGES = ['mlflow-skinny==3.17.2', 'pandas==3.1.1', 'onnx==1.23.2', 'onnxruntime', 'numpy']
+const PACKAGES = [
+  'mlflow-skinny==3.17.2',
+  'pandas==3.1.1',
+  'onnx==1.23.2',
+  'onnxruntime',
+  'numpy',
+  'scikit-learn==1.9.1',
+]
 const found = await openPython('mlflow-client-3.17.2', PACKAGES)
 if ('reason' in found && process.env['PLIMSOLL_REQUIRE_SERVERS'] === '1') throw new Error(found.reason)
 const python = 'python' in found ? found.python : ''
@@ -114,4 +121,42 @@ clientTest(`ten threads of a step resume the run that was made for it${why}`, as
   } finally {
     surface.become({})
   }
+})
+
+const AUTOLOGGED = `
+import mlflow, mlflow.sklearn
+import numpy as np, pandas as pd
+from sklearn.linear_model import LogisticRegression
+mlflow.set_experiment('autologged')
+mlflow.sklearn.autolog(registered_model_name='auto-model')
+x = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 3)), columns=['a', 'b', 'c'])
+y = (x['a'] + x['b'] > 0).astype(int)
+with mlflow.start_run() as run:
+    LogisticRegression(C=0.5).fit(x, y)
+mlflow.flush_async_logging()
+client = mlflow.MlflowClient()
+stored = client.get_run(run.info.run_id)
+assert stored.info.status == 'FINISHED', stored.info
+assert stored.data.params['C'] == '0.5' and stored.data.params['max_iter'] == '100', stored.data.params
+assert stored.data.metrics['training_accuracy_score'] > 0.9, stored.data.metrics
+assert stored.data.tags['estimator_name'] == 'LogisticRegression', stored.data.tags
+assert len(stored.inputs.dataset_inputs) == 1, stored.inputs
+(logged,) = stored.outputs.model_outputs
+(version,) = client.search_model_versions("name = 'auto-model'")
+assert version.run_id == run.info.run_id and version.source == f'models:/{logged.model_id}', version
+# The server notes the version on the logged model; the client adds it again, as text.
+assert '{"name": "auto-model", "version": 1}' in client.get_logged_model(logged.model_id).tags['mlflow.modelVersions']
+assert mlflow.models.get_model_info('models:/auto-model/1').signature.inputs.input_names() == ['a', 'b', 'c']
+found = mlflow.search_logged_models([run.info.experiment_id])
+assert list(found['model_id']) == [logged.model_id], found
+print('DONE')
+`
+
+clientTest(`autolog of scikit-learn tracks a fit, its data and its model, and registers it${why}`, async () => {
+  const output = await runPython(python, AUTOLOGGED, environment())
+  expect(output).toContain('DONE')
+  const warnings = output.split('\n').filter((line) => /WARN|ERROR/.test(line))
+  expect(warnings.filter((line) => !/pickle|matplotlib/.test(line))).toEqual([])
+  const version = await requireModelVersion(surface.database.ctx, { model: 'auto-model', version: 1 })
+  expect(version.bound.artifact).not.toMatchObject({ format: 'onnx' })
 })

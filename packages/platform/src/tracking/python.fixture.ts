@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -16,7 +16,8 @@ export async function openPython(
   const directory = join(CACHE, name)
   const ready = join(directory, '.complete')
   const python = join(directory, 'bin', 'python')
-  if (existsSync(ready)) return { python }
+  const wanted = packages.join('\n')
+  if (existsSync(ready) && readFileSync(ready, 'utf8') === wanted) return { python }
   const making = `${directory}.${process.pid}`
   try {
     await mkdir(CACHE, { recursive: true })
@@ -27,7 +28,7 @@ export async function openPython(
     await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages], {
       timeout: INSTALL_MS,
     })
-    await writeFile(ready, packages.join('\n'))
+    await writeFile(ready, wanted)
     return { python }
   } catch (error) {
     await rm(making, { recursive: true, force: true })
