@@ -188,7 +188,6 @@ export function writeLaunch(
     TMPDIR: workDir,
     PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
-    PYTHONDONTWRITEBYTECODE: '1',
     MLFLOW_TRACKING_URI: deps.controlUrl(),
     MLFLOW_RUN_ID: parts.trackedRun,
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
