@@ -22,6 +22,11 @@ const ENDED_BY: Readonly<Record<NonNullable<StepExit['endedBy']>, Omit<SeenEnd, 
     failureClass: 'log_limit',
     message: 'The step wrote more to standard output and error than may be: it would fill the disk',
   },
+  process_limit: {
+    outcome: 'failed',
+    failureClass: 'process_limit',
+    message: 'The step had more processes at one time than may be',
+  },
 }
 
 export const LOST: SeenEnd = {

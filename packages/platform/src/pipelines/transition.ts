@@ -11,8 +11,8 @@ export function isTerminalStep(state: StepState): boolean {
 export interface AttemptEnd {
   readonly outcome: 'succeeded' | 'failed' | 'lost' | 'cancelled'
   /**
-   * `user_error`, `timeout`, `memory_limit`, `log_limit`, `output_missing`, `output_too_large`, `killed`, `lost`,
-   * `not_started`, `disk_full`, `config`.
+   * `user_error`, `timeout`, `memory_limit`, `log_limit`, `process_limit`, `output_missing`, `output_too_large`, `killed`,
+   * `lost`, `not_started`, `disk_full`, `config`.
    */
   readonly failureClass: string | undefined
   readonly exitCode: number | undefined

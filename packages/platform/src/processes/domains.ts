@@ -94,7 +94,10 @@ export function openDomains(parts: DomainParts): Domains {
     return {
       blobs,
       kinds,
-      executor: openLocalProcessExecutor({ logBytesMax: LOG_GROWTH * config.steps.logLimitBytes }),
+      executor: openLocalProcessExecutor({
+        logBytesMax: LOG_GROWTH * config.steps.logLimitBytes,
+        processesMax: config.steps.processLimit,
+      }),
       python: openPythonEnvironments(parts.paths.environments, environment, realClock),
       clock: realClock,
       runsDir: parts.paths.runs,

@@ -24,7 +24,7 @@ export interface StepExit {
   readonly exitCode?: number
   readonly signal?: string
   /** Set when the executor itself ended it. */
-  readonly endedBy?: 'cancel' | 'timeout' | 'memory_limit' | 'log_limit'
+  readonly endedBy?: 'cancel' | 'timeout' | 'memory_limit' | 'log_limit' | 'process_limit'
   readonly usage?: StepUsage
 }
 

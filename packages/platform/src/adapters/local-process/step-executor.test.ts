@@ -18,7 +18,9 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-async function openSubject(options: { logBytesMax?: number } = {}): Promise<StepExecutorSubject> {
+async function openSubject(
+  options: { logBytesMax?: number; processesMax?: number } = {},
+): Promise<StepExecutorSubject> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-executor-'))
   const open = () => {
     const executor = openLocalProcessExecutor(options)
@@ -110,6 +112,16 @@ test('an attempt that fills the disk with its log is ended', async () => {
   const subject = await openSubject({ logBytesMax: 1 << 20 })
   const { handle } = await subject.executor.submit(sleeping(subject, { argv: ['/usr/bin/yes'] }))
   expect((await subject.executor.wait(handle)).endedBy).toBe('log_limit')
+})
+
+test('a fork bomb is ended with all that it has started', async () => {
+  const subject = await openSubject({ processesMax: 40 })
+  // Two processes a round; bounded, should nobody end it.
+  const bomb = 'i=0; while [ $i -lt 400 ]; do (sleep 20; sleep 20) & i=$((i+1)); sleep 0.01; done; wait'
+  const submitted = sleeping(subject, { argv: ['/bin/sh', '-c', bomb] })
+  const { handle } = await subject.executor.submit(submitted)
+  expect((await subject.executor.wait(handle)).endedBy).toBe('process_limit')
+  while (processesOf(new Set([submitted.workDir])).length > 0) await realClock.sleep(20)
 })
 
 test('usage counts the processor time of short programs', async () => {

@@ -42,6 +42,8 @@ interface Watch {
   readonly clock: Clock
   /** A log that grows beyond it ends its attempt. */
   readonly logBytesMax: number
+  /** An attempt with more processes than these is ended. */
+  readonly processesMax: number
   readonly watched: Map<string, Watched>
   /** Ends of attempts before somebody waits for them. */
   readonly ended: Map<string, StepExit>
@@ -131,7 +133,7 @@ async function loop(state: Watch): Promise<void> {
         sample(
           entry,
           table.filter((line) => line.group === entry.handle.pid),
-          state.logBytesMax,
+          state,
         )
       if (nowMs - entry.startedMs > entry.handle.timeoutMs && entry.endedBy === undefined) {
         entry.endedBy = 'timeout'
@@ -152,7 +154,8 @@ function sizeOf(path: string): number {
   }
 }
 
-function sample(entry: Watched, group: readonly ProcessEntry[], logBytesMax: number): void {
+/** A signal to a group reaches also what forks at that moment: looking once a second is enough against a fork bomb. */
+function sample(entry: Watched, group: readonly ProcessEntry[], limits: Watch): void {
   const resident = group.reduce((sum, line) => sum + line.residentPages * PAGE_BYTES, 0)
   entry.maxResidentBytes = Math.max(entry.maxResidentBytes, resident)
   entry.cpuMs = Math.max(
@@ -160,14 +163,17 @@ function sample(entry: Watched, group: readonly ProcessEntry[], logBytesMax: num
     group.reduce((sum, line) => sum + line.cpuTicks * TICK_MS, 0),
   )
   const { memoryBytes } = entry.handle
-  if (memoryBytes !== undefined && resident > memoryBytes * MEMORY_SLACK && entry.endedBy === undefined) {
-    entry.endedBy = 'memory_limit'
-    signalGroup(entry.handle, 'SIGKILL')
-  }
-  if (sizeOf(join(entry.handle.workDir, 'log')) > logBytesMax && entry.endedBy === undefined) {
-    entry.endedBy = 'log_limit'
-    signalGroup(entry.handle, 'SIGKILL')
-  }
+  const over: StepExit['endedBy'] =
+    memoryBytes !== undefined && resident > memoryBytes * MEMORY_SLACK
+      ? 'memory_limit'
+      : group.length > limits.processesMax
+        ? 'process_limit'
+        : sizeOf(join(entry.handle.workDir, 'log')) > limits.logBytesMax
+          ? 'log_limit'
+          : undefined
+  if (over === undefined || entry.endedBy !== undefined) return
+  entry.endedBy = over
+  signalGroup(entry.handle, 'SIGKILL')
 }
 
 /** A dead leader without an exit mark was killed, or the machine restarted. */
@@ -194,10 +200,13 @@ async function endGroup(state: Watch, entry: Watched, graceMs: number): Promise<
 }
 
 /** Attempts as local processes, each leader of its own group, its output in a file. */
-export function openLocalProcessExecutor(options: { clock?: Clock; logBytesMax?: number } = {}): StepExecutor {
+export function openLocalProcessExecutor(
+  options: { clock?: Clock; logBytesMax?: number; processesMax?: number } = {},
+): StepExecutor {
   const state: Watch = {
     clock: options.clock ?? realClock,
     logBytesMax: options.logBytesMax ?? Number.POSITIVE_INFINITY,
+    processesMax: options.processesMax ?? Number.POSITIVE_INFINITY,
     watched: new Map(),
     ended: new Map(),
     unswept: new Set(),

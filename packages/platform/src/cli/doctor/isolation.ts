@@ -4,11 +4,11 @@ import type { Finding } from './finding.ts'
 
 const GROUP = 'isolation of steps' as const
 
-/** Without a control group, memory is looked at from outside, once a second. */
+/** Without a control group, memory and processes are looked at from outside, once a second. */
 function cgroupFinding(): Finding {
   const about = { group: GROUP, name: 'cgroup v2', state: 'missing' } as const
   const cost =
-    'No limit on processes and CPU, and between two looks a step may take more memory than it declared; this release does not use control groups'
+    'No limit on CPU, and between two looks a step may take more memory and processes than it may have; this release does not use control groups'
   try {
     const own = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1]
     if (own === undefined || !existsSync('/sys/fs/cgroup/cgroup.controllers'))
@@ -28,16 +28,17 @@ export function isolationFindings(): Finding[] {
     hasProc
       ? {
           group: GROUP,
-          name: 'memory',
+          name: 'memory, processes',
           state: 'ok',
-          found: 'an attempt that takes over 1.1 times what its step declares is ended; looked at every second',
+          found:
+            'an attempt that takes over 1.1 times what its step declares, or has more processes than steps.processLimit, is ended; looked at every second',
         }
       : {
           group: GROUP,
-          name: 'memory',
+          name: 'memory, processes',
           state: 'missing',
           found: 'not limited: there is no /proc',
-          cost: 'A step may take all the memory there is; use Linux where that matters',
+          cost: 'A step may take all the memory and processes there are; use Linux where that matters',
         },
     cgroupFinding(),
     {

@@ -84,6 +84,8 @@ const steps = z.strictObject({
   slots: count(2, 1_024),
   /** What is kept of an attempt's log, its beginning and its end; one that grows to 16 times as much ends the attempt. */
   logLimitBytes: bytes(64 * MIB),
+  /** Processes that an attempt may have at one time, looked at every second; one that has more is ended. */
+  processLimit: count(1_024, 65_536),
   /** All that a step hands on; beyond it the step fails. */
   outputLimitBytes: bytes(16 * 1024 * MIB),
 })
