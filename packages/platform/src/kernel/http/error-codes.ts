@@ -305,6 +305,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.body_cut': ['invalid'],
   'serving.body_too_large': ['too_large'],
   'serving.columns_mismatch': ['invalid'],
+  'serving.control_answer': ['unavailable'],
   'serving.control_refused': ['invalid', 'unavailable'],
   'serving.control_unreachable': ['unavailable'],
   'serving.directory_in_use': ['conflict'],

@@ -1,5 +1,6 @@
 import { type GatewayStatus, type SignedSnapshot, signedSnapshot } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { answerText } from '../../kernel/http/answer-text.ts'
 
 /** What the gateway asks of the control plane. Each call fails with `unavailable` while it is down. */
 export interface ControlLink {
@@ -14,6 +15,23 @@ export interface ControlLink {
 /** Answers that stay the same however often one asks. */
 const REFUSED = new Set([400, 413, 415, 422])
 const REQUEST_TIMEOUT_MS = 30_000
+const REFUSAL_BYTES_MAX = 64 << 10
+/** Some thousand routes, each with its signature and its features. */
+const SNAPSHOT_BYTES_MAX = 64 << 20
+
+async function snapshotBody(response: Response): Promise<unknown> {
+  try {
+    return JSON.parse(await answerText(response, SNAPSHOT_BYTES_MAX))
+  } catch (error) {
+    throw new PlimsollError(
+      'unavailable',
+      'serving.control_answer',
+      `Cannot read the snapshot that the control plane sent: ${(error as Error).message}`,
+      {},
+      error,
+    )
+  }
+}
 
 export function openControlLink(url: string, token: string): ControlLink {
   const call = async (path: string, init: RequestInit, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Response> => {
@@ -36,11 +54,11 @@ export function openControlLink(url: string, token: string): ControlLink {
       )
     }
     if (!response.ok) {
-      const text = (await response.text()).slice(0, 500)
+      const text = await answerText(response, REFUSAL_BYTES_MAX).catch(() => 'more than a reason')
       throw new PlimsollError(
         REFUSED.has(response.status) ? 'invalid' : 'unavailable',
         'serving.control_refused',
-        `The control plane answered ${response.status} to ${path}: ${text}`,
+        `The control plane answered ${response.status} to ${path}: ${text.slice(0, 500)}`,
       )
     }
     return response
@@ -52,7 +70,7 @@ export function openControlLink(url: string, token: string): ControlLink {
         { signal },
         waitMs + REQUEST_TIMEOUT_MS,
       )
-      const body: unknown = await response.json()
+      const body = await snapshotBody(response)
       return body === null || (body as { snapshot?: unknown }).snapshot === null
         ? undefined
         : signedSnapshot.parse((body as { snapshot: unknown }).snapshot)

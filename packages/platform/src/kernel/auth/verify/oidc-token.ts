@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { PlimsollError } from '../../errors.ts'
+import { answerText } from '../../http/answer-text.ts'
 
 /** Signatures that we take: asymmetric only, so that a public key can never be used as a secret. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
@@ -48,15 +49,7 @@ async function ask(url: URL | string, options: { bytesMax: number; signal: Abort
     await response.body?.cancel()
     throw new Error(`the provider answered ${response.status}`)
   }
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of response.body ?? []) {
-    sizeBytes += chunk.length
-    // Leaving the loop ends the connection: what is not read is not sent.
-    if (sizeBytes > options.bytesMax) throw new Error(`the provider's answer is longer than ${options.bytesMax} bytes`)
-    chunks.push(chunk)
-  }
-  const text = Buffer.concat(chunks).toString('utf8')
+  const text = await answerText(response, options.bytesMax)
   JSON.parse(text)
   return text
 }
