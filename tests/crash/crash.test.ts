@@ -12,7 +12,7 @@ import { digestsOf, NONE, violations } from './violations.fixture.ts'
 const env = readEnvironment()
 const SEED = Number(env.PLIMSOLL_CRASH_SEED ?? 20_010_423)
 /** A hundred take ten minutes: `.ci/run` does them all. */
-const KILLS = Number(env.PLIMSOLL_CRASH_KILLS ?? (process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 100 : 25))
+const KILLS = Number(env.PLIMSOLL_CRASH_KILLS ?? (process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 100 : 15))
 
 test.runIf(process.platform === 'linux')(
   `the example survives ${KILLS} kills (seed ${SEED}) with the digests of a calm run, and nothing that was acknowledged is lost`,

@@ -8,6 +8,7 @@ import {
   readProcess,
   workDirOfProcess,
 } from '../../packages/platform/src/adapters/local-process/process-table.ts'
+import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 
 const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
 const RESTART_PAUSE_MS = 200
@@ -69,6 +70,7 @@ function firstLine(child: ChildProcess): Promise<string | undefined> {
  * start, after a short pause.
  */
 export async function openPlatform(dataDir: string): Promise<Platform> {
+  await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const failedStarts: string[] = []
   const readyMs: number[] = []
   /** Every process seen below `up`, by pid and start: none may outlive it. */

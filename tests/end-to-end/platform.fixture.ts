@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 
 const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
 const STOP_MS = 20_000
@@ -76,6 +77,7 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
       stdio: 'ignore',
     })
   git('init', '--quiet')
+  await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const { child, api, gateway } = await startUp(dataDir, args)
   const platform: TestPlatform = {
     work,

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ServedVersion } from '@plimsoll/sdk/wire'
+import { readProcess, TICK_MS } from '../../packages/platform/src/adapters/local-process/process-table.ts'
 import { arithmeticModel, identityModel, tripsModel } from '../../packages/platform/src/inference/onnx.fixture.ts'
 import { newSigningKey, signBytes } from '../../packages/platform/src/kernel/auth/verify/index.ts'
+import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 import { digestBytes } from '../../packages/platform/src/kernel/digest.ts'
 import { exampleRoute, PASSPORT } from '../../packages/platform/src/serving/gateway/snapshot.fixture.ts'
 
@@ -29,6 +31,8 @@ export interface Platform {
   /** Every process of the platform, by pid, with what it runs. */
   processes(): Map<number, string>
   residentBytes(): Map<number, number>
+  /** Processor time that its processes have used. */
+  cpuMs(): number
   /** What is wrong outside the data directory: altered, gone or new files. */
   trespasses(): string[]
   logs(): string
@@ -126,6 +130,7 @@ export async function openPlatform(): Promise<Platform> {
   writeFileSync(join(workDir, 'numbers.csv'), 'x,y\n1,2\n3,4\n')
   writeFileSync(join(workDir, 'settings.yaml'), JSON.stringify(SETTINGS))
   layKeptSnapshot(dataDir)
+  await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const environment = { PATH: process.env.PATH, HOME: join(root, 'home'), TMPDIR: join(root, 'tmp') }
   const argv = ['up', '--data-dir', dataDir, '--config', join(workDir, 'settings.yaml'), '--json']
   const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
@@ -151,6 +156,7 @@ export async function openPlatform(): Promise<Platform> {
           Number(/VmRSS:\s+(\d+)/.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0) * 1_024,
         ]),
       ),
+    cpuMs: () => treeOf(ready.pid).reduce((sum, pid) => sum + (readProcess(pid)?.cpuTicks ?? 0) * TICK_MS, 0),
     trespasses() {
       const now = listFiles(root, dataDir)
       const lost = [...before].filter((path) => !now.includes(path)).map((path) => `gone: ${path}`)

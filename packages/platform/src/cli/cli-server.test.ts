@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncate
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
 import { writeSmallProject } from './project.fixture.ts'
 
@@ -13,6 +14,7 @@ let platform: Platform
 
 beforeAll(async () => {
   writeSmallProject(folder)
+  await layDatabase(join(folder, '.plimsoll/database'), { isMigrated: true })
   platform = await openPlatform(plimsoll)
 })
 afterAll(async () => {

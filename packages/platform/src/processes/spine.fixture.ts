@@ -29,6 +29,7 @@ import { z } from 'zod'
 import { identityModel } from '../inference/onnx.fixture.ts'
 import { realClock } from '../kernel/clock.ts'
 import { loadConfig } from '../kernel/config/index.ts'
+import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { digestBytes, digestTree } from '../kernel/digest.ts'
 import { newId, uuidv7 } from '../kernel/ids.ts'
 import { frame } from '../serving/gateway/segment-frame.ts'
@@ -219,6 +220,7 @@ export interface TestPlane extends ControlPlane {
 /** A control plane in this process on a data directory of its own, with a project applied. */
 export async function openTestPlane(settings: Record<string, unknown> = {}): Promise<TestPlane> {
   const folder = await mkdtemp(join(tmpdir(), 'plimsoll-plane-'))
+  if (settings['database'] === undefined) await layDatabase(join(folder, 'data/database'), { isMigrated: true })
   const { config } = loadConfig({
     flags: {
       dataDir: join(folder, 'data'),

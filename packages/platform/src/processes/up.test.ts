@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
 
 // Each case starts the whole platform, some twice; a loaded machine takes its time.
@@ -66,6 +67,9 @@ class Up {
     return JSON.parse(line) as Ready
   }
 }
+
+/** A data directory whose database is there: the other cases begin with none. */
+const layData = () => layDatabase(join(dataDir, 'database'), { isMigrated: true })
 
 /** Pids of the children of a process, from /proc. */
 function childrenOf(pid: number): number[] {
@@ -131,6 +135,7 @@ test.runIf(process.platform === 'linux')(
 )
 
 test('a gateway that is stopped by SIGTERM serves for its drain delay, and Ctrl-C does not wait for that', async () => {
+  await layData()
   const interrupted = new Up([], { PLIMSOLL_GATEWAY_DRAIN_DELAY_MS: '600000' })
   await interrupted.ready()
   interrupted.child.kill('SIGINT')
@@ -149,6 +154,7 @@ test('a gateway that is stopped by SIGTERM serves for its drain delay, and Ctrl-
 test.runIf(process.platform === 'linux')(
   'a killed control plane comes back on its port while the gateway goes on',
   async () => {
+    await layData()
     const up = new Up()
     const ready = await up.ready()
     const first = pidOf(ready.pid, 'control-plane')!
@@ -164,6 +170,7 @@ test.runIf(process.platform === 'linux')(
 )
 
 test.runIf(process.platform === 'linux')('a killed gateway comes back on its port', async () => {
+  await layData()
   const up = new Up()
   const ready = await up.ready()
   const first = pidOf(ready.pid, 'gateway')!
@@ -177,6 +184,7 @@ test.runIf(process.platform === 'linux')('a killed gateway comes back on its por
 test.runIf(process.platform === 'linux')(
   'a killed supervisor takes its children with it, and a second start works at once',
   async () => {
+    await layData()
     const up = new Up()
     const ready = await up.ready()
     const children = childrenOf(ready.pid)
@@ -192,6 +200,7 @@ test.runIf(process.platform === 'linux')(
 test.runIf(process.platform === 'linux')(
   'a gateway waits until no other one writes to its directory, also when the last supervisor had not become ready',
   async () => {
+    await layData()
     mkdirSync(join(dataDir, 'gateway'), { recursive: true })
     const unlock = await lockDirectory(join(dataDir, 'gateway'), 'serving.directory_in_use')
     const up = new Up()
@@ -205,6 +214,7 @@ test.runIf(process.platform === 'linux')(
 )
 
 test.runIf(process.platform === 'linux')('a killed launcher takes the supervisor with it', async () => {
+  await layData()
   const up = new Up()
   const ready = await up.ready()
   up.child.kill('SIGKILL')
@@ -212,6 +222,7 @@ test.runIf(process.platform === 'linux')('a killed launcher takes the supervisor
 })
 
 test('a second start on the same data directory is refused in one line that names the holder', async () => {
+  await layData()
   const up = new Up()
   await up.ready()
   const second = new Up()

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 
 const KILLS = 2
 const WRITERS = 3
@@ -12,6 +13,7 @@ let directory: string
 let server: { child: ChildProcess; url: string } | undefined
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'plimsoll-crash-'))
+  await layDatabase(join(directory, 'database'), { isMigrated: true })
 })
 afterAll(async () => {
   server?.child.kill('SIGKILL')

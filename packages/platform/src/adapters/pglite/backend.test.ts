@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SQL_BACKEND_CONTRACT } from '../../kernel/db/backend.contract.ts'
-import { openPgliteCopy } from '../../kernel/db/database-template.fixture.ts'
+import { layDatabase, openPgliteCopy } from '../../kernel/db/database-template.fixture.ts'
 import { openPglite } from './backend.ts'
 
 let root: string
@@ -32,6 +32,7 @@ async function holdElsewhere(directory: string) {
 
 test('a directory held by another process is refused by its pid, and free once that is killed', async () => {
   const directory = join(root, 'held')
+  await layDatabase(directory, { isMigrated: false })
   const holder = await holdElsewhere(directory)
   await expect(openPglite(directory)).rejects.toMatchObject({
     kind: 'conflict',
@@ -48,6 +49,7 @@ test('a directory held by another process is refused by its pid, and free once t
 })
 
 test('two directories with one parent do not stand in each other’s way, the same one twice does', async () => {
+  for (const name of ['a', 'b']) await layDatabase(join(root, name), { isMigrated: false })
   const [a, b] = [await openPglite(join(root, 'a')), await openPglite(join(root, 'b'))]
   await expect(openPglite(join(root, 'a'))).rejects.toMatchObject({ code: 'pglite.directory_in_use' })
   await Promise.all([a.close(), b.close()])
@@ -55,7 +57,7 @@ test('two directories with one parent do not stand in each other’s way, the sa
 })
 
 test('a value that no thread can be sent refuses its own query only', async () => {
-  const backend = await openPglite(undefined)
+  const backend = await openPgliteCopy({ isMigrated: false })
   const session = await backend.acquire()
   await expect(session.query('select $1', [() => {}])).rejects.toThrow('could not be cloned')
   expect((await session.query('select 1 as n', [])).rows).toEqual([{ n: 1 }])
@@ -64,7 +66,7 @@ test('a value that no thread can be sent refuses its own query only', async () =
 })
 
 test('a statement over its time ends the worker: that query is `deadline`, later ones too, and close() returns', async () => {
-  const backend = await openPglite(undefined, { statementTimeoutMs: 1_000 })
+  const backend = await openPgliteCopy({ isMigrated: false }, { statementTimeoutMs: 1_000 })
   const session = await backend.acquire()
   const endless = session.query(
     'with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r',

@@ -22,24 +22,21 @@ interface Waiting {
 
 /**
  * PGlite in a worker thread, so that a query never blocks the event loop. One session: callers queue for it.
- * `directory` undefined keeps everything in memory. Survives the death of the process, not the loss of power.
+ * Survives the death of the process, not the loss of power.
  * PGlite cannot cancel a statement: one that runs over `statementTimeoutMs` ends the worker, and every later query is
  * `unavailable` until the database is opened again.
  *
  * @throws conflict pglite.directory_in_use, naming the holder · full disk.full · unavailable pglite.open_failed
  */
 export async function openPglite(
-  directory: string | undefined,
+  directory: string,
   options: { statementTimeoutMs?: number } = {},
 ): Promise<SqlBackend> {
   const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
-  let unlock = async () => {}
-  if (directory !== undefined) {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    unlock = await lockDirectory(directory, 'pglite.directory_in_use')
-  }
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const unlock = await lockDirectory(directory, 'pglite.directory_in_use')
   const worker = new Worker(siblingModule(import.meta.url, './worker'), {
-    workerData: { directory: directory ?? null },
+    workerData: { directory },
   })
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
   try {

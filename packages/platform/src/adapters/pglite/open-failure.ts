@@ -5,14 +5,13 @@ import { PlimsollError } from '../../kernel/errors.ts'
 const NEEDED_BYTES = 64 << 20
 
 /** Bytes that this user may still write where a directory lies; undefined where that cannot be asked. */
-export async function freeBytes(directory: string | undefined): Promise<number | undefined> {
-  if (directory === undefined) return undefined
+export async function freeBytes(directory: string): Promise<number | undefined> {
   const found = await statfs(directory).catch(() => undefined)
   return found && found.bavail * found.bsize
 }
 
 /** Why the database did not open. PGlite says no more than that it did not where it could not write. */
-export function openFailure(cause: Error, directory: string | undefined, free: number | undefined): PlimsollError {
+export function openFailure(cause: Error, directory: string, free: number | undefined): PlimsollError {
   if (free !== undefined && free < NEEDED_BYTES)
     return new PlimsollError(
       'full',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { SqlBackend } from '../../kernel/db/backend.ts'
+import { layDatabase } from '../../kernel/db/database-template.fixture.ts'
 import { openPglite } from './backend.ts'
 import { keepUp } from './upkeep.ts'
 
@@ -28,6 +29,7 @@ function bytesOf(directory: string): number {
 
 test('keepUp() bounds the rows that updates leave behind and the write-ahead log, and leaves a table at rest alone', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-upkeep-'))
+  await layDatabase(directory, { isMigrated: false })
   const backend = await openPglite(directory)
   const size = async () => Number((await query(backend, `select pg_relation_size('busy') as n`))[0]!['n'])
   try {

@@ -22,12 +22,12 @@ export type WorkerReply =
       }
     }
 
-const { directory } = workerData as { directory: string | null } // set by backend.ts, its only starter
+const { directory } = workerData as { directory: string } // set by backend.ts, its only starter
 if (!parentPort) throw new Error('adapters/pglite/worker.ts runs in a worker thread only')
 const port = parentPort
 
 const lite = await PGlite.create({
-  ...(directory === null ? {} : { dataDir: directory }),
+  dataDir: directory,
   parsers: {
     [types.INT8]: (text: string) => BigInt(text),
     [types.NUMERIC]: (text: string) => text,

@@ -9,6 +9,7 @@ import { MIGRATIONS } from '../../../migrations/all.ts'
 import { openFilesBlobStore } from '../../adapters/files/index.ts'
 import { openPglite } from '../../adapters/pglite/backend.ts'
 import { realClock } from '../clock.ts'
+import { layDatabase } from '../db/database-template.fixture.ts'
 import { migrate, openContext, openDatabase } from '../db/index.ts'
 import { journalLedger, openJournal, sealLedger, verifyLedger } from '../ledger/index.ts'
 import { silentLog } from '../log.ts'
@@ -48,6 +49,7 @@ test(`${KILLS} kills at seeded points: what was acknowledged is there, nothing i
   timeout: 480_000,
 }, async () => {
   const root = await mkdtemp(join(tmpdir(), 'plimsoll-crash-'))
+  await layDatabase(join(root, 'database'), { isMigrated: true })
   const random = seeded(SEED)
   const acknowledged = new Set<string>()
   for (let generation = 0; generation < KILLS; generation++) {

@@ -34,16 +34,21 @@ async function requireTemplate(isMigrated: boolean): Promise<string> {
   return template
 }
 
-/**
- * A PGlite of its own on disk, empty or migrated, from a copy: making one takes ten times as long. Its directory goes when
- * it is closed.
- */
-export async function openPgliteCopy(options: { isMigrated: boolean }): Promise<SqlBackend> {
+/** Lays a PGlite, empty or migrated, into a directory of a test: making one takes seconds of processor time, a copy none. */
+export async function layDatabase(directory: string, options: { isMigrated: boolean }): Promise<void> {
+  await cp(await requireTemplate(options.isMigrated), directory, { recursive: true })
+}
+
+/** A PGlite of its own on disk, laid. Its directory goes when it is closed. */
+export async function openPgliteCopy(
+  options: { isMigrated: boolean },
+  limits?: Parameters<typeof openPglite>[1],
+): Promise<SqlBackend> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-database-'))
   const remove = () => rm(directory, { recursive: true, force: true })
   try {
-    await cp(await requireTemplate(options.isMigrated), directory, { recursive: true })
-    const backend = await openPglite(directory)
+    await layDatabase(directory, options)
+    const backend = await openPglite(directory, limits)
     return {
       ...backend,
       close: async () => {

@@ -9,6 +9,7 @@ import { MIGRATIONS } from '../../../migrations/all.ts'
 import { startCluster, type TestCluster } from '../../adapters/postgres/cluster.fixture.ts'
 import { openPostgres } from '../../adapters/postgres/index.ts'
 import { openTestDatabase } from './database.fixture.ts'
+import { layDatabase } from './database-template.fixture.ts'
 import { migrate, openDatabase } from './index.ts'
 import { cutting, describeSchema } from './schema.fixture.ts'
 
@@ -45,6 +46,7 @@ test('every table says how long its rows are kept, and all but a named few belon
 
 test('migrations killed at points all over, one after another in one PGlite directory, complete at the next start', async () => {
   const root = await mkdtemp(join(tmpdir(), 'plimsoll-migrate-'))
+  await layDatabase(join(root, 'database'), { isMigrated: false })
   const deaths: unknown[] = []
   for (const at of DEATHS) {
     const ended = await run(process.execPath, [SCRIPT, join(root, 'database'), String(at)]).catch((error) => error)
