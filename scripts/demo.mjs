@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { CHAPTERS } from './demo/chapters.mjs'
-import { needGit, needPorts, needPython, needSpace, removeLeftovers } from './demo/checks.mjs'
+import { needGit, needIndex, needPorts, needPython, needSpace, removeLeftovers } from './demo/checks.mjs'
 import { openPlatform } from './demo/platform.mjs'
 import { watchMemory } from './demo/process-tree.mjs'
 import { fail, isExit, isJson, say, still, whenFailed } from './demo/terminal.mjs'
@@ -14,6 +14,7 @@ needGit()
 removeLeftovers()
 needSpace()
 await needPorts()
+needIndex()
 if (!existsSync('packages/console/dist/index.html')) {
   say('Building the console')
   if (spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: isJson ? 'ignore' : 'inherit' }).status !== 0)

@@ -1,6 +1,6 @@
 // What the demo needs of this machine, told in one line each before anything is made.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,29 @@ export function needPython() {
       'install its venv and ensurepip (Debian: apt-get install python3-venv)',
     )
   if (!stdout.includes('True')) fail('this Python is older than 3.10', 'install a newer one')
+}
+
+/** A package index, before minutes of work that end for want of it. A Python without pip of its own is asked later. */
+export function needIndex() {
+  const lock = readFileSync('examples/flight-delay/steps/requirements.lock', 'utf8')
+  const [, first] = /^([\w.-]+==[\w.]+) \\$/m.exec(lock)
+  const folder = mkdtempSync(join(tmpdir(), 'plimsoll-index-'))
+  const quiet = [
+    '--disable-pip-version-check',
+    '--no-input',
+    '--quiet',
+    '--no-deps',
+    '--retries',
+    '1',
+    '--timeout',
+    '10',
+  ]
+  const { status, stderr } = spawnSync('python3', ['-m', 'pip', 'download', ...quiet, '--dest', folder, first], {
+    encoding: 'utf8',
+  })
+  rmSync(folder, { recursive: true, force: true })
+  if (status !== 0 && !stderr.includes('No module named pip'))
+    fail(`no package index gives ${first}`, 'check the network, and the index that pip is configured for')
 }
 
 export function needGit() {

@@ -57,9 +57,11 @@ function lastSaid(text) {
     const { error, state, graph } = JSON.parse(line)
     if (error) return `${error.message}. ${error.action ?? ''}`.trim()
     const failed = graph.filter((step) => step.state === 'failed')
+    const keysOf = (reason) => failed.filter((step) => step.reason === reason).map(({ key }) => key)
+    const reasons = [...new Set(failed.map(({ reason }) => reason))]
     return [
       `the run ${state}`,
-      ...failed.map(({ key, reason }) => `step ${key}: ${reason.replaceAll('\n', ' | ')}`),
+      ...reasons.map((reason) => `step ${keysOf(reason).join(', ')}: ${reason.replaceAll('\n', ' | ')}`),
     ].join('; ')
   } catch {
     return line

@@ -90,6 +90,21 @@ test('demo says in one line that a port of its platform is taken', async () => {
   }
 })
 
+test('demo says in one line that there is no package index', () => {
+  // The port of nobody: what looks for an index there is refused at once.
+  const { status, stderr, stdout } = spawnSync(process.execPath, ['scripts/demo.mjs', '--exit'], {
+    encoding: 'utf8',
+    env: { ...process.env, TMPDIR: programs, PIP_INDEX_URL: 'http://127.0.0.1:9/', PIP_EXTRA_INDEX_URL: '' },
+  })
+  expect([status, stderr, stdout]).toEqual([
+    1,
+    expect.stringMatching(
+      /^demo: no package index gives [\w-]+==[\w.]+; check the network, and the index that pip is configured for\n$/,
+    ),
+    '',
+  ])
+})
+
 function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
