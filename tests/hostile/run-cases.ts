@@ -9,8 +9,8 @@ const PARALLEL = 6
 const ANSWER_MS_MAX = 10_000
 /** Of an answer that has the platform for itself; beyond it the processor time decides, which does not depend on others. */
 const ALONE_MS_MAX = 1_000
-/** WASM memory never shrinks and V8 keeps what it has warmed up: some 65 MB of the first table; bombs are greater. */
-const GROWTH_BYTES_MAX = 192 << 20
+/** WASM memory never shrinks and V8 keeps what it has warmed up: some 70 MB of the first table, half of it of the others. */
+const GROWTH_BYTES_MAX = 128 << 20
 const SETTLE_MS = 15_000
 /** Traces, source files and folders of ours: nothing that an answer may hold. */
 const LEAK = /\n\s+at |node:internal|\.ts:\d+|node_modules|plimsoll-hostile-|polluted|PGlite|select "|insert into/
