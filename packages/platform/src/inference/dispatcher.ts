@@ -24,6 +24,9 @@ import type { Entry, RequestQueue } from './request-queue.ts'
 import type { ModelInterface, Tensor } from './tensor.ts'
 
 const MARGIN_MS = 1
+/** A run that takes this many times what is expected, and as long beyond everybody's deadline, hangs. */
+const HUNG_FACTOR = 10
+const HUNG_GRACE_MS = 5_000
 const NEVER_MS = Number.POSITIVE_INFINITY
 
 export interface DispatcherOptions {
@@ -32,6 +35,14 @@ export interface DispatcherOptions {
   readonly queueRequestsMax: number
   readonly defaultDeadlineMs: number
   readonly runTimeoutMs: number
+}
+
+/**
+ * How long a run may take before its host is taken for hung: every model of the host waits for it. Never more than
+ * `timeoutMs`.
+ */
+export function runLimitMs(run: { estimateMs: number; wantedMs: number; timeoutMs: number }): number {
+  return Math.min(run.timeoutMs, Math.max(HUNG_FACTOR * run.estimateMs, run.wantedMs) + HUNG_GRACE_MS)
 }
 
 interface Waiting {
@@ -179,7 +190,8 @@ export class Dispatcher {
     for (const place of places) {
       if (!place.process?.isAlive) continue
       alive++
-      if (place.process.isBusy) totalMs += Math.max(0, place.expectedMs - nowMs)
+      // A run that is overdue may take as long again: what hangs is waited for less and less readily.
+      if (place.process.isBusy) totalMs += Math.abs(place.expectedMs - nowMs)
     }
     const others = new Set<ModelSlot>()
     for (const waiting of this.#waiting.values()) if (waiting.slot !== slot) others.add(waiting.slot)
@@ -275,8 +287,13 @@ export class Dispatcher {
     }
     for (const entry of entries) entry.startedMs = nowMs
     place.busySinceMs = nowMs
-    place.busyLimitMs = this.#options.runTimeoutMs
-    place.expectedMs = nowMs + slot.cost.estimateMs(rows)
+    const estimateMs = slot.cost.estimateMs(rows)
+    place.expectedMs = nowMs + estimateMs
+    place.busyLimitMs = runLimitMs({
+      estimateMs,
+      wantedMs: entries.reduce((latest, entry) => Math.max(latest, entry.deadlineMs), nowMs) - nowMs,
+      timeoutMs: this.#options.runTimeoutMs,
+    })
     slot.running += entries.length
     place.process?.send(frame, (answer) => {
       slot.running -= entries.length

@@ -252,6 +252,38 @@ export const arithmeticModel = () => {
 export const crossRowModel = () =>
   model({ nodes: unary('Softmax', { axis: { int: 0 } }), inputs: [x()], outputs: [y()] })
 
+/** y = (x − the mean of all rows) · 1e-6: rows influence each other in outputs that are small altogether. */
+export const faintCrossRowModel = () =>
+  model({
+    nodes: [
+      { op: 'ReduceMean', inputs: ['x'], outputs: ['mean'], attributes: { axes: { ints: [0] }, keepdims: { int: 1 } } },
+      { op: 'Sub', inputs: ['x', 'mean'], outputs: ['off'] },
+      { op: 'Mul', inputs: ['off', 'tiny'], outputs: ['y'] },
+    ],
+    initializers: [tensor({ name: 'tiny', dims: [1], floats: [1e-6] })],
+    inputs: [x()],
+    outputs: [y()],
+  })
+
+/** y = x + the mean over all rows of what is above `from`: rows influence each other only where values are that large. */
+export const dormantCrossRowModel = (from: number) =>
+  model({
+    nodes: [
+      { op: 'Sub', inputs: ['x', 'from'], outputs: ['above'] },
+      { op: 'Relu', inputs: ['above'], outputs: ['relu'] },
+      {
+        op: 'ReduceMean',
+        inputs: ['relu'],
+        outputs: ['mean'],
+        attributes: { axes: { ints: [0] }, keepdims: { int: 1 } },
+      },
+      { op: 'Add', inputs: ['x', 'mean'], outputs: ['y'] },
+    ],
+    initializers: [tensor({ name: 'from', dims: [1], floats: [from] })],
+    inputs: [x()],
+    outputs: [y()],
+  })
+
 /** An MLP `width` wide and `layers` deep: slow enough to keep a host busy. */
 export function mlpModel(width: number, layers: number, inputs = 20): Uint8Array {
   const nodes: NodeSpec[] = []

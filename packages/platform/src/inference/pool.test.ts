@@ -9,8 +9,10 @@ import {
   arithmeticModel,
   bombModel,
   crossRowModel,
+  dormantCrossRowModel,
   endlessModel,
   externalDataModel,
+  faintCrossRowModel,
   identityModel,
   mlpModel,
   poisonModel,
@@ -64,7 +66,8 @@ describe('load()', () => {
       maxBatchSize: 1024,
       inputs: [{ name: 'a' }, { name: 'b' }],
     })
-    expect((await pool.load(await store(crossRowModel()))).maxBatchSize).toBe(0)
+    for (const bytes of [crossRowModel(), faintCrossRowModel(), dormantCrossRowModel(1), dormantCrossRowModel(20_000)])
+      expect((await pool.load(await store(bytes))).maxBatchSize).toBe(0)
     for (const datatype of ['FP16', 'BYTES', 'BOOL', 'UINT64', 'FP64'] as const) {
       expect(await pool.load(await store(identityModel(datatype)))).toMatchObject({
         maxBatchSize: 1024,

@@ -6,6 +6,7 @@ import { failureOf } from './host-failure.ts'
 import type { HostProcess } from './host-process.ts'
 import {
   allocateData,
+  type Datatype,
   elementCount,
   type ModelInterface,
   type Tensor,
@@ -16,7 +17,18 @@ import {
 /** Size taken for a varying dimension other than the batch. */
 const FREE_DIM = 2
 const ELEMENTS_MAX = 16 * 1024 * 1024
-const TOLERANCE = 1e-5
+/**
+ * Sizes of synthetic values. A model may treat large ones otherwise than small ones, and its rows influence each other
+ * only then; rounding tells more of itself among large values of either sign.
+ */
+const SPANS = [
+  { span: 1, tolerance: 1e-5 },
+  { span: 1_000, tolerance: 1e-3 },
+  { span: 1_000_000, tolerance: 1e-3 },
+] as const
+type Span = (typeof SPANS)[number]
+/** Half precision has 11 bits. @source IEEE 754-2019, binary16 */
+const HALF_TOLERANCE = 2e-3
 const TIMED_ROWS = [16, 64]
 
 export interface ProbeResult {
@@ -106,24 +118,50 @@ function createRunner(host: HostProcess, specs: Specs, clock: Clock): Run {
   }
 }
 
-/** A reproducible value for one element: small, positive, different between rows. */
+/** A reproducible value from 0 to 1 for one element, different between rows. */
 function syntheticValue(row: number, element: number): number {
   const mixed = Math.imul((row + 1) * 0x9e3779b1 + (element + 1) * 0x85ebca6b, 0xc2b2ae35) >>> 8
   return (mixed % 4096) / 4096
 }
 
-function fill(data: TensorData, offset: number, width: number, row: number): void {
-  for (let element = 0; element < width; element++) {
-    const value = syntheticValue(row, element)
-    if (Array.isArray(data)) data[offset + element] = value < 0.5 ? 'a' : 'b'
-    else if (data instanceof BigInt64Array || data instanceof BigUint64Array)
-      data[offset + element] = value < 0.5 ? 0n : 1n
-    else if (data instanceof Float32Array || data instanceof Float64Array) data[offset + element] = value
-    else data[offset + element] = value < 0.5 ? 0 : 1
+/** Whole numbers may be sizes or counts, whose cost grows with them. */
+const INTEGER_MAX = 100
+const HALF_MAX = 65_504
+
+/** One element: from 0 to 1 in the first span, of either sign where the datatype has one in the others. */
+function element(datatype: Datatype, unit: number, { span }: Span): number | bigint | string {
+  const isSmall = span === 1
+  switch (datatype) {
+    case 'BYTES':
+      return isSmall ? (unit < 0.5 ? 'a' : 'b') : String(Math.floor(unit * span))
+    case 'FP32':
+    case 'FP64':
+      return isSmall ? unit : (2 * unit - 1) * span
+    case 'FP16':
+      return halfBits(isSmall ? unit : (2 * unit - 1) * Math.min(span, HALF_MAX))
+    default: {
+      const most = datatype === 'BOOL' ? 1 : Math.min(span, INTEGER_MAX)
+      const whole = isSmall || !datatype.startsWith('INT') ? Math.round(unit * most) : Math.round((2 * unit - 1) * most)
+      return datatype.endsWith('64') ? BigInt(whole) : whole
+    }
   }
 }
 
-function rowsOf(specs: Specs, rows: readonly number[], hasBatch: boolean): Tensor[] {
+function halfBits(value: number): number {
+  return new Uint16Array(Float16Array.of(value).buffer)[0]! // one half is 16 bits
+}
+
+function fill(
+  tensor: { data: TensorData; datatype: Datatype },
+  at: { offset: number; width: number; row: number },
+  span: Span,
+) {
+  const data = tensor.data as (number | bigint | string)[] // `element` gives what the datatype holds
+  for (let index = 0; index < at.width; index++)
+    data[at.offset + index] = element(tensor.datatype, syntheticValue(at.row, index), span)
+}
+
+function rowsOf(specs: Specs, rows: readonly number[], hasBatch: boolean, span: Span = SPANS[0]): Tensor[] {
   return specs.inputs.map((spec) => {
     const shape = spec.shape.map((dim, axis) => (dim !== -1 ? dim : axis === 0 && hasBatch ? rows.length : FREE_DIM))
     const count = elementCount(shape)
@@ -136,53 +174,100 @@ function rowsOf(specs: Specs, rows: readonly number[], hasBatch: boolean): Tenso
     }
     const data = allocateData(spec.datatype, count)
     const width = rows.length === 0 ? 0 : count / rows.length
-    for (const [position, row] of rows.entries()) fill(data, position * width, width, row)
+    for (const [position, row] of rows.entries())
+      fill({ data, datatype: spec.datatype }, { offset: position * width, width, row }, span)
     return { name: spec.name, datatype: spec.datatype, shape, data }
   })
 }
 
+const ROWS = 3
+const ORDERS = [
+  [0, 1],
+  [0, 1, 2],
+  [2, 0, 1],
+] as const
+
+/** Why rows are not independent; undefined when nothing that was tried shows it. */
 async function findDependence(run: Run, specs: Specs, first: Tensor[]): Promise<string | undefined> {
-  const singles = [first]
-  for (const row of [1, 2]) {
-    const single = await run(rowsOf(specs, [row], true))
-    if (single instanceof PlimsollError) return `it refuses one row: ${single.message}`
+  const small = await findDependenceAt(SPANS[0], run, specs, first)
+  if (small !== undefined) return small
+  for (const span of SPANS.slice(1)) {
+    try {
+      const because = await findDependenceAt(span, run, specs)
+      if (because !== undefined) return because
+    } catch {
+      return `its host does not survive values of ${span.span}` // it may well be a size, and nobody sends it that large
+    }
+  }
+  return undefined
+}
+
+async function findDependenceAt(span: Span, run: Run, specs: Specs, first?: Tensor[]): Promise<string | undefined> {
+  const singles = first ? [first] : []
+  for (let row = singles.length; row < ROWS; row++) {
+    const single = await run(rowsOf(specs, [row], true, span))
+    if (single instanceof PlimsollError) {
+      // An index that is out of range, say: nothing is learnt of values that the model does not take.
+      return span === SPANS[0] ? `it refuses one row: ${single.message}` : undefined
+    }
     singles.push(single.outputs)
   }
-  for (const order of [
-    [0, 1],
-    [0, 1, 2],
-    [2, 0, 1],
-  ]) {
-    const many = await run(rowsOf(specs, order, true))
+  for (const order of span === SPANS[0] ? ORDERS : ORDERS.slice(-1)) {
+    const many = await run(rowsOf(specs, order, true, span))
     if (many instanceof PlimsollError) return `it refuses ${countText(order.length, 'row')}: ${many.message}`
-    for (const [position, row] of order.entries()) {
-      const because = compareRow({ many: many.outputs, position, rows: order.length, single: singles[row] ?? [] })
-      if (because) return because
-    }
+    const because = compareRows({ many: many.outputs, order, singles, tolerance: span.tolerance })
+    if (because) return because
   }
   return undefined
 }
 
-function compareRow(given: { many: Tensor[]; position: number; rows: number; single: Tensor[] }): string | undefined {
-  for (const [index, output] of given.many.entries()) {
-    const alone = given.single[index]
-    if (output.shape[0] !== given.rows || alone?.shape[0] !== 1)
+function compareRows(given: {
+  many: Tensor[]
+  order: readonly number[]
+  singles: Tensor[][]
+  tolerance: number
+}): string | undefined {
+  const { many, order, singles } = given
+  for (const [index, output] of many.entries()) {
+    const alone = order.map((row) => singles[row]![index])
+    if (output.shape[0] !== order.length || alone.some((one) => one?.shape[0] !== 1))
       return `output "${output.name}" does not have one entry per row`
-    const width = alone.data.length
-    if (output.data.length !== width * given.rows) return `output "${output.name}" changes its size with the rows`
-    for (let element = 0; element < width; element++) {
-      if (!isClose(output.data[given.position * width + element], alone.data[element])) {
-        return `rows influence each other in output "${output.name}"`
-      }
-    }
+    const expected = alone.flatMap((one) => valuesOf(one!))
+    const found = valuesOf(output)
+    if (found.length !== expected.length) return `output "${output.name}" changes its size with the rows`
+    const tolerance = toleranceOf(output.datatype, given.tolerance) * scaleOf(expected)
+    if (found.some((value, at) => !isClose(value, expected[at], tolerance)))
+      return `rows influence each other in output "${output.name}"`
   }
   return undefined
 }
 
-function isClose(a: number | bigint | string | undefined, b: number | bigint | string | undefined): boolean {
-  if (typeof a !== 'number' || typeof b !== 'number') return a === b
+type Value = number | bigint | string
+
+function valuesOf({ datatype, data }: Tensor): Value[] {
+  return datatype === 'FP16' ? [...new Float16Array((data as Uint16Array).slice().buffer)] : [...data] // raw halves
+}
+
+/** Whole numbers and texts are equal or not; what is computed in another order is rounded otherwise. */
+function toleranceOf(datatype: Datatype, tolerance: number): number {
+  return datatype === 'FP16'
+    ? Math.max(HALF_TOLERANCE, tolerance)
+    : datatype === 'FP32' || datatype === 'FP64'
+      ? tolerance
+      : 0
+}
+
+/** The greatest finite magnitude: outputs that are small altogether are compared as finely as others. */
+function scaleOf(values: readonly Value[]): number {
+  return values.reduce<number>(
+    (most, value) => (typeof value === 'number' && Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
+    0,
+  )
+}
+
+function isClose(a: Value | undefined, b: Value | undefined, tolerance: number): boolean {
   if (Object.is(a, b) || a === b) return true
-  return Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a), Math.abs(b))
+  return typeof a === 'number' && typeof b === 'number' && Math.abs(a - b) <= tolerance
 }
 
 /** The runtime gives an output of unknown rank as []; what a run showed says more. */
