@@ -91,12 +91,18 @@ test.each([
     'client.unreachable',
   ],
   ['an answer of another shape', json(200, { n: 'x' }), 'client.bad_answer'],
-  ['silence', (() => {}) as Answer, 'client.timeout'],
+  ['silence', (() => {}) as Answer, 'client.outcome_unknown'],
+  ['an answer that is lost', ((request) => request.socket.destroy()) as Answer, 'client.outcome_unknown'],
 ])('call() says what it got for %s, and never the token', async (_name, answer, code) => {
   answers = [answer, answer, answer]
   const failed = client.call({ method: 'POST', path: '/x', schema: z.object({ n: z.number() }) })
   await expect(failed).rejects.toMatchObject({ code })
   await expect(failed).rejects.not.toThrow('canary')
+})
+
+test('call() says of what may be repeated only that the server does not answer', async () => {
+  answers = [() => {}, () => {}, () => {}]
+  await expect(client.call({ path: '/x' })).rejects.toMatchObject({ code: 'client.timeout', status: 504 })
 })
 
 test('call() names a server that is not there', async () => {

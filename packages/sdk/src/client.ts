@@ -105,10 +105,21 @@ async function problemFrom(response: Response): Promise<ClientError> {
 
 type RawCall = Omit<Call<undefined>, 'schema'>
 
-function unreachable(server: string, error: unknown, isLate: boolean): ClientError {
-  if (isLate)
+/** How a connection ends over which a request has gone. */
+const LOST_CODES = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
+
+function unreachable(server: string, error: unknown, sent: { isLate: boolean; mayRepeat: boolean }): ClientError {
+  const { code } = ((error as Error).cause ?? {}) as { code?: string } // undici's, where it is one
+  if (!sent.mayRepeat && (sent.isLate || LOST_CODES.has(code ?? '')))
+    return new ClientError({
+      status: sent.isLate ? 504 : 503,
+      code: 'client.outcome_unknown',
+      detail: `The answer of ${server} was lost: ${sent.isLate ? 'it did not come in time' : code}`,
+      action: 'It may have been done all the same: look at what is there before you repeat it',
+    })
+  if (sent.isLate)
     return new ClientError({ status: 504, code: 'client.timeout', detail: `${server} did not answer in time` })
-  const why = ((error as Error).cause as { code?: string } | undefined)?.code ?? (error as Error).message
+  const why = code ?? (error as Error).message
   return new ClientError({
     status: 503,
     code: 'client.unreachable',
@@ -122,7 +133,7 @@ async function sendOnce(
   server: string,
   project: string,
   call: RawCall,
-  method: string,
+  { method, mayRepeat }: { method: string; mayRepeat: boolean },
 ): Promise<Response> {
   const url = new URL(server + call.path)
   for (const [name, value] of Object.entries(call.query ?? {})) {
@@ -142,7 +153,7 @@ async function sendOnce(
     return await fetch(url, { method, headers, ...content, signal, redirect: 'error' })
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
-    throw unreachable(server, error, timeout.aborted)
+    throw unreachable(server, error, { isLate: timeout.aborted, mayRepeat })
   }
 }
 
@@ -154,7 +165,7 @@ async function send(options: ClientOptions, server: string, project: string, cal
     let failure: ClientError
     let retryMs = BACKOFF_MS * 2 ** attempt
     try {
-      const response = await sendOnce(options, server, project, call, method)
+      const response = await sendOnce(options, server, project, call, { method, mayRepeat })
       if (response.ok) return response
       failure = await problemFrom(response)
       const retryAfter = Number(response.headers.get('retry-after'))

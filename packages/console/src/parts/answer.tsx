@@ -9,6 +9,7 @@ import { Command } from './text.tsx'
 const TITLES: Record<string, string> = {
   'client.unreachable': 'The server does not answer',
   'client.timeout': 'The server does not answer',
+  'client.outcome_unknown': 'The answer was lost',
 }
 /** What to do, where the words of the client or the server are meant for a terminal. */
 const ADVICE: Record<string, string> = {

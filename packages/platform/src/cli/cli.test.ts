@@ -52,6 +52,12 @@ test.each([
     /plimsoll\.project\.mts.*plimsoll init/,
   ],
   [
+    'a device as token file',
+    ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', '/dev/zero'],
+    2,
+    /Cannot use the token file \/dev\/zero: it is no file with a token/,
+  ],
+  [
     'a token file that is not there',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', 'absent'],
     2,

@@ -44,8 +44,21 @@ function findDataDir(from: string): string | undefined {
 
 const GROUP_AND_OTHERS = 0o077
 
+const TOKEN_FILE_BYTES_MAX = 65_536
+
+/** A pipe is what a shell makes of `<(…)`; a device may have no end. */
+function isToken(path: string): boolean {
+  try {
+    const found = statSync(path)
+    return found.isFIFO() || (found.isFile() && found.size <= TOKEN_FILE_BYTES_MAX)
+  } catch {
+    return true // reading it says why not
+  }
+}
+
 /** A token that others of this machine can read is not one person's any more. */
 function readTokenFile(path: string): string {
+  if (!isToken(path)) throw new UsageError(`Cannot use the token file ${path}: it is no file with a token`)
   const text = readText(path)
   if (text === undefined || text === '')
     throw new UsageError(
@@ -98,7 +111,7 @@ function locate(options: SharedOptions): Found {
   if (dataDir === undefined || text === undefined) {
     throw new UsageError(
       `Cannot find a running server${dataDir === undefined ? '' : ` in ${dataDir}`}`,
-      'Start one with plimsoll up, or name it with --server or --data-dir',
+      'Start one with plimsoll up, which says when it is ready, or name it with --server or --data-dir',
     )
   }
   const file = parseServerFile(join(dataDir, 'server.json'), text)
