@@ -318,6 +318,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.no_such_path': ['not_found'],
   'serving.no_value': ['invalid'],
   'serving.no_weight': ['unavailable'],
+  'serving.output_without_rows': ['unsupported'],
   'serving.prediction_unknown': ['not_found'],
   'serving.route_ambiguous': ['invalid'],
   'serving.route_decides': ['forbidden'],
