@@ -131,6 +131,27 @@ describe('decodeInferRequest()', () => {
     })
   })
 
+  test('refuses U+0000 in a text, which the runtime would cut there', () => {
+    const model = { ...identity('BYTES', [1]), maxBatchSize: 0 }
+    const detail = /string with the character U\+0000/
+    expect(() => decode(model, input('BYTES', [1], ['a\0b']))).toThrow(refused(detail))
+    const body = {
+      inputs: [{ name: 'x', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: 7 } }],
+    }
+    expect(() => decode(model, body, Buffer.from('\x03\0\0\0a\0b', 'latin1'))).toThrow(refused(detail))
+    expect(() => decode(model, '', Buffer.from('a\0b'), '0')).toThrow(refused(detail))
+  })
+
+  test.each([
+    ['as a datatype', '{"inputs":[{"name":"x","datatype":12345678901234567890,"shape":[1,2],"data":[1,2]}]}'],
+    [
+      'within an element',
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[{"a":12345678901234567890},2]}]}',
+    ],
+  ])('refuses a long integer %s', (_, body) => {
+    expect(() => decode(identity('INT64'), body)).toThrow(refused(/12345678901234567890/))
+  })
+
   test('takes FP16 as binary only', () => {
     expect(() => decode(identity('FP16'), input('FP16', [1, 2], [1, 2]))).toThrow(refused(/binary/))
     const body = {

@@ -1,8 +1,8 @@
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
-import { readBinaryData } from './binary-tensor.ts'
+import { readBinaryData, readText } from './binary-tensor.ts'
 import type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 import { parseInferJson } from './json-scan.ts'
-import { convertData, flattenData, TensorFault } from './json-tensor.ts'
+import { convertData, flattenData, shown, TensorFault } from './json-tensor.ts'
 import { countRows, names, shapeFits } from './model-interface.ts'
 import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from './tensor.ts'
 
@@ -75,8 +75,7 @@ function decodeRaw(model: ModelInterface, body: Uint8Array): InferRequest {
     throw invalid(`a raw request needs a model with one input, this one has ${model.inputs.length}`)
   const shape = spec.shape.map((dim, axis) => (axis === 0 && model.maxBatchSize > 0 ? 1 : dim))
   try {
-    const data =
-      spec.datatype === 'BYTES' ? [Buffer.from(readText(body)).toString('utf8')] : readRawData(spec, shape, body)
+    const data = spec.datatype === 'BYTES' ? [readText(body, '')] : readRawData(spec, shape, body)
     const dims = spec.datatype === 'BYTES' ? shape.map(() => 1) : shape
     if (!shapeFits(spec.shape, dims))
       throw new TensorFault(`a raw request carries one element, the shape is [${spec.shape}]`)
@@ -85,14 +84,6 @@ function decodeRaw(model: ModelInterface, body: Uint8Array): InferRequest {
     return { inputs, outputs, rows: 1, priority: 0, parameters: {} }
   } catch (thrown) {
     throw thrown instanceof TensorFault ? invalid(`input "${spec.name}" ${thrown.message}`) : thrown
-  }
-}
-
-function readText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new TensorFault('is not UTF-8')
   }
 }
 
@@ -198,9 +189,7 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
   const spec = model.inputs.find((candidate) => candidate.name === given.name)
   if (!spec) throw new TensorFault(`is not among the model's inputs: ${names(model.inputs)}`)
   if (given.datatype !== spec.datatype)
-    throw new TensorFault(
-      `has datatype ${String(JSON.stringify(given.datatype)).slice(0, 40)}, the model has ${spec.datatype}`,
-    )
+    throw new TensorFault(`has datatype ${shown(given.datatype).slice(0, 40)}, the model has ${spec.datatype}`)
   const shape = given.shape
   if (!Array.isArray(shape) || shape.length > 32) throw new TensorFault('has no shape')
   const count = elementCount(shape)
