@@ -2,6 +2,7 @@ export { type ContentCoding, chooseCoding, compressBody, expandBody } from './co
 export { BODY_BYTES_MAX, decodeInferRequest } from './infer-decode.ts'
 export { type EncodedResponse, type EncodeInput, encodeInferResponse } from './infer-encode.ts'
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
+export { replaceNonFinite } from './json-scan.ts'
 export { textFault } from './json-tensor.ts'
 export {
   compareInterfaces,

@@ -25,7 +25,7 @@ const invalid = (detail: string, pointer = '') =>
  * Decodes and validates an Open Inference Protocol v2 request: JSON, JSON with binary tensors, or the raw bytes of one tensor.
  * Nothing is allocated before its size is checked.
  *
- * @throws invalid inference.request_invalid | inference.json_malformed | inference.json_too_deep | inference.rows_differ | inference.too_many_rows
+ * @throws invalid inference.request_invalid | inference.json_malformed | inference.json_too_deep | inference.rows_differ | inference.too_many_rows | inference.fp16_needs_binary
  * @throws unsupported inference.feature_unsupported for shared memory and sequences
  * @throws too_large inference.body_too_large
  */
@@ -47,6 +47,7 @@ export function decodeInferRequest({ model, body, headerLength }: DecodeInput): 
   const id = readId(parsed.id)
   const inputs = readInputs(model, parsed.inputs, body.subarray(jsonBytes))
   const outputs = readOutputs(model, parsed.outputs, parameters.binary_data_output === true)
+  refuseTextHalves(model, outputs)
   const timeoutUs = readTimeout(parameters.timeout)
   const priority = parameters.priority
   return {
@@ -116,7 +117,7 @@ function readWidth(spec: TensorSpec): number | undefined {
 }
 
 function readId(id: unknown): string | undefined {
-  if (id === undefined) return undefined
+  if (id === undefined || id === null) return undefined
   if (typeof id !== 'string' || id.length > ID_LENGTH_MAX || !id.isWellFormed()) {
     throw invalid(`id is not a string of at most ${ID_LENGTH_MAX} characters`, '/id')
   }
@@ -216,6 +217,18 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
   return {
     tensor: { name, datatype, shape, data: readBinaryData(datatype, binary.subarray(0, size), count) },
     used: size,
+  }
+}
+
+/** Before the run, which is for nothing when its answer cannot be written. */
+function refuseTextHalves(model: ModelInterface, outputs: readonly RequestedOutput[]): void {
+  for (const { name, isBinary } of outputs) {
+    if (isBinary || model.outputs.find((spec) => spec.name === name)?.datatype !== 'FP16') continue
+    throw new PlimsollError(
+      'invalid',
+      'inference.fp16_needs_binary',
+      `Cannot answer: output "${name}" is FP16, ask for it as binary data`,
+    )
   }
 }
 
