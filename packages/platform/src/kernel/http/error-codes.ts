@@ -297,6 +297,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'registry.tag_reserved': ['forbidden'],
   'registry.tag_too_long': ['invalid'],
   'registry.version_not_found': ['not_found'],
+  'serving.bad_expectation': ['invalid'],
   'serving.bad_json': ['invalid'],
   'serving.bad_prediction_id': ['invalid'],
   'serving.bad_rows': ['invalid'],

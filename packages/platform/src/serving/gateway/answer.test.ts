@@ -25,13 +25,23 @@ beforeAll(async () => {
     ),
   }
   const routes = Object.entries(versions).map(([name, version]) => routeTo(version, name, ['p', 'q']))
+  const p = { type: 'float64' as const, nullable: true }
+  const q = { type: 'float64' as const, nullable: false }
+  routes.push(routeTo(versions.fp16, 'gaps', ['p', 'q'], { inputs: { p, q } }))
   expect(await gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
 })
 afterAll(() => opened.close())
 
-const post = async (path: string, body: object): Promise<{ status: number; json: Record<string, unknown> }> => {
+const post = async (
+  path: string,
+  body: object | string,
+): Promise<{ status: number; json: Record<string, unknown> }> => {
   const headers = { 'content-type': 'application/json' }
-  const response = await fetch(`${opened.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+  const response = await fetch(`${opened.url}${path}`, {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
   return { status: response.status, json: (await response.json()) as Record<string, unknown> }
 }
 
@@ -59,4 +69,12 @@ test.each([
     expect([status, json['code']]).toEqual([501, 'serving.output_without_rows'])
   }
   expect(opened.records()).toHaveLength(before)
+})
+
+test('answerInvocations() takes a bare NaN as MLflow writes it, where the route takes null', async () => {
+  const split = (cells: string) => `{"dataframe_split":{"columns":["p","q"],"data":[[${cells}]]}}`
+  expect(await post('/invocations/gaps', split('NaN,1'))).toEqual({ status: 200, json: { predictions: [[null, 1]] } })
+  const { status, json } = await post('/invocations/gaps', split('1,NaN'))
+  expect([status, json['code']]).toEqual([400, 'serving.invalid_input'])
+  expect((await post('/predict/gaps', '{"rows":[{"p":NaN,"q":1}]}')).json['code']).toBe('serving.bad_json')
 })

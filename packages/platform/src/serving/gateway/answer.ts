@@ -62,8 +62,11 @@ function answerHeaders(error: PlimsollError): Record<string, string> {
   return headers
 }
 
-function statusOf(error: PlimsollError): number {
-  return error instanceof MethodRefused ? 405 : ERROR_KINDS[error.kind].status
+/** Statuses of HTTP itself, which are those of one error each. */
+const HTTP_STATUSES: Readonly<Record<string, number>> = { 'serving.method': 405, 'serving.bad_expectation': 417 }
+
+function statusOf({ code, kind }: PlimsollError): number {
+  return HTTP_STATUSES[code] ?? ERROR_KINDS[kind].status
 }
 
 /** RFC 9457 problem JSON, for the routes of our own. */
