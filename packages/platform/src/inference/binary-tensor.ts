@@ -1,4 +1,4 @@
-import { TensorFault } from './json-tensor.ts'
+import { TensorFault, textFault } from './json-tensor.ts'
 import { type Datatype, ELEMENT_BYTES, type TensorData, viewData } from './tensor.ts'
 
 /** Data of a tensor from its raw bytes; the size must be exactly that of `count` elements. @throws TensorFault */
@@ -15,6 +15,19 @@ export function readBinaryData(datatype: Datatype, bytes: Uint8Array, count: num
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** One text from its bytes. @throws TensorFault that begins with `what` */
+export function readText(bytes: Uint8Array, what: string): string {
+  let text: string
+  try {
+    text = decoder.decode(bytes)
+  } catch {
+    throw new TensorFault(`${what}is not UTF-8`)
+  }
+  const fault = textFault(text)
+  if (fault !== undefined) throw new TensorFault(`${what}is a string ${fault}`)
+  return text
+}
+
 function readTexts(bytes: Uint8Array, count: number): string[] {
   if (count * 4 > bytes.length) throw new TensorFault(`has ${bytes.length} bytes, too few for ${count} elements`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -25,11 +38,7 @@ function readTexts(bytes: Uint8Array, count: number): string[] {
     const size = view.getUint32(offset, true)
     offset += 4
     if (offset + size > bytes.length) throw new TensorFault(`ends within element ${index}`)
-    try {
-      texts.push(decoder.decode(bytes.subarray(offset, offset + size)))
-    } catch {
-      throw new TensorFault(`element ${index} is not UTF-8`)
-    }
+    texts.push(readText(bytes.subarray(offset, offset + size), `element ${index} `))
     offset += size
   }
   if (offset !== bytes.length) throw new TensorFault(`has ${bytes.length - offset} bytes after its last element`)

@@ -51,21 +51,23 @@ export async function expandBody(
   }
 }
 
-/** The coding that the client prefers among gzip, deflate and none, by its q-values. */
+/** The coding that the client prefers among gzip, deflate and none, by its q-values; none only where it says so. */
 export function chooseCoding(acceptEncoding: string | undefined): ContentCoding | undefined {
   if (acceptEncoding === undefined) return undefined
   let best: ContentCoding | undefined
   let bestWeight = 0
+  let plainWeight = 0
   for (const item of acceptEncoding.slice(0, 1024).split(',')) {
     const [name, ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
     const q = parameters.find((parameter) => parameter.startsWith('q='))
     const weight = q === undefined ? 1 : Number(q.slice(2))
-    if ((name === 'gzip' || name === 'deflate') && weight > bestWeight) {
+    if (name === 'identity') plainWeight = weight
+    else if ((name === 'gzip' || name === 'deflate') && weight > bestWeight) {
       best = name
       bestWeight = weight
     }
   }
-  return best
+  return plainWeight > bestWeight ? undefined : best
 }
 
 export async function compressBody(

@@ -2,7 +2,16 @@ export { type ContentCoding, chooseCoding, compressBody, expandBody } from './co
 export { BODY_BYTES_MAX, decodeInferRequest } from './infer-decode.ts'
 export { type EncodedResponse, type EncodeInput, encodeInferResponse } from './infer-encode.ts'
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
-export { compareInterfaces, countRows, REQUEST_ROWS_MAX, shapeFits, validateAgainst } from './model-interface.ts'
+export { replaceNonFinite } from './json-scan.ts'
+export { textFault } from './json-tensor.ts'
+export {
+  compareInterfaces,
+  countRows,
+  isMatrixOf,
+  REQUEST_ROWS_MAX,
+  shapeFits,
+  validateAgainst,
+} from './model-interface.ts'
 export { inspectOnnx } from './onnx-inspect.ts'
 export type { OnnxReport } from './onnx-report.ts'
 export { openModelPool, POOL_DEFAULTS } from './pool.ts'

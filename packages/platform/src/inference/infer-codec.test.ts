@@ -22,7 +22,13 @@ const input = (datatype: Datatype, shape: unknown, data: unknown) => ({
 })
 const back = (request: ReturnType<typeof decode>, output: Partial<Tensor> = {}) => {
   const [x] = request.inputs
-  return encodeInferResponse({ modelName: 'r', modelVersion: '3', request, outputs: [{ ...x!, name: 'y', ...output }] })
+  return encodeInferResponse({
+    modelName: 'r',
+    modelVersion: '3',
+    request,
+    maxBatchSize: 8,
+    outputs: [{ ...x!, name: 'y', ...output }],
+  })
 }
 const refused = (message: RegExp) =>
   expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) })
@@ -129,6 +135,33 @@ describe('decodeInferRequest()', () => {
       parameters: { nonfinite: true },
       outputs: [{ data: [null, 1] }],
     })
+  })
+
+  test('refuses U+0000 in a text, which the runtime would cut there', () => {
+    const model = { ...identity('BYTES', [1]), maxBatchSize: 0 }
+    const detail = /string with the character U\+0000/
+    expect(() => decode(model, input('BYTES', [1], ['a\0b']))).toThrow(refused(detail))
+    const body = {
+      inputs: [{ name: 'x', datatype: 'BYTES', shape: [1], parameters: { binary_data_size: 7 } }],
+    }
+    expect(() => decode(model, body, Buffer.from('\x03\0\0\0a\0b', 'latin1'))).toThrow(refused(detail))
+    expect(() => decode(model, '', Buffer.from('a\0b'), '0')).toThrow(refused(detail))
+  })
+
+  test.each([
+    ['as a datatype', '{"inputs":[{"name":"x","datatype":12345678901234567890,"shape":[1,2],"data":[1,2]}]}'],
+    [
+      'within an element',
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[1,2],"data":[{"a":12345678901234567890},2]}]}',
+    ],
+  ])('refuses a long integer %s', (_, body) => {
+    expect(() => decode(identity('INT64'), body)).toThrow(refused(/12345678901234567890/))
+  })
+
+  test.each(['a', '\\n'])('takes NaN beside a text of many %j', (text) => {
+    const id = text.repeat(4_000_000)
+    const body = `{"parameters":{"note":"${id}"},"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,1]}]}`
+    expect(decode(identity('FP32'), body).inputs[0]?.data).toEqual(Float32Array.of(Number.NaN, 1))
   })
 
   test('takes FP16 as binary only', () => {
@@ -267,7 +300,7 @@ describe('encodeInferResponse()', () => {
         ...input('FP32', [1, 2], [1, 2]),
         ...(wanted ? { outputs: wanted.map((name) => ({ name })) } : {}),
       })
-      const { body } = encodeInferResponse({ modelName: 'r', request, outputs })
+      const { body } = encodeInferResponse({ modelName: 'r', request, maxBatchSize: 8, outputs })
       return JSON.parse(body.toString()).outputs.map((output: Tensor) => output.name)
     }
     expect(order(['b', 'a'])).toEqual(['b', 'a'])
@@ -282,22 +315,38 @@ describe('encodeInferResponse()', () => {
     expect(
       JSON.parse(back(decode(identity('FP32'), input('FP32', [1, 2], [1, 2]))).body.toString()),
     ).not.toHaveProperty('id')
+    expect(decode(identity('FP32'), { ...input('FP32', [1, 2], [1, 2]), id: null })).not.toHaveProperty('id')
   })
 
   test('classifies as value:index[:label] with six decimals', () => {
     const request = { outputs: [{ name: 'a', isBinary: false, classification: 2 }] }
     const output: Tensor = { name: 'a', datatype: 'FP32', shape: [4], data: Float32Array.of(1.1, 3.3, 0.5, 2.4) }
-    const { body } = encodeInferResponse({ modelName: 'r', request, outputs: [output] })
+    const { body } = encodeInferResponse({ modelName: 'r', request, maxBatchSize: 0, outputs: [output] })
     expect(JSON.parse(body.toString()).outputs).toEqual([
       { name: 'a', datatype: 'BYTES', shape: [2], data: ['3.300000:1', '2.400000:3'] },
     ])
     const labelled = encodeInferResponse({
       modelName: 'r',
       request,
+      maxBatchSize: 0,
       outputs: [output],
       labels: new Map([['a', ['p', 'q']]]),
     })
     expect(labelled.body.toString()).toContain('3.300000:1:q')
+  })
+
+  test.each([
+    [8, [3], [3, 1], ['2.000000:0', '5.000000:0', '1.000000:0']],
+    [0, [3], [1], ['5.000000:1']],
+    [8, [1, 3], [1, 1], ['5.000000:1']],
+    [0, [1, 3], [1], ['5.000000:1']],
+  ])('classifies by row where the model batches: at most %i, [%s]', (maxBatchSize, shape, expected, texts) => {
+    const request = { outputs: [{ name: 'a', isBinary: false, classification: 1 }] }
+    const output: Tensor = { name: 'a', datatype: 'FP32', shape, data: Float32Array.of(2, 5, 1) }
+    const { body } = encodeInferResponse({ modelName: 'r', request, maxBatchSize, outputs: [output] })
+    expect(JSON.parse(body.toString()).outputs).toEqual([
+      { name: 'a', datatype: 'BYTES', shape: expected, data: texts },
+    ])
   })
 })
 
@@ -315,5 +364,8 @@ describe('expandBody()', () => {
     expect(chooseCoding('gzip;q=0.5, deflate')).toBe('deflate')
     expect(chooseCoding('br, identity')).toBeUndefined()
     expect(chooseCoding('gzip;q=0')).toBeUndefined()
+    expect(chooseCoding('gzip;q=0.5, identity;q=1')).toBeUndefined()
+    expect(chooseCoding('identity, gzip')).toBe('gzip')
+    expect(chooseCoding('identity;q=0, gzip;q=0.1')).toBe('gzip')
   })
 })

@@ -1,8 +1,8 @@
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
-import { readBinaryData } from './binary-tensor.ts'
+import { readBinaryData, readText } from './binary-tensor.ts'
 import type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 import { parseInferJson } from './json-scan.ts'
-import { convertData, flattenData, TensorFault } from './json-tensor.ts'
+import { convertData, flattenData, shown, TensorFault } from './json-tensor.ts'
 import { countRows, names, shapeFits } from './model-interface.ts'
 import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from './tensor.ts'
 
@@ -25,7 +25,7 @@ const invalid = (detail: string, pointer = '') =>
  * Decodes and validates an Open Inference Protocol v2 request: JSON, JSON with binary tensors, or the raw bytes of one tensor.
  * Nothing is allocated before its size is checked.
  *
- * @throws invalid inference.request_invalid | inference.json_malformed | inference.json_too_deep | inference.rows_differ | inference.too_many_rows
+ * @throws invalid inference.request_invalid | inference.json_malformed | inference.json_too_deep | inference.rows_differ | inference.too_many_rows | inference.fp16_needs_binary
  * @throws unsupported inference.feature_unsupported for shared memory and sequences
  * @throws too_large inference.body_too_large
  */
@@ -47,6 +47,7 @@ export function decodeInferRequest({ model, body, headerLength }: DecodeInput): 
   const id = readId(parsed.id)
   const inputs = readInputs(model, parsed.inputs, body.subarray(jsonBytes))
   const outputs = readOutputs(model, parsed.outputs, parameters.binary_data_output === true)
+  refuseTextHalves(model, outputs)
   const timeoutUs = readTimeout(parameters.timeout)
   const priority = parameters.priority
   return {
@@ -75,8 +76,7 @@ function decodeRaw(model: ModelInterface, body: Uint8Array): InferRequest {
     throw invalid(`a raw request needs a model with one input, this one has ${model.inputs.length}`)
   const shape = spec.shape.map((dim, axis) => (axis === 0 && model.maxBatchSize > 0 ? 1 : dim))
   try {
-    const data =
-      spec.datatype === 'BYTES' ? [Buffer.from(readText(body)).toString('utf8')] : readRawData(spec, shape, body)
+    const data = spec.datatype === 'BYTES' ? [readText(body, '')] : readRawData(spec, shape, body)
     const dims = spec.datatype === 'BYTES' ? shape.map(() => 1) : shape
     if (!shapeFits(spec.shape, dims))
       throw new TensorFault(`a raw request carries one element, the shape is [${spec.shape}]`)
@@ -85,14 +85,6 @@ function decodeRaw(model: ModelInterface, body: Uint8Array): InferRequest {
     return { inputs, outputs, rows: 1, priority: 0, parameters: {} }
   } catch (thrown) {
     throw thrown instanceof TensorFault ? invalid(`input "${spec.name}" ${thrown.message}`) : thrown
-  }
-}
-
-function readText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new TensorFault('is not UTF-8')
   }
 }
 
@@ -125,7 +117,7 @@ function readWidth(spec: TensorSpec): number | undefined {
 }
 
 function readId(id: unknown): string | undefined {
-  if (id === undefined) return undefined
+  if (id === undefined || id === null) return undefined
   if (typeof id !== 'string' || id.length > ID_LENGTH_MAX || !id.isWellFormed()) {
     throw invalid(`id is not a string of at most ${ID_LENGTH_MAX} characters`, '/id')
   }
@@ -198,9 +190,7 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
   const spec = model.inputs.find((candidate) => candidate.name === given.name)
   if (!spec) throw new TensorFault(`is not among the model's inputs: ${names(model.inputs)}`)
   if (given.datatype !== spec.datatype)
-    throw new TensorFault(
-      `has datatype ${String(JSON.stringify(given.datatype)).slice(0, 40)}, the model has ${spec.datatype}`,
-    )
+    throw new TensorFault(`has datatype ${shown(given.datatype).slice(0, 40)}, the model has ${spec.datatype}`)
   const shape = given.shape
   if (!Array.isArray(shape) || shape.length > 32) throw new TensorFault('has no shape')
   const count = elementCount(shape)
@@ -227,6 +217,18 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
   return {
     tensor: { name, datatype, shape, data: readBinaryData(datatype, binary.subarray(0, size), count) },
     used: size,
+  }
+}
+
+/** Before the run, which is for nothing when its answer cannot be written. */
+function refuseTextHalves(model: ModelInterface, outputs: readonly RequestedOutput[]): void {
+  for (const { name, isBinary } of outputs) {
+    if (isBinary || model.outputs.find((spec) => spec.name === name)?.datatype !== 'FP16') continue
+    throw new PlimsollError(
+      'invalid',
+      'inference.fp16_needs_binary',
+      `Cannot answer: output "${name}" is FP16, ask for it as binary data`,
+    )
   }
 }
 

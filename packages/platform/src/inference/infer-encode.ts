@@ -6,7 +6,10 @@ import { bytesOf, type Tensor } from './tensor.ts'
 export interface EncodeInput {
   readonly modelName: string
   readonly modelVersion?: string
+  /** As it was decoded: FP16 is asked for as binary data only. */
   readonly request: Pick<InferRequest, 'id' | 'outputs'>
+  /** The model's: above 0 the first dimension of every output is the rows. */
+  readonly maxBatchSize: number
   /** The run's outputs, in any order. */
   readonly outputs: readonly Tensor[]
   /** Class labels by output name, for the classification extension. */
@@ -23,14 +26,16 @@ export interface EncodedResponse {
 
 /** Encodes the outputs that the request asked for, in its order. NaN is `null`; ±Inf is `null` and marked `nonfinite`. */
 export function encodeInferResponse(input: EncodeInput): EncodedResponse {
-  const { modelName, modelVersion, request, outputs, labels } = input
+  const { modelName, modelVersion, request, maxBatchSize, outputs, labels } = input
+  const hasRows = maxBatchSize > 0
   const chunks: Uint8Array[] = []
   const state = { hasInfinity: false }
   const printed = request.outputs.map((wanted) => {
     const found = outputs.find((output) => output.name === wanted.name)
     if (!found)
       throw new PlimsollError('internal', 'inference.output_missing', `The model gave no output "${wanted.name}"`)
-    const tensor = wanted.classification > 0 ? classify(found, wanted.classification, labels?.get(found.name)) : found
+    const tensor =
+      wanted.classification > 0 ? classify(found, hasRows, wanted.classification, labels?.get(found.name)) : found
     return printOutput(tensor, wanted, chunks, state)
   })
   const head = [
@@ -57,13 +62,6 @@ function printOutput(
     chunks.push(bytes)
     return `${head},"parameters":{"binary_data_size":${bytes.length}}}`
   }
-  if (tensor.datatype === 'FP16') {
-    throw new PlimsollError(
-      'invalid',
-      'inference.fp16_needs_binary',
-      `Cannot answer: output "${tensor.name}" is FP16, ask for it as binary data`,
-    )
-  }
   return `${head},"data":[${printData(tensor, state)}]}`
 }
 
@@ -86,14 +84,10 @@ function printWithGaps(data: Float32Array | Float64Array, state: { hasInfinity: 
   }).join(',')
 }
 
-/**
- * The `k` largest entries of each row as `value:index[:label]`; six decimals for floats, as Triton prints them.
- * Rows are the first dimension when there is more than one.
- */
-function classify(tensor: Tensor, k: number, labels: readonly string[] | undefined): Tensor {
+/** The `k` largest entries of each row as `value:index[:label]`; six decimals for floats, as Triton prints them. */
+function classify(tensor: Tensor, hasRows: boolean, k: number, labels: readonly string[] | undefined): Tensor {
   const data = tensor.data as Exclude<Tensor['data'], string[]> // BYTES was refused when the request was read
-  const hasBatch = tensor.shape.length > 1
-  const rows = hasBatch ? (tensor.shape[0] ?? 0) : 1
+  const rows = hasRows ? (tensor.shape[0] ?? 0) : 1
   const width = rows === 0 ? 0 : data.length / rows
   const count = Math.min(k, width)
   const texts: string[] = []
@@ -110,5 +104,5 @@ function classify(tensor: Tensor, k: number, labels: readonly string[] | undefin
       texts.push(label === undefined ? `${printed}:${index}` : `${printed}:${index}:${label}`)
     }
   }
-  return { name: tensor.name, datatype: 'BYTES', shape: hasBatch ? [rows, count] : [count], data: texts }
+  return { name: tensor.name, datatype: 'BYTES', shape: hasRows ? [rows, count] : [count], data: texts }
 }

@@ -10,8 +10,30 @@ const NON_FINITE = new Map([
   ['Infinity', Number.POSITIVE_INFINITY],
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g
 const MARK = '\u0000plimsoll:'
+
+/**
+ * Replaces the bare tokens NaN and Infinity outside strings. No one pattern for strings: it would need stack for each
+ * character of a long one.
+ */
+export function replaceNonFinite(text: string, standIn: (token: string) => string): string {
+  const start = /"|-?Infinity|NaN/g
+  const stop = /["\\]/g
+  let replaced = ''
+  let from = 0
+  for (let found = start.exec(text); found; found = start.exec(text)) {
+    if (found[0] === '"') {
+      stop.lastIndex = start.lastIndex
+      while (stop.exec(text)?.[0] === '\\') stop.lastIndex++
+      if (stop.lastIndex === 0) break // the string does not end
+      start.lastIndex = stop.lastIndex
+    } else {
+      replaced += text.slice(from, found.index) + standIn(found[0])
+      from = start.lastIndex
+    }
+  }
+  return replaced + text.slice(from)
+}
 
 /** Numbers beyond 2^53 keep their digits: they come back as bigint. */
 function reviveExact(_key: string, value: unknown, context?: { source?: string }): unknown {
@@ -54,9 +76,7 @@ function parseText(bytes: Uint8Array, isExact: boolean): unknown {
   try {
     return parse(text, false)
   } catch (thrown) {
-    const marked = /NaN|Infinity/.test(text)
-      ? text.replace(TOKEN, (token) => (token.startsWith('"') ? token : `"\\u0000plimsoll:${token}"`))
-      : text
+    const marked = /NaN|Infinity/.test(text) ? replaceNonFinite(text, (token) => `"\\u0000plimsoll:${token}"`) : text
     try {
       if (marked !== text) return parse(marked, true)
     } catch {

@@ -12,8 +12,17 @@ const INTEGER_RANGE: Partial<Record<Datatype, readonly [number, number]>> = {
   INT32: [-2_147_483_648, 2_147_483_647],
 }
 
-const shown = (value: unknown) =>
-  typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value)).slice(0, 60)
+/** Why the runtime cannot carry a text whole, or undefined when it can. It ends a text at U+0000, and says nothing. */
+export function textFault(text: string): string | undefined {
+  if (!text.isWellFormed()) return 'with a lone surrogate'
+  return text.includes('\0') ? 'with the character U+0000' : undefined
+}
+
+const digitsOfLong = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value)
+
+/** A value of a client's JSON, for a message. Long integers are bigint, which JSON.stringify does not write. */
+export const shown = (value: unknown): string =>
+  typeof value === 'bigint' ? String(value) : (JSON.stringify(value, digitsOfLong) ?? String(value)).slice(0, 60)
 
 /** Flattens nested lists in row-major order; lists must have exactly the dims of `shape`. Flat lists pass as they are. */
 export function flattenData(data: unknown, shape: readonly number[], count: number): unknown[] {
@@ -50,7 +59,8 @@ export function convertData(datatype: Datatype, values: readonly unknown[]): Ten
     case 'BYTES':
       return values.map((value) => {
         if (typeof value !== 'string') throw new TensorFault(`holds ${shown(value)}, BYTES takes strings`)
-        if (!value.isWellFormed()) throw new TensorFault('holds a string with a lone surrogate')
+        const fault = textFault(value)
+        if (fault !== undefined) throw new TensorFault(`holds a string ${fault}`)
         return value
       })
     case 'INT64':

@@ -15,6 +15,13 @@ export function shapeFits(spec: readonly number[], shape: readonly number[]): bo
   return true
 }
 
+/** True when one matrix input takes all of so many columns; otherwise each input takes the column of its name. */
+export function isMatrixOf(inputs: readonly { readonly shape: readonly number[] }[], columns: number): boolean {
+  const [only] = inputs
+  if (inputs.length !== 1 || only?.shape.length !== 2) return false
+  return only.shape[1] === columns || (only.shape[1] === -1 && columns > 0)
+}
+
 function tensorFaults(spec: TensorSpec, tensor: Tensor, pointer: string): Fault[] {
   if (tensor.datatype !== spec.datatype) {
     return [{ pointer, detail: `"${spec.name}" has datatype ${tensor.datatype}, the model has ${spec.datatype}` }]

@@ -1,5 +1,6 @@
 import type { PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
 import { requireEntity, type ServingSpec, servingSpec } from '../../features/index.ts'
+import { isMatrixOf } from '../../inference/index.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import type { Fault } from '../../kernel/errors.ts'
 
@@ -131,8 +132,10 @@ export async function compileSignature(ctx: Context, definition: RouteDefinition
   return { signature: { inputs, columns: definition.columns, features: spec as RouteSignature['features'] }, faults } // plain data by its schema
 }
 
+type ModelSignature = NonNullable<PassportBound['signature']>
+
 /** Columns that a version asks for by name, or whether those of the route fit it as they are. */
-function shapeFaults(signature: RouteSignature, model: NonNullable<PassportBound['signature']>): Fault[] {
+function shapeFaults(signature: RouteSignature, model: ModelSignature): Fault[] {
   const offered = new Set(signature.columns.map(({ name }) => name))
   if (model.columns)
     return model.columns
@@ -140,8 +143,8 @@ function shapeFaults(signature: RouteSignature, model: NonNullable<PassportBound
       .map((name) => ({ pointer: '/columns', detail: `the version needs the column "${name}", which the route lacks` }))
   const [only] = model.inputs
   if (model.inputs.length === 1 && only?.shape.length === 2) {
-    const width = only.shape[1]!
-    if (width === -1 || width === offered.size) return []
+    if (isMatrixOf(model.inputs, offered.size)) return []
+    const width = only.shape[1] === -1 ? 'one or more' : only.shape[1]
     return [{ pointer: '/columns', detail: `the version takes ${width} columns, the route has ${offered.size}` }]
   }
   return model.inputs
@@ -150,6 +153,32 @@ function shapeFaults(signature: RouteSignature, model: NonNullable<PassportBound
       pointer: '/columns',
       detail: `the version needs the input "${name}", which the route lacks`,
     }))
+}
+
+/** Tensors that hold the milliseconds of an instant; the gateway makes numbers of all but texts. */
+const HOLD_INSTANTS = ['INT64', 'UINT64', 'FP32', 'FP64', 'BYTES']
+
+function canFeed(type: string | undefined, datatype: string): boolean {
+  if (type === 'text' || type === 'bytes') return datatype === 'BYTES'
+  return (type !== 'timestamp' && type !== 'date') || HOLD_INSTANTS.includes(datatype)
+}
+
+/** Inputs of the route whose values the version's tensors never hold. */
+function typeFaults({ inputs, columns }: RouteSignature, model: ModelSignature): Fault[] {
+  const taken = model.columns ?? columns.map(({ name }) => name)
+  const isMatrix = isMatrixOf(model.inputs, taken.length)
+  return columns.flatMap(({ name, source }): Fault[] => {
+    if (source.from !== 'input' || !taken.includes(name)) return []
+    const type = inputs[source.input]?.type
+    const tensor = isMatrix ? model.inputs[0] : model.inputs.find((input) => input.name === name)
+    if (!tensor || canFeed(type, tensor.datatype)) return []
+    return [
+      {
+        pointer: '/columns',
+        detail: `the version takes ${tensor.datatype} for the column "${name}", which is ${type}`,
+      },
+    ]
+  })
 }
 
 /** A view that the route would look up by another definition than the one that the version learned from. */
@@ -174,6 +203,7 @@ export function misfits(signature: RouteSignature, bound: PassportBound): Fault[
   if (bound.signature === null) return []
   return [
     ...shapeFaults(signature, bound.signature),
+    ...typeFaults(signature, bound.signature),
     ...skewFaults(signature.features as ServingSpec | null, bound), // compiled above
   ]
 }

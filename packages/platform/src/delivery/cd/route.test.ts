@@ -196,6 +196,43 @@ test.each<[string, PassportBound['signature'], string[]]>([
   expect(found.map((fault) => fault.detail)).toEqual(expected)
 })
 
+test('misfits() refuses a matrix of any width where the route has no column', () => {
+  const bound = { signature: signatureOf({ x: [-1, -1] }) } as PassportBound
+  const found = (columns: string[]) =>
+    misfits(
+      {
+        inputs: {},
+        columns: columns.map((name) => ({ name, source: { from: 'input', input: name } })),
+        features: null,
+      },
+      bound,
+    )
+  expect(found(['a'])).toEqual([])
+  expect(found([])).toHaveLength(1)
+})
+
+test.each([
+  ['text', 'FP32', false],
+  ['text', 'INT64', false],
+  ['text', 'BYTES', true],
+  ['boolean', 'BOOL', true],
+  ['boolean', 'FP32', true],
+  ['int64', 'FP16', true],
+  ['int32', 'BYTES', true],
+  ['timestamp', 'FP64', true],
+  ['date', 'INT64', true],
+  ['date', 'INT32', false],
+  ['timestamp', 'BOOL', false],
+] as const)('misfits() of an input of type %s for %s', (type, datatype, isFit) => {
+  const columns = [{ name: 'a', source: { from: 'input' as const, input: 'q' } }]
+  const found = (name: string, shape: number[]) =>
+    misfits({ inputs: { q: { type, nullable: false } }, columns, features: null }, {
+      signature: { inputs: [{ name, datatype, shape }], outputs: [], maxBatchSize: 8 },
+    } as unknown as PassportBound).map(({ detail }) => detail)
+  const expected = isFit ? [] : [`the version takes ${datatype} for the column "a", which is ${type}`]
+  expect([found('x', [-1, -1]), found('a', [-1])]).toEqual([expected, expected])
+})
+
 test('a changed view changes nothing that serves, and a release over it needs a version that was trained on it', async () => {
   await addModel(ctx, modelOf('delay'))
   await addFeatures(ctx)

@@ -1,13 +1,21 @@
-import { elementCount, type Tensor } from '../../inference/index.ts'
-import { ERROR_KINDS, type PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
+import { elementCount, type Tensor, type TensorData } from '../../inference/index.ts'
+import { countText } from '../../kernel/count-text.ts'
+import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { errorHeaders, problemOf } from '../../kernel/http/problem.ts'
 import { MethodRefused } from './method.ts'
 
 export type CellValue = number | string | boolean | null
 
+/** FP16 travels as raw bits: here they are numbers. */
+function readable({ data, datatype }: Tensor): TensorData | Float16Array {
+  return datatype === 'FP16' && data instanceof Uint16Array
+    ? new Float16Array(data.buffer, data.byteOffset, data.length)
+    : data
+}
+
 /** Elements of one tensor as JSON can carry them: NaN and infinities become null, int64 beyond 2^53 text. */
 export function jsonElements(tensor: Tensor, from: number, to: number): CellValue[] {
-  const { data } = tensor
+  const data = readable(tensor)
   const values: CellValue[] = []
   for (let index = from; index < to; index++) {
     const value: number | bigint | string | undefined = data[index]
@@ -20,7 +28,20 @@ export function jsonElements(tensor: Tensor, from: number, to: number): CellValu
   return values
 }
 
-/** Value of one output for one row: a scalar when the row has one element, else a flat list. */
+/** @throws unsupported serving.output_without_rows where an output's first dimension is not the rows: none of it belongs to one row */
+export function demandRows(outputs: readonly Tensor[], rows: number): void {
+  for (const { name, shape } of outputs) {
+    if (shape[0] === rows) continue
+    throw new PlimsollError(
+      'unsupported',
+      'serving.output_without_rows',
+      `Cannot answer by row: the model gave "${name}" of shape [${shape}] for ${countText(rows, 'row')}`,
+      { action: 'Ask for its tensors at /v2/models/<route>/infer, or serve a model whose outputs begin with the rows' },
+    )
+  }
+}
+
+/** Value of one output, which has the rows, for one row: a scalar when the row has one element, else a flat list. */
 export function rowValue(tensor: Tensor, row: number, rows: number): CellValue | CellValue[] {
   const width = rows === 0 ? 0 : (elementCount(tensor.shape) ?? 0) / rows
   const values = jsonElements(tensor, row * width, (row + 1) * width)
@@ -41,8 +62,11 @@ function answerHeaders(error: PlimsollError): Record<string, string> {
   return headers
 }
 
-function statusOf(error: PlimsollError): number {
-  return error instanceof MethodRefused ? 405 : ERROR_KINDS[error.kind].status
+/** Statuses of HTTP itself, which are those of one error each. */
+const HTTP_STATUSES: Readonly<Record<string, number>> = { 'serving.method': 405, 'serving.bad_expectation': 417 }
+
+function statusOf({ code, kind }: PlimsollError): number {
+  return HTTP_STATUSES[code] ?? ERROR_KINDS[kind].status
 }
 
 /** RFC 9457 problem JSON, for the routes of our own. */

@@ -1,4 +1,6 @@
+import type { ServedInput } from '@plimsoll/sdk/wire'
 import { expect, test } from 'vitest'
+import type { Datatype } from '../../inference/index.ts'
 import type { PlimsollError } from '../../kernel/errors.ts'
 import { compileRoute } from './compiled-route.ts'
 import { localTimePart } from './local-time.ts'
@@ -89,6 +91,64 @@ test.each([
   [JSON.parse('{"distance":1,"date":"2001-01-01T00:00:00Z","__proto__":{"x":1}}') as unknown],
 ])('prepare() refuses %j', (row) => {
   expect(faultsOf([row])).toHaveLength(1)
+})
+
+/** What one input of a type gives a model that takes it in one column, or the faults. */
+function filledBy(type: ServedInput['type'], value: unknown, datatype: Datatype, shape = [-1, 1]): unknown {
+  const route = exampleRoute({
+    inputs: { q: { type, nullable: false } as ServedInput },
+    columns: [{ name: 'q', source: { from: 'input', input: 'q' } }],
+  })
+  const model = { inputs: [{ name: 'x', datatype, shape }], outputs: [], maxBatchSize: 8 }
+  try {
+    return compileRoute(route, undefined).prepare([{ q: value }], 0n, model).tensors[0]!.data[0]
+  } catch (thrown) {
+    const { code, details } = thrown as PlimsollError
+    return [code, ...(details.faults ?? []).map(({ detail }) => detail)].join(': ')
+  }
+}
+
+test.each([
+  ['abc', "is abc, which the model's FP32 cannot hold"],
+  ['', "is , which the model's FP32 cannot hold"],
+  ['5', "is 5, which the model's FP32 cannot hold"],
+])('prepare() refuses the text %j for a number', (text, detail) => {
+  expect(filledBy('text', text, 'FP32')).toBe(`serving.no_value: ${detail}`)
+  expect(filledBy('text', text, 'BYTES')).toBe(text)
+})
+
+test('prepare() refuses for BOOL what is neither 0 nor 1', () => {
+  expect([filledBy('boolean', true, 'BOOL'), filledBy('int32', 0, 'BOOL')]).toEqual([1, 0])
+  expect(filledBy('int32', 2, 'BOOL')).toBe("serving.no_value: is 2, which the model's BOOL cannot hold")
+})
+
+test.each([
+  ['a\0b', 'is a text with the character U+0000'],
+  ['a\ud800', 'is a text with a lone surrogate'],
+])('prepare() refuses the text %j, which would not arrive whole', (text, detail) => {
+  expect(filledBy('text', text, 'BYTES')).toBe(`serving.invalid_input: ${detail}`)
+})
+
+test('prepare() fills a matrix of any width with one column', () => {
+  expect(filledBy('float64', 2.5, 'FP32', [-1, -1])).toBe(2.5)
+})
+
+test.each(['2001-02-30', '2001-04-31', '2001-13-01', '2001-04-01T10:00:00Z', '2001-04-01T00:00:00+02:00', 'then'])(
+  'prepare() refuses the date %s',
+  (text) => {
+    const detail = 'expected a day of the calendar, for example 2001-04-01'
+    expect(filledBy('date', text, 'FP64')).toBe(`serving.invalid_input: ${detail}`)
+  },
+)
+
+test.each(['2001-04-01', '2001-04-01T00:00:00', '2001-04-01T00:00:00.000', '2001-04-01T00:00:00Z'])(
+  'prepare() takes the date %s',
+  (text) => expect(filledBy('date', text, 'FP64')).toBe(Date.UTC(2001, 3, 1)),
+)
+
+test('prepare() refuses a time on a day that does not exist, and takes one in a leap year', () => {
+  expect(filledBy('timestamp', '2001-02-29T10:00:00Z', 'FP64')).toMatch(/^serving.invalid_input: expected an RFC 3339/)
+  expect(filledBy('timestamp', '2004-02-29T10:00:00+02:00', 'FP64')).toBe(Date.UTC(2004, 1, 29, 8))
 })
 
 test('compileRoute() refuses a column whose feature the service does not have', () => {

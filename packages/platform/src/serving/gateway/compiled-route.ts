@@ -2,10 +2,12 @@ import type { FeatureMapping, ServedInput, ServedRoute } from '@plimsoll/sdk/wir
 import {
   allocateData,
   type Datatype,
+  isMatrixOf,
   type ModelInterface,
   REQUEST_ROWS_MAX,
   type Tensor,
   type TensorData,
+  textFault,
 } from '../../inference/index.ts'
 import { countText } from '../../kernel/count-text.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
@@ -41,13 +43,15 @@ function faultOf(type: string, value: unknown): string | undefined {
     case 'text':
     case 'bytes':
       if (typeof value !== 'string') return 'expected text'
-      return value.length > TEXT_CHARS_MAX ? `longer than ${TEXT_CHARS_MAX} characters` : undefined
+      if (value.length > TEXT_CHARS_MAX) return `longer than ${TEXT_CHARS_MAX} characters`
+      return textFault(value)?.replace(/^/, 'is a text ')
     case 'boolean':
       return typeof value === 'boolean' ? undefined : 'expected true or false'
     case 'timestamp':
     case 'date':
-      return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(instantMs(value))
-        ? undefined
+      if (typeof value === 'string' && !Number.isNaN(instantMs(type, value))) return undefined
+      return type === 'date'
+        ? 'expected a day of the calendar, for example 2001-04-01'
         : 'expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z'
     case 'int32':
     case 'int64': {
@@ -61,8 +65,18 @@ function faultOf(type: string, value: unknown): string | undefined {
   }
 }
 
-function instantMs(value: string): number {
-  return /(?:Z|[+-]\d{2}:\d{2})$/.test(value) || /^\d{4}-\d{2}-\d{2}$/.test(value) ? Date.parse(value) : Number.NaN
+/** A day, which pandas writes with the time of its beginning. */
+const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ]00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$/
+const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})(?:$|.*(?:Z|[+-]\d{2}:\d{2})$)/
+
+/** Instant of a timestamp, or of the beginning of a date in UTC; NaN where the text is none. */
+function instantMs(type: string, value: string): number {
+  const day = (type === 'date' ? DATE : TIMESTAMP).exec(value)?.[1]
+  if (day === undefined) return Number.NaN
+  const dayMs = Date.parse(day)
+  // Date.parse takes 30 February for 2 March
+  if (new Date(dayMs).getUTCDate() !== Number(day.slice(8))) return Number.NaN
+  return type === 'date' ? dayMs : Date.parse(value)
 }
 
 interface NamedColumn {
@@ -108,7 +122,7 @@ function compileColumn(
       const { input } = source
       const type = inputs[input]!.type
       if (type === 'timestamp' || type === 'date')
-        return (row) => (row[input] == null ? Number.NaN : instantMs(row[input] as string))
+        return (row) => (row[input] == null ? Number.NaN : instantMs(type, row[input] as string))
       return (row) => {
         const value = row[input]
         return value == null ? Number.NaN : typeof value === 'boolean' ? Number(value) : (value as number | string) // checked by faultOf
@@ -126,9 +140,10 @@ function compileColumn(
     }
     case 'time': {
       const { input, part, zone, zoneOf } = source
+      const { type } = inputs[input]!
       return (row) => {
         if (row[input] == null) return Number.NaN
-        const at = instantMs(row[input] as string)
+        const at = instantMs(type, row[input] as string)
         try {
           return localTimePart(at, (zoneOf === undefined ? zone : (row[zoneOf] as string | undefined)) ?? 'UTC', part)
         } catch {
@@ -255,12 +270,7 @@ function fillTensors(
   }
   const refuse = () => refuseFaults('serving.no_value', 'Cannot predict: columns have no value for the model', faults)
   const only = model.inputs[0]
-  if (
-    model.inputs.length === 1 &&
-    only &&
-    only.shape.length === 2 &&
-    (only.shape[1] === names.length || (only.shape[1] === -1 && names.length > 1))
-  ) {
+  if (only && isMatrixOf(model.inputs, names.length)) {
     const data = allocateData(only.datatype, rows * names.length)
     for (let row = 0; row < rows; row++)
       for (let column = 0; column < names.length; column++)
@@ -288,6 +298,7 @@ function fillTensors(
 
 /** Puts a value where it belongs. False when the datatype cannot hold it, or cannot say that there is none. */
 function setCell(data: TensorData, datatype: Datatype, index: number, value: number | string): boolean {
+  if (typeof value === 'string' && !Array.isArray(data)) return false
   const number = Number(value)
   if (datatype === 'FP16') {
     const half = Float16Array.of(number)
@@ -300,7 +311,7 @@ function setCell(data: TensorData, datatype: Datatype, index: number, value: num
   }
   if (Number.isNaN(value)) return false
   if (Array.isArray(data)) data[index] = String(value)
-  else if (!Number.isInteger(number)) return false
+  else if (!Number.isInteger(number) || (datatype === 'BOOL' && number !== 0 && number !== 1)) return false
   else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[index] = BigInt(number)
   else data[index] = number
   return Array.isArray(data) || Number(data[index]) === number

@@ -271,7 +271,7 @@ describe('the Open Inference Protocol', () => {
     ['/v2/models/delay/versions/9/ready', 404],
     ['/v2/models/delay/versions/1/nothing', 404],
     ['/v2/nothing', 404],
-    ['/v2/models/delay/trace/setting', 404],
+    ['/v2/models/delay/trace/setting', 501],
     ['/v2/models/delay/generate', 501],
   ])('GET %s is %i with an error of exactly application/json', async (path, status) => {
     const response = await get(path)

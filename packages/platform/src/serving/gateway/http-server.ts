@@ -12,7 +12,7 @@ import { traceIdOf } from '../../kernel/telemetry/index.ts'
 import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
 import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
-import { demandMethod } from './method.ts'
+import { demandKnownExpectation, demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
 import type { PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
@@ -66,7 +66,8 @@ function segmentsOf(target: string): string[] {
 async function predictCall(deps: GatewayServerDeps, call: Call, route: string): Promise<PredictCall> {
   const { request, arrivedMs, requestId, traceId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
-  const body = parseJson(await readAdmitted(deps, call, route, { arrivedMs, timeoutMs }))
+  const bytes = await readAdmitted(deps, call, route, { arrivedMs, timeoutMs })
+  const body = parseJson(bytes, { nanIsNull: call.segments[0] === 'invocations' })
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
   return { route, body, stickyKey, arrivedMs, requestId, traceId, timeoutMs, signal }
@@ -204,6 +205,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     let refusal: string | undefined
     try {
       guardRequest(request, audience)
+      demandKnownExpectation(request)
       segments = segmentsOf(request.url ?? '/')
       const call = { request, askForBody, arrivedMs, segments, requestId, traceId, signal: () => closeSignal(response) }
       answer = await answerCall(deps, call, () => isDraining)
@@ -245,6 +247,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
     (request, response) => serve({ request, askForBody: undefined }, response),
   )
   server.on('checkContinue', (request, response) => serve({ request, askForBody: askThrough(response) }, response))
+  server.on('checkExpectation', (request, response) => serve({ request, askForBody: undefined }, response))
   server.maxConnections = settings.connectionsMax
   server.on('clientError', clientErrorHandler)
   return listen(server, settings).then((port) => {

@@ -43,6 +43,11 @@ export function versionOf(live: Pick<LiveState, 'versions'>, arm: ServedArm): Se
   return live.versions.get(arm.version ?? arm.artifact)! // verified with the snapshot
 }
 
+/** The arm that a client names by its version's number, or as it is called itself. */
+export function findArm(live: LiveState, { route }: LiveRoute, name: string): ServedArm | undefined {
+  return route.arms.find((arm) => String(versionOf(live, arm).version) === name || arm.arm === name)
+}
+
 export function routeKey(name: string, environment: string): string {
   return environment === 'production' ? name : `${name}@${environment}`
 }

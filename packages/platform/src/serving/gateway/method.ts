@@ -18,3 +18,14 @@ export function demandMethod(request: IncomingMessage, method: 'GET' | 'POST'): 
     throw new MethodRefused(given.slice(0, 20), method === 'GET' ? 'GET, HEAD' : method)
   }
 }
+
+/** HTTP has the one expectation 100-continue, which Node has met. @throws invalid serving.bad_expectation */
+export function demandKnownExpectation({ headers }: IncomingMessage): void {
+  const { expect } = headers
+  if (expect === undefined || /(?:^|\W)100-continue(?:$|\W)/i.test(expect)) return
+  throw new PlimsollError(
+    'invalid',
+    'serving.bad_expectation',
+    `Cannot meet the expectation "${expect.slice(0, 60)}": only 100-continue is supported`,
+  )
+}

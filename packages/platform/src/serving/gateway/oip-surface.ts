@@ -2,7 +2,7 @@ import { decodeInferRequest, encodeInferResponse, type ModelInterface, type Tens
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
-import { type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './live-state.ts'
+import { findArm, type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './live-state.ts'
 import { demandMethod } from './method.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget } from './predict.ts'
 import { readTimeoutMs } from './request-timeout.ts'
@@ -28,11 +28,17 @@ const EXTENSIONS = [
   'schedule_policy',
   'statistics',
 ]
+/** Extensions that are not there, and that have a part of the paths to themselves. */
+const UNSUPPORTED_PARTS = ['trace', 'logging', 'systemsharedmemory', 'cudasharedmemory']
 const PLATFORM = 'onnxruntime_onnx'
 const SERVER = { name: 'plimsoll', version: '0.1.0', extensions: EXTENSIONS }
 
 function notFound(what: string): never {
   throw new PlimsollError('not_found', 'serving.no_such_path', `Cannot find ${what.slice(0, 200)}`)
+}
+
+function refuseUnsupported(what: string): never {
+  throw new PlimsollError('unsupported', 'serving.unsupported', `Cannot do "${what}": this server does not support it`)
 }
 
 function requireLive(deps: OipDeps): LiveState {
@@ -59,7 +65,7 @@ function locate(deps: OipDeps, name: string, version: string | undefined): Locat
     () => new PlimsollError('not_found', 'serving.route_unknown', `Unknown model "${name.slice(0, 130)}"`),
   )
   const versions = entry.route.arms.map((arm) => String(versionOf(live, arm).version))
-  const arm = version === undefined ? entry.route.arms[0]! : entry.route.arms[versions.indexOf(version)]
+  const arm = version === undefined ? entry.route.arms[0]! : findArm(live, entry, version)
   if (!arm)
     throw new PlimsollError(
       'not_found',
@@ -96,7 +102,7 @@ function configOf(name: string, model: ModelInterface): object {
       dims: configDims(model, spec),
       is_shape_tensor: false,
     })),
-    dynamic_batching: {},
+    ...(model.maxBatchSize > 0 ? { dynamic_batching: {} } : {}),
   }
 }
 
@@ -104,9 +110,8 @@ const ns = (count: number, us: number) => ({ count, ns: Math.round(us * 1_000) }
 
 function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute, version?: string): object[] {
   const all = new Map(deps.pool.stats().models.map((model) => [model.digest, model]))
-  const wanted = entry.route.arms.filter(
-    (arm) => version === undefined || String(versionOf(live, arm).version) === version,
-  )
+  const named = version === undefined ? undefined : findArm(live, entry, version)
+  const wanted = version === undefined ? entry.route.arms : named ? [named] : []
   return wanted.map((arm) => {
     const stats = all.get(arm.artifact)
     return {
@@ -172,6 +177,7 @@ async function infer(deps: OipDeps, call: OipCall, name: string, version: string
     modelName: name,
     modelVersion: String(target.version.version),
     request: decoded,
+    maxBatchSize: target.model.maxBatchSize,
     outputs: result.outputs,
     labels: new Map(Object.entries(target.version.labels)),
   })
@@ -195,6 +201,7 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
   const isVersioned = call.segments[3] === 'versions'
   const version = isVersioned ? call.segments[4] : undefined
   const verb = call.segments[isVersioned ? 5 : 3]
+  if (verb === 'trace') return refuseUnsupported(verb)
   if (call.segments.length > (isVersioned ? 6 : 4)) return notFound(call.segments.join('/'))
   if (verb === undefined || verb === 'ready' || verb === 'config' || verb === 'stats') demandMethod(call.request, 'GET')
   switch (verb) {
@@ -214,12 +221,7 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
       return infer(deps, call, name, version)
     case 'generate':
     case 'generate_stream':
-    case 'trace':
-      throw new PlimsollError(
-        'unsupported',
-        'serving.unsupported',
-        `Cannot do "${verb}": this server does not support it`,
-      )
+      return refuseUnsupported(verb)
     default:
       return notFound(call.segments.join('/'))
   }
@@ -228,7 +230,7 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
 function answerRepository(deps: OipDeps, call: OipCall): Answer {
   demandMethod(call.request, 'POST')
   const live = requireLive(deps)
-  if (call.segments[2] === 'index') {
+  if (call.segments[2] === 'index' && call.segments.length === 3) {
     return jsonAnswer(
       [...live.routes].flatMap(([name, entry]) =>
         entry.route.arms.map((arm) => ({
@@ -240,8 +242,8 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
     )
   }
   const name = call.segments[3] ?? ''
-  if (call.segments[2] !== 'models' || !['load', 'unload'].includes(call.segments[4] ?? ''))
-    return notFound(call.segments.join('/'))
+  const isOrder = call.segments.length === 5 && ['load', 'unload'].includes(call.segments[4]!)
+  if (call.segments[2] !== 'models' || !isOrder) return notFound(call.segments.join('/'))
   locate(deps, name, undefined)
   if (call.segments[4] === 'unload') {
     throw new PlimsollError(
@@ -261,6 +263,7 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
 export async function answerOip(deps: OipDeps, call: OipCall, isDraining: boolean): Promise<Answer> {
   const [, second, third] = call.segments
   const isModel = second === 'models' && third !== undefined && third !== '' && third !== 'stats'
+  if (second !== undefined && UNSUPPORTED_PARTS.includes(second)) return refuseUnsupported(second)
   if (second !== 'repository' && !isModel) demandMethod(call.request, 'GET')
   if (second === undefined || second === '') return jsonAnswer(SERVER)
   if (second === 'health' && (third === 'live' || third === 'ready')) {

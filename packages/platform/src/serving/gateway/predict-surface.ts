@@ -1,6 +1,6 @@
 import type { PoolResult } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { type Answer, jsonAnswer, rowValue } from './answer.ts'
+import { type Answer, demandRows, jsonAnswer, rowValue } from './answer.ts'
 import type { PreparedRows } from './compiled-route.ts'
 import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget, type Target } from './predict.ts'
@@ -36,6 +36,7 @@ async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unk
   const prepared = target.entry.prepare(rows, target.atUs, target.model, target.version.columns)
   const { arrivedMs, timeoutMs, signal } = call
   const result = await runTarget(deps, target, prepared.tensors, { arrivedMs, timeoutMs, signal })
+  demandRows(result.outputs, prepared.rows)
   await recordPrediction(deps, target, {
     rows: prepared.rows,
     outputs: result.outputs,

@@ -5,7 +5,7 @@ import { PlimsollError } from '../../kernel/errors.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
 import type { Gateway } from './gateway.ts'
-import { type LiveRoute, requireLiveRoute, versionOf } from './live-state.ts'
+import { findArm, type LiveRoute, requireLiveRoute, versionOf } from './live-state.ts'
 import type { PredictionLog } from './prediction-log.ts'
 import { chooseArm } from './routing.ts'
 
@@ -61,10 +61,7 @@ export function chooseTarget(
       }),
   )
   const predictionId = uuidv7(live.clock)
-  const pinned =
-    version === undefined
-      ? undefined
-      : entry.route.arms.find((arm) => String(versionOf(live, arm).version) === version || arm.arm === version)
+  const pinned = version === undefined ? undefined : findArm(live, entry, version)
   if (version !== undefined && !pinned) {
     throw new PlimsollError(
       'not_found',

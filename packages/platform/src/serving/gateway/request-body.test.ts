@@ -29,6 +29,25 @@ test('parseJson() refuses a key that is not UTF-8', () => {
   )
 })
 
+test('parseJson() takes a bare NaN for null where MLflow may write it, outside strings and not beside Infinity', () => {
+  const split = '{"dataframe_split":{"columns":["a","NaN \\" NaN"],"data":[[NaN,1],[2,NaN]]}}'
+  const read = (text: string, nanIsNull = true) => parseJson(Buffer.from(text), { nanIsNull })
+  expect(read(split)).toEqual({
+    dataframe_split: {
+      columns: ['a', 'NaN " NaN'],
+      data: [
+        [null, 1],
+        [2, null],
+      ],
+    },
+  })
+  const refusal = expect.objectContaining({ code: 'serving.bad_json' })
+  expect(() => read(split, false)).toThrow(refusal)
+  expect(() => read('{"a":NaN,"b":Infinity}')).toThrow(refusal)
+  expect(() => read('{"a":NaN,"a":1}')).toThrow(/names a member twice/)
+  expect(() => read(`${'['.repeat(65)}NaN${']'.repeat(65)}`)).toThrow(/deeper/)
+})
+
 test('parseJson() takes every JSON whose members are named once', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {

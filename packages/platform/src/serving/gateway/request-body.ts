@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import { expandBody } from '../../inference/index.ts'
+import { expandBody, replaceNonFinite } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { collectBody } from '../../kernel/http/collect-body.ts'
 import { hasRepeatedMember, outlineJson } from '../../kernel/http/json-outline.ts'
@@ -58,15 +58,31 @@ function bodyCut(): PlimsollError {
 
 const badJson = (why: string) => new PlimsollError('invalid', 'serving.bad_json', `Cannot read the request: ${why}`)
 
-/** @throws invalid serving.bad_json */
-export function parseJson(body: Uint8Array): unknown {
+/** What MLflow writes of a data frame has a bare NaN for each missing value. */
+function parseWithNaN(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const nulled = text.includes('NaN') ? replaceNonFinite(text, (token) => (token === 'NaN' ? 'null' : token)) : text
+    if (nulled === text) throw error
+    try {
+      return JSON.parse(nulled)
+    } catch {
+      throw error // it names the fault in the client's own text
+    }
+  }
+}
+
+/** With `nanIsNull` a bare NaN is null. @throws invalid serving.bad_json */
+export function parseJson(body: Uint8Array, { nanIsNull = false } = {}): unknown {
   const outline = outlineJson(body)
   if (outline.isTooDeep) throw badJson('its JSON nests deeper than 64 levels')
   // Buffer would put a replacement character there: another key than the one that was sent
   if (!isUtf8(body)) throw badJson('its body is not UTF-8')
   let value: unknown
   try {
-    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
+    const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+    value = nanIsNull ? parseWithNaN(text) : JSON.parse(text)
   } catch (error) {
     throw badJson(`its body is not JSON (${(error as Error).message.slice(0, 200)})`)
   }
