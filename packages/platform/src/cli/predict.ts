@@ -19,7 +19,13 @@ function parseRow(text: string): unknown {
 }
 
 const answerShape = z
-  .object({ prediction_id: z.string(), model: z.string(), version: z.string(), predictions: z.array(z.json()) })
+  .object({
+    prediction_id: z.string(),
+    model: z.string(),
+    version: z.string(),
+    predictions: z.array(z.json()),
+    missing_features: z.array(z.object({ feature: z.string(), status: z.string() })).default([]),
+  })
   .loose()
 
 /** The client speaks of --server, which names the control plane. */
@@ -51,6 +57,10 @@ export function addPredict(program: Command): void {
         .catch(adviseGateway)
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
+        ...answer.missing_features.map(
+          ({ feature, status }) =>
+            `without ${printable(feature)}: ${status}, see plimsoll features materializations VIEW`,
+        ),
         `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}`,
       ])
     },

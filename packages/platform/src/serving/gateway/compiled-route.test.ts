@@ -187,6 +187,25 @@ test('prepare() gives a version the columns that it states, in its order, and lo
   expect(() => filled(['speed', 'hour'])).toThrow(expect.objectContaining({ code: 'serving.columns_mismatch' }))
 })
 
+test('prepare() names the features of the version that could not be had', () => {
+  const column = (name: string) => ({ name, source: { from: 'feature' as const, feature: `origin__${name}` } })
+  const route = exampleRoute({ columns: [column('mean'), column('share'), column('count')] })
+  const names = ['origin__mean', 'origin__share', 'origin__count']
+  const statuses = ['OUTSIDE_MAX_AGE', 'NULL_VALUE', 'NOT_FOUND']
+  const lookup = { names, lookup: () => ({ values: [Number.NaN, Number.NaN, Number.NaN], statuses }) }
+  const taken = ['mean', 'share']
+  const model = {
+    inputs: taken.map((name) => ({ name, datatype: 'FP32' as const, shape: [-1] })),
+    outputs: [],
+    maxBatchSize: 8,
+  }
+  const row = { distance: 1, date: '2001-01-01T00:00:00Z' }
+  expect(compileRoute(route, lookup).prepare([row, row], 0n, model, taken).missing).toEqual([
+    { row: 0, feature: 'origin__mean', status: 'OUTSIDE_MAX_AGE' },
+    { row: 1, feature: 'origin__mean', status: 'OUTSIDE_MAX_AGE' },
+  ])
+})
+
 test.each([
   ['INT64', '/rows/0/m has no value, and the model takes INT64, which cannot say so'],
   ['INT32', '/rows/0/m has no value, and the model takes INT32, which cannot say so'],

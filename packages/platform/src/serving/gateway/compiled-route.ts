@@ -28,6 +28,30 @@ export interface PreparedRows {
   /** Checked inputs of each row, for the sampled payload. */
   readonly inputs: readonly Readonly<Record<string, unknown>>[]
   readonly features: readonly { values: ArrayLike<number>; statuses: readonly string[] }[]
+  /** Features of the version that could not be had, the first 64; what is known to be null is none of them. */
+  readonly missing: readonly MissingFeature[]
+}
+
+export interface MissingFeature {
+  readonly row: number
+  readonly feature: string
+  readonly status: string
+}
+
+const MISSING_MAX = 64
+const HAD = new Set(['PRESENT', 'NULL_VALUE'])
+
+function missingOf(
+  looked: PreparedRows['features'],
+  names: readonly string[],
+  wanted: ReadonlySet<string>,
+): MissingFeature[] {
+  const missing: MissingFeature[] = []
+  for (const [row, { statuses }] of looked.entries())
+    for (let at = 0; at < statuses.length && missing.length < MISSING_MAX; at++)
+      if (!HAD.has(statuses[at]!) && wanted.has(names[at]!))
+        missing.push({ row, feature: names[at]!, status: statuses[at]! })
+  return missing
 }
 
 const INT_RANGES: Record<string, [number, number]> = {
@@ -81,7 +105,8 @@ function instantMs(type: string, value: string): number {
 
 interface NamedColumn {
   readonly name: string
-  readonly needsFeature: boolean
+  /** Undefined where it takes none. */
+  readonly feature: string | undefined
   readonly read: Column
 }
 
@@ -89,7 +114,7 @@ interface NamedColumn {
 interface Taken {
   readonly names: readonly string[]
   readonly columns: readonly NamedColumn[]
-  readonly needsFeatures: boolean
+  readonly features: ReadonlySet<string>
 }
 
 function takenOf(columns: readonly NamedColumn[], stated: readonly string[] | null): Taken {
@@ -105,7 +130,7 @@ function takenOf(columns: readonly NamedColumn[], stated: readonly string[] | nu
   return {
     names: taken.map(({ name }) => name),
     columns: taken,
-    needsFeatures: taken.some(({ needsFeature }) => needsFeature),
+    features: new Set(taken.flatMap(({ feature }) => (feature === undefined ? [] : [feature]))),
   }
 }
 
@@ -173,7 +198,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
   const featureIndex = new Map((features?.names ?? []).map((name, index) => [name, index]))
   const columns = route.columns.map((column) => ({
     name: column.name,
-    needsFeature: column.source.from === 'feature',
+    feature: column.source.from === 'feature' ? column.source.feature : undefined,
     read: compileColumn(column.source, featureIndex, column.name, route.inputs),
   }))
   const names = Object.keys(route.inputs)
@@ -239,13 +264,14 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
         faults,
       )
       const taken = takenBy(stated)
-      const lookup = features && taken.needsFeatures ? features : undefined
+      const lookup = taken.features.size > 0 ? features : undefined
       const looked = inputs.map((row) => lookup?.lookup(row, nowUs) ?? NO_FEATURES)
       const cells = (row: number, column: number) => taken.columns[column]!.read(inputs[row]!, looked[row]!.values)
       return {
         rows: rows.length,
         inputs,
         features: looked,
+        missing: lookup ? missingOf(looked, lookup.names, taken.features) : [],
         tensors: fillTensors(taken.names, rows.length, cells, model),
       }
     },

@@ -60,7 +60,7 @@ function identified(answer: Answer, { predictionId, version }: Target): Answer {
   return answer
 }
 
-/** `POST /predict/<route>`: JSON rows in, one object of outputs per row out. */
+/** `POST /predict/<route>`: JSON rows in, one object of outputs per row out, and which features could not be had. */
 export async function answerPredict(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
   const { rows } = rowsOfPredict(call.body)
   const { target, prepared, result } = await score(deps, call, rows)
@@ -74,6 +74,7 @@ export async function answerPredict(deps: PredictionDeps, call: PredictCall): Pr
     version: String(target.version.version),
     artifact: target.version.artifact,
     predictions,
+    ...(prepared.missing.length > 0 ? { missing_features: prepared.missing } : {}),
   })
   return identified(answer, target)
 }

@@ -64,7 +64,7 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
           },
           responses: {
             200: {
-              description: 'One object of outputs per row',
+              description: 'One object of outputs per row; missing_features names what could not be looked up, and why',
               content: { 'application/json': { schema: { type: 'object' } } },
             },
             default: {
