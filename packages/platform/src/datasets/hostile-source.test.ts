@@ -240,3 +240,31 @@ test('dataset-version drops no line of a CSV file without a header', async () =>
     details: { faults: [{ detail: expect.stringMatching(/a\.csv, line 1: expected 2 fields, found 3$/) }] },
   })
 })
+
+test.each(['csv', 'parquet'] as const)(
+  'dataset-version shows a NUL in text of %s instead of failing',
+  async (format) => {
+    const root = temporaryFolder()
+    if (format === 'csv') writeFileSync(join(root, 'a.csv'), 'a,b\nx\0y,1\nz,2\n')
+    else {
+      const sql = `SELECT * FROM (VALUES ('x' || chr(0) || 'y', '1'), ('z', '2')) t(a, b)`
+      const { files } = await engine.write({ sql, inputs: {}, output: { directory: join(temporaryFolder(), 'out') } })
+      writeFileSync(join(root, 'a.parquet'), readFileSync(files[0]!))
+    }
+    const expectations = [{ type: 'expect_column_values_to_match_regex', kwargs: { column: 'a', regex: '^z$' } }]
+    await declare(database.ctx, { name: 'd', source: { format, path: `a.${format}` }, schema: AB, expectations })
+    expect(await runDatasetVersion(database.ctx, engine, { dataset: 'd', root })).toMatchObject({
+      verdict: 'failed',
+      profile: {
+        columns: {
+          a: {
+            min: 'x\\u0000y',
+            topValues: [{ value: 'x\\u0000y' }, { value: 'z' }],
+            histogram: { bins: { values: ['z'] }, counts: [1], other: 1 },
+          },
+        },
+      },
+      validation: { results: [{ result: { partial_unexpected_list: ['x\\u0000y'] } }] },
+    })
+  },
+)
