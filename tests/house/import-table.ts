@@ -24,6 +24,7 @@ const KERNEL_LAYERS = [
     'digest',
     'canonical',
     'count-text',
+    'csv-header',
     'sibling-module',
     'directory-lock',
     'set-aside',
@@ -40,8 +41,19 @@ const KERNEL_LAYERS = [
 ]
 const FREE_LAYERS = 3
 
-/** What an adapter may use of the kernel: the words of its errors, and what makes or names bytes, files and instants. */
-const ADAPTER_KERNEL = ['errors', 'clock', 'log', 'ids', 'digest', 'blob/content', 'sibling-module', 'directory-lock']
+/** What an adapter may use of the kernel: the words of its errors, and what makes, reads or names bytes, files and instants. */
+const ADAPTER_KERNEL = [
+  'errors',
+  'count-text',
+  'csv-header',
+  'clock',
+  'log',
+  'ids',
+  'digest',
+  'blob/content',
+  'sibling-module',
+  'directory-lock',
+]
 
 interface Place {
   /** `sdk`, `kernel-free`, `kernel-db`, `statistics`, `inference`, a domain, `gateway`, `adapters/x`, `cli`, `processes`, `migrations`, `console`, `outside`. */

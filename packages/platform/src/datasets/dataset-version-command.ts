@@ -60,7 +60,7 @@ function refuseEmptyFiles({ definition, files }: DatasetVersionSpec): void {
   )
   refuseFaults(
     'datasets.unreadable_files',
-    `Cannot read dataset "${definition.name}": ${countText(faults.length, 'file has', 'files have')} no bytes, ${faults[0]?.detail}`,
+    `Cannot read dataset "${definition.name}": ${countText(faults.length, 'file has', 'files have')} no bytes`,
     faults,
   )
 }

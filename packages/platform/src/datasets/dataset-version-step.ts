@@ -18,7 +18,8 @@ async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<
       pointer: `/${issue.path.map(String).join('/')}`,
       detail: issue.message,
     }))
-    refuseFaults('datasets.bad_params', 'Cannot make a dataset version: its params have faults', faults)
+    const first = `${faults[0]?.pointer} ${faults[0]?.detail}`
+    refuseFaults('datasets.bad_params', `Cannot make a dataset version: its params have faults, ${first}`, faults)
     throw parsed.error
   }
   const { dataset: name, root, path, reference } = parsed.data

@@ -1,6 +1,7 @@
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
+import { readCsvHeader } from '../kernel/csv-header.ts'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { hasOffset } from './local-times.ts'
 import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
@@ -43,6 +44,9 @@ const SUGGESTED: Record<string, string> = {
   TIMESTAMP: "timestamp({ zone: '…' })",
 }
 
+/** How the engine names a column whose name was there before. */
+const RENAMED = /_[0-9]+$/
+
 export interface FoundSchema {
   /** Columns of the first file, in order. */
   readonly columns: readonly string[]
@@ -79,6 +83,11 @@ async function readColumns(
   return found
 }
 
+/** The message says itself which file it is about where it knows the line. */
+function withFile(file: string, message: string): string {
+  return message.includes(file) ? message : `${file}: ${message}`
+}
+
 /** When a batch cannot be read, each file is tried alone, so that every unreadable one is named. */
 async function readAllColumns(
   engine: QueryEngine,
@@ -98,7 +107,7 @@ async function readAllColumns(
         signal.throwIfAborted()
         faults.push({
           pointer: `/files/${index}`,
-          detail: `${file}: ${error instanceof Error ? error.message : String(error)}`,
+          detail: withFile(file, error instanceof Error ? error.message : String(error)),
         })
       })
     }
@@ -106,7 +115,7 @@ async function readAllColumns(
     throw new PlimsollError(
       'invalid',
       'datasets.unreadable_files',
-      `Cannot read ${faults.length} of ${files.length} files of dataset "${definition.name}": ${faults[0]!.detail}`,
+      `Cannot read ${faults.length} of ${countText(files.length, 'file')} of dataset "${definition.name}"`,
       { faults },
       thrown,
     )
@@ -115,7 +124,7 @@ async function readAllColumns(
 
 /**
  * Compares every file with the declared schema; columns that the schema does not name are returned, not refused.
- * @throws invalid datasets.schema_mismatch (faults: every missing column, wrong type and zone in question)
+ * @throws invalid datasets.schema_mismatch (faults: every missing or repeated column, wrong type and zone in question)
  * @throws invalid datasets.unreadable_files
  */
 export async function checkFileSchema(
@@ -134,12 +143,15 @@ export async function checkFileSchema(
   )
   const local = new Set<string>()
   for (const [index, columns] of found.entries()) {
+    const twice = await repeatedNames(source, files[index]!, columns)
     for (const column of columns.keys()) if (!Object.hasOwn(schema, column)) extra.add(column)
     for (const [column, type] of Object.entries(schema)) {
       const foundType = columns.get(column)
       if (source.format === 'csv' || (foundType && WIDER[type.type]?.test(foundType))) unsure.add(column)
       if (type.type === 'timestamp' && foundType !== ZONED) local.add(column)
-      const detail = mismatch(type, foundType, source.format) ?? half(type, foundType, zoned.has(column))
+      const names = twice.get(column.toLowerCase())
+      const again = names && `the column is there twice, as ${names.map((each) => `"${each}"`).join(' and ')}`
+      const detail = again ?? mismatch(type, foundType, source.format) ?? half(type, foundType, zoned.has(column))
       if (detail) faults.push({ pointer: `/schema/${column}`, detail: `${files[index]}: ${detail}` })
     }
   }
@@ -151,6 +163,24 @@ export async function checkFileSchema(
     })
   }
   return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort(), unsure: [...unsure], local: [...local] }
+}
+
+/**
+ * Names that the header of a CSV file has more than once, by their small letters, since SQL takes them for one name. The
+ * engine has renamed all but the first, so that only the file tells.
+ */
+async function repeatedNames(
+  { format, csv }: DatasetDefinition['source'],
+  file: string,
+  columns: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, string[]>> {
+  const repeated = new Map<string, string[]>()
+  if (format !== 'csv' || csv?.header === false || ![...columns.keys()].some((name) => RENAMED.test(name)))
+    return repeated
+  const header = (await readCsvHeader(file, csv?.delimiter ?? ',')) ?? []
+  const byName = Map.groupBy(header, (name) => name.toLowerCase())
+  for (const [name, all] of byName) if (all.length > 1) repeated.set(name, all)
+  return repeated
 }
 
 function mismatch(type: ColumnType, found: string | undefined, format: 'parquet' | 'csv'): string | undefined {

@@ -182,3 +182,95 @@ test('dataset-version reads wider integers as declared when every value fits, an
   expect(code).toBe('datasets.bad_values')
   expect(lines(details)).toContain('1 value is no int32, for example "2147483648"')
 })
+
+const AB = { a: { type: 'text', nullable: true }, b: { type: 'text', nullable: true } } as const
+
+test.each([
+  ['a,b,a\n1,2,3\n', '/schema/a', 'the column is there twice, as "a" and "a"'],
+  ['b,A,"a "\n1,2,3\n', '/schema/a', 'the column is there twice, as "A" and "a"'],
+  ['a,"b",c,"B"\n1,2,3,4\n', '/schema/b', 'the column is there twice, as "b" and "B"'],
+])('dataset-version refuses a CSV header with a column of the schema twice: %j', async (text, pointer, detail) => {
+  const { code, details } = await failureOf({ 'a.csv': text }, AB, 'csv')
+  expect(code).toBe('datasets.schema_mismatch')
+  expect(details).toMatchObject({ faults: [{ pointer, detail: expect.stringMatching(`a.csv: ${detail}$`) }] })
+})
+
+test('dataset-version reads a CSV file with its columns in another order, others beside them, and other names twice', async () => {
+  const files = { 'a.csv': 'a,b\n1,2\n', 'b.csv': 'x,b,x,x_1,a\n0,4,0,0,3\n' }
+  expect((await failureOf(files, AB, 'csv')).result).toMatchObject({
+    verdict: 'passed',
+    profile: { columns: { a: { min: '1', max: '3' }, b: { min: '2', max: '4' } } },
+  })
+})
+
+const FEW = 'expected 2 fields, found 1'
+const MANY = 'expected 2 fields, found 3'
+const UNREADABLE = 'it is binary, or its quotes or line ends are not in order'
+const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, 13, 1, 2, 3, 44, 44, 10, 9, 44, 200, 10])
+
+test.each([
+  ['a field too few', 'a,b\n1,2\n3\n4,5\n', `line 3: ${FEW}`],
+  ['a field too many', 'a,b\n1,2\n3,4,5\n', `line 3: ${MANY}`],
+  ['fewer names than fields', 'a,b\n1,2,3\n4,5,6\n', `line 2: ${MANY}`],
+  ['a row that begins as a comment does', 'a,b\n#1\n2,3\n', `line 2: ${FEW}`],
+  ['a field too few after the sample', `a,b\n${'1,2\n'.repeat(50_000)}3\n`, `line 50002: ${FEW}`],
+  ['a quote that is not closed', 'a,b\n1,"2\n3,4\n', 'line 2: a quote is not closed, or has text beside it'],
+  ['text beside a quote', 'a,b\n1,"x"y\n2,3\n', 'line 2: a quote is not closed, or has text beside it'],
+  ['line ends of two kinds', 'a,b\r\n1,2\n3,4\r\n', UNREADABLE],
+  ['bytes of an image', PNG, UNREADABLE],
+  ['text in another encoding', Buffer.from('a,b\n1,\xe9\n', 'latin1'), 'line 2: its text is not UTF-8'],
+  ['a line too long', `a,b\n1,2\n3,${'x'.repeat(17 * 2 ** 20)}\n`, 'line 3: a line is longer than 16 MiB'],
+])('dataset-version names file, line and reason of a CSV file with %s', async (_, bad, reason) => {
+  const { code, message, details } = await failureOf({ 'a.csv': 'a,b\n1,2\n', 'b[1].csv': bad }, AB, 'csv')
+  const said = code === 'query.file_unreadable' ? message : lines(details)
+  expect(said).toMatch(/^(\/\S+: )?Cannot read an input file as CSV: /)
+  expect(said.match(/b\[1\]\.csv/g)).toHaveLength(1)
+  expect(said).toMatch(new RegExp(`[:,] ${reason}$`))
+  // Printed together, they say nothing twice.
+  if (code !== 'query.file_unreadable') expect(message).toBe('Cannot read 1 of 2 files of dataset "d"')
+})
+
+test('dataset-version drops no line of a CSV file without a header', async () => {
+  const root = temporaryFolder()
+  writeFileSync(join(root, 'a.csv'), '1,2,3\n4,5\n6,7\n')
+  const csv = { delimiter: ',', header: false, columns: ['a', 'b'], nullText: '' }
+  await declare(database.ctx, { name: 'd', source: { format: 'csv', path: 'a.csv', csv }, schema: AB })
+  await expect(runDatasetVersion(database.ctx, engine, { dataset: 'd', root })).rejects.toMatchObject({
+    code: 'datasets.unreadable_files',
+    details: { faults: [{ detail: expect.stringMatching(/a\.csv, line 1: expected 2 fields, found 3$/) }] },
+  })
+})
+
+test.each(['csv', 'parquet'] as const)(
+  'dataset-version shows a NUL in text of %s instead of failing',
+  async (format) => {
+    const root = temporaryFolder()
+    if (format === 'csv') writeFileSync(join(root, 'a.csv'), 'a,b\nx\0y,1\nz,2\n')
+    else {
+      const sql = `SELECT * FROM (VALUES ('x' || chr(0) || 'y', '1'), ('z', '2')) t(a, b)`
+      const { files } = await engine.write({ sql, inputs: {}, output: { directory: join(temporaryFolder(), 'out') } })
+      writeFileSync(join(root, 'a.parquet'), readFileSync(files[0]!))
+    }
+    const expectations = [{ type: 'expect_column_values_to_match_regex', kwargs: { column: 'a', regex: '^z$' } }]
+    await declare(database.ctx, { name: 'd', source: { format, path: `a.${format}` }, schema: AB, expectations })
+    expect(await runDatasetVersion(database.ctx, engine, { dataset: 'd', root })).toMatchObject({
+      verdict: 'failed',
+      profile: {
+        columns: {
+          a: {
+            min: 'x\\u0000y',
+            topValues: [{ value: 'x\\u0000y' }, { value: 'z' }],
+            histogram: { bins: { values: ['z'] }, counts: [1], other: 1 },
+          },
+        },
+      },
+      validation: { results: [{ result: { partial_unexpected_list: ['x\\u0000y'] } }] },
+    })
+  },
+)
+
+test('dataset-version says which of its params has a fault, since of a step that does not start only the message is shown', async () => {
+  await expect(
+    runDatasetVersion(database.ctx, engine, { dataset: 'd', root: temporaryFolder(), path: '' }),
+  ).rejects.toMatchObject({ code: 'datasets.bad_params', message: expect.stringMatching(/faults, \/path .+/) })
+})

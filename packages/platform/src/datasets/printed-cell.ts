@@ -21,7 +21,8 @@ export function printCell(cell: Cell, type: ColumnType): string | number | boole
   }
   if (typeof cell === 'number') return Number.isFinite(cell) ? cell : String(cell)
   if (cell instanceof Uint8Array) return cut(Buffer.from(cell.subarray(0, TEXT_MAX)).toString('hex'))
-  return cut(String(cell).toWellFormed())
+  // The database stores no NUL: it is shown as terminals are shown control characters.
+  return cut(String(cell).toWellFormed().replaceAll('\0', '\\u0000'))
 }
 
 function cut(text: string): string {

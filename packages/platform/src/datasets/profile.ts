@@ -265,6 +265,11 @@ function readHistogram(
   }
 }
 
+/** Later data is compared with frozen values, so they are stored as they are: no NUL, and nothing long. */
+function isCategory(value: string): boolean {
+  return value.length <= 128 && !value.includes('\0')
+}
+
 /** Frequent values of text and booleans, and counts of the frozen categories. */
 async function addCategories(
   scan: Scan,
@@ -282,8 +287,7 @@ async function addCategories(
     profile.topValues = top
       .slice(0, TOP_VALUES)
       .map((one) => ({ value: printCell(one.value, type) ?? '', count: one.count }))
-  const values =
-    frozen?.kind === 'categories' ? frozen.values : top.map((one) => one.value).filter((value) => value.length <= 128)
+  const values = frozen?.kind === 'categories' ? frozen.values : top.map((one) => one.value).filter(isCategory)
   const known = new Map(top.map((one) => [one.value, one.count]))
   const rare = values.filter((value) => !known.has(value))
   if (rare.length > 0) {

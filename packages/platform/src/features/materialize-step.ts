@@ -4,8 +4,9 @@ import { definitionName, entityDefinition, type FeatureViewDefinition, featureVi
 import { z } from 'zod'
 import { requireVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
+import { nowIso } from '../kernel/clock.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, refuseFaults, toPlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { requireEntity, requireFeatureService, requireFeatureView } from './declare.ts'
 import { type Declared, listMeanings } from './definition-store.ts'
@@ -13,6 +14,9 @@ import { type Materialized, materializeView } from './materialize-batch.ts'
 import { inputName, outputPath, parseParams, readDatasetInput, requireDatasetInput, writeJson } from './step-files.ts'
 
 const DAY_US = 86_400_000_000
+const DAY_MS = DAY_US / 1_000
+/** A replay asks for days ahead of its clock; what is farther is a slip of the pen. */
+const UNTIL_AHEAD_DAYS_MAX = 30
 
 const materializeParams = z
   .strictObject({
@@ -105,12 +109,23 @@ async function olderTargets(ctx: Context, inputs: Inputs, name: string, bound: B
   return targets
 }
 
+/** The watermark cannot be taken back: with a year typed wrongly, a source that stands still would go unnoticed until then. */
+function refuseFarUntil(ctx: Context, until: string): void {
+  const latest = ctx.clock.nowMs() + UNTIL_AHEAD_DAYS_MAX * DAY_MS
+  if (Date.parse(until) <= latest) return
+  const detail = `must be at most ${UNTIL_AHEAD_DAYS_MAX} days after the clock of the server, which shows ${nowIso(ctx.clock)}`
+  refuseFaults('features.bad_params', `Cannot materialize until ${until}: that ${detail}`, [
+    { pointer: '/until', detail },
+  ])
+}
+
 async function resolveStep(
   ctx: Context,
   { params, inputs }: { params: Json; inputs: Inputs },
   bound: BoundGenerations,
 ): Promise<Json> {
   const wanted = parseParams(materializeParams, 'materialize', params)
+  refuseFarUntil(ctx, wanted.until)
   const names =
     wanted.view === undefined
       ? (await requireFeatureService(ctx, wanted.service!)).members.map(({ view }) => view.name)

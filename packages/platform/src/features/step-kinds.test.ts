@@ -15,6 +15,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
 import { declareDataset, latestVersion, registerVersion } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
+import { manualClock } from '../kernel/clock.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { type Digest, digestBytes, digestFile } from '../kernel/digest.ts'
 import { silentLog } from '../kernel/log.ts'
@@ -281,6 +282,20 @@ test('materialize fills the online store up to an instant, and a second run appl
     destination__newest: 30,
   })
   await store.close()
+})
+
+test('materialize refuses an instant more than 30 days ahead of the clock, and names both', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const { resolve } = featureStepKinds(async () => new Set()).find(({ kind }) => kind === 'materialize')!
+  const ctx = { ...database.ctx, clock: manualClock(Date.parse('2001-01-01T12:00:00Z')) }
+  const untilOf = (until: string) => resolve!(ctx, { params: { service: 'board', until }, inputs: { flights } })
+  expect(await untilOf('2001-01-31T12:00:00Z')).toMatchObject({ untilUs: '980942400000000' })
+  await expect(untilOf('2010-01-02T12:00:00Z')).rejects.toMatchObject({
+    code: 'features.bad_params',
+    message: expect.stringMatching(/until 2010-01-02T12:00:00Z: .*30 days after.*2001-01-01T12:00:00\.000Z$/),
+    details: { faults: [{ pointer: '/until' }] },
+  })
 })
 
 test('materialize also fills an older meaning by which something serves, and leaves it when the data has it no longer', async () => {

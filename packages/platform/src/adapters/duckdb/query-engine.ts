@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult, StatementType } from '@duckdb/node-api'
-import type { Cell, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from '@plimsoll/sdk/seams'
+import type { Cell, InputRelation, QueryEngine, QueryOutput, QueryRequest, ResultColumn } from '@plimsoll/sdk/seams'
+import { readCsvHeader } from '../../kernel/csv-header.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { cellConverter } from './cell.ts'
-import { toQueryError } from './failure.ts'
-import { checkRelationNames, quoteText, readablePaths, scanSql, viewSql } from './relation.ts'
+import { isCsvFailure, toQueryError } from './failure.ts'
+import { checkRelationNames, plainCsvSql, quoteText, readablePaths, scanSql, viewSql } from './relation.ts'
 
 const ROWS_MAX = 100_000
 const ROW_GROUP_ROWS = 122_880
@@ -68,6 +69,7 @@ async function withSession<T>(
   let instance: DuckDBInstance | undefined
   let connection: DuckDBConnection | undefined
   let interrupting: NodeJS.Timeout | undefined
+  const files = new Map<string, string>()
   // Between two statements there is nothing that an interrupt could stop, and the next one would run on.
   const onAbort = () => {
     connection?.interrupt()
@@ -77,12 +79,12 @@ async function withSession<T>(
     instance = await openInstance(options, scratch)
     connection = await instance.connect()
     request.signal?.addEventListener('abort', onAbort, { once: true })
-    await prepareViews(connection, request, scratch, writable)
+    await prepareViews(connection, request, scratch, { writable, files })
     request.signal?.throwIfAborted()
     return await work({ connection, request })
   } catch (thrown) {
     request.signal?.throwIfAborted()
-    throw toQueryError(thrown)
+    throw toQueryError(thrown, files)
   } finally {
     request.signal?.removeEventListener('abort', onAbort)
     clearInterval(interrupting)
@@ -123,12 +125,12 @@ function openInstance(options: DuckdbOptions, scratch: string): Promise<DuckDBIn
   })
 }
 
-/** Paths are allowed first, then everything else is shut and the configuration locked; only then is anything read. */
+/** Paths are allowed first (`files` then knows the file of each), then everything else is shut and the configuration locked; only then is anything read. */
 async function prepareViews(
   connection: DuckDBConnection,
   request: QueryRequest,
   scratch: string,
-  writable: string | undefined,
+  { writable, files }: { writable: string | undefined; files: Map<string, string> },
 ): Promise<void> {
   const relations = await Promise.all(
     Object.entries(request.inputs).map(async ([name, relation]) => ({
@@ -137,6 +139,8 @@ async function prepareViews(
       paths: await readablePaths(relation, scratch, name),
     })),
   )
+  for (const { relation, paths } of relations)
+    for (const [index, path] of paths.entries()) files.set(path, relation.files[index]!)
   const allowed = relations.flatMap(({ paths }) => paths)
   if (writable !== undefined) allowed.push(writable)
   await connection.run(`SET TimeZone = 'UTC'`)
@@ -144,10 +148,31 @@ async function prepareViews(
   await connection.run('SET enable_external_access = false')
   await connection.run('SET lock_configuration = true')
   for (const { name, relation, paths } of relations) {
-    const described = await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${scanSql(relation, paths)}`)
-    const types = new Map(described.getRowsJS().map((row) => [String(row[0]), String(row[1])]))
-    await connection.run(viewSql(name, relation, paths, types))
+    await connection.run(viewSql(name, relation, paths, await readTypes(connection, relation, paths)))
   }
+}
+
+/** Types of the columns by name. */
+async function readTypes(
+  connection: DuckDBConnection,
+  relation: InputRelation,
+  paths: readonly string[],
+): Promise<Map<string, string>> {
+  try {
+    const described = await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${scanSql(relation, paths)}`)
+    return new Map(described.getRowsJS().map((row) => [String(row[0]), String(row[1])]))
+  } catch (thrown) {
+    if (relation.format === 'csv' && isCsvFailure(thrown))
+      for (const path of paths) await readPlainly(connection, relation, path)
+    throw thrown
+  }
+}
+
+/** Fails where a line of the file has not as many fields as its first one. */
+async function readPlainly(connection: DuckDBConnection, relation: InputRelation, path: string): Promise<void> {
+  const { delimiter = ',', header = true, columns } = relation.csv ?? {}
+  const fields = (header ? undefined : columns) ?? (await readCsvHeader(path, delimiter))
+  if (fields) await connection.run(plainCsvSql(relation, path, fields.length))
 }
 
 async function requireOneSelect(connection: DuckDBConnection, sql: string): Promise<void> {

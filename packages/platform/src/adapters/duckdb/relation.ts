@@ -2,6 +2,7 @@ import { stat, symlink } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import type { InputRelation } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
+import { CSV_LINE_BYTES_MAX } from '../../kernel/csv-header.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 
 const FILES_MAX = 100_000
@@ -108,23 +109,36 @@ export function scanSql(relation: InputRelation, paths: readonly string[], added
   const list = `[${paths.map(quoteText).join(', ')}]`
   const options = ['union_by_name = true', 'hive_partitioning = false', ...added]
   if (relation.format === 'parquet') return `read_parquet(${[list, ...options].join(', ')})`
-  const { delimiter = ',', header = true, nullText = '' } = relation.csv ?? {}
+  options.push(...csvOptions(relation.csv), 'auto_detect = true')
+  const names = relation.csv?.columns
+  if (relation.csv?.header === false && names) options.push(`names = [${names.map(quoteText).join(', ')}]`)
+  return `read_csv(${[list, ...options].join(', ')})`
+}
+
+/** Everything about the form of the files. What is left open here is guessed: lines would be skipped, or taken for comments. */
+function csvOptions(csv: InputRelation['csv']): string[] {
+  const { delimiter = ',', header = true, nullText = '' } = csv ?? {}
   if (delimiter.length !== 1 || /["\n\r]/.test(delimiter)) throw refused('the CSV delimiter must be one character')
-  options.push(
+  return [
     'all_varchar = true',
-    'auto_detect = true',
     `delim = ${quoteText(delimiter)}`,
     `quote = '"'`,
     `escape = '"'`,
     `header = ${header}`,
     `nullstr = ${quoteText(nullText)}`,
+    'skip = 0',
+    `comment = ''`,
     'strict_mode = true',
     'ignore_errors = false',
-    'max_line_size = 16777216',
-  )
-  const names = relation.csv?.columns
-  if (!header && names) options.push(`names = [${names.map(quoteText).join(', ')}]`)
-  return `read_csv(${[list, ...options].join(', ')})`
+    `max_line_size = ${CSV_LINE_BYTES_MAX}`,
+  ]
+}
+
+/** Reads one file with `width` fields in every line, and guesses nothing: its failure names the line, as one of guessing does not. */
+export function plainCsvSql(relation: InputRelation, path: string, width: number): string {
+  const columns = Array.from({ length: width }, (_, index) => `'c${index}': 'VARCHAR'`).join(', ')
+  const options = [...csvOptions(relation.csv), 'auto_detect = false', `columns = {${columns}}`]
+  return `SELECT count(*) FROM read_csv(${[quoteText(path), ...options].join(', ')})`
 }
 
 /** Options of the scan and columns of the view that say where each row comes from. The only place that decides how. */
