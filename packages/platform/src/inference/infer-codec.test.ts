@@ -158,9 +158,9 @@ describe('decodeInferRequest()', () => {
     expect(() => decode(identity('INT64'), body)).toThrow(refused(/12345678901234567890/))
   })
 
-  test.each(['a', '\\n'])('takes NaN beside a text of many %j', (text) => {
-    const id = text.repeat(4_000_000)
-    const body = `{"parameters":{"note":"${id}"},"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,1]}]}`
+  test('takes NaN beside a text of twenty million characters', () => {
+    const tensor = '{"name":"x","datatype":"FP32","shape":[1,2],"data":[NaN,1]}'
+    const body = `{"parameters":{"note":"\\n${'a'.repeat(20_000_000)}"},"inputs":[${tensor}]}`
     expect(decode(identity('FP32'), body).inputs[0]?.data).toEqual(Float32Array.of(Number.NaN, 1))
   })
 
