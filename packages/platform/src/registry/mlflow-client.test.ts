@@ -81,6 +81,9 @@ except mlflow.exceptions.MlflowException as refused:
     assert 'Changing param values is not allowed' in str(refused)
 assert client.get_experiment_by_name('nobody') is None
 mlflow.register_model(info.model_uri, 'demo-model')
+copied = client.copy_model_version('models:/demo-model/1', 'demo-copy')
+assert copied.source == 'models:/demo-model/1' and copied.tags['q'] == 'w', copied
+assert mlflow.onnx.load_model('models:/demo-copy/1').graph.name == 'g'
 client.delete_run(run.info.run_id)
 client.restore_run(run.info.run_id)
 print('DONE')

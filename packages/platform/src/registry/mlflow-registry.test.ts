@@ -297,6 +297,17 @@ test('an approval needs a name, binds the digests and counts once', async () => 
   })
 })
 
+test('model-versions/create leaves out the tags of the platform, as a client that copies a version sends them', async () => {
+  const { tags } = await version('m', { tags: [{ key: 'k', value: 'v' }] })
+  const shown = tags.filter((tag: { key: string }) => tag.key.startsWith('plimsoll.'))
+  expect(shown).not.toEqual([])
+  const forged = [...tags, { key: 'plimsoll.artifact', value: 'forged' }]
+  expect((await version('copy', { source: 'models:/m/1', tags: forged })).tags).toEqual([
+    { key: 'k', value: 'v' },
+    { key: 'plimsoll.passport', value: expect.stringMatching(/^sha256:/) },
+  ])
+})
+
 test('tags: reserved ones are refused, the rest set and removed', async () => {
   await version()
   expect(

@@ -18,7 +18,7 @@ import { registerClientVersion } from './client-version.ts'
 import { readVersion, readVersions, versionNotFound } from './mlflow-wire.ts'
 import { checkModelName } from './model-edit.ts'
 import { searchVersionKeys } from './search.ts'
-import { deleteTag, setTags } from './tag.ts'
+import { deleteTag, isReservedTag, setTags } from './tag.ts'
 import { findModelVersion, type ModelVersion } from './version.ts'
 import { deleteVersion, describeVersion, parseStage, transitionStage } from './version-edit.ts'
 import { resolveSource } from './version-source.ts'
@@ -139,7 +139,10 @@ const createEndpoint = (blobs: BlobStore) =>
         await setTags(
           tx,
           { model, version: number },
-          (fields.tags ?? []).map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
+          (fields.tags ?? [])
+            // a client that copies a version sends the tags that it was shown, the platform's own among them
+            .filter((tag) => !isReservedTag(tag.key))
+            .map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
         )
         return number
       })

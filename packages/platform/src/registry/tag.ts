@@ -12,8 +12,13 @@ interface Tagged {
   readonly version: number
 }
 
+/** Tags that the platform shows of its own and nobody sets. */
+export function isReservedTag(key: string): boolean {
+  return key.startsWith('plimsoll.')
+}
+
 function checkTag(key: string, value: string): void {
-  if (key.startsWith('plimsoll.')) {
+  if (isReservedTag(key)) {
     throw new PlimsollError(
       'forbidden',
       'registry.tag_reserved',
