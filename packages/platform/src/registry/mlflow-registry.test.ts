@@ -12,8 +12,11 @@ afterAll(() => surface.close())
 
 const SOURCE = 'mlflow-artifacts:/models/foo///bar'
 const model = (name = 'm', more: object = {}) => surface.ok('POST', '/registered-models/create', { name, ...more })
-const version = async (name = 'm', more: object = {}) =>
-  (await surface.ok('POST', '/model-versions/create', { name, source: SOURCE, ...more })).model_version
+/** A version of a model that is made when it is not there. */
+const version = async (name = 'm', more: object = {}) => {
+  await surface.call('POST', '/registered-models/create', { name })
+  return (await surface.ok('POST', '/model-versions/create', { name, source: SOURCE, ...more })).model_version
+}
 const found = async (filter: string, path = 'model-versions') =>
   (await surface.ok('GET', `/${path}/search?filter=${encodeURIComponent(filter)}`))[
     path === 'model-versions' ? 'model_versions' : 'registered_models'
@@ -69,7 +72,21 @@ test.each([
   else expect(answer.json.message).toContain(message)
 })
 
-test('version numbers are never given twice, and a version needs no model before', async () => {
+test('model-versions/create refuses a model that is not there, and does not bring a deleted one back', async () => {
+  const create = () => surface.call('POST', '/model-versions/create', { name: 'm', source: SOURCE })
+  const refused = [404, 'RESOURCE_DOES_NOT_EXIST', 'Registered Model with name=m not found']
+  const answered = async () => {
+    const { status, json } = await create()
+    return [status, json.error_code, json.message]
+  }
+  expect(await answered()).toEqual(refused)
+  await model()
+  await surface.ok('DELETE', '/registered-models/delete', { name: 'm' })
+  expect(await answered()).toEqual(refused)
+  expect((await surface.call('GET', '/registered-models/get?name=m')).status).toBe(404)
+})
+
+test('version numbers are never given twice', async () => {
   expect([(await version()).version, (await version()).version]).toEqual(['1', '2'])
   await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '2' })
   expect((await version()).version).toBe('3')
