@@ -37,6 +37,14 @@ export function checkKey(key: string, path: string): void {
   }
 }
 
+/** The first `max` code points: MLflow cuts long values of params and run tags and keeps the request. */
+export function cutText(text: string, max: number): string {
+  if (text.length <= max) return text
+  let end = 0
+  for (let points = 0; points < max && end < text.length; points++) end += text.codePointAt(end)! > 0xffff ? 2 : 1
+  return text.slice(0, end)
+}
+
 export function checkRunId(id: string): void {
   if (!RUN_ID.test(id)) throw refusal(`Invalid run ID: '${id.slice(0, 200)}'`)
 }
