@@ -1,6 +1,15 @@
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { list, type MlflowEndpoint, mlflowEndpoint, pageSize, record, required, text } from '../tracking/index.ts'
+import {
+  LONG_BODY_MAX_BYTES,
+  list,
+  type MlflowEndpoint,
+  mlflowEndpoint,
+  pageSize,
+  record,
+  required,
+  text,
+} from '../tracking/index.ts'
 import { deleteAlias, isProtectedAlias, moveAlias } from './alias.ts'
 import { parseVersion } from './mlflow-version-routes.ts'
 import { modelNotFound, readLatest, readModel, readModels, readVersion } from './mlflow-wire.ts'
@@ -81,6 +90,7 @@ const tagEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${MODELS}/set-tag`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { name, key: required(text()), value: text() },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)
@@ -118,6 +128,7 @@ export const modelRoutes: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${MODELS}/create`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     replay: true,
     fields: { name: required(text()), tags: tagList, description: text() },
     handler: async ({ ctx, fields }) => {
@@ -143,6 +154,7 @@ export const modelRoutes: readonly MlflowEndpoint[] = [
     method: 'PATCH',
     path: `${MODELS}/update`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { name, description: text() },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)

@@ -325,6 +325,28 @@ test('model-versions/create leaves out the tags of the platform, as a client tha
   ])
 })
 
+/** A body as Python's client writes it: ASCII only. */
+const escaped = (body: object) =>
+  JSON.stringify(body).replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+test('descriptions and tags of 100,000 code points are kept, longer ones are refused', async () => {
+  await version()
+  const [whole, longer] = ['😀'.repeat(100_000), '😀'.repeat(100_001)]
+  const at = { name: 'm', version: '1' }
+  for (const [method, path, of] of [
+    ['PATCH', '/registered-models/update', (description: string) => ({ name: 'm', description })],
+    ['PATCH', '/model-versions/update', (description: string) => ({ ...at, description })],
+    ['POST', '/registered-models/set-tag', (value: string) => ({ name: 'm', key: 'k', value })],
+    ['POST', '/model-versions/set-tag', (value: string) => ({ ...at, key: 'k', value })],
+    ['POST', '/model-versions/create', (description: string) => ({ name: 'm', source: SOURCE, description })],
+  ] as const) {
+    expect([path, (await surface.call(method, path, escaped(of(whole)))).status]).toEqual([path, 200])
+    const refused = await surface.call(method, path, escaped(of(longer)))
+    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining('exceeds the maximum length')])
+  }
+  expect((await surface.ok('GET', '/model-versions/get?name=m&version=2')).model_version.description).toBe(whole)
+})
+
 test('tags: reserved ones are refused, the rest set and removed', async () => {
   await version()
   expect(

@@ -4,6 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import {
   checkArtifactPath,
   flag,
+  LONG_BODY_MAX_BYTES,
   list,
   type MlflowEndpoint,
   mlflowEndpoint,
@@ -16,7 +17,7 @@ import {
 } from '../tracking/index.ts'
 import { registerClientVersion } from './client-version.ts'
 import { readVersion, readVersions, versionNotFound } from './mlflow-wire.ts'
-import { checkModelName } from './model-edit.ts'
+import { checkDescription, checkModelName } from './model-edit.ts'
 import { searchVersionKeys } from './search.ts'
 import { deleteTag, isReservedTag, setTags } from './tag.ts'
 import { findModelVersion, type ModelVersion } from './version.ts'
@@ -54,6 +55,7 @@ const changeEndpoints: readonly MlflowEndpoint[] = [
     method: 'PATCH',
     path: `${VERSIONS}/update`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { ...key, description: text() },
     handler: async ({ ctx, fields }) => {
       await requireVersion(ctx, fields)
@@ -89,6 +91,7 @@ const changeEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${VERSIONS}/set-tag`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { ...key, key: required(text()), value: text() },
     handler: async ({ ctx, fields }) => {
       await requireVersion(ctx, fields)
@@ -114,6 +117,7 @@ const createEndpoint = (blobs: BlobStore) =>
     method: 'POST',
     path: `${VERSIONS}/create`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     replay: true,
     fields: {
       name: required(text()),
@@ -126,6 +130,7 @@ const createEndpoint = (blobs: BlobStore) =>
     },
     handler: async ({ ctx, fields }) => {
       checkModelName(fields.name)
+      checkDescription(fields.description ?? '')
       const model = fields.name
       const version = await ctx.transaction(async (tx) => {
         const number = await registerClientVersion(tx, blobs, {

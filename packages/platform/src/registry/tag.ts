@@ -4,7 +4,8 @@ import { requireModel } from './model.ts'
 import { requireModelVersion } from './version.ts'
 
 const KEY_MAX = 250
-const VALUE_MAX = 5_000
+/** @source MLflow: MAX_MODEL_REGISTRY_TAG_VALUE_LENGTH of mlflow/utils/validation.py */
+const VALUE_MAX = 100_000
 
 /** `version` 0 is the model itself. */
 interface Tagged {
@@ -31,7 +32,7 @@ function checkTag(key: string, value: string): void {
       'registry.tag_too_long',
       `'key' exceeds the maximum length of ${KEY_MAX} characters`,
     )
-  if (value.length > VALUE_MAX)
+  if (value.length > VALUE_MAX && [...value].length > VALUE_MAX)
     throw new PlimsollError(
       'invalid',
       'registry.tag_too_long',

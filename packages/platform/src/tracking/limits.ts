@@ -7,7 +7,7 @@ export const LIMITS = {
   key: 250,
   paramValue: 6_000,
   runTagValue: 8_000,
-  experimentTagValue: 5_000,
+  experimentTagValue: 20_000,
   experimentName: 500,
   batchMetrics: 1_000,
   batchParams: 100,

@@ -106,6 +106,13 @@ test('restore brings back the runs that went with the experiment, not those dele
   expect([await stage(kept), await stage(dropped)]).toEqual(['active', 'deleted'])
 })
 
+test('a tag of an experiment has up to 20,000 code points', async () => {
+  const set = (value: string) =>
+    surface.call('POST', '/experiments/set-experiment-tag', { experiment_id: '0', key: 'k', value })
+  await surface.ok('GET', '/experiments/get?experiment_id=0')
+  expect([(await set('😀'.repeat(20_000))).status, (await set('😀'.repeat(20_001))).status]).toEqual([200, 400])
+})
+
 test('rename and tags of a deleted experiment are 400', async () => {
   await create('a')
   await surface.ok('POST', '/experiments/delete', { experiment_id: '1' })
