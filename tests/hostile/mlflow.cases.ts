@@ -511,10 +511,10 @@ function registryCases(seed: Seed): HostileCase[] {
       expect: INVALID,
     },
     {
-      name: 'a body of 2 MB',
+      name: 'a body of 9 MB',
       input: post(
         'runs/log-batch',
-        JSON.stringify({ run_id: seed.trackedRun, tags: [{ key: 't', value: 'x'.repeat(2_000_000) }] }),
+        JSON.stringify({ run_id: seed.trackedRun, tags: [{ key: 't', value: 'x'.repeat(9_000_000) }] }),
       ),
       expect: INVALID,
     },

@@ -148,6 +148,7 @@ test.each([
     },
     'Duplicate parameter keys',
   ],
+  ['a body of 9 MB', { tags: [{ key: 'k', value: 'x'.repeat(9_000_000) }] }, 'exceed the maximum'],
   [
     'a long key of a tag',
     { tags: [{ key: 'x'.repeat(251), value: 'v' }] },
@@ -174,6 +175,15 @@ test('long values of params and tags are cut by code points, and a param may be 
   expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining("parameter 'tags[0].key'")])
   const renamed = await surface.ok('POST', '/runs/update', { run_id: run, run_name: `${tag}c` })
   expect(renamed.run_info.run_name).toBe(tag)
+})
+
+test('log-batch takes the largest batch in any script, escaped as Python writes it', async () => {
+  const of = (prefix: string, length: number) =>
+    Array.from({ length: 100 }, (_, i) => ({ key: `${prefix}${i}`, value: 'ж'.repeat(length) }))
+  const body = JSON.stringify({ run_id: run, params: of('p', 6_000), tags: of('t', 5_000) })
+  const answer = await surface.call('POST', '/runs/log-batch', body.replaceAll('ж', '\\u0436'))
+  expect([answer.status, answer.text]).toEqual([200, '{}'])
+  expect((await get()).data.params[0].value).toBe('ж'.repeat(6_000))
 })
 
 test('log-batch is all or nothing', async () => {
