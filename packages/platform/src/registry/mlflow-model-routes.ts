@@ -10,7 +10,7 @@ import {
   required,
   text,
 } from '../tracking/index.ts'
-import { deleteAlias, isProtectedAlias, moveAlias } from './alias.ts'
+import { deleteAlias, isProtectedAlias, moveAlias, versionOfAlias } from './alias.ts'
 import { parseVersion } from './mlflow-version-routes.ts'
 import { modelNotFound, readLatest, readModel, readModels, readVersion } from './mlflow-wire.ts'
 import { findModel } from './model.ts'
@@ -67,20 +67,8 @@ const aliasEndpoints: readonly MlflowEndpoint[] = [
     fields: { name, alias: required(text()) },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)
-      const row = await ctx.db
-        .selectFrom('model_alias')
-        .select('version')
-        .where('project', '=', ctx.project)
-        .where('model', '=', fields.name)
-        .where('alias', '=', fields.alias)
-        .executeTakeFirst()
-      if (!row)
-        throw new PlimsollError(
-          'invalid',
-          'registry.alias_not_found',
-          `Registered model alias ${fields.alias} not found.`,
-        )
-      return { model_version: await readVersion(ctx, { model: fields.name, version: row.version }) }
+      const version = await versionOfAlias(ctx, { model: fields.name, alias: fields.alias })
+      return { model_version: await readVersion(ctx, { model: fields.name, version }) }
     },
   }),
 ]

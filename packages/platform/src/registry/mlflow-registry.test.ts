@@ -95,6 +95,23 @@ test('version numbers are never given twice', async () => {
   )
 })
 
+test('the alias latest is read as the newest version, and not set', async () => {
+  await model()
+  const latest = (alias = 'latest') => surface.call('GET', `/registered-models/alias?name=m&alias=${alias}`)
+  const none = await latest()
+  expect([none.status, none.json]).toEqual([
+    404,
+    { error_code: 'RESOURCE_DOES_NOT_EXIST', message: 'Latest version not found for model m.' },
+  ])
+  for (let i = 0; i < 3; i++) await version()
+  await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '3' })
+  for (const alias of ['latest', 'Latest'])
+    expect((await latest(alias)).json.model_version).toMatchObject({ version: '2', aliases: [] })
+  expect((await version('m', { source: 'models:/m@latest' })).version).toBe('4')
+  const set = { name: 'm', alias: 'latest', version: '1' }
+  expect((await surface.call('POST', '/registered-models/alias', set)).status).toBe(400)
+})
+
 test('aliases move, go with their version, and reserved ones are refused', async () => {
   await version()
   await version()
