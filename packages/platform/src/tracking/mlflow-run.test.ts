@@ -322,6 +322,16 @@ test('order_by puts NaN after numbers and missing last, in both directions', asy
   expect(await search({ order_by: ['metrics.m DESC'], page_token: first.next_page_token })).toEqual([nan, none])
 })
 
+test.each(['0'.repeat(32), '../x'])('the run id %j, which no run has, has no history', async (id) => {
+  const of = (path: string) => surface.ok('GET', `/metrics/${path}&metric_key=m`)
+  const asked = encodeURIComponent(id)
+  await metric(1)
+  expect(await of(`get-history?run_id=${asked}`)).toEqual({ metrics: [] })
+  expect(await of(`get-history-bulk?run_id=${asked}`)).toEqual({ metrics: [] })
+  expect(await of(`get-history-bulk-interval?run_ids=${asked}`)).toEqual({ metrics: [] })
+  expect((await of(`get-history-bulk?run_id=${asked}&run_id=${run}`)).metrics).toHaveLength(1)
+})
+
 test('bulk-interval samples steps over all runs and keeps the ends of each', async () => {
   const log = async (id: string, count: number) =>
     surface.ok('POST', '/runs/log-batch', { run_id: id, metrics: points(count, (i) => ({ key: 'm', step: i })) })

@@ -97,14 +97,14 @@ export function acceptRunTag(tag: Pair, path = 'key'): Pair {
   return { key: tag.key, value: cutText(tag.value, LIMITS.runTagValue) }
 }
 
-async function findRow(ctx: Context, id: string, options: { lock: boolean }): Promise<RunRow | undefined> {
+export async function findRunRow(ctx: Context, id: string, options = { lock: false }): Promise<RunRow | undefined> {
   const query = ctx.db.selectFrom('tracked_run').selectAll().where('project', '=', ctx.project).where('id', '=', id)
   return options.lock ? query.forUpdate().executeTakeFirst() : query.executeTakeFirst()
 }
 
 export async function requireRunRow(ctx: Context, id: string): Promise<RunRow> {
   checkRunId(id)
-  const row = await findRow(ctx, id, { lock: false })
+  const row = await findRunRow(ctx, id)
   if (!row) throw missing('run_not_found', `Run with id=${id} not found`)
   return row
 }
@@ -122,7 +122,7 @@ export async function requireTrackedRun(ctx: Context, id: string): Promise<Track
  */
 export async function lockWritableRun(tx: Tx, id: string, options: { anyState?: boolean } = {}): Promise<RunRow> {
   checkRunId(id)
-  const row = await findRow(tx, id, { lock: true })
+  const row = await findRunRow(tx, id, { lock: true })
   const owner = ownerRunOf(tx)
   if (owner !== undefined && id !== owner && row?.owner_run !== owner) {
     throw new PlimsollError(
