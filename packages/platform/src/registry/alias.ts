@@ -4,9 +4,8 @@ import { listModelVersions, lockModelVersion } from './version.ts'
 
 /** Aliases that follow what routes serve: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
-/** What a person takes for one of them. */
-const LOOK_ALIKE = new RegExp(PROTECTED, 'i')
-const PATTERN = /^[\w-]{1,255}$/
+/** Letters and digits of any script, as Python's `\w`. */
+const PATTERN = /^[\p{L}\p{N}_-]{1,255}$/u
 
 const LATEST = /^latest$/i
 
@@ -30,7 +29,7 @@ export interface Alias {
 
 /** @throws invalid registry.bad_alias · forbidden registry.alias_protected */
 export function checkAlias(alias: string): void {
-  if (!PATTERN.test(alias) || LATEST.test(alias) || /^v\d+$/i.test(alias)) {
+  if (!PATTERN.test(alias) || LATEST.test(alias) || /^v\p{Nd}+$/iu.test(alias)) {
     throw new PlimsollError(
       'invalid',
       'registry.bad_alias',
@@ -82,12 +81,28 @@ async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove):
   return { model, alias, version }
 }
 
+/** Cyrillic and Greek letters that look like one of the protected names'. */
+const LATIN: Readonly<Record<string, string>> = {
+  ...{ а: 'a', е: 'e', о: 'o', р: 'p', с: 'c', у: 'y', һ: 'h', і: 'i', ӏ: 'l', п: 'n', м: 'm', г: 'r', ԁ: 'd' },
+  ...{ α: 'a', ε: 'e', ο: 'o', ρ: 'p', ϲ: 'c', γ: 'y', ι: 'i', η: 'n', ν: 'v' },
+  ...{ ɑ: 'a', ɡ: 'g', ı: 'i' },
+}
+
+/** What a reader takes the alias for: its compatibility form, in small Latin letters. */
+function skeletonOf(alias: string): string {
+  return alias
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/\P{ASCII}/gu, (letter) => LATIN[letter] ?? letter)
+}
+
 function refuseLookAlike(alias: string): void {
-  if (!LOOK_ALIKE.test(alias)) return
+  const skeleton = skeletonOf(alias)
+  if (!PROTECTED.test(skeleton)) return
   throw new PlimsollError(
     'forbidden',
     'registry.alias_protected',
-    `Cannot make alias "${alias}": but for its case it is "${alias.toLowerCase()}", which follows what a route serves`,
+    `Cannot make alias "${alias}": it looks like "${skeleton}", which follows what a route serves`,
     { action: 'Take another name' },
   )
 }

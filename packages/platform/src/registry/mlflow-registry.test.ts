@@ -112,6 +112,24 @@ test('the alias latest is read as the newest version, and not set', async () => 
   expect((await surface.call('POST', '/registered-models/alias', set)).status).toBe(400)
 })
 
+test('an alias may have letters of any script', async () => {
+  await version()
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'прод-日本', version: '1' })
+  const read = await surface.ok('GET', `/registered-models/alias?name=m&alias=${encodeURIComponent('прод-日本')}`)
+  expect(read.model_version).toMatchObject({ version: '1', aliases: ['прод-日本'] })
+})
+
+test.each(['a?b', '../x', 'a\n'])('the tag key %j is refused for models and versions, as for runs', async (key) => {
+  await version()
+  for (const [path, at] of [
+    ['/registered-models/set-tag', { name: 'm' }],
+    ['/model-versions/set-tag', { name: 'm', version: '1' }],
+  ] as const) {
+    const refused = await surface.call('POST', path, { ...at, key, value: 'v' })
+    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining('Names may ')])
+  }
+})
+
 test('aliases move, go with their version, and reserved ones are refused', async () => {
   await version()
   await version()

@@ -1,9 +1,9 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { checkKey } from '../tracking/index.ts'
 import { requireModel } from './model.ts'
 import { requireModelVersion } from './version.ts'
 
-const KEY_MAX = 250
 /** @source MLflow: MAX_MODEL_REGISTRY_TAG_VALUE_LENGTH of mlflow/utils/validation.py */
 const VALUE_MAX = 100_000
 
@@ -26,12 +26,7 @@ function checkTag(key: string, value: string): void {
       `Cannot set tag '${key.slice(0, 100)}': tags that begin with "plimsoll." are shown by the platform`,
     )
   }
-  if ([...key].length > KEY_MAX)
-    throw new PlimsollError(
-      'invalid',
-      'registry.tag_too_long',
-      `'key' exceeds the maximum length of ${KEY_MAX} characters`,
-    )
+  checkKey(key, 'key')
   if (value.length > VALUE_MAX && [...value].length > VALUE_MAX)
     throw new PlimsollError(
       'invalid',

@@ -201,7 +201,13 @@ test('logged models: pending, params in parts, ready and failed, tags, metrics, 
   expect((await surface.ok('PATCH', `/logged-models/${id}`, { model_id: id, status: 3 })).model.info.status).toBe(
     'LOGGED_MODEL_UPLOAD_FAILED',
   )
-  await surface.ok('PATCH', `/logged-models/${id}/tags`, { tags: [{ key: 'k', value: 'v' }] })
+  const long = 'x'.repeat(9_000)
+  await surface.ok('POST', `/logged-models/${id}/params`, { params: [{ key: 'long', value: long }] })
+  const tagged = await surface.ok('PATCH', `/logged-models/${id}/tags`, { tags: [{ key: 'k', value: long }] })
+  expect(tagged.model).toMatchObject({
+    info: { tags: [{ key: 'k', value: long }] },
+    data: { params: expect.arrayContaining([{ key: 'long', value: long }]) },
+  })
   await surface.ok('DELETE', `/logged-models/${id}/tags/k`)
   expect((await surface.call('DELETE', `/logged-models/${id}/tags/k`)).json.message).toContain('No tag with key')
   await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'other' })
@@ -224,6 +230,8 @@ test('logged models: pending, params in parts, ready and failed, tags, metrics, 
   })
   expect(reused.status).toBe(400)
   await surface.ok('DELETE', `/logged-models/${id}`)
+  await surface.ok('DELETE', `/logged-models/${id}`)
+  expect((await surface.call('DELETE', `/logged-models/m-${'0'.repeat(32)}`)).status).toBe(404)
   const gone = await surface.call('GET', `/logged-models/${id}`)
   expect([gone.status, gone.json.message]).toEqual([404, expect.stringContaining('not found')])
   expect(
