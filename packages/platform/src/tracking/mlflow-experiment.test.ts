@@ -93,6 +93,8 @@ test('search filters and sorts by bytes, not by locale', async () => {
   expect(await names(`order_by=${encodeURIComponent('name DESC')}`)).toEqual(['ab', 'a', 'Default', 'Abc'])
   await surface.ok('POST', '/experiments/set-experiment-tag', { experiment_id: '1', key: 'key', value: 'other' })
   expect(await names(filter("tag.key != 'value'"))).toEqual(['a'])
+  expect(await names(filter('tags.key IS NOT NULL'))).toEqual(['a'])
+  expect(await names(`${filter("tags.key is null AND name LIKE '%b%'")}&order_by=name`)).toEqual(['Abc', 'ab'])
 })
 
 test('restore brings back the runs that went with the experiment, not those deleted by hand', async () => {
