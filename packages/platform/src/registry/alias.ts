@@ -151,7 +151,10 @@ export async function deleteAlias(ctx: Context, key: { model: string; alias: str
  * The version that an alias points at; `latest`, which nobody sets, is the newest one.
  * @throws invalid registry.alias_not_found · not_found registry.version_not_found
  */
-export async function versionOfAlias(ctx: Context, { model, alias }: { model: string; alias: string }): Promise<number> {
+export async function versionOfAlias(
+  ctx: Context,
+  { model, alias }: { model: string; alias: string },
+): Promise<number> {
   if (LATEST.test(alias)) {
     const newest = (await listModelVersions(ctx, model, { limit: 1 }))[0]
     if (newest) return newest.version

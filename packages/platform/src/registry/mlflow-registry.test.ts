@@ -257,6 +257,17 @@ test('search: numbers are numeric, run ids come in lists, prompts only when aske
   await surface.ok('POST', '/registered-models/set-tag', { name: 'p', key: 'mlflow.prompt.is_prompt', value: 'true' })
   expect((await found("version_number > 1 and name='m'")).map((one: { version: string }) => one.version)).toEqual(['2'])
   expect((await found(`run_id IN ('${run}')`)).map((one: { run_id: string }) => one.run_id)).toEqual([run])
+  const numbers = async (filter: string) =>
+    (await found(`${filter} and name = 'm'`)).map((one: { version: string }) => one.version)
+  expect(await numbers("version_number = '1'")).toEqual(['1'])
+  expect(await numbers("run_id = ''")).toEqual(['1'])
+  expect(await numbers(`run_id NOT IN ('${run}')`)).toEqual(['1'])
+  expect(await numbers(`run_id != ''`)).toEqual(['2'])
+  expect((await found("name IN ('m', 'n')")).length).toBe(2)
+  expect((await found("name IN ('m', 'n')", 'registered-models')).length).toBe(1)
+  expect((await found("name NOT IN ('m')", 'registered-models')).length).toBe(0)
+  const worded = encodeURIComponent("version_number = 'one'")
+  expect((await surface.call('GET', `/model-versions/search?filter=${worded}`)).status).toBe(400)
   expect((await found('', 'registered-models')).map((one: { name: string }) => one.name)).toEqual(['m'])
   expect(
     (await found("tags.`mlflow.prompt.is_prompt` = 'true'", 'registered-models')).map(

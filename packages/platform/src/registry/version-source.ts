@@ -87,7 +87,8 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
   const named = /^models:\/+([^/@]+)(?:\/(\d{1,9})|@([^/@]{1,2000}))$/.exec(source)
   if (named) {
     const model = decodeName(named[1]!)
-    const version = named[2] === undefined ? await versionOfAlias(ctx, { model, alias: decodeName(named[3]!) }) : Number(named[2])
+    const version =
+      named[2] === undefined ? await versionOfAlias(ctx, { model, alias: decodeName(named[3]!) }) : Number(named[2])
     return resolveSource(ctx, (await requireModelVersion(ctx, { model, version })).source, hops + 1)
   }
   const run = /^runs:\/+([0-9a-zA-Z][\w-]*)\/?(.*)$/.exec(source)

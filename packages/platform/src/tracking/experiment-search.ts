@@ -19,9 +19,12 @@ function clauseSql(clause: Comparison): RawBuilder<boolean> {
   }
   if (!ATTRIBUTES.includes(entity)) throw refusal(`Invalid entity type '${entity}'. Valid values are attribute, tag`)
   if (key === 'name') return textSql(sql`e.name`, clause)
+  if (key === 'experiment_id') return textSql(sql`e.id`, clause, { lists: true })
   if (key === 'creation_time') return numberSql(sql`e.created_ms`, clause)
   if (key === 'last_update_time') return numberSql(sql`e.updated_ms`, clause)
-  throw refusal(`Invalid attribute key '${key}' specified. Valid keys are name, creation_time, last_update_time`)
+  throw refusal(
+    `Invalid attribute key '${key}' specified. Valid keys are name, experiment_id, creation_time, last_update_time`,
+  )
 }
 
 function sortKey(key: string, descending: boolean): SortKey {

@@ -94,6 +94,9 @@ test('search filters and sorts by bytes, not by locale', async () => {
   await surface.ok('POST', '/experiments/set-experiment-tag', { experiment_id: '1', key: 'key', value: 'other' })
   expect(await names(filter("tag.key != 'value'"))).toEqual(['a'])
   expect(await names(filter('tags.key IS NOT NULL'))).toEqual(['a'])
+  expect(await names(filter("experiment_id = '1'"))).toEqual(['a'])
+  expect(await names(filter("experiment_id IN ('1', '9')"))).toEqual(['a'])
+  expect(await names(`${filter("experiment_id != '1'")}&order_by=name`)).toEqual(['Abc', 'Default', 'ab'])
   expect(await names(`${filter("tags.key is null AND name LIKE '%b%'")}&order_by=name`)).toEqual(['Abc', 'ab'])
 })
 

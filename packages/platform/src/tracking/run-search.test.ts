@@ -43,7 +43,8 @@ function matches(row: Row, { entity, key, comparator, value }: Comparison): bool
     }[comparator as '=']
   }
   const stored = (entity === 'params' ? row.params : row.tags)[key]
-  if (comparator === 'IS NULL' || comparator === 'IS NOT NULL') return (stored === undefined) === (comparator === 'IS NULL')
+  if (comparator === 'IS NULL' || comparator === 'IS NOT NULL')
+    return (stored === undefined) === (comparator === 'IS NULL')
   if (stored === undefined) return false
   const wanted = value as string
   if (comparator === '=') return stored === wanted
