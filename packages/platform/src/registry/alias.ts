@@ -1,12 +1,13 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { lockModelVersion } from './version.ts'
+import { listModelVersions, lockModelVersion } from './version.ts'
 
 /** Aliases that follow what routes serve: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/
-/** What a person takes for one of them. */
-const LOOK_ALIKE = new RegExp(PROTECTED, 'i')
-const PATTERN = /^[\w-]{1,255}$/
+/** Letters and digits of any script, as Python's `\w`. */
+const PATTERN = /^[\p{L}\p{N}_-]{1,255}$/u
+
+const LATEST = /^latest$/i
 
 export function isProtectedAlias(alias: string): boolean {
   return PROTECTED.test(alias)
@@ -28,7 +29,7 @@ export interface Alias {
 
 /** @throws invalid registry.bad_alias · forbidden registry.alias_protected */
 export function checkAlias(alias: string): void {
-  if (!PATTERN.test(alias) || /^latest$/i.test(alias) || /^v\d+$/i.test(alias)) {
+  if (!PATTERN.test(alias) || LATEST.test(alias) || /^v\p{Nd}+$/iu.test(alias)) {
     throw new PlimsollError(
       'invalid',
       'registry.bad_alias',
@@ -80,12 +81,28 @@ async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove):
   return { model, alias, version }
 }
 
+/** Cyrillic and Greek letters that look like one of the protected names'. */
+const LATIN: Readonly<Record<string, string>> = {
+  ...{ а: 'a', е: 'e', о: 'o', р: 'p', с: 'c', у: 'y', һ: 'h', і: 'i', ӏ: 'l', п: 'n', м: 'm', г: 'r', ԁ: 'd' },
+  ...{ α: 'a', ε: 'e', ο: 'o', ρ: 'p', ϲ: 'c', γ: 'y', ι: 'i', η: 'n', ν: 'v' },
+  ...{ ɑ: 'a', ɡ: 'g', ı: 'i' },
+}
+
+/** What a reader takes the alias for: its compatibility form, in small Latin letters. */
+function skeletonOf(alias: string): string {
+  return alias
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/\P{ASCII}/gu, (letter) => LATIN[letter] ?? letter)
+}
+
 function refuseLookAlike(alias: string): void {
-  if (!LOOK_ALIKE.test(alias)) return
+  const skeleton = skeletonOf(alias)
+  if (!PROTECTED.test(skeleton)) return
   throw new PlimsollError(
     'forbidden',
     'registry.alias_protected',
-    `Cannot make alias "${alias}": but for its case it is "${alias.toLowerCase()}", which follows what a route serves`,
+    `Cannot make alias "${alias}": it looks like "${skeleton}", which follows what a route serves`,
     { action: 'Take another name' },
   )
 }
@@ -128,6 +145,39 @@ async function removeAlias(tx: Tx, { model, alias }: { model: string; alias: str
 export async function deleteAlias(ctx: Context, key: { model: string; alias: string }): Promise<void> {
   checkAlias(key.alias)
   await ctx.transaction((tx) => removeAlias(tx, key))
+}
+
+/**
+ * The version that an alias points at; `latest`, which nobody sets, is the newest one.
+ * @throws invalid registry.alias_not_found · not_found registry.version_not_found
+ */
+export async function versionOfAlias(
+  ctx: Context,
+  { model, alias }: { model: string; alias: string },
+): Promise<number> {
+  if (LATEST.test(alias)) {
+    const newest = (await listModelVersions(ctx, model, { limit: 1 }))[0]
+    if (newest) return newest.version
+    throw new PlimsollError(
+      'not_found',
+      'registry.version_not_found',
+      `Latest version not found for model ${model.slice(0, 250)}.`,
+    )
+  }
+  const row = await ctx.db
+    .selectFrom('model_alias')
+    .select('version')
+    .where('project', '=', ctx.project)
+    .where('model', '=', model)
+    .where('alias', '=', alias)
+    .executeTakeFirst()
+  if (!row)
+    throw new PlimsollError(
+      'invalid',
+      'registry.alias_not_found',
+      `Registered model alias ${alias.slice(0, 255)} not found.`,
+    )
+  return row.version
 }
 
 export async function listAliases(ctx: Context, model: string): Promise<Alias[]> {

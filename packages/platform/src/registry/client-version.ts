@@ -4,6 +4,7 @@ import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestTree } from '../kernel/digest.ts'
 import { listArtifactTree, noteModelVersion, requireTrackedRun } from '../tracking/index.ts'
+import { modelNotFound } from './mlflow-wire.ts'
 import { pipelineOfStep, provenanceOf } from './provenance.ts'
 import { digestsOfPassport, registerModelVersion, versionOwner } from './version.ts'
 import { checkSource, type ResolvedSource, resolveSource } from './version-source.ts'
@@ -63,13 +64,27 @@ async function boundOf(tx: Tx, resolved: ResolvedSource, trackedRun: string | nu
   return { ...empty, ...provenance, metrics, origin: { ...pipeline, run: step.run, step: step.key, trackedRun } }
 }
 
+/** Clients make the model before its versions, so one that is not there is a slip of its name. */
+async function lockModel(tx: Tx, name: string): Promise<void> {
+  const row = await tx.db
+    .selectFrom('registered_model')
+    .select('name')
+    .where('project', '=', tx.project)
+    .where('name', '=', name)
+    .where('deleted_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!row) throw modelNotFound(name)
+}
+
 /**
  * Registers the version that an MLflow client asked for. Never refused for a gap in its passport.
- * @throws invalid registry.bad_source · not_found of a run or model that the source names
+ * @throws not_found registry.model_not_found · invalid registry.bad_source · not_found of a run or model that the source names
  */
 export async function registerClientVersion(ctx: Context, blobs: BlobStore, wanted: ClientVersion): Promise<number> {
   checkSource(wanted.source, { hasOrigin: wanted.trackedRun !== undefined || wanted.loggedModel !== undefined })
   return ctx.transaction(async (tx) => {
+    await lockModel(tx, wanted.model)
     const resolved = await resolveSource(tx, wanted.source)
     const loggedModel = wanted.loggedModel || resolved.loggedModel
     const trackedRun = wanted.trackedRun || resolved.trackedRun

@@ -49,19 +49,24 @@ with mlflow.start_run(run_name='first', tags={'a': 'b'}) as run:
     mlflow.log_metrics({'auc': 0.75, 'inf': float('inf')}, step=2**53 + 1)
     mlflow.set_tags({'k': 'v', 'mlflow.note.content': 'a note'})
     mlflow.log_text('hello', 'd/t.txt')
+    mlflow.log_text('decomposed', 'e\\u0301/aux.py')
+    mlflow.log_param('long', 'x' * 7000)
     mlflow.log_dict({'a': 1}, 'd/x.json')
     info = mlflow.onnx.log_model(model, name='model', pip_requirements=['onnx'], registered_model_name='demo-model')
 client = mlflow.MlflowClient()
 stored = client.get_run(run.info.run_id)
 assert stored.info.status == 'FINISHED' and stored.info.run_name == 'first', stored.info
-assert stored.data.params == {'x': '1', 'y': 'z', 'p': '2'}, stored.data.params
+assert stored.data.params == {'x': '1', 'y': 'z', 'p': '2', 'long': 'x' * 6000}, stored.data.params
 assert stored.data.metrics['loss'] == 0.2 and math.isnan(stored.data.metrics['nan']) and stored.data.metrics['auc'] == 0.75
 assert [m.step for m in client.get_metric_history(run.info.run_id, 'loss')] == [0, 1, 2, 3, 4]
 assert client.get_metric_history(run.info.run_id, 'auc')[0].step == 2**53 + 1
 assert sorted(f.path for f in client.list_artifacts(run.info.run_id, 'd')) == ['d/t.txt', 'd/x.json']
 assert mlflow.artifacts.load_text(f'runs:/{run.info.run_id}/d/t.txt') == 'hello'
+assert mlflow.artifacts.load_text(f'runs:/{run.info.run_id}/e\\u0301/aux.py') == 'decomposed'
 table = mlflow.search_runs([experiment.experiment_id], filter_string="metrics.auc > 0.5 and params.x = '1'", order_by=['metrics.loss ASC'])
 assert list(table['run_id']) == [run.info.run_id]
+assert len(mlflow.search_runs([experiment.experiment_id], filter_string='params.absent IS NULL and tags.k IS NOT NULL')) == 1
+assert client.get_model_version_by_alias('demo-model', 'latest').version == '1'
 client.set_registered_model_alias('demo-model', 'best', '1')
 assert client.get_model_version_by_alias('demo-model', 'best').aliases == ['best']
 for uri in [info.model_uri, 'models:/demo-model/1', 'models:/demo-model@best']:
@@ -81,6 +86,9 @@ except mlflow.exceptions.MlflowException as refused:
     assert 'Changing param values is not allowed' in str(refused)
 assert client.get_experiment_by_name('nobody') is None
 mlflow.register_model(info.model_uri, 'demo-model')
+copied = client.copy_model_version('models:/demo-model/1', 'demo-copy')
+assert copied.source == 'models:/demo-model/1' and copied.tags['q'] == 'w', copied
+assert mlflow.onnx.load_model('models:/demo-copy/1').graph.name == 'g'
 client.delete_run(run.info.run_id)
 client.restore_run(run.info.run_id)
 print('DONE')

@@ -1,7 +1,16 @@
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { list, type MlflowEndpoint, mlflowEndpoint, pageSize, record, required, text } from '../tracking/index.ts'
-import { deleteAlias, isProtectedAlias, moveAlias } from './alias.ts'
+import {
+  LONG_BODY_MAX_BYTES,
+  list,
+  type MlflowEndpoint,
+  mlflowEndpoint,
+  pageSize,
+  record,
+  required,
+  text,
+} from '../tracking/index.ts'
+import { deleteAlias, isProtectedAlias, moveAlias, versionOfAlias } from './alias.ts'
 import { parseVersion } from './mlflow-version-routes.ts'
 import { modelNotFound, readLatest, readModel, readModels, readVersion } from './mlflow-wire.ts'
 import { findModel } from './model.ts'
@@ -58,20 +67,8 @@ const aliasEndpoints: readonly MlflowEndpoint[] = [
     fields: { name, alias: required(text()) },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)
-      const row = await ctx.db
-        .selectFrom('model_alias')
-        .select('version')
-        .where('project', '=', ctx.project)
-        .where('model', '=', fields.name)
-        .where('alias', '=', fields.alias)
-        .executeTakeFirst()
-      if (!row)
-        throw new PlimsollError(
-          'invalid',
-          'registry.alias_not_found',
-          `Registered model alias ${fields.alias} not found.`,
-        )
-      return { model_version: await readVersion(ctx, { model: fields.name, version: row.version }) }
+      const version = await versionOfAlias(ctx, { model: fields.name, alias: fields.alias })
+      return { model_version: await readVersion(ctx, { model: fields.name, version }) }
     },
   }),
 ]
@@ -81,6 +78,7 @@ const tagEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${MODELS}/set-tag`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { name, key: required(text()), value: text() },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)
@@ -118,6 +116,7 @@ export const modelRoutes: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${MODELS}/create`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     replay: true,
     fields: { name: required(text()), tags: tagList, description: text() },
     handler: async ({ ctx, fields }) => {
@@ -143,6 +142,7 @@ export const modelRoutes: readonly MlflowEndpoint[] = [
     method: 'PATCH',
     path: `${MODELS}/update`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { name, description: text() },
     handler: async ({ ctx, fields }) => {
       await requireNamed(ctx, fields.name)

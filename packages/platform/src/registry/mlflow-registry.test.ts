@@ -12,8 +12,11 @@ afterAll(() => surface.close())
 
 const SOURCE = 'mlflow-artifacts:/models/foo///bar'
 const model = (name = 'm', more: object = {}) => surface.ok('POST', '/registered-models/create', { name, ...more })
-const version = async (name = 'm', more: object = {}) =>
-  (await surface.ok('POST', '/model-versions/create', { name, source: SOURCE, ...more })).model_version
+/** A version of a model that is made when it is not there. */
+const version = async (name = 'm', more: object = {}) => {
+  await surface.call('POST', '/registered-models/create', { name })
+  return (await surface.ok('POST', '/model-versions/create', { name, source: SOURCE, ...more })).model_version
+}
 const found = async (filter: string, path = 'model-versions') =>
   (await surface.ok('GET', `/${path}/search?filter=${encodeURIComponent(filter)}`))[
     path === 'model-versions' ? 'model_versions' : 'registered_models'
@@ -69,13 +72,62 @@ test.each([
   else expect(answer.json.message).toContain(message)
 })
 
-test('version numbers are never given twice, and a version needs no model before', async () => {
+test('model-versions/create refuses a model that is not there, and does not bring a deleted one back', async () => {
+  const create = () => surface.call('POST', '/model-versions/create', { name: 'm', source: SOURCE })
+  const refused = [404, 'RESOURCE_DOES_NOT_EXIST', 'Registered Model with name=m not found']
+  const answered = async () => {
+    const { status, json } = await create()
+    return [status, json.error_code, json.message]
+  }
+  expect(await answered()).toEqual(refused)
+  await model()
+  await surface.ok('DELETE', '/registered-models/delete', { name: 'm' })
+  expect(await answered()).toEqual(refused)
+  expect((await surface.call('GET', '/registered-models/get?name=m')).status).toBe(404)
+})
+
+test('version numbers are never given twice', async () => {
   expect([(await version()).version, (await version()).version]).toEqual(['1', '2'])
   await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '2' })
   expect((await version()).version).toBe('3')
   expect((await surface.call('GET', '/model-versions/get?name=m&version=2')).json.message).toBe(
     'Model Version (name=m, version=2) not found',
   )
+})
+
+test('the alias latest is read as the newest version, and not set', async () => {
+  await model()
+  const latest = (alias = 'latest') => surface.call('GET', `/registered-models/alias?name=m&alias=${alias}`)
+  const none = await latest()
+  expect([none.status, none.json]).toEqual([
+    404,
+    { error_code: 'RESOURCE_DOES_NOT_EXIST', message: 'Latest version not found for model m.' },
+  ])
+  for (let i = 0; i < 3; i++) await version()
+  await surface.ok('DELETE', '/model-versions/delete', { name: 'm', version: '3' })
+  for (const alias of ['latest', 'Latest'])
+    expect((await latest(alias)).json.model_version).toMatchObject({ version: '2', aliases: [] })
+  expect((await version('m', { source: 'models:/m@latest' })).version).toBe('4')
+  const set = { name: 'm', alias: 'latest', version: '1' }
+  expect((await surface.call('POST', '/registered-models/alias', set)).status).toBe(400)
+})
+
+test('an alias may have letters of any script', async () => {
+  await version()
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'прод-日本', version: '1' })
+  const read = await surface.ok('GET', `/registered-models/alias?name=m&alias=${encodeURIComponent('прод-日本')}`)
+  expect(read.model_version).toMatchObject({ version: '1', aliases: ['прод-日本'] })
+})
+
+test.each(['a?b', '../x', 'a\n'])('the tag key %j is refused for models and versions, as for runs', async (key) => {
+  await version()
+  for (const [path, at] of [
+    ['/registered-models/set-tag', { name: 'm' }],
+    ['/model-versions/set-tag', { name: 'm', version: '1' }],
+  ] as const) {
+    const refused = await surface.call('POST', path, { ...at, key, value: 'v' })
+    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining('Names may ')])
+  }
 })
 
 test('aliases move, go with their version, and reserved ones are refused', async () => {
@@ -205,6 +257,17 @@ test('search: numbers are numeric, run ids come in lists, prompts only when aske
   await surface.ok('POST', '/registered-models/set-tag', { name: 'p', key: 'mlflow.prompt.is_prompt', value: 'true' })
   expect((await found("version_number > 1 and name='m'")).map((one: { version: string }) => one.version)).toEqual(['2'])
   expect((await found(`run_id IN ('${run}')`)).map((one: { run_id: string }) => one.run_id)).toEqual([run])
+  const numbers = async (filter: string) =>
+    (await found(`${filter} and name = 'm'`)).map((one: { version: string }) => one.version)
+  expect(await numbers("version_number = '1'")).toEqual(['1'])
+  expect(await numbers("run_id = ''")).toEqual(['1'])
+  expect(await numbers(`run_id NOT IN ('${run}')`)).toEqual(['1'])
+  expect(await numbers(`run_id != ''`)).toEqual(['2'])
+  expect((await found("name IN ('m', 'n')")).length).toBe(2)
+  expect((await found("name IN ('m', 'n')", 'registered-models')).length).toBe(1)
+  expect((await found("name NOT IN ('m')", 'registered-models')).length).toBe(0)
+  const worded = encodeURIComponent("version_number = 'one'")
+  expect((await surface.call('GET', `/model-versions/search?filter=${worded}`)).status).toBe(400)
   expect((await found('', 'registered-models')).map((one: { name: string }) => one.name)).toEqual(['m'])
   expect(
     (await found("tags.`mlflow.prompt.is_prompt` = 'true'", 'registered-models')).map(
@@ -295,6 +358,39 @@ test('an approval needs a name, binds the digests and counts once', async () => 
   await expect(ada.transaction((tx) => approve(tx, { ...key, comment: '' }))).rejects.toMatchObject({
     code: 'registry.nothing_to_approve',
   })
+})
+
+test('model-versions/create leaves out the tags of the platform, as a client that copies a version sends them', async () => {
+  const { tags } = await version('m', { tags: [{ key: 'k', value: 'v' }] })
+  const shown = tags.filter((tag: { key: string }) => tag.key.startsWith('plimsoll.'))
+  expect(shown).not.toEqual([])
+  const forged = [...tags, { key: 'plimsoll.artifact', value: 'forged' }]
+  expect((await version('copy', { source: 'models:/m/1', tags: forged })).tags).toEqual([
+    { key: 'k', value: 'v' },
+    { key: 'plimsoll.passport', value: expect.stringMatching(/^sha256:/) },
+  ])
+})
+
+/** A body as Python's client writes it: ASCII only. */
+const escaped = (body: object) =>
+  JSON.stringify(body).replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+test('descriptions and tags of 100,000 code points are kept, longer ones are refused', async () => {
+  await version()
+  const [whole, longer] = ['😀'.repeat(100_000), '😀'.repeat(100_001)]
+  const at = { name: 'm', version: '1' }
+  for (const [method, path, of] of [
+    ['PATCH', '/registered-models/update', (description: string) => ({ name: 'm', description })],
+    ['PATCH', '/model-versions/update', (description: string) => ({ ...at, description })],
+    ['POST', '/registered-models/set-tag', (value: string) => ({ name: 'm', key: 'k', value })],
+    ['POST', '/model-versions/set-tag', (value: string) => ({ ...at, key: 'k', value })],
+    ['POST', '/model-versions/create', (description: string) => ({ name: 'm', source: SOURCE, description })],
+  ] as const) {
+    expect([path, (await surface.call(method, path, escaped(of(whole)))).status]).toEqual([path, 200])
+    const refused = await surface.call(method, path, escaped(of(longer)))
+    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining('exceeds the maximum length')])
+  }
+  expect((await surface.ok('GET', '/model-versions/get?name=m&version=2')).model_version.description).toBe(whole)
 })
 
 test('tags: reserved ones are refused, the rest set and removed', async () => {

@@ -4,6 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import {
   checkArtifactPath,
   flag,
+  LONG_BODY_MAX_BYTES,
   list,
   type MlflowEndpoint,
   mlflowEndpoint,
@@ -16,9 +17,9 @@ import {
 } from '../tracking/index.ts'
 import { registerClientVersion } from './client-version.ts'
 import { readVersion, readVersions, versionNotFound } from './mlflow-wire.ts'
-import { checkModelName } from './model-edit.ts'
+import { checkDescription, checkModelName } from './model-edit.ts'
 import { searchVersionKeys } from './search.ts'
-import { deleteTag, setTags } from './tag.ts'
+import { deleteTag, isReservedTag, setTags } from './tag.ts'
 import { findModelVersion, type ModelVersion } from './version.ts'
 import { deleteVersion, describeVersion, parseStage, transitionStage } from './version-edit.ts'
 import { resolveSource } from './version-source.ts'
@@ -54,6 +55,7 @@ const changeEndpoints: readonly MlflowEndpoint[] = [
     method: 'PATCH',
     path: `${VERSIONS}/update`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { ...key, description: text() },
     handler: async ({ ctx, fields }) => {
       await requireVersion(ctx, fields)
@@ -89,6 +91,7 @@ const changeEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: `${VERSIONS}/set-tag`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { ...key, key: required(text()), value: text() },
     handler: async ({ ctx, fields }) => {
       await requireVersion(ctx, fields)
@@ -114,6 +117,7 @@ const createEndpoint = (blobs: BlobStore) =>
     method: 'POST',
     path: `${VERSIONS}/create`,
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     replay: true,
     fields: {
       name: required(text()),
@@ -126,6 +130,7 @@ const createEndpoint = (blobs: BlobStore) =>
     },
     handler: async ({ ctx, fields }) => {
       checkModelName(fields.name)
+      checkDescription(fields.description ?? '')
       const model = fields.name
       const version = await ctx.transaction(async (tx) => {
         const number = await registerClientVersion(tx, blobs, {
@@ -139,7 +144,10 @@ const createEndpoint = (blobs: BlobStore) =>
         await setTags(
           tx,
           { model, version: number },
-          (fields.tags ?? []).map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
+          (fields.tags ?? [])
+            // a client that copies a version sends the tags that it was shown, the platform's own among them
+            .filter((tag) => !isReservedTag(tag.key))
+            .map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
         )
         return number
       })

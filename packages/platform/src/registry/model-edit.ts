@@ -7,7 +7,8 @@ import { refuseServed } from './protected-alias.ts'
 import { lockModelVersions, versionOwner } from './version.ts'
 
 const NAME_MAX = 256
-const DESCRIPTION_MAX = 5_000
+/** MLflow has none; this is what a tag may have there. */
+const DESCRIPTION_MAX = 100_000
 
 /** @throws invalid registry.bad_name */
 export function checkModelName(name: string): void {
@@ -23,7 +24,7 @@ export function checkModelName(name: string): void {
 }
 
 export function checkDescription(description: string): void {
-  if (description.length > DESCRIPTION_MAX) {
+  if (description.length > DESCRIPTION_MAX && [...description].length > DESCRIPTION_MAX) {
     throw new PlimsollError(
       'invalid',
       'registry.description_too_long',

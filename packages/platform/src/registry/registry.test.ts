@@ -313,7 +313,7 @@ test('moveAlias() refuses when someone else moved the alias first', async () => 
   await expect(move(9)).rejects.toMatchObject({ code: 'registry.version_not_found' })
 })
 
-test.each(['latest', 'LATEST', 'v1', 'V22', '', 'a b', 'a/b', 'a@b', 'x'.repeat(256)])(
+test.each(['latest', 'LATEST', 'v1', 'v٣', 'a\u202eb', 'e\u0301', 'V22', '', 'a b', 'a/b', 'a@b', 'x'.repeat(256)])(
   'moveAlias() refuses the alias %j',
   async (alias) => {
     await addVersion(ctx, 'delay', 'one')
@@ -336,11 +336,11 @@ test.each(['champion', 'challenger', 'canary'])(
   },
 )
 
-test.each(['Champion', 'CHAMPION', 'Challenger', 'cAnary'])(
+test.each(['Champion', 'CHAMPION', 'Challenger', 'cAnary', 'сһамріоп', 'ｃhampion', 'canаry'])(
   '%s is taken for what a route serves: it cannot be made, and one that is there can be deleted',
   async (alias) => {
     await addVersion(ctx, 'delay', 'one')
-    const moved = await api.call('PUT', `/api/v1/models/delay/aliases/${alias}`, { version: 1 })
+    const moved = await api.call('PUT', `/api/v1/models/delay/aliases/${encodeURIComponent(alias)}`, { version: 1 })
     expect([moved.status, moved.json]).toMatchObject([403, { code: 'registry.alias_protected' }])
     await ctx.db.insertInto('model_alias').values({ project: 'default', model: 'delay', alias, version: 1 }).execute()
     await deleteAlias(ctx, { model: 'delay', alias })

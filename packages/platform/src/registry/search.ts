@@ -71,7 +71,8 @@ export async function searchModelNames(
   const clauses = parseFilter(asked.filter)
   const conditions = clauses.map((clause) => {
     if (isTag(clause)) return tagSql(clause, sql`v.name`, sql`0`)
-    if (ATTRIBUTES.includes(clause.entity) && clause.key === 'name') return textSql(sql`v.name`, clause)
+    if (ATTRIBUTES.includes(clause.entity) && clause.key === 'name')
+      return textSql(sql`v.name`, clause, { lists: true })
     throw refuse(`Invalid attribute key '${clause.key}' specified. Valid keys are name, tags.<key>`)
   })
   const updated = { expression: micros(sql`v.updated_at`), kind: 'int' as const }
@@ -102,13 +103,20 @@ export async function searchModelNames(
   return rows.length > max && last ? { names, nextPageToken: writePageToken(query, last.cursor) } : { names }
 }
 
+/** A whole number may be quoted, as upstream. */
+function withNumber(clause: Comparison): Comparison {
+  const { value } = clause
+  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? { ...clause, value: Number(value) } : clause
+}
+
 function versionClause(clause: Comparison): RawBuilder<boolean> {
   if (isTag(clause)) return tagSql(clause, sql`v.model`, sql`v.version`)
   if (ATTRIBUTES.includes(clause.entity)) {
-    if (clause.key === 'name') return textSql(sql`v.model`, clause)
+    if (clause.key === 'name') return textSql(sql`v.model`, clause, { lists: true })
     if (clause.key === 'source_path') return textSql(sql`v.source collate "C"`, clause)
-    if (clause.key === 'run_id') return textSql(sql`v.tracked_run collate "C"`, clause, { lists: true })
-    if (clause.key === 'version_number') return numberSql(sql`v.version`, clause)
+    // a version without a run shows '' and is found as such
+    if (clause.key === 'run_id') return textSql(sql`coalesce(v.tracked_run, '') collate "C"`, clause, { lists: true })
+    if (clause.key === 'version_number') return numberSql(sql`v.version`, withNumber(clause))
   }
   throw refuse(
     `Invalid attribute key '${clause.key}' specified. Valid keys are name, source_path, run_id, version_number, tags.<key>`,

@@ -1,10 +1,11 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { checkKey } from '../tracking/index.ts'
 import { requireModel } from './model.ts'
 import { requireModelVersion } from './version.ts'
 
-const KEY_MAX = 250
-const VALUE_MAX = 5_000
+/** @source MLflow: MAX_MODEL_REGISTRY_TAG_VALUE_LENGTH of mlflow/utils/validation.py */
+const VALUE_MAX = 100_000
 
 /** `version` 0 is the model itself. */
 interface Tagged {
@@ -12,21 +13,21 @@ interface Tagged {
   readonly version: number
 }
 
+/** Tags that the platform shows of its own and nobody sets. */
+export function isReservedTag(key: string): boolean {
+  return key.startsWith('plimsoll.')
+}
+
 function checkTag(key: string, value: string): void {
-  if (key.startsWith('plimsoll.')) {
+  if (isReservedTag(key)) {
     throw new PlimsollError(
       'forbidden',
       'registry.tag_reserved',
       `Cannot set tag '${key.slice(0, 100)}': tags that begin with "plimsoll." are shown by the platform`,
     )
   }
-  if ([...key].length > KEY_MAX)
-    throw new PlimsollError(
-      'invalid',
-      'registry.tag_too_long',
-      `'key' exceeds the maximum length of ${KEY_MAX} characters`,
-    )
-  if (value.length > VALUE_MAX)
+  checkKey(key, 'key')
+  if (value.length > VALUE_MAX && [...value].length > VALUE_MAX)
     throw new PlimsollError(
       'invalid',
       'registry.tag_too_long',

@@ -1,6 +1,7 @@
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { artifactRoot, requireLoggedModel, requireTrackedRun } from '../tracking/index.ts'
+import { versionOfAlias } from './alias.ts'
 import { requireModelVersion } from './version.ts'
 
 const HOPS_MAX = 8
@@ -83,10 +84,11 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
   if (hops > HOPS_MAX) throw refuse(`Invalid model version source: '${source.slice(0, 200)}' refers to itself`)
   const logged = /^models:\/+(m-[0-9a-f]{32})$/.exec(source)
   if (logged) return ofLoggedModel(ctx, logged[1]!)
-  const named = /^models:\/+([^/@]+)(?:\/(\d{1,9})|@([\w-]{1,255}))$/.exec(source)
+  const named = /^models:\/+([^/@]+)(?:\/(\d{1,9})|@([^/@]{1,2000}))$/.exec(source)
   if (named) {
     const model = decodeName(named[1]!)
-    const version = named[2] === undefined ? await versionOfAlias(ctx, model, named[3]!) : Number(named[2])
+    const version =
+      named[2] === undefined ? await versionOfAlias(ctx, { model, alias: decodeName(named[3]!) }) : Number(named[2])
     return resolveSource(ctx, (await requireModelVersion(ctx, { model, version })).source, hops + 1)
   }
   const run = /^runs:\/+([0-9a-zA-Z][\w-]*)\/?(.*)$/.exec(source)
@@ -97,18 +99,6 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
 async function ofLoggedModel(ctx: Context, id: string): Promise<ResolvedSource> {
   const model = await requireLoggedModel(ctx, id)
   return { ...elsewhere(model.artifact_uri), trackedRun: model.source_run, loggedModel: id }
-}
-
-async function versionOfAlias(ctx: Context, model: string, alias: string): Promise<number> {
-  const row = await ctx.db
-    .selectFrom('model_alias')
-    .select('version')
-    .where('project', '=', ctx.project)
-    .where('model', '=', model)
-    .where('alias', '=', alias)
-    .executeTakeFirst()
-  if (!row) throw new PlimsollError('invalid', 'registry.alias_not_found', `Registered model alias ${alias} not found.`)
-  return row.version
 }
 
 /** Since MLflow 3 a model of a run lies with the logged model of that name, unless the run's own artifacts hold the path. */

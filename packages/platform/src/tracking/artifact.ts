@@ -20,7 +20,8 @@ const LISTING_MAX = 10_000
 /** Where the server keeps what was logged below `uri`, or undefined when it is kept elsewhere. */
 export function artifactRoot(uri: string): string | undefined {
   const match = /^mlflow-artifacts:\/{1,3}(?!\/)(.*?)\/*$/.exec(uri)
-  return match?.[1] ? match[1] : undefined
+  // artifacts are stored below the NFC of it, whatever the location of the experiment is written in
+  return match?.[1] ? match[1].normalize('NFC') : undefined
 }
 
 /** The token of a run reaches the artifacts of its own run and of its own logged models only. */
@@ -42,7 +43,7 @@ async function requireWritablePath(ctx: Context, path: string): Promise<void> {
       .executeTakeFirst()
     if (!row) throw missing('model_not_found', `Logged model with ID '${id}' not found`)
     if (owner !== undefined && row.owner_run !== owner) refuseRunPrincipal(ctx, `write the artifacts of model ${id}`)
-    if (!row.artifact_uri.endsWith(`/${experiment}/models/${id}/artifacts`)) {
+    if (!row.artifact_uri.normalize('NFC').endsWith(`/${experiment}/models/${id}/artifacts`)) {
       const where = `in experiment ${experiment}: its artifacts are at ${row.artifact_uri}`
       throw missing('model_not_found', `Logged model with ID '${id}' not found ${where}`)
     }
@@ -60,7 +61,7 @@ async function requireWritablePath(ctx: Context, path: string): Promise<void> {
   }
   if (owner !== undefined && id !== owner && row.owner_run !== owner)
     refuseRunPrincipal(ctx, `write the artifacts of run ${id}`)
-  if (!row.artifact_uri.endsWith(`/${experiment}/${id}/artifacts`)) {
+  if (!row.artifact_uri.normalize('NFC').endsWith(`/${experiment}/${id}/artifacts`)) {
     const where = `in experiment ${experiment}: its artifacts are at ${row.artifact_uri}`
     throw missing('run_not_found', `Run with id=${id} not found ${where}`)
   }

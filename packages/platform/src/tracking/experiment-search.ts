@@ -3,7 +3,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { type Experiment, ensureDefaultExperiment, withExperimentTags } from './experiment.ts'
 import { refusal } from './failure.ts'
 import { type Comparison, parseFilter } from './filter.ts'
-import { numberSql, textSql } from './filter-sql.ts'
+import { numberSql, pairSql, textSql } from './filter-sql.ts'
 import { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 import { pageQuery, readPageToken, writePageToken } from './page-token.ts'
 import type { ViewType } from './run-search.ts'
@@ -14,13 +14,17 @@ const ATTRIBUTES = ['', 'attribute', 'attributes', 'attr', 'experiment']
 function clauseSql(clause: Comparison): RawBuilder<boolean> {
   const { entity, key } = clause
   if (entity === 'tag' || entity === 'tags') {
-    return sql<boolean>`exists (select 1 from experiment_tag t where t.project = e.project and t.experiment = e.id and t.key = ${key} and ${textSql(sql`t.value`, clause)})`
+    const rows = sql`select 1 from experiment_tag t where t.project = e.project and t.experiment = e.id and t.key = ${key}`
+    return pairSql(rows, sql`t.value`, clause)
   }
   if (!ATTRIBUTES.includes(entity)) throw refusal(`Invalid entity type '${entity}'. Valid values are attribute, tag`)
   if (key === 'name') return textSql(sql`e.name`, clause)
+  if (key === 'experiment_id') return textSql(sql`e.id`, clause, { lists: true })
   if (key === 'creation_time') return numberSql(sql`e.created_ms`, clause)
   if (key === 'last_update_time') return numberSql(sql`e.updated_ms`, clause)
-  throw refusal(`Invalid attribute key '${key}' specified. Valid keys are name, creation_time, last_update_time`)
+  throw refusal(
+    `Invalid attribute key '${key}' specified. Valid keys are name, experiment_id, creation_time, last_update_time`,
+  )
 }
 
 function sortKey(key: string, descending: boolean): SortKey {

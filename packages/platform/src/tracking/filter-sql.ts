@@ -25,6 +25,17 @@ export function textSql(
   }
 }
 
+/** The same for the value in `rows`, the rows of one key of params or tags: there is one or none. */
+export function pairSql(
+  rows: RawBuilder<unknown>,
+  value: RawBuilder<unknown>,
+  clause: Comparison,
+): RawBuilder<boolean> {
+  if (clause.comparator === 'IS NULL') return sql<boolean>`not exists (${rows})`
+  if (clause.comparator === 'IS NOT NULL') return sql<boolean>`exists (${rows})`
+  return sql<boolean>`exists (${rows} and ${textSql(value, clause)})`
+}
+
 const NUMERIC = { '=': sql`=`, '!=': sql`<>`, '<': sql`<`, '<=': sql`<=`, '>': sql`>`, '>=': sql`>=` }
 
 /** `expression <comparator> value` for numbers. */

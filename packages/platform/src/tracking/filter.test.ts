@@ -24,6 +24,12 @@ const comparison: fc.Arbitrary<Comparison> = fc.oneof(
     comparator: fc.constantFrom('IN' as const, 'NOT IN' as const),
     value: fc.array(text, { minLength: 1, maxLength: 4 }),
   }),
+  fc.record({
+    entity: fc.constantFrom('params', 'tags'),
+    key: fc.constantFrom('a', 'is', 'not null'),
+    comparator: fc.constantFrom('IS NULL' as const, 'IS NOT NULL' as const),
+    value: fc.constant(null),
+  }),
 )
 
 test('parseFilter() reads what printFilter() prints', () => {
@@ -37,7 +43,7 @@ test('parseFilter() reads what printFilter() prints', () => {
 test('parseFilter() either reads any text or refuses it as invalid', () => {
   fc.assert(
     fc.property(
-      fc.string({ unit: fc.constantFrom(...'ab.=\'"`<>!(), \n1e-ANDORLIKEIN;\\%'.split('')), maxLength: 60 }),
+      fc.string({ unit: fc.constantFrom(...'ab.=\'"`<>!(), \n1e-ANDORLIKEISNOTNULL;\\%'.split('')), maxLength: 60 }),
       (filter) => {
         try {
           parseFilter(filter)
@@ -63,6 +69,13 @@ test.each([
   ],
   ["run_id NOT IN ('a','123')", [{ entity: '', key: 'run_id', comparator: 'NOT IN', value: ['a', '123'] }]],
   ["attributes.`Run name` = 'x'", [{ entity: 'attributes', key: 'Run name', comparator: '=', value: 'x' }]],
+  [
+    'params.a is Null AND tags.`is` IS not NULL',
+    [
+      { entity: 'params', key: 'a', comparator: 'IS NULL', value: null },
+      { entity: 'tags', key: 'is', comparator: 'IS NOT NULL', value: null },
+    ],
+  ],
   ['', []],
   ['  ', []],
 ])('parseFilter(%j)', (filter, clauses) => {

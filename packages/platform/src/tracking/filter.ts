@@ -3,9 +3,23 @@ import { refusal } from './failure.ts'
 const CLAUSES_MAX = 1_000
 const LENGTH_MAX = 100_000
 
-export const COMPARATORS = ['=', '!=', '<', '<=', '>', '>=', 'LIKE', 'ILIKE', 'IN', 'NOT IN'] as const
+export const COMPARATORS = [
+  '=',
+  '!=',
+  '<',
+  '<=',
+  '>',
+  '>=',
+  'LIKE',
+  'ILIKE',
+  'IN',
+  'NOT IN',
+  'IS NULL',
+  'IS NOT NULL',
+] as const
 export type Comparator = (typeof COMPARATORS)[number]
-export type FilterValue = string | number | readonly string[]
+/** null with IS NULL and IS NOT NULL only. */
+export type FilterValue = string | number | readonly string[] | null
 
 export interface Comparison {
   readonly entity: string
@@ -74,8 +88,8 @@ function scanPlain(filter: string, at: number, previous: Token | undefined): Tok
 }
 
 /**
- * Parses `clause (AND clause)*` with `clause := [entity.]key comparator value`. There is no OR, no nesting, no function
- * and no NULL. An empty filter has no clause. `entity` is '' when the key is bare.
+ * Parses `clause (AND clause)*` with `clause := [entity.]key (comparator value | IS [NOT] NULL)`. There is no OR, no
+ * nesting and no function. An empty filter has no clause. `entity` is '' when the key is bare.
  * @throws invalid tracking.invalid_parameter
  */
 export function parseFilter(filter: string | undefined): Comparison[] {
@@ -144,10 +158,16 @@ function parseComparator(
   if (token.kind === 'operator') return token.text
   for (const word of ['LIKE', 'ILIKE', 'IN'] as const) if (isKeyword(token, word)) return word
   if (isKeyword(token, 'NOT') && isKeyword(next(), 'IN')) return 'NOT IN'
+  if (isKeyword(token, 'IS')) {
+    const what = next()
+    if (isKeyword(what, 'NULL')) return 'IS NULL'
+    if (isKeyword(what, 'NOT') && isKeyword(next(), 'NULL')) return 'IS NOT NULL'
+  }
   throw invalid(filter)
 }
 
 function parseValue(next: () => Token, comparator: Comparator, filter: string): FilterValue {
+  if (comparator === 'IS NULL' || comparator === 'IS NOT NULL') return null
   const first = next()
   if (comparator === 'IN' || comparator === 'NOT IN') {
     if (first.kind !== 'mark' || first.text !== '(') throw invalid(filter)
@@ -172,13 +192,14 @@ export function printFilter(clauses: readonly Comparison[]): string {
   const quoted = (text: string) => (text.includes("'") ? `"${text}"` : `'${text}'`)
   return clauses
     .map(({ entity, key, comparator, value }) => {
-      const name = `\`${key}\``
+      const name = `${entity === '' ? '' : `${entity}.`}\`${key}\``
+      if (value === null) return `${name} ${comparator}`
       const printed = Array.isArray(value)
         ? `(${value.map(quoted).join(', ')})`
         : typeof value === 'number'
           ? String(value)
           : quoted(value as string)
-      return `${entity === '' ? '' : `${entity}.`}${name} ${comparator} ${printed}`
+      return `${name} ${comparator} ${printed}`
     })
     .join(' AND ')
 }

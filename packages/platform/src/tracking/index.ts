@@ -10,6 +10,7 @@ export { checkArtifactPath } from './artifact-path.ts'
 export { createExperiment, ensureExperiment, nowMs, type Pair, requireExperiment } from './experiment.ts'
 export { type Comparison, parseFilter } from './filter.ts'
 export { numberSql, textSql } from './filter-sql.ts'
+export { checkKey } from './limits.ts'
 export { type LoggedModel, noteModelVersion, requireLoggedModel } from './logged-model.ts'
 export { sendArtifact } from './mlflow/artifact-routes.ts'
 export { mlflowTrackingEndpoints } from './mlflow/index.ts'
@@ -24,7 +25,7 @@ export {
   newTrackedRunIdFor,
   startTrackedRuns,
 } from './step-run.ts'
-export { type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
-export { choice, flag, int64, list, pageSize, record, required, text } from './surface/fields.ts'
+export { LONG_BODY_MAX_BYTES, type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
+export { choice, flag, int64, list, pageSize, record, refuseLonger, required, text } from './surface/fields.ts'
 export { wireInt } from './surface/json.ts'
 export { type MlflowSurface, registerMlflowSurface } from './surface/plugin.ts'

@@ -7,7 +7,7 @@ export const LIMITS = {
   key: 250,
   paramValue: 6_000,
   runTagValue: 8_000,
-  experimentTagValue: 5_000,
+  experimentTagValue: 20_000,
   experimentName: 500,
   batchMetrics: 1_000,
   batchParams: 100,
@@ -35,6 +35,14 @@ export function checkKey(key: string, path: string): void {
       `Invalid value ${JSON.stringify(key.slice(0, 200))} for parameter '${path}' supplied: Names may be treated as files in certain cases, and must not resolve to other names when treated as such.`,
     )
   }
+}
+
+/** The first `max` code points: MLflow cuts long values of params and run tags and keeps the request. */
+export function cutText(text: string, max: number): string {
+  if (text.length <= max) return text
+  let end = 0
+  for (let points = 0; points < max && end < text.length; points++) end += text.codePointAt(end)! > 0xffff ? 2 : 1
+  return text.slice(0, end)
 }
 
 export function checkRunId(id: string): void {

@@ -4,7 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
-import { checkKey, LIMITS } from './limits.ts'
+import { checkKey } from './limits.ts'
 import { lockWritableRun, ownerRunOf } from './run.ts'
 import { refuseLonger } from './surface/fields.ts'
 import type { LoggedModelRow } from './tables.ts'
@@ -74,7 +74,7 @@ export async function createLoggedModel(ctx: Context, wanted: NewLoggedModel): P
   })
 }
 
-async function lockOwn(tx: Tx, id: string): Promise<void> {
+async function lockOwn(tx: Tx, id: string, options: { anyState?: boolean } = {}): Promise<void> {
   const row = await tx.db
     .selectFrom('logged_model')
     .select(['owner_run', 'lifecycle'])
@@ -82,7 +82,7 @@ async function lockOwn(tx: Tx, id: string): Promise<void> {
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst()
-  if (row?.lifecycle !== 'active')
+  if (!row || (row.lifecycle !== 'active' && !options.anyState))
     throw missing('model_not_found', `Logged model with ID '${id.slice(0, 100)}' not found.`)
   const owner = ownerRunOf(tx)
   if (owner !== undefined && row.owner_run !== owner) {
@@ -94,12 +94,12 @@ async function lockOwn(tx: Tx, id: string): Promise<void> {
   }
 }
 
+/** Values have no bound of their own here or upstream: the request's body has one. */
 async function insertParams(tx: Tx, model: string, params: readonly Pair[]): Promise<void> {
   if (params.length === 0) return
   const last = new Map<string, string>()
   for (const { key, value } of params) {
     checkKey(key, 'key')
-    refuseLonger(value, LIMITS.paramValue, 'value')
     last.set(key, value)
   }
   await tx.db
@@ -116,7 +116,6 @@ async function upsertTags(tx: Tx, model: string, tags: readonly Pair[]): Promise
   const last = new Map<string, string>()
   for (const { key, value } of tags) {
     checkKey(key, 'key')
-    refuseLonger(value, LIMITS.runTagValue, 'value')
     last.set(key, value)
   }
   await tx.db
@@ -210,16 +209,19 @@ export async function finalizeLoggedModel(ctx: Context, id: string, status: Logg
   })
 }
 
+/** Free when it is deleted already. */
 export async function deleteLoggedModel(ctx: Context, id: string): Promise<void> {
   await ctx.transaction(async (tx) => {
     refuseRunPrincipal(tx, 'delete a logged model')
-    await lockOwn(tx, id)
-    await tx.db
+    await lockOwn(tx, id, { anyState: true })
+    const gone = await tx.db
       .updateTable('logged_model')
       .set({ lifecycle: 'deleted', updated_ms: nowMs(tx) })
       .where('project', '=', tx.project)
       .where('id', '=', id)
-      .execute()
+      .where('lifecycle', '=', 'active')
+      .executeTakeFirst()
+    if (gone.numUpdatedRows === 0n) return
     await tx.audit({ action: 'logged_model.delete', subject: `logged-model/${id}` })
   })
 }

@@ -3,19 +3,20 @@ import type { Context } from '../kernel/db/index.ts'
 import { refusal } from './failure.ts'
 import { LIMITS } from './limits.ts'
 import { pageQuery, readPageToken, writePageToken } from './page-token.ts'
-import { requireRunRow } from './run.ts'
+import { findRunRow } from './run.ts'
 import type { MetricLatestRow } from './tables.ts'
 
 export type MetricOfRun = MetricLatestRow & { run: string }
 
-/** Points of one metric, by (time, step, value). Without `max` all of them, up to a million. */
+/** Points of one metric, by (time, step, value). Without `max` all of them, up to a million; none of a run that is not there. */
 export async function metricHistory(
   ctx: Context,
   asked: { run: string; key: string; max?: number | undefined; pageToken?: string | undefined },
 ): Promise<{ points: MetricLatestRow[]; nextPageToken?: string }> {
-  const run = await requireRunRow(ctx, asked.run)
-  const query = pageQuery('metric-history', [run.id, asked.key])
+  const run = await findRunRow(ctx, asked.run)
+  const query = pageQuery('metric-history', [asked.run, asked.key])
   const after = readPageToken(asked.pageToken, query)
+  if (!run) return { points: [] }
   const max = asked.max ?? 1_000_000
   let select = ctx.db
     .selectFrom('tracked_metric')
@@ -47,15 +48,20 @@ function printed(value: number): number | string {
   return Number.isFinite(value) ? value : String(value)
 }
 
+/** Of the runs that are there: an id of none has no points, as upstream. */
 async function numbersOf(ctx: Context, runs: readonly string[]): Promise<Map<bigint, string>> {
   if (runs.length < 1 || runs.length > LIMITS.runIdsInHistory) {
     throw refusal(
       `GetMetricHistoryBulk request must specify at least one run_id and at most ${LIMITS.runIdsInHistory} run_ids. Got ${runs.length} run_ids.`,
     )
   }
-  const numbers = new Map<bigint, string>()
-  for (const id of runs) numbers.set((await requireRunRow(ctx, id)).no, id)
-  return numbers
+  const rows = await ctx.db
+    .selectFrom('tracked_run')
+    .select(['no', 'id'])
+    .where('project', '=', ctx.project)
+    .where('id', 'in', [...runs])
+    .execute()
+  return new Map(rows.map(({ no, id }) => [no, id]))
 }
 
 export async function metricHistoryBulk(
@@ -63,6 +69,7 @@ export async function metricHistoryBulk(
   asked: { runs: readonly string[]; key: string; max: number },
 ): Promise<MetricOfRun[]> {
   const numbers = await numbersOf(ctx, asked.runs)
+  if (numbers.size === 0) return []
   const rows = await selectPoints(ctx, numbers, asked.key).limit(asked.max).execute()
   return rows.map((row) => ({ ...row, run: numbers.get(row.run_no)! }))
 }
@@ -97,6 +104,7 @@ export async function metricHistorySample(
       `end_step must be greater than start_step. Found start_step=${asked.start} and end_step=${asked.end}.`,
     )
   }
+  if (numbers.size === 0) return []
   let steps = ctx.db
     .selectFrom('tracked_metric')
     .select(['run_no', 'step'])

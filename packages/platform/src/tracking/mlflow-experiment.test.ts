@@ -93,6 +93,11 @@ test('search filters and sorts by bytes, not by locale', async () => {
   expect(await names(`order_by=${encodeURIComponent('name DESC')}`)).toEqual(['ab', 'a', 'Default', 'Abc'])
   await surface.ok('POST', '/experiments/set-experiment-tag', { experiment_id: '1', key: 'key', value: 'other' })
   expect(await names(filter("tag.key != 'value'"))).toEqual(['a'])
+  expect(await names(filter('tags.key IS NOT NULL'))).toEqual(['a'])
+  expect(await names(filter("experiment_id = '1'"))).toEqual(['a'])
+  expect(await names(filter("experiment_id IN ('1', '9')"))).toEqual(['a'])
+  expect(await names(`${filter("experiment_id != '1'")}&order_by=name`)).toEqual(['Abc', 'Default', 'ab'])
+  expect(await names(`${filter("tags.key is null AND name LIKE '%b%'")}&order_by=name`)).toEqual(['Abc', 'ab'])
 })
 
 test('restore brings back the runs that went with the experiment, not those deleted by hand', async () => {
@@ -104,6 +109,13 @@ test('restore brings back the runs that went with the experiment, not those dele
   await surface.ok('POST', '/experiments/restore', { experiment_id: '1' })
   const stage = async (id: string) => (await surface.ok('GET', `/runs/get?run_id=${id}`)).run.info.lifecycle_stage
   expect([await stage(kept), await stage(dropped)]).toEqual(['active', 'deleted'])
+})
+
+test('a tag of an experiment has up to 20,000 code points', async () => {
+  const set = (value: string) =>
+    surface.call('POST', '/experiments/set-experiment-tag', { experiment_id: '0', key: 'k', value })
+  await surface.ok('GET', '/experiments/get?experiment_id=0')
+  expect([(await set('😀'.repeat(20_000))).status, (await set('😀'.repeat(20_001))).status]).toEqual([200, 400])
 })
 
 test('rename and tags of a deleted experiment are 400', async () => {

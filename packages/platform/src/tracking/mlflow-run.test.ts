@@ -148,16 +148,42 @@ test.each([
     },
     'Duplicate parameter keys',
   ],
-  ['a body of 2 MB', { tags: [{ key: 'k', value: 'x'.repeat(2_000_000) }] }, 'exceed the maximum'],
+  ['a body of 9 MB', { tags: [{ key: 'k', value: 'x'.repeat(9_000_000) }] }, 'exceed the maximum'],
   [
-    'a long param value',
-    { params: [{ key: 'k', value: 'x'.repeat(6_001) }] },
-    "'params[0].value' exceeds the maximum length of 6000 characters",
+    'a long key of a tag',
+    { tags: [{ key: 'x'.repeat(251), value: 'v' }] },
+    "'tags[0].key' exceeds the maximum length of 250 characters",
   ],
 ])('log-batch refuses %s', async (_what, body, message) => {
   const answer = await surface.call('POST', '/runs/log-batch', { run_id: run, ...body })
   expect(answer.status).toBe(400)
   expect(answer.json.message).toContain(message)
+})
+
+test('long values of params and tags are cut by code points, and a param may be sent again', async () => {
+  const [param, tag] = ['😀'.repeat(6_000), 'é'.repeat(8_000)]
+  const values = async (id = run) => {
+    const { params, tags } = (await get(id)).data
+    return [...params, ...tags.filter((one: { key: string }) => one.key === 't')].map((one) => one.value)
+  }
+  await surface.ok('POST', '/runs/log-parameter', { run_id: run, key: 'p', value: `${param}a` })
+  await surface.ok('POST', '/runs/log-batch', { run_id: run, params: [{ key: 'p', value: `${param}b` }] })
+  await surface.ok('POST', '/runs/set-tag', { run_id: run, key: 't', value: `${tag}a` })
+  expect(await values()).toEqual([param, tag])
+  expect(await values(await newRun({ tags: [{ key: 't', value: `${tag}b` }] }))).toEqual([tag])
+  const refused = await surface.call('POST', '/runs/create', { experiment_id: '0', tags: [{ key: 'a?', value: '' }] })
+  expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining("parameter 'tags[0].key'")])
+  const renamed = await surface.ok('POST', '/runs/update', { run_id: run, run_name: `${tag}c` })
+  expect(renamed.run_info.run_name).toBe(tag)
+})
+
+test('log-batch takes the largest batch in any script, escaped as Python writes it', async () => {
+  const of = (prefix: string, length: number) =>
+    Array.from({ length: 100 }, (_, i) => ({ key: `${prefix}${i}`, value: 'ж'.repeat(length) }))
+  const body = JSON.stringify({ run_id: run, params: of('p', 6_000), tags: of('t', 5_000) })
+  const answer = await surface.call('POST', '/runs/log-batch', body.replaceAll('ж', '\\u0436'))
+  expect([answer.status, answer.text]).toEqual([200, '{}'])
+  expect((await get()).data.params[0].value).toBe('ж'.repeat(6_000))
 })
 
 test('log-batch is all or nothing', async () => {
@@ -247,6 +273,10 @@ test.each([
   [{ max_results: 123456789 }, "Invalid value 123456789 for parameter 'max_results' supplied"],
   [{ filter: "params.a = 'x' OR params.b = 'y'" }, 'Invalid clause(s)'],
   [{ filter: 'params.x > 3' }, 'Invalid comparator'],
+  [{ filter: 'metrics.x IS NULL' }, 'Invalid comparator'],
+  [{ filter: 'status is not null' }, 'Invalid comparator'],
+  [{ filter: 'params.x IS' }, 'Invalid clause(s)'],
+  [{ filter: 'params.x IS NOT' }, 'Invalid clause(s)'],
   [{ filter: "' or 1=1--" }, 'Invalid clause(s)'],
   [{ filter: "params.a = 'x'; drop table run" }, 'Invalid clause(s)'],
   [{ filter: '('.repeat(10_000) }, 'Invalid clause(s)'],
@@ -294,6 +324,16 @@ test('order_by puts NaN after numbers and missing last, in both directions', asy
     max_results: 2,
   })
   expect(await search({ order_by: ['metrics.m DESC'], page_token: first.next_page_token })).toEqual([nan, none])
+})
+
+test.each(['0'.repeat(32), '../x'])('the run id %j, which no run has, has no history', async (id) => {
+  const of = (path: string) => surface.ok('GET', `/metrics/${path}&metric_key=m`)
+  const asked = encodeURIComponent(id)
+  await metric(1)
+  expect(await of(`get-history?run_id=${asked}`)).toEqual({ metrics: [] })
+  expect(await of(`get-history-bulk?run_id=${asked}`)).toEqual({ metrics: [] })
+  expect(await of(`get-history-bulk-interval?run_ids=${asked}`)).toEqual({ metrics: [] })
+  expect((await of(`get-history-bulk?run_id=${asked}&run_id=${run}`)).metrics).toHaveLength(1)
 })
 
 test('bulk-interval samples steps over all runs and keeps the ends of each', async () => {

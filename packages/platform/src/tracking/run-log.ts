@@ -2,9 +2,8 @@ import { sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { Pair } from './experiment.ts'
 import { refusal } from './failure.ts'
-import { checkInstant, checkKey, LIMITS } from './limits.ts'
-import { checkRunTag, lockWritableRun, type RunRow, upsertTags } from './run.ts'
-import { refuseLonger } from './surface/fields.ts'
+import { checkInstant, checkKey, cutText, LIMITS } from './limits.ts'
+import { acceptRunTag, lockWritableRun, type RunRow, upsertTags } from './run.ts'
 
 export interface MetricPoint {
   readonly key: string
@@ -27,8 +26,7 @@ export interface Batch {
  * client may send a batch again.
  */
 export async function logBatch(ctx: Context, id: string, batch: Batch): Promise<void> {
-  const { metrics = [], params = [], tags = [] } = batch
-  checkBatch({ metrics, params, tags })
+  const { metrics, params, tags } = acceptBatch(batch)
   await ctx.transaction(async (tx) => {
     const run = await lockWritableRun(tx, id)
     if (params.length > 0) await insertParams(tx, run, params)
@@ -37,7 +35,10 @@ export async function logBatch(ctx: Context, id: string, batch: Batch): Promise<
   })
 }
 
-function checkBatch({ metrics, params, tags }: Required<{ [K in keyof Batch]: NonNullable<Batch[K]> }>): void {
+/** The batch as it is stored: long values are cut before they are compared with what is there. */
+function acceptBatch({ metrics = [], params = [], tags = [] }: Batch): {
+  [K in keyof Batch]-?: NonNullable<Batch[K]>
+} {
   const total = metrics.length + params.length + tags.length
   refuseOver('metrics', metrics.length, LIMITS.batchMetrics)
   refuseOver('params', params.length, LIMITS.batchParams)
@@ -56,14 +57,14 @@ function checkBatch({ metrics, params, tags }: Required<{ [K in keyof Batch]: No
   const names = new Set<string>()
   params.forEach((param, index) => {
     checkKey(param.key, `params[${index}].key`)
-    refuseLonger(param.value, LIMITS.paramValue, `params[${index}].value`)
     if (names.has(param.key)) throw refusal(`Duplicate parameter keys have been submitted: ${param.key}`)
     names.add(param.key)
   })
-  tags.forEach((tag, index) => {
-    checkKey(tag.key, `tags[${index}].key`)
-    checkRunTag(tag, 'value')
-  })
+  return {
+    metrics,
+    params: params.map(({ key, value }) => ({ key, value: cutText(value, LIMITS.paramValue) })),
+    tags: tags.map((tag, index) => acceptRunTag(tag, `tags[${index}].key`)),
+  }
 }
 
 function refuseOver(what: string, count: number, max: number): void {

@@ -43,6 +43,8 @@ function matches(row: Row, { entity, key, comparator, value }: Comparison): bool
     }[comparator as '=']
   }
   const stored = (entity === 'params' ? row.params : row.tags)[key]
+  if (comparator === 'IS NULL' || comparator === 'IS NOT NULL')
+    return (stored === undefined) === (comparator === 'IS NULL')
   if (stored === undefined) return false
   const wanted = value as string
   if (comparator === '=') return stored === wanted
@@ -70,6 +72,12 @@ const clause: fc.Arbitrary<Comparison> = fc.oneof(
     key,
     comparator: fc.constantFrom('=' as const, '!=' as const, '<' as const, '<=' as const, '>' as const, '>=' as const),
     value: number,
+  }),
+  fc.record({
+    entity: fc.constantFrom('params', 'tags'),
+    key,
+    comparator: fc.constantFrom('IS NULL' as const, 'IS NOT NULL' as const),
+    value: fc.constant(null),
   }),
 )
 

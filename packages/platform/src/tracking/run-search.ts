@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Context } from '../kernel/db/index.ts'
 import { refusal } from './failure.ts'
 import { type Comparison, parseFilter } from './filter.ts'
-import { numberSql, textSql } from './filter-sql.ts'
+import { numberSql, pairSql, textSql } from './filter-sql.ts'
 import { afterCursor, cursorSql, type OrderTerm, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 import { pageQuery, readPageToken, writePageToken } from './page-token.ts'
 import type { RunRow, TrackedRun } from './run.ts'
@@ -51,10 +51,10 @@ function clauseSql(clause: Comparison): RawBuilder<boolean> {
     return sql<boolean>`exists (select 1 from tracked_metric_latest m where m.run_no = r.no and m.key = ${key} and not m.is_nan and ${numberSql(sql`m.value`, clause)})`
   }
   if (PARAMS.includes(entity)) {
-    return sql<boolean>`exists (select 1 from tracked_param p where p.run_no = r.no and p.key = ${key} and ${textSql(sql`p.value`, clause)})`
+    return pairSql(sql`select 1 from tracked_param p where p.run_no = r.no and p.key = ${key}`, sql`p.value`, clause)
   }
   if (TAGS.includes(entity)) {
-    return sql<boolean>`exists (select 1 from tracked_tag t where t.run_no = r.no and t.key = ${key} and ${textSql(sql`t.value`, clause)})`
+    return pairSql(sql`select 1 from tracked_tag t where t.run_no = r.no and t.key = ${key}`, sql`t.value`, clause)
   }
   if (DATASETS.includes(entity)) {
     const column = own(DATASET_COLUMNS, key)

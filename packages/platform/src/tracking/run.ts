@@ -4,9 +4,8 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { randomBelow, randomHex } from '../kernel/ids.ts'
 import { nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
-import { checkInstant, checkKey, checkRunId, LIMITS } from './limits.ts'
+import { checkInstant, checkKey, checkRunId, cutText, LIMITS } from './limits.ts'
 import { type RunData, readRunData } from './run-data.ts'
-import { refuseLonger } from './surface/fields.ts'
 import type { TrackedRunRow } from './tables.ts'
 
 export const RUN_STATUS = { RUNNING: 1, SCHEDULED: 2, FINISHED: 3, FAILED: 4, KILLED: 5 } as const
@@ -50,16 +49,17 @@ export function ownerRunOf(ctx: Context): string | undefined {
 
 /** Creates a run in status RUNNING. Its name and the tag `mlflow.runName` are one value. */
 export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRun> {
-  const given = new Map((wanted.tags ?? []).map((tag) => [tag.key, tag.value]))
+  const accepted = (wanted.tags ?? []).map((tag, index) => acceptRunTag(tag, `tags[${index}].key`))
+  const given = new Map(accepted.map((tag) => [tag.key, tag.value]))
   const tagged = given.get(NAME_TAG)
-  if (tagged && wanted.name && tagged !== wanted.name) {
+  const named = cutText(wanted.name ?? '', LIMITS.runTagValue)
+  if (tagged && named && tagged !== named) {
     throw refusal(
-      `Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='${wanted.name}', mlflow.runName='${tagged}').`,
+      `Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='${named}', mlflow.runName='${tagged}').`,
     )
   }
-  const name = wanted.name || tagged || generatedName()
+  const name = named || tagged || generatedName()
   given.set(NAME_TAG, name)
-  for (const [key, value] of given) checkRunTag({ key, value }, 'tags')
   refusePlatformTags(ctx, [...given.keys()])
   if (wanted.startMs !== undefined) checkInstant(wanted.startMs, 'start_time')
   return ctx.transaction(async (tx) => {
@@ -91,19 +91,20 @@ export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRu
   })
 }
 
-export function checkRunTag(tag: Pair, path: string): void {
-  checkKey(tag.key, path === 'tags' ? 'tags' : 'key')
-  refuseLonger(tag.value, LIMITS.runTagValue, path === 'tags' ? 'tags' : 'value')
+/** The tag as it is stored: a long value is cut. `path` names its key in a refusal. */
+export function acceptRunTag(tag: Pair, path = 'key'): Pair {
+  checkKey(tag.key, path)
+  return { key: tag.key, value: cutText(tag.value, LIMITS.runTagValue) }
 }
 
-async function findRow(ctx: Context, id: string, options: { lock: boolean }): Promise<RunRow | undefined> {
+export async function findRunRow(ctx: Context, id: string, options = { lock: false }): Promise<RunRow | undefined> {
   const query = ctx.db.selectFrom('tracked_run').selectAll().where('project', '=', ctx.project).where('id', '=', id)
   return options.lock ? query.forUpdate().executeTakeFirst() : query.executeTakeFirst()
 }
 
 export async function requireRunRow(ctx: Context, id: string): Promise<RunRow> {
   checkRunId(id)
-  const row = await findRow(ctx, id, { lock: false })
+  const row = await findRunRow(ctx, id)
   if (!row) throw missing('run_not_found', `Run with id=${id} not found`)
   return row
 }
@@ -121,7 +122,7 @@ export async function requireTrackedRun(ctx: Context, id: string): Promise<Track
  */
 export async function lockWritableRun(tx: Tx, id: string, options: { anyState?: boolean } = {}): Promise<RunRow> {
   checkRunId(id)
-  const row = await findRow(tx, id, { lock: true })
+  const row = await findRunRow(tx, id, { lock: true })
   const owner = ownerRunOf(tx)
   if (owner !== undefined && id !== owner && row?.owner_run !== owner) {
     throw new PlimsollError(
@@ -143,14 +144,14 @@ export async function updateRun(
   change: { status?: RunStatus | undefined; endMs?: bigint | undefined; name?: string | undefined },
 ): Promise<RunRow> {
   if (change.endMs !== undefined) checkInstant(change.endMs, 'end_time')
-  if (change.name) checkRunTag({ key: NAME_TAG, value: change.name }, 'run_name')
+  const name = cutText(change.name ?? '', LIMITS.runTagValue)
   return ctx.transaction(async (tx) => {
     const row = await lockWritableRun(tx, id)
-    if (change.name) await upsertTags(tx, row, [{ key: NAME_TAG, value: change.name }])
+    if (name) await upsertTags(tx, row, [{ key: NAME_TAG, value: name }])
     const set = {
       ...(change.status ? { status: change.status } : {}),
       ...(change.endMs ? { end_ms: change.endMs } : {}),
-      ...(change.name ? { name: change.name } : {}),
+      ...(name ? { name } : {}),
     }
     if (Object.keys(set).length === 0) return row
     return tx.db.updateTable('tracked_run').set(set).where('no', '=', row.no).returningAll().executeTakeFirstOrThrow()
@@ -203,8 +204,8 @@ export function refusePlatformTags(ctx: Context, keys: readonly string[]): void 
 }
 
 export async function setRunTag(ctx: Context, id: string, tag: Pair): Promise<void> {
-  checkRunTag(tag, 'key')
-  await ctx.transaction(async (tx) => upsertTags(tx, await lockWritableRun(tx, id), [tag]))
+  const accepted = acceptRunTag(tag)
+  await ctx.transaction(async (tx) => upsertTags(tx, await lockWritableRun(tx, id), [accepted]))
 }
 
 export async function deleteRunTag(ctx: Context, id: string, key: string): Promise<void> {

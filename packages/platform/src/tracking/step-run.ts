@@ -3,7 +3,9 @@ import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { ensureExperiment, nowMs, requireExperiment } from './experiment.ts'
-import { checkRunTag, NAME_TAG } from './run.ts'
+import { checkKey, LIMITS } from './limits.ts'
+import { NAME_TAG } from './run.ts'
+import { refuseLonger } from './surface/fields.ts'
 
 export interface StepRun {
   /** From `newTrackedRunId`. */
@@ -78,7 +80,10 @@ export function newTrackedRunId(): string {
 export async function startTrackedRuns(tx: Tx, runs: readonly StepRun[]): Promise<void> {
   if (runs.length === 0) return
   for (const { name, tags } of runs)
-    for (const [key, value] of Object.entries({ ...tags, [NAME_TAG]: name })) checkRunTag({ key, value }, 'tags')
+    for (const [key, value] of Object.entries({ ...tags, [NAME_TAG]: name })) {
+      checkKey(key, 'tags')
+      refuseLonger(value, LIMITS.runTagValue, 'tags')
+    }
   const made = await insertRuns(tx, runs)
   const left = runs.filter(({ id }) => !made.has(id))
   for (const name of new Set(left.map((run) => run.experiment))) {

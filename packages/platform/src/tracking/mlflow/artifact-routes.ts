@@ -4,7 +4,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { FastifyReply } from 'fastify'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { artifactRoot, deleteArtifacts, listArtifacts, putArtifact, requireArtifact } from '../artifact.ts'
-import { checkArtifactPath, decodeArtifactPath } from '../artifact-path.ts'
+import { checkArtifactDirectory, checkArtifactPath, decodeArtifactPath } from '../artifact-path.ts'
 import { missing, refusal } from '../failure.ts'
 import { requireLoggedModel } from '../logged-model.ts'
 import { requireRunRow } from '../run.ts'
@@ -111,7 +111,7 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
       access: 'read',
       fields: { path: text() },
       handler: async ({ ctx, fields }) => {
-        const files = await listArtifacts(ctx, fields.path ? checkArtifactPath(fields.path) : '')
+        const files = await listArtifacts(ctx, checkArtifactDirectory(fields.path))
         return { files: files.map((file) => wireFile(file)) }
       },
     }),
@@ -154,7 +154,7 @@ export function artifactEndpoints(deps: { blobs: BlobStore; artifactMaxBytes: nu
       access: 'read',
       fields: { run_id: required(text()), path: text(), page_token: text() },
       handler: async ({ ctx, fields }) => {
-        const below = fields.path ? checkArtifactPath(fields.path) : ''
+        const below = checkArtifactDirectory(fields.path)
         const run = await requireRunRow(ctx, fields.run_id)
         const root = artifactRoot(run.artifact_uri)
         const files = root === undefined ? [] : await listArtifacts(ctx, below === '' ? root : `${root}/${below}`)

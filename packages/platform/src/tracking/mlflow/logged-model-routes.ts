@@ -1,5 +1,5 @@
 import { artifactRoot, listArtifacts } from '../artifact.ts'
-import { checkArtifactPath } from '../artifact-path.ts'
+import { checkArtifactDirectory } from '../artifact-path.ts'
 import { LIMITS } from '../limits.ts'
 import {
   createLoggedModel,
@@ -57,7 +57,7 @@ const editEndpoints: readonly MlflowEndpoint[] = [
     fields: { artifact_directory_path: text(), page_token: text() },
     handler: async ({ ctx, path, fields }) => {
       const model = await requireLoggedModel(ctx, path['model_id']!)
-      const below = fields.artifact_directory_path ? checkArtifactPath(fields.artifact_directory_path) : ''
+      const below = checkArtifactDirectory(fields.artifact_directory_path)
       const root = artifactRoot(model.artifact_uri)
       const files = root === undefined ? [] : await listArtifacts(ctx, below === '' ? root : `${root}/${below}`)
       return { root_uri: model.artifact_uri, files: files.map((file) => wireFile(file, below)) }

@@ -10,7 +10,7 @@ import {
 import { logInputs, logModelDocument, logOutputs } from '../run-input.ts'
 import { logBatch } from '../run-log.ts'
 import { searchRuns, VIEW_TYPE } from '../run-search.ts'
-import { type MlflowEndpoint, mlflowEndpoint } from '../surface/endpoint.ts'
+import { LONG_BODY_MAX_BYTES, type MlflowEndpoint, mlflowEndpoint } from '../surface/endpoint.ts'
 import { choice, double, experimentId, int64, list, pageSize, record, required, text } from '../surface/fields.ts'
 import { page, wireRun, wireRunInfo } from '../wire.ts'
 import { pairsOf } from './experiment-routes.ts'
@@ -150,6 +150,7 @@ const logEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: '/mlflow/runs/log-batch',
     access: 'write',
+    bodyMaxBytes: LONG_BODY_MAX_BYTES,
     fields: { run_id: runId, metrics: list(record(metricFields), { max: 100_000 }), params: pairs, tags: pairs },
     handler: async ({ ctx, fields }) => {
       await logBatch(ctx, fields.run_id, {

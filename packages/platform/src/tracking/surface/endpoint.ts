@@ -26,6 +26,9 @@ export class RawReply {
   }
 }
 
+/** For requests whose legal texts, escaped as `\uXXXX`, are longer than what every request may have. */
+export const LONG_BODY_MAX_BYTES = 8_000_000
+
 export interface MlflowEndpoint<F extends Fields = Fields> {
   readonly method: Method
   /** Below `/api/2.0`, for example `/mlflow/logged-models/:model_id` or `/mlflow-artifacts/artifacts/*`. */
