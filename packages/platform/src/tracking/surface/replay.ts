@@ -6,11 +6,14 @@ import type { MlflowReply } from './errors.ts'
 
 const KEPT_MS = 300_000
 const ENTRIES_MAX = 10_000
+/** Of all kept replies, taken to be as long as what was asked: a create gives back what it got. */
+const KEPT_CHARS_MAX = 64 << 20
 
 interface Kept {
   readonly reply: Promise<MlflowReply>
   readonly untilMs: number
   readonly bodyDigest: string
+  readonly chars: number
 }
 
 export interface ReplayKey {
@@ -27,22 +30,32 @@ export interface ReplayKey {
  */
 export function openReplay(clock: Clock) {
   const kept = new Map<string, Kept>()
+  let keptChars = 0
 
+  const drop = (key: string): void => {
+    keptChars -= kept.get(key)?.chars ?? 0
+    kept.delete(key)
+  }
   const find = (key: string): Kept | undefined => {
     const entry = kept.get(key)
     if (entry && entry.untilMs > clock.monotonicMs()) return entry
-    kept.delete(key)
+    drop(key)
     return undefined
   }
   const keep = (key: string, entry: Omit<Kept, 'untilMs'>): void => {
-    if (kept.size >= ENTRIES_MAX) for (const oldest of [...kept.keys()].slice(0, ENTRIES_MAX / 10)) kept.delete(oldest)
-    kept.delete(key)
+    drop(key)
+    for (const oldest of kept.keys()) {
+      if (kept.size < ENTRIES_MAX && keptChars + entry.chars <= KEPT_CHARS_MAX) break
+      drop(oldest)
+    }
     kept.set(key, { ...entry, untilMs: clock.monotonicMs() + KEPT_MS })
-    entry.reply.catch(() => kept.delete(key))
+    keptChars += entry.chars
+    entry.reply.catch(() => drop(key))
   }
 
   return async (key: ReplayKey, raw: ServerResponse, run: () => Promise<MlflowReply>): Promise<MlflowReply> => {
     const bodyDigest = digestBytes(key.body)
+    const chars = key.body.length
     const name = digestBytes(
       JSON.stringify([key.scope, key.idempotencyKey ?? null, key.idempotencyKey ? null : bodyDigest]),
     )
@@ -52,13 +65,13 @@ export function openReplay(clock: Clock) {
     }
     const reply = earlier?.reply ?? run()
     if (key.idempotencyKey !== undefined) {
-      if (!earlier) keep(name, { reply, bodyDigest })
+      if (!earlier) keep(name, { reply, bodyDigest, chars })
       return reply
     }
     // taken by this request: a second identical one that was not cut off runs on its own
-    if (earlier) kept.delete(name)
+    if (earlier) drop(name)
     const onClose = () => {
-      if (!raw.writableFinished) keep(name, { reply, bodyDigest })
+      if (!raw.writableFinished) keep(name, { reply, bodyDigest, chars })
     }
     if (raw.destroyed) onClose()
     else raw.once('close', onClose)
