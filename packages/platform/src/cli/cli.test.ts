@@ -55,7 +55,7 @@ test.each([
     'a device as token file',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1', '--token-file', '/dev/zero'],
     2,
-    /Cannot use the token file \/dev\/zero: it is no file with a token/,
+    /Cannot read the token file \/dev\/zero: it is no file with a token/,
   ],
   [
     'a token file that is not there',

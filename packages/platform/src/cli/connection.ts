@@ -58,7 +58,7 @@ function isToken(path: string): boolean {
 
 /** A token that others of this machine can read is not one person's any more. */
 function readTokenFile(path: string): string {
-  if (!isToken(path)) throw new UsageError(`Cannot use the token file ${path}: it is no file with a token`)
+  if (!isToken(path)) throw new UsageError(`Cannot read the token file ${path}: it is no file with a token`)
   const text = readText(path)
   if (text === undefined || text === '')
     throw new UsageError(
