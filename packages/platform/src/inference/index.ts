@@ -32,6 +32,8 @@ export {
   type Datatype,
   ELEMENT_BYTES,
   elementCount,
+  halfBits,
+  halvesOf,
   type ModelInterface,
   type Tensor,
   type TensorData,

@@ -8,6 +8,8 @@ import {
   allocateData,
   type Datatype,
   elementCount,
+  halfBits,
+  halvesOf,
   type ModelInterface,
   type Tensor,
   type TensorData,
@@ -147,10 +149,6 @@ function element(datatype: Datatype, unit: number, { span }: Span): number | big
   }
 }
 
-function halfBits(value: number): number {
-  return new Uint16Array(Float16Array.of(value).buffer)[0]! // one half is 16 bits
-}
-
 function fill(
   tensor: { data: TensorData; datatype: Datatype },
   at: { offset: number; width: number; row: number },
@@ -245,7 +243,7 @@ function compareRows(given: {
 type Value = number | bigint | string
 
 function valuesOf({ datatype, data }: Tensor): Value[] {
-  return datatype === 'FP16' ? [...new Float16Array((data as Uint16Array).slice().buffer)] : [...data] // raw halves
+  return [...(datatype === 'FP16' ? halvesOf(data as Uint16Array) : data)] // raw halves
 }
 
 /** Whole numbers and texts are equal or not; what is computed in another order is rounded otherwise. */

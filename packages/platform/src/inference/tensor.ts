@@ -122,6 +122,16 @@ export function elementCount(shape: readonly number[]): number | undefined {
   return isEmpty ? 0 : count
 }
 
+/** The raw bits of a number in half precision. */
+export function halfBits(value: number): number {
+  return new Uint16Array(Float16Array.of(value).buffer)[0]! // one half is 16 bits
+}
+
+/** The numbers of FP16 data, without a copy. */
+export function halvesOf(bits: Uint16Array): Float16Array {
+  return new Float16Array(bits.buffer, bits.byteOffset, bits.length)
+}
+
 /** The bytes of a numeric tensor's data, without a copy. */
 export function bytesOf(data: NumericData): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

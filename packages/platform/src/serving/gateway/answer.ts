@@ -1,4 +1,4 @@
-import { elementCount, type Tensor, type TensorData } from '../../inference/index.ts'
+import { elementCount, halvesOf, type Tensor, type TensorData } from '../../inference/index.ts'
 import { countText } from '../../kernel/count-text.ts'
 import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { errorHeaders, problemOf } from '../../kernel/http/problem.ts'
@@ -8,9 +8,7 @@ export type CellValue = number | string | boolean | null
 
 /** FP16 travels as raw bits: here they are numbers. */
 function readable({ data, datatype }: Tensor): TensorData | Float16Array {
-  return datatype === 'FP16' && data instanceof Uint16Array
-    ? new Float16Array(data.buffer, data.byteOffset, data.length)
-    : data
+  return datatype === 'FP16' && data instanceof Uint16Array ? halvesOf(data) : data
 }
 
 /** Elements of one tensor as JSON can carry them: NaN and infinities become null, int64 beyond 2^53 text. */

@@ -2,6 +2,7 @@ import type { FeatureMapping, ServedInput, ServedRoute } from '@plimsoll/sdk/wir
 import {
   allocateData,
   type Datatype,
+  halfBits,
   isMatrixOf,
   type ModelInterface,
   REQUEST_ROWS_MAX,
@@ -65,10 +66,12 @@ const FAULTS_MAX = 100
 function faultOf(type: string, value: unknown): string | undefined {
   switch (type) {
     case 'text':
-    case 'bytes':
+    case 'bytes': {
       if (typeof value !== 'string') return 'expected text'
       if (value.length > TEXT_CHARS_MAX) return `longer than ${TEXT_CHARS_MAX} characters`
-      return textFault(value)?.replace(/^/, 'is a text ')
+      const fault = textFault(value)
+      return fault && `is a text ${fault}`
+    }
     case 'boolean':
       return typeof value === 'boolean' ? undefined : 'expected true or false'
     case 'timestamp':
@@ -327,9 +330,8 @@ function setCell(data: TensorData, datatype: Datatype, index: number, value: num
   if (typeof value === 'string' && !Array.isArray(data)) return false
   const number = Number(value)
   if (datatype === 'FP16') {
-    const half = Float16Array.of(number)
-    data[index] = new Uint16Array(half.buffer)[0]!
-    return Number.isFinite(half[0]) || !Number.isFinite(number)
+    data[index] = halfBits(number)
+    return Number.isFinite(Math.f16round(number)) || !Number.isFinite(number)
   }
   if (datatype === 'FP32' || datatype === 'FP64') {
     data[index] = number
