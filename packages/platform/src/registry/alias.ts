@@ -46,16 +46,18 @@ export function checkAlias(alias: string): void {
   }
 }
 
-async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove): Promise<Alias> {
-  await lockModelVersion(tx, { model, version }, 'share')
-  const current = await tx.db
+function aliasRow(ctx: Context, { model, alias }: { model: string; alias: string }) {
+  return ctx.db
     .selectFrom('model_alias')
     .select('version')
-    .where('project', '=', tx.project)
+    .where('project', '=', ctx.project)
     .where('model', '=', model)
     .where('alias', '=', alias)
-    .forUpdate()
-    .executeTakeFirst()
+}
+
+async function setAlias(tx: Tx, { model, alias, version, expected }: AliasMove): Promise<Alias> {
+  await lockModelVersion(tx, { model, version }, 'share')
+  const current = await aliasRow(tx, { model, alias }).forUpdate().executeTakeFirst()
   const actual = current?.version ?? null
   const moved = () =>
     new PlimsollError(
@@ -164,13 +166,7 @@ export async function versionOfAlias(
       `Latest version not found for model ${model.slice(0, 250)}.`,
     )
   }
-  const row = await ctx.db
-    .selectFrom('model_alias')
-    .select('version')
-    .where('project', '=', ctx.project)
-    .where('model', '=', model)
-    .where('alias', '=', alias)
-    .executeTakeFirst()
+  const row = await aliasRow(ctx, { model, alias }).executeTakeFirst()
   if (!row)
     throw new PlimsollError(
       'invalid',

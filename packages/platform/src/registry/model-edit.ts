@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { movePins, unpinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { isLonger } from '../tracking/index.ts'
 import { ensureModel, findModel, type RegisteredModel, requireModel } from './model.ts'
 import { refuseServed } from './protected-alias.ts'
 import { lockModelVersions, versionOwner } from './version.ts'
@@ -24,7 +25,7 @@ export function checkModelName(name: string): void {
 }
 
 export function checkDescription(description: string): void {
-  if (description.length > DESCRIPTION_MAX && [...description].length > DESCRIPTION_MAX) {
+  if (isLonger(description, DESCRIPTION_MAX)) {
     throw new PlimsollError(
       'invalid',
       'registry.description_too_long',

@@ -38,7 +38,7 @@ export async function declareModel(tx: Tx, definition: ModelDefinition): Promise
   await tx.audit({ action: 'model.declare', subject: definition.name, data: { digest } })
 }
 
-/** Makes a model of this name when there is none, as MLflow clients expect. */
+/** Makes a model of this name when there is none: a step that registers a version may be the first to name it. */
 export async function ensureModel(tx: Tx, name: string): Promise<void> {
   const inserted = await tx.db
     .insertInto('registered_model')

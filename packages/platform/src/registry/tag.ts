@@ -1,6 +1,6 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { checkKey } from '../tracking/index.ts'
+import { checkKey, isLonger } from '../tracking/index.ts'
 import { requireModel } from './model.ts'
 import { requireModelVersion } from './version.ts'
 
@@ -27,7 +27,7 @@ function checkTag(key: string, value: string): void {
     )
   }
   checkKey(key, 'key')
-  if (value.length > VALUE_MAX && [...value].length > VALUE_MAX)
+  if (isLonger(value, VALUE_MAX))
     throw new PlimsollError(
       'invalid',
       'registry.tag_too_long',

@@ -26,6 +26,6 @@ export {
   startTrackedRuns,
 } from './step-run.ts'
 export { LONG_BODY_MAX_BYTES, type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
-export { choice, flag, int64, list, pageSize, record, refuseLonger, required, text } from './surface/fields.ts'
+export { choice, flag, int64, isLonger, list, pageSize, record, required, text } from './surface/fields.ts'
 export { wireInt } from './surface/json.ts'
 export { type MlflowSurface, registerMlflowSurface } from './surface/plugin.ts'

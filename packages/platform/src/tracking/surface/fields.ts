@@ -58,8 +58,13 @@ export function text(max?: number): Field<string, false> {
   })
 }
 
+/** By code points, as Python counts; they are counted only where there may be too many. */
+export function isLonger(text: string, max: number): boolean {
+  return text.length > max && [...text].length > max
+}
+
 export function refuseLonger(value: string, max: number, path: string): void {
-  if (value.length > max && [...value].length > max) {
+  if (isLonger(value, max)) {
     throw refusal(`'${path}' exceeds the maximum length of ${max} characters`)
   }
 }
