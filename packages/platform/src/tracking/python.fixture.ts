@@ -25,9 +25,9 @@ export async function openPython(
     await rm(directory, { recursive: true, force: true })
     await run('python3', ['-m', 'venv', making], { timeout: INSTALL_MS })
     await rename(making, directory)
-    await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages], {
-      timeout: INSTALL_MS,
-    })
+    // Modules are compiled when they are imported: of most of them no test asks.
+    const options = ['--quiet', '--disable-pip-version-check', '--no-compile']
+    await run(python, ['-m', 'pip', 'install', ...options, ...packages], { timeout: INSTALL_MS })
     await writeFile(ready, wanted)
     return { python }
   } catch (error) {
@@ -39,7 +39,11 @@ export async function openPython(
 /** Runs a script and gives its output; a failure carries the end of what it wrote. */
 export function runPython(python: string, script: string, env: Record<string, string>): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(python, ['-c', script], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const compiled = { PYTHONDONTWRITEBYTECODE: '' } // what one import compiled the next one finds
+    const child = spawn(python, ['-c', script], {
+      env: { ...process.env, ...compiled, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let [out, err] = ['', '']
     child.stdout.on('data', (chunk) => {
       out += chunk

@@ -83,6 +83,11 @@ function dataDirectoryFinding(dataDir: string): Finding {
     const cost = 'plimsoll up cannot start. Correct the permissions, or choose another --data-dir'
     return { ...about, state: 'problem', found: `${parent} cannot be written`, cost }
   }
+  const mode = parent === path ? statSync(path).mode & 0o777 : undefined
+  if (mode !== undefined && (mode & 0o077) !== 0) {
+    const cost = `Others can read it: chmod 700 ${path}`
+    return { ...about, state: 'problem', found: `${path}, mode ${mode.toString(8)}`, cost }
+  }
   const unfit = FILE_SYSTEMS[statfsSync(parent).type]
   if (unfit !== undefined)
     return {
@@ -91,11 +96,8 @@ function dataDirectoryFinding(dataDir: string): Finding {
       found: `${path} lies on ${unfit}`,
       cost: 'Locks and flushes may not hold there: keep data that matters on a local disk',
     }
-  if (parent !== path) return { ...about, state: 'ok', found: `${path} is made at the first start` }
-  const mode = statSync(path).mode & 0o777
-  const found = `${path}, mode ${mode.toString(8)}`
-  if ((mode & 0o077) === 0) return { ...about, state: 'ok', found }
-  return { ...about, state: 'problem', found, cost: `Others can read it: chmod 700 ${path}` }
+  const found = mode === undefined ? `${path} is made at the first start` : `${path}, mode ${mode.toString(8)}`
+  return { ...about, state: 'ok', found }
 }
 
 /** Disk, memory and ports. */

@@ -16,6 +16,19 @@ export interface TestDatabase {
   close(): Promise<void>
 }
 
+/** Rows that nothing may remove go as well. `truncate` would make each file of a table anew: a hundred times the work. */
+async function clearTables(db: Context['db']): Promise<void> {
+  const tables = await sql<{
+    name: string
+  }>`select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'migration'`.execute(db)
+  const deletes = tables.rows.map(({ name }) => sql`${sql.ref(`of_${name}`)} as (delete from ${sql.table(name)})`)
+  await db.transaction().execute(async (tx) => {
+    await sql`set local session_replication_role = replica`.execute(tx) // no trigger, no foreign key
+    await sql`with ${sql.join(deletes)} select 1`.execute(tx)
+    await sql`select setval(seqrelid, seqstart, false) from pg_sequence`.execute(tx)
+  })
+}
+
 /** A real, migrated PGlite. Costs about a second: open one per test file and `clear` between tests. */
 export async function openTestDatabase(options: { clock?: Clock; onEvents?: () => void } = {}): Promise<TestDatabase> {
   return migrateTestDatabase(await openPgliteCopy({ isMigrated: true }), options)
@@ -39,13 +52,7 @@ export async function migrateTestDatabase(
     ctx,
     backend,
     events: async () => ctx.db.selectFrom('outbox').select(['type', 'subject', 'data']).orderBy('seq').execute(),
-    clear: async () => {
-      const tables = await sql<{
-        name: string
-      }>`select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'migration'`.execute(db)
-      const names = tables.rows.map((row) => sql.table(row.name))
-      await sql`truncate ${sql.join(names)} restart identity cascade`.execute(db)
-    },
+    clear: () => clearTables(db),
     close: () => db.destroy(),
   }
 }

@@ -1,38 +1,16 @@
-import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { identityModel } from '../../inference/onnx.fixture.ts'
+import { openPython } from '../../tracking/python.fixture.ts'
 import { openTestGateway, routeTo } from './gateway.fixture.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'plimsoll-tritonclient-'))
-const python = join(directory, 'venv', 'bin', 'python')
-let missing: string | undefined
-
-/** Installs the real client into an environment of its own; says why when that cannot be done here. */
-function install(): string | undefined {
-  try {
-    execFileSync('python3', ['-m', 'venv', join(directory, 'venv')], { stdio: 'pipe', timeout: 60_000 })
-    execFileSync(python, ['-m', 'pip', 'install', '-q', 'tritonclient[http]==2.73.0'], {
-      stdio: 'pipe',
-      timeout: 110_000,
-    })
-    return undefined
-  } catch (error) {
-    return `tritonclient[http] cannot be installed: ${String((error as Error).message).slice(0, 300)}`
-  }
-}
-
-beforeAll(() => {
-  missing = install()
-  if (missing !== undefined && process.env['PLIMSOLL_REQUIRE_SERVERS'] === '1') throw new Error(missing)
-}, 180_000)
-afterAll(() => rmSync(directory, { recursive: true, force: true }))
+const found = await openPython('tritonclient-2.73.0', ['tritonclient[http]==2.73.0'])
+if ('reason' in found && process.env['PLIMSOLL_REQUIRE_SERVERS'] === '1') throw new Error(found.reason)
 
 test('the gateway answers the real tritonclient over HTTP', async (context) => {
-  if (missing !== undefined) context.skip(missing)
+  if ('reason' in found) return context.skip(found.reason)
   const opened = await openTestGateway()
   try {
     const { control, gateway } = opened
@@ -45,7 +23,7 @@ test('the gateway answers the real tritonclient over HTTP', async (context) => {
     const routes = Object.entries(versions).map(([name, version]) => routeTo(version, name, ['p', 'q']))
     expect(await gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
     const script = join(import.meta.dirname, 'tritonclient.fixture.py')
-    const { stdout } = await promisify(execFile)(python, [script, opened.url.slice('http://'.length)], {
+    const { stdout } = await promisify(execFile)(found.python, [script, opened.url.slice('http://'.length)], {
       timeout: 50_000,
     })
     const x = [
