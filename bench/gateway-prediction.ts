@@ -91,7 +91,10 @@ async function serveBare(): Promise<number> {
 }
 
 function start(role: Role): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(import.meta.filename, [role], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(import.meta.filename, [role], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' }, // as our model hosts have it
+  })
   return new Promise((resolve, reject) => {
     child.once('message', (port) => resolve({ child, port: Number(port) }))
     child.once('exit', (code) => reject(new Error(`${role} ended with ${code}`)))

@@ -50,7 +50,7 @@ export const hostAway = (inMs: number) =>
 export function startHost(options: { niceness: number; hasArena: boolean }): Promise<HostProcess> {
   const child = spawn(process.execPath, [ENTRY, ...(options.hasArena ? [] : ['--no-arena'])], {
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    env: {},
+    env: { ORT_DISABLE_TELEMETRY: '1' }, // onnxruntime reports models to its maker, since 1.29 on Linux too
   })
   return new Promise((resolve, reject) => {
     const fail = (why: string) => {

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -82,6 +82,24 @@ describe('load()', () => {
       ],
     })
   })
+
+  test.runIf(process.platform === 'linux')(
+    'starts hosts that keep no report for the maker of the runtime',
+    async () => {
+      await using pool = await openModelPool()
+      await pool.load(await store(identityModel()))
+      const [host] = pool.stats().hosts
+      const folder = `/proc/${host?.pid}/fd`
+      const files = readdirSync(folder).map((fd) => {
+        try {
+          return readlinkSync(join(folder, fd))
+        } catch {
+          return '' // closed in between
+        }
+      })
+      expect(files.filter((file) => /^\/(?!dev\/|proc\/)/.test(file) && !file.endsWith('.onnx'))).toEqual([])
+    },
+  )
 
   test('refuses hostile models and goes on serving', async () => {
     await using pool = await openModelPool({ hostMemoryMiB: 400, loadTimeoutMs: 2000 })

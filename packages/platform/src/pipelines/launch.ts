@@ -69,6 +69,9 @@ export interface AttemptFile {
   readonly launch: AttemptLaunch
 }
 
+/** A step reports to nobody on its own: what its libraries would send to their makers is turned off. */
+const NO_TELEMETRY = { DO_NOT_TRACK: 'true', MLFLOW_DISABLE_TELEMETRY: 'true', ORT_DISABLE_TELEMETRY: '1' }
+
 /** What a step is given, and what the platform keeps of the attempt; named by `PLIMSOLL_STEP`. */
 export const CONTRACT_FILE = 'step.json'
 
@@ -183,6 +186,7 @@ export function writeLaunch(
   const { workDir, code, argv, cwd } = placed
   const { spec, components, isCacheable, params } = parts.prepared
   const shown: Record<string, string> = {
+    ...NO_TELEMETRY,
     ...deps.environment,
     ...(isProcessKind(step.definition.kind) ? {} : deps.launcherEnvironment),
     TMPDIR: workDir,
