@@ -1,4 +1,6 @@
-import { readdirSync, readlinkSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -531,6 +533,20 @@ test('close() lets running work finish and ends every host', async () => {
   expect(() => process.kill(pid!, 0)).toThrow()
   await expect(pool.infer(digest, { inputs: [] })).rejects.toMatchObject({ code: 'inference.pool_closed' })
 })
+
+test.runIf(process.platform === 'linux')(
+  'a host in a run without end is gone soon after its pool was killed',
+  async () => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'busy-pool.fixture.ts'), directory])
+    const [line] = await once(child.stdout, 'data')
+    const pid = Number(line)
+    expect(() => process.kill(pid, 0)).not.toThrow()
+    child.kill('SIGKILL')
+    await until(() => !existsSync(`/proc/${pid}`)).finally(
+      () => existsSync(`/proc/${pid}`) && process.kill(pid, 'SIGKILL'),
+    )
+  },
+)
 
 test('tryModel() shows what a model takes and gives', async () => {
   const tried = await tryModel(await store(identityModel()), { samples: [fp32([2, 2], [1, 2, 3, 4])] })

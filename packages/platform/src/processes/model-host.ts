@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import { serveModelHost } from '../inference/host-server.ts'
 import { realClock } from '../kernel/clock.ts'
 
@@ -12,6 +13,11 @@ try {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}) // the pool ends its hosts after draining
+
+// Runs block this thread: within one that never ends it does not see that the pool is gone.
+const ORPHAN = `const parent = process.ppid
+setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 1000)`
+new Worker(ORPHAN, { eval: true, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 8 } })
 
 const { openOnnxRuntime } = await import('../adapters/onnx/runtime.ts')
 const runtime = await openOnnxRuntime({ hasArena: !process.argv.includes('--no-arena') })
