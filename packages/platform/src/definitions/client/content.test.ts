@@ -43,7 +43,7 @@ const git = (...args: string[]) =>
 test('collectProject() takes the script, the lock and what the globs match, by digest, each once', async () => {
   project(python({ script: 'steps/train.py', lock: 'steps/a.lock', files: ['steps/**', 'more/*.py'] }))
   write('steps/train.py', 'print(1)')
-  write('steps/a.lock', 'x==1')
+  write('steps/a.lock', 'x==1 --hash=sha256:aa')
   write('steps/deep/data.json', '{}')
   write('steps/__pycache__/train.pyc', 'cache')
   write('steps/byte.pyc', 'cache')
@@ -84,6 +84,30 @@ test.each([
   symlinkSync('a.py', join(folder, 'link.py'))
   symlinkSync('..', join(folder, 'out'))
   await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'invalid', code })
+})
+
+test.each([
+  ['with hashes', '--index-url https://example.org/\n# by pip-compile\nnumpy==2.4.1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n'],
+  ['of nothing', '# nothing\n\n'],
+])('collectProject() takes a lock %s', async (_title, text) => {
+  project(python({ script: 'a.py', lock: 'lock.txt' }))
+  write('a.py', '')
+  write('lock.txt', text)
+  expect(await filesOf()).toEqual(['a.py', 'lock.txt'])
+})
+
+test.each([
+  'pandas==3.1.1 --hash=sha256:aa\nnumpy==2.4.1\n',
+  'pandas==3.1.1 \\\n --hash=sha256:aa\r\nnumpy==2.4.1 # --hash=sha256:aa',
+])('collectProject() refuses a lock whose package has no hash', async (text) => {
+  project(python({ script: 'a.py', lock: 'lock.txt' }))
+  write('a.py', '')
+  write('lock.txt', text)
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'definitions.bad_lock',
+    message: 'Cannot take "lock.txt" as the lock of step fit: numpy==2.4.1 has no hash',
+  })
 })
 
 test('collectProject() refuses a file that is too large for code', async () => {
@@ -142,6 +166,18 @@ test('collectProject() names the commit, and whether the folder differs from it'
   expect((await collectProject(folder)).content.origin).toEqual({ commit, isDirty: false })
   write('more.txt', 'not in the commit')
   expect((await collectProject(folder)).content.origin).toEqual({ commit, isDirty: true })
+})
+
+test.each([
+  ['a folder', (path: string) => mkdirSync(path)],
+  ['a link in a circle', (path: string) => symlinkSync('plimsoll.project.yaml', path)],
+])('collectProject() says that %s is no project file', async (_title, make) => {
+  make(join(folder, 'plimsoll.project.yaml'))
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'definitions.bad_file',
+    message: expect.stringContaining('is no regular file'),
+  })
 })
 
 test('collectProject() of a folder without a project says what to do', async () => {

@@ -11,6 +11,7 @@ import { evaluateProject, requireFolder } from './evaluate.ts'
 const run = promisify(execFile)
 const FILES_MAX = 10_000
 const FILE_BYTES_MAX = 64 << 20
+const LOCK_LINE_SHOWN = 100
 
 export interface CollectedProject {
   readonly content: ProjectContent
@@ -80,6 +81,19 @@ async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> 
   return [...found].sort()
 }
 
+/** pip would refuse it too, when the run has begun. @source pip's page on the requirements file format */
+function checkLock(step: PipelineStep, path: string, text: string): void {
+  const lines = text.replaceAll(/(^|\s)#.*$/gm, '').replaceAll(/\\\r?\n/g, ' ').split('\n')
+  const unlocked = lines.map((line) => line.trim()).find((line) => /^[^-]/.test(line) && !/--hash[= ]|#sha\d+=/.test(line))
+  if (unlocked !== undefined)
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bad_lock',
+      `Cannot take "${path}" as the lock of step ${step.key}: ${unlocked.slice(0, LOCK_LINE_SHOWN)} has no hash`,
+      { action: 'Make the lock with pip-compile --generate-hashes' },
+    )
+}
+
 async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
   const built = await build({
     entryPoints: [join(root, script)],
@@ -117,6 +131,7 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
   } else {
     for (const path of await pythonFiles(root, step)) {
       const { bytes, executable } = await readInside(root, path)
+      if (path === step.params['lock']) checkLock(step, path, bytes.toString('utf8'))
       add(path, bytes, executable)
     }
   }

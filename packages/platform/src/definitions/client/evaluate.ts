@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { realpath, stat } from 'node:fs/promises'
+import { lstat, realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,7 +34,7 @@ export interface EvaluatedProject {
 
 async function findProjectFile(folder: string): Promise<string> {
   const found: string[] = []
-  for (const name of FILES) if ((await stat(join(folder, name)).catch(() => undefined))?.isFile()) found.push(name)
+  for (const name of FILES) if (await lstat(join(folder, name)).catch(() => undefined)) found.push(name)
   if (found.length > 1)
     throw new PlimsollError(
       'invalid',
@@ -42,7 +42,15 @@ async function findProjectFile(folder: string): Promise<string> {
       `Cannot tell which file is the project in ${folder}: there are ${found.join(' and ')}`,
       { action: 'Keep one of them' },
     )
-  if (found[0] !== undefined) return join(folder, found[0])
+  if (found[0] !== undefined) {
+    const file = join(folder, found[0])
+    if ((await stat(file).catch(() => undefined))?.isFile()) return file
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bad_file',
+      `Cannot read the project ${file}: it is no regular file, and no link to one`,
+    )
+  }
   throw new PlimsollError(
     'not_found',
     'definitions.no_project',

@@ -88,6 +88,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'definitions.access_denied': ['invalid'],
   'definitions.bad_file': ['invalid'],
   'definitions.bad_glob': ['invalid'],
+  'definitions.bad_lock': ['invalid'],
   'definitions.bad_yaml': ['invalid'],
   'definitions.blobs_missing': ['precondition'],
   'definitions.bundle_failed': ['invalid'],
