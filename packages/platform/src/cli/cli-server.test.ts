@@ -116,17 +116,18 @@ test('step debug opens a shell in the directory and environment of the attempt',
   const shell = openCommandLine(folder, undefined, { SHELL: join(folder, 'shell') })
   writeFileSync(
     join(folder, 'shell'),
-    '#!/bin/sh\npwd; echo "$PLIMSOLL_STEP"; env | grep -c MLFLOW_TRACKING_TOKEN; env | grep -cE "TELEMETRY|NOT_TRACK"; exit 3\n',
+    '#!/bin/sh\npwd; echo "$PLIMSOLL_STEP"; env | grep -c MLFLOW_TRACKING_TOKEN; env | grep -cE "TELEMETRY|NOT_TRACK"; echo "$OMP_NUM_THREADS $OMP_WAIT_POLICY"; exit 3\n',
     {
       mode: 0o700,
     },
   )
   const { status, out } = await shell.run('step', 'debug', `${value.id}/greet`)
-  const [cwd, step, token, silenced] = out.split('\n')
+  const [cwd, step, token, silenced, threads] = out.split('\n')
   expect(existsSync(join(cwd!, 'steps/greet.mjs'))).toBe(true)
   expect(step).toContain(value.id)
   expect(token).toBe('0')
   expect(silenced).toBe('3')
+  expect(threads).toBe('1 PASSIVE')
   expect(status).toBe(0)
 })
 

@@ -24,7 +24,7 @@ const materializeParams = z
     view: definitionName.optional(),
     service: definitionName.optional(),
     /** What was known up to this instant is written, and nothing later. */
-    until: z.iso.datetime({ offset: true }),
+    until: z.iso.datetime({ offset: true, error: 'A time with its offset is wanted, such as 2026-01-31T12:00:00Z' }),
     /** How long before `until` lookups must still find what was known, windows whole, microseconds. */
     slackUs: z
       .int()

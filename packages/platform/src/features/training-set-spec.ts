@@ -12,7 +12,9 @@ export const trainingSetParams = z.strictObject({
   /** Dataset that the result is registered under; `<service>-training` when absent. */
   dataset: definitionName.optional(),
   /** Rows known only later than this instant are left out. */
-  asOf: z.iso.datetime({ offset: true }).optional(),
+  asOf: z.iso
+    .datetime({ offset: true, error: 'A time with its offset is wanted, such as 2026-01-31T12:00:00Z' })
+    .optional(),
 })
 
 /** What the command works from: definitions whole, and by digest. */

@@ -87,7 +87,10 @@ test.each([
 })
 
 test.each([
-  ['with hashes', '--index-url https://example.org/\n# by pip-compile\nnumpy==2.4.1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n'],
+  [
+    'with hashes',
+    '--index-url https://example.org/\n# by pip-compile\nnumpy==2.4.1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n',
+  ],
   ['of nothing', '# nothing\n\n'],
 ])('collectProject() takes a lock %s', async (_title, text) => {
   project(python({ script: 'a.py', lock: 'lock.txt' }))

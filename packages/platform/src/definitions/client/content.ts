@@ -83,8 +83,13 @@ async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> 
 
 /** pip would refuse it too, when the run has begun. @source pip's page on the requirements file format */
 function checkLock(step: PipelineStep, path: string, text: string): void {
-  const lines = text.replaceAll(/(^|\s)#.*$/gm, '').replaceAll(/\\\r?\n/g, ' ').split('\n')
-  const unlocked = lines.map((line) => line.trim()).find((line) => /^[^-]/.test(line) && !/--hash[= ]|#sha\d+=/.test(line))
+  const lines = text
+    .replaceAll(/(^|\s)#.*$/gm, '')
+    .replaceAll(/\\\r?\n/g, ' ')
+    .split('\n')
+  const unlocked = lines
+    .map((line) => line.trim())
+    .find((line) => /^[^-]/.test(line) && !/--hash[= ]|#sha\d+=/.test(line))
   if (unlocked !== undefined)
     throw new PlimsollError(
       'invalid',
