@@ -1,6 +1,6 @@
 // All checks and tests. `npm test -- PATH …` runs only those test files. The last line is `N passed, N failed, N skipped`.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -22,10 +22,36 @@ function memoryFolder() {
   const options = line?.split(' ')[3].split(',') ?? []
   if (!line?.startsWith('tmpfs ') || !options.includes('rw') || options.includes('noexec')) return
   const { bavail, bsize } = statfsSync(MEMORY_FOLDER)
-  return Math.min(bavail * bsize, freemem()) < MEMORY_BYTES ? undefined : MEMORY_FOLDER
+  const free = process.availableMemory?.() ?? freemem() // of the container, where Node tells
+  return Math.min(bavail * bsize, free) < MEMORY_BYTES ? undefined : MEMORY_FOLDER
 }
 
-const work = mkdtempSync(join(memoryFolder() ?? tmpdir(), 'plimsoll-test-'))
+function isGone(pid) {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return error.code === 'ESRCH'
+  }
+}
+
+/** What a run that was killed has left would take memory until the machine starts again. */
+function removeRemains(folder) {
+  for (const name of readdirSync(folder)) {
+    const [, pid] = /^plimsoll-test-(\d+)-/.exec(name) ?? []
+    if (pid === undefined || !isGone(Number(pid))) continue
+    try {
+      rmSync(join(folder, name), { recursive: true, force: true })
+    } catch {
+      // another user's
+    }
+  }
+}
+
+const scratch = memoryFolder() ?? tmpdir()
+removeRemains(scratch)
+process.on('SIGINT', () => {}) // Vitest ends by it, and what follows removes the folder
+const work = mkdtempSync(join(scratch, `plimsoll-test-${process.pid}-`))
 chmodSync(work, 0o711) // PostgreSQL, which does not run as root, passes through to what is its own
 const report = join(work, 'report.json')
 const leftOutFile = join(work, 'left-out.json')
