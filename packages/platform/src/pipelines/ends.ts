@@ -87,6 +87,9 @@ function rowOf(done: FinishedAttempt, next: NextStep) {
 /**
  * Ends the steps whose attempts still hold their fence, once their runs are locked, in order: so two writers never wait
  * for each other. A run that is being cancelled lets a success stand, and nothing else.
+ *
+ * Here and below, what a row must be is asked in one breath with what it is joined to (`or d.run is null`, which is never
+ * so): asked of the row alone, a plan that was made while there were few rows reads them all instead of looking up a key.
  */
 function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
   const isRetry = sql`(d.state = 'ready' and r.state <> 'cancelling')`
@@ -103,7 +106,7 @@ function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
         infra_used = s.infra_used + case when ${isRetry} then d.infra else 0 end,
         spec = case when ${isRetry} then s.spec else d.spec end,
         inputs = case when ${isRetry} then s.inputs else d.inputs end
-      from r join d on d.run = r.id where s.run = d.run and s.key = d.key and s.fence = d.fence and s.state = 'running'
+      from r join d on d.run = r.id where s.run = d.run and s.key = d.key and s.fence = d.fence and (s.state = 'running' or d.run is null)
       returning s.project, s.run, s.key, d.fence, s.state, d.delay_ms, s.tracked_run),
     ended as (select run, key, state <> 'succeeded' as is_failure from s where state <> 'ready')`
 }
@@ -114,7 +117,7 @@ const ATTEMPTS_ENDING = sql`
     update attempt a set finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
       failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage,
       state = case when s.fence is null then 'superseded' when s.state = 'cancelled' then 'cancelled' else d.attempt_state end
-    from d left join s on s.fence = d.fence where a.fence = d.fence and a.finished_at is null)`
+    from d left join s on s.fence = d.fence where a.fence = d.fence and (a.finished_at is null or d.fence is null))`
 
 const CACHE_ENTRIES = sql`
   e as (

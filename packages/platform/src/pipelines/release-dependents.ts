@@ -40,7 +40,7 @@ export const RELEASING: RawBuilder<unknown> = sql`
       state = case when s.up_failed + gone.bad > 0 then 'upstream_failed' when s.waiting > gone.n then s.state else 'ready' end,
       eligible_at = case when s.waiting > gone.n then s.eligible_at else clock_timestamp() end,
       finished_at = case when s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
-    from gone where s.run = gone.run and s.key = gone.dst and s.state = 'blocked'
+    from gone where s.run = gone.run and s.key = gone.dst and (s.state = 'blocked' or gone.run is null)
     returning s.run, s.key, s.state),
   tally as (select run, count(*)::int as n, count(*) filter (where is_failure)::int as bad from ended group by run),
   moved as (
