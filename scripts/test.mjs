@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isRunning } from './is-running.mjs'
 
 const SHOWN_MAX = 60
 const MEMORY_FOLDER = '/dev/shm'
@@ -26,20 +27,11 @@ function memoryFolder() {
   return Math.min(bavail * bsize, free) < MEMORY_BYTES ? undefined : MEMORY_FOLDER
 }
 
-function isGone(pid) {
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch (error) {
-    return error.code === 'ESRCH'
-  }
-}
-
 /** What a run that was killed has left would take memory until the machine starts again. */
 function removeRemains(folder) {
   for (const name of readdirSync(folder)) {
     const [, pid] = /^plimsoll-test-(\d+)-/.exec(name) ?? []
-    if (pid === undefined || !isGone(Number(pid))) continue
+    if (pid === undefined || isRunning(Number(pid))) continue
     try {
       rmSync(join(folder, name), { recursive: true, force: true })
     } catch {

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isRunning } from '../is-running.mjs'
 import { fail, isExit } from './terminal.mjs'
 
 export const WORK_PREFIX = 'plimsoll-demo-'
@@ -75,15 +76,6 @@ export async function needPorts() {
   for (const port of PORTS)
     if (!(await isFree(port)))
       fail(`port ${port} is taken`, 'stop what uses it, or run npm run demo -- --exit, which takes free ones')
-}
-
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error.code === 'EPERM'
-  }
 }
 
 /** Removes what demos that were killed have left behind: each notes its process in its folder. */

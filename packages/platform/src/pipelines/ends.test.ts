@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { endingAttempts } from './ends.ts'
-import type { FinishedAttempt } from './finish.ts'
+import { succeededAttempt } from './finished-attempt.fixture.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -13,32 +13,15 @@ afterAll(() => database.close())
 
 test('endingAttempts() finds attempt and step by their keys, also in a plan that was made when there were none', async () => {
   const { ctx } = database
-  const done: FinishedAttempt = {
-    step: {
-      project: 'default',
-      run: 'run_1',
-      key: 'fit',
-      definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
-      fence: 1n,
-      spec: null,
-      inputs: null,
-      verdict: null,
-      trackedRun: null,
-      attemptsUsed: 0,
-      infraUsed: 0,
-      pipeline: 'train',
-      pipelineDigest: 'sha256:0',
-    },
-    end: { outcome: 'succeeded', failureClass: undefined, exitCode: 0 },
-    spec: null,
-    inputs: {},
-    outputs: {},
-    parts: new Map(),
-    json: {},
-    locations: [],
-    isCacheable: false,
-    kind: undefined,
-  }
+  const done = succeededAttempt({
+    project: 'default',
+    run: 'run_1',
+    key: 'fit',
+    definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
+    fence: 1n,
+    pipeline: 'train',
+    pipelineDigest: 'sha256:0',
+  })
   const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts(ctx, [done])}`.execute(ctx.db)
   const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => /Scan.* on (attempt|step) /.test(line))
   expect(scans.map((line) => line.replace(/^.*(Index Scan using \w+|Seq Scan) on.*$/, '$1'))).toEqual([

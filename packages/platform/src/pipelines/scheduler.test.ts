@@ -7,6 +7,7 @@ import { realClock } from '../kernel/clock.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { finishAttempts } from './finish.ts'
+import { succeededAttempt } from './finished-attempt.fixture.ts'
 import { cancelRun, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
@@ -410,33 +411,15 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
   const run = await engine.start(digest, { options: { cache: false } })
   await engine.until(async () => (await attemptState(run, 'held')) === 'running')
   const row = await engine.ctx.db.selectFrom('step').selectAll().where('run', '=', run).executeTakeFirstOrThrow()
-  const step = {
+  const late = succeededAttempt({
     project: row.project,
     run,
     key: 'held',
     definition: row.definition,
     fence: row.fence! - 1n,
-    spec: null,
-    inputs: null,
-    verdict: null,
-    trackedRun: null,
-    attemptsUsed: 0,
-    infraUsed: 0,
     pipeline: 'fenced',
     pipelineDigest: digest,
-  }
-  const late = {
-    step,
-    end: { outcome: 'succeeded' as const, failureClass: undefined, exitCode: 0 },
-    outputs: {},
-    parts: new Map(),
-    json: {},
-    locations: [],
-    isCacheable: false,
-    kind: undefined,
-    spec: null,
-    inputs: {},
-  }
+  })
   const finished = await finishAttempts(engine.ctx, engine.blobs, [late], claimingAs('late', 0))
   expect(finished).toEqual({ held: [false], claimed: [] })
   expect(await attemptState(run, 'held')).toBe('running')

@@ -8,7 +8,7 @@ const run = promisify(execFile)
 const CACHE = new URL('../../../../node_modules/.cache/plimsoll-python/', import.meta.url).pathname
 const INSTALL_MS = 600_000
 
-/** A virtual environment with exactly these packages, made once and kept; or why there is none. */
+/** A virtual environment with exactly these packages, made once and kept; or why there is none, which fails where servers are required. */
 export async function openPython(
   name: string,
   packages: readonly string[],
@@ -32,7 +32,9 @@ export async function openPython(
     return { python }
   } catch (error) {
     await rm(making, { recursive: true, force: true })
-    return { reason: `no Python environment: ${String((error as Error).message).split('\n')[0]}` }
+    const reason = `no Python environment: ${String((error as Error).message).split('\n')[0]}`
+    if (process.env['PLIMSOLL_REQUIRE_SERVERS'] === '1') throw new Error(reason)
+    return { reason }
   }
 }
 
