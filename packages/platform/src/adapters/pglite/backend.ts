@@ -9,7 +9,7 @@ import { keepUp } from './upkeep.ts'
 import type { WorkerReply, WorkerRequest } from './worker.ts'
 
 const STATEMENT_TIMEOUT_MS = 120_000
-const UPKEEP_MS = 60_000
+const UPKEEP_MS = 15_000
 
 const BEGIN: Statement = { sql: 'begin', values: [] }
 

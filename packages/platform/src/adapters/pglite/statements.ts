@@ -9,13 +9,14 @@ interface Described extends Message {
   readonly dataTypeIDs?: readonly number[]
   readonly fields?: readonly ({ readonly name: string; readonly dataTypeID: number } | string | null)[]
   readonly text?: string
+  /** Of `readyForQuery`: `I` outside of a transaction. */
+  readonly status?: string
 }
 
 interface Prepared {
   readonly name: string
   readonly parameters: readonly number[]
   readonly columns: readonly { readonly name: string; readonly dataTypeID: number }[]
-  uses: number
 }
 
 export interface Statements {
@@ -27,10 +28,10 @@ export interface Statements {
 const KEPT_MAX = 256
 /** Longer texts are bulk writes, which differ each time. */
 const KEPT_CHARS_MAX = 8_192
-/** Tables grow under a plan: one is made anew after so many uses. */
-const USES_MAX = 1_000
 const PLAIN = /^\s*(?:select|insert|update|delete|with)\b/i
 const BARE = /^(?:begin|commit|rollback)$/i
+/** They change no schema: what they bear upon, the database plans anew by itself. */
+const HARMLESS = /^\s*(?:set|vacuum|analyze|checkpoint)\b/i
 const NOTHING: StatementResult = { rows: [], affected: undefined }
 const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
@@ -79,13 +80,17 @@ export function openStatements(lite: PGlite): Statements {
   const stale: string[] = []
   let serial = 0
   let isChanging = false
-  const send = (bytes: Buffer) => lite.execProtocolStream(bytes, { syncToFs: false }) as Promise<Described[]> // the same objects
+  const send = async (bytes: Buffer): Promise<Described[]> => {
+    const messages = (await lite.execProtocolStream(bytes, { syncToFs: false })) as Described[] // the same objects
+    isChanging &&= messages.at(-1)?.status !== 'I'
+    return messages
+  }
 
   const prepare = async (name: string, sql: string): Promise<Prepared> => {
     const messages = await send(prepareMessages(name, sql))
     const parameters = messages.find((message) => message.name === 'parameterDescription')?.dataTypeIDs ?? []
     const columns = messages.find((message) => message.name === 'rowDescription')?.fields ?? []
-    return { name, parameters, columns: columns as Prepared['columns'], uses: 0 } // of a description, not of a row
+    return { name, parameters, columns: columns as Prepared['columns'] } // of a description, not of a row
   }
   const forget = (sql: string, { name }: Prepared) => {
     kept.delete(sql)
@@ -94,13 +99,11 @@ export function openStatements(lite: PGlite): Statements {
   const isKept = (sql: string) => !isChanging && sql.length <= KEPT_CHARS_MAX && PLAIN.test(sql)
   const find = async (sql: string): Promise<Prepared> => {
     const known = kept.get(sql)
-    if (known && known.uses < USES_MAX) {
-      known.uses++
+    if (known) {
       kept.delete(sql)
       kept.set(sql, known)
       return known
     }
-    if (known) forget(sql, known)
     const made = await prepare(`s${serial++}`, sql)
     kept.set(sql, made)
     const [oldest] = kept
@@ -124,14 +127,13 @@ export function openStatements(lite: PGlite): Statements {
     async run({ sql, values }) {
       if (BARE.test(sql)) {
         await send(simpleMessage(sql))
-        isChanging = false
         return NOTHING
       }
       const prepared = isKept(sql) ? await find(sql) : await prepare('', sql)
       const [result] = await runAll([{ prepared, values }])
-      if (!PLAIN.test(sql)) {
+      if (!PLAIN.test(sql) && !HARMLESS.test(sql)) {
         isChanging = true
-        if (kept.size > 0) await send(simpleMessage('deallocate all'))
+        await send(simpleMessage('deallocate all'))
         kept.clear()
       }
       return result ?? NOTHING
