@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { COMMANDS } from '../packages/platform/src/cli/commands.ts'
 import { auditEndpoints, authEndpoints } from '../packages/platform/src/kernel/auth/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
-import { type Config, loadConfig, SETTINGS } from '../packages/platform/src/kernel/config/index.ts'
+import { type Config, SETTINGS, settings } from '../packages/platform/src/kernel/config/index.ts'
 import { ERROR_KINDS } from '../packages/platform/src/kernel/errors.ts'
 import { type AnyEndpoint, openApiDocument } from '../packages/platform/src/kernel/http/index.ts'
 import { openDomains } from '../packages/platform/src/processes/domains.ts'
@@ -261,7 +261,7 @@ ${lines.join('\n')}
 
 /** Every page of the reference by its path, made from the code. */
 export function referencePages(root: string): Map<string, string> {
-  const { config } = loadConfig({ file: '/dev/null' })
+  const config = settings.parse({})
   return new Map([
     ['docs/reference/cli.md', cliPage()],
     ['docs/reference/http.md', httpPage(config)],

@@ -352,7 +352,7 @@ function registerLog(app: FastifyInstance, api: RecordedApi): void {
  * real code. A `port` of an API that was closed makes it come back.
  */
 export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi> {
-  const { http } = loadConfig({ env: {} }).config
+  const { http } = (await loadConfig({ env: {} })).config
   const app = openHttp({
     http,
     host: '127.0.0.1',

@@ -20,6 +20,7 @@ const KERNEL_LAYERS = [
     'ids',
     'clock',
     'log',
+    'log-level',
     'errors',
     'digest',
     'canonical',

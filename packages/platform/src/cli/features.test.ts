@@ -52,7 +52,7 @@ beforeAll(async () => {
       tx.db,
     )
   })
-  const { config } = loadConfig({})
+  const { config } = await loadConfig({})
   const app = openHttp({
     http: config.http,
     host: '127.0.0.1',

@@ -2,7 +2,7 @@ import type { Client } from '@plimsoll/sdk/client'
 import { type PlanView, planView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { type CollectedProject, collectProject } from '../definitions/client/index.ts'
+import type { CollectedProject } from '../definitions/client/index.ts'
 import { countText } from '../kernel/count-text.ts'
 import { addCommand, type Invocation } from './command.ts'
 import { connect } from './connection.ts'
@@ -64,16 +64,22 @@ async function upload(client: Client, project: CollectedProject, missing: readon
     })
 }
 
+/** What reads definitions is not loaded for other commands. */
+async function collect(folder: string): Promise<CollectedProject> {
+  const { collectProject } = await import('../definitions/client/index.ts')
+  return collectProject(folder)
+}
+
 async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
   const { client } = connect(options)
-  const plan = await planOf(client, await collectProject(args[0] ?? '.'), options.prune === true)
+  const plan = await planOf(client, await collect(args[0] ?? '.'), options.prune === true)
   io.answer(plan, describePlan(plan))
 }
 
 async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
   const { client } = connect(options)
   const prune = options.prune === true
-  const project = await collectProject(args[0] ?? '.')
+  const project = await collect(args[0] ?? '.')
   let plan = await planOf(client, project, prune)
   if (plan.missingBlobs.length > 0) {
     io.note(`Uploading ${countText(plan.missingBlobs.length, 'code file')}`)

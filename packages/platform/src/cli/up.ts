@@ -65,7 +65,7 @@ export function addUp(program: Command): void {
         grpcPort: wholeNumber(options.grpcPort),
       }
       const flags = { dataDir: options.dataDir, server, auth: { requireToken: options.requireToken } }
-      const { config, warnings } = loadConfig({ flags, env: readEnvironment(), file: options.config })
+      const { config, warnings } = await loadConfig({ flags, env: readEnvironment(), file: options.config })
       for (const warning of warnings) io.note(warning)
       const replay = replayOf(options)
       const { openUp } = await import('../processes/up.ts')

@@ -1,4 +1,6 @@
 import { type DestinationStream, pino } from 'pino'
+import type { z } from 'zod'
+import type { logLevel } from './log-level.ts'
 
 /** Structured log: fields first, then a short message. */
 export interface Logger {
@@ -9,8 +11,7 @@ export interface Logger {
   child(fields: object): Logger
 }
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
+export type LogLevel = z.infer<typeof logLevel>
 
 const SECRET_NAMES = ['authorization', 'cookie', 'token', 'secret', 'secretAccessKey', 'privateKey', 'password']
 /** At the top and two levels below it: as deep as a request's headers lie. */

@@ -32,7 +32,7 @@ import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-auth-'))
-const { config } = loadConfig({})
+const { config } = await loadConfig({})
 let database: TestDatabase
 let endpoints: AnyEndpoint[]
 const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }

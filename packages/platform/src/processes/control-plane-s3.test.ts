@@ -52,7 +52,9 @@ test('a control plane on an S3 store runs a pipeline, releases its model and exp
 test('a bucket that is not there stops the start with one line that says so', async () => {
   const { region, endpoint, credentials } = s3.place
   const scratchDirectory = await mkdtemp(join(tmpdir(), 'plimsoll-absent-'))
-  const { config } = loadConfig({ flags: { blob: { kind: 's3', bucket: 'absent', region, endpoint, ...credentials } } })
+  const { config } = await loadConfig({
+    flags: { blob: { kind: 's3', bucket: 'absent', region, endpoint, ...credentials } },
+  })
   const opening = openBlobs(config.blob, { directory: scratchDirectory, scratchDirectory })
   await expect(opening).rejects.toMatchObject({ kind: 'unavailable', code: 'blob.no_bucket' })
   await rm(scratchDirectory, { recursive: true })

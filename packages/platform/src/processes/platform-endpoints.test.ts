@@ -7,7 +7,7 @@ import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
-const { config } = loadConfig({})
+const { config } = await loadConfig({})
 const host = '127.0.0.1'
 const app = openHttp({ http: config.http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
 const parts = { endpoints: [], metrics: openMetrics('test'), replayRate: undefined }

@@ -221,7 +221,7 @@ export interface TestPlane extends ControlPlane {
 export async function openTestPlane(settings: Record<string, unknown> = {}): Promise<TestPlane> {
   const folder = await mkdtemp(join(tmpdir(), 'plimsoll-plane-'))
   if (settings['database'] === undefined) await layDatabase(join(folder, 'data/database'), { isMigrated: true })
-  const { config } = loadConfig({
+  const { config } = await loadConfig({
     flags: {
       dataDir: join(folder, 'data'),
       server: { port: 0, gatewayPort: 0, grpcPort: 0 },

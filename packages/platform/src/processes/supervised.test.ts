@@ -7,6 +7,6 @@ test.each([
   ['none where nothing is in front', {}, 0],
   ['what is set, also none', { server: { behindProxy: true }, gateway: { drainDelayMs: 0 } }, 0],
   ['what is set', { gateway: { drainDelayMs: 700 } }, 700],
-])('drainDelayMs() is %s', (_, flags, delayMs) => {
-  expect(drainDelayMs(loadConfig({ flags }).config)).toBe(delayMs)
+])('drainDelayMs() is %s', async (_, flags, delayMs) => {
+  expect(drainDelayMs((await loadConfig({ flags })).config)).toBe(delayMs)
 })

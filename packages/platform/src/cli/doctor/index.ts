@@ -9,10 +9,10 @@ import { libraryFindings, toolFindings } from './tools.ts'
 export type { Finding } from './finding.ts'
 
 /** The settings that a start would get; where they are faulty, a finding that names every fault, and the defaults. */
-function configOf(dataDir: string | undefined): { config: Config; faults: Finding[] } {
+async function configOf(dataDir: string | undefined): Promise<{ config: Config; faults: Finding[] }> {
   const flags = dataDir === undefined ? {} : { dataDir }
   try {
-    return { config: loadConfig({ flags, env: readEnvironment() }).config, faults: [] }
+    return { config: (await loadConfig({ flags, env: readEnvironment() })).config, faults: [] }
   } catch (thrown) {
     if (!isPlimsollError(thrown)) throw thrown
     const faults: Finding[] = [
@@ -24,13 +24,13 @@ function configOf(dataDir: string | undefined): { config: Config; faults: Findin
         cost: (thrown.details.faults ?? []).map((fault) => `${fault.pointer} ${fault.detail}`).join('; '),
       },
     ]
-    return { config: loadConfig({ flags, file: '/dev/null' }).config, faults }
+    return { config: (await loadConfig({ flags, file: '/dev/null' })).config, faults }
   }
 }
 
 /** Everything that doctor looks at, in the order in which it is told. */
 export async function findings(dataDir: string | undefined): Promise<Finding[]> {
-  const { config, faults } = configOf(dataDir)
+  const { config, faults } = await configOf(dataDir)
   const [tools, host, libraries] = await Promise.all([toolFindings(), hostFindings(config), libraryFindings()])
   return [
     ...tools,

@@ -69,7 +69,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
   issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
   app = openHttp({
-    http: loadConfig({}).config.http,
+    http: (await loadConfig({})).config.http,
     host: '127.0.0.1',
     publicHosts: [],
     behindProxy: false,

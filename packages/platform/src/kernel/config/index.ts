@@ -1,3 +1,3 @@
 export { type Environment, readEnvironment, SETTINGS, type Setting } from './environment.ts'
 export { type ConfigSources, describeConfig, type LoadedConfig, loadConfig } from './load-config.ts'
-export { type Config, isLoopback } from './settings.ts'
+export { type Config, isLoopback, settings } from './settings.ts'

@@ -14,18 +14,18 @@ function write(name: string, text: string): string {
   return path
 }
 
-function faultsOf(sources: Parameters<typeof loadConfig>[0]): string[] {
+async function faultsOf(sources: Parameters<typeof loadConfig>[0]): Promise<string[]> {
   try {
-    loadConfig(sources)
+    await loadConfig(sources)
   } catch (thrown) {
     return ((thrown as PlimsollError).details.faults ?? []).map((fault) => `${fault.pointer} ${fault.detail}`)
   }
   return []
 }
 
-test('loadConfig() prefers flags, then the environment, then the file, then defaults', () => {
+test('loadConfig() prefers flags, then the environment, then the file, then defaults', async () => {
   const file = write('a.yaml', 'server: { port: 1, gatewayPort: 2, grpcPort: 3 }\n')
-  const { config } = loadConfig({
+  const { config } = await loadConfig({
     flags: { server: { port: 11 } },
     env: { PLIMSOLL_SERVER_PORT: '10', PLIMSOLL_SERVER_GATEWAY_PORT: '20' },
     file,
@@ -33,9 +33,13 @@ test('loadConfig() prefers flags, then the environment, then the file, then defa
   expect(config.server).toMatchObject({ port: 11, gatewayPort: 20, grpcPort: 3, host: '127.0.0.1' })
 })
 
-test('loadConfig() reports every problem of every source at once, with where it came from', () => {
+test('loadConfig() reports every problem of every source at once, with where it came from', async () => {
   const file = write('b.yaml', 'server: { prot: 1 }\nblob: { kind: s3 }\nzz: 1\n')
-  const faults = faultsOf({ flags: { server: { port: 99_999 } }, env: { PLIMSOLL_HTTP_JSON_DEPTH: 'deep' }, file })
+  const faults = await faultsOf({
+    flags: { server: { port: 99_999 } },
+    env: { PLIMSOLL_HTTP_JSON_DEPTH: 'deep' },
+    file,
+  })
   expect(faults).toEqual([
     '/server/prot is no setting (from the file)',
     '/zz is no setting (from the file)',
@@ -45,40 +49,41 @@ test('loadConfig() reports every problem of every source at once, with where it 
   ])
 })
 
-test('loadConfig() wants two ports, and leaves the one where nothing listens yet out of that', () => {
-  expect(faultsOf({ flags: { server: { port: 7_000, gatewayPort: 7_000 } } })).toEqual([
+test('loadConfig() wants two ports, and leaves the one where nothing listens yet out of that', async () => {
+  expect(await faultsOf({ flags: { server: { port: 7_000, gatewayPort: 7_000 } } })).toEqual([
     '/server/port port and gatewayPort must differ',
   ])
-  expect(faultsOf({ flags: { server: { port: 7_442 } } })).toEqual([])
-  expect(faultsOf({ flags: { server: { port: 0, gatewayPort: 0 } } })).toEqual([])
+  expect(await faultsOf({ flags: { server: { port: 7_442 } } })).toEqual([])
+  expect(await faultsOf({ flags: { server: { port: 0, gatewayPort: 0 } } })).toEqual([])
 })
 
-test('loadConfig() never shows the value of a secret', () => {
+test('loadConfig() never shows the value of a secret', async () => {
   const secret = `postgres://user:canary@host/${'x'.repeat(3_000)}`
-  const text = JSON.stringify(faultsOf({ env: { PLIMSOLL_DATABASE_URL: secret } }))
+  const text = JSON.stringify(await faultsOf({ env: { PLIMSOLL_DATABASE_URL: secret } }))
   expect(text).toContain('/database/url is not valid (from PLIMSOLL_DATABASE_URL)')
   expect(text).not.toContain('canary')
-  const { config } = loadConfig({
+  const { config } = await loadConfig({
     env: { PLIMSOLL_DATABASE_KIND: 'postgres', PLIMSOLL_DATABASE_URL: 'postgres://user:canary@host/db' },
   })
   expect(JSON.stringify(describeConfig(config))).not.toContain('canary')
   expect(describeConfig(config)).toMatchObject({ database: { url: '(set)' } })
 })
 
-test('loadConfig() refuses another bind without tokens, TLS and a durable database, all at once', () => {
-  expect(faultsOf({ flags: { server: { host: '0.0.0.0' } } }).map((fault) => fault.split(' ')[0])).toEqual([
+test('loadConfig() refuses another bind without tokens, TLS and a durable database, all at once', async () => {
+  const faults = await faultsOf({ flags: { server: { host: '0.0.0.0' } } })
+  expect(faults.map((fault) => fault.split(' ')[0])).toEqual([
     '/auth/requireToken',
     '/server/behindProxy',
     '/server/acceptPgliteLoss',
   ])
-  const { config } = loadConfig({
+  const { config } = await loadConfig({
     flags: { server: { host: '0.0.0.0', behindProxy: true, acceptPgliteLoss: true }, auth: { requireToken: true } },
   })
   expect(config.server.host).toBe('0.0.0.0')
 })
 
-test.each(['127.0.0.1', 'localhost', '::1'])('loadConfig() asks nothing of %s', (host) => {
-  expect(faultsOf({ flags: { server: { host } } })).toEqual([])
+test.each(['127.0.0.1', 'localhost', '::1'])('loadConfig() asks nothing of %s', async (host) => {
+  expect(await faultsOf({ flags: { server: { host } } })).toEqual([])
 })
 
 test.each([
@@ -87,18 +92,18 @@ test.each([
   ['a key twice', 'dataDir: a\ndataDir: b\n'],
   ['a list', '- 1\n'],
   ['300 KiB', `# ${'x'.repeat(300_000)}\n`],
-])('loadConfig() refuses a file with %s', (name, text) => {
-  expect(faultsOf({ file: write(`${name.replaceAll(' ', '-')}.yaml`, text) })).not.toEqual([])
+])('loadConfig() refuses a file with %s', async (name, text) => {
+  expect(await faultsOf({ file: write(`${name.replaceAll(' ', '-')}.yaml`, text) })).not.toEqual([])
 })
 
-test('loadConfig() refuses a file that was named and is not there', () => {
-  expect(faultsOf({ file: join(directory, 'absent.yaml') })).toEqual([
+test('loadConfig() refuses a file that was named and is not there', async () => {
+  expect(await faultsOf({ file: join(directory, 'absent.yaml') })).toEqual([
     ` ${join(directory, 'absent.yaml')} cannot be read: ENOENT`,
   ])
 })
 
-test('loadConfig() warns of names that look like settings', () => {
-  expect(loadConfig({ env: { PLIMSOLL_HTPP_JSON_DEPTH: '3' } }).warnings).toEqual([
+test('loadConfig() warns of names that look like settings', async () => {
+  expect((await loadConfig({ env: { PLIMSOLL_HTPP_JSON_DEPTH: '3' } })).warnings).toEqual([
     'PLIMSOLL_HTPP_JSON_DEPTH is no setting of Plimsoll and was ignored',
   ])
 })

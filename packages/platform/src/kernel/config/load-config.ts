@@ -1,6 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { countText } from '../count-text.ts'
 import { type Fault, PlimsollError } from '../errors.ts'
@@ -32,14 +31,14 @@ export interface ConfigSources {
  *
  * @throws invalid config.invalid
  */
-export function loadConfig(sources: ConfigSources): LoadedConfig {
+export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
   const flags = sources.flags ?? {}
   const environment = settingsFromEnvironment(sources.env ?? {})
   const dataDir = String(flags.dataDir ?? environment.values.dataDir ?? '.plimsoll')
   const path = sources.file ?? sources.env?.PLIMSOLL_CONFIG ?? join(dataDir, 'plimsoll.yaml')
   const isRequired = sources.file !== undefined || sources.env?.PLIMSOLL_CONFIG !== undefined
   const faults: Fault[] = []
-  const file = readSettings(path, isRequired, faults)
+  const file = await readSettings(path, isRequired, faults)
   const merged: Record<string, unknown> = {}
   const origins = new Map<string, Origin>()
   for (const setting of SETTINGS) {
@@ -113,7 +112,7 @@ function unknownKeys(file: unknown): Fault[] {
   )
 }
 
-function readSettings(path: string, isRequired: boolean, faults: Fault[]): unknown {
+async function readSettings(path: string, isRequired: boolean, faults: Fault[]): Promise<unknown> {
   let text: string
   try {
     if (statSync(path).size > FILE_LIMIT_BYTES) {
@@ -126,6 +125,7 @@ function readSettings(path: string, isRequired: boolean, faults: Fault[]): unkno
     if (isRequired || code !== 'ENOENT') faults.push({ pointer: '', detail: `${path} cannot be read: ${code}` })
     return undefined
   }
+  const { parseDocument } = await import('yaml') // most starts have no file
   try {
     const document = parseDocument(text, { uniqueKeys: true })
     const [first] = document.errors

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { LOG_LEVELS } from '../log.ts'
+import { logLevel } from '../log-level.ts'
 
 const MIB = 1024 * 1024
 const port = z.int().min(0).max(65_535)
@@ -135,7 +135,7 @@ const retention = z.strictObject({
   collectHours: count(24, 8_760),
 })
 
-const log = z.strictObject({ level: z.enum(LOG_LEVELS).default('info') })
+const log = z.strictObject({ level: logLevel.default('info') })
 
 /** Every setting and every bound of the platform: one schema for the file, the environment and the flags. */
 export const settings = z.strictObject({

@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { realClock } from '../clock.ts'
-import { type Config, loadConfig } from '../config/index.ts'
+import { type Config, settings } from '../config/index.ts'
 import type { Context } from '../db/context.ts'
 import { type Logger, silentLog } from '../log.ts'
 import { type AnyEndpoint, endpoint, listenHttp, mountEndpoints, openHttp } from './index.ts'
@@ -93,7 +93,7 @@ export const PROBES: AnyEndpoint[] = [
 export async function openTestServer(
   change: { http?: Partial<Config['http']>; publicHosts?: string[]; behindProxy?: boolean; log?: Logger } = {},
 ): Promise<TestServer> {
-  const { config } = loadConfig({})
+  const config = settings.parse({})
   const app = openHttp({
     http: { ...config.http, ...change.http },
     host: '127.0.0.1',
@@ -155,7 +155,7 @@ export interface TestApi {
 
 /** Endpoints over the real core, in memory, each call with the context that `contextOf` gives. */
 export function openTestApi(endpoints: readonly AnyEndpoint[], contextOf: () => Context): TestApi {
-  const { config } = loadConfig({})
+  const config = settings.parse({})
   const { http } = config
   const app = openHttp({
     http,

@@ -107,7 +107,7 @@ test('listenHttp() names a taken port in one line', async () => {
   const { realClock } = await import('../clock.ts')
   const { silentLog } = await import('../log.ts')
   const app = openHttp({
-    http: loadConfig({}).config.http,
+    http: (await loadConfig({})).config.http,
     host: '127.0.0.1',
     publicHosts: [],
     behindProxy: false,

@@ -265,7 +265,7 @@ test('the route of the snapshot answers at once with what should serve now, and 
 })
 
 test('a gateway that waits for a snapshot is answered when the server drains, while the database is still there', async () => {
-  const { http } = loadConfig({}).config
+  const { http } = (await loadConfig({})).config
   const host = '127.0.0.1'
   const app = openHttp({ http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
   mountEndpoints(app, servingEndpoints({ ...deps, blobs: undefined as never }), { authorise: async () => ctx }) // no endpoint used here reads a blob

@@ -1,6 +1,9 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { JWTPayload, JWTVerifyGetKey } from 'jose'
 import { PlimsollError } from '../../errors.ts'
 import { answerText } from '../../http/answer-text.ts'
+
+/** Loaded with the first token: most processes that sign or verify see none. */
+type Jose = typeof import('jose')
 
 /** Signatures that we take: asymmetric only, so that a public key can never be used as a secret. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
@@ -65,17 +68,17 @@ async function discover(issuer: string, timeoutMs: number): Promise<URL> {
   return safeUrl(found.jwks_uri)
 }
 
-function remoteKeys(url: URL, timeoutMs: number): JWTVerifyGetKey {
-  return createRemoteJWKSet(url, {
+function remoteKeys(jose: Jose, url: URL, timeoutMs: number): JWTVerifyGetKey {
+  return jose.createRemoteJWKSet(url, {
     cooldownDuration: KEYS_COOLDOWN_MS,
     timeoutDuration: timeoutMs,
-    [customFetch]: async (address, { signal }) =>
+    [jose.customFetch]: async (address, { signal }) =>
       new Response(await ask(address, { bytesMax: KEYS_BYTES_MAX, signal: signal! })), // it always sets one
   })
 }
 
 /** True where the provider is at fault and not the token. */
-function isUnreachable(error: unknown): boolean {
+function isUnreachable({ errors }: Jose, error: unknown): boolean {
   return (
     error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || !(error instanceof errors.JOSEError)
   )
@@ -87,9 +90,9 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
   const timeoutMs = options.timeoutMs ?? FETCH_TIMEOUT_MS
   const locate = async () =>
     options.jwksUrl === undefined ? discover(options.issuer, timeoutMs) : safeUrl(options.jwksUrl)
-  const openKeys = () => {
+  const openKeys = (jose: Jose) => {
     keys ??= locate()
-      .then((url) => remoteKeys(url, timeoutMs))
+      .then((url) => remoteKeys(jose, url, timeoutMs))
       .catch((error: unknown) => {
         keys = undefined
         throw new PlimsollError(
@@ -105,9 +108,10 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
   return {
     async verify(token) {
       if (token.length > TOKEN_CHARS_MAX) throw refused('it is too long')
+      const jose = await import('jose')
       let payload: JWTPayload
       try {
-        const verified = await jwtVerify(token, await openKeys(), {
+        const verified = await jose.jwtVerify(token, await openKeys(jose), {
           issuer: options.issuer,
           audience: options.audience,
           algorithms: ALGORITHMS,
@@ -118,7 +122,7 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
         payload = verified.payload
       } catch (error) {
         if (error instanceof PlimsollError) throw error
-        if (isUnreachable(error)) {
+        if (isUnreachable(jose, error)) {
           throw new PlimsollError(
             'unavailable',
             'auth.oidc_unreachable',
@@ -127,7 +131,7 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
             error,
           )
         }
-        throw refused(error instanceof errors.JWTExpired ? 'it has expired' : (error as errors.JOSEError).code)
+        throw refused(error instanceof jose.errors.JWTExpired ? 'it has expired' : (error as { code: string }).code)
       }
       return principalOf(payload, options.principalClaim)
     },
