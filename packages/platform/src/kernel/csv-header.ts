@@ -25,21 +25,27 @@ export async function readCsvHeader(path: string, delimiter: string): Promise<st
 }
 
 function firstRecord(text: string, delimiter: string, isWhole: boolean): string[] | undefined {
+  const marks = new RegExp(`["\\r\\n${RegExp.escape(delimiter)}]`, 'g')
   const fields: string[] = []
   let field = ''
   let isQuoted = false
-  for (let at = text.search(/[^\r\n]/); at >= 0 && at < text.length; at++) {
-    const character = text[at]!
-    if (character === '"') {
+  let from = /^[\r\n]*/.exec(text)![0].length // it matches every text
+  marks.lastIndex = from
+  for (let found = marks.exec(text); found; found = marks.exec(text)) {
+    const [mark] = found
+    field += text.slice(from, found.index)
+    from = marks.lastIndex
+    if (mark === '"' && isQuoted && text[from] === '"') {
       // A doubled quote stands for one, and is no end.
-      if (isQuoted && text[at + 1] === '"') field += text[at++]
-      else isQuoted = !isQuoted
-    } else if (isQuoted) field += character
-    else if (character === delimiter) {
+      field += mark
+      marks.lastIndex = ++from
+    } else if (mark === '"') isQuoted = !isQuoted
+    else if (isQuoted) field += mark
+    else if (mark === delimiter) {
       fields.push(field.trim())
       field = ''
-    } else if (character === '\n' || character === '\r') return [...fields, field.trim()]
-    else field += character
+    } else return [...fields, field.trim()]
   }
+  field += text.slice(from)
   return isWhole && !isQuoted && (field !== '' || fields.length > 0) ? [...fields, field.trim()] : undefined
 }
