@@ -93,30 +93,32 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   })
 
   test('a server that is gone is told once, for a browser, above what it last said; back again, it is forgotten', async () => {
-    await visit('full', '/', async (page, api) => {
-      const roomsAreRead = page.waitForResponse((response) => response.url().includes('/assets/models-'))
-      await page.getByText('184,220').waitFor()
-      await roomsAreRead
-      await api.app.close()
-      await page.getByRole('link', { name: 'Models' }).click()
-      await page.getByText('The server does not answer').waitFor()
-      await page.getByText('Not loaded yet.').waitFor()
-      await shot(page, 'models-gone')
-      await page.getByRole('link', { name: 'Overview' }).click()
-      await page.getByText('184,220').waitFor()
-      await page.getByText('What you see below was read').waitFor()
-      expect(await page.getByRole('alert').count()).toBe(1)
-      await page.getByText('Start it with plimsoll up').waitFor()
-      expect(await page.getByText('--server').count()).toBe(0)
-      await shot(page, 'overview-gone')
-      const again = await openRecordedApi('full', Number(new URL(api.url).port))
-      try {
+    const servers = [await openRecordedApi('full')]
+    const { app, url } = servers[0]!
+    try {
+      await opened.open(url, async (page) => {
+        const roomsAreRead = page.waitForResponse((response) => response.url().includes('/assets/models-'))
+        await page.getByText('184,220').waitFor()
+        await roomsAreRead
+        await app.close()
+        await page.getByRole('link', { name: 'Models' }).click()
+        await page.getByText('The server does not answer').waitFor()
+        await page.getByText('Not loaded yet.').waitFor()
+        await shot(page, 'models-gone')
+        await page.getByRole('link', { name: 'Overview' }).click()
+        await page.getByText('184,220').waitFor()
+        await page.getByText('What you see below was read').waitFor()
+        expect(await page.getByRole('alert').count()).toBe(1)
+        await page.getByText('Start it with plimsoll up').waitFor()
+        expect(await page.getByText('--server').count()).toBe(0)
+        await shot(page, 'overview-gone')
+        servers.push(await openRecordedApi('full', Number(new URL(url).port)))
         await page.getByRole('button', { name: 'Try again' }).click()
         await page.getByRole('alert').waitFor({ state: 'detached' })
-      } finally {
-        await again.app.close()
-      }
-    })
+      })
+    } finally {
+      for (const server of servers) await server.app.close()
+    }
   })
 
   test('a server that asks for a token is asked in one place, and lets in who has one', async () => {

@@ -299,10 +299,11 @@ const NOTHING: Record<string, unknown> = {
   '/api/v1/models': { models: [] },
 }
 
-export interface RecordedApi {
-  readonly url: string
+type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
+
+interface Records {
+  readonly kind: Kind
   readonly cancelled: string[]
-  readonly app: FastifyInstance
   /** What is answered under a path from now on, instead of the recorded. */
   readonly answers: Record<string, unknown>
   /** Text of every log; undefined for the recorded lines of a step that goes on. */
@@ -311,7 +312,13 @@ export interface RecordedApi {
   readonly logOffsets: number[]
 }
 
-type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
+export interface RecordedApi extends Records {
+  readonly url: string
+  readonly app: FastifyInstance
+  /** Forgets what it was asked and told, and is of this kind from now on. */
+  become(kind: Kind): void
+}
+
 export const TOKEN = 'plim_good'
 const LOG_CHUNK = 256 * 1_024
 
@@ -330,6 +337,17 @@ function sendFault(reply: FastifyReply, status: keyof typeof FAULTS) {
     .code(status)
     .type('application/problem+json')
     .send(JSON.stringify({ type: 'about:blank', title: 'x', status, instance: 'req_1', ...FAULTS[status] }))
+}
+
+function recordsOf(kind: Kind): Records {
+  const known = () => answers(kind === 'long' ? LONG_NAME : 'flight-delay')
+  return {
+    kind,
+    cancelled: [],
+    answers: kind === 'empty' ? { ...NOTHING } : kind === 'broken' ? {} : known(),
+    log: undefined,
+    logOffsets: [],
+  }
 }
 
 function registerLog(app: FastifyInstance, api: RecordedApi): void {
@@ -362,25 +380,26 @@ export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi
     log: openLog({ level: 'silent', name: 'recorded-api' }),
   })
   await registerConsole(app)
-  const name = kind === 'long' ? LONG_NAME : 'flight-delay'
-  const known = kind === 'empty' ? NOTHING : kind === 'broken' ? {} : answers(name)
   const api: RecordedApi & { url: string } = {
+    ...recordsOf(kind),
     url: '',
-    cancelled: [],
     app,
-    answers: known,
-    log: undefined,
-    logOffsets: [],
+    become: (next) => {
+      Object.assign(api, recordsOf(next))
+    },
   }
-  app.get('/health', () => ({ status: 'ok', version: '0.1.0', time: NOW, replay_rate: kind === 'empty' ? null : 60 }))
+  app.get('/health', () => {
+    const rate = api.kind === 'empty' ? null : 60
+    return { status: 'ok', version: '0.1.0', time: NOW, replay_rate: rate }
+  })
   app.post('/api/v1/runs/:run/cancel', (request) => {
     api.cancelled.push((request.params as { run: string }).run)
     return { state: 'cancelling' }
   })
   registerLog(app, api)
   app.get('/api/*', (request, reply) => {
-    if (kind === 'locked' && request.headers.authorization !== `Bearer ${TOKEN}`) return sendFault(reply, 401)
-    return known[request.url.split('?')[0]!] ?? sendFault(reply, kind === 'broken' ? 500 : 404)
+    if (api.kind === 'locked' && request.headers.authorization !== `Bearer ${TOKEN}`) return sendFault(reply, 401)
+    return api.answers[request.url.split('?')[0]!] ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
   })
   api.url = await app.listen({ host: '127.0.0.1', port })
   return api
