@@ -46,6 +46,8 @@ process.on('SIGINT', () => {}) // Vitest ends by it, and what follows removes th
 const work = mkdtempSync(join(scratch, `plimsoll-test-${process.pid}-`))
 chmodSync(work, 0o711) // PostgreSQL, which does not run as root, passes through to what is its own
 const report = join(work, 'report.json')
+// Where the launcher keeps compiled code: what tests start without it takes half the time too.
+const compiled = process.env.NODE_COMPILE_CACHE ?? join(process.cwd(), 'packages/platform/node_modules/.cache/compiled')
 const leftOutFile = join(work, 'left-out.json')
 let passed = 0
 let failed = 0
@@ -72,7 +74,7 @@ const status = run(
     `--outputFile.json=${report}`,
     ...paths,
   ],
-  { ...process.env, TMPDIR: work, VITEST_LEFT_OUT: leftOutFile },
+  { ...process.env, TMPDIR: work, VITEST_LEFT_OUT: leftOutFile, NODE_COMPILE_CACHE: compiled },
 )
 let leftOut = []
 try {

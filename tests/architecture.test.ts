@@ -68,6 +68,15 @@ const PLANTED: [string, Record<string, string>, string][] = [
     },
     'reaches kernel/db',
   ],
+  [
+    'a command of a step reaches the database',
+    {
+      'packages/platform/src/processes/step-launcher.ts': "await import('../features/a.ts')",
+      'packages/platform/src/features/a.ts': "import { x } from '../kernel/db/index.ts'",
+      'packages/platform/src/kernel/db/index.ts': '',
+    },
+    'step-launcher.ts reaches kernel/db',
+  ],
   ['the sdk imports a library', { 'packages/sdk/src/a.ts': "import fastify from 'fastify'" }, 'fastify'],
   [
     'an adapter imports another',

@@ -225,7 +225,7 @@ function domainRefusal(a: string, b: string, { from, to }: Import): string | und
   if (a === 'gateway') return to.endsWith('features/online/index.ts') ? undefined : no
   const [left, right] = [DOMAINS.indexOf(a), DOMAINS.indexOf(b === 'gateway' ? 'serving' : b)]
   if (left < 0 || right < 0 || right >= left) return no
-  if (!/^packages\/platform\/src\/[a-z]+\/(?:(?:online|gateway|control|ci|ct|cd)\/)?index\.ts$/.test(to))
+  if (!/^packages\/platform\/src\/[a-z]+\/(?:(?:content|online|gateway|control|ci|ct|cd)\/)?index\.ts$/.test(to))
     return `${from} imports ${to}: only index.ts of a domain is public`
   return undefined
 }

@@ -13,6 +13,7 @@ import { writeSmallProject } from '../../packages/platform/src/cli/project.fixtu
 import type { AttemptFile, AttemptLaunch } from '../../packages/platform/src/pipelines/launch.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 })
+vi.stubEnv('NODE_COMPILE_CACHE', undefined) // the package keeps its compiled code in a place of its own
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const work = mkdtempSync(join(tmpdir(), 'plimsoll-package-'))

@@ -3,8 +3,8 @@ import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { readCsvHeader } from '../kernel/csv-header.ts'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
-import { hasOffset } from './local-times.ts'
-import { type Measure, quoted, type Scan, selectRows } from './measure.ts'
+import { hasOffset } from './content/local-times.ts'
+import { type Measure, quoted, type Scan, selectRows } from './content/measure.ts'
 
 const FILES_PER_STATEMENT = 200
 const FAULTS_MAX = 100

@@ -1,8 +1,7 @@
+export { type StoredFile, toManifest } from './content/index.ts'
 export { type Dataset, declareDataset, findDataset, listDatasets, requireDataset } from './dataset.ts'
 export { stepKinds } from './dataset-version-step.ts'
-export { checkLocalTimes } from './local-times.ts'
 export { type FileLocation, locationsOf, rememberLocations, type SeenLocation } from './location.ts'
-export { relationOf, type StoredFile, toManifest } from './manifest.ts'
 export { endpoints } from './routes.ts'
 export { type ExpectedFile, type FileAlteration, findAlteredFile, verifyFiles } from './verify-files.ts'
 export {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { binOf } from '../statistics/frozen-bins.ts'
-import { evaluateMeasures, type Scan } from './measure.ts'
+import { evaluateMeasures, type Scan } from './content/measure.ts'
 import { binsOf, buildProfile, type ProfileReference, profileMeasures } from './profile.ts'
 
 let engine: QueryEngine

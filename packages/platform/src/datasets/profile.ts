@@ -2,7 +2,7 @@ import type { Cell } from '@plimsoll/sdk/seams'
 import type { ColumnProfile, ColumnType, DatasetProfile, FrozenBins, Histogram } from '@plimsoll/sdk/wire'
 import { freezeNumericBins, QUANTILE_STEPS } from '../statistics/frozen-bins.ts'
 import { emptyHyperLogLog, estimateDistinct } from '../statistics/hyperloglog.ts'
-import { evaluateMeasures, type Measure, quoted, type Scan, selectRows } from './measure.ts'
+import { evaluateMeasures, type Measure, quoted, type Scan, selectRows } from './content/measure.ts'
 import { printCell, toCount, toStableNumber } from './printed-cell.ts'
 
 /** Beyond it, distinct values are estimated. */

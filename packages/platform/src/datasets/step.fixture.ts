@@ -8,9 +8,9 @@ import type { Context } from '../kernel/db/index.ts'
 import { digestBytes, digestFile, digestValue } from '../kernel/digest.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { StepOutput } from '../kernel/step-kind.ts'
+import { toManifest } from './content/manifest.ts'
 import { declareDataset } from './dataset.ts'
 import { datasetVersionStep } from './dataset-version-step.ts'
-import { toManifest } from './manifest.ts'
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'plimsoll-datasets-'))

@@ -1,17 +1,15 @@
-import { join } from 'node:path'
-import type { OnlineStore } from '@plimsoll/sdk/seams'
-import { definitionName, entityDefinition, type FeatureViewDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
+import { definitionName, type FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { requireVersion } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { nowIso } from '../kernel/clock.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { PlimsollError, refuseFaults, toPlimsollError } from '../kernel/errors.ts'
-import type { StepCommand, StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
+import { refuseFaults, toPlimsollError } from '../kernel/errors.ts'
+import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { requireEntity, requireFeatureService, requireFeatureView } from './declare.ts'
 import { type Declared, listMeanings } from './definition-store.ts'
-import { type Materialized, materializeView } from './materialize-batch.ts'
-import { inputName, outputPath, parseParams, readDatasetInput, requireDatasetInput, writeJson } from './step-files.ts'
+import { materializeSpec, runMaterializeCommand } from './materialize-command.ts'
+import { inputName, parseParams, requireDatasetInput } from './step-files.ts'
 
 const DAY_US = 86_400_000_000
 const DAY_MS = DAY_US / 1_000
@@ -36,24 +34,6 @@ const materializeParams = z
     error: 'needs either a view or a service',
   })
 
-const materializeSpec = z.strictObject({
-  untilUs: z.string(),
-  slackUs: z.int(),
-  views: z.array(
-    z.strictObject({
-      view: featureViewDefinition,
-      viewVersion: z.string(),
-      generation: z.int().positive(),
-      entity: entityDefinition,
-      input: z.string(),
-      source: z.string(),
-      sourceVersion: z.int(),
-      /** A meaning that the view no longer has, and by which something still serves. */
-      isOlder: z.boolean().default(false),
-    }),
-  ),
-})
-
 const materializeReport = z.strictObject({
   views: z.array(
     z.strictObject({
@@ -68,11 +48,6 @@ const materializeReport = z.strictObject({
 
 /** Generations that routes look up, whatever the views mean now. */
 export type BoundGenerations = (ctx: Context) => Promise<ReadonlySet<number>>
-
-/** What the launcher of a `materialize` step gives beside the usual: the online store of this installation. */
-export interface MaterializeCommand extends StepCommand {
-  readonly onlineStore: () => Promise<OnlineStore>
-}
 
 type Inputs = Readonly<Record<string, StepOutput>>
 type Meaning = Pick<Declared<FeatureViewDefinition>, 'definition' | 'digest' | 'generation'>
@@ -140,59 +115,6 @@ async function resolveStep(
   return JSON.parse(JSON.stringify({ untilUs, slackUs: wanted.slackUs, views })) as Json // plain data
 }
 
-async function runCommand(command: StepCommand): Promise<void> {
-  const spec = materializeSpec.parse(command.spec)
-  const { onlineStore } = command as Partial<MaterializeCommand> // the launcher adds it
-  if (!onlineStore)
-    throw new PlimsollError(
-      'unavailable',
-      'features.no_online_store',
-      'Cannot materialize: no online store was given to the step',
-    )
-  const engine = await command.engine()
-  const store = await onlineStore()
-  try {
-    const views = []
-    for (const [index, { view, entity, generation, input, sourceVersion, isOlder }] of spec.views.entries()) {
-      const { relation } = await readDatasetInput(command, input)
-      const progress = (_: number, message: string) =>
-        command.progress((index + 0.5) / spec.views.length, `${view.name}: ${message}`)
-      const filling = materializeView({
-        engine,
-        store,
-        view,
-        entity,
-        generation,
-        source: relation,
-        untilUs: BigInt(spec.untilUs),
-        sourceVersion,
-        slackUs: spec.slackUs,
-        workDir: join(command.workDir, `materialize-${index}`),
-        signal: command.signal,
-        progress,
-      })
-      const done = isOlder ? await unlessDataHasChanged(command, view.name, filling) : await filling
-      if (done) views.push({ view: view.name, generation, ...done })
-    }
-    await writeJson(outputPath(command, 'report'), { views })
-  } finally {
-    await store.close()
-  }
-}
-
-/** The source may have lost what an older meaning needs: that is no reason to leave the present one unfilled. */
-async function unlessDataHasChanged(command: StepCommand, view: string, filling: Promise<Materialized>) {
-  try {
-    return await filling
-  } catch (thrown) {
-    command.signal.throwIfAborted()
-    const problem = toPlimsollError(thrown)
-    if (problem.code !== 'query.failed') throw thrown
-    command.log.warn({ view, problem: problem.message }, 'the older meaning of a view that serves cannot be filled')
-    return undefined
-  }
-}
-
 async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   const spec = materializeSpec.parse(result.spec)
   const { views } = materializeReport.parse(result.json.report)
@@ -233,7 +155,7 @@ export function materializeStep(bound: BoundGenerations): StepKind {
     outputs: { report: 'json' },
     cacheable: false,
     resolve: (ctx, step) => resolveStep(ctx, step, bound),
-    command: runCommand,
+    command: runMaterializeCommand,
     commit: commitStep,
   }
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { readEnvironment } from '../kernel/config/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
 import { OPERATIONS, openFrameReader, readHeader } from './frame.ts'
@@ -50,7 +51,10 @@ export const hostAway = (inMs: number) =>
 export function startHost(options: { niceness: number; hasArena: boolean }): Promise<HostProcess> {
   const child = spawn(process.execPath, [ENTRY, ...(options.hasArena ? [] : ['--no-arena'])], {
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    env: { ORT_DISABLE_TELEMETRY: '1' }, // onnxruntime reports models to its maker, since 1.29 on Linux too
+    env: {
+      ORT_DISABLE_TELEMETRY: '1', // onnxruntime reports models to its maker, since 1.29 on Linux too
+      NODE_COMPILE_CACHE: readEnvironment()['NODE_COMPILE_CACHE'],
+    },
   })
   return new Promise((resolve, reject) => {
     const fail = (why: string) => {

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { serveModelHost } from '../inference/host-server.ts'
 import { realClock } from '../kernel/clock.ts'
@@ -21,5 +22,6 @@ new Worker(ORPHAN, { eval: true, resourceLimits: { maxYoungGenerationSizeMb: 1, 
 
 const { openOnnxRuntime } = await import('../adapters/onnx/runtime.ts')
 const runtime = await openOnnxRuntime({ hasArena: !process.argv.includes('--no-arena') })
+flushCompileCache() // its pool kills it, which leaves no time at the end
 await serveModelHost({ fd: SOCKET_FD, runtime, clock: realClock })
 process.exit(0)

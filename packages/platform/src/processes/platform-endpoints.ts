@@ -14,7 +14,17 @@ export const VERSION = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version // our own package.json
 
-function pageEndpoint(path: string, summary: string, page: Page): AnyEndpoint {
+/** Made when it is first asked for: no start waits for it. */
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+function pageEndpoint(path: string, summary: string, pageOf: () => Page): AnyEndpoint {
+  const page = lazily(pageOf)
   return endpoint({
     method: 'GET',
     path,
@@ -22,10 +32,10 @@ function pageEndpoint(path: string, summary: string, page: Page): AnyEndpoint {
     summary,
     handler: async ({ reply }) =>
       reply
-        .headers({ 'content-security-policy': page.contentSecurityPolicy })
+        .headers({ 'content-security-policy': page().contentSecurityPolicy })
         .type('text/html; charset=utf-8')
         .serializer(String)
-        .send(page.html),
+        .send(page().html),
   })
 }
 
@@ -35,7 +45,7 @@ export function platformEndpoints(parts: {
   metrics: Metrics
   replayRate: number | undefined
 }): AnyEndpoint[] {
-  const document = openApiDocument(parts.endpoints, { title: 'Plimsoll', version: VERSION })
+  const document = lazily(() => openApiDocument(parts.endpoints, { title: 'Plimsoll', version: VERSION }))
   return [
     endpoint({
       method: 'GET',
@@ -65,9 +75,9 @@ export function platformEndpoints(parts: {
       path: '/api/v1/openapi.json',
       scope: 'public',
       summary: 'This API as OpenAPI 3.1',
-      handler: async () => document,
+      handler: async () => document(),
     }),
-    pageEndpoint('/api', 'This API as a page', renderApiPage(document)),
-    pageEndpoint(ERRORS_PATH, 'Every error code, where the type of a problem leads', renderErrorPage()),
+    pageEndpoint('/api', 'This API as a page', () => renderApiPage(document())),
+    pageEndpoint(ERRORS_PATH, 'Every error code, where the type of a problem leads', renderErrorPage),
   ]
 }

@@ -6,7 +6,7 @@ import { readEnvironment } from '../kernel/config/index.ts'
 import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { parseStepFile } from '../kernel/step-file.ts'
-import { openStepKinds } from './step-kinds.ts'
+import { loadStepCommand } from './step-commands.ts'
 
 const EXIT_CONFIG = 78
 const EXIT_TEMPORARY = 75
@@ -48,9 +48,9 @@ async function main(): Promise<void> {
       appendFileSync(step.events, `${JSON.stringify({ t: 'progress', fraction, message })}\n`),
     signal: stop.signal,
   }
-  const kind = openStepKinds(0).get(step.kind)
   try {
-    await kind?.command?.(command)
+    const run = await loadStepCommand(step.kind)
+    await run?.(command)
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     process.stderr.write(`${error.code}: ${error.message}\n`)

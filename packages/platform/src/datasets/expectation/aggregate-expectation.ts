@@ -1,6 +1,6 @@
 import type { Cell } from '@plimsoll/sdk/seams'
 import type { ColumnType, Expectation } from '@plimsoll/sdk/wire'
-import { type Measure, quoted } from '../measure.ts'
+import { type Measure, quoted } from '../content/measure.ts'
 import { printCell } from '../printed-cell.ts'
 import type { ExpectationArguments, ExpectationType } from './arguments.ts'
 import { type CompiledExpectation, isWithin } from './compiled.ts'

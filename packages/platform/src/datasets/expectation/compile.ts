@@ -1,6 +1,6 @@
 import type { ColumnType, Expectation } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { quoted } from '../measure.ts'
+import { quoted } from '../content/measure.ts'
 import { compileExtreme, compileNumber } from './aggregate-expectation.ts'
 import {
   EXPECTATION_ARGUMENTS,

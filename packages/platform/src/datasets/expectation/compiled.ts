@@ -1,7 +1,7 @@
 import type { Cell } from '@plimsoll/sdk/seams'
 import type { DatasetDefinition, Expectation } from '@plimsoll/sdk/wire'
 import type { Json } from '../../kernel/canonical.ts'
-import type { Measure } from '../measure.ts'
+import type { Measure } from '../content/measure.ts'
 
 /** What the second pass looks up for rows that were unexpected: the columns to show and the condition that selects them. */
 export interface ExampleQuery {

@@ -1,7 +1,7 @@
 import type { Cell } from '@plimsoll/sdk/seams'
 import type { ColumnType, Expectation } from '@plimsoll/sdk/wire'
 import type { Json } from '../../kernel/canonical.ts'
-import { type Measure, quoted } from '../measure.ts'
+import { type Measure, quoted } from '../content/measure.ts'
 import { toCount } from '../printed-cell.ts'
 import type { ExpectationArguments } from './arguments.ts'
 import { type BoundLiteral, parseBound } from './bound.ts'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import type { DatasetDefinition, Expectation, ValidationResult } from '@plimsoll/sdk/wire'
-import { evaluateMeasures, type Scan } from '../measure.ts'
+import { evaluateMeasures, type Scan } from '../content/measure.ts'
 import { compileSuite } from './compile.ts'
 import { judgeSuite, suiteMeasures } from './validate.ts'
 

@@ -1,7 +1,7 @@
 import type { Cell } from '@plimsoll/sdk/seams'
 import type { ColumnType, ExpectationResult, ValidationResult } from '@plimsoll/sdk/wire'
 import type { Json } from '../../kernel/canonical.ts'
-import { type Measure, place, quoted, type Scan, selectRows } from '../measure.ts'
+import { type Measure, place, quoted, type Scan, selectRows } from '../content/measure.ts'
 import { printCell, toCount } from '../printed-cell.ts'
 import type { CompiledExpectation, ExampleQuery, Judgement, SuiteContext } from './compiled.ts'
 

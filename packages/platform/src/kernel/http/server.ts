@@ -38,6 +38,11 @@ const SECURITY_HEADERS = {
 }
 const TIMEOUT_CHECK_MS = 1_000
 
+/** Schemas of routes are ours, so what compiles those of Fastify is not loaded: nearly 100 modules. */
+function refuseSchemas(): never {
+  throw new Error('a route has a schema of Fastify')
+}
+
 /** A Fastify with the house's bounds, guards and error funnel; routes come from `mountEndpoints` and the surfaces. */
 export function openHttp(options: HttpOptions): FastifyInstance {
   const { http, log } = options
@@ -52,6 +57,7 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: true,
     trustProxy: false,
+    schemaController: { compilersFactory: { buildValidator: refuseSchemas, buildSerializer: refuseSchemas } },
     genReqId: () => newId('req', options.clock),
     http: {
       headersTimeout: Math.min(http.headersTimeoutMs, http.requestTimeoutMs),

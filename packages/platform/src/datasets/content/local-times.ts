@@ -1,6 +1,6 @@
 import type { ColumnType } from '@plimsoll/sdk/wire'
-import { countText } from '../kernel/count-text.ts'
-import { type Fault, PlimsollError } from '../kernel/errors.ts'
+import { countText } from '../../kernel/count-text.ts'
+import { type Fault, PlimsollError } from '../../kernel/errors.ts'
 import { quoted, type Scan, selectRows } from './measure.ts'
 
 /** Text with its own offset names one instant, whatever the zone. */

@@ -1,6 +1,6 @@
 import type { InputRelation } from '@plimsoll/sdk/seams'
 import { type DatasetManifest, type DatasetOutput, datasetManifest } from '@plimsoll/sdk/wire'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
 
 /** A file of a dataset output that was stored as a blob. */
 export interface StoredFile {
