@@ -18,7 +18,8 @@ export default defineConfig({
     // The embedded database of a test lives for seconds: to compile its code for speed took a third of all processor time.
     execArgv: ['--liftoff-only'],
     sequence: { sequencer: LongestFirst },
-    maxWorkers: 2,
+    // One more than the cores of a small machine: tests that kill and restart processes wait a good part of their time.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // What comes about in the background does so late on a busy machine.

@@ -134,7 +134,7 @@ function openMessages(
   }
 }
 
-/** What a fault of it leaves undone is done a minute later. */
+/** What a fault of it leaves undone is done at the next turn. */
 function startUpkeep(acquire: SqlBackend['acquire']): () => void {
   let isAtWork = false
   const timer = setInterval(() => {
