@@ -28,6 +28,7 @@ import { up as up0121 } from './0121-ledger-mark.ts'
 import { up as up0130 } from './0130-blob-part-project.ts'
 import { up as up0140 } from './0140-run-of-pipeline.ts'
 import { up as up0150 } from './0150-checks-of-keys.ts'
+import { up as up0160 } from './0160-check-of-experiments.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -60,4 +61,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0130-blob-part-project', up: (db) => up0130(db as never) },
   { name: '0140-run-of-pipeline', up: (db) => up0140(db as never) },
   { name: '0150-checks-of-keys', up: (db) => up0150(db as never) },
+  { name: '0160-check-of-experiments', up: (db) => up0160(db as never) },
 ]
