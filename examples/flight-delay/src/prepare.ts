@@ -17,6 +17,7 @@ const require = createRequire(import.meta.url)
 // The package exports its code only; its data lies beside the folder of that code.
 const vega = join(dirname(dirname(require.resolve('vega-datasets'))), 'data')
 const target = resolve(process.argv[2] ?? 'data')
+const quoted = (path: string) => `'${path.replaceAll("'", "''")}'`
 
 function airportZones(): [string, string][] {
   const [header, ...lines] = readFileSync(join(vega, 'airports.csv'), 'utf8').trim().split('\n')
@@ -67,7 +68,7 @@ function select(month: string): string {
 /** One flight in five of 8 January – 31 March to learn from, one in two of 1 – 14 April to be judged on, by UTC departure. */
 const LABELS = `
   select flight_id, date, origin, destination, distance, hour, day_of_week, late, case when date < timestamptz '2001-04-01 00:00:00Z' then 'train' else 'holdout' end as split
-  from read_parquet('${join(target, 'flights-2001-0[1-4].parquet').replaceAll("'", "''")}')
+  from read_parquet(${quoted(join(target, 'flights-2001-0[1-4].parquet'))})
   where (date >= timestamptz '2001-01-08 00:00:00Z' and date < timestamptz '2001-04-01 00:00:00Z' and cast(right(flight_id, 7) as integer) % 5 = 0)
      or (date >= timestamptz '2001-04-01 00:00:00Z' and date < timestamptz '2001-04-15 00:00:00Z' and cast(right(flight_id, 7) as integer) % 2 = 0)
   order by date, flight_id`
@@ -84,14 +85,14 @@ for (const names of airportZones()) {
 }
 zones.closeSync()
 await connection.run(
-  `create view flights as select cast(date as timestamp) as date, origin, destination, distance, delay from read_parquet('${join(vega, 'flights-3m.parquet').replaceAll("'", "''")}')`,
+  `create view flights as select cast(date as timestamp) as date, origin, destination, distance, delay from read_parquet(${quoted(join(vega, 'flights-3m.parquet'))})`,
 )
 
 async function write(name: string, sql: string): Promise<void> {
   const path = join(target, name)
   rmSync(`${path}.tmp`, { force: true })
   await connection.run(
-    `copy (${sql}) to '${`${path}.tmp`.replaceAll("'", "''")}' (format parquet, compression zstd, row_group_size 122880)`,
+    `copy (${sql}) to ${quoted(`${path}.tmp`)} (format parquet, compression zstd, row_group_size 122880)`,
   )
   renameSync(`${path}.tmp`, path)
   utimesSync(path, WRITTEN_AT, WRITTEN_AT)
@@ -100,7 +101,7 @@ async function write(name: string, sql: string): Promise<void> {
 for (const month of MONTHS) await write(`flights-${month}.parquet`, select(month))
 await write(
   'damaged-2001-06.parquet',
-  `select * replace (case when hash(flight_id) % 50 = 0 then lower(origin) else origin end as origin, case when hash(flight_id) % 40 = 0 then 9999 else delay end as delay) from read_parquet('${join(target, 'flights-2001-06.parquet').replaceAll("'", "''")}')`,
+  `select * replace (case when hash(flight_id) % 50 = 0 then lower(origin) else origin end as origin, case when hash(flight_id) % 40 = 0 then 9999 else delay end as delay) from read_parquet(${quoted(join(target, 'flights-2001-06.parquet'))})`,
 )
 await write('labels.parquet', LABELS)
 connection.closeSync()

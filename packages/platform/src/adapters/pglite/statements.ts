@@ -92,10 +92,6 @@ export function openStatements(lite: PGlite): Statements {
     const columns = messages.find((message) => message.name === 'rowDescription')?.fields ?? []
     return { name, parameters, columns: columns as Prepared['columns'] } // of a description, not of a row
   }
-  const forget = (sql: string, { name }: Prepared) => {
-    kept.delete(sql)
-    stale.push(name)
-  }
   const isKept = (sql: string) => !isChanging && sql.length <= KEPT_CHARS_MAX && PLAIN.test(sql)
   const find = async (sql: string): Promise<Prepared> => {
     const known = kept.get(sql)
@@ -107,7 +103,10 @@ export function openStatements(lite: PGlite): Statements {
     const made = await prepare(`s${serial++}`, sql)
     kept.set(sql, made)
     const [oldest] = kept
-    if (kept.size > KEPT_MAX && oldest) forget(...oldest)
+    if (kept.size > KEPT_MAX && oldest) {
+      kept.delete(oldest[0])
+      stale.push(oldest[1].name)
+    }
     return made
   }
   /** In one call; unless a `begin` came before, they are one transaction. */
