@@ -2,7 +2,7 @@ import { datasetPage, liveView, modelVersionView, routeView, runSummary, runView
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { realClock } from '../../packages/platform/src/kernel/clock.ts'
-import { loadConfig } from '../../packages/platform/src/kernel/config/index.ts'
+import { settings } from '../../packages/platform/src/kernel/config/index.ts'
 import { openHttp } from '../../packages/platform/src/kernel/http/index.ts'
 import { openLog } from '../../packages/platform/src/kernel/log.ts'
 import { registerConsole } from '../../packages/platform/src/processes/console-files.ts'
@@ -370,7 +370,7 @@ function registerLog(app: FastifyInstance, api: RecordedApi): void {
  * real code. A `port` of an API that was closed makes it come back.
  */
 export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi> {
-  const { http } = (await loadConfig({ env: {} })).config
+  const { http } = settings.parse({})
   const app = openHttp({
     http,
     host: '127.0.0.1',

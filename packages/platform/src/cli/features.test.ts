@@ -4,7 +4,7 @@ import { defineEntity, defineFeatureService, defineFeatureView, last, mean } fro
 import { declareDataset } from '../datasets/index.ts'
 import { declareEntity, declareFeatureService, declareFeatureView, endpoints } from '../features/index.ts'
 import { realClock } from '../kernel/clock.ts'
-import { loadConfig } from '../kernel/config/index.ts'
+import { settings } from '../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
@@ -52,7 +52,7 @@ beforeAll(async () => {
       tx.db,
     )
   })
-  const { config } = await loadConfig({})
+  const config = settings.parse({})
   const app = openHttp({
     http: config.http,
     host: '127.0.0.1',

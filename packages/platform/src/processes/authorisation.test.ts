@@ -17,7 +17,7 @@ import {
 } from '../kernel/auth/index.ts'
 import { newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
-import { loadConfig } from '../kernel/config/index.ts'
+import { settings } from '../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { type Context, ROLES } from '../kernel/db/index.ts'
 import { type AnyEndpoint, mountEndpoints, openHttp } from '../kernel/http/index.ts'
@@ -32,7 +32,7 @@ import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-auth-'))
-const { config } = await loadConfig({})
+const config = settings.parse({})
 let database: TestDatabase
 let endpoints: AnyEndpoint[]
 const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { realClock } from '../kernel/clock.ts'
-import { loadConfig } from '../kernel/config/index.ts'
+import { settings } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
 
-const { config } = await loadConfig({})
+const config = settings.parse({})
 const host = '127.0.0.1'
 const app = openHttp({ http: config.http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
 const parts = { endpoints: [], metrics: openMetrics('test'), replayRate: undefined }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { canonicalJson } from '../canonical.ts'
 import { realClock } from '../clock.ts'
-import { loadConfig } from '../config/index.ts'
+import { settings } from '../config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
 import { randomHex } from '../ids.ts'
@@ -69,7 +69,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
   issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
   app = openHttp({
-    http: (await loadConfig({})).config.http,
+    http: settings.parse({}).http,
     host: '127.0.0.1',
     publicHosts: [],
     behindProxy: false,

@@ -5,7 +5,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../../adapters/files/index.ts'
 import { realClock } from '../clock.ts'
-import { loadConfig } from '../config/index.ts'
+import { settings } from '../config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import { listenHttp, mountEndpoints, openHttp } from '../http/index.ts'
 import { silentLog } from '../log.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'plimsoll-damaged-'))
   database = await openTestDatabase()
   blobs = await openFilesBlobStore(root)
-  const { http } = (await loadConfig({})).config
+  const { http } = settings.parse({})
   const core = { publicHosts: [], behindProxy: false, clock: realClock, log: silentLog }
   app = openHttp({ http, host: '127.0.0.1', ...core })
   mountEndpoints(app, blobEndpoints({ blobs }), { authorise: async () => database.ctx })

@@ -103,11 +103,11 @@ test('listenHttp() names a taken port in one line', async () => {
   const second = await openTestServer()
   await second.close()
   const { openHttp } = await import('./index.ts')
-  const { loadConfig } = await import('../config/index.ts')
+  const { settings } = await import('../config/index.ts')
   const { realClock } = await import('../clock.ts')
   const { silentLog } = await import('../log.ts')
   const app = openHttp({
-    http: (await loadConfig({})).config.http,
+    http: settings.parse({}).http,
     host: '127.0.0.1',
     publicHosts: [],
     behindProxy: false,

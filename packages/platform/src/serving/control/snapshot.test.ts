@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../../delivery/delivery.fixture.ts'
 import { newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
 import { realClock } from '../../kernel/clock.ts'
-import { loadConfig } from '../../kernel/config/index.ts'
+import { settings } from '../../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { placeEvents } from '../../kernel/events/index.ts'
@@ -265,7 +265,7 @@ test('the route of the snapshot answers at once with what should serve now, and 
 })
 
 test('a gateway that waits for a snapshot is answered when the server drains, while the database is still there', async () => {
-  const { http } = (await loadConfig({})).config
+  const { http } = settings.parse({})
   const host = '127.0.0.1'
   const app = openHttp({ http, host, publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
   mountEndpoints(app, servingEndpoints({ ...deps, blobs: undefined as never }), { authorise: async () => ctx }) // no endpoint used here reads a blob
