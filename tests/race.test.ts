@@ -25,12 +25,18 @@ import { dropGenerations } from '../packages/platform/src/features/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
 import type { Context, Tx } from '../packages/platform/src/kernel/db/index.ts'
+import { finishAttempts } from '../packages/platform/src/pipelines/finish.ts'
+import { succeededAttempt } from '../packages/platform/src/pipelines/finished-attempt.fixture.ts'
+import { goingAttempt } from '../packages/platform/src/pipelines/going-attempt.fixture.ts'
 import { declarePipeline } from '../packages/platform/src/pipelines/pipeline.ts'
 import { startNamedRun } from '../packages/platform/src/pipelines/run.ts'
+import { claimingSteps } from '../packages/platform/src/pipelines/store.ts'
+import { requireTrackedRunOf, trackedRunOf } from '../packages/platform/src/pipelines/tracked-run.ts'
 import { listAliases, moveAlias } from '../packages/platform/src/registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
 import { deleteVersion } from '../packages/platform/src/registry/version-edit.ts'
 import { publishSnapshot } from '../packages/platform/src/serving/index.ts'
+import { requireTrackedRun } from '../packages/platform/src/tracking/index.ts'
 import { suiteWith } from './servers.ts'
 
 const AT_ONCE = 6
@@ -191,6 +197,21 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     const runs = await Promise.all(times(AT_ONCE).map(start))
     expect(new Set(runs.map((run) => run.id)).size).toBe(1)
     expect(runs.filter((run) => run.isNew)).toHaveLength(1)
+  })
+
+  test('a tracked run that is made while its step ends is ended with it', async () => {
+    const attempt = await goingAttempt(ctx, 7n)
+    const done = succeededAttempt({
+      ...attempt,
+      project: 'default',
+      definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
+      pipeline: 'p',
+      pipelineDigest: 'd',
+    })
+    const claiming = claimingSteps({ owner: 'me', runsDir: '/tmp' }, { limit: 0, running: new Map() })
+    const make = (tx: Tx) => requireTrackedRunOf(tx, { ...attempt, project: 'default' })
+    expect(await oneBeforeTheOther(make, () => finishAttempts(ctx, undefined as never, [done], claiming))).toBe('done') // stores nothing
+    expect(await requireTrackedRun(ctx, trackedRunOf(attempt))).toMatchObject({ status: 'FINISHED' })
   })
 
   test('publishers at once make one snapshot', async () => {

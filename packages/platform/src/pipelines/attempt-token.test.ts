@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { findExperimentByName, setExperimentLifecycle } from '../tracking/experiment.ts'
+import { requireTrackedRun } from '../tracking/index.ts'
 import { type AttemptTokens, openAttemptTokens } from './attempt-token.ts'
 import { goingAttempt } from './going-attempt.fixture.ts'
+import { trackedRunOf } from './tracked-run.ts'
 
 let database: TestDatabase
 let tokens: AttemptTokens
@@ -17,10 +20,53 @@ const otherSpelling = (last: string, bits: number) => BASE64URL[BASE64URL.indexO
 
 const read = (value: string, scheme = 'bearer') => tokens.scheme(undefined as never, { scheme, value }, 'default')
 
+const runIds = async () => (await database.ctx.db.selectFrom('tracked_run').select('id').execute()).map(({ id }) => id)
+
 test('a token speaks for the tracked run of its step, in its project only', async () => {
-  const identity = await read(tokens.tokenOf(await goingAttempt(database.ctx, 7n)))
-  expect(identity?.principal).toEqual({ id: 'run:run_7', kind: 'run', named: false, proof: 'attempt:7' })
+  const attempt = await goingAttempt(database.ctx, 7n)
+  const id = `run:${trackedRunOf(attempt)}`
+  const identity = await read(tokens.tokenOf(attempt))
+  expect(identity?.principal).toEqual({ id, kind: 'run', named: false, proof: 'attempt:7' })
   expect([await identity?.roleOn('default'), await identity?.roleOn('other')]).toEqual(['viewer', undefined])
+  expect((await read(tokens.tokenOf(attempt)))?.principal.id).toBe(id)
+})
+
+test('the tracked run is made when the token is first used, once', async () => {
+  const attempt = await goingAttempt(database.ctx, 11n)
+  const before = await runIds()
+  const token = tokens.tokenOf(attempt)
+  await Promise.all([read(token), read(token), read(token)])
+  const id = trackedRunOf(attempt)
+  expect(await runIds()).toEqual([...before, id])
+  expect(await requireTrackedRun(database.ctx, id)).toMatchObject({
+    name: 'fit',
+    status: 'RUNNING',
+    tags: [
+      { key: 'mlflow.runName', value: 'fit' },
+      { key: 'plimsoll.pipeline', value: 'd' },
+      { key: 'plimsoll.run', value: 'run_11' },
+      { key: 'plimsoll.step', value: 'fit' },
+    ],
+  })
+})
+
+test('a token makes no tracked run once its step has ended or another attempt holds it', async () => {
+  const attempt = await goingAttempt(database.ctx, 12n)
+  const before = await runIds()
+  for (const change of [{ state: 'succeeded' as const }, { state: 'running' as const, fence: 13n }]) {
+    await database.ctx.db.updateTable('step').set(change).where('run', '=', attempt.run).execute()
+    await expect(read(tokens.tokenOf(attempt))).rejects.toMatchObject({ code: 'auth.token_expired' })
+  }
+  expect(await runIds()).toEqual(before)
+})
+
+test('a step whose experiment is deleted is told so when it tracks something', async () => {
+  const experiment = await findExperimentByName(database.ctx, 'p')
+  await setExperimentLifecycle(database.ctx, experiment!.id, 'deleted')
+  const token = tokens.tokenOf(await goingAttempt(database.ctx, 14n))
+  await expect(read(token)).rejects.toMatchObject({ code: 'tracking.experiment_deleted' })
+  await setExperimentLifecycle(database.ctx, experiment!.id, 'active')
+  expect((await read(token))?.principal.kind).toBe('run')
 })
 
 test('a token ends with its attempt', async () => {

@@ -3,6 +3,7 @@ import type { Scheme } from '../kernel/auth/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { ClaimedStep } from './store.ts'
+import { requireTrackedRunOf } from './tracked-run.ts'
 
 export interface AttemptTokens {
   /** By this token the program of an attempt writes its step's tracked run, as long as the attempt goes on. */
@@ -32,10 +33,12 @@ export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
       const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
       if (!attempt || !timingSafeEqual(Buffer.from(digestOf(attempt.run, fence!)), Buffer.from(digest!)))
         throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
-      if (attempt.finished_at !== null)
+      const trackedRun =
+        attempt.finished_at === null ? (attempt.tracked_run ?? (await requireTrackedRunOf(ctx, attempt))) : undefined
+      if (trackedRun === undefined)
         throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has ended with its attempt')
       return {
-        principal: { id: `run:${attempt.tracked_run}`, kind: 'run', named: false, proof: `attempt:${fence}` },
+        principal: { id: `run:${trackedRun}`, kind: 'run', named: false, proof: `attempt:${fence}` },
         roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
       }
     },
@@ -46,7 +49,7 @@ async function findAttempt(ctx: Context, fence: bigint) {
   return ctx.db
     .selectFrom('attempt as a')
     .innerJoin('step as s', (join) => join.onRef('s.run', '=', 'a.run').onRef('s.key', '=', 'a.key'))
-    .select(['a.project', 'a.run', 'a.finished_at', 's.tracked_run'])
+    .select(['a.project', 'a.run', 'a.key', 'a.fence', 'a.finished_at', 's.tracked_run'])
     .where('a.fence', '=', fence)
     .executeTakeFirst()
 }

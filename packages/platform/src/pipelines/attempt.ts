@@ -11,7 +11,7 @@ import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts
 import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
 import { openRunFacts, type RunFacts } from './run-facts.ts'
-import { type Claimant, type ClaimedStep, claimingSteps, recordSteps, setProgress, type Wanted } from './store.ts'
+import { type Claimant, type ClaimedStep, claimingSteps, recordVerdicts, setProgress, type Wanted } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
 import { type CollectedOutputs, collectOutputs } from './work-files.ts'
 
@@ -39,8 +39,8 @@ interface Runner {
   readonly ctx: Context
   readonly deps: LaunchDeps
   readonly factsOf: (ctx: Context, run: string) => Promise<RunFacts>
-  /** Records what was not known when the step was claimed. Returns its tracked run. */
-  readonly record: (item: { readonly step: ClaimedStep }) => Promise<string>
+  /** Records the verdict that was not known when the step was claimed. */
+  readonly record: (item: { readonly step: ClaimedStep }) => Promise<void>
   readonly finish: (item: FinishedAttempt) => Promise<boolean>
   readonly adopt: (item: Adopted) => Promise<boolean>
 }
@@ -68,11 +68,14 @@ export function openAttemptRunner(
     ctx,
     deps,
     factsOf: openRunFacts(),
-    record: batch((items: readonly { step: ClaimedStep }[]) => recordSteps(ctx, stepsOf(items))),
+    record: batch(async (items: readonly { step: ClaimedStep }[]) => {
+      await recordVerdicts(ctx, stepsOf(items))
+      return items.map(() => undefined)
+    }),
     finish: batch((items: readonly FinishedAttempt[]) =>
       slots.replace(
         stepsOf(items).map(({ fence }) => fence),
-        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(ctx, slots.claimant, wanted)),
+        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(slots.claimant, wanted)),
       ),
     ),
     adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items)),
@@ -131,9 +134,8 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   const { prepared, inputs, facts, step } = resolved
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
-  const trackedRun =
-    claimed.verdict !== null && step.trackedRun !== null ? step.trackedRun : await runner.record({ step })
-  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, trackedRun })
+  if (claimed.verdict === null) await runner.record({ step })
+  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs })
   const kind = deps.kinds.get(step.definition.kind)
   if (kind && kind.command === undefined) return { plan, step, handle: undefined }
   const { argv, cwd, workDir } = placed

@@ -5,6 +5,7 @@ import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
+import { endTrackedRuns } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
 import type { CacheComponents } from './cache.ts'
 import { cacheKeyOfAttempt, type EndedAttempt, endingAttempts, toEnded } from './ends.ts'
@@ -68,6 +69,7 @@ async function finishAtOnce(
 ): Promise<Finished> {
   const [ended, claimed] = await ctx.together([endingAttempts(ctx, items), claiming])
   const ends = toEnded(ended)
+  await endLateRuns(ctx, ends)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
   // Ends and claims are committed: what was claimed waits for no renewal.
@@ -93,6 +95,7 @@ async function finishWhole(
   claiming: RawBuilder<ClaimedRow>,
 ): Promise<Finished> {
   const ends = toEnded((await endingAttempts(tx, items).execute(tx.db)).rows)
+  await endLateRuns(tx, ends)
   const of = (done: FinishedAttempt) => ends.get(done.step.fence)
   // Before a kind's own commit, which may name the same blobs.
   await pinAll(
@@ -114,6 +117,11 @@ async function finishWhole(
     if (isRenewal(done, ends)) await renewCacheEntry(tx, done)
   }
   return { held: items.map((done) => of(done) !== undefined), claimed: toClaimedSteps(claimed.rows) }
+}
+
+async function endLateRuns(ctx: Context, ends: ReadonlyMap<bigint, EndedAttempt>): Promise<void> {
+  const late = [...ends.values()].flatMap(({ lateRun }) => lateRun ?? [])
+  if (late.length > 0) await endTrackedRuns(ctx, late)
 }
 
 function isRenewal(done: FinishedAttempt, ends: ReadonlyMap<bigint, EndedAttempt>): boolean {

@@ -6,7 +6,7 @@ export function succeededAttempt(
   step: Pick<ClaimedStep, 'project' | 'run' | 'key' | 'definition' | 'fence' | 'pipeline' | 'pipelineDigest'>,
 ): FinishedAttempt {
   return {
-    step: { ...step, spec: null, inputs: null, verdict: null, trackedRun: null, attemptsUsed: 0, infraUsed: 0 },
+    step: { ...step, spec: null, inputs: null, verdict: null, attemptsUsed: 0, infraUsed: 0 },
     end: { outcome: 'succeeded', failureClass: undefined, exitCode: 0 },
     outputs: {},
     parts: new Map(),

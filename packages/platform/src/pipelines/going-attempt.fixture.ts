@@ -1,16 +1,19 @@
 import { sql } from 'kysely'
 import type { Context } from '../kernel/db/index.ts'
 
-/** An attempt that goes on, of a step with a tracked run of the same name as its run. */
-export async function goingAttempt({ db, project }: Context, fence: bigint): Promise<{ run: string; fence: bigint }> {
+/** An attempt that goes on, of a step that has tracked nothing yet. */
+export async function goingAttempt(
+  { db, project }: Context,
+  fence: bigint,
+): Promise<{ run: string; key: string; fence: bigint }> {
   const run = `run_${fence}`
   await sql`insert into pipeline_version (project, digest, name, definition, bundles, origin)
     values (${project}, 'd', 'p', '{}', '{}', '{}') on conflict do nothing`.execute(db)
-  await sql`insert into pipeline_run (id, project, pipeline_digest, params, options, state, actor, body_digest)
-    values (${run}, ${project}, 'd', '{}', '{}', 'running', 'ada', 'b')`.execute(db)
-  await sql`insert into step (project, run, key, kind, definition, position, state, waiting, fence, tracked_run)
-    values (${project}, ${run}, 'fit', 'command', '{}', 0, 'running', 0, ${fence}, ${run})`.execute(db)
+  await sql`insert into pipeline_run (id, project, pipeline, pipeline_digest, params, options, state, actor, body_digest)
+    values (${run}, ${project}, 'p', 'd', '{}', '{}', 'running', 'ada', 'b')`.execute(db)
+  await sql`insert into step (project, run, key, kind, definition, position, state, waiting, fence)
+    values (${project}, ${run}, 'fit', 'command', '{}', 0, 'running', 0, ${fence})`.execute(db)
   await sql`insert into attempt (project, fence, run, key, number, state, executor)
     values (${project}, ${fence}, ${run}, 'fit', 1, 'running', 'test')`.execute(db)
-  return { run, fence }
+  return { run, key: 'fit', fence }
 }

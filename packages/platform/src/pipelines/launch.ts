@@ -15,6 +15,7 @@ import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
 import type { ClaimedStep } from './store.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
+import { trackedRunOf } from './tracked-run.ts'
 import { placeBundle, placeInputs, readBlobText } from './work-files.ts'
 
 export interface AttemptLimits {
@@ -181,7 +182,7 @@ export function writeLaunch(
   deps: LaunchDeps,
   step: ClaimedStep,
   placed: PlacedAttempt,
-  parts: { prepared: PreparedStep; inputs: NamedOutputs; trackedRun: string },
+  parts: { prepared: PreparedStep; inputs: NamedOutputs },
 ): { environment: Record<string, string>; plan: AttemptPlan } {
   const { workDir, code, argv, cwd } = placed
   const { spec, components, isCacheable, params } = parts.prepared
@@ -193,7 +194,7 @@ export function writeLaunch(
     PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     MLFLOW_TRACKING_URI: deps.controlUrl(),
-    MLFLOW_RUN_ID: parts.trackedRun,
+    MLFLOW_RUN_ID: trackedRunOf(step),
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
     // A control plane is back within seconds: ask soon, and for long (8 minutes). MLflow's own 2 and 7 wait minutes at the end.
     MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR: '1',

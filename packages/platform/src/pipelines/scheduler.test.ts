@@ -78,7 +78,7 @@ function stateOf(run: Awaited<ReturnType<Engine['ended']>>): Record<string, stri
 }
 
 const claimingAs = (owner: string, limit: number) =>
-  claimingSteps(engine.ctx, { owner, runsDir: engine.deps.runsDir }, { limit, running: new Map() })
+  claimingSteps({ owner, runsDir: engine.deps.runsDir }, { limit, running: new Map() })
 
 test('a command step runs as a child process and its output becomes a blob', async () => {
   const run = await runOnce([

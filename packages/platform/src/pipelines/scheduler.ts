@@ -56,7 +56,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
     const free = slots.free()
     if (free <= 0) return
     const wanted = { limit: free, running: slots.counts() }
-    const { rows } = await claimingSteps(ctx, claimant, wanted).execute(ctx.db)
+    const { rows } = await claimingSteps(claimant, wanted).execute(ctx.db)
     for (const step of toClaimedSteps(rows)) hold(step, attempts.run)
   }
 

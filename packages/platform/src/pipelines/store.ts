@@ -2,13 +2,6 @@ import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { type RawBuilder, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, givenRows } from '../kernel/db/index.ts'
-import {
-  hasActiveExperiment,
-  makingTrackedRuns,
-  newTrackedRunId,
-  newTrackedRunIdFor,
-  startTrackedRuns,
-} from '../tracking/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import { lockedRuns } from './release-dependents.ts'
 import type { NamedOutputs } from './tables.ts'
@@ -23,8 +16,6 @@ export interface ClaimedStep {
   readonly spec: Json | null
   readonly inputs: NamedOutputs | null
   readonly verdict: CacheVerdict | null
-  /** Made at the first attempt, kept over retries. */
-  readonly trackedRun: string | null
   readonly attemptsUsed: number
   readonly infraUsed: number
   readonly pipeline: string
@@ -33,10 +24,8 @@ export interface ClaimedStep {
 
 export const LEASE_SECONDS = 30
 const EXECUTOR = 'local-process'
-/** Tags of a step's tracked run. */
-const TAG = { run: 'plimsoll.run', step: 'plimsoll.step', pipeline: 'plimsoll.pipeline' } as const
 /** Pipeline of a run that has none of its own. */
-const AD_HOC = 'ad-hoc'
+export const AD_HOC = 'ad-hoc'
 
 export interface ClaimedRow {
   project: string
@@ -47,7 +36,6 @@ export interface ClaimedRow {
   spec: Json | null
   inputs: NamedOutputs | null
   verdict: CacheVerdict | null
-  tracked_run: string | null
   attempts_used: number
   infra_used: number
   pipeline: string
@@ -57,18 +45,17 @@ export interface ClaimedRow {
 }
 
 function toClaimed(row: ClaimedRow): ClaimedStep {
-  const { tracked_run, attempts_used, infra_used, pipeline_digest, is_known, ...same } = row
+  const { attempts_used, infra_used, pipeline_digest, is_known, ...same } = row
   return {
     ...same,
     verdict: is_known ? same.verdict : null,
-    trackedRun: tracked_run,
     attemptsUsed: attempts_used,
     infraUsed: infra_used,
     pipelineDigest: pipeline_digest,
   }
 }
 
-const CLAIMED = sql`s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict as verdict, s.tracked_run,
+const CLAIMED = sql`s.project, s.run, s.key, s.definition, s.fence, s.spec, s.inputs, s.cache_verdict as verdict,
   s.attempts_used, s.infra_used`
 
 export function toClaimedSteps(rows: readonly ClaimedRow[]): ClaimedStep[] {
@@ -90,18 +77,10 @@ export interface Wanted {
 
 /**
  * Takes ready steps, of runs with the fewest running steps first, so that a wide run cannot starve a small one. One
- * statement: lease, fence, attempt, and the tracked run of a step whose verdict is known: found when the run was planned,
- * and not overtaken by an entry of its key since. The fence comes from one sequence; time is the database's.
+ * statement: lease, fence and attempt. A step's verdict holds that was found when its run was planned, unless an entry of
+ * its key has been made before the first attempt. The fence comes from one sequence; time is the database's.
  */
-export function claimingSteps(
-  ctx: Context,
-  { owner, runsDir }: Claimant,
-  { limit, running }: Wanted,
-): RawBuilder<ClaimedRow> {
-  const fresh = sql`
-    select project, tracked_run as id, pipeline as experiment, key as name,
-      jsonb_build_object(${sql.lit(TAG.run)}, run, ${sql.lit(TAG.step)}, key, ${sql.lit(TAG.pipeline)}, pipeline_digest) as tags
-    from taken where is_fresh`
+export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: Wanted): RawBuilder<ClaimedRow> {
   return sql<ClaimedRow>`
     with turn as materialized (
       select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest
@@ -113,25 +92,21 @@ export function claimingSteps(
       where r.state = 'running'
       order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
-      select turn.*, s.started_at is not null as is_again, k.is_known, s.tracked_run is null and k.is_known
-        and ${hasActiveExperiment(sql`s.project`, sql`turn.pipeline`)} as is_fresh
+      select turn.*, s.started_at is not null as is_again, s.cache_verdict is not null and (s.started_at is not null or not exists (
+        select from cache_entry e where e.project = s.project and e.key = s.cache_key)) as is_known
       from step s join turn on turn.run = s.run and turn.key = s.key
-      cross join lateral (select s.cache_verdict is not null and (s.tracked_run is not null or not exists (
-        select from cache_entry e where e.project = s.project and e.key = s.cache_key)) as is_known) k
       where s.state = 'ready' order by s.run, s.key for update of s skip locked),
     taken as (
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner}, progress = null,
         lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
-        started_at = coalesce(s.started_at, clock_timestamp()),
-        tracked_run = case when c.is_fresh then ${newTrackedRunIdFor(sql`s.run || ' ' || s.key`)} else s.tracked_run end
+        started_at = coalesce(s.started_at, clock_timestamp())
       from c where s.run = c.run and s.key = c.key
-      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_again, c.is_fresh, c.is_known),
+      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_again, c.is_known),
     tried as (
       insert into attempt (project, fence, run, key, number, state, executor, work_dir)
       select project, fence, run, key, case when is_again then (
           select count(*) + 1 from attempt a where a.run = taken.run and a.key = taken.key) else 1 end,
-        'running', ${EXECUTOR}, ${runsDir}::text || '/' || run || '/' || fence from taken),
-    ${makingTrackedRuns(ctx, fresh)}
+        'running', ${EXECUTOR}, ${runsDir}::text || '/' || run || '/' || fence from taken)
     select * from taken`
 }
 
@@ -165,49 +140,22 @@ export async function renewLeases(
   return new Map(kept.rows.map((row) => [row.fence, row.is_cancelling]))
 }
 
-const RECORDED_COLUMNS = {
-  run: 'text',
-  key: 'text',
-  fence: 'int8',
-  tracked_run: 'text',
-  verdict: 'jsonb',
-  cache_key: 'text',
-} as const
+const RECORDED_COLUMNS = { run: 'text', key: 'text', fence: 'int8', verdict: 'jsonb', cache_key: 'text' } as const
 
-/** Records of claimed steps of one project what was not known when they were claimed: verdict and tracked run. Returns the latter. */
-export async function recordSteps(ctx: Context, steps: readonly ClaimedStep[]): Promise<string[]> {
-  return ctx.as({ project: steps[0]!.project }).transaction(async (tx) => {
-    const ids = steps.map((step) => step.trackedRun ?? newTrackedRunId())
-    const rows = steps.map(({ run, key, fence, verdict }, index) => ({
-      run,
-      key,
-      fence,
-      tracked_run: ids[index]!,
-      verdict,
-      cache_key: verdict?.key ?? null,
-    }))
-    await startTrackedRuns(
-      tx,
-      steps.flatMap((step, index) =>
-        step.trackedRun !== null
-          ? []
-          : [
-              {
-                id: ids[index]!,
-                experiment: step.pipeline,
-                name: step.key,
-                tags: { [TAG.run]: step.run, [TAG.step]: step.key, [TAG.pipeline]: step.pipelineDigest },
-              },
-            ],
-      ),
-    )
-    await sql`
-      with ${lockedRuns(steps)}
-      update step s set tracked_run = d.tracked_run, cache_verdict = d.verdict, cache_key = d.cache_key
-      from ${givenRows('d', RECORDED_COLUMNS, rows)} join r on r.id = d.run
-      where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(tx.db)
-    return ids
-  })
+/** Records the verdicts of claimed steps that were not known when they were claimed. */
+export async function recordVerdicts(ctx: Context, steps: readonly ClaimedStep[]): Promise<void> {
+  const rows = steps.map(({ run, key, fence, verdict }) => ({
+    run,
+    key,
+    fence,
+    verdict,
+    cache_key: verdict?.key ?? null,
+  }))
+  await sql`
+    with ${lockedRuns(steps)}
+    update step s set cache_verdict = d.verdict, cache_key = d.cache_key
+    from ${givenRows('d', RECORDED_COLUMNS, rows)} join r on r.id = d.run
+    where s.run = d.run and s.key = d.key and s.fence = d.fence`.execute(ctx.db)
 }
 
 export async function setProgress(ctx: Context, step: ClaimedStep, progress: StepProgress): Promise<void> {

@@ -9,12 +9,13 @@ import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestBytes, digestTree } from '../kernel/digest.ts'
+import { randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
 import { planRun } from '../pipelines/plan.ts'
 import { requireRun, startRun } from '../pipelines/run.ts'
-import { newTrackedRunId, startTrackedRuns } from '../tracking/index.ts'
+import { startTrackedRun } from '../tracking/index.ts'
 import { logBatch } from '../tracking/run-log.ts'
 import { passportGaps, requireModelVersion, stepKinds } from './index.ts'
 import { addModel, digestOf, modelOf, person } from './registry.fixture.ts'
@@ -144,8 +145,8 @@ async function addRun(
     await declarePipeline(tx, change.pipeline ?? TRAIN, { bundles, origin, kinds, blobs: undefined as never }) // nothing was collected, so that none is looked for
     const pipeline = await requirePipeline(tx, 'train')
     const options = { cache: true, force: [], forceFrom: [] }
-    const id = newTrackedRunId()
-    await startTrackedRuns(tx, [{ id, experiment: 'train', name: 'fit', tags: {} }])
+    const id = randomHex(16)
+    await startTrackedRun(tx, { id, experiment: 'train', name: 'fit', startMs: 1n, tags: new Map() })
     return { run: (await startRun(tx, { pipeline, params: {}, options })).id, trackedRun: id }
   })
   const at = { timestampMs: 1n, step: 0n }
@@ -308,6 +309,16 @@ test('a step that came from the cache has the metrics of the run that made it', 
   await commit(run)
   const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
   expect([bound.metrics, bound.origin.trackedRun]).toEqual([{ auc: 0.78 }, trackedRun])
+})
+
+test('a step that ran has no metrics of what its cache entry came from', async () => {
+  const { run, trackedRun, update } = await addRun()
+  const verdict = { hit: false, reason: 'input-changed', key: digestOf('key'), source: { run, step: 'set' }, diff: [] }
+  await update('fit', { tracked_run: null, cache_verdict: JSON.stringify(verdict) })
+  await update('set', { tracked_run: trackedRun })
+  await commit(run)
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect([bound.metrics, bound.origin.trackedRun]).toEqual([{}, null])
 })
 
 test('what a run cannot prove is a gap: metrics without a tracked run, a commit, an interpreter', async () => {

@@ -40,7 +40,7 @@ async function producerOf(
     .where('run', '=', result.run)
     .where('key', '=', producer)
     .executeTakeFirstOrThrow()
-  if (row.tracked_run !== null || row.cache_verdict?.source == null)
+  if (row.tracked_run !== null || !row.cache_verdict?.hit || row.cache_verdict.source === null)
     return { producer, trackedRun: row.tracked_run, inputSteps }
   const { run, step } = row.cache_verdict.source
   const source = await tx.db

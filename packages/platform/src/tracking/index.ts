@@ -17,14 +17,7 @@ export { mlflowTrackingEndpoints } from './mlflow/index.ts'
 export { afterCursor, cursorSql, orderSql, parseOrderBy, type SortKey, sortParts } from './order.ts'
 export { pageQuery, readPageToken, writePageToken } from './page-token.ts'
 export { createRun, type RunStatus, requireTrackedRun, type TrackedRun } from './run.ts'
-export {
-  endingTrackedRuns,
-  hasActiveExperiment,
-  makingTrackedRuns,
-  newTrackedRunId,
-  newTrackedRunIdFor,
-  startTrackedRuns,
-} from './step-run.ts'
+export { endingTrackedRuns, endTrackedRuns, type RunEnd, startTrackedRun } from './step-run.ts'
 export { LONG_BODY_MAX_BYTES, type MlflowEndpoint, mlflowEndpoint, RawReply } from './surface/endpoint.ts'
 export { choice, flag, int64, isLonger, list, pageSize, record, required, text } from './surface/fields.ts'
 export { wireInt } from './surface/json.ts'

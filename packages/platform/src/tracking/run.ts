@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { randomBelow, randomHex } from '../kernel/ids.ts'
-import { nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
+import { type Experiment, nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
 import { checkInstant, checkKey, checkRunId, cutText, LIMITS } from './limits.ts'
 import { type RunData, readRunData } from './run-data.ts'
@@ -63,32 +63,45 @@ export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRu
   refusePlatformTags(ctx, [...given.keys()])
   if (wanted.startMs !== undefined) checkInstant(wanted.startMs, 'start_time')
   return ctx.transaction(async (tx) => {
-    const experiment = await requireActiveExperiment(tx, wanted.experiment)
-    const id = randomHex(16)
-    const row = await tx.db
-      .insertInto('tracked_run')
-      .values({
-        project: tx.project,
-        id,
-        experiment: experiment.id,
-        name,
-        user_id: wanted.user || given.get('mlflow.user') || 'unknown',
-        status: 'RUNNING',
-        start_ms: wanted.startMs || nowMs(tx),
-        end_ms: null,
-        artifact_uri: `${experiment.artifact_location}/${id}/artifacts`,
-        lifecycle: 'active',
-        owner_run: ownerRunOf(tx) ?? null,
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow()
-    const tags = [...given].map(([key, value]) => ({ key, value }))
-    await tx.db
-      .insertInto('tracked_tag')
-      .values(tags.map((tag) => ({ project: tx.project, run_no: row.no, ...tag })))
-      .execute()
-    return { ...row, params: [], metrics: [], tags, datasets: [], models: [] }
+    return insertRun(tx, await requireActiveExperiment(tx, wanted.experiment), {
+      id: randomHex(16),
+      name,
+      user: wanted.user || given.get('mlflow.user') || 'unknown',
+      startMs: wanted.startMs || nowMs(tx),
+      tags: given,
+    })
   })
+}
+
+/** Writes a run in status RUNNING, with its tags: the name's is among them. */
+export async function insertRun(
+  tx: Tx,
+  experiment: Pick<Experiment, 'id' | 'artifact_location'>,
+  run: { id: string; name: string; user: string; startMs: bigint; tags: ReadonlyMap<string, string> },
+): Promise<TrackedRun> {
+  const row = await tx.db
+    .insertInto('tracked_run')
+    .values({
+      project: tx.project,
+      id: run.id,
+      experiment: experiment.id,
+      name: run.name,
+      user_id: run.user,
+      status: 'RUNNING',
+      start_ms: run.startMs,
+      end_ms: null,
+      artifact_uri: `${experiment.artifact_location}/${run.id}/artifacts`,
+      lifecycle: 'active',
+      owner_run: ownerRunOf(tx) ?? null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  const tags = [...run.tags].map(([key, value]) => ({ key, value }))
+  await tx.db
+    .insertInto('tracked_tag')
+    .values(tags.map((tag) => ({ project: tx.project, run_no: row.no, ...tag })))
+    .execute()
+  return { ...row, params: [], metrics: [], tags, datasets: [], models: [] }
 }
 
 /** The tag as it is stored: a long value is cut. `path` names its key in a refusal. */

@@ -1,10 +1,9 @@
-import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
-import { givenRows } from '../kernel/db/index.ts'
+import { randomHex } from '../kernel/ids.ts'
 import { createExperiment, findExperimentByName, setExperimentLifecycle } from './experiment.ts'
 import { requireTrackedRun, setRunLifecycle } from './run.ts'
-import { endingTrackedRuns, newTrackedRunId, startTrackedRuns } from './step-run.ts'
+import { endTrackedRuns, startTrackedRun } from './step-run.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -12,51 +11,54 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
-async function start(...experiments: string[]): Promise<string[]> {
-  const runs = experiments.map((experiment, index) => ({
-    id: newTrackedRunId(),
-    experiment,
-    name: `step-${index}`,
-    tags: { 'plimsoll.step': `${index}` },
-  }))
-  await database.ctx.transaction((tx) => startTrackedRuns(tx, runs))
-  return runs.map(({ id }) => id)
+async function start(experiment: string): Promise<string> {
+  const id = randomHex(16)
+  const run = { id, experiment, name: 'fit', startMs: 5n, tags: new Map([['plimsoll.step', 'fit']]) }
+  await database.ctx.transaction((tx) => startTrackedRun(tx, run))
+  return id
 }
 
-test('startTrackedRuns() makes runs in their experiments, absent ones too', async () => {
+test('startTrackedRun() makes a run in its experiment, an absent one too', async () => {
   const { ctx } = database
-  await createExperiment(ctx, { name: 'known' })
-  const ids = await start('known', 'fresh', 'known')
-  const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
+  const known = await createExperiment(ctx, { name: 'known' })
+  expect((await requireTrackedRun(ctx, await start('known'))).experiment).toBe(known)
+  const id = await start('fresh')
   const fresh = await findExperimentByName(ctx, 'fresh')
-  expect(runs.map((run) => run.name)).toEqual(['step-0', 'step-1', 'step-2'])
-  expect(runs[1]).toMatchObject({ experiment: fresh?.id, status: 'RUNNING', lifecycle: 'active', user_id: 'plimsoll' })
-  expect(runs[1]!.artifact_uri).toBe(`${fresh?.artifact_location}/${ids[1]}/artifacts`)
-  expect(runs[2]!.tags.map(({ key, value }) => ({ key, value }))).toEqual([
-    { key: 'mlflow.runName', value: 'step-2' },
-    { key: 'plimsoll.step', value: '2' },
+  const { tags, ...run } = await requireTrackedRun(ctx, id)
+  expect(run).toMatchObject({
+    name: 'fit',
+    experiment: fresh?.id,
+    status: 'RUNNING',
+    lifecycle: 'active',
+    user_id: 'plimsoll',
+    start_ms: 5n,
+    artifact_uri: `${fresh?.artifact_location}/${id}/artifacts`,
+  })
+  expect(tags.map(({ key, value }) => ({ key, value }))).toEqual([
+    { key: 'mlflow.runName', value: 'fit' },
+    { key: 'plimsoll.step', value: 'fit' },
   ])
-  expect(await start()).toEqual([])
 })
 
-test('startTrackedRuns() refuses an experiment that was deleted, and makes none', async () => {
+test('startTrackedRun() refuses an experiment that was deleted', async () => {
   const { ctx } = database
   const id = await createExperiment(ctx, { name: 'gone' })
   await setExperimentLifecycle(ctx, id, 'deleted')
-  await expect(start('known', 'gone')).rejects.toMatchObject({
+  await expect(start('gone')).rejects.toMatchObject({
     code: 'tracking.experiment_deleted',
     details: { action: `Restore it: mlflow experiments restore --experiment-id ${id}` },
   })
 })
 
-test('endingTrackedRuns() ends each with its status, a deleted one too', async () => {
+test('endTrackedRuns() ends each with its status, a deleted one too', async () => {
   const { ctx } = database
-  const ids = await start('known', 'known', 'known')
+  const ids = [await start('known'), await start('known'), await start('known')]
   await setRunLifecycle(ctx, ids[2]!, 'deleted')
   const status = ['FINISHED', 'FAILED', 'FINISHED'] as const
-  const rows = ids.map((id, index) => ({ project: ctx.project, id, status: status[index]! }))
-  const given = givenRows('d', { project: 'text', id: 'text', status: 'text' }, rows)
-  await ctx.transaction((tx) => sql`with ${endingTrackedRuns(tx, sql`select * from ${given}`)} select 1`.execute(tx.db))
+  await endTrackedRuns(
+    ctx,
+    ids.map((id, index) => ({ id, status: status[index]! })),
+  )
   const runs = await Promise.all(ids.map((id) => requireTrackedRun(ctx, id)))
   expect(runs.map((run) => run.status)).toEqual(['FINISHED', 'FAILED', 'FINISHED'])
   expect(runs.map((run) => run.end_ms === null)).toEqual([false, false, false])

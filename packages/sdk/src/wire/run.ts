@@ -103,7 +103,7 @@ export const stepView = z.strictObject({
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),
 })
-/** A step as the graph of its run shows it. */
+/** A step as the graph of its run shows it. `trackedRun` is null until its program asks the control plane for something. */
 export type StepView = z.output<typeof stepView>
 
 /** A run in a list, with how many of its steps are where. `pipeline` is null for a step that was started alone. */
