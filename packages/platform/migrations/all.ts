@@ -29,6 +29,7 @@ import { up as up0130 } from './0130-blob-part-project.ts'
 import { up as up0140 } from './0140-run-of-pipeline.ts'
 import { up as up0150 } from './0150-checks-of-keys.ts'
 import { up as up0160 } from './0160-check-of-experiments.ts'
+import { up as up0170 } from './0170-check-of-steps.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -62,4 +63,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0140-run-of-pipeline', up: (db) => up0140(db as never) },
   { name: '0150-checks-of-keys', up: (db) => up0150(db as never) },
   { name: '0160-check-of-experiments', up: (db) => up0160(db as never) },
+  { name: '0170-check-of-steps', up: (db) => up0170(db as never) },
 ]

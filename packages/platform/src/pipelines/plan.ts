@@ -1,9 +1,9 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { CacheVerdict, PipelineStep, StepState } from '@plimsoll/sdk/wire'
-import { type Insertable, sql } from 'kysely'
+import { sql } from 'kysely'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
@@ -17,7 +17,7 @@ import {
   prepareStep,
   stepInputs,
 } from './prepare.ts'
-import type { NamedOutputs, StepRow } from './tables.ts'
+import type { NamedOutputs } from './tables.ts'
 import { nextOfRun } from './transition.ts'
 
 export interface PlanDeps {
@@ -79,7 +79,7 @@ export async function planRun(
 }
 
 interface Planned {
-  rows: Insertable<StepRow>[]
+  rows: ReturnType<typeof toRow>[]
   edges: { src: string; dst: string }[]
   /** Blobs that steps take from the cache. */
   taken: string[]
@@ -174,7 +174,7 @@ async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Plan
     }
     planned.set(step.key, plan)
     taken.push(...digestsOfOutputs(plan.outputs ?? {}))
-    rows.push(toRow(ctx, run.id, step, positions.get(step.key)!, plan))
+    rows.push(toRow(step, positions.get(step.key)!, plan))
   }
   return { rows, edges, taken }
 }
@@ -189,41 +189,31 @@ const BLOCKED: PlannedStep = {
   result: null,
 }
 
-function json(value: unknown): string | null {
-  return value === null || value === undefined ? null : JSON.stringify(value)
-}
+const STEP_COLUMNS = {
+  key: 'text',
+  kind: 'text',
+  definition: 'jsonb',
+  position: 'int4',
+  state: 'text',
+  waiting: 'int4',
+  spec: 'jsonb',
+  inputs: 'jsonb',
+  cache_key: 'text',
+  cache_verdict: 'jsonb',
+  outputs: 'jsonb',
+  result: 'jsonb',
+} as const
+const EDGE_COLUMNS = { src: 'text', dst: 'text' } as const
 
-function toRow(
-  ctx: Context,
-  run: string,
-  step: { key: string; kind: string },
-  position: number,
-  plan: PlannedStep,
-): Insertable<StepRow> {
-  const now = new Date(ctx.clock.nowMs())
+function toRow(step: PipelineStep, position: number, { verdict, ...plan }: PlannedStep) {
   return {
-    project: ctx.project,
-    run,
+    ...plan,
     key: step.key,
     kind: step.kind,
-    definition: JSON.stringify(step),
+    definition: step,
     position,
-    state: plan.state,
-    reason: null,
-    waiting: plan.waiting,
-    fence: null,
-    lease_owner: null,
-    lease_expires_at: null,
-    tracked_run: null,
-    spec: json(plan.spec),
-    inputs: json(plan.inputs),
-    cache_key: plan.verdict?.key ?? null,
-    cache_verdict: json(plan.verdict),
-    outputs: json(plan.outputs),
-    result: json(plan.result),
-    progress: null,
-    started_at: plan.state === 'cached' ? now : null,
-    finished_at: plan.state === 'cached' ? now : null,
+    cache_key: verdict?.key ?? null,
+    cache_verdict: verdict,
   }
 }
 
@@ -236,21 +226,20 @@ async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges,
     .executeTakeFirst()
   if (claimed?.state !== 'queued') return
   await pinBlobs(tx, blobs, { owner: runOwner(run), digests: taken })
-  for (let start = 0; start < rows.length; start += INSERT_BATCH)
-    await tx.db
-      .insertInto('step')
-      .values(rows.slice(start, start + INSERT_BATCH))
-      .execute()
-  for (let start = 0; start < edges.length; start += INSERT_BATCH * 4) {
-    await tx.db
-      .insertInto('edge')
-      .values(edges.slice(start, start + INSERT_BATCH * 4).map((edge) => ({ project: tx.project, run, ...edge })))
-      .execute()
+  for (let start = 0; start < rows.length; start += INSERT_BATCH) {
+    const given = givenRows('d', STEP_COLUMNS, rows.slice(start, start + INSERT_BATCH))
+    const columns = sql.join(Object.keys(STEP_COLUMNS).map((column) => sql.id(column)))
+    await sql`insert into step (project, run, started_at, finished_at, ${columns})
+      select ${tx.project}, ${run}, d.at, d.at, ${columns} from (
+        select *, case when state = 'cached' then clock_timestamp() end as at from ${given}) d`.execute(tx.db)
   }
-  const hits = rows
-    .filter((row) => row.state === 'cached')
-    .map((row) => row.cache_key)
-    .filter((key) => key != null)
+  for (let start = 0; start < edges.length; start += INSERT_BATCH) {
+    const given = givenRows('d', EDGE_COLUMNS, edges.slice(start, start + INSERT_BATCH))
+    await sql`insert into edge (project, run, src, dst) select ${tx.project}, ${run}, src, dst from ${given}`.execute(
+      tx.db,
+    )
+  }
+  const hits = rows.flatMap((row) => (row.state === 'cached' && row.cache_key !== null ? [row.cache_key] : []))
   for (let start = 0; start < hits.length; start += INSERT_BATCH) {
     await tx.db
       .updateTable('cache_entry')
