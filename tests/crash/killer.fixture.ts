@@ -23,17 +23,6 @@ export interface Kill {
   readonly atMs: number
 }
 
-/** @source mulberry32, Tommy Ettinger */
-export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 /** The order of kills: a shuffled deck, so that each kind gets its share whatever the seed. */
 export function dealKills(count: number, random: () => number): Kind[] {
   const entries = Object.entries(SHARES) as [Kind, number][] // keys of a literal record

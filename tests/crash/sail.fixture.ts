@@ -81,14 +81,14 @@ export async function sail(
       voyage.route,
       await readRows(project, await columnsOf(platform, voyage.route)),
     )
-    let isOver = false
+    let isOver = deck.length === 0
     const killing = kill(deck.slice(early)).finally(() => {
       isOver = true
     })
-    do {
+    while (!isOver) {
       await voyage.runAll(true)
       await voyage.releaseNewest()
-    } while (!isOver)
+    }
     const kills = [...before, ...(await killing)]
     await traffic.stop()
     const segments = join(dataDir, 'gateway/segments')

@@ -36,7 +36,10 @@ beforeAll(() => {
   const made = must(process.execPath, ['scripts/pack.mjs'], ROOT).trim().split('\n')
   for (const path of made) tarballs[path.includes('sdk') ? 'sdk' : 'platform'] = resolve(ROOT, path)
 })
-afterAll(() => rmSync(work, { recursive: true, force: true }))
+afterAll(() => {
+  vi.unstubAllEnvs() // other files run in this process
+  rmSync(work, { recursive: true, force: true })
+})
 
 /** What a checkout has and a package must not. */
 const FOREIGN = /\.test\.|\.fixture\.|(?<!\.d)\.ts$|\.mts$|__pycache__|\.map$|(^|\/)test_|\.env|\.plimsoll/

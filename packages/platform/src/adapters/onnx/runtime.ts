@@ -49,12 +49,22 @@ interface Ort {
 }
 
 /**
- * onnxruntime turns 16-bit data into a Float16Array where that global exists, and its native side then reads 0 bytes.
- * Removed once a release holds onnxruntime PR 32323 (issue 26791).
+ * onnxruntime turns 16-bit data into a Float16Array where that global exists, and its native side then reads 0 bytes. It
+ * looks once, at its first tensor. Removed once a release holds onnxruntime PR 32323 (issue 26791).
  */
-async function importRuntime(): Promise<Ort> {
+function hideFloat16Array(OrtTensor: typeof Tensor): void {
+  const { Float16Array } = globalThis
   Object.assign(globalThis, { Float16Array: undefined })
+  try {
+    new OrtTensor('bool', [true])
+  } finally {
+    Object.assign(globalThis, { Float16Array })
+  }
+}
+
+async function importRuntime(): Promise<Ort> {
   const { env, Tensor } = await import('onnxruntime-node')
+  hideFloat16Array(Tensor)
   // The package's own session wraps each run, which blocks in any case, in a turn of the event loop and three promises.
   const { binding, initOrt } = await import('onnxruntime-node/dist/binding.js')
   return {

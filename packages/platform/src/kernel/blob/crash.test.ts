@@ -13,21 +13,11 @@ import { layDatabase } from '../db/database-template.fixture.ts'
 import { migrate, openContext, openDatabase } from '../db/index.ts'
 import { journalLedger, openJournal, sealLedger, verifyLedger } from '../ledger/index.ts'
 import { silentLog } from '../log.ts'
+import { seeded } from '../seeded.fixture.ts'
 
 /** Each costs a start: `.ci/run` does them all. */
 const KILLS = process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 20 : 8
 const SEED = 20_010_423
-
-/** @source mulberry32, Tommy Ettinger */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** Lets the writer acknowledge some blobs, waits a moment more, and kills it. Returns what it acknowledged. */
 async function writeUntilKilled(root: string, generation: number, random: () => number): Promise<string[]> {
