@@ -2,7 +2,7 @@ import type { OnlineBatch } from '@plimsoll/sdk/seams'
 import { openLmdbOnlineStore } from './online-store.ts'
 
 export const CRASH_BATCHES = 14
-export const CRASH_RECORDS = 2_000
+const CRASH_RECORDS = 2_000
 
 /** Batch `number` writes every key with a value that names the batch. */
 export function crashBatch(number: number, fence: number): OnlineBatch {
