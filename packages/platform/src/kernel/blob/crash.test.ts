@@ -16,7 +16,7 @@ import { silentLog } from '../log.ts'
 import { seeded } from '../seeded.fixture.ts'
 
 /** Each costs a start: `.ci/run` does them all. */
-const KILLS = process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 20 : 8
+const KILLS = process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 20 : 5
 const SEED = 20_010_423
 
 /** Lets the writer acknowledge some blobs, waits a moment more, and kills it. Returns what it acknowledged. */
