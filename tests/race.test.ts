@@ -31,7 +31,7 @@ import { goingAttempt } from '../packages/platform/src/pipelines/going-attempt.f
 import { declarePipeline } from '../packages/platform/src/pipelines/pipeline.ts'
 import { startNamedRun } from '../packages/platform/src/pipelines/run.ts'
 import { claimingSteps } from '../packages/platform/src/pipelines/store.ts'
-import { requireTrackedRunOf, trackedRunOf } from '../packages/platform/src/pipelines/tracked-run.ts'
+import { ensureTrackedRunOf, trackedRunOf } from '../packages/platform/src/pipelines/tracked-run.ts'
 import { listAliases, moveAlias } from '../packages/platform/src/registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
 import { deleteVersion } from '../packages/platform/src/registry/version-edit.ts'
@@ -206,12 +206,26 @@ suiteWith('postgres', 'callers at once', (initdb) => {
       project: 'default',
       definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
       pipeline: 'p',
-      pipelineDigest: 'd',
     })
     const claiming = claimingSteps({ owner: 'me', runsDir: '/tmp' }, { limit: 0, running: new Map() })
-    const make = (tx: Tx) => requireTrackedRunOf(tx, { ...attempt, project: 'default' })
+    const make = (tx: Tx) => ensureTrackedRunOf(tx, { ...attempt, project: 'default' })
     expect(await oneBeforeTheOther(make, () => finishAttempts(ctx, undefined as never, [done], claiming))).toBe('done') // stores nothing
-    expect(await requireTrackedRun(ctx, trackedRunOf(attempt))).toMatchObject({ status: 'FINISHED' })
+    // What was claimed does not wait for it.
+    await expect.poll(async () => (await requireTrackedRun(ctx, trackedRunOf(attempt))).status).toBe('FINISHED')
+  })
+
+  test('steps of a pipeline without an experiment that track something at once share the one that is made', async () => {
+    const [first, second] = [await goingAttempt(ctx, 7n), await goingAttempt(ctx, 8n)]
+    const make = (inside: Context, attempt: typeof first) =>
+      ensureTrackedRunOf(inside, { ...attempt, project: 'default' })
+    expect(
+      await oneBeforeTheOther(
+        (tx) => make(tx, first),
+        () => make(ctx, second),
+      ),
+    ).toBe('done')
+    const runs = [first, second].map((attempt) => requireTrackedRun(ctx, trackedRunOf(attempt)))
+    expect(new Set((await Promise.all(runs)).map((run) => run.experiment)).size).toBe(1)
   })
 
   test('publishers at once make one snapshot', async () => {

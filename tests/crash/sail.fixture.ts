@@ -12,6 +12,8 @@ import { openVoyage, plimsoll, type Voyage } from './voyage.fixture.ts'
 const SETTLE_MS = 120_000
 /** Part of the kills that hits the first runs, before there is anything to predict with. */
 const EARLY_SHARE = 0.2
+/** A sail without kills would be over before the first answer. */
+const PREDICTIONS_MIN = 20
 
 /** The part of a route's OpenAPI that names the columns of a row. */
 interface RouteOpenApi {
@@ -90,6 +92,10 @@ export async function sail(
       await voyage.releaseNewest()
     }
     const kills = [...before, ...(await killing)]
+    await until(
+      async () => traffic.acknowledged.predictions.size >= PREDICTIONS_MIN,
+      () => 'predictions are answered',
+    )
     await traffic.stop()
     const segments = join(dataDir, 'gateway/segments')
     await until(

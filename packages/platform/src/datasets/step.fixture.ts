@@ -54,7 +54,7 @@ export async function runDatasetVersion(
     json[name] = JSON.parse(bytes.toString('utf8')) as Json // written by the command
   }
   const committed = await ctx.transaction((tx) =>
-    datasetVersionStep.commit!(tx, { ...attempt, trackedRun: 'tr_1', spec, inputs: {}, outputs: stepOutputs, json }),
+    datasetVersionStep.commit!(tx, { ...attempt, spec, inputs: {}, outputs: stepOutputs, json }),
   )
   return { ...(committed as Record<string, Json>), ...json } // commit returns an object
 }

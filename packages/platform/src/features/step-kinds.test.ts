@@ -144,7 +144,7 @@ async function runStep(kindName: string, params: Json, inputs: Record<string, St
       sizeBytes: 0,
     }
   const result = await database.ctx.transaction((tx) =>
-    kind.commit!(tx, { ...attempt, trackedRun: 'tr', spec, inputs, outputs: stored, json }),
+    kind.commit!(tx, { ...attempt, spec, inputs, outputs: stored, json }),
   )
   return { result: result as Record<string, Json>, json, outputs }
 }

@@ -47,7 +47,6 @@ export interface StepResult {
   readonly run: string
   readonly step: string
   readonly attempt: string
-  readonly trackedRun: string
   readonly spec: Json
   readonly inputs: Readonly<Record<string, StepOutput>>
   readonly outputs: Readonly<Record<string, StepOutput>>

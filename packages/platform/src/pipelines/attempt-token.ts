@@ -3,7 +3,7 @@ import type { Scheme } from '../kernel/auth/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { ClaimedStep } from './store.ts'
-import { requireTrackedRunOf } from './tracked-run.ts'
+import { ensureTrackedRunOf } from './tracked-run.ts'
 
 export interface AttemptTokens {
   /** By this token the program of an attempt writes its step's tracked run, as long as the attempt goes on. */
@@ -33,16 +33,19 @@ export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
       const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
       if (!attempt || !timingSafeEqual(Buffer.from(digestOf(attempt.run, fence!)), Buffer.from(digest!)))
         throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
-      const trackedRun =
-        attempt.finished_at === null ? (attempt.tracked_run ?? (await requireTrackedRunOf(ctx, attempt))) : undefined
-      if (trackedRun === undefined)
-        throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has ended with its attempt')
+      if (attempt.finished_at !== null) throw expired()
+      const trackedRun = attempt.tracked_run ?? (await ensureTrackedRunOf(ctx, attempt))
+      if (trackedRun === undefined) throw expired()
       return {
         principal: { id: `run:${trackedRun}`, kind: 'run', named: false, proof: `attempt:${fence}` },
         roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
       }
     },
   }
+}
+
+function expired(): PlimsollError {
+  return new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has ended with its attempt')
 }
 
 async function findAttempt(ctx: Context, fence: bigint) {

@@ -20,7 +20,6 @@ test('endingAttempts() finds attempt and step by their keys, also in a plan that
     definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
     fence: 1n,
     pipeline: 'train',
-    pipelineDigest: 'sha256:0',
   })
   const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts(ctx, [done])}`.execute(ctx.db)
   const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => /Scan.* on (attempt|step) /.test(line))

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import { type Context, givenRows } from '../kernel/db/index.ts'
-import { endingTrackedRuns, type RunEnd } from '../tracking/index.ts'
+import { endingTrackedRuns, type RunEnd, type RunStatus } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
 import { lockedRuns, type MovedRun, RELEASING } from './release-dependents.ts'
 import { type NextStep, nextOfStep } from './transition.ts'
@@ -9,7 +9,6 @@ import { type NextStep, nextOfStep } from './transition.ts'
 export interface EndedAttempt {
   readonly state: NextStep['state']
   readonly delayMs: number
-  readonly trackedRun: string | null
   /** Its tracked run, when the program made it while the step was ended: too late for the statement to see it. */
   readonly lateRun: RunEnd | undefined
   readonly isCacheEntryNew: boolean
@@ -128,18 +127,21 @@ const CACHE_ENTRIES = sql`
     from d join s on s.fence = d.fence where d.cache_key is not null and s.state = 'succeeded'
     on conflict (project, key) do nothing returning source_run, source_step)`
 
-const RUN_STATUS = { succeeded: 'FINISHED', cancelled: 'KILLED', failed: 'FAILED' } as const
+const STATUS_OF_STEP = {
+  succeeded: 'FINISHED',
+  cancelled: 'KILLED',
+  failed: 'FAILED',
+} as const satisfies Record<Exclude<NextStep['state'], 'ready'>, RunStatus>
 
 const TRACKED_ENDING = sql`
-  select project, tracked_run as id, ${sql.lit(JSON.stringify(RUN_STATUS))}::jsonb ->> state as status
+  select project, tracked_run as id, ${sql.lit(JSON.stringify(STATUS_OF_STEP))}::jsonb ->> state as status
   from s where state <> 'ready' and tracked_run is not null`
 
 interface EndRow extends MovedRun {
   fence: bigint
   state: NextStep['state']
   delay_ms: number
-  tracked_run: string | null
-  is_late: boolean
+  late_run: string | null
   is_new: boolean
 }
 
@@ -153,8 +155,8 @@ export function endingAttempts(ctx: Context, items: readonly FinishedAttempt[]):
   return sql<EndRow>`
     with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items)}, ${ATTEMPTS_ENDING},
       ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
-    select s.fence, s.state, s.delay_ms, s.tracked_run, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded,
-      s.tracked_run is not null and ended_run.id is null as is_late
+    select s.fence, s.state, s.delay_ms, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded,
+      case when ended_run.id is null then s.tracked_run end as late_run
     from s left join ended_run on ended_run.id = s.tracked_run left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`
 }
 
@@ -166,11 +168,10 @@ export function toEnded(rows: readonly EndRow[]): Map<bigint, EndedAttempt> {
       {
         state: row.state,
         delayMs: row.delay_ms,
-        trackedRun: row.tracked_run,
         lateRun:
-          row.is_late && row.tracked_run !== null && row.state !== 'ready'
-            ? { id: row.tracked_run, status: RUN_STATUS[row.state] }
-            : undefined,
+          row.late_run === null || row.state === 'ready'
+            ? undefined
+            : { id: row.late_run, status: STATUS_OF_STEP[row.state] },
         isCacheEntryNew: row.is_new,
         moved: row.state === 'ready' ? undefined : row,
       },

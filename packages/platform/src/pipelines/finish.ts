@@ -69,10 +69,12 @@ async function finishAtOnce(
 ): Promise<Finished> {
   const [ended, claimed] = await ctx.together([endingAttempts(ctx, items), claiming])
   const ends = toEnded(ended)
-  await endLateRuns(ctx, ends)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
-  // Ends and claims are committed: what was claimed waits for no renewal.
+  // Ends and claims are committed: what was claimed waits for nothing of this.
+  void endLateRuns(ctx, ends).catch((error) =>
+    ctx.log.warn({ error: String(error) }, 'tracked runs of steps that ended could not be ended'),
+  )
   void renewEach(
     ctx,
     items.filter((done) => isRenewal(done, ends)),
@@ -103,7 +105,7 @@ async function finishWhole(
     blobs,
     items.flatMap((done) => pinsOfAttempt(done, of(done)?.state === 'succeeded', cacheKeyOfAttempt(done))),
   )
-  for (const done of items) if (of(done)?.state === 'succeeded') await commitSuccess(tx, done, of(done)!)
+  for (const done of items) if (of(done)?.state === 'succeeded') await commitSuccess(tx, done)
   for (const run of runsOf(ends)) await cascade(tx, run)
   const claimed = await claiming.execute(tx.db)
   for (const done of items) {
@@ -133,14 +135,13 @@ function runsOf(ends: ReadonlyMap<bigint, EndedAttempt>): MovedRun[] {
   return [...new Map([...ends.values()].flatMap((end) => (end.moved ? [[end.moved.run, end.moved]] : []))).values()]
 }
 
-async function commitSuccess(tx: Tx, done: FinishedAttempt, { trackedRun }: EndedAttempt): Promise<void> {
+async function commitSuccess(tx: Tx, done: FinishedAttempt): Promise<void> {
   if (done.locations.length > 0) await rememberLocations(tx, done.locations)
   const { run, key, fence } = done.step
   const result = await done.kind?.commit?.(tx, {
     run,
     step: key,
     attempt: String(fence),
-    trackedRun: trackedRun ?? '',
     spec: done.spec,
     inputs: done.inputs,
     outputs: done.outputs,

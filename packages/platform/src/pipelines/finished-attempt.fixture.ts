@@ -3,7 +3,7 @@ import type { ClaimedStep } from './store.ts'
 
 /** A first attempt that succeeded and leaves nothing, of a step that has nothing of its own. */
 export function succeededAttempt(
-  step: Pick<ClaimedStep, 'project' | 'run' | 'key' | 'definition' | 'fence' | 'pipeline' | 'pipelineDigest'>,
+  step: Pick<ClaimedStep, 'project' | 'run' | 'key' | 'definition' | 'fence' | 'pipeline'>,
 ): FinishedAttempt {
   return {
     step: { ...step, spec: null, inputs: null, verdict: null, attemptsUsed: 0, infraUsed: 0 },

@@ -11,8 +11,8 @@ export async function goingAttempt(
     values (${project}, 'd', 'p', '{}', '{}', '{}') on conflict do nothing`.execute(db)
   await sql`insert into pipeline_run (id, project, pipeline, pipeline_digest, params, options, state, actor, body_digest)
     values (${run}, ${project}, 'p', 'd', '{}', '{}', 'running', 'ada', 'b')`.execute(db)
-  await sql`insert into step (project, run, key, kind, definition, position, state, waiting, fence)
-    values (${project}, ${run}, 'fit', 'command', '{}', 0, 'running', 0, ${fence})`.execute(db)
+  await sql`insert into step (project, run, key, kind, definition, position, state, waiting, fence, started_at)
+    values (${project}, ${run}, 'fit', 'command', '{}', 0, 'running', 0, ${fence}, clock_timestamp())`.execute(db)
   await sql`insert into attempt (project, fence, run, key, number, state, executor)
     values (${project}, ${fence}, ${run}, 'fit', 1, 'running', 'test')`.execute(db)
   return { run, key: 'fit', fence }

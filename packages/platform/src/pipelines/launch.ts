@@ -194,7 +194,7 @@ export function writeLaunch(
     PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     MLFLOW_TRACKING_URI: deps.controlUrl(),
-    MLFLOW_RUN_ID: trackedRunOf(step),
+    ...(isProcessKind(step.definition.kind) ? { MLFLOW_RUN_ID: trackedRunOf(step) } : {}),
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
     // A control plane is back within seconds: ask soon, and for long (8 minutes). MLflow's own 2 and 7 wait minutes at the end.
     MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR: '1',

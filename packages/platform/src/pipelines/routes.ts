@@ -45,7 +45,7 @@ async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<ty
 
 /** Where an attempt ran: only on this host, and only while its files are there. */
 async function debugOf(ctx: Context, run: string, key: string) {
-  await requireStep(ctx, run, key)
+  const step = await requireStep(ctx, run, key)
   const attempt = await ctx.db
     .selectFrom('attempt')
     .select('work_dir')
@@ -66,7 +66,10 @@ async function debugOf(ctx: Context, run: string, key: string) {
     )
   }
   const { cwd, argv, environment } = left.launch
-  return { workDir, cwd, argv: [...argv], environment: { ...environment } }
+  const { MLFLOW_RUN_ID: trackedRun, ...shown } = environment
+  // Only a step that tracked something has the run: a shell without it makes one of its own.
+  const named = step.tracked_run === null || trackedRun === undefined ? {} : { MLFLOW_RUN_ID: trackedRun }
+  return { workDir, cwd, argv: [...argv], environment: { ...shown, ...named } }
 }
 
 function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
@@ -5,12 +8,15 @@ import type { Context } from '../kernel/db/index.ts'
 import { digestTree, digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
+import { requireTrackedRun } from '../tracking/index.ts'
 import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from './cache.ts'
+import { goingAttempt } from './going-attempt.fixture.ts'
 import { pipelineEndpoints } from './index.ts'
 import { declarePipeline, removePipeline, requirePipeline } from './pipeline.ts'
 import { planRun } from './plan.ts'
 import { bindParams, prepareStep, stepInputs } from './prepare.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun } from './run.ts'
+import { ensureTrackedRunOf } from './tracked-run.ts'
 import { listRuns, readRun, readStep } from './view.ts'
 
 let database: TestDatabase
@@ -193,6 +199,27 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
   const before = await database.events()
   await plan(third.id)
   expect(await database.events()).toEqual(before) // it has ended already
+})
+
+test('the debug of a step names its tracked run once it has one', async () => {
+  const { run, fence } = await goingAttempt(ctx, 71n)
+  const workDir = mkdtempSync(join(tmpdir(), 'plimsoll-debug-'))
+  const launch = { cwd: workDir, argv: ['true'], environment: { A: 'b', MLFLOW_RUN_ID: 'tracked' } }
+  writeFileSync(join(workDir, 'step.json'), JSON.stringify({ platform: { plan: {}, launch } }))
+  await ctx.db.updateTable('attempt').set({ work_dir: workDir }).where('fence', '=', fence).execute()
+  const environment = async () => (await api.call('GET', `/api/v1/runs/${run}/steps/fit/debug`)).json.environment
+  expect(await environment()).toEqual({ A: 'b' })
+  await ctx.db.updateTable('step').set({ tracked_run: 'tracked' }).where('run', '=', run).execute()
+  expect(await environment()).toEqual(launch.environment)
+  rmSync(workDir, { recursive: true })
+})
+
+test('cancelRun() ends the tracked run of a step that waits for its next try', async () => {
+  const attempt = await goingAttempt(ctx, 70n)
+  const tracked = await ensureTrackedRunOf(ctx, { ...attempt, project: ctx.project })
+  await ctx.db.updateTable('step').set({ state: 'ready' }).where('run', '=', attempt.run).execute()
+  await ctx.transaction((tx) => cancelRun(tx, attempt.run))
+  expect(await requireTrackedRun(ctx, tracked!)).toMatchObject({ status: 'KILLED' })
 })
 
 test('cancelRun() of a queued run ends it, and repeats for free', async () => {

@@ -8,6 +8,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
+import { endTrackedRuns } from '../tracking/index.ts'
 import { type PipelineVersion, requirePipeline, type StepKinds, storePipelineVersion } from './pipeline.ts'
 import type { Bundles } from './tables.ts'
 import { TERMINAL_RUNS } from './transition.ts'
@@ -229,8 +230,10 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .set({ state: 'cancelled', reason: 'run cancelled', finished_at: sql<Date>`clock_timestamp()` })
     .where('run', '=', id)
     .where('state', 'in', ['blocked', 'ready'])
-    .returning('key')
+    .returning('tracked_run')
     .execute()
+  const tracked = cancelled.flatMap(({ tracked_run: id }) => (id === null ? [] : [{ id, status: 'KILLED' as const }]))
+  if (tracked.length > 0) await endTrackedRuns(tx, tracked) // of steps that waited for their next try
   const open = run.open - cancelled.length
   const state: RunState = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
   await tx.db

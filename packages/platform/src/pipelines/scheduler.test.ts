@@ -418,7 +418,6 @@ test('finishAttempts() with a lost fence changes nothing but its own attempt', a
     definition: row.definition,
     fence: row.fence! - 1n,
     pipeline: 'fenced',
-    pipelineDigest: digest,
   })
   const finished = await finishAttempts(engine.ctx, engine.blobs, [late], claimingAs('late', 0))
   expect(finished).toEqual({ held: [false], claimed: [] })

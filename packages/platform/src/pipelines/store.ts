@@ -19,7 +19,6 @@ export interface ClaimedStep {
   readonly attemptsUsed: number
   readonly infraUsed: number
   readonly pipeline: string
-  readonly pipelineDigest: string
 }
 
 export const LEASE_SECONDS = 30
@@ -39,19 +38,17 @@ export interface ClaimedRow {
   attempts_used: number
   infra_used: number
   pipeline: string
-  pipeline_digest: string
   /** What the run's plan found in the cache still holds. */
   is_known: boolean
 }
 
 function toClaimed(row: ClaimedRow): ClaimedStep {
-  const { attempts_used, infra_used, pipeline_digest, is_known, ...same } = row
+  const { attempts_used, infra_used, is_known, ...same } = row
   return {
     ...same,
     verdict: is_known ? same.verdict : null,
     attemptsUsed: attempts_used,
     infraUsed: infra_used,
-    pipelineDigest: pipeline_digest,
   }
 }
 
@@ -78,12 +75,12 @@ export interface Wanted {
 /**
  * Takes ready steps, of runs with the fewest running steps first, so that a wide run cannot starve a small one. One
  * statement: lease, fence and attempt. A step's verdict holds that was found when its run was planned, unless an entry of
- * its key has been made before the first attempt. The fence comes from one sequence; time is the database's.
+ * its key has been made before the first attempt that counted. The fence comes from one sequence; time is the database's.
  */
 export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: Wanted): RawBuilder<ClaimedRow> {
   return sql<ClaimedRow>`
     with turn as materialized (
-      select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest
+      select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline
       from pipeline_run r
       left join unnest(${[...running.keys()]}::text[], ${[...running.values()]}::int4[]) as live(run, running) on live.run = r.id
       cross join lateral (
@@ -92,7 +89,7 @@ export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: 
       where r.state = 'running'
       order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
-      select turn.*, s.started_at is not null as is_again, s.cache_verdict is not null and (s.started_at is not null or not exists (
+      select turn.*, s.started_at is not null as is_again, s.cache_verdict is not null and (s.attempts_used + s.infra_used > 0 or not exists (
         select from cache_entry e where e.project = s.project and e.key = s.cache_key)) as is_known
       from step s join turn on turn.run = s.run and turn.key = s.key
       where s.state = 'ready' order by s.run, s.key for update of s skip locked),
@@ -101,7 +98,7 @@ export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: 
         lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
         started_at = coalesce(s.started_at, clock_timestamp())
       from c where s.run = c.run and s.key = c.key
-      returning ${CLAIMED}, c.pipeline, c.pipeline_digest, c.is_again, c.is_known),
+      returning ${CLAIMED}, c.pipeline, c.is_again, c.is_known),
     tried as (
       insert into attempt (project, fence, run, key, number, state, executor, work_dir)
       select project, fence, run, key, case when is_again then (
@@ -115,12 +112,10 @@ export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boole
   const due = sql`state = 'running' and (not ${isOnlyExpired}::boolean or lease_expires_at < clock_timestamp())`
   const taken = await sql<ClaimedRow>`
     with r as materialized (
-      select id, pipeline, pipeline_digest from pipeline_run where id in (select run from step where ${due}) order by id for update)
+      select id, pipeline from pipeline_run where id in (select run from step where ${due}) order by id for update)
     update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
     from r where r.id = s.run and ${due}
-    returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, r.pipeline_digest, true as is_known`.execute(
-    ctx.db,
-  )
+    returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, true as is_known`.execute(ctx.db)
   return toClaimedSteps(taken.rows)
 }
 

@@ -15,7 +15,7 @@ export function trackedRunOf({ run, key }: { readonly run: string; readonly key:
  * nothing. Undefined when the attempt has ended meanwhile.
  * @throws precondition tracking.experiment_deleted
  */
-export async function requireTrackedRunOf(
+export async function ensureTrackedRunOf(
   ctx: Context,
   attempt: { readonly project: string; readonly run: string; readonly key: string; readonly fence: bigint },
 ): Promise<string | undefined> {
@@ -42,7 +42,7 @@ export async function requireTrackedRunOf(
       id,
       experiment: pipeline ?? AD_HOC,
       name: key,
-      startMs: BigInt(step.started_at?.getTime() ?? Math.floor(tx.clock.nowMs())),
+      startMs: BigInt(step.started_at!.getTime()), // it runs
       tags: new Map([
         ['plimsoll.run', run],
         ['plimsoll.step', key],

@@ -195,7 +195,6 @@ const commit = (run: string, change: { spec?: Json; signature?: Json; metrics?: 
       run,
       step: 'register',
       attempt: '1',
-      trackedRun: '',
       spec: change.spec ?? { model: 'delay' },
       inputs: { model: output('model', 'onnx', 'model') },
       outputs: {},

@@ -42,6 +42,11 @@ export async function ensureDefaultExperiment(ctx: Context): Promise<void> {
     .execute()
 }
 
+/** Whoever makes an experiment waits here for those that make one. */
+async function lockNames(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`experiment ${tx.project}`}, 0))`.execute(tx.db)
+}
+
 /**
  * Creates an experiment and returns its id, a decimal number as text. Names stay taken by deleted experiments.
  * @throws conflict tracking.experiment_exists
@@ -54,8 +59,8 @@ export async function createExperiment(
   checkArtifactLocation(wanted.artifactLocation)
   for (const tag of wanted.tags ?? []) checkExperimentTag(tag)
   return ctx.transaction(async (tx) => {
+    await lockNames(tx)
     await ensureDefaultExperiment(tx)
-    await sql`select pg_advisory_xact_lock(hashtextextended(${`experiment ${tx.project}`}, 0))`.execute(tx.db)
     const { next } = await tx.db
       .selectFrom('experiment')
       .select((eb) => eb(eb.fn.max('number'), '+', 1n).as('next'))
@@ -173,6 +178,9 @@ export async function findExperimentByName(ctx: Context, name: string): Promise<
 
 /** The experiment of this name, made when it is absent. */
 export async function ensureExperiment(tx: Tx, name: string): Promise<string> {
+  const known = await findExperimentByName(tx, name)
+  if (known) return known.id
+  await lockNames(tx)
   return (await findExperimentByName(tx, name))?.id ?? createExperiment(tx, { name })
 }
 

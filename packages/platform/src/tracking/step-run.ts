@@ -35,12 +35,12 @@ export interface RunEnd {
 
 /**
  * A part of a `with`, `ended_run (id)`, that ends the tracked runs of `rows`, a query of `project`, `id` and `status`; also
- * one that is deleted meanwhile, which may be restored.
+ * one that is deleted meanwhile, which may be restored. Its start is the database's time, which may be ahead of ours.
  */
 export function endingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     ended_run as (
-      update tracked_run r set status = d.status, end_ms = ${nowMs(ctx)}::bigint from (${rows}) d
+      update tracked_run r set status = d.status, end_ms = greatest(r.start_ms, ${nowMs(ctx)}::bigint) from (${rows}) d
       where r.project = d.project and r.id = d.id returning r.id)`
 }
 
