@@ -1,6 +1,9 @@
 import { describe, test } from 'vitest'
 import { findServer, type ServerName } from './find-server.ts'
 
+/** True in `.ci/run`, where every server is required: what is repeated at random is done in full there, and in part elsewhere. */
+export const isThorough = process.env.PLIMSOLL_REQUIRE_SERVERS === '1'
+
 const PACKAGES: Record<ServerName, string> = { postgres: 'postgresql', redis: 'redis-server', chromium: 'chromium' }
 
 /**
@@ -14,7 +17,7 @@ export function suiteWith(name: ServerName, title: string, declare: (program: st
     return
   }
   const reason = `${PACKAGES[name]} is not installed`
-  if (process.env.PLIMSOLL_REQUIRE_SERVERS === '1') {
+  if (isThorough) {
     test(title, () => {
       throw new Error(`${reason}, and PLIMSOLL_REQUIRE_SERVERS is 1: run npm run setup:servers`)
     })

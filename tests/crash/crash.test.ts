@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { readEnvironment } from '../../packages/platform/src/kernel/config/index.ts'
 import { seeded } from '../../packages/platform/src/kernel/seeded.fixture.ts'
+import { isThorough } from '../servers.ts'
 import { dealKills } from './killer.fixture.ts'
 import { KINDS } from './platform.fixture.ts'
 import { makeProject } from './project.fixture.ts'
@@ -12,8 +13,8 @@ import { digestsOf, NONE, violations } from './violations.fixture.ts'
 
 const env = readEnvironment()
 const SEED = Number(env.PLIMSOLL_CRASH_SEED ?? 20_010_423)
-/** A hundred take ten minutes: `.ci/run` does them all. */
-const KILLS = Number(env.PLIMSOLL_CRASH_KILLS ?? (process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 100 : 10))
+/** A hundred take eight minutes. */
+const KILLS = Number(env.PLIMSOLL_CRASH_KILLS ?? (isThorough ? 100 : 5))
 
 /** Kept between runs: an environment holds for a lock, whoever made it, and making one takes a minute. */
 const ENVIRONMENTS = resolve(import.meta.dirname, '../../node_modules/.cache/plimsoll-python/crash')

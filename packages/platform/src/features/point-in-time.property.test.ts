@@ -1,6 +1,7 @@
 import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+import { isThorough } from '../../../../tests/servers.ts'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { isNear, valueAt } from './oracle.fixture.ts'
 import {
@@ -13,7 +14,7 @@ import {
 } from './point-in-time.fixture.ts'
 
 const SEED = 20_010_101
-const BATCHES = 4
+const BATCHES = isThorough ? 4 : 2
 const CASES_PER_BATCH = 250
 
 const key = fc.constantFrom('a', 'b', '', null)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
+import { isThorough } from '../../../../../tests/servers.ts'
 import { MIGRATIONS } from '../../../migrations/all.ts'
 import { openFilesBlobStore } from '../../adapters/files/index.ts'
 import { openPglite } from '../../adapters/pglite/backend.ts'
@@ -15,8 +16,8 @@ import { journalLedger, openJournal, sealLedger, verifyLedger } from '../ledger/
 import { silentLog } from '../log.ts'
 import { seeded } from '../seeded.fixture.ts'
 
-/** Each costs a start: `.ci/run` does them all. */
-const KILLS = process.env.PLIMSOLL_REQUIRE_SERVERS === '1' ? 20 : 5
+/** Each costs a start. */
+const KILLS = isThorough ? 20 : 5
 const SEED = 20_010_423
 
 /** Lets the writer acknowledge some blobs, waits a moment more, and kills it. Returns what it acknowledged. */
