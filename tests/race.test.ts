@@ -203,12 +203,11 @@ suiteWith('postgres', 'callers at once', (initdb) => {
     const attempt = await goingAttempt(ctx, 7n)
     const done = succeededAttempt({
       ...attempt,
-      project: 'default',
       definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
       pipeline: 'p',
     })
     const claiming = claimingSteps({ owner: 'me', runsDir: '/tmp' }, { limit: 0, running: new Map() })
-    const make = (tx: Tx) => ensureTrackedRunOf(tx, { ...attempt, project: 'default' })
+    const make = (tx: Tx) => ensureTrackedRunOf(tx, attempt)
     expect(await oneBeforeTheOther(make, () => finishAttempts(ctx, undefined as never, [done], claiming))).toBe('done') // stores nothing
     // What was claimed does not wait for it.
     await expect.poll(async () => (await requireTrackedRun(ctx, trackedRunOf(attempt))).status).toBe('FINISHED')
@@ -216,12 +215,10 @@ suiteWith('postgres', 'callers at once', (initdb) => {
 
   test('steps of a pipeline without an experiment that track something at once share the one that is made', async () => {
     const [first, second] = [await goingAttempt(ctx, 7n), await goingAttempt(ctx, 8n)]
-    const make = (inside: Context, attempt: typeof first) =>
-      ensureTrackedRunOf(inside, { ...attempt, project: 'default' })
     expect(
       await oneBeforeTheOther(
-        (tx) => make(tx, first),
-        () => make(ctx, second),
+        (tx) => ensureTrackedRunOf(tx, first),
+        () => ensureTrackedRunOf(ctx, second),
       ),
     ).toBe('done')
     const runs = [first, second].map((attempt) => requireTrackedRun(ctx, trackedRunOf(attempt)))

@@ -44,6 +44,7 @@ test.runIf(process.platform === 'linux')(
       expect(violations(rough)).toEqual(NONE)
       expect(digestsOf(rough.evidence)).toEqual(digestsOf(calm.evidence))
       expect(rough.evidence.metrics).toEqual(calm.evidence.metrics)
+      expect(Object.values(digestsOf(calm.evidence)).every((found) => found.length === 1)).toBe(true)
       expect(rough.kills.length).toBeGreaterThanOrEqual(KILLS)
       for (const kind of KINDS) expect(counts[kind]).toBeGreaterThanOrEqual(KILLS / 10)
     } finally {

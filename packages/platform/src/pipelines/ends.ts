@@ -157,7 +157,8 @@ export function endingAttempts(ctx: Context, items: readonly FinishedAttempt[]):
       ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
     select s.fence, s.state, s.delay_ms, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded,
       case when ended_run.id is null then s.tracked_run end as late_run
-    from s left join ended_run on ended_run.id = s.tracked_run left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`
+    from s left join ended_run on ended_run.id = s.tracked_run
+      left join e on e.source_run = s.run and e.source_step = s.key left join moved on moved.run = s.run`
 }
 
 /** By the fence. */

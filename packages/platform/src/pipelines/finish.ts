@@ -121,9 +121,11 @@ async function finishWhole(
   return { held: items.map((done) => of(done) !== undefined), claimed: toClaimedSteps(claimed.rows) }
 }
 
-async function endLateRuns(ctx: Context, ends: ReadonlyMap<bigint, EndedAttempt>): Promise<void> {
-  const late = [...ends.values()].flatMap(({ lateRun }) => lateRun ?? [])
-  if (late.length > 0) await endTrackedRuns(ctx, late)
+function endLateRuns(ctx: Context, ends: ReadonlyMap<bigint, EndedAttempt>): Promise<void> {
+  return endTrackedRuns(
+    ctx,
+    [...ends.values()].flatMap(({ lateRun }) => lateRun ?? []),
+  )
 }
 
 function isRenewal(done: FinishedAttempt, ends: ReadonlyMap<bigint, EndedAttempt>): boolean {

@@ -5,7 +5,7 @@ import type { Context } from '../kernel/db/index.ts'
 export async function goingAttempt(
   { db, project }: Context,
   fence: bigint,
-): Promise<{ run: string; key: string; fence: bigint }> {
+): Promise<{ project: string; run: string; key: string; fence: bigint }> {
   const run = `run_${fence}`
   await sql`insert into pipeline_version (project, digest, name, definition, bundles, origin)
     values (${project}, 'd', 'p', '{}', '{}', '{}') on conflict do nothing`.execute(db)
@@ -15,5 +15,5 @@ export async function goingAttempt(
     values (${project}, ${run}, 'fit', 'command', '{}', 0, 'running', 0, ${fence}, clock_timestamp())`.execute(db)
   await sql`insert into attempt (project, fence, run, key, number, state, executor)
     values (${project}, ${fence}, ${run}, 'fit', 1, 'running', 'test')`.execute(db)
-  return { run, key: 'fit', fence }
+  return { project, run, key: 'fit', fence }
 }

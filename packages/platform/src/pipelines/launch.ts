@@ -57,7 +57,7 @@ export interface AttemptPlan {
   readonly outputs: Readonly<Record<string, OutputType>>
 }
 
-/** How an attempt is started; without its token, which must not lie about. */
+/** How an attempt is started; without its token, which must not lie about, and the tracked run that the token makes. */
 export interface AttemptLaunch {
   readonly cwd: string
   readonly argv: readonly string[]
@@ -194,7 +194,6 @@ export function writeLaunch(
     PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     MLFLOW_TRACKING_URI: deps.controlUrl(),
-    ...(isProcessKind(step.definition.kind) ? { MLFLOW_RUN_ID: trackedRunOf(step) } : {}),
     MLFLOW_EXPERIMENT_NAME: step.pipeline,
     // A control plane is back within seconds: ask soon, and for long (8 minutes). MLflow's own 2 and 7 wait minutes at the end.
     MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR: '1',
@@ -211,7 +210,9 @@ export function writeLaunch(
   const platform: AttemptFile = { plan, launch: { cwd, argv, environment: shown } }
   const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
   writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
-  // Kinds of ours need no token.
-  const token = isProcessKind(step.definition.kind) ? { MLFLOW_TRACKING_TOKEN: deps.tokenOf(step) } : {}
-  return { environment: { ...shown, ...token }, plan }
+  // Kinds of ours need no token, and have no tracked run: the token makes it.
+  const own = isProcessKind(step.definition.kind)
+    ? { MLFLOW_RUN_ID: trackedRunOf(step), MLFLOW_TRACKING_TOKEN: deps.tokenOf(step) }
+    : {}
+  return { environment: { ...shown, ...own }, plan }
 }

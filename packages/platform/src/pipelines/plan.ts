@@ -226,9 +226,9 @@ async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges,
     .executeTakeFirst()
   if (claimed?.state !== 'queued') return
   await pinBlobs(tx, blobs, { owner: runOwner(run), digests: taken })
+  const columns = sql.join(Object.keys(STEP_COLUMNS).map((column) => sql.id(column)))
   for (let start = 0; start < rows.length; start += INSERT_BATCH) {
     const given = givenRows('d', STEP_COLUMNS, rows.slice(start, start + INSERT_BATCH))
-    const columns = sql.join(Object.keys(STEP_COLUMNS).map((column) => sql.id(column)))
     await sql`insert into step (project, run, started_at, finished_at, ${columns})
       select ${tx.project}, ${run}, d.at, d.at, ${columns} from (
         select *, case when state = 'cached' then clock_timestamp() end as at from ${given}) d`.execute(tx.db)

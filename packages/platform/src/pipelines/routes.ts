@@ -66,10 +66,9 @@ async function debugOf(ctx: Context, run: string, key: string) {
     )
   }
   const { cwd, argv, environment } = left.launch
-  const { MLFLOW_RUN_ID: trackedRun, ...shown } = environment
   // Only a step that tracked something has the run: a shell without it makes one of its own.
-  const named = step.tracked_run === null || trackedRun === undefined ? {} : { MLFLOW_RUN_ID: trackedRun }
-  return { workDir, cwd, argv: [...argv], environment: { ...shown, ...named } }
+  const named = step.tracked_run === null ? {} : { MLFLOW_RUN_ID: step.tracked_run }
+  return { workDir, cwd, argv: [...argv], environment: { ...environment, ...named } }
 }
 
 function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {

@@ -204,19 +204,19 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
 test('the debug of a step names its tracked run once it has one', async () => {
   const { run, fence } = await goingAttempt(ctx, 71n)
   const workDir = mkdtempSync(join(tmpdir(), 'plimsoll-debug-'))
-  const launch = { cwd: workDir, argv: ['true'], environment: { A: 'b', MLFLOW_RUN_ID: 'tracked' } }
+  const launch = { cwd: workDir, argv: ['true'], environment: { A: 'b' } }
   writeFileSync(join(workDir, 'step.json'), JSON.stringify({ platform: { plan: {}, launch } }))
   await ctx.db.updateTable('attempt').set({ work_dir: workDir }).where('fence', '=', fence).execute()
   const environment = async () => (await api.call('GET', `/api/v1/runs/${run}/steps/fit/debug`)).json.environment
   expect(await environment()).toEqual({ A: 'b' })
   await ctx.db.updateTable('step').set({ tracked_run: 'tracked' }).where('run', '=', run).execute()
-  expect(await environment()).toEqual(launch.environment)
+  expect(await environment()).toEqual({ A: 'b', MLFLOW_RUN_ID: 'tracked' })
   rmSync(workDir, { recursive: true })
 })
 
 test('cancelRun() ends the tracked run of a step that waits for its next try', async () => {
   const attempt = await goingAttempt(ctx, 70n)
-  const tracked = await ensureTrackedRunOf(ctx, { ...attempt, project: ctx.project })
+  const tracked = await ensureTrackedRunOf(ctx, attempt)
   await ctx.db.updateTable('step').set({ state: 'ready' }).where('run', '=', attempt.run).execute()
   await ctx.transaction((tx) => cancelRun(tx, attempt.run))
   expect(await requireTrackedRun(ctx, tracked!)).toMatchObject({ status: 'KILLED' })

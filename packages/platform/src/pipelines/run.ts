@@ -232,8 +232,11 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .where('state', 'in', ['blocked', 'ready'])
     .returning('tracked_run')
     .execute()
-  const tracked = cancelled.flatMap(({ tracked_run: id }) => (id === null ? [] : [{ id, status: 'KILLED' as const }]))
-  if (tracked.length > 0) await endTrackedRuns(tx, tracked) // of steps that waited for their next try
+  // Of steps that waited for their next try.
+  await endTrackedRuns(
+    tx,
+    cancelled.flatMap((step) => (step.tracked_run === null ? [] : { id: step.tracked_run, status: 'KILLED' as const })),
+  )
   const open = run.open - cancelled.length
   const state: RunState = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
   await tx.db

@@ -32,7 +32,8 @@ export async function ensureTrackedRunOf(
       .where('state', '=', 'running')
       .forUpdate()
       .executeTakeFirst()
-    if (!step || step.tracked_run !== null) return step?.tracked_run ?? undefined
+    if (!step) return undefined
+    if (step.tracked_run !== null) return step.tracked_run
     const { pipeline, pipeline_digest } = await tx.db
       .selectFrom('pipeline_run')
       .select(['pipeline', 'pipeline_digest'])

@@ -300,24 +300,17 @@ test('registering what the same run left again gives the same version', async ()
   expect(await commit(run)).toEqual(first)
 })
 
-test('a step that came from the cache has the metrics of the run that made it', async () => {
+test.each([
+  { name: 'came from the cache has the metrics of the run that made it', hit: true, reason: 'hit' },
+  { name: 'ran has no metrics of what its cache entry came from', hit: false, reason: 'input-changed' },
+])('a step that $name', async ({ hit, reason }) => {
   const { run, trackedRun, update } = await addRun()
-  const verdict = { hit: true, reason: 'hit', key: digestOf('key'), source: { run, step: 'set' }, diff: [] }
+  const verdict = { hit, reason, key: digestOf('key'), source: { run, step: 'set' }, diff: [] }
   await update('fit', { tracked_run: null, cache_verdict: JSON.stringify(verdict) })
   await update('set', { tracked_run: trackedRun })
   await commit(run)
   const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
-  expect([bound.metrics, bound.origin.trackedRun]).toEqual([{ auc: 0.78 }, trackedRun])
-})
-
-test('a step that ran has no metrics of what its cache entry came from', async () => {
-  const { run, trackedRun, update } = await addRun()
-  const verdict = { hit: false, reason: 'input-changed', key: digestOf('key'), source: { run, step: 'set' }, diff: [] }
-  await update('fit', { tracked_run: null, cache_verdict: JSON.stringify(verdict) })
-  await update('set', { tracked_run: trackedRun })
-  await commit(run)
-  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
-  expect([bound.metrics, bound.origin.trackedRun]).toEqual([{}, null])
+  expect([bound.metrics, bound.origin.trackedRun]).toEqual(hit ? [{ auc: 0.78 }, trackedRun] : [{}, null])
 })
 
 test('what a run cannot prove is a gap: metrics without a tracked run, a commit, an interpreter', async () => {

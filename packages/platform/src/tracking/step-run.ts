@@ -46,6 +46,7 @@ export function endingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawB
 
 /** Ends tracked runs of the project of `ctx`. */
 export async function endTrackedRuns(ctx: Context, ends: readonly RunEnd[]): Promise<void> {
+  if (ends.length === 0) return
   const given = givenRows('d', { id: 'text', status: 'text' }, ends)
   const rows = sql`select ${ctx.project}::text as project, d.* from ${given}`
   await sql`with ${endingTrackedRuns(ctx, rows)} select 1`.execute(ctx.db)
