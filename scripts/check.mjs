@@ -1,16 +1,26 @@
-// Types, style, and the house rules. Prints what it runs; the exit code says whether all passed.
-import { spawnSync } from 'node:child_process'
+// Types, style, and the house rules, all at once. Prints what each says; the exit code says whether all passed.
+import { spawn } from 'node:child_process'
 
+// Several checkers look at the same types several times: half as long again on two cores, for twice the processor time.
+const TSC = ['node_modules/typescript/bin/tsc', '--noEmit', '--singleThreaded']
 const CHECKS = [
-  ['types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.']],
-  ['console types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'packages/console']],
+  ['types', [...TSC, '-p', '.']],
+  ['console types', [...TSC, '-p', 'packages/console']],
   ['style', ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings']],
 ]
 
-let failed = 0
-for (const [name, command] of CHECKS) {
-  const { status } = spawnSync(process.execPath, ['scripts/with-node.mjs', ...command], { stdio: 'inherit' })
-  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
-  if (status !== 0) failed++
+function check([name, command]) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['scripts/with-node.mjs', ...command])
+    const said = []
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => said.push(bytes))
+    child.on('close', (status) => {
+      process.stdout.write(Buffer.concat(said))
+      console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
+      resolve(status === 0)
+    })
+  })
 }
-process.exit(failed === 0 ? 0 : 1)
+
+const passed = await Promise.all(CHECKS.map(check))
+process.exit(passed.every(Boolean) ? 0 : 1)

@@ -34,7 +34,7 @@ function compile(name, rootDir, include, { declaration, without }) {
   )
   const { status, stdout } = spawnSync(
     process.execPath,
-    ['scripts/with-node.mjs', 'node_modules/typescript/bin/tsc', '-p', config],
+    ['scripts/with-node.mjs', 'node_modules/typescript/bin/tsc', '--singleThreaded', '-p', config],
     { encoding: 'utf8' },
   )
   rmSync(config)
