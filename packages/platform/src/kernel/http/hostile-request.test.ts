@@ -9,8 +9,8 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 const HOST = '{host}'
-const request = (line: string, headers: readonly string[], body: string | Uint8Array = '') => ({
-  head: `${line} HTTP/1.1\r\n${headers.map((header) => `${header}\r\n`).join('')}connection: close\r\n\r\n`,
+const request = (line: string, headers: readonly string[], body: string | Uint8Array = '', version = '1.1') => ({
+  head: `${line} HTTP/${version}\r\n${headers.map((header) => `${header}\r\n`).join('')}connection: close\r\n\r\n`,
   body,
 })
 const post = (headers: readonly string[], body: string | Uint8Array) =>
@@ -121,7 +121,20 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
     code: 'http.host',
   },
   { name: 'an empty Host', input: request('GET /probe/a', ['host:']), status: 403, code: 'http.host' },
-  { name: 'no Host', input: request('GET /probe/a', []), status: 400 },
+  { name: 'no Host', input: request('GET /probe/a', []), status: 400, code: 'http.no_host' },
+  { name: 'no Host, as a load balancer asks', input: request('GET /probe/a', [], '', '1.0'), status: 200 },
+  {
+    name: 'a foreign Host under HTTP/1.0',
+    input: request('GET /probe/a', ['host: evil.example'], '', '1.0'),
+    status: 403,
+    code: 'http.host',
+  },
+  {
+    name: 'an Origin without a Host',
+    input: request('GET /probe/a', ['origin: http://'], '', '1.0'),
+    status: 403,
+    code: 'http.origin',
+  },
   { name: 'two Hosts, the good one first', input: request('GET /probe/a', [HOST, 'host: evil.example']), status: 400 },
   { name: 'two Hosts, the good one last', input: request('GET /probe/a', ['host: evil.example', HOST]), status: 400 },
   {

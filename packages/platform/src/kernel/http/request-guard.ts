@@ -70,8 +70,10 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   if (target.includes('#') || target.startsWith('//'))
     refuse('http.bad_target', 'Cannot read the request: its target is not a plain path and query')
   const host = (seen.get('host') ?? seen.get(':authority') ?? '').toLowerCase()
-  if (host === '' && !seen.has('host')) refuse('http.no_host', 'Cannot read the request: it names no Host')
-  if (!hostAllowList(audience).has(host)) {
+  // HTTP/1.0 has no Host: load balancers ask so whether we are ready, browsers never do.
+  const isHostless = host === '' && !seen.has('host')
+  if (isHostless && raw.httpVersion !== '1.0') refuse('http.no_host', 'Cannot read the request: it names no Host')
+  if (!isHostless && !hostAllowList(audience).has(host)) {
     throw new PlimsollError(
       'forbidden',
       'http.host',
@@ -98,8 +100,8 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
 function guardOrigin(seen: ReadonlyMap<string, string>, host: string, audience: Audience): void {
   const origin = seen.get('origin')
   if (origin !== undefined) {
-    const allowed = [`${audience.behindProxy ? 'https' : 'http'}://${host}`]
-    if (!allowed.includes(origin.toLowerCase())) {
+    const own = `${audience.behindProxy ? 'https' : 'http'}://${host}`
+    if (host === '' || origin.toLowerCase() !== own) {
       throw new PlimsollError('forbidden', 'http.origin', 'Cannot answer a page of another origin')
     }
   }
