@@ -329,7 +329,12 @@ export class Dispatcher {
     }
     slot.cost.observe(rows, endMs - nowMs)
     const inferUs = readHeader(answer).micros
-    noteRun(slot, { rows, inferUs, isLate: entries.some((entry) => endMs > entry.deadlineMs) })
+    noteRun(slot, {
+      rows,
+      inferUs,
+      endedMs: this.#clock.nowMs(),
+      isLate: entries.some((entry) => endMs > entry.deadlineMs),
+    })
     for (const [index, entry] of entries.entries()) {
       const queueUs = Math.round((entry.startedMs - entry.arrivedMs) * 1000)
       slot.counters.successCount++

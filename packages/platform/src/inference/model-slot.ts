@@ -25,6 +25,7 @@ export type Counters = Mutable<
     | 'failureUs'
     | 'queueUs'
     | 'inferUs'
+    | 'lastRunMs'
   >
 >
 
@@ -65,6 +66,7 @@ export function createCounters(): Counters {
     failureUs: 0,
     queueUs: 0,
     inferUs: 0,
+    lastRunMs: 0,
   }
 }
 
@@ -159,11 +161,15 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
   }
 }
 
-export function noteRun(slot: ModelSlot, run: { rows: number; inferUs: number; isLate: boolean }): void {
+export function noteRun(
+  slot: ModelSlot,
+  run: { rows: number; inferUs: number; endedMs: number; isLate: boolean },
+): void {
   const { counters } = slot
   counters.executionCount++
   counters.inferenceCount += run.rows
   counters.inferUs += run.inferUs
+  counters.lastRunMs = run.endedMs
   const batch = slot.batches.get(run.rows) ?? { count: 0, inferUs: 0 }
   batch.count++
   batch.inferUs += run.inferUs

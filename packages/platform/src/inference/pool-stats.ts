@@ -43,6 +43,8 @@ export interface ModelStats {
   readonly failureUs: number
   readonly queueUs: number
   readonly inferUs: number
+  /** When the last run ended, in Unix time; 0 before the first. */
+  readonly lastRunMs: number
   readonly queuedRows: number
   readonly queuedRequests: number
   /** Estimated time of a run of one row, and of `maxBatchSize` rows. */

@@ -48,6 +48,7 @@ interface Body {
   model_stats: Stats[]
 }
 interface Stats {
+  last_inference: number
   inference_count: number
   execution_count: number
   inference_stats: Record<string, { count: number; ns: number }> & { success: { count: number } }
@@ -448,6 +449,7 @@ describe('the Open Inference Protocol', () => {
   test('counts rows, runs and requests as a load generator reads them', async () => {
     const stats = async () => (await bodyOf(await get('/v2/models/chain/versions/7/stats'))).model_stats[0]!
     const before = await stats()
+    const startedMs = Date.now()
     await infer('chain', [x('FP32', [3, 2], [1, 2, 3, 4, 5, 6])])
     await (await get('/v2/models/chain')).json()
     const after = await stats()
@@ -456,6 +458,8 @@ describe('the Open Inference Protocol', () => {
       after.execution_count - before.execution_count,
       after.inference_stats.success.count - before.inference_stats.success.count,
     ]).toEqual([3, 1, 1])
+    expect(after.last_inference).toBeGreaterThanOrEqual(startedMs)
+    expect(after.last_inference).toBeLessThanOrEqual(Date.now())
     for (const name of [
       'success',
       'fail',
