@@ -94,7 +94,7 @@ function faultOf(type: string, value: unknown): string | undefined {
 
 /** A day, which pandas writes with the time of its beginning. */
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ]00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$/
-const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})(?:$|.*(?:Z|[+-]\d{2}:\d{2})$)/
+const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/
 
 /** Instant of a timestamp, or of the beginning of a date in UTC; NaN where the text is none. */
 function instantMs(type: string, value: string): number {
