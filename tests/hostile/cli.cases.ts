@@ -292,6 +292,11 @@ export const CLI_CASES: readonly CliCase[] = [
     expect: { status: USAGE, code: 'cli.usage', says: /--replay-origin/ },
   },
   {
+    name: 'up at a time that only a lenient reader takes',
+    input: ['up', '--data-dir', '{dir}/up', '--replay-origin', '5'],
+    expect: { status: USAGE, code: 'cli.usage', says: /--replay-origin/ },
+  },
+  {
     name: 'up at a rate of nothing',
     input: ['up', '--data-dir', '{dir}/up', '--replay-origin', '2001-01-01T00:00:00Z', '--replay-rate', '0'],
     expect: { status: USAGE, code: 'cli.usage', says: /--replay-rate/ },

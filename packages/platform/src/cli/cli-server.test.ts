@@ -142,6 +142,12 @@ test('dataset add and show tell a damaged version with counts and examples', asy
   expect((await plimsoll.run('dataset', 'show', 'numbers')).out).toContain('source    csv data/good.csv')
 })
 
+test('dataset add names the dataset that it cannot find', async () => {
+  const nameless = await plimsoll.run('dataset', 'add', '')
+  expect(nameless).toMatchObject({ status: 2, err: expect.stringContaining('"" as the name of a dataset') })
+  expect((await plimsoll.run('dataset', 'add', 'letters')).err).toContain('Cannot find dataset "letters"')
+})
+
 test('a model goes from a run to a prediction and back; a release without an approval is refused as status 3', async () => {
   const run = await json('run', 'start', 'train')
   expect(run.value).toMatchObject({ state: 'succeeded' })

@@ -198,6 +198,7 @@ export function addDataset(program: Command): void {
         ...(options.path === undefined ? {} : { path: options.path }),
       }
       const { client } = connect(options)
+      await client.call({ path: `/api/v1/datasets/${segment(name, 'dataset')}`, schema: datasetDetail }) // or says so
       const run = await startAndFollow(client, io, { step: { key: name, kind: 'dataset-version', params } }, false)
       if (run) await judge(client, io, run.id, name)
     },
