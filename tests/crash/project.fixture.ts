@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 
@@ -36,19 +46,34 @@ async function sampleFiles(from: string, to: string): Promise<void> {
   })
 }
 
+/** Made once by the example's own program, and again when that or its data changes. Returns the folder that holds it. */
+async function requireSample(work: string): Promise<string> {
+  const program = join(EXAMPLE, 'src/prepare.ts')
+  const made = createHash('sha256')
+  for (const path of [program, join(ROOT, 'node_modules/vega-datasets/package.json')]) made.update(readFileSync(path))
+  const name = `plimsoll-flights-${SAMPLE}-${made.digest('hex').slice(0, 16)}`
+  const sample = join(ROOT, 'node_modules/.cache', name)
+  if (existsSync(sample)) return sample
+  run(process.execPath, ['scripts/with-node.mjs', program, join(work, 'whole')])
+  mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true })
+  const making = mkdtempSync(`${sample}-`)
+  await sampleFiles(join(work, 'whole'), making)
+  renameSync(making, sample)
+  return sample
+}
+
 /** The flight-delay example as it is, on a sample of its flights, in a clean git checkout of its own. */
 export async function makeProject(work: string): Promise<string> {
   const project = join(work, 'project')
   const data = join(project, 'data')
-  mkdirSync(data, { recursive: true })
+  mkdirSync(project, { recursive: true })
   for (const name of ['plimsoll.project.mts', 'steps'])
     cpSync(join(EXAMPLE, name), join(project, name), { recursive: true })
   const definition = join(project, 'plimsoll.project.mts')
   // What the example expects of the whole of its data does not hold for a sample.
   const text = readFileSync(definition, 'utf8').replaceAll(/rowCountBetween\([\d_]+,/g, 'rowCountBetween(1,')
   writeFileSync(definition, text)
-  run(process.execPath, ['scripts/with-node.mjs', join(EXAMPLE, 'src/prepare.ts'), join(work, 'whole')])
-  await sampleFiles(join(work, 'whole'), data)
+  cpSync(await requireSample(work), data, { recursive: true, preserveTimestamps: true })
   writeFileSync(join(project, '.gitignore'), 'data/\n')
   const identity = ['-c', 'user.name=crash', '-c', 'user.email=crash@example.org', '-c', 'commit.gpgsign=false']
   for (const args of [
