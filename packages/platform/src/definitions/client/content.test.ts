@@ -153,6 +153,26 @@ test('collectProject() tells dataset steps where the project lies, unless they s
   })
 })
 
+test('collectProject() makes the same of a commit in any folder when its data lies outside', async () => {
+  const inside = {
+    kind: 'dataset',
+    name: 'inside',
+    source: { format: 'csv', path: 'a.csv' },
+    schema: { a: { type: 'int32' } },
+  }
+  const outside = { ...inside, name: 'outside', source: { format: 'csv', path: '/data/a.csv' } }
+  const asked = [{ dataset: 'inside' }, { dataset: 'outside' }, { dataset: 'outside', path: 'b.csv' }]
+  const steps = asked.map((params, index) => ({ key: `s${index}`, kind: 'dataset-version', params }))
+  write(
+    'plimsoll.project.yaml',
+    JSON.stringify({ project: 'flights', definitions: [inside, outside, { kind: 'pipeline', name: 'p', steps }] }),
+  )
+  const { content } = await collectProject(folder)
+  expect(content.definitions[2]).toMatchObject({
+    steps: [{ params: { root: folder } }, { params: { root: '/' } }, { params: { root: folder } }],
+  })
+})
+
 test('collectProject() names the commit, and whether the folder differs from it', async () => {
   write(
     'plimsoll.project.yaml',

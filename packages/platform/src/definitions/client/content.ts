@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { glob, lstat, readFile, realpath } from 'node:fs/promises'
-import { basename, extname, join, sep } from 'node:path'
+import { basename, extname, isAbsolute, join, sep } from 'node:path'
 import { promisify } from 'node:util'
 import type { CodeBundle, PipelineStep, ProjectContent } from '@plimsoll/sdk/wire'
 import { build } from 'esbuild'
@@ -149,6 +149,10 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
   const { source, definitions } = await evaluateProject(root)
   const blobs = new Map<string, Buffer>()
   const bundles: Record<string, Record<string, CodeBundle>> = {}
+  const outside = definitions.filter((one) => one.kind === 'dataset' && isAbsolute(one.source.path))
+  const isOutside = new Set<unknown>(outside.map(({ name }) => name))
+  // What lies elsewhere has nothing to do with the folder: another checkout of the commit is the same project.
+  const folderOf = (dataset: unknown) => (isOutside.has(dataset) ? '/' : root)
   const bound = await Promise.all(
     definitions.map(async (definition) => {
       if (definition.kind !== 'pipeline') return definition
@@ -156,17 +160,17 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
       for (const step of definition.steps)
         if (step.kind === 'python' || step.kind === 'typescript') own[step.key] = await bundleOf(root, step, blobs)
       bundles[definition.name] = own
-      return { ...definition, steps: definition.steps.map((step) => bindFolder(step, root)) }
+      return { ...definition, steps: definition.steps.map((step) => bindFolder(step, folderOf)) }
     }),
   )
   return { content: { source, origin: await originOf(root), definitions: bound, bundles }, blobs }
 }
 
 /** Paths that a step reads in place are relative to the project folder: where that is, the client knows. */
-function bindFolder(step: PipelineStep, root: string): PipelineStep {
+function bindFolder(step: PipelineStep, folderOf: (dataset: unknown) => string): PipelineStep {
   if (step.kind === 'typescript')
     return { ...step, params: { ...step.params, script: String(step.params['script']).replace(/\.m?ts$/, '.mjs') } }
-  return step.kind === 'dataset-version' && step.params['root'] === undefined
-    ? { ...step, params: { ...step.params, root } }
-    : step
+  const { params } = step
+  if (step.kind !== 'dataset-version' || params['root'] !== undefined) return step
+  return { ...step, params: { ...params, root: folderOf(params['path'] === undefined && params['dataset']) } }
 }
