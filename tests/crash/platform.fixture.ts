@@ -1,16 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import {
   listProcesses,
   type ProcessEntry,
   readProcess,
   workDirOfProcess,
 } from '../../packages/platform/src/adapters/local-process/process-table.ts'
+import { firstLine, LAUNCHER } from '../../packages/platform/src/cli/process.fixture.ts'
 import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 
-const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
 const RESTART_PAUSE_MS = 200
 const WATCH_MS = 1_000
 
@@ -54,15 +53,6 @@ function spawnUp(dataDir: string, ports: Ports | undefined): ChildProcess {
   const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port)
   const args = ['--port', portOf(ports?.api), '--gateway-port', portOf(ports?.gateway), '--grpc-port', '0', '--json']
   return spawn('node', [LAUNCHER, 'up', '--data-dir', dataDir, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-/** Resolves with the first line, undefined when the process ended before it. */
-function firstLine(child: ChildProcess): Promise<string | undefined> {
-  const lines = createInterface({ input: child.stdout! }) // it is piped
-  return new Promise((done) => {
-    lines.once('line', done)
-    lines.once('close', () => done(undefined))
-  })
 }
 
 /**

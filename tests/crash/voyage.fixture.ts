@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process'
-import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ModelVersionSummary, ReleaseView, RouteView, RunView } from '@plimsoll/sdk/wire'
+import { openCommandLine } from '../../packages/platform/src/cli/process.fixture.ts'
 import type { Client } from './client.fixture.ts'
 
-const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
 const POLL_MS = 500
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled'])
 /** A step that is killed again and again fails in the end, as its budget says; an operator then starts the run again. */
@@ -36,16 +34,12 @@ function valuesOf(params: readonly string[]): Record<string, string> {
 }
 
 /** Runs the CLI against the platform. */
-export function plimsoll(dataDir: string, args: readonly string[]): Promise<{ status: number | null; text: string }> {
-  const child = spawn('node', [LAUNCHER, ...args, '--data-dir', dataDir, '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let text = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk) => {
-      text += String(chunk)
-    })
-  return new Promise((done) => child.once('close', (status) => done({ status, text })))
+export async function plimsoll(
+  dataDir: string,
+  args: readonly string[],
+): Promise<{ status: number | null; text: string }> {
+  const { status, out, err } = await openCommandLine(process.cwd()).run(...args, '--data-dir', dataDir, '--json')
+  return { status, text: out + err }
 }
 
 /** Takes the example's project as it is, and does what its user does. */

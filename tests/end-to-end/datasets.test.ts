@@ -57,9 +57,9 @@ let rounds = 0
 async function read(name: keyof typeof TEXT, text = TEXT[name]): Promise<string> {
   rounds += 1
   const params = ['--param', `text=${text}`, '--param', `round=round-${rounds}`]
-  const { status, stdout, stderr } = await platform.run(['run', 'start', `read-${name}`, ...params])
+  const { status, out, err } = await platform.run(['run', 'start', `read-${name}`, ...params])
   if (status === 0) return 'read'
-  return `${status}: ${stdout} ${stderr}`
+  return `${status}: ${out} ${err}`
 }
 
 test('a copied version outlives its source and reads the same; one in place does not', async () => {

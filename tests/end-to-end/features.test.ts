@@ -164,7 +164,10 @@ test('a prediction is explained back to the commit and the data, by way of its t
     await new Promise((done) => setTimeout(done, 500))
     explained = await platform.run(['explain', String(body['prediction_id'])])
   }
-  const { links, isIntact } = explained.value as { links: { kind: string; name: string }[]; isIntact: boolean }
+  const { links, isIntact } = JSON.parse(explained.out) as {
+    links: { kind: string; name: string }[]
+    isIntact: boolean
+  }
   expect(isIntact).toBe(true)
   const kinds = links.map(({ kind }) => kind)
   for (const kind of [
@@ -187,12 +190,12 @@ test('a changed view changes nothing that serves, and no version that learned fr
   expect((await predict({ distance: 100, airport: 'JFK' })).body['predictions']).toEqual([{ y: [15, 100, 2, 20] }])
   const refused = await platform.run(['release', 'echo', '1', '--reason', 'again'], { token })
   expect(refused.status).toBe(3)
-  expect(refused.stderr).toContain('train again')
+  expect(refused.err).toContain('train again')
   await platform.value(['run', 'start', 'train'])
   await platform.value(['approve', 'echo', '2'], { token })
   const unfilled = await platform.run(['release', 'echo', '2', '--reason', 'too early'], { token })
   expect(unfilled.status).toBe(3)
-  expect(unfilled.stderr).toContain('plimsoll run start refresh --param until=')
+  expect(unfilled.err).toContain('plimsoll run start refresh --param until=')
   await platform.value(['run', 'start', 'refresh', '--param', `until=${at(6)}`])
   await release('2')
   let answered = await predict({ distance: 100, airport: 'JFK' })

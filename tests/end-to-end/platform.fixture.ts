@@ -1,19 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
+import { type Ended, openCommandLine, openPlatform } from '../../packages/platform/src/cli/process.fixture.ts'
 import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
-
-const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
-const STOP_MS = 20_000
-
-export interface Answer {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-  /** The last line of the answer, read as JSON. */
-  readonly value: unknown
-}
 
 /** A platform of one test: its folder, its processes, and its command line. */
 export interface TestPlatform {
@@ -23,48 +13,10 @@ export interface TestPlatform {
   readonly gateway: string
   /** Writes files of the project and commits them. */
   commit(files: Readonly<Record<string, string | Uint8Array>>, message: string): void
-  run(args: readonly string[], options?: { token?: string }): Promise<Answer>
-  /** Runs a command that must succeed. */
+  run(args: readonly string[], options?: { token?: string }): Promise<Ended>
+  /** Runs a command that must succeed, and reads the last line of its answer as JSON. */
   value<T>(args: readonly string[], options?: { token?: string }): Promise<T>
   close(): Promise<void>
-}
-
-function runCli(args: readonly string[]): Promise<Answer> {
-  return new Promise((done, refuse) => {
-    const child = spawn('node', [LAUNCHER, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString()
-    })
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString()
-    })
-    child.once('error', refuse)
-    child.once('close', (status) => {
-      const line = stdout.trim().split('\n').at(-1) ?? ''
-      done({ status, stdout, stderr, value: line.startsWith('{') ? JSON.parse(line) : undefined })
-    })
-  })
-}
-
-async function startUp(dataDir: string, args: readonly string[]) {
-  const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
-  const child: ChildProcess = spawn('node', [LAUNCHER, 'up', '--data-dir', dataDir, '--json', ...ports, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let stderr = ''
-  child.stderr!.on('data', (chunk: Buffer) => {
-    stderr = (stderr + chunk.toString()).slice(-20_000)
-  })
-  const line = await new Promise<string>((done, refuse) => {
-    let text = ''
-    child.stdout!.on('data', (chunk: Buffer) => {
-      text += chunk.toString()
-      if (text.includes('\n')) done(text.split('\n')[0]!)
-    })
-    child.once('exit', (code) => refuse(new Error(`up ended with ${code}: ${stderr}`)))
-  })
-  return { child, ...(JSON.parse(line) as { api: string; gateway: string }) }
 }
 
 /** Starts a whole platform on a fresh data directory, beside an empty project that is a git checkout. */
@@ -78,7 +30,8 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
     })
   git('init', '--quiet')
   await layDatabase(join(dataDir, 'database'), { isMigrated: true })
-  const { child, api, gateway } = await startUp(dataDir, args)
+  const commands = openCommandLine(work)
+  const { api, gateway, close } = await openPlatform(commands, '--data-dir', dataDir, ...args)
   const platform: TestPlatform = {
     work,
     project,
@@ -93,23 +46,15 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
       git('commit', '--quiet', '--message', message)
     },
     run: (words, { token } = {}) =>
-      runCli([...words, '--data-dir', dataDir, '--json', ...(token === undefined ? [] : ['--token-file', token])]),
+      commands.run(...words, '--data-dir', dataDir, '--json', ...(token === undefined ? [] : ['--token-file', token])),
     async value<T>(words: readonly string[], options = {}) {
-      const answer = await platform.run(words, options)
-      if (answer.status !== 0)
-        throw new Error(
-          `plimsoll ${words.join(' ')} ended with ${answer.status}: ${answer.stderr}\n${answer.stdout.slice(-4_000)}`,
-        )
-      return answer.value as T // the caller names what the command answers
+      const { status, out, err } = await platform.run(words, options)
+      if (status !== 0)
+        throw new Error(`plimsoll ${words.join(' ')} ended with ${status}: ${err}\n${out.slice(-4_000)}`)
+      return JSON.parse(out.trim().split('\n').at(-1)!) as T // the caller names what the command answers
     },
     async close() {
-      if (child.exitCode === null) {
-        const gone = new Promise((done) => child.once('exit', done))
-        child.kill('SIGTERM')
-        const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
-        await gone
-        clearTimeout(late)
-      }
+      await close()
       rmSync(work, { recursive: true, force: true })
     },
   }

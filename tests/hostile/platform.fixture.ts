@@ -1,17 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import type { ServedVersion } from '@plimsoll/sdk/wire'
 import { readProcess, TICK_MS } from '../../packages/platform/src/adapters/local-process/process-table.ts'
+import { openCommandLine, openPlatform as openProcesses } from '../../packages/platform/src/cli/process.fixture.ts'
 import { arithmeticModel, identityModel, tripsModel } from '../../packages/platform/src/inference/onnx.fixture.ts'
 import { newSigningKey, signBytes } from '../../packages/platform/src/kernel/auth/verify/index.ts'
 import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 import { digestBytes } from '../../packages/platform/src/kernel/digest.ts'
 import { exampleRoute, PASSPORT } from '../../packages/platform/src/serving/gateway/snapshot.fixture.ts'
 
-export const LAUNCHER = resolve(import.meta.dirname, '../../packages/platform/bin/plimsoll.mjs')
 const CANARY = 'This file belongs to somebody else.\n'
 /** Bounds small enough to be reached in a test. */
 const SETTINGS = {
@@ -105,20 +103,6 @@ function treeOf(pid: number): number[] {
   return [pid, ...children.flatMap((child) => (child === '' ? [] : treeOf(Number(child))))]
 }
 
-async function readyLine(child: ChildProcess): Promise<{ api: string; gateway: string; pid: number }> {
-  let errors = ''
-  child.stderr!.on('data', (chunk) => {
-    errors += String(chunk)
-  })
-  const lines = createInterface({ input: child.stdout! })
-  const line = await new Promise<string | undefined>((done) => {
-    lines.once('line', done)
-    lines.once('close', () => done(undefined))
-  })
-  if (line === undefined) throw new Error(`plimsoll up ended: ${errors}`)
-  return JSON.parse(line) as { api: string; gateway: string; pid: number } // printed by plimsoll up
-}
-
 /** Starts the whole platform as an operator does, in a folder beside which somebody else's file lies. */
 export async function openPlatform(): Promise<Platform> {
   const root = mkdtempSync(join(tmpdir(), 'plimsoll-hostile-'))
@@ -132,15 +116,9 @@ export async function openPlatform(): Promise<Platform> {
   layKeptSnapshot(dataDir)
   await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const environment = { PATH: process.env.PATH, HOME: join(root, 'home'), TMPDIR: join(root, 'tmp') }
-  const argv = ['up', '--data-dir', dataDir, '--config', join(workDir, 'settings.yaml'), '--json']
-  const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
-  const child = spawn('node', [LAUNCHER, ...argv, ...ports], {
-    cwd: workDir,
-    env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = new Promise<void>((done) => child.once('close', () => done()))
-  const ready = await readyLine(child)
+  const commands = openCommandLine(workDir, undefined, { HOME: environment.HOME, TMPDIR: environment.TMPDIR })
+  const settings = join(workDir, 'settings.yaml')
+  const { close, ...ready } = await openProcesses(commands, '--data-dir', dataDir, '--config', settings)
   const before = new Set(listFiles(root, dataDir))
   return {
     ...ready,
@@ -166,8 +144,7 @@ export async function openPlatform(): Promise<Platform> {
     },
     logs: () => ['control-plane', 'gateway'].map((name) => textOf(join(dataDir, 'logs', `${name}.log`))).join(''),
     async close() {
-      child.kill('SIGTERM')
-      await ended
+      await close()
       rmSync(root, { recursive: true, force: true })
     },
   }

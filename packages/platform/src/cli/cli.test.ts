@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { COMMANDS } from './commands.ts'
 import { printable } from './io.ts'
+import { LAUNCHER } from './process.fixture.ts'
 
-const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-'))

@@ -57,28 +57,34 @@ export function openCommandLine(
 export interface Platform {
   readonly api: string
   readonly gateway: string
+  /** Of `plimsoll up`. */
+  readonly pid: number
+  /** SIGTERM; resolves with the exit status. */
   close(): Promise<number | null>
 }
 
-/** Starts `plimsoll up` on free ports, its data in `.plimsoll` of the folder. */
-export async function openPlatform(commands: CommandLine): Promise<Platform> {
+/** Resolves with the first line, undefined when the process ended before it. */
+export function firstLine(child: ChildProcess): Promise<string | undefined> {
+  const lines = createInterface({ input: child.stdout! }) // it is piped
+  return new Promise((done) => {
+    lines.once('line', done)
+    lines.once('close', () => done(undefined))
+  })
+}
+
+/** Starts `plimsoll up` on free ports, its data in `.plimsoll` of the folder where the arguments name no other. */
+export async function openPlatform(commands: CommandLine, ...args: string[]): Promise<Platform> {
   const ports = ['--port', '0', '--gateway-port', '0', '--grpc-port', '0']
-  const child = commands.start('up', '--json', ...ports)
+  const child = commands.start('up', '--json', ...ports, ...args)
   let errors = ''
   child.stderr!.on('data', (chunk) => {
     errors += String(chunk)
   })
   const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)))
-  const line = await new Promise<string | undefined>((done) => {
-    const lines = createInterface({ input: child.stdout! })
-    lines.once('line', done)
-    lines.once('close', () => done(undefined))
-  })
+  const line = await firstLine(child)
   if (line === undefined) throw new Error(`plimsoll up ended with ${await ended}: ${errors}`)
-  const { api, gateway } = JSON.parse(line) as { api: string; gateway: string }
   return {
-    api,
-    gateway,
+    ...(JSON.parse(line) as Pick<Platform, 'api' | 'gateway' | 'pid'>), // printed by up
     close() {
       child.kill('SIGTERM')
       return ended

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { LAUNCHER } from '../cli/process.fixture.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
 
 // Each case starts the whole platform, some twice; a loaded machine takes its time.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
-const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
 const WAIT = { timeout: 45_000, interval: 50 }
 
 interface Ready {
