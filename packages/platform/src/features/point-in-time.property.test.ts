@@ -14,7 +14,7 @@ import {
 } from './point-in-time.fixture.ts'
 
 const SEED = 20_010_101
-const BATCHES = isThorough ? 4 : 2
+const BATCHES = isThorough ? 4 : 1
 const CASES_PER_BATCH = 250
 
 const key = fc.constantFrom('a', 'b', '', null)
