@@ -136,6 +136,14 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
   }
   await expect(list('data/none*.parquet')).rejects.toMatchObject({ code: 'datasets.no_files' })
   await expect(list('data')).rejects.toMatchObject({ code: 'datasets.not_regular' })
+  const secret = join(outside, 'secret.parquet')
+  expect((await listSourceFiles({ root: undefined, path: secret, allowAbsolute: true })).length).toBe(1)
+  await expect(listSourceFiles({ root: undefined, path: 'data', allowAbsolute: true })).rejects.toMatchObject({
+    code: 'datasets.bad_root',
+  })
+  await expect(listSourceFiles({ root: undefined, path: secret, allowAbsolute: false })).rejects.toMatchObject({
+    code: 'datasets.bad_root',
+  })
   await expect(listSourceFiles({ root: 'relative', path: 'a', allowAbsolute: false })).rejects.toMatchObject({
     code: 'datasets.bad_root',
   })

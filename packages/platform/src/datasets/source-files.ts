@@ -17,6 +17,18 @@ function fault(code: string, message: string, action?: string): PlimsollError {
   return new PlimsollError('invalid', code, message, action ? { action } : {})
 }
 
+async function requireRoot({ root, path }: { root: string | undefined; path: string }): Promise<string> {
+  if (root === undefined || !isAbsolute(root))
+    throw fault(
+      'datasets.bad_root',
+      `Cannot read "${path}" from "${root ?? ''}": the project folder must be an absolute path`,
+      'Run plimsoll apply again in the folder of the project',
+    )
+  return realpath(root).catch(() => {
+    throw fault('datasets.bad_root', `Cannot read from "${root}": there is no such folder`)
+  })
+}
+
 /**
  * Regular files that a source names, sorted by path as UTF-8 bytes. A path that exists is taken literally, also with `*`
  * in its name; otherwise `*` and `?` match within one name and `**` any depth, hidden names only when written out.
@@ -27,15 +39,12 @@ function fault(code: string, message: string, action?: string): PlimsollError {
  * @throws too_large datasets.too_many_files
  */
 export async function listSourceFiles(source: {
-  root: string
+  root: string | undefined
   path: string
   allowAbsolute: boolean
 }): Promise<SourceFile[]> {
-  if (!isAbsolute(source.root))
-    throw fault('datasets.bad_root', `Cannot read from "${source.root}": the project folder must be an absolute path`)
-  const root = await realpath(source.root).catch(() => {
-    throw fault('datasets.bad_root', `Cannot read from "${source.root}": there is no such folder`)
-  })
+  const isFree = isAbsolute(source.path) && source.allowAbsolute
+  const root = isFree ? '/' : await requireRoot(source)
   if (isAbsolute(source.path) && !source.allowAbsolute && !isInside(root, resolve(source.path))) {
     throw fault(
       'datasets.path_outside',
@@ -43,7 +52,6 @@ export async function listSourceFiles(source: {
       'Write the absolute path into the definition of the dataset',
     )
   }
-  const isFree = isAbsolute(source.path) && source.allowAbsolute
   const whole = resolve(root, source.path)
   if (!isFree && !isInside(root, whole))
     throw fault('datasets.path_outside', `Cannot read "${source.path}": it leads out of the project folder "${root}"`)

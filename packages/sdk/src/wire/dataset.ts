@@ -13,8 +13,8 @@ export type VersionVerdict = (typeof VERSION_VERDICTS)[number]
 /** Params of a step of the kind `dataset-version`. */
 export const datasetVersionParams = z.strictObject({
   dataset: definitionName,
-  /** Absolute path of the project folder, in which the source's path lies. */
-  root: z.string().min(1).max(4_096),
+  /** Absolute path of the project folder, to which the source's path is relative; none is needed for an absolute one. */
+  root: z.string().min(1).max(4_096).optional(),
   /** Path or glob inside `root` in place of the definition's, for example the file of one month. */
   path: z.string().min(1).max(1_024).optional(),
   /** Version whose histogram bins are taken, so that the two profiles can be compared. */

@@ -153,24 +153,28 @@ test('collectProject() tells dataset steps where the project lies, unless they s
   })
 })
 
-test('collectProject() makes the same of a commit in any folder when its data lies outside', async () => {
-  const inside = {
+test('collectProject() tells no folder to steps whose dataset has an absolute path', async () => {
+  const dataset = (name: string, path: string) => ({
     kind: 'dataset',
-    name: 'inside',
-    source: { format: 'csv', path: 'a.csv' },
+    name,
+    source: { format: 'csv', path },
     schema: { a: { type: 'int32' } },
-  }
-  const outside = { ...inside, name: 'outside', source: { format: 'csv', path: '/data/a.csv' } }
-  const asked = [{ dataset: 'inside' }, { dataset: 'outside' }, { dataset: 'outside', path: 'b.csv' }]
-  const steps = asked.map((params, index) => ({ key: `s${index}`, kind: 'dataset-version', params }))
-  write(
-    'plimsoll.project.yaml',
-    JSON.stringify({ project: 'flights', definitions: [inside, outside, { kind: 'pipeline', name: 'p', steps }] }),
-  )
-  const { content } = await collectProject(folder)
-  expect(content.definitions[2]).toMatchObject({
-    steps: [{ params: { root: folder } }, { params: { root: '/' } }, { params: { root: folder } }],
   })
+  const asked = [{ dataset: 'inside' }, { dataset: 'elsewhere' }, { dataset: 'elsewhere', path: 'b.csv' }]
+  const steps = asked.map((params, index) => ({ key: `s${index}`, kind: 'dataset-version', params }))
+  const definitions = [
+    dataset('inside', 'a.csv'),
+    dataset('elsewhere', '/data/a.csv'),
+    { kind: 'pipeline', name: 'p', steps },
+  ]
+  write('plimsoll.project.yaml', JSON.stringify({ project: 'flights', definitions }))
+  const { content } = await collectProject(folder)
+  const [, , pipeline] = content.definitions as [unknown, unknown, { steps: { params: unknown }[] }]
+  expect(pipeline.steps.map(({ params }) => params)).toEqual([
+    { dataset: 'inside', root: folder },
+    { dataset: 'elsewhere' },
+    { dataset: 'elsewhere', path: 'b.csv', root: folder },
+  ])
 })
 
 test('collectProject() names the commit, and whether the folder differs from it', async () => {

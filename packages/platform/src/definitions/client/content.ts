@@ -149,10 +149,9 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
   const { source, definitions } = await evaluateProject(root)
   const blobs = new Map<string, Buffer>()
   const bundles: Record<string, Record<string, CodeBundle>> = {}
-  const outside = definitions.filter((one) => one.kind === 'dataset' && isAbsolute(one.source.path))
-  const isOutside = new Set<unknown>(outside.map(({ name }) => name))
-  // What lies elsewhere has nothing to do with the folder: another checkout of the commit is the same project.
-  const folderOf = (dataset: unknown) => (isOutside.has(dataset) ? '/' : root)
+  const elsewhere = new Set<unknown>(
+    definitions.filter((one) => one.kind === 'dataset' && isAbsolute(one.source.path)).map(({ name }) => name),
+  )
   const bound = await Promise.all(
     definitions.map(async (definition) => {
       if (definition.kind !== 'pipeline') return definition
@@ -160,17 +159,21 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
       for (const step of definition.steps)
         if (step.kind === 'python' || step.kind === 'typescript') own[step.key] = await bundleOf(root, step, blobs)
       bundles[definition.name] = own
-      return { ...definition, steps: definition.steps.map((step) => bindFolder(step, folderOf)) }
+      return { ...definition, steps: definition.steps.map((step) => bindFolder(step, root, elsewhere)) }
     }),
   )
   return { content: { source, origin: await originOf(root), definitions: bound, bundles }, blobs }
 }
 
-/** Paths that a step reads in place are relative to the project folder: where that is, the client knows. */
-function bindFolder(step: PipelineStep, folderOf: (dataset: unknown) => string): PipelineStep {
+/**
+ * Paths that a step reads in place are relative to the project folder: where that is, the client knows. Datasets whose path
+ * is absolute have nothing to do with it: another checkout of the commit is the same project.
+ */
+function bindFolder(step: PipelineStep, root: string, elsewhere: ReadonlySet<unknown>): PipelineStep {
   if (step.kind === 'typescript')
     return { ...step, params: { ...step.params, script: String(step.params['script']).replace(/\.m?ts$/, '.mjs') } }
   const { params } = step
   if (step.kind !== 'dataset-version' || params['root'] !== undefined) return step
-  return { ...step, params: { ...params, root: folderOf(params['path'] === undefined && params['dataset']) } }
+  if (params['path'] === undefined && elsewhere.has(params['dataset'])) return step
+  return { ...step, params: { ...params, root } }
 }
