@@ -25,6 +25,7 @@ const KERNEL_LAYERS = [
     'digest',
     'canonical',
     'count-text',
+    'instant',
     'csv-header',
     'sibling-module',
     'directory-lock',

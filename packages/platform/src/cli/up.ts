@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { loadConfig, readEnvironment } from '../kernel/config/index.ts'
+import { parseInstant } from '../kernel/instant.ts'
 import { addCommand } from './command.ts'
 import { EXIT, UsageError } from './exit-code.ts'
 
@@ -23,11 +23,12 @@ function wholeNumber(text: string | undefined): number | string | undefined {
 
 function replayOf(flags: UpFlags): { originMs: number; rate: number } | undefined {
   if (flags.replayOrigin === undefined && flags.replayRate === undefined) return undefined
-  const origin = z.iso.datetime({ offset: true }).safeParse(flags.replayOrigin)
+  const originMs = parseInstant(flags.replayOrigin ?? '')
   const rate = Number(flags.replayRate ?? '1')
-  if (!origin.success) throw new UsageError('--replay-origin must be an instant, for example 2001-01-01T00:00:00Z')
+  if (originMs === undefined)
+    throw new UsageError('--replay-origin must be an instant, for example 2001-01-01T00:00:00Z')
   if (!(rate > 0 && rate <= RATE_MAX)) throw new UsageError(`--replay-rate must be above 0 and at most ${RATE_MAX}`)
-  return { originMs: Date.parse(origin.data), rate }
+  return { originMs, rate }
 }
 
 /** Resolves when the operator, the terminal or the launcher asks to stop: true where somebody waits or is gone, for all but SIGTERM. */

@@ -1,4 +1,5 @@
 import type { ColumnType } from '@plimsoll/sdk/wire'
+import { parseDay, parseInstant } from '../../kernel/instant.ts'
 
 /** A literal of an expectation as SQL: the expression around its bound value. */
 export interface BoundLiteral {
@@ -8,12 +9,10 @@ export interface BoundLiteral {
 }
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/
+/** What the engine reads, too. */
 const INSTANT = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:\d{2})$/
 
-function isCalendarDate(text: string): boolean {
-  const ms = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
-  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 10) === text.slice(0, 10)
-}
+const isCalendarDate = (text: string) => parseDay(text.slice(0, 10)) !== undefined
 
 /** Reads a literal for a column, or says why it cannot be compared with it. A date given for a timestamp is its midnight in UTC. */
 export function parseBound(value: string | number | boolean, column: ColumnType): BoundLiteral | { fault: string } {
@@ -37,7 +36,7 @@ export function parseBound(value: string | number | boolean, column: ColumnType)
     case 'timestamp':
       if (typeof value === 'string' && isCalendarDate(value)) {
         if (DATE.test(value)) return { value: `${value} 00:00:00+00`, sql: 'CAST($ AS TIMESTAMPTZ)' }
-        if (INSTANT.test(value) && !Number.isNaN(Date.parse(value))) return { value, sql: 'CAST($ AS TIMESTAMPTZ)' }
+        if (INSTANT.test(value) && parseInstant(value) !== undefined) return { value, sql: 'CAST($ AS TIMESTAMPTZ)' }
       }
       return { fault: `${fault.fault}: expected a date, or a time with its offset such as 2001-01-01T00:00:00Z` }
     default:

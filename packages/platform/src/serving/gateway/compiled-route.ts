@@ -12,6 +12,7 @@ import {
 } from '../../inference/index.ts'
 import { countText } from '../../kernel/count-text.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
+import { parseDay, parseInstant } from '../../kernel/instant.ts'
 import { localTimePart } from './local-time.ts'
 
 /** Looks the features of one row up by its inputs. `values[i]` belongs to `names[i]`; NaN where there is none. */
@@ -94,16 +95,11 @@ function faultOf(type: string, value: unknown): string | undefined {
 
 /** A day, which pandas writes with the time of its beginning. */
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ]00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$/
-const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/
 
-/** Instant of a timestamp, or of the beginning of a date in UTC; NaN where the text is none. */
+/** Unix time in milliseconds of a timestamp, or of the beginning of a date in UTC; NaN where the text is none. */
 function instantMs(type: string, value: string): number {
-  const day = (type === 'date' ? DATE : TIMESTAMP).exec(value)?.[1]
-  if (day === undefined) return Number.NaN
-  const dayMs = Date.parse(day)
-  // Date.parse takes 30 February for 2 March
-  if (new Date(dayMs).getUTCDate() !== Number(day.slice(8))) return Number.NaN
-  return type === 'date' ? dayMs : Date.parse(value)
+  const ms = type === 'date' ? parseDay(DATE.exec(value)?.[1] ?? '') : parseInstant(value)
+  return ms ?? Number.NaN
 }
 
 interface NamedColumn {
