@@ -23,6 +23,8 @@ const SINGLE = new Set([
   'x-plimsoll-project',
 ])
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
+/** Each browser sends one of these at least. */
+const BROWSERS = ['origin', 'cookie', 'referer', 'accept-language', 'sec-fetch-site', 'sec-fetch-mode', 'sec-ch-ua']
 const FORM_TYPES = new Set(['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain'])
 
 function refuse(code: string, message: string): never {
@@ -70,9 +72,8 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   if (target.includes('#') || target.startsWith('//'))
     refuse('http.bad_target', 'Cannot read the request: its target is not a plain path and query')
   const host = (seen.get('host') ?? seen.get(':authority') ?? '').toLowerCase()
-  // HTTP/1.0 has no Host: load balancers ask so whether we are ready, browsers never do.
   const isHostless = host === '' && !seen.has('host')
-  if (isHostless && raw.httpVersion !== '1.0') refuse('http.no_host', 'Cannot read the request: it names no Host')
+  if (isHostless && !isProbe(raw, seen)) refuse('http.no_host', 'Cannot read the request: it names no Host')
   if (!isHostless && !hostAllowList(audience).has(host)) {
     throw new PlimsollError(
       'forbidden',
@@ -97,11 +98,17 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
   }
 }
 
+/** HTTP/1.0 has no Host: load balancers ask so whether we are ready. A proxy that drops the Host of a browser's request is none. */
+function isProbe(raw: IncomingMessage, seen: ReadonlyMap<string, string>): boolean {
+  const isRead = raw.method === 'GET' || raw.method === 'HEAD'
+  return raw.httpVersion === '1.0' && isRead && !BROWSERS.some((name) => seen.has(name))
+}
+
 function guardOrigin(seen: ReadonlyMap<string, string>, host: string, audience: Audience): void {
   const origin = seen.get('origin')
   if (origin !== undefined) {
     const own = `${audience.behindProxy ? 'https' : 'http'}://${host}`
-    if (host === '' || origin.toLowerCase() !== own) {
+    if (origin.toLowerCase() !== own) {
       throw new PlimsollError('forbidden', 'http.origin', 'Cannot answer a page of another origin')
     }
   }
