@@ -14,9 +14,10 @@ function check([name, command]) {
     const child = spawn(process.execPath, ['scripts/with-node.mjs', ...command])
     const said = []
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => said.push(bytes))
-    child.on('close', (status) => {
+    child.on('error', (error) => said.push(Buffer.from(`${error.message}\n`))) // it closes then, too
+    child.on('close', (status, signal) => {
       process.stdout.write(Buffer.concat(said))
-      console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
+      console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}${signal === null ? '' : ` (${signal})`}`)
       resolve(status === 0)
     })
   })

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { faultOfDemo } from './demo/prove.mjs'
 import { isRunning } from './is-running.mjs'
 
 const SHOWN_MAX = 60
@@ -102,12 +103,22 @@ if (paths.length === 0) {
 }
 rmSync(work, { recursive: true, force: true })
 
+const required = process.env.PLIMSOLL_REQUIRE_SERVERS === '1'
+if (paths.length === 0 && required) {
+  console.log('\nThe demo, whole')
+  const fault = await faultOfDemo()
+  if (fault === undefined) passed++
+  else {
+    console.log(`The demo failed: ${fault}`)
+    failed++
+  }
+}
+
 if (leftOut.length > 0) {
   console.log('\nLeft out, each with its reason (npm run setup:servers installs the servers):')
   for (const line of leftOut.slice(0, SHOWN_MAX)) console.log(`  ${line}`)
   if (leftOut.length > SHOWN_MAX) console.log(`  and ${leftOut.length - SHOWN_MAX} more`)
 }
-const required = process.env.PLIMSOLL_REQUIRE_SERVERS === '1'
 if (required && skipped > 0) {
   console.log(`${skipped} tests were left out although every server is required: that counts as a failure`)
   failed += skipped
