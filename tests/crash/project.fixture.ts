@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -50,15 +51,23 @@ async function sampleFiles(from: string, to: string): Promise<void> {
 async function requireSample(work: string): Promise<string> {
   const program = join(EXAMPLE, 'src/prepare.ts')
   const made = createHash('sha256')
-  for (const path of [program, join(ROOT, 'node_modules/vega-datasets/package.json')]) made.update(readFileSync(path))
+  const packages = ['vega-datasets', 'tz-lookup', '@duckdb/node-api'].map((name) =>
+    join('node_modules', name, 'package.json'),
+  )
+  for (const path of [program, import.meta.filename, ...packages]) made.update(readFileSync(resolve(ROOT, path)))
   const name = `plimsoll-flights-${SAMPLE}-${made.digest('hex').slice(0, 16)}`
   const sample = join(ROOT, 'node_modules/.cache', name)
   if (existsSync(sample)) return sample
   run(process.execPath, ['scripts/with-node.mjs', program, join(work, 'whole')])
   mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true })
   const making = mkdtempSync(`${sample}-`)
-  await sampleFiles(join(work, 'whole'), making)
-  renameSync(making, sample)
+  try {
+    await sampleFiles(join(work, 'whole'), making)
+    renameSync(making, sample)
+  } catch (error) {
+    rmSync(making, { recursive: true, force: true })
+    if (!existsSync(sample)) throw error // else another run on this checkout was faster
+  }
   return sample
 }
 

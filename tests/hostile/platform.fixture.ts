@@ -25,7 +25,6 @@ export interface Platform {
   readonly dataDir: string
   /** A folder of the caller's own, outside the data directory. */
   readonly workDir: string
-  readonly environment: NodeJS.ProcessEnv
   /** Every process of the platform, by pid, with what it runs. */
   processes(): Map<number, string>
   residentBytes(): Map<number, number>
@@ -115,8 +114,8 @@ export async function openPlatform(): Promise<Platform> {
   writeFileSync(join(workDir, 'settings.yaml'), JSON.stringify(SETTINGS))
   layKeptSnapshot(dataDir)
   await layDatabase(join(dataDir, 'database'), { isMigrated: true })
-  const environment = { PATH: process.env.PATH, HOME: join(root, 'home'), TMPDIR: join(root, 'tmp') }
-  const commands = openCommandLine(workDir, undefined, { HOME: environment.HOME, TMPDIR: environment.TMPDIR })
+  const environment = { PATH: process.env.PATH ?? '', HOME: join(root, 'home'), TMPDIR: join(root, 'tmp') }
+  const commands = openCommandLine(workDir, undefined, environment, { isWhole: true })
   const settings = join(workDir, 'settings.yaml')
   const { close, ...ready } = await openProcesses(commands, '--data-dir', dataDir, '--config', settings)
   const before = new Set(listFiles(root, dataDir))
@@ -124,7 +123,6 @@ export async function openPlatform(): Promise<Platform> {
     ...ready,
     dataDir,
     workDir,
-    environment,
     processes: () =>
       new Map(treeOf(ready.pid).map((pid) => [pid, textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()])),
     residentBytes: () =>

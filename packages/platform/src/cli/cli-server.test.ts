@@ -145,7 +145,10 @@ test('dataset add and show tell a damaged version with counts and examples', asy
 test('dataset add names the dataset that it cannot find', async () => {
   const nameless = await plimsoll.run('dataset', 'add', '')
   expect(nameless).toMatchObject({ status: 2, err: expect.stringContaining('"" as the name of a dataset') })
-  expect((await plimsoll.run('dataset', 'add', 'letters')).err).toContain('Cannot find dataset "letters"')
+  const runs = (await plimsoll.run('run', 'list')).out
+  const unknown = await plimsoll.run('dataset', 'add', 'letters')
+  expect(unknown).toMatchObject({ status: 1, err: expect.stringContaining('Cannot find dataset "letters"') })
+  expect((await plimsoll.run('run', 'list')).out).toBe(runs)
 })
 
 test('a model goes from a run to a prediction and back; a release without an approval is refused as status 3', async () => {

@@ -5,6 +5,8 @@ import { createInterface } from 'node:readline'
 /** The command line of this checkout. */
 export const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
 
+const STOP_MS = 30_000
+
 export interface Ended {
   readonly status: number | null
   readonly out: string
@@ -23,16 +25,17 @@ function cleanEnvironment(extra: Readonly<Record<string, string>>): NodeJS.Proce
   return { ...Object.fromEntries(own), ...extra }
 }
 
-/** A command line in a folder; `argv` is how it is called there. */
+/** A command line in a folder; `argv` is how it is called there. `extra` is added to our own environment, or all there is. */
 export function openCommandLine(
   cwd: string,
   argv: readonly string[] = [process.execPath, LAUNCHER],
   extra: Readonly<Record<string, string>> = {},
+  options: { isWhole?: boolean } = {},
 ): CommandLine {
   const start = (...args: string[]) =>
     spawn(argv[0]!, [...argv.slice(1), ...args], {
       cwd,
-      env: cleanEnvironment(extra),
+      env: options.isWhole ? extra : cleanEnvironment(extra),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
   return {
@@ -59,7 +62,7 @@ export interface Platform {
   readonly gateway: string
   /** Of `plimsoll up`. */
   readonly pid: number
-  /** SIGTERM; resolves with the exit status. */
+  /** SIGTERM, and SIGKILL where that does not help; resolves with the exit status. */
   close(): Promise<number | null>
 }
 
@@ -78,16 +81,19 @@ export async function openPlatform(commands: CommandLine, ...args: string[]): Pr
   const child = commands.start('up', '--json', ...ports, ...args)
   let errors = ''
   child.stderr!.on('data', (chunk) => {
-    errors += String(chunk)
+    errors = (errors + String(chunk)).slice(-20_000)
   })
   const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)))
   const line = await firstLine(child)
   if (line === undefined) throw new Error(`plimsoll up ended with ${await ended}: ${errors}`)
   return {
     ...(JSON.parse(line) as Pick<Platform, 'api' | 'gateway' | 'pid'>), // printed by up
-    close() {
+    async close() {
       child.kill('SIGTERM')
-      return ended
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      const code = await ended
+      clearTimeout(late)
+      return code
     },
   }
 }

@@ -105,12 +105,11 @@ function spineOf(text: string): SpineRow {
   return { keys: keysOf(key!), t: micros(t!) }
 }
 
-describe.each([64, 0])('latestRowSql() with asof_loop_join_threshold %i', (threshold) => {
+describe('latestRowSql()', () => {
   const folder = temporaryFolder()
   const engine: QueryEngine = openDuckdbQueryEngine({
     tempDirectory: folder,
     threads: 2,
-    asofLoopJoinThreshold: threshold,
   })
   afterAll(() => engine.close())
 

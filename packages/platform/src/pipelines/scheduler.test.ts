@@ -248,13 +248,10 @@ test('the join of a diamond is ready once', async () => {
   expect((await readStep(engine.ctx, run.id, 'd')).tries).toHaveLength(1)
 })
 
-test('a step is tried again within its budget, then its output counts', async () => {
-  const run = await runOnce([
-    shell('flaky', `test -e ../tried && printf ok > ${outPath('file')} || { touch ../tried; exit 1; }`, {
-      retries: 1,
-      outputs: { file: 'file' },
-    }),
-  ])
+test('a step is tried again within its budget, finds its checkpoint, then its output counts', async () => {
+  const checkpoint = `checkpoint=$(sed -n 's/.*"checkpoint_dir": *"\\([^"]*\\)".*/\\1/p' "$PLIMSOLL_STEP")`
+  const either = `cp "$checkpoint/half" ${outPath('file')} || { mkdir "$checkpoint"; printf ok > "$checkpoint/half"; exit 1; }`
+  const run = await runOnce([shell('flaky', `${checkpoint}; ${either}`, { retries: 1, outputs: { file: 'file' } })])
   const step = await readStep(engine.ctx, run.id, 'flaky')
   expect(step.tries.map((attempt) => attempt.state).sort()).toEqual(['failed', 'succeeded'])
   expect(run.state).toBe('succeeded')
