@@ -239,10 +239,45 @@ const PLANTED_TEXT: [string, string, string, string][] = [
     'Thing has no doc comment',
   ],
   ['a class of the client without a doc comment', 'packages/sdk/src/client.ts', 'export class A {}', 'A has no'],
+  ['a declaration in a comment', 'packages/sdk/src/a.ts', '// const rows = 1', 'a.ts:1: commented-out'],
+  ['an assignment in a comment', 'scripts/a.mjs', '// rows.count = 1', 'commented-out'],
+  ['a call in a comment behind code', 'bench/a.ts', 'open() // close()\n// and so on', 'commented-out'],
+  ['a return in a comment', 'packages/platform/src/datasets/a.ts', '// return rows.at(0)', 'commented-out'],
+  ['a choice in a comment', 'tests/a.test.ts', '// if (rows) {\n//   await close()\n// }', 'commented-out'],
+  ['a loop in a comment', 'bench/a.ts', '// for (const row of rows) void row', 'commented-out'],
+  ['a throw in a comment', 'bench/a.ts', "// throw new Error('x')", 'commented-out'],
+  ['an import in a comment', 'packages/sdk/src/a.ts', "// import { a } from './b.ts'", 'commented-out'],
+  ['an import in a comment of a script', 'scripts/a.mjs', "// import './b.mjs'", 'commented-out'],
+  ['an export in a comment', 'packages/sdk/src/a.ts', "// export * from './b.ts'", 'commented-out'],
+  ['an element in a comment', 'packages/console/src/a.tsx', '// <Rows of={rows} />', 'commented-out'],
+  ['code after words', 'examples/one/src/a.ts', 'open()\n\n// not yet:\n// close()', 'a.ts:4: commented-out'],
+  ['code before a word to a tool', 'bench/a.ts', '// close()\n// biome-ignore lint/x/y: so\nopen()', 'commented-out'],
 ]
 
 test.each(PLANTED_TEXT)('checkText() finds: %s', (_name, path, text, expected) => {
   expect(checkText(new Map([[path, text]])).join('\n')).toContain(expected)
+})
+
+test.each([
+  '// word',
+  '// Windows: rename(2), which may fail',
+  '// sets: close(2)',
+  '// rows, columns',
+  '// (rows, columns)',
+  '// [a(1), 2]',
+  '// { rows, columns }',
+  '// return early',
+  '// `rows = 1`',
+  '// rows === columns',
+  '// count(rows) = 3',
+  '// rows = 1 is one row; the rest follows',
+  '// the rest (of it) is what\n// close() leaves.',
+  '// biome-ignore lint/x/y: a = 1',
+  '// @ts-expect-error = 1',
+  '/// <reference types="x" />',
+  "export const text = '// const rows = 1'",
+])('checkText() lets pass: %s', (text) => {
+  expect(checkText(new Map([['bench/a.ts', text]]))).toEqual([])
 })
 
 test('every workspace has the same version', () => {
