@@ -69,6 +69,31 @@ const PLANTED: [string, Record<string, string>, string][] = [
     'reaches kernel/db',
   ],
   [
+    'the model host reaches the database',
+    {
+      'packages/platform/src/processes/model-host.ts': "import { x } from '../inference/a.ts'",
+      'packages/platform/src/inference/a.ts': "import { x } from '../kernel/db/index.ts'",
+      'packages/platform/src/kernel/db/index.ts': '',
+    },
+    'model-host.ts reaches kernel/db: packages/platform/src/kernel/db/index.ts through packages/platform/src/inference/a.ts',
+  ],
+  [
+    'the gateway imports features that need a database',
+    {
+      'packages/platform/src/serving/gateway/a.ts': "import { x } from '../../features/index.ts'",
+      'packages/platform/src/features/index.ts': '',
+    },
+    'gateway may not import features',
+  ],
+  [
+    'the gateway reaches into the online features',
+    {
+      'packages/platform/src/serving/gateway/a.ts': "import { x } from '../../features/online/layout.ts'",
+      'packages/platform/src/features/online/layout.ts': '',
+    },
+    'gateway may not import features',
+  ],
+  [
     'a command of a step reaches the database',
     {
       'packages/platform/src/processes/step-launcher.ts': "await import('../features/a.ts')",
@@ -196,6 +221,15 @@ test.each(PLANTED)('checkImports() finds: %s', (_name, files, expected) => {
   expect(checkImports(new Map(Object.entries(files))).join('\n')).toContain(expected)
 })
 
+test('checkImports() lets the gateway import the face of the online features', () => {
+  const gateway = "import { x } from '../../features/online/index.ts'"
+  const sources = {
+    'packages/platform/src/serving/gateway/a.ts': gateway,
+    'packages/platform/src/features/online/index.ts': '',
+  }
+  expect(checkImports(new Map(Object.entries(sources)))).toEqual([])
+})
+
 const UNFINISHED = ['TO', 'DO'].join('') // in parts, or the rule finds itself here
 
 const PLANTED_TEXT: [string, string, string, string][] = [
@@ -239,10 +273,45 @@ const PLANTED_TEXT: [string, string, string, string][] = [
     'Thing has no doc comment',
   ],
   ['a class of the client without a doc comment', 'packages/sdk/src/client.ts', 'export class A {}', 'A has no'],
+  ['a declaration in a comment', 'packages/sdk/src/a.ts', '// const rows = 1', 'a.ts:1: commented-out'],
+  ['an assignment in a comment', 'scripts/a.mjs', '// rows.count = 1', 'commented-out'],
+  ['a call in a comment behind code', 'bench/a.ts', 'open() // close()\n// and so on', 'commented-out'],
+  ['a return in a comment', 'packages/platform/src/datasets/a.ts', '// return rows.at(0)', 'commented-out'],
+  ['a choice in a comment', 'tests/a.test.ts', '// if (rows) {\n//   await close()\n// }', 'commented-out'],
+  ['a loop in a comment', 'bench/a.ts', '// for (const row of rows) void row', 'commented-out'],
+  ['a throw in a comment', 'bench/a.ts', "// throw new Error('x')", 'commented-out'],
+  ['an import in a comment', 'packages/sdk/src/a.ts', "// import { a } from './b.ts'", 'commented-out'],
+  ['an import in a comment of a script', 'scripts/a.mjs', "// import './b.mjs'", 'commented-out'],
+  ['an export in a comment', 'packages/sdk/src/a.ts', "// export * from './b.ts'", 'commented-out'],
+  ['an element in a comment', 'packages/console/src/a.tsx', '// <Rows of={rows} />', 'commented-out'],
+  ['code after words', 'examples/one/src/a.ts', 'open()\n\n// not yet:\n// close()', 'a.ts:4: commented-out'],
+  ['code before a word to a tool', 'bench/a.ts', '// close()\n// biome-ignore lint/x/y: so\nopen()', 'commented-out'],
 ]
 
 test.each(PLANTED_TEXT)('checkText() finds: %s', (_name, path, text, expected) => {
   expect(checkText(new Map([[path, text]])).join('\n')).toContain(expected)
+})
+
+test.each([
+  '// word',
+  '// Windows: rename(2), which may fail',
+  '// sets: close(2)',
+  '// rows, columns',
+  '// (rows, columns)',
+  '// [a(1), 2]',
+  '// { rows, columns }',
+  '// return early',
+  '// `rows = 1`',
+  '// rows === columns',
+  '// count(rows) = 3',
+  '// rows = 1 is one row; the rest follows',
+  '// the rest (of it) is what\n// close() leaves.',
+  '// biome-ignore lint/x/y: a = 1',
+  '// @ts-expect-error = 1',
+  '/// <reference types="x" />',
+  "export const text = '// const rows = 1'",
+])('checkText() lets pass: %s', (text) => {
+  expect(checkText(new Map([['bench/a.ts', text]]))).toEqual([])
 })
 
 test('every workspace has the same version', () => {

@@ -1,3 +1,5 @@
+import { parseSync, type Statement } from 'oxc-parser'
+
 const BANNED_NAMES = /(^|[-/.])(services?|utils?|helpers?|types?|managers?|common|misc|base|impl)([-.]|$)/
 const LINES_MAX = 600
 
@@ -73,6 +75,7 @@ export function checkText(sources: ReadonlyMap<string, string>): string[] {
       })
     }
     if (path.startsWith('packages/sdk/src/') && !isTest(path)) problems.push(...undocumented(path, lines))
+    for (const line of commentedOut(path, text)) problems.push(`${path}:${line}: commented-out code`)
   }
   return problems
 }
@@ -83,4 +86,56 @@ function undocumented(path: string, lines: readonly string[]): string[] {
     if (name === undefined || (lines[index - 1] ?? '').trim().endsWith('*/')) return []
     return [`${path}:${index + 1}: ${name} has no doc comment`]
   })
+}
+
+/** A comment that speaks to a tool belongs to no remark. A reference begins with a third slash. */
+const DIRECTIVE = /^(\/|\s*(@|biome-))/
+/** The code that we look for holds one of these: a text without them is not parsed. */
+const CODE_SIGN = /[=({;]|\b(im|ex)port\b/
+
+/** The lines of comments that begin code: all of a remark, or what follows the words before it. */
+function commentedOut(path: string, text: string): number[] {
+  if (!text.includes('//')) return []
+  return remarksOf(path, text).flatMap(({ line, lines }) => {
+    const first = lines.findIndex((_, index) => holdsCode(path, lines.slice(index).join('\n')))
+    return first < 0 ? [] : [line + first]
+  })
+}
+
+interface Remark {
+  readonly line: number
+  readonly lines: string[]
+}
+
+/** Comments `//` on whole lines that follow one another are one remark; one behind code is a remark of its own. */
+function remarksOf(path: string, text: string): Remark[] {
+  const remarks: Remark[] = []
+  let [line, position, next] = [1, 0, 0]
+  for (const { type, value, start } of parseSync(path, text).comments) {
+    if (type !== 'Line' || DIRECTIVE.test(value)) continue
+    line += text.slice(position, start).split('\n').length - 1
+    position = start
+    const isWhole = text.slice(text.lastIndexOf('\n', start) + 1, start).trim() === ''
+    if (isWhole && line === next) remarks.at(-1)!.lines.push(value)
+    else remarks.push({ line, lines: [value] })
+    next = isWhole ? line + 1 : 0
+  }
+  return remarks
+}
+
+/** Whether a text is statements, and one is code. In a function `return` may stand, and in TypeScript nobody minds `import`. */
+function holdsCode(path: string, text: string): boolean {
+  if (!CODE_SIGN.test(text)) return false
+  const lang = path.endsWith('x') ? 'tsx' : 'ts'
+  const { errors, program } = parseSync(path, `async function* remark() {${text}\n}`, { lang })
+  const [outer] = program.body
+  return errors.length === 0 && outer?.type === 'FunctionDeclaration' && (outer.body?.body.some(isCode) ?? false)
+}
+
+/** Whether a statement is what prose never is: a word, words after a colon and a list of words are statements too. */
+function isCode(statement: Statement): boolean {
+  if (statement.type === 'ExpressionStatement')
+    return /^((Assignment|Await|Call|Import|New|Update|Yield)Expression|JSX\w+)$/.test(statement.expression.type)
+  if (statement.type === 'BlockStatement') return statement.body.some(isCode)
+  return statement.type !== 'EmptyStatement' && statement.type !== 'LabeledStatement'
 }

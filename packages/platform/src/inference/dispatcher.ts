@@ -332,7 +332,7 @@ export class Dispatcher {
     noteRun(slot, {
       rows,
       inferUs,
-      endedMs: this.#clock.nowMs(),
+      endedAtMs: this.#clock.nowMs(),
       isLate: entries.some((entry) => endMs > entry.deadlineMs),
     })
     for (const [index, entry] of entries.entries()) {

@@ -25,7 +25,7 @@ export type Counters = Mutable<
     | 'failureUs'
     | 'queueUs'
     | 'inferUs'
-    | 'lastRunMs'
+    | 'lastRunAtMs'
   >
 >
 
@@ -66,7 +66,7 @@ export function createCounters(): Counters {
     failureUs: 0,
     queueUs: 0,
     inferUs: 0,
-    lastRunMs: 0,
+    lastRunAtMs: 0,
   }
 }
 
@@ -163,13 +163,13 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
 
 export function noteRun(
   slot: ModelSlot,
-  run: { rows: number; inferUs: number; endedMs: number; isLate: boolean },
+  run: { rows: number; inferUs: number; endedAtMs: number; isLate: boolean },
 ): void {
   const { counters } = slot
   counters.executionCount++
   counters.inferenceCount += run.rows
   counters.inferUs += run.inferUs
-  counters.lastRunMs = run.endedMs
+  counters.lastRunAtMs = run.endedAtMs
   const batch = slot.batches.get(run.rows) ?? { count: 0, inferUs: 0 }
   batch.count++
   batch.inferUs += run.inferUs

@@ -426,3 +426,29 @@ export function tripsModel(): Uint8Array {
     outputs: [y('INT64', ['n'])],
   })
 }
+
+/** y = x, by a Loop of as many trips as its input says, which holds 2 KiB for each of them while it runs. */
+export function hoardModel(): Uint8Array {
+  const scalar = (name: string, type: OnnxType): Value => ({ name, type, shape: [] })
+  const body = graph({
+    nodes: [
+      { op: 'Identity', inputs: ['cond_in'], outputs: ['cond_out'] },
+      { op: 'Gather', inputs: ['hoard', 'i'], outputs: ['zero'] },
+      { op: 'Add', inputs: ['v_in', 'zero'], outputs: ['v_out'] },
+    ],
+    inputs: [scalar('i', 'INT64'), scalar('cond_in', 'BOOL'), { name: 'v_in', type: 'INT64', shape: ['n'] }],
+    outputs: [scalar('cond_out', 'BOOL'), { name: 'v_out', type: 'INT64', shape: ['n'] }],
+  })
+  const zero = tensor({ type: 'INT64', dims: [1], ints: [0] })
+  return model({
+    nodes: [
+      { op: 'ReduceMax', inputs: ['x'], outputs: ['trips'], attributes: { keepdims: { int: 1 } } },
+      { op: 'Mul', inputs: ['trips', 'each'], outputs: ['size'] },
+      { op: 'ConstantOfShape', inputs: ['size'], outputs: ['hoard'], attributes: { value: { tensor: zero } } },
+      { op: 'Loop', inputs: ['trips', '', 'x'], outputs: ['y'], attributes: { body: { graph: body } } },
+    ],
+    initializers: [tensor({ name: 'each', type: 'INT64', dims: [1], ints: [256] })],
+    inputs: [x('INT64', ['n'])],
+    outputs: [y('INT64', ['n'])],
+  })
+}

@@ -25,7 +25,7 @@ export interface PoolResult {
   readonly batchRows: number
 }
 
-/** Counters never go down, also over a reload. Times are cumulative. */
+/** Counters never go down, also over a reload. Times are cumulative. `lastRunAtMs`, an instant, is neither. */
 export interface ModelStats {
   readonly digest: string
   readonly state: ModelState
@@ -43,8 +43,8 @@ export interface ModelStats {
   readonly failureUs: number
   readonly queueUs: number
   readonly inferUs: number
-  /** When the last run ended, in Unix time; 0 before the first. */
-  readonly lastRunMs: number
+  /** When the last run that succeeded ended, in Unix time; 0 before the first. */
+  readonly lastRunAtMs: number
   readonly queuedRows: number
   readonly queuedRequests: number
   /** Estimated time of a run of one row, and of `maxBatchSize` rows. */

@@ -15,6 +15,7 @@ import {
   endlessModel,
   externalDataModel,
   faintCrossRowModel,
+  hoardModel,
   identityModel,
   mlpModel,
   poisonModel,
@@ -518,6 +519,43 @@ describe('a host that dies', () => {
       code: 'inference.model_failed',
     })
     await expect(pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).resolves.toMatchObject({ batchRows: 1 })
+  })
+})
+
+describe.runIf(process.platform === 'linux')('a host that outgrows its memory', () => {
+  const hostMemoryMiB = 300
+  /** A run that takes its host to so many MiB. */
+  const upTo = (pool: ModelPool, mib: number) => ({
+    inputs: [int64(Math.ceil((mib * 2 ** 20 - pool.stats().hosts[0]!.rssBytes) / 2048))],
+    deadlineMs: inMs(30_000),
+  })
+  const expectSuccessor = async (pool: ModelPool, digest: string, pid: number | undefined) => {
+    await until(() => pool.stats().hosts[0]?.state === 'idle' && pool.stats().hosts[0]?.pid !== pid)
+    expect((await pool.infer(digest, { inputs: [int64(7)] })).outputs[0]?.data).toEqual(BigInt64Array.of(7n))
+  }
+
+  test('is replaced when it is idle, not before', async () => {
+    await using pool = await openModelPool({ hostMemoryMiB })
+    const { digest, path } = await store(hoardModel())
+    await pool.load({ digest, path })
+    const { pid } = pool.stats().hosts[0]!
+    const run = upTo(pool, hostMemoryMiB * 1.25)
+    expect((await pool.infer(digest, run)).outputs[0]?.data).toEqual(run.inputs[0]?.data)
+    await expectSuccessor(pool, digest, pid)
+    expect(pool.stats().hosts[0]).toMatchObject({ recycles: 1, deaths: 1 })
+  })
+
+  test('is killed in a run that takes far more, which is tried once more and then fails', async () => {
+    await using pool = await openModelPool({ hostMemoryMiB })
+    const { digest, path } = await store(hoardModel())
+    await pool.load({ digest, path })
+    const { pid } = pool.stats().hosts[0]!
+    await expect(pool.infer(digest, upTo(pool, hostMemoryMiB * 2))).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'inference.host_died',
+    })
+    await expectSuccessor(pool, digest, pid)
+    expect(pool.stats().hosts[0]).toMatchObject({ recycles: 0, deaths: 2 })
   })
 })
 

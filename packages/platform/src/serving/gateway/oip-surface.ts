@@ -117,7 +117,7 @@ function statsOf(deps: OipDeps, name: string, live: LiveState, entry: LiveRoute,
     return {
       name,
       version: String(versionOf(live, arm).version),
-      last_inference: Math.floor(stats?.lastRunMs ?? 0),
+      last_inference: Math.floor(stats?.lastRunAtMs ?? 0),
       inference_count: stats?.inferenceCount ?? 0,
       execution_count: stats?.executionCount ?? 0,
       inference_stats: {
