@@ -21,9 +21,9 @@ export default defineConfig({
     // Files of one process share its modules and the compiled code of the database: a sixth of all processor time less.
     isolate: false,
     sequence: { sequencer: LongestFirst },
-    // Two more than the cores of a small machine: tests that kill and restart processes wait a good part of their time.
-    maxWorkers: 4,
-    testTimeout: 60_000,
+    // One more than the cores of a small machine: tests that kill and restart processes wait a good part of their time.
+    maxWorkers: 3,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     // What comes about in the background does so late on a busy machine.
     expect: { poll: { timeout: 30_000 } },
