@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { LAUNCHER } from '../cli/process.fixture.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
@@ -290,3 +291,23 @@ test('a data directory keeps the clock that it was made with', async () => {
   expect(await other.exit).toEqual({ code: 1, signal: null })
   expect(JSON.parse(other.stderr)).toMatchObject({ error: { code: 'data_dir.clock_fixed' } })
 })
+
+const FULL_DISK = resolve(import.meta.dirname, 'full-disk.fixture.ts')
+/** In mounts of its own a process may have a small disk, where its user may make them. */
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0
+
+if (!canMount) console.warn('A full disk is not looked at: this user may not mount one of a small size')
+else
+  test('a platform whose disk is full says so, loses nothing that was acknowledged, and goes on when there is room', async () => {
+    mkdirSync(dataDir, { recursive: true })
+    const { stdout } = await promisify(execFile)('unshare', ['-rm', process.execPath, FULL_DISK, dataDir])
+    const seen = JSON.parse(stdout) as { kept: number; refusal: { body: string } }
+    expect(seen).toMatchObject({
+      refusal: { status: 507, body: expect.stringContaining('"code":"db.disk_full"') },
+      refused: { status: 5, out: '', err: expect.stringMatching(/^plimsoll: .*disk space.*\n$/) },
+      lost: [],
+      verified: 0,
+      ended: 0,
+    })
+    expect(seen.kept).toBeGreaterThan(0)
+  })
