@@ -8,11 +8,8 @@ export interface BoundLiteral {
   readonly sql: string
 }
 
-const DATE = /^\d{4}-\d{2}-\d{2}$/
 /** What the engine reads, too. */
 const INSTANT = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:\d{2})$/
-
-const isCalendarDate = (text: string) => parseDay(text.slice(0, 10)) !== undefined
 
 /** Reads a literal for a column, or says why it cannot be compared with it. A date given for a timestamp is its midnight in UTC. */
 export function parseBound(value: string | number | boolean, column: ColumnType): BoundLiteral | { fault: string } {
@@ -30,12 +27,12 @@ export function parseBound(value: string | number | boolean, column: ColumnType)
     case 'boolean':
       return typeof value === 'boolean' ? { value, sql: 'CAST($ AS BOOLEAN)' } : fault
     case 'date':
-      return typeof value === 'string' && DATE.test(value) && isCalendarDate(value)
+      return typeof value === 'string' && parseDay(value) !== undefined
         ? { value, sql: 'CAST($ AS DATE)' }
         : { fault: `${fault.fault}: expected YYYY-MM-DD` }
     case 'timestamp':
-      if (typeof value === 'string' && isCalendarDate(value)) {
-        if (DATE.test(value)) return { value: `${value} 00:00:00+00`, sql: 'CAST($ AS TIMESTAMPTZ)' }
+      if (typeof value === 'string') {
+        if (parseDay(value) !== undefined) return { value: `${value} 00:00:00+00`, sql: 'CAST($ AS TIMESTAMPTZ)' }
         if (INSTANT.test(value) && parseInstant(value) !== undefined) return { value, sql: 'CAST($ AS TIMESTAMPTZ)' }
       }
       return { fault: `${fault.fault}: expected a date, or a time with its offset such as 2001-01-01T00:00:00Z` }
