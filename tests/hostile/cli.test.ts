@@ -3,6 +3,8 @@ import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
+// It keeps the folder in which it is first imported, for good; files of one process share it, and this one's is removed.
+import 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { COMMANDS } from '../../packages/platform/src/cli/commands.ts'
 import { runProgram } from '../../packages/platform/src/cli/program.ts'
