@@ -139,23 +139,31 @@ class S3BlobStore implements BlobStore {
         )
         parts.push({ PartNumber, ETag })
       }
-      await this.#settleCondition('finish an upload', () =>
+      const isFinished = await this.#settleCondition('finish an upload', () =>
         this.#client.send(
           new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts }, ...condition }),
         ),
       )
+      if (!isFinished) await this.#abort(upload)
     } catch (error) {
-      await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => {}) // swept at a later opening
+      await this.#abort(upload)
       throw error
     }
   }
 
-  /** 412: someone else has stored the same content meanwhile, which is as good. */
-  async #settleCondition(action: string, send: () => Promise<unknown>): Promise<void> {
+  /** Frees the parts of an upload; one that cannot be reached is swept at a later opening. */
+  async #abort(upload: { Bucket: string; Key: string; UploadId: string }): Promise<void> {
+    await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => {})
+  }
+
+  /** False after a 412: someone else has stored the same content meanwhile, which is as good. */
+  async #settleCondition(action: string, send: () => Promise<unknown>): Promise<boolean> {
     try {
       await send()
+      return true
     } catch (error) {
-      if (statusOf(error) !== 412) throw asS3Error(error, action)
+      if (statusOf(error) === 412) return false
+      throw asS3Error(error, action)
     }
   }
 
