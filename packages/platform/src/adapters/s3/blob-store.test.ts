@@ -72,6 +72,21 @@ test.each([
   },
 )
 
+test('a write that the server finds in conflict with another is sent again as a whole, a bounded number of times', async () => {
+  const store = await open()
+  s3.fail('PUT', 'conflict', 1)
+  s3.requests()
+  await store.put(pieces(1))
+  expect(s3.requests()).toEqual(['HEAD', 'PUT', 'HEAD', 'PUT'])
+  s3.fail('POST?uploadId', 'conflict', 1)
+  await store.put(pieces(7))
+  const parts = ['POST?uploads', ...Array(2).fill('PUT?uploadId&partNumber'), 'POST?uploadId']
+  expect(s3.requests()).toEqual(['HEAD', ...parts, 'DELETE?uploadId', 'HEAD', ...parts])
+  s3.fail('PUT', 'conflict', 5)
+  const refused = { kind: 'unavailable', code: 'blob.s3_failed' }
+  await expect(store.put(Buffer.from('contended'))).rejects.toMatchObject(refused)
+})
+
 test('put() of what is older than an hour writes it again, so that it is young', async () => {
   const clock = manualClock(Date.now() + 2 * 3_600_000)
   const store = await open({ clock })

@@ -14,7 +14,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import type { S3Place } from './client.ts'
 
 /** What the proxy does to one request instead of passing it on unchanged. */
-export type Fault = 'unavailable' | 'forbidden' | 'reset' | 'cut-body' | 'stall'
+export type Fault = 'unavailable' | 'forbidden' | 'conflict' | 'reset' | 'cut-body' | 'stall'
 
 /** A server of the S3 protocol with an empty bucket. */
 export interface Upstream {
@@ -30,8 +30,8 @@ export interface TestS3 {
   direct: S3Place
   /** A client of our own, past the store. */
   client: S3Client
-  /** The next requests of this method meet this fault, as many times. */
-  fail(method: string, fault: Fault, times: number): void
+  /** The next requests of this method, or of this name as in `requests()`, meet this fault, as many times. */
+  fail(request: string, fault: Fault, times: number): void
   /** Happens while the next such request (as in `requests()`) waits to be passed on. */
   before(request: string, work: () => Promise<unknown>): void
   /** Requests that arrived since the last call, as `METHOD` or `METHOD?query`. */
@@ -43,7 +43,7 @@ export interface TestS3 {
 
 /** What is planned for requests to come, and what came. */
 interface Traffic {
-  faults: { method: string; fault: Fault }[]
+  faults: { request: string; fault: Fault }[]
   works: { request: string; work: () => Promise<unknown> }[]
   requests: string[]
   refusals: string[]
@@ -130,7 +130,7 @@ function startProxy({ place, checksConditions }: Upstream, traffic: Traffic): Se
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const name = nameOf(incoming)
     traffic.requests.push(name)
-    const fault = takeFirst(traffic.faults, (planned) => planned.method === incoming.method)?.fault
+    const fault = takeFirst(traffic.faults, (planned) => [name, incoming.method].includes(planned.request))?.fault
     if (fault === 'reset') return void incoming.socket.destroy()
     if (fault === 'stall') return
     const refuse = (status: number, code: string) => {
@@ -139,6 +139,7 @@ function startProxy({ place, checksConditions }: Upstream, traffic: Traffic): Se
       outgoing.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code></Error>`)
     }
     if (fault === 'unavailable') return refuse(503, 'SlowDown')
+    if (fault === 'conflict') return refuse(409, 'ConditionalRequestConflict')
     if (fault === 'forbidden') return refuse(403, 'SignatureDoesNotMatch')
     await takeFirst(traffic.works, (planned) => planned.request === name)?.work()
     const isConditional = incoming.headers['if-none-match'] === '*' && incoming.method !== 'GET'
@@ -179,7 +180,7 @@ export async function startS3(given?: Upstream): Promise<TestS3> {
     place,
     direct: upstream.place,
     client,
-    fail: (method, fault, times) => traffic.faults.push(...Array.from({ length: times }, () => ({ method, fault }))),
+    fail: (request, fault, times) => traffic.faults.push(...Array.from({ length: times }, () => ({ request, fault }))),
     before: (request, work) => traffic.works.push({ request, work }),
     requests: () => traffic.requests.splice(0),
     refusals: () => traffic.refusals.splice(0),
