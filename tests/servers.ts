@@ -1,7 +1,10 @@
 import { describe, test } from 'vitest'
 import { findServer, type ServerName } from './find-server.ts'
 
-/** True in `.ci/run`, where every server is required: what is repeated at random is done in full there, and in part elsewhere. */
+/**
+ * True in `.ci/run`, where every server is required: what is repeated at random is done in full there, and in part elsewhere;
+ * what is dear to install is tried only there.
+ */
 export const isThorough = process.env.PLIMSOLL_REQUIRE_SERVERS === '1'
 
 const PACKAGES: Record<ServerName, string> = { postgres: 'postgresql', redis: 'redis-server', chromium: 'chromium' }

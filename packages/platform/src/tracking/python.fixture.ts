@@ -8,15 +8,20 @@ const run = promisify(execFile)
 const CACHE = new URL('../../../../node_modules/.cache/plimsoll-python/', import.meta.url).pathname
 const INSTALL_MS = 600_000
 
-/** A virtual environment with exactly these packages, made once and kept; or why there is none, which fails where servers are required. */
+/**
+ * A virtual environment with exactly these packages, or those of a lock file with their hashes, made once and kept; or why
+ * there is none, which fails where servers are required.
+ */
 export async function openPython(
   name: string,
-  packages: readonly string[],
+  packages: readonly string[] | { lock: string },
 ): Promise<{ python: string } | { reason: string }> {
   const directory = join(CACHE, name)
   const ready = join(directory, '.complete')
   const python = join(directory, 'bin', 'python')
-  const wanted = packages.join('\n')
+  const isLocked = 'lock' in packages
+  const wanted = isLocked ? readFileSync(packages.lock, 'utf8') : packages.join('\n')
+  const asked = isLocked ? ['--require-hashes', '--requirement', packages.lock] : packages
   if (existsSync(ready) && readFileSync(ready, 'utf8') === wanted) return { python }
   const making = `${directory}.${process.pid}`
   try {
@@ -27,7 +32,7 @@ export async function openPython(
     await rename(making, directory)
     // Modules are compiled when they are imported: of most of them no test asks.
     const options = ['--quiet', '--disable-pip-version-check', '--no-compile']
-    await run(python, ['-m', 'pip', 'install', ...options, ...packages], { timeout: INSTALL_MS })
+    await run(python, ['-m', 'pip', 'install', ...options, ...asked], { timeout: INSTALL_MS })
     await writeFile(ready, wanted)
     return { python }
   } catch (error) {

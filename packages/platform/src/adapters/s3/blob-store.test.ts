@@ -1,10 +1,10 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { BLOB_STORE_CONTRACT, type BlobStoreSubject } from '../../../../sdk/src/seams/blob-store.contract.ts'
+import { BLOB_STORE_CONTRACT } from '../../../../sdk/src/seams/blob-store.contract.ts'
 import { manualClock } from '../../kernel/clock.ts'
+import { emptyBucket, openSubject } from './blob-store.fixture.ts'
 import { openS3BlobStore, type S3BlobStoreOptions } from './blob-store.ts'
 import { startS3, type TestS3 } from './server.fixture.ts'
 
@@ -20,32 +20,17 @@ afterAll(async () => {
   await rm(scratchDirectory, { recursive: true, force: true })
 })
 
-async function empty(): Promise<void> {
-  const { Contents = [] } = await s3.client.send(new ListObjectsV2Command({ Bucket: s3.place.bucket }))
-  for (const { Key } of Contents) await s3.client.send(new DeleteObjectCommand({ Bucket: s3.place.bucket, Key }))
-}
-beforeEach(empty)
+beforeEach(() => emptyBucket(s3.client, s3.place.bucket))
 
-const open = (more: Partial<S3BlobStoreOptions> = {}) =>
-  openS3BlobStore({ ...s3.place, scratchDirectory, partBytes: 5 * MIB, ...more })
+const options = (more: Partial<S3BlobStoreOptions> = {}) => ({
+  ...s3.place,
+  scratchDirectory,
+  partBytes: 5 * MIB,
+  ...more,
+})
+const open = (more?: Partial<S3BlobStoreOptions>) => openS3BlobStore(options(more))
 
-async function openSubject(): Promise<BlobStoreSubject> {
-  await empty()
-  const store = await open()
-  return {
-    store,
-    reopen: () => open(),
-    corrupt: async (digest) => {
-      const found = await store.stat(digest)
-      const Key = `sha256/${digest.slice(7, 9)}/${digest.slice(9)}`
-      await s3.client.send(
-        new PutObjectCommand({ Bucket: s3.place.bucket, Key, Body: Buffer.alloc(found!.sizeBytes, 1) }),
-      )
-    },
-  }
-}
-
-test.each(BLOB_STORE_CONTRACT)('S3 blob store: $name', ({ run }) => run(openSubject))
+test.each(BLOB_STORE_CONTRACT)('S3 blob store: $name', ({ run }) => run(() => openSubject(s3.client, options())))
 
 async function* pieces(count: number): AsyncGenerator<Uint8Array> {
   for (let n = 0; n < count; n++) yield Buffer.alloc(MIB, n)
@@ -70,11 +55,36 @@ test('put() sends what fits in one part in one request, more in parts, and what 
   expect(await readdir(scratchDirectory)).toEqual([])
 })
 
-test('two writers of one new blob: the condition refuses the second, which is as good', async () => {
-  const [one, two] = [await open(), await open()]
-  const stored = await Promise.all([one.put(pieces(7)), two.put(pieces(7)), one.put(pieces(1)), two.put(pieces(1))])
-  expect(stored[0]).toEqual(stored[1])
-  expect(await read(one.get(stored[0].digest))).toBe(7 * MIB)
+test.each([
+  ['of one part', 1, 'PUT', []],
+  ['of two parts', 7, 'POST?uploadId', ['DELETE?uploadId']],
+])(
+  'two writers of one new blob %s: the condition refuses the second, which is as good, and no part is left',
+  async (_name, count, last, freed) => {
+    const [one, two] = [await open(), await open()]
+    s3.before(last, () => two.put(pieces(count)))
+    s3.refusals()
+    s3.requests()
+    const { digest } = await one.put(pieces(count))
+    expect(s3.refusals().filter((refusal) => refusal.startsWith('412'))).toEqual([`412 ${last}`])
+    expect(s3.requests().filter((request) => request.startsWith('DELETE'))).toEqual(freed)
+    expect(await read(two.get(digest))).toBe(count * MIB)
+  },
+)
+
+test('a write that the server finds in conflict with another is sent again as a whole, a bounded number of times', async () => {
+  const store = await open()
+  s3.fail('PUT', 'conflict', 1)
+  s3.requests()
+  await store.put(pieces(1))
+  expect(s3.requests()).toEqual(['HEAD', 'PUT', 'HEAD', 'PUT'])
+  s3.fail('POST?uploadId', 'conflict', 1)
+  await store.put(pieces(7))
+  const parts = ['POST?uploads', ...Array(2).fill('PUT?uploadId&partNumber'), 'POST?uploadId']
+  expect(s3.requests()).toEqual(['HEAD', ...parts, 'DELETE?uploadId', 'HEAD', ...parts])
+  s3.fail('PUT', 'conflict', 5)
+  const refused = { kind: 'unavailable', code: 'blob.s3_failed' }
+  await expect(store.put(Buffer.from('contended'))).rejects.toMatchObject(refused)
 })
 
 test('put() of what is older than an hour writes it again, so that it is young', async () => {

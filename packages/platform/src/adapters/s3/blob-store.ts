@@ -24,8 +24,15 @@ const MIB = 1 << 20
 /** Amazon's limit is 10,000 parts of one upload. */
 const PARTS_MAX = 9_000
 const RESUMES_MAX = 4
+const CONFLICTS_MAX = 4
 const REFRESH_MS = 3_600_000
 const ABANDONED_MS = 24 * 3_600_000
+
+/**
+ * Of a conditional write. `exists` (412): someone else has stored the same content meanwhile, which is as good. `conflict`
+ * (409): someone else writes or deletes it right now, and Amazon asks to send all of it again.
+ */
+type Outcome = 'stored' | 'exists' | 'conflict'
 
 export interface S3BlobStoreOptions extends S3Place {
   /** Where a stream that is larger than one part waits until its digest is known. */
@@ -91,19 +98,28 @@ class S3BlobStore implements BlobStore {
     await using scratch = await openScratch(this.#scratchDirectory, stream, this.#partBytes)
     const { digest, sizeBytes } = result()
     if (expected !== undefined && digest !== expected) throw unexpectedContent(expected, digest)
-    const found = await this.stat(digest)
-    const isStored = found?.sizeBytes === sizeBytes
-    if (isStored && this.#clock.nowMs() - found.storedAtMs < REFRESH_MS) return { digest, sizeBytes }
-    // An old object is written again, unconditionally: that makes it young, so that a collection lets it live.
-    const condition = found === undefined ? { IfNoneMatch: '*' } : {}
-    if (scratch.bytes !== undefined) await this.#putWhole(digest, scratch.bytes, condition)
-    else await this.#putParts(digest, scratch.file!, sizeBytes, condition)
-    return { digest, sizeBytes }
+    for (let conflicts = 0; ; conflicts++) {
+      const found = await this.stat(digest)
+      const isStored = found?.sizeBytes === sizeBytes
+      if (isStored && this.#clock.nowMs() - found.storedAtMs < REFRESH_MS) return { digest, sizeBytes }
+      // An old object is written again, unconditionally: that makes it young, so that a collection lets it live.
+      const condition = found === undefined ? { IfNoneMatch: '*' } : {}
+      const outcome =
+        scratch.bytes !== undefined
+          ? await this.#putWhole(digest, scratch.bytes, condition)
+          : await this.#putParts(digest, scratch.file!, sizeBytes, condition)
+      if (outcome !== 'conflict') return { digest, sizeBytes }
+      if (conflicts === CONFLICTS_MAX) {
+        const message = `Cannot store ${digest}: others write or delete it all the time`
+        throw new PlimsollError('unavailable', 'blob.s3_failed', message)
+      }
+      await this.#clock.sleep(50 * 2 ** conflicts)
+    }
   }
 
-  async #putWhole(digest: string, bytes: Buffer, condition: { IfNoneMatch?: string }): Promise<void> {
+  async #putWhole(digest: string, bytes: Buffer, condition: { IfNoneMatch?: string }): Promise<Outcome> {
     const ChecksumSHA256 = Buffer.from(digest.slice(7), 'hex').toString('base64')
-    await this.#settleCondition('store a blob', () =>
+    return this.#settleCondition('store a blob', () =>
       this.#client.send(
         new PutObjectCommand({
           Bucket: this.#bucket,
@@ -122,7 +138,7 @@ class S3BlobStore implements BlobStore {
     file: FileHandle,
     sizeBytes: number,
     condition: { IfNoneMatch?: string },
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const target = { Bucket: this.#bucket, Key: this.#key(digest) }
     const partBytes = Math.max(this.#partBytes, Math.ceil(sizeBytes / PARTS_MAX))
     const { UploadId } = await this.#send('start an upload', () =>
@@ -139,23 +155,32 @@ class S3BlobStore implements BlobStore {
         )
         parts.push({ PartNumber, ETag })
       }
-      await this.#settleCondition('finish an upload', () =>
+      const outcome = await this.#settleCondition('finish an upload', () =>
         this.#client.send(
           new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts }, ...condition }),
         ),
       )
+      if (outcome !== 'stored') await this.#abort(upload)
+      return outcome
     } catch (error) {
-      await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => {}) // swept at a later opening
+      await this.#abort(upload)
       throw error
     }
   }
 
-  /** 412: someone else has stored the same content meanwhile, which is as good. */
-  async #settleCondition(action: string, send: () => Promise<unknown>): Promise<void> {
+  /** Frees the parts of an upload; one that cannot be reached is swept at a later opening. */
+  async #abort(upload: { Bucket: string; Key: string; UploadId: string }): Promise<void> {
+    await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => {})
+  }
+
+  async #settleCondition(action: string, send: () => Promise<unknown>): Promise<Outcome> {
     try {
       await send()
+      return 'stored'
     } catch (error) {
-      if (statusOf(error) !== 412) throw asS3Error(error, action)
+      if (statusOf(error) === 412) return 'exists'
+      if (statusOf(error) === 409) return 'conflict'
+      throw asS3Error(error, action)
     }
   }
 
