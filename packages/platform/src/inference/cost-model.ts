@@ -16,8 +16,6 @@ export interface CostModel {
   sigmaMs(): number
   /** The least that recent runs suggest: used where refusing wrongly would be worse than trying. */
   optimisticMs(rows: number): number
-  /** Lowers the optimistic estimate a little: called when it refused work on an idle host, so that a stale one heals. */
-  relax(): void
 }
 
 export function createCostModel(seed: readonly { rows: number; ms: number }[]): CostModel {
@@ -34,7 +32,11 @@ export function createCostModel(seed: readonly { rows: number; ms: number }[]): 
 
   const fit = () => {
     const spread = weight * sumRowsRows - sumRows * sumRows
-    if (spread > 1e-6 * weight * sumRowsRows) slope = Math.max(0, (weight * sumRowsMs - sumRows * sumMs) / spread)
+    if (spread > 1e-6 * weight * sumRowsRows) {
+      // As far as it stands out of the noise: stalls of the machine that met larger runs would make rows look dear.
+      const noise = Math.sqrt((variance * weight) / spread)
+      slope = Math.max(0, (weight * sumRowsMs - sumRows * sumMs) / spread - noise)
+    }
     base = Math.max(0, (sumMs - slope * sumRows) / weight)
   }
   const add = (rows: number, ms: number) => {
@@ -63,9 +65,6 @@ export function createCostModel(seed: readonly { rows: number; ms: number }[]): 
       let least = estimateMs(rows)
       for (const ms of recent) if (ms < least) least = ms
       return least
-    },
-    relax() {
-      for (let index = 0; index < recent.length; index++) recent[index] = (recent[index] ?? 0) * 0.98
     },
   }
 }

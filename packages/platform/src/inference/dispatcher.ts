@@ -27,6 +27,8 @@ const MARGIN_MS = 1
 /** A run that takes this many times what is expected, and as long beyond everybody's deadline, hangs. */
 const HUNG_FACTOR = 10
 const HUNG_GRACE_MS = 5_000
+/** After this time what recent runs took says nothing of the next one any more; also what a refused client is told to wait. */
+const RETRY_MS = 1_000
 const NEVER_MS = Number.POSITIVE_INFINITY
 
 export interface DispatcherOptions {
@@ -161,10 +163,9 @@ export class Dispatcher {
       this.#demandRoom(slot, asked, nowMs)
       return undefined
     }
-    if (nowMs + slot.cost.optimisticMs(rows) > deadlineMs) {
-      slot.cost.relax()
-      throw infeasible(slot.cost.estimateMs(rows))
-    }
+    // What the machine was too slow for a while ago is tried again, with the next request that comes then.
+    const isFresh = nowMs - slot.triedMs < RETRY_MS
+    if (isFresh && nowMs + slot.cost.optimisticMs(rows) > deadlineMs) throw infeasible(slot.cost.estimateMs(rows))
     return place
   }
 
@@ -286,6 +287,7 @@ export class Dispatcher {
       return
     }
     for (const entry of entries) entry.startedMs = nowMs
+    slot.triedMs = nowMs
     place.busySinceMs = nowMs
     const estimateMs = slot.cost.estimateMs(rows)
     place.expectedMs = nowMs + estimateMs
@@ -333,7 +335,7 @@ export class Dispatcher {
       rows,
       inferUs,
       endedAtMs: this.#clock.nowMs(),
-      isLate: entries.some((entry) => endMs > entry.deadlineMs),
+      lateMs: entries.reduce((most, entry) => Math.max(most, endMs - entry.deadlineMs), 0),
     })
     for (const [index, entry] of entries.entries()) {
       const queueUs = Math.round((entry.startedMs - entry.arrivedMs) * 1000)
@@ -457,7 +459,7 @@ const deadlinePassed = () =>
     'Cannot infer in time: the deadline passed before the model ran',
   )
 
-const wholeSeconds = (ms: number) => Math.max(1, Math.ceil(ms / 1000)) * 1000
+const wholeSeconds = (ms: number) => Math.max(RETRY_MS, Math.ceil(ms / 1000) * 1000)
 
 function infeasible(waitMs: number): PlimsollError {
   return new PlimsollError(

@@ -10,6 +10,8 @@ const FAILED_MS_MAX = 300_000
 const SIGNATURES_MAX = 64
 /** Clean runs after which the batch ceiling grows by one row; a missed deadline cuts it to nine tenths (Clipper's AIMD). */
 const CLEAN_RUNS = 100
+/** What a run may cost more for company that it takes along although it is late. */
+const COMPANY_FACTOR = 1.1
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 export type Counters = Mutable<
@@ -42,6 +44,8 @@ export interface ModelSlot {
   cleanRuns: number
   readonly queues: Map<string, RequestQueue>
   running: number
+  /** When it last ran, on the monotonic clock. */
+  triedMs: number
   /** What it last took to load it into a host. */
   loadMs: number
   deathsMs: number[]
@@ -83,6 +87,7 @@ export function createSlot(given: { digest: string; path: string; session: numbe
     cleanRuns: 0,
     queues: new Map(),
     running: 0,
+    triedMs: Number.NEGATIVE_INFINITY,
     loadMs: 0,
     deathsMs: [],
     failures: 0,
@@ -145,11 +150,17 @@ export function batchesMs(slot: ModelSlot, rows: number): number {
   return Math.floor(rows / full) * slot.cost.estimateMs(full) + (rest > 0 ? slot.cost.estimateMs(rest) : 0)
 }
 
-/** The largest prefix that fits the ceiling and still meets the earliest deadline in it. */
+/**
+ * The largest prefix that fits the ceiling and still meets the earliest deadline in it. What costs hardly more than the head
+ * alone is taken along also when that is late: on a starved machine runs of one row would never catch up.
+ */
 export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number): number {
   const head = queue.head()
   if (!head || head.isSolo) return head ? 1 : 0
-  const slackMs = head.deadlineMs - nowMs - 1 - slot.cost.sigmaMs()
+  const slackMs = Math.max(
+    head.deadlineMs - nowMs - 1 - slot.cost.sigmaMs(),
+    COMPANY_FACTOR * slot.cost.estimateMs(head.rows),
+  )
   let rows = head.rows
   let count = 1
   for (;;) {
@@ -163,7 +174,7 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
 
 export function noteRun(
   slot: ModelSlot,
-  run: { rows: number; inferUs: number; endedAtMs: number; isLate: boolean },
+  run: { rows: number; inferUs: number; endedAtMs: number; lateMs: number },
 ): void {
   const { counters } = slot
   counters.executionCount++
@@ -174,8 +185,10 @@ export function noteRun(
   batch.count++
   batch.inferUs += run.inferUs
   slot.batches.set(run.rows, batch)
-  if (run.isLate) {
-    slot.ceiling = Math.max(1, Math.floor(slot.ceiling * 0.9))
+  if (run.lateMs > 0) {
+    // A run that would have been late alone says nothing of how large a batch may be.
+    const addedMs = slot.cost.estimateMs(run.rows) - slot.cost.estimateMs(1)
+    if (run.lateMs <= addedMs) slot.ceiling = Math.max(1, Math.floor(slot.ceiling * 0.9))
     slot.cleanRuns = 0
   } else if (++slot.cleanRuns >= CLEAN_RUNS) {
     slot.ceiling = Math.min(slot.model.maxBatchSize, slot.ceiling + 1)
