@@ -28,7 +28,7 @@ function declareCases(subject: Subject, schedules: number) {
       await compareStores([openRunStoreTwin(), subject.store], moves)
     })
     // A failure is made shorter for as long as the test may take, then it is told.
-    await fc.assert(isEqual, { numRuns: schedules, interruptAfterTimeLimit: 100_000, markInterruptAsFailure: true })
+    await fc.assert(isEqual, { numRuns: schedules, interruptAfterTimeLimit: 90_000, markInterruptAsFailure: true })
   })
 }
 
@@ -39,7 +39,7 @@ describe('run store on PGlite', () => {
     subject.store = openSqlRunStore(subject.database)
   })
   afterAll(() => subject.database.close())
-  declareCases(subject, isThorough ? 300 : 40)
+  declareCases(subject, isThorough ? 200 : 30)
 })
 
 suiteWith('postgres', 'run store on PostgreSQL', (initdb) => {
@@ -54,5 +54,5 @@ suiteWith('postgres', 'run store on PostgreSQL', (initdb) => {
     await subject.database?.close()
     await cluster?.close()
   })
-  declareCases(subject, isThorough ? 60 : 15)
+  declareCases(subject, isThorough ? 60 : 10)
 })
