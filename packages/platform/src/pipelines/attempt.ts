@@ -58,7 +58,7 @@ const NO_OUTPUTS: CollectedOutputs = { outputs: {}, parts: new Map(), json: {}, 
 export function openAttemptRunner(
   ctx: Context,
   deps: LaunchDeps,
-  slots: { readonly claimant: Claimant; readonly replace: Replace },
+  { claimant, replace }: { readonly claimant: Claimant; readonly replace: Replace },
 ): AttemptRunner {
   const batch = <Item extends { step: ClaimedStep }, Result>(
     work: (items: readonly Item[]) => Promise<readonly Result[]>,
@@ -73,12 +73,12 @@ export function openAttemptRunner(
       return items.map(() => undefined)
     }),
     finish: batch((items: readonly FinishedAttempt[]) =>
-      slots.replace(
+      replace(
         stepsOf(items).map(({ fence }) => fence),
-        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(slots.claimant, wanted)),
+        (wanted) => finishAttempts(ctx, deps.blobs, items, claimingSteps(claimant, wanted), claimant.clock),
       ),
     ),
-    adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items)),
+    adopt: batch((items: readonly Adopted[]) => adoptCached(ctx, deps.blobs, items, claimant.clock)),
   }
   return { run: (entry) => runAttempt(runner, entry), follow: (entry) => followAttempt(runner, entry) }
 }

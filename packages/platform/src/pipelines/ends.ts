@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely'
-import { type Context, givenRows } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, databaseClock, givenRows } from '../kernel/db/index.ts'
 import { endingTrackedRuns, type RunEnd, type RunStatus } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
-import { lockedRuns, type MovedRun, RELEASING } from './release-dependents.ts'
+import { lockedRuns, type MovedRun, releasing } from './release-dependents.ts'
 import { type NextStep, nextOfStep } from './transition.ts'
 
 /** What an attempt became that still held its fence. */
@@ -92,7 +92,7 @@ function rowOf(done: FinishedAttempt, next: NextStep) {
  * Here and below, what a row must be is asked in one breath with what it is joined to (`or d.run is null`, which is never
  * so): asked of the row alone, a plan that was made while there were few rows reads them all instead of looking up a key.
  */
-function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
+function endingSteps(items: readonly FinishedAttempt[], now: RawBuilder<Date>): RawBuilder<unknown> {
   const isRetry = sql`(d.state = 'ready' and r.state <> 'cancelling')`
   return sql`
     ${lockedRuns(items.map(({ step }) => step))},
@@ -101,8 +101,8 @@ function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
         state = case when r.state = 'cancelling' and d.state <> 'succeeded' then 'cancelled' else d.state end,
         fence = case when ${isRetry} then null else s.fence end,
         reason = case when ${isRetry} then s.reason else d.reason end,
-        finished_at = case when ${isRetry} then null else clock_timestamp() end,
-        eligible_at = case when ${isRetry} then clock_timestamp() + make_interval(secs => d.delay_ms / 1000.0) else s.eligible_at end,
+        finished_at = case when ${isRetry} then null else ${now} end,
+        eligible_at = case when ${isRetry} then ${now} + make_interval(secs => d.delay_ms / 1000.0) else s.eligible_at end,
         attempts_used = s.attempts_used + case when ${isRetry} then d.attempts else 0 end,
         infra_used = s.infra_used + case when ${isRetry} then d.infra else 0 end,
         spec = case when ${isRetry} then s.spec else d.spec end,
@@ -113,9 +113,9 @@ function endingSteps(items: readonly FinishedAttempt[]): RawBuilder<unknown> {
 }
 
 /** An attempt that has ended already keeps its end: its commit may be repeated when the first answer was lost. */
-const ATTEMPTS_ENDING = sql`
+const attemptsEnding = (now: RawBuilder<Date>) => sql`
   a as (
-    update attempt a set finished_at = clock_timestamp(), exit_code = d.exit_code, signal = d.signal,
+    update attempt a set finished_at = ${now}, exit_code = d.exit_code, signal = d.signal,
       failure_class = d.failure_class, message = d.message, log_digest = d.log_digest, log_bytes = d.log_bytes, usage = d.usage,
       state = case when s.fence is null then 'superseded' when s.state = 'cancelled' then 'cancelled' else d.attempt_state end
     from d left join s on s.fence = d.fence where a.fence = d.fence and (a.finished_at is null or d.fence is null))`
@@ -150,11 +150,16 @@ interface EndRow extends MovedRun {
  * write three rows: attempts, steps, what waited for them, their runs, tracked runs and new cache entries. Gives what
  * the steps became; an attempt that had lost its fence changes nothing but itself.
  */
-export function endingAttempts(ctx: Context, items: readonly FinishedAttempt[]): RawBuilder<EndRow> {
+export function endingAttempts(
+  ctx: Context,
+  items: readonly FinishedAttempt[],
+  clock: DatabaseClock = databaseClock,
+): RawBuilder<EndRow> {
+  const now = clock()
   const rows = items.map((done) => rowOf(done, nextOf(done)))
   return sql<EndRow>`
-    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items)}, ${ATTEMPTS_ENDING},
-      ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${RELEASING}
+    with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items, now)}, ${attemptsEnding(now)},
+      ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${releasing(clock)}
     select s.fence, s.state, s.delay_ms, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded,
       case when ended_run.id is null then s.tracked_run end as late_run
     from s left join ended_run on ended_run.id = s.tracked_run

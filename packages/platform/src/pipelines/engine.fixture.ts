@@ -14,7 +14,7 @@ import { openLocalProcessExecutor } from '../adapters/local-process/step-executo
 import type { Json } from '../kernel/canonical.ts'
 import { realClock } from '../kernel/clock.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
-import type { Context } from '../kernel/db/index.ts'
+import type { Context, DatabaseClock } from '../kernel/db/index.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import {
   openPythonEnvironments,
@@ -73,7 +73,12 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 }
 
 export async function openEngine(
-  options: { slots?: number; kinds?: readonly StepKind[]; executor?: () => StepExecutor } = {},
+  options: {
+    slots?: number
+    kinds?: readonly StepKind[]
+    executor?: () => StepExecutor
+    databaseClock?: DatabaseClock
+  } = {},
 ): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-engine-'))
   const blobs = await openFilesBlobStore(join(directory, 'blobs'))
@@ -97,6 +102,7 @@ export async function openEngine(
     tokenOf: () => 'none',
     slots: options.slots ?? 4,
     cancelGraceMs: 500,
+    ...(options.databaseClock ? { databaseClock: options.databaseClock } : {}),
   })
   const first = deps()
   const engine: Engine = {

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, databaseClock, type Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { endTrackedRuns } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
@@ -48,11 +48,12 @@ export async function finishAttempts(
   blobs: BlobStore,
   items: readonly FinishedAttempt[],
   claiming: RawBuilder<ClaimedRow>,
+  clock: DatabaseClock = databaseClock,
 ): Promise<Finished> {
   const at = ctx.as({ project: items[0]!.step.project })
   return items.every(leavesNothing)
-    ? finishAtOnce(at, items, claiming)
-    : at.transaction((tx) => finishWhole(tx, blobs, items, claiming))
+    ? finishAtOnce(at, items, claiming, clock)
+    : at.transaction((tx) => finishWhole(tx, blobs, items, claiming, clock))
 }
 
 /** Nothing but its own rows belongs to the end of this attempt. */
@@ -66,8 +67,9 @@ async function finishAtOnce(
   ctx: Context,
   items: readonly FinishedAttempt[],
   claiming: RawBuilder<ClaimedRow>,
+  clock: DatabaseClock,
 ): Promise<Finished> {
-  const [ended, claimed] = await ctx.together([endingAttempts(ctx, items), claiming])
+  const [ended, claimed] = await ctx.together([endingAttempts(ctx, items, clock), claiming])
   const ends = toEnded(ended)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
@@ -95,8 +97,9 @@ async function finishWhole(
   blobs: BlobStore,
   items: readonly FinishedAttempt[],
   claiming: RawBuilder<ClaimedRow>,
+  clock: DatabaseClock,
 ): Promise<Finished> {
-  const ends = toEnded((await endingAttempts(tx, items).execute(tx.db)).rows)
+  const ends = toEnded((await endingAttempts(tx, items, clock).execute(tx.db)).rows)
   await endLateRuns(tx, ends)
   const of = (done: FinishedAttempt) => ends.get(done.step.fence)
   // Before a kind's own commit, which may name the same blobs.
@@ -106,7 +109,7 @@ async function finishWhole(
     items.flatMap((done) => pinsOfAttempt(done, of(done)?.state === 'succeeded', cacheKeyOfAttempt(done))),
   )
   for (const done of items) if (of(done)?.state === 'succeeded') await commitSuccess(tx, done)
-  for (const run of runsOf(ends)) await cascade(tx, run)
+  for (const run of runsOf(ends)) await cascade(tx, run, clock)
   const claimed = await claiming.execute(tx.db)
   for (const done of items) {
     const end = of(done)

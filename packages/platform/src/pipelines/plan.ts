@@ -3,7 +3,7 @@ import type { CacheVerdict, PipelineStep, StepState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
-import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, databaseClock, givenRows, type Tx } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
@@ -24,6 +24,8 @@ export interface PlanDeps {
   readonly kinds: StepKinds
   readonly blobs: BlobStore
   readonly python: () => Promise<PythonIdentity>
+  /** Of when a step may start; a test binds its own. */
+  readonly databaseClock?: DatabaseClock
 }
 
 interface PlannedStep {
@@ -54,7 +56,7 @@ export async function planRun(
 ): Promise<void> {
   try {
     const planned = await walk(ctx, deps, run)
-    await ctx.transaction((tx) => insertSteps(tx, deps.blobs, run.id, planned))
+    await ctx.transaction((tx) => insertSteps(tx, deps, run.id, planned))
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     if (error.kind === 'unavailable' || error.code === 'blob.collected') throw error
@@ -66,8 +68,8 @@ export async function planRun(
         .set({
           state: 'failed',
           reason: `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`.slice(0, 4_000),
-          started_at: sql<Date>`clock_timestamp()`,
-          finished_at: sql<Date>`clock_timestamp()`,
+          started_at: databaseClock(),
+          finished_at: databaseClock(),
         })
         .where('id', '=', run.id)
         .where('state', '=', 'queued')
@@ -217,7 +219,7 @@ function toRow(step: PipelineStep, position: number, { verdict, ...plan }: Plann
   }
 }
 
-async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges, taken }: Planned): Promise<void> {
+async function insertSteps(tx: Tx, deps: PlanDeps, run: string, { rows, edges, taken }: Planned): Promise<void> {
   const claimed = await tx.db
     .selectFrom('pipeline_run')
     .select('state')
@@ -225,13 +227,14 @@ async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges,
     .forUpdate()
     .executeTakeFirst()
   if (claimed?.state !== 'queued') return
-  await pinBlobs(tx, blobs, { owner: runOwner(run), digests: taken })
+  await pinBlobs(tx, deps.blobs, { owner: runOwner(run), digests: taken })
+  const now = (deps.databaseClock ?? databaseClock)()
   const columns = sql.join(Object.keys(STEP_COLUMNS).map((column) => sql.id(column)))
   for (let start = 0; start < rows.length; start += INSERT_BATCH) {
     const given = givenRows('d', STEP_COLUMNS, rows.slice(start, start + INSERT_BATCH))
-    await sql`insert into step (project, run, started_at, finished_at, ${columns})
-      select ${tx.project}, ${run}, d.at, d.at, ${columns} from (
-        select *, case when state = 'cached' then clock_timestamp() end as at from ${given}) d`.execute(tx.db)
+    await sql`insert into step (project, run, eligible_at, started_at, finished_at, ${columns})
+      select ${tx.project}, ${run}, ${now}, d.at, d.at, ${columns} from (
+        select *, case when state = 'cached' then ${now} end as at from ${given}) d`.execute(tx.db)
   }
   for (let start = 0; start < edges.length; start += INSERT_BATCH) {
     const given = givenRows('d', EDGE_COLUMNS, edges.slice(start, start + INSERT_BATCH))
@@ -243,7 +246,7 @@ async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges,
   for (let start = 0; start < hits.length; start += INSERT_BATCH) {
     await tx.db
       .updateTable('cache_entry')
-      .set((eb) => ({ hits: eb('hits', '+', 1), last_hit_at: sql<Date>`clock_timestamp()` }))
+      .set((eb) => ({ hits: eb('hits', '+', 1), last_hit_at: databaseClock() }))
       .where('project', '=', tx.project)
       .where('key', 'in', hits.slice(start, start + INSERT_BATCH))
       .execute()
@@ -255,8 +258,8 @@ async function insertSteps(tx: Tx, blobs: BlobStore, run: string, { rows, edges,
     .set({
       state,
       open,
-      started_at: sql<Date>`clock_timestamp()`,
-      ...(open === 0 ? { finished_at: sql<Date>`clock_timestamp()` } : {}),
+      started_at: databaseClock(),
+      ...(open === 0 ? { finished_at: databaseClock() } : {}),
     })
     .where('id', '=', run)
     .execute()

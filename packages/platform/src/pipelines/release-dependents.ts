@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { emittingEvents, givenRows, type Tx } from '../kernel/db/index.ts'
+import { type DatabaseClock, emittingEvents, givenRows, type Tx } from '../kernel/db/index.ts'
 
 export interface EndedStep {
   readonly run: string
@@ -31,15 +31,17 @@ export function lockedRuns(steps: readonly { readonly run: string }[]): RawBuild
  * are those of `nextOfBlocked` and `nextOfRun`, written in SQL so that one statement does it; a test holds them together.
  * Whoever uses this holds the locks of the runs: only so are waiting steps changed in any order.
  */
-export const RELEASING: RawBuilder<unknown> = sql`
+export function releasing(clock: DatabaseClock): RawBuilder<unknown> {
+  const now = clock()
+  return sql`
   gone as materialized (
     select e.run, e.dst, count(*)::int as n, count(*) filter (where ended.is_failure)::int as bad
     from ended join edge e on e.run = ended.run and e.src = ended.key group by e.run, e.dst),
   counted as (
     update step s set waiting = s.waiting - gone.n, up_failed = s.up_failed + gone.bad,
       state = case when s.up_failed + gone.bad > 0 then 'upstream_failed' when s.waiting > gone.n then s.state else 'ready' end,
-      eligible_at = case when s.waiting > gone.n then s.eligible_at else clock_timestamp() end,
-      finished_at = case when s.up_failed + gone.bad > 0 then clock_timestamp() else s.finished_at end
+      eligible_at = case when s.waiting > gone.n then s.eligible_at else ${now} end,
+      finished_at = case when s.up_failed + gone.bad > 0 then ${now} else s.finished_at end
     from gone where s.run = gone.run and s.key = gone.dst and (s.state = 'blocked' or gone.run is null)
     returning s.run, s.key, s.state),
   tally as (select run, count(*)::int as n, count(*) filter (where is_failure)::int as bad from ended group by run),
@@ -47,26 +49,27 @@ export const RELEASING: RawBuilder<unknown> = sql`
     update pipeline_run r set open = r.open - tally.n, failed = r.failed + tally.bad,
       state = case when r.open > tally.n then r.state when r.state = 'cancelling' then 'cancelled'
         when r.failed + tally.bad > 0 then 'failed' else 'succeeded' end,
-      finished_at = case when r.open > tally.n then r.finished_at else clock_timestamp() end
+      finished_at = case when r.open > tally.n then r.finished_at else ${now} end
     from tally where r.id = tally.run
     returning r.project, r.id as run, r.open, r.state as run_state,
       array(select key from counted c where c.run = r.id and c.state = 'upstream_failed') as cascaded),
   ${emittingEvents(sql`
     select project, 'pipelines.run_finished', run, jsonb_build_object('state', run_state) from moved where open = 0`)}`
+}
 
 /** Cascades failures of a run, wave by wave; it ends when nothing of it is open. */
-export async function cascade(tx: Tx, moved: MovedRun): Promise<void> {
+export async function cascade(tx: Tx, moved: MovedRun, clock: DatabaseClock): Promise<void> {
   let now = moved
   while (now.cascaded.length > 0) {
     const wave = now.cascaded.map((key) => ({ run: moved.run, key, isFailure: true }))
     const { rows } = await sql<MovedRun>`
-      with ended as (${endedRows(wave)}), ${RELEASING} select run, open, cascaded from moved`.execute(tx.db)
+      with ended as (${endedRows(wave)}), ${releasing(clock)} select run, open, cascaded from moved`.execute(tx.db)
     now = rows[0]! // the run is there: its steps are
   }
   if (now.open === 0) tx.emitted()
 }
 
-/** Steps as the rows that `RELEASING` reads. */
+/** Steps as the rows that `releasing` reads. */
 export function endedRows(ended: readonly EndedStep[]): RawBuilder<unknown> {
   const rows = ended.map(({ run, key, isFailure }) => ({ run, key, failures: isFailure ? 1 : 0 }))
   return sql`select run, key, failures > 0 as is_failure from ${givenRows('d', { run: 'text', key: 'text', failures: 'int4' }, rows)}`

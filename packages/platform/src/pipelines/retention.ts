@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type SqlBool, sql } from 'kysely'
 import { unpinBlobs } from '../kernel/blob/index.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { cacheOwner, runOwner } from './pins.ts'
 import { TERMINAL_RUNS } from './transition.ts'
 
@@ -26,7 +26,7 @@ export async function forgetRuns(
       .selectFrom('pipeline_run')
       .select(['id', 'project'])
       .where('id', '>', after)
-      .where(sql<SqlBool>`finished_at < clock_timestamp() - ${options.ageMs}::float8 * interval '1 millisecond'`)
+      .where(sql<SqlBool>`finished_at < ${databaseClock()} - ${options.ageMs}::float8 * interval '1 millisecond'`)
       .where(sql<SqlBool>`not exists (select 1 from cache_entry c where c.source_run = pipeline_run.id)`)
       .orderBy('id')
       .limit(BATCH)
@@ -68,7 +68,7 @@ export async function forgetCacheEntries(ctx: Context, ageMs: number): Promise<n
       const rows = await sql<{ project: string; key: string }>`
         with old as materialized (
           select project, key from cache_entry
-          where coalesce(last_hit_at, created_at) < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'
+          where coalesce(last_hit_at, created_at) < ${databaseClock()} - ${ageMs}::float8 * interval '1 millisecond'
           order by project, key limit ${BATCH} for update skip locked)
         delete from cache_entry c using old where c.project = old.project and c.key = old.key
         returning c.project, c.key`.execute(tx.db)
@@ -96,7 +96,7 @@ export async function removeWorkDirectories(ctx: Context, runsDir: string, ageMs
       .where((eb) =>
         eb.or([
           eb('state', 'not in', [...TERMINAL_RUNS]),
-          sql<SqlBool>`finished_at >= clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'`,
+          sql<SqlBool>`finished_at >= ${databaseClock()} - ${ageMs}::float8 * interval '1 millisecond'`,
         ]),
       )
       .execute()

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
-import type { Context, Tx } from '../kernel/db/index.ts'
+import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
@@ -227,7 +227,7 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
   if (TERMINAL_RUNS.includes(run.state)) return run.state
   const cancelled = await tx.db
     .updateTable('step')
-    .set({ state: 'cancelled', reason: 'run cancelled', finished_at: sql<Date>`clock_timestamp()` })
+    .set({ state: 'cancelled', reason: 'run cancelled', finished_at: databaseClock() })
     .where('run', '=', id)
     .where('state', 'in', ['blocked', 'ready'])
     .returning('tracked_run')
@@ -244,8 +244,8 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .set({
       state,
       open,
-      cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, clock_timestamp())`,
-      ...(state === 'cancelled' ? { finished_at: sql<Date>`clock_timestamp()` } : {}),
+      cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${databaseClock()})`,
+      ...(state === 'cancelled' ? { finished_at: databaseClock() } : {}),
     })
     .where('id', '=', id)
     .execute()

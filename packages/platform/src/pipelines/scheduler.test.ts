@@ -6,13 +6,10 @@ import { processesOf } from '../adapters/local-process/process-table.ts'
 import { realClock } from '../kernel/clock.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
-import { finishAttempts } from './finish.ts'
-import { succeededAttempt } from './finished-attempt.fixture.ts'
 import { cancelRun, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
 import { claimingSteps } from './store.ts'
-import { nextOfBlocked, nextOfRun } from './transition.ts'
 
 const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
 /** Results of this kind that are there. */
@@ -403,60 +400,4 @@ test('a step that is killed from outside is tried again once', async () => {
   expect((await engine.ended(run)).state).toBe('failed')
   const { tries } = await readStep(engine.ctx, run, 'victim')
   expect(tries).toMatchObject([{ failureClass: 'killed' }, { failureClass: 'killed', number: 2 }])
-})
-
-test('finishAttempts() with a lost fence changes nothing but its own attempt', async () => {
-  const digest = await engine.declare([shell('held', 'sleep 0.6')], { name: 'fenced' })
-  const run = await engine.start(digest, { options: { cache: false } })
-  await engine.until(async () => (await attemptState(run, 'held')) === 'running')
-  const row = await engine.ctx.db.selectFrom('step').selectAll().where('run', '=', run).executeTakeFirstOrThrow()
-  const late = succeededAttempt({
-    project: row.project,
-    run,
-    key: 'held',
-    definition: row.definition,
-    fence: row.fence! - 1n,
-    pipeline: 'fenced',
-  })
-  const finished = await finishAttempts(engine.ctx, engine.blobs, [late], claimingAs('late', 0))
-  expect(finished).toEqual({ held: [false], claimed: [] })
-  expect(await attemptState(run, 'held')).toBe('running')
-  expect((await engine.ended(run)).state).toBe('succeeded')
-})
-
-test('a failure at the head of a chain of 300 marks all the rest, in the transaction that ends the run', async () => {
-  const noop = (key: string, after: string[]) => ({ ...shell(key, ''), kind: 'noop', params: {}, after })
-  const chain = Array.from({ length: 299 }, (_, index) => noop(`s${index + 1}`, [`s${index}`]))
-  const run = await runOnce([shell('s0', 'exit 1'), ...chain], { name: 'chain' })
-  expect(run.state).toBe('failed')
-  expect(run.steps).toMatchObject({ total: 300, done: 300, failed: 300, running: 0 })
-})
-
-test('the states of steps behind others and of their run are those of nextOfBlocked() and nextOfRun()', async () => {
-  const run = await runOnce(
-    [
-      shell('good', 'true'),
-      shell('bad', 'false'),
-      shell('x', 'true', { after: ['good'] }),
-      shell('y', 'true', { after: ['good', 'bad'] }),
-      shell('z', 'true', { after: ['slow', 'bad'] }),
-      shell('slow', 'sleep 1'),
-    ],
-    { options: { cache: false } },
-  )
-  const rows = await engine.ctx.db
-    .selectFrom('step')
-    .select(['key', 'waiting', 'up_failed', 'state'])
-    .where('run', '=', run.id)
-    .execute()
-  const behind = rows.filter(({ key }) => ['x', 'y', 'z'].includes(key))
-  expect(behind.map(({ key, waiting }) => [key, waiting])).toEqual(expect.arrayContaining([['x', 0]]))
-  for (const { state, waiting, up_failed } of behind)
-    expect(state === 'succeeded' ? 'ready' : state).toBe(nextOfBlocked(waiting, up_failed, false))
-  const { open, failed, state } = await engine.ctx.db
-    .selectFrom('pipeline_run')
-    .select(['open', 'failed', 'state'])
-    .where('id', '=', run.id)
-    .executeTakeFirstOrThrow()
-  expect([open, failed, state]).toEqual([0, 3, nextOfRun(0, 3, false)])
 })

@@ -1,4 +1,4 @@
-import type { Context } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, databaseClock } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
 import { openAttemptRunner, type Running } from './attempt.ts'
@@ -7,12 +7,14 @@ import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
 import { planRun } from './plan.ts'
 import { openSlots } from './slots.ts'
-import { claimingSteps, renewLeases, setProgress, takeOver, toClaimedSteps } from './store.ts'
+import { type Claimant, claimingSteps, renewLeases, setProgress, takeOver, toClaimedSteps } from './store.ts'
 
 export interface SchedulerDeps extends LaunchDeps {
   /** Steps that run at once. */
   readonly slots: number
   readonly cancelGraceMs: number
+  /** Of leases, and of when a step may start; a test binds its own. */
+  readonly databaseClock?: DatabaseClock
 }
 
 export interface Scheduler {
@@ -31,7 +33,7 @@ const CLOSE_MS = 2_000
 /** One scheduler per control plane: plans queued runs, claims ready steps, starts them, and commits what they leave. */
 export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   const owner = newId('scheduler', deps.clock)
-  const claimant = { owner, runsDir: deps.runsDir }
+  const claimant = { owner, runsDir: deps.runsDir, clock: deps.databaseClock ?? databaseClock }
   const stop = new AbortController()
   const doorbell = openDoorbell(deps.clock, stop.signal)
   const slots = openSlots({
@@ -82,7 +84,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
   }
 
   const adopt = async (isOnlyExpired: boolean) => {
-    for (const step of await takeOver(ctx, owner, isOnlyExpired))
+    for (const step of await takeOver(ctx, claimant, isOnlyExpired))
       if (!running.has(step.fence)) hold(step, attempts.follow)
   }
 
@@ -91,7 +93,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
       await deps.clock.sleep(RENEW_MS, stop.signal).catch(() => {})
       if (stop.signal.aborted) return
       try {
-        await renew(ctx, deps, owner, running)
+        await renew(ctx, deps, claimant, running)
         await adopt(true)
       } catch (thrown) {
         if (!stop.signal.aborted)
@@ -120,14 +122,14 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
 async function renew(
   ctx: Context,
   deps: SchedulerDeps,
-  owner: string,
+  claimant: Claimant,
   running: ReadonlyMap<bigint, Running>,
 ): Promise<void> {
   // What is claimed while the database answers is not among them, and is not unwanted for that.
   const held = [...running.values()]
   const kept = await renewLeases(
     ctx,
-    owner,
+    claimant,
     held.map(({ step }) => step),
   )
   for (const entry of held) {

@@ -1,7 +1,7 @@
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { type RawBuilder, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
-import { type Context, givenRows } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, databaseClock, givenRows } from '../kernel/db/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import { lockedRuns } from './release-dependents.ts'
 import type { NamedOutputs } from './tables.ts'
@@ -64,6 +64,8 @@ export interface Claimant {
   readonly owner: string
   /** Directory of all work directories. */
   readonly runsDir: string
+  /** Of leases, and of when a step may start: the database's own, unless a test binds another. */
+  readonly clock?: DatabaseClock
 }
 
 /** How many steps there is room for, and how many of each run go on. */
@@ -77,7 +79,11 @@ export interface Wanted {
  * statement: lease, fence and attempt. A step's verdict holds that was found when its run was planned, unless an entry of
  * its key has been made before the first attempt that counted. The fence comes from one sequence; time is the database's.
  */
-export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: Wanted): RawBuilder<ClaimedRow> {
+export function claimingSteps(
+  { owner, runsDir, clock = databaseClock }: Claimant,
+  { limit, running }: Wanted,
+): RawBuilder<ClaimedRow> {
+  const now = clock()
   return sql<ClaimedRow>`
     with turn as materialized (
       select s.run, s.key, coalesce(r.pipeline, ${AD_HOC}) as pipeline
@@ -85,7 +91,7 @@ export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: 
       left join unnest(${[...running.keys()]}::text[], ${[...running.values()]}::int4[]) as live(run, running) on live.run = r.id
       cross join lateral (
         select run, key, eligible_at, row_number() over (order by eligible_at, key) as place from step
-        where run = r.id and state = 'ready' and eligible_at <= clock_timestamp() order by eligible_at, key limit ${limit}) s
+        where run = r.id and state = 'ready' and eligible_at <= ${now} order by eligible_at, key limit ${limit}) s
       where r.state = 'running'
       order by s.place + coalesce(live.running, 0), s.eligible_at, s.run, s.key limit ${limit}),
     c as materialized (
@@ -95,8 +101,8 @@ export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: 
       where s.state = 'ready' order by s.run, s.key for update of s skip locked),
     taken as (
       update step s set state = 'running', fence = nextval('fence_seq'), lease_owner = ${owner}, progress = null,
-        lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}),
-        started_at = coalesce(s.started_at, clock_timestamp())
+        lease_expires_at = ${now} + make_interval(secs => ${LEASE_SECONDS}),
+        started_at = coalesce(s.started_at, ${now})
       from c where s.run = c.run and s.key = c.key
       returning ${CLAIMED}, c.pipeline, c.is_again, c.is_known),
     tried as (
@@ -108,12 +114,16 @@ export function claimingSteps({ owner, runsDir }: Claimant, { limit, running }: 
 }
 
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
-export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boolean): Promise<ClaimedStep[]> {
-  const due = sql`state = 'running' and (not ${isOnlyExpired}::boolean or lease_expires_at < clock_timestamp())`
+export async function takeOver(
+  ctx: Context,
+  { owner, clock = databaseClock }: Pick<Claimant, 'owner' | 'clock'>,
+  isOnlyExpired: boolean,
+): Promise<ClaimedStep[]> {
+  const due = sql`state = 'running' and (not ${isOnlyExpired}::boolean or lease_expires_at < ${clock()})`
   const taken = await sql<ClaimedRow>`
     with r as materialized (
       select id, pipeline from pipeline_run where id in (select run from step where ${due}) order by id for update)
-    update step s set lease_owner = ${owner}, lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+    update step s set lease_owner = ${owner}, lease_expires_at = ${clock()} + make_interval(secs => ${LEASE_SECONDS})
     from r where r.id = s.run and ${due}
     returning ${CLAIMED}, coalesce(r.pipeline, ${AD_HOC}) as pipeline, true as is_known`.execute(ctx.db)
   return toClaimedSteps(taken.rows)
@@ -122,14 +132,14 @@ export async function takeOver(ctx: Context, owner: string, isOnlyExpired: boole
 /** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
 export async function renewLeases(
   ctx: Context,
-  owner: string,
+  { owner, clock = databaseClock }: Pick<Claimant, 'owner' | 'clock'>,
   held: readonly Pick<ClaimedStep, 'run' | 'fence'>[],
 ): Promise<Map<bigint, boolean>> {
   if (held.length === 0) return new Map()
   const fences = held.map(({ fence }) => fence)
   const kept = await sql<{ fence: bigint; is_cancelling: boolean }>`
     with ${lockedRuns(held)}
-    update step s set lease_expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS})
+    update step s set lease_expires_at = ${clock()} + make_interval(secs => ${LEASE_SECONDS})
     from r where r.id = s.run and s.lease_owner = ${owner} and s.state = 'running' and s.fence = any(${fences}::int8[])
     returning s.fence, r.state = 'cancelling' as is_cancelling`.execute(ctx.db)
   return new Map(kept.rows.map((row) => [row.fence, row.is_cancelling]))
