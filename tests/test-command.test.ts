@@ -1,14 +1,16 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 /** A folder in which `npm test` finds these tests and no others. */
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'plimsoll-test-command-'))
-  for (const name of ['node_modules', 'scripts']) symlinkSync(resolve(name), join(folder, name))
+  for (const name of ['node_modules', 'scripts']) symlinkSync(join(import.meta.dirname, '..', name), join(folder, name))
+  // Not where the tests around it keep what they know of the files.
+  writeFileSync(join(folder, 'vitest.config.ts'), "export default { cacheDir: './cache' }")
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
   const plant = (name: string, text: string) =>
     writeFileSync(join(folder, `${name}.test.ts`), `import { expect, test } from 'vitest'\n${text}`)

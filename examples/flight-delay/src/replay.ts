@@ -27,7 +27,7 @@ const count = Number(values.count)
 const SOCKETS = 64
 const TICK_US = 10_000
 /** A busy gateway is asked again for so long, after pauses that double from the first to the longest. */
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 120_000
 const AGAIN_MS = 50
 const AGAIN_MS_MAX = 2_000
 const LABELS_PER_CALL = 5_000

@@ -33,9 +33,11 @@ export function createCostModel(seed: readonly { rows: number; ms: number }[]): 
   const fit = () => {
     const spread = weight * sumRowsRows - sumRows * sumRows
     if (spread > 1e-6 * weight * sumRowsRows) {
-      // As far as it stands out of the noise: stalls of the machine that met larger runs would make rows look dear.
-      const noise = Math.sqrt((variance * weight) / spread)
-      slope = Math.max(0, (weight * sumRowsMs - sumRows * sumMs) / spread - noise)
+      // Corrected as far as the runs contradict it beyond their noise (two standard errors of a slope): stalls of the machine
+      // that met larger runs would make rows look dear, and runs of one size say nothing of others.
+      const noise = Math.sqrt((2 * variance * weight) / spread)
+      const seen = (weight * sumRowsMs - sumRows * sumMs) / spread
+      slope = Math.max(0, Math.min(Math.max(slope, seen - noise), seen + noise))
     }
     base = Math.max(0, (sumMs - slope * sumRows) / weight)
   }

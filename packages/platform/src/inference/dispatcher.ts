@@ -27,8 +27,12 @@ const MARGIN_MS = 1
 /** A run that takes this many times what is expected, and as long beyond everybody's deadline, hangs. */
 const HUNG_FACTOR = 10
 const HUNG_GRACE_MS = 5_000
-/** After this time what recent runs took says nothing of the next one any more; also what a refused client is told to wait. */
-const RETRY_MS = 1_000
+/**
+ * What recent runs took stands for so long, and for so many times what one takes: then a request is run whatever they took,
+ * since the machine may have been slow. What is in vain takes a tenth of a host at most.
+ */
+const STANDS_MS = 1_000
+const STANDS_FACTOR = 10
 const NEVER_MS = Number.POSITIVE_INFINITY
 
 export interface DispatcherOptions {
@@ -163,9 +167,7 @@ export class Dispatcher {
       this.#demandRoom(slot, asked, nowMs)
       return undefined
     }
-    // What the machine was too slow for a while ago is tried again, with the next request that comes then.
-    const isFresh = nowMs - slot.triedMs < RETRY_MS
-    if (isFresh && nowMs + slot.cost.optimisticMs(rows) > deadlineMs) throw infeasible(slot.cost.estimateMs(rows))
+    if (nowMs + leastMs(slot, rows, nowMs) > deadlineMs) throw infeasible(slot.cost.estimateMs(rows))
     return place
   }
 
@@ -186,7 +188,8 @@ export class Dispatcher {
   /** Expected time until a request that arrives now would be answered: what waits with a later deadline runs after it. */
   #waitMs(slot: ModelSlot, { rows, deadlineMs }: Pick<Entry, 'rows' | 'deadlineMs'>, nowMs: number): number {
     const places = this.#hosts?.places ?? []
-    let totalMs = batchesMs(slot, rowsUntil(slot, deadlineMs) + rows) + this.#awayMs(slot, nowMs)
+    const ownMs = isKnown(slot, rows, nowMs) ? batchesMs(slot, rowsUntil(slot, deadlineMs) + rows) : 0
+    let totalMs = ownMs + this.#awayMs(slot, nowMs)
     let alive = 0
     for (const place of places) {
       if (!place.process?.isAlive) continue
@@ -258,7 +261,7 @@ export class Dispatcher {
     const awayMs = this.#awayMs(slot, nowMs)
     for (;;) {
       const head = queue.head()
-      if (!head || nowMs + awayMs + slot.cost.optimisticMs(head.rows) <= head.deadlineMs) break
+      if (!head || nowMs + awayMs + leastMs(slot, head.rows, nowMs) <= head.deadlineMs) break
       queue.take(1)
       this.#queued--
       slot.counters.expiredCount++
@@ -287,7 +290,6 @@ export class Dispatcher {
       return
     }
     for (const entry of entries) entry.startedMs = nowMs
-    slot.triedMs = nowMs
     place.busySinceMs = nowMs
     const estimateMs = slot.cost.estimateMs(rows)
     place.expectedMs = nowMs + estimateMs
@@ -300,6 +302,7 @@ export class Dispatcher {
     place.process?.send(frame, (answer) => {
       slot.running -= entries.length
       const endMs = this.#clock.monotonicMs()
+      slot.triedMs = endMs
       place.counters.runs++
       place.counters.busyUs += (endMs - nowMs) * 1000
       if (answer) this.#finish({ slot, entries, rows, answer, nowMs, endMs })
@@ -333,6 +336,7 @@ export class Dispatcher {
     const inferUs = readHeader(answer).micros
     noteRun(slot, {
       rows,
+      largestRows: entries.reduce((most, entry) => Math.max(most, entry.rows), 0),
       inferUs,
       endedAtMs: this.#clock.nowMs(),
       lateMs: entries.reduce((most, entry) => Math.max(most, endMs - entry.deadlineMs), 0),
@@ -369,7 +373,7 @@ export class Dispatcher {
     }
     const awayMs = this.#awayMs(slot, nowMs)
     for (const entry of entries) {
-      const isInTime = nowMs + awayMs + slot.cost.optimisticMs(entry.rows) <= entry.deadlineMs
+      const isInTime = nowMs + awayMs + leastMs(slot, entry.rows, nowMs) <= entry.deadlineMs
       if (entry.attempts++ === 0 && isInTime) this.#again(slot, entry)
       else this.#fail(slot, entry, hostDied())
     }
@@ -459,7 +463,17 @@ const deadlinePassed = () =>
     'Cannot infer in time: the deadline passed before the model ran',
   )
 
-const wholeSeconds = (ms: number) => Math.max(RETRY_MS, Math.ceil(ms / 1000) * 1000)
+const wholeSeconds = (ms: number) => Math.max(1, Math.ceil(ms / 1000)) * 1000
+
+/** What recent runs took still says something of the next one, which has so many rows. */
+function isKnown(slot: ModelSlot, rows: number, nowMs: number): boolean {
+  return nowMs - slot.triedMs < Math.max(STANDS_MS, STANDS_FACTOR * slot.cost.estimateMs(rows))
+}
+
+/** The least that a run of so many rows takes, as far as that is known. */
+function leastMs(slot: ModelSlot, rows: number, nowMs: number): number {
+  return isKnown(slot, rows, nowMs) ? slot.cost.optimisticMs(rows) : 0
+}
 
 function infeasible(waitMs: number): PlimsollError {
   return new PlimsollError(

@@ -10,7 +10,7 @@ const FAILED_MS_MAX = 300_000
 const SIGNATURES_MAX = 64
 /** Clean runs after which the batch ceiling grows by one row; a missed deadline cuts it to nine tenths (Clipper's AIMD). */
 const CLEAN_RUNS = 100
-/** What a run may cost more for company that it takes along although it is late. */
+/** What a run may cost with company beside what it costs without, where there is no time to spare. */
 const COMPANY_FACTOR = 1.1
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
@@ -44,7 +44,7 @@ export interface ModelSlot {
   cleanRuns: number
   readonly queues: Map<string, RequestQueue>
   running: number
-  /** When it last ran, on the monotonic clock. */
+  /** When its last run ended, on the monotonic clock. */
   triedMs: number
   /** What it last took to load it into a host. */
   loadMs: number
@@ -151,16 +151,17 @@ export function batchesMs(slot: ModelSlot, rows: number): number {
 }
 
 /**
- * The largest prefix that fits the ceiling and still meets the earliest deadline in it. What costs hardly more than the head
- * alone is taken along also when that is late: on a starved machine runs of one row would never catch up.
+ * The largest prefix that fits the ceiling and still meets the earliest deadline in it, with a margin for the noise of runs.
+ * Where that leaves the head alone, what costs hardly more goes along as long as it does not make the head late: on a
+ * starved machine runs of one row would never catch up.
  */
 export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number): number {
   const head = queue.head()
   if (!head || head.isSolo) return head ? 1 : 0
-  const slackMs = Math.max(
-    head.deadlineMs - nowMs - 1 - slot.cost.sigmaMs(),
-    COMPANY_FACTOR * slot.cost.estimateMs(head.rows),
-  )
+  const leftMs = head.deadlineMs - nowMs - 1
+  const aloneMs = slot.cost.estimateMs(head.rows)
+  const companyMs = COMPANY_FACTOR * aloneMs
+  const slackMs = Math.max(leftMs - slot.cost.sigmaMs(), aloneMs > leftMs ? companyMs : Math.min(leftMs, companyMs))
   let rows = head.rows
   let count = 1
   for (;;) {
@@ -174,7 +175,7 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
 
 export function noteRun(
   slot: ModelSlot,
-  run: { rows: number; inferUs: number; endedAtMs: number; lateMs: number },
+  run: { rows: number; largestRows: number; inferUs: number; endedAtMs: number; lateMs: number },
 ): void {
   const { counters } = slot
   counters.executionCount++
@@ -186,8 +187,8 @@ export function noteRun(
   batch.inferUs += run.inferUs
   slot.batches.set(run.rows, batch)
   if (run.lateMs > 0) {
-    // A run that would have been late alone says nothing of how large a batch may be.
-    const addedMs = slot.cost.estimateMs(run.rows) - slot.cost.estimateMs(1)
+    // A run whose requests would have been late alone says nothing of how large a batch may be.
+    const addedMs = slot.cost.estimateMs(run.rows) - slot.cost.estimateMs(run.largestRows)
     if (run.lateMs <= addedMs) slot.ceiling = Math.max(1, Math.floor(slot.ceiling * 0.9))
     slot.cleanRuns = 0
   } else if (++slot.cleanRuns >= CLEAN_RUNS) {

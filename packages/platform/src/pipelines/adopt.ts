@@ -48,7 +48,7 @@ export async function adoptCached(
     const held = new Set(locked.rows.map((row) => row.fence))
     if (held.size === 0) return items.map(() => false)
     const kept = items.filter(({ step }) => held.has(step.fence))
-    // Not those that have lost their fence: they have ended, and tell of it.
+    // Not those that have lost their fence: they tell how they ended.
     await tx.db
       .deleteFrom('attempt')
       .where('fence', 'in', [...held])

@@ -39,7 +39,7 @@ describe('run store on PGlite', () => {
     subject.store = openSqlRunStore(subject.database)
   })
   afterAll(() => subject.database.close())
-  declareCases(subject, isThorough ? 200 : 30)
+  declareCases(subject, isThorough ? 60 : 30)
 })
 
 suiteWith('postgres', 'run store on PostgreSQL', (initdb) => {

@@ -29,7 +29,7 @@ const REFRESH_MS = 3_600_000
 const ABANDONED_MS = 24 * 3_600_000
 
 /**
- * Of a conditional write. `exists` (412): someone else has stored the same content meanwhile, which is as good. `conflict`
+ * Of a write. `exists` (412): someone else has stored the same content meanwhile, which is as good. `conflict`
  * (409): someone else writes or deletes it right now, and Amazon asks to send all of it again.
  */
 type Outcome = 'stored' | 'exists' | 'conflict'
