@@ -22,6 +22,9 @@ interface Logged {
 }
 
 const CALLS_AT_ONCE = 4
+/** Records are on their way for some seconds, on a busy machine for longer. */
+const PATIENCE_MS = 60_000
+const AGAIN_MS = 500
 const TOLERANCE = 1e-9
 // A service whose views name no features holds them sorted; the two arrivals are one view, as the project defines.
 const SERVED = HONEST_VIEWS.flatMap((view) => {
@@ -31,7 +34,12 @@ const SERVED = HONEST_VIEWS.flatMap((view) => {
 })
 
 async function readLogged(api: string, asked: Asked): Promise<Logged | undefined> {
-  const answer = await fetch(`${api}/api/v1/predictions/${asked.prediction}`)
+  const ask = () => fetch(`${api}/api/v1/predictions/${asked.prediction}`)
+  let answer = await ask()
+  for (const beganMs = performance.now(); answer.status === 404 && performance.now() - beganMs < PATIENCE_MS; ) {
+    await new Promise((done) => setTimeout(done, AGAIN_MS))
+    answer = await ask()
+  }
   if (answer.status !== 200) throw new Error(`Prediction ${asked.prediction} is not known: ${await answer.text()}`)
   const { record } = (await answer.json()) as {
     record: { atMs: number; payload?: { features: { values: (number | null)[] }[] } }

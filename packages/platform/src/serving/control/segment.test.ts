@@ -140,6 +140,14 @@ test('findPredictions() finds records by the time of their ids, in segments far 
   expect((await findPredictions(ctx, blobs, new Set(['no id']))).found.size).toBe(0)
 })
 
+test('findPredictions() finds a record whose id is far older or younger than its time, alone in its segment', async () => {
+  const [early, late] = [recordOf({ atMs: AT_MS - HOUR_MS }), recordOf({ atMs: AT_MS + HOUR_MS })]
+  await shipSegment(ctx, blobs, [{ ...early, atMs: AT_MS }])
+  await shipSegment(ctx, blobs, [{ ...late, atMs: AT_MS + 60_000 }], { sequence: 1 })
+  const { found } = await findPredictions(ctx, blobs, new Set([early.id, late.id]))
+  expect([...found.keys()]).toEqual([early.id, late.id])
+})
+
 test('findPredictions() shows a project its own predictions only', async () => {
   const [own, foreign] = [recordOf(), recordOf({ project: 'second' })]
   await shipSegment(ctx, blobs, [own, foreign])

@@ -9,8 +9,6 @@ import { readFrames } from '../gateway/index.ts'
 import './tables.ts'
 
 const HOUR_MS = 3_600_000
-/** Records of one gateway may be written a little out of the order of their ids. */
-const SLACK_MS = 5_000
 export const SEGMENT_BYTES_MAX = 64 << 20
 const SEGMENTS_SEARCHED_MAX = 2_000
 
@@ -96,7 +94,8 @@ export async function commitSegment(
   stored: { digest: string; sizeBytes: number },
   records: readonly PredictionRecord[],
 ): Promise<boolean> {
-  const times = records.map((record) => record.atMs)
+  // A prediction is looked for by the time of its id, which comes before that of its features: under a replay clock by hours.
+  const times = records.flatMap(({ id, atMs }) => [atMs, uuidv7Ms(id) ?? atMs])
   const inserted = await tx.db
     .insertInto('prediction_segment')
     .values({
@@ -169,7 +168,7 @@ export async function findPredictions(
     .select('digest')
     .where(
       sql<boolean>`exists (select from unnest(${`{${times.join(',')}}`}::bigint[]) as t (ms)
-        where t.ms between first_ms - ${SLACK_MS}::bigint and last_ms + ${SLACK_MS}::bigint)`,
+        where t.ms between first_ms and last_ms)`,
     )
     .orderBy('first_ms')
     .limit(SEGMENTS_SEARCHED_MAX)
