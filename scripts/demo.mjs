@@ -86,5 +86,9 @@ All chapters showed what they must, in ${Math.round(summary.seconds)} s${memory.
   Data directory     ${platform.dataDir}
 `)
 if (isExit) await stop(0)
-else
+else {
+  platform.whenEnded((problem) => {
+    if (!isStopping) fail(problem, `what it did is in ${platform.work} until the next demo`)
+  })
   say(`Look around with  npx plimsoll run list --data-dir ${platform.dataDir}\nCtrl-C stops it and removes the folder.`)
+}

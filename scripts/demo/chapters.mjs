@@ -153,15 +153,10 @@ async function replay(platform) {
   }
   const pids = treeOf(platform.pid).filter((pid) => /processes\/(gateway|model-host)/.test(commandOf(pid)))
   const where = ['--gateway', addresses.gateway, '--api', addresses.api, '--data', join(projectDir, 'data')]
-  const options = [
-    '--count',
-    String(FLIGHTS),
-    '--pids',
-    pids.join(','),
-    ...(process.stderr.isTTY && !isJson ? ['--progress'] : []),
-  ]
+  const isMoving = process.stderr.isTTY && !isJson
+  const options = ['--count', String(FLIGHTS), '--pids', pids.join(','), ...(isMoving ? ['--progress'] : [])]
   const found = JSON.parse(
-    await platform.node([join(EXAMPLE, 'src/replay.ts'), ...where, ...options], { stderr: 'inherit' }),
+    await platform.node([join(EXAMPLE, 'src/replay.ts'), ...where, ...options], isMoving ? { stderr: 'inherit' } : {}),
   )
   must(
     found.failures === 0 && found.requests === FLIGHTS,

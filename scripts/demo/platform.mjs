@@ -46,6 +46,9 @@ function lastLogged(path) {
   }
 }
 
+/** What was said, where anything was. */
+const after = (said) => (said ? `: ${said}` : '')
+
 function lastLine(text) {
   return text.trim().split('\n').at(-1)
 }
@@ -74,6 +77,7 @@ export function openPlatform() {
   const dataDir = join(work, 'data')
   const projectDir = join(work, 'project')
   let up
+  let onEnd = () => {}
 
   /** Runs the command line; with `expected` another status than 0 is what must happen. */
   async function plimsoll(args, { expected = 0, token } = {}) {
@@ -89,7 +93,7 @@ export function openPlatform() {
 
   async function node(args, options) {
     const { status, stdout, stderr } = await run(['scripts/with-node.mjs', ...args], options)
-    if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${lastSaid(stderr)?.slice(0, 1_000)}`)
+    if (status !== 0) throw new Error(`${args[0]} ended with ${status}${after(lastSaid(stderr)?.slice(0, 1_000))}`)
     return stdout
   }
 
@@ -119,8 +123,17 @@ export function openPlatform() {
           platform.addresses = JSON.parse(text.split('\n')[0])
           done(platform.addresses)
         })
-        up.once('exit', (code) => refuse(new Error(`the platform ended with ${code}: ${lastLogged(log)}`)))
+        up.once('exit', (code, signal) => {
+          const problem = `the platform ended with ${code ?? signal}${after(lastLogged(log))}`
+          refuse(new Error(problem))
+          onEnd(problem)
+        })
       })
+    },
+
+    /** What to do when the platform ends while nothing waits for it. */
+    whenEnded(action) {
+      onEnd = action
     },
 
     /** Ends the processes, and removes the folder unless it is to be looked at. */

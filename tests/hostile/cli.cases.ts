@@ -158,6 +158,11 @@ export const CLI_CASES: readonly CliCase[] = [
     expect: { status: USAGE, code: 'cli.usage', says: /Cannot use "..\/x" as the name/ },
   },
   {
+    name: 'init where no folder can be made',
+    input: ['init', '/proc/plimsoll/x', '--name', 'a'],
+    expect: { status: USAGE, code: 'cli.usage', says: /Cannot write a project into .*: (ENOENT|ENOTDIR|EACCES)/ },
+  },
+  {
     name: 'init where a file is',
     input: ['init', '{dir}/file.txt', '--name', 'a'],
     expect: { status: USAGE, code: 'cli.usage', says: /Cannot write a project into/ },

@@ -29,6 +29,7 @@ const KERNEL_LAYERS = [
     'csv-header',
     'sibling-module',
     'directory-lock',
+    'folder',
     'set-aside',
   ],
   ['config'],

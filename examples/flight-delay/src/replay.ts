@@ -23,6 +23,10 @@ const { values } = parseArgs({
     progress: { type: 'boolean', default: false },
   },
 })
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${error.message}\n`)
+  process.exit(1)
+})
 const count = Number(values.count)
 const SOCKETS = 64
 const TICK_US = 10_000

@@ -1,3 +1,4 @@
+import { hasRepeatedMember, JSON_DEPTH_MAX, outlineJson } from '../kernel/http/json-outline.ts'
 import { UsageError } from './exit-code.ts'
 
 /** A name as one part of a path. `.` and `..` would name another place. */
@@ -34,7 +35,7 @@ const SHOWN_CHARS_MAX = 80
 /**
  * The value of a JSON argument, which `what` stands before in a refusal; undefined when it is no JSON. What the server
  * would refuse or read as another value is refused here: a number beyond JSON's range, which would be sent as null, an
- * integer that would be rounded, and a member `__proto__`. @throws UsageError
+ * integer that would be rounded, a member that is named twice, and a member `__proto__`. @throws UsageError
  */
 export function readJson(text: string, what: string): unknown {
   const refuse = (why: string) => new UsageError(`Cannot read ${what}${text.slice(0, SHOWN_CHARS_MAX)}: ${why}`)
@@ -47,7 +48,11 @@ export function readJson(text: string, what: string): unknown {
     return value
   }
   try {
-    return JSON.parse(text, revive) as unknown
+    const outline = outlineJson(Buffer.from(text))
+    if (outline.isTooDeep) throw refuse(`it is nested deeper than ${JSON_DEPTH_MAX} levels`)
+    const value = JSON.parse(text, revive) as unknown
+    if (hasRepeatedMember(outline, value)) throw refuse('an object in it names a member twice')
+    return value
   } catch (thrown) {
     if (thrown instanceof UsageError) throw thrown
     return undefined

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { makeFolder } from '../kernel/folder.ts'
 import { addCommand } from './command.ts'
 import { UsageError } from './exit-code.ts'
 
@@ -64,9 +65,9 @@ const FILES: [string, (name: string) => string][] = [
   ['.gitignore', () => '.plimsoll/\n__pycache__/\n*.token\n'],
 ]
 
-function makeFolder(folder: string): void {
+function openFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (error) {
     throw new UsageError(
       `Cannot write a project into ${folder}: ${(error as NodeJS.ErrnoException).code}`,
@@ -108,7 +109,7 @@ export function addInit(program: Command): void {
           `Cannot write a project into ${folder}: ${taken.join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already`,
           'Choose an empty folder',
         )
-      makeFolder(join(folder, 'steps'))
+      openFolder(join(folder, 'steps'))
       const written = FILES.filter(([path]) => !existsSync(join(folder, path)))
       for (const [path, text] of written) writeFileSync(join(folder, path), text(name), { flag: 'wx' })
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [

@@ -2,6 +2,7 @@ import { ClientError, openClient } from '@plimsoll/sdk/client'
 import { explanation } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { countText } from '../kernel/count-text.ts'
 import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect, requireUrl } from './connection.ts'
@@ -27,6 +28,15 @@ const answerShape = z
     missing_features: z.array(z.object({ feature: z.string(), status: z.string() })).default([]),
   })
   .loose()
+
+/** One line for each view and reason: features of a view are missing together. */
+export function missingLines(missing: readonly { feature: string; status: string }[]): string[] {
+  const groups = Map.groupBy(missing, ({ feature, status }) => `${feature.split('__')[0]} (${status})`)
+  const lines = [...groups].map(([view, { length }]) => `without ${countText(length, 'feature')} of ${printable(view)}`)
+  return lines.length === 0
+    ? []
+    : [...lines, 'plimsoll features materializations VIEW shows how far a view has been brought']
+}
 
 /** The client speaks of --server, which names the control plane. */
 function adviseGateway(thrown: unknown): never {
@@ -57,10 +67,7 @@ export function addPredict(program: Command): void {
         .catch(adviseGateway)
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
-        ...answer.missing_features.map(
-          ({ feature, status }) =>
-            `without ${printable(feature)}: ${status}, see plimsoll features materializations VIEW`,
-        ),
+        ...missingLines(answer.missing_features),
         `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}`,
       ])
     },

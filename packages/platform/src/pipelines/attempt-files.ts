@@ -1,4 +1,4 @@
-import { createReadStream, statSync } from 'node:fs'
+import { createReadStream, rmSync, statSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
@@ -71,6 +71,12 @@ export async function shipLog(
     yield* createReadStream(path, { start: size - (limitBytes - headBytes), end: size - 1 })
   }
   return blobs.put(cut())
+}
+
+/** What is kept of an overlong log has been stored; whole, it would take its disk for as long as the work directory is kept. */
+export function dropLongLog(workDir: string, limitBytes: number): void {
+  const path = join(workDir, 'log')
+  if ((sizeOf(path) ?? 0) > limitBytes) rmSync(path, { force: true })
 }
 
 export interface StepProgress {

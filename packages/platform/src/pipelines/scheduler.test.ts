@@ -217,6 +217,9 @@ test('of a long log the beginning and the end are kept, with what fell out betwe
   expect(head!.length - 1 + tail!.length - 1).toBe(64 << 10)
   expect(left).toBe(` ${all.length - (64 << 10)} bytes left out `)
   expect(tries[0]!.logBytes).toBe(Buffer.byteLength(text))
+  // The whole of it is not kept beside that.
+  const whole = join(engine.directory, 'runs', run.id, tries[0]!.fence, 'log')
+  await engine.until(async () => !existsSync(whole))
 })
 
 test('outputs beyond the limit fail the step, and none of them is stored', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
 import { type Clock, type ReplayClockSettings, realClock, replayClock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { makeFolder } from '../kernel/folder.ts'
 
 /** Where things are in a data directory. */
 export function dataPaths(dataDir: string) {
@@ -27,7 +28,7 @@ export function dataPaths(dataDir: string) {
 export async function openDataDirectory(dataDir: string): Promise<ReturnType<typeof dataPaths>> {
   const paths = dataPaths(dataDir)
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    makeFolder(dataDir, 0o700)
     await chmod(dataDir, 0o700)
     await mkdir(paths.logs, { recursive: true, mode: 0o700 })
     await writeFile(join(dataDir, '.gitignore'), '*\n', { mode: 0o600 })
