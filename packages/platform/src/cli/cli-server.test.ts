@@ -201,6 +201,8 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
     return [answer.status, ((await answer.json()) as { code?: string }).code]
   }
   await expect.poll(ask, { timeout: 60_000 }).toEqual([404, 'serving.route_unknown'])
+  const unserved = await plimsoll.run('predict', 'echo', '{"a": 1, "b": 2}')
+  expect(unserved.err).toContain('It is declared and nothing serves there: plimsoll release echo VERSION')
   expect((await plimsoll.run('explain', value.prediction_id)).out).toContain('The chain is intact')
   expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none/)
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'back', ...named)).toMatchObject({ status: 0 })
@@ -296,6 +298,7 @@ test.each([
   ['a pipeline', ['run', 'start', 'helo'], /Cannot find pipeline "helo".*Did you mean hello\?/],
   ['a dataset', ['dataset', 'show', 'nubmers'], /Did you mean numbers\?/],
   ['a model', ['model', 'show', 'ehco', '1'], /Did you mean echo\?/],
+  ['a model that is near none', ['model', 'show', 'zzzzzz', '1'], /There are echo(?!.*List them)/],
   ['a route', ['release', 'ecko', '1', '--token-file', 'ada.token'], /Did you mean echo\?/],
   ['a route of the gateway', ['predict', 'ecko', '{"a": 1, "b": 2}'], /serving\.route_unknown.*Did you mean echo\?/],
   ['a step', ['step', 'show', '$hello/gret'], /Did you mean greet\?/],

@@ -73,7 +73,10 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure
   const names = await namesAt(client, list).catch((): string[] => [])
-  if (names.includes(word)) return failure
+  if (names.includes(word))
+    return failure.code === 'serving.route_unknown'
+      ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION`)
+      : failure
   const meant = nearest(word, names)
   const hint =
     meant === undefined
@@ -82,8 +85,9 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
         : undefined
       : `Did you mean ${meant}?`
   if (hint === undefined) return failure
-  // The server may have listed them as well.
-  const own = meant === undefined && !failure.action?.startsWith('There are ') ? failure.action : undefined
+  // The server may have listed them as well, or mean those of a model that is not there.
+  const isMoot = failure.action?.startsWith('There are ') || failure.code === 'registry.version_not_found'
+  const own = meant === undefined && !isMoot ? failure.action : undefined
   return withAction(failure, own ? `${hint}. ${own}` : hint)
 }
 

@@ -137,6 +137,14 @@ describe('decodeInferRequest()', () => {
     })
   })
 
+  test.each(['"4"', -4, 4.5, null, true])('refuses the binary_data_size %s, which is no number of bytes', (size) => {
+    const parameters = { binary_data_size: typeof size === 'string' ? JSON.parse(size) : size }
+    const body = { inputs: [{ name: 'x', datatype: 'BYTES', shape: [1], parameters }] }
+    const detail =
+      size === null ? /needs exactly one|binary_data_size/ : /binary_data_size .*, it is a whole number ≥ 0/
+    expect(() => decode({ ...identity('BYTES', [1]), maxBatchSize: 0 }, body, Buffer.alloc(8))).toThrow(refused(detail))
+  })
+
   test('refuses U+0000 in a text, which the runtime would cut there', () => {
     const model = { ...identity('BYTES', [1]), maxBatchSize: 0 }
     const detail = /string with the character U\+0000/

@@ -211,9 +211,9 @@ function readInput(model: ModelInterface, given: unknown, binary: Uint8Array): {
       tensor: { name, datatype, shape, data: convertData(datatype, flattenData(given.data, shape, count)) },
       used: 0,
     }
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > binary.length) {
-    throw new TensorFault(`has binary_data_size ${String(size)}, ${binary.length} bytes are left`)
-  }
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+    throw new TensorFault(`has binary_data_size ${JSON.stringify(size)?.slice(0, 80)}, it is a whole number ≥ 0`)
+  if (size > binary.length) throw new TensorFault(`has binary_data_size ${size}, ${binary.length} bytes are left`)
   return {
     tensor: { name, datatype, shape, data: readBinaryData(datatype, binary.subarray(0, size), count) },
     used: size,

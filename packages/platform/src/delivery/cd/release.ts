@@ -35,7 +35,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
       `Cannot release ${model} ${request.version} to ${request.environment}: its passport has ${countText(gaps.length, 'gap')}`,
       {
         faults: gaps.map((gap) => ({ pointer: gap.field, detail: `${gap.detail}; to fill it: ${gap.command}` })),
-        action: gaps[0]!.command,
+        action: 'Fill each gap as it says, and release again',
       },
     )
   }
