@@ -17,6 +17,16 @@ export interface SharedOptions {
   json?: boolean
 }
 
+/** What a command that we print has to repeat of the flags of this one, so that it finds the same server. */
+export function flagsOf({ server, dataDir, project }: SharedOptions): string {
+  const quote = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
+  return [
+    ...(server === undefined ? [] : [` --server ${quote(server)}`]),
+    ...(dataDir === undefined ? [] : [` --data-dir ${quote(dataDir)}`]),
+    ...(project === undefined ? [] : [` --project ${quote(project)}`]),
+  ].join('')
+}
+
 const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
 
 interface Found {
@@ -62,8 +72,10 @@ function readTokenFile(path: string): string {
   const text = readText(path)
   if (text === undefined || text === '')
     throw new UsageError(
-      `Cannot read the token file ${path}`,
-      existsSync(path) ? undefined : `Make one with plimsoll token create NAME --role ROLE --out ${path}`,
+      `Cannot read the token file ${path}${text === '' ? ': it is empty' : ''}`,
+      existsSync(path) && text !== ''
+        ? undefined
+        : `Make one with plimsoll token create NAME --role ROLE --out ${path}`,
     )
   if (process.platform !== 'win32' && (statSync(path).mode & GROUP_AND_OTHERS) !== 0)
     throw new UsageError(`Cannot use the token file ${path}: others may read it`, `Run chmod 600 ${path}`)

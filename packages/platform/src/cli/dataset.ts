@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { countText } from '../kernel/count-text.ts'
 import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
 import { startAndFollow } from './run-follow.ts'
@@ -151,7 +151,7 @@ function addLists(group: Command): void {
             version.createdAt.slice(0, 19),
             version.digest,
           ]),
-          `No versions yet. Make one: plimsoll dataset add ${args[0]}`,
+          `No versions yet. Make one: plimsoll dataset add ${args[0]}${flagsOf(options)}`,
         ),
       )
     },
@@ -199,7 +199,12 @@ export function addDataset(program: Command): void {
       }
       const { client } = connect(options)
       await client.call({ path: `/api/v1/datasets/${segment(name, 'dataset')}`, schema: datasetDetail }) // or says so
-      const run = await startAndFollow(client, io, { step: { key: name, kind: 'dataset-version', params } }, false)
+      const run = await startAndFollow(
+        client,
+        io,
+        { step: { key: name, kind: 'dataset-version', params } },
+        { flags: flagsOf(options) },
+      )
       if (run) await judge(client, io, run.id, name)
     },
   })

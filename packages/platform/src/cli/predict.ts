@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { countText } from '../kernel/count-text.ts'
 import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
-import { connect, requireUrl } from './connection.ts'
+import { connect, flagsOf, requireUrl } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { suggestingClient, withAction } from './suggest.ts'
@@ -68,7 +68,7 @@ export function addPredict(program: Command): void {
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
         ...missingLines(answer.missing_features),
-        `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}`,
+        `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}${flagsOf(options)}`,
       ])
     },
   })

@@ -65,7 +65,7 @@ test('follow() goes on when the server goes away and comes back, and the run is 
     if (seen.length === 3) moved = moved.then(() => serve('succeeded', port))
   })
   const client = openClient({ server: `http://127.0.0.1:${port}` })
-  expect(await startAndFollow(client, io, {}, false)).toMatchObject({ id: RUN, state: 'succeeded' })
+  expect(await startAndFollow(client, io, {})).toMatchObject({ id: RUN, state: 'succeeded' })
   await moved
   expect(said[0]).toBe(`Run ${RUN}`)
   expect(seen.slice(0, 3)).toEqual(['0/1 running', ...Array(2).fill(`waiting for http://127.0.0.1:${port}`)])

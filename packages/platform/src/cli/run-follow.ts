@@ -44,8 +44,8 @@ export function tookOf({ startedAt, finishedAt }: { startedAt: string | null; fi
   return `${((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000).toFixed(1)} s`
 }
 
-/** A run as people read it: its steps, why each ran or came from the cache, and where to look when one failed. */
-export function describeRun(run: RunView): string[] {
+/** A run as people read it: its steps, why each ran or came from the cache, and where to look when one failed, with `flags`. */
+export function describeRun(run: RunView, flags = ''): string[] {
   const { steps } = run
   const failed = run.graph.find((step) => step.state === 'failed')
   return [
@@ -59,7 +59,7 @@ export function describeRun(run: RunView): string[] {
     ...run.graph.flatMap((step) =>
       step.reason ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)] : [],
     ),
-    ...(failed ? [`  Its log: plimsoll logs ${run.id} ${failed.key}`] : []),
+    ...(failed ? [`  Its log: plimsoll logs ${run.id} ${failed.key}${flags}`] : []),
   ]
 }
 
@@ -133,12 +133,12 @@ export function endAs(run: RunView): void {
   if (run.state !== 'succeeded') throw new CommandEnd(EXIT.failed)
 }
 
-/** Starts a request that makes a run, follows it, and answers with it. */
+/** Starts a request that makes a run, follows it, and answers with it; `flags` are those of commands that it names. */
 export async function startAndFollow(
   client: Client,
   io: Io,
   body: unknown,
-  isDetached: boolean,
+  { isDetached = false, flags = '' } = {},
 ): Promise<RunView | undefined> {
   const started = await client.call({
     method: 'POST',
@@ -152,7 +152,7 @@ export async function startAndFollow(
   }
   io.tell({ run: started.id }, `Run ${started.id}`)
   const run = await follow(client, io, started.id)
-  io.answer(run, describeRun(run))
+  io.answer(run, describeRun(run, flags))
   endAs(run)
   return run
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { describeRun, endAs, follow, startAndFollow } from './run-follow.ts'
 import { table } from './table.ts'
@@ -58,7 +58,7 @@ function addStart(run: Command): void {
         options: { cache: options.cache !== false, force: options.force ?? [], forceFrom: options.forceFrom ?? [] },
         ...(options.key === undefined ? {} : { idempotencyKey: options.key }),
       }
-      await startAndFollow(client, io, body, options.detach === true)
+      await startAndFollow(client, io, body, { isDetached: options.detach === true, flags: flagsOf(options) })
     },
   })
 }
@@ -107,7 +107,7 @@ export function addRun(program: Command): void {
         path: `/api/v1/runs/${segment(args[0], 'run')}`,
         schema: runView,
       })
-      io.answer(view, describeRun(view))
+      io.answer(view, describeRun(view, flagsOf(options)))
     },
   })
   addCommand(run, {
@@ -116,7 +116,7 @@ export function addRun(program: Command): void {
     example: 'plimsoll run follow run_01…',
     action: async ({ io, options, args }) => {
       const view = await follow(connect(options).client, io, args[0]!)
-      io.answer(view, describeRun(view))
+      io.answer(view, describeRun(view, flagsOf(options)))
       endAs(view)
     },
   })

@@ -251,6 +251,7 @@ test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a nam
 test.each([
   ['a damaged token', (token: string) => `Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`],
   ['an unknown token', () => 'Bearer plim_0000000000000000000000000000000000000000000000000'],
+  ['a token of somebody else', () => 'Bearer bogus'],
   ['a scheme that we do not take', () => 'Basic YTpi'],
   ['an empty header', () => ''],
   ['a token in the wrong place', (token: string) => token],
@@ -262,6 +263,15 @@ test.each([
   expect(answer.statusCode).toBe(401)
   expect(answer.headers['www-authenticate']).toContain('Bearer')
   expect(answer.body).not.toContain(tokens.admin!)
+})
+
+test('a token that is none of this server is told as that, and whom to ask', async () => {
+  const answer = await servers.open!.inject({ url: '/api/v1/whoami', headers: { authorization: 'Bearer bogus' } })
+  expect(answer.json()).toMatchObject({
+    code: 'auth.token_malformed',
+    detail: 'The token is none of this server',
+    action: expect.stringContaining('plimsoll token create NAME --role ROLE'),
+  })
 })
 
 test('a token in the query is no token', async () => {

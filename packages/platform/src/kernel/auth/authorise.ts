@@ -5,7 +5,7 @@ import type { Authoriser, Scope } from '../http/index.ts'
 import { ALL_PROJECTS } from './grants.ts'
 import { NAMED_ACTION, TOKEN_ACTION } from './principal-name.ts'
 import { confirmSignedBody } from './ssh-scheme.ts'
-import { requireToken } from './tokens.ts'
+import { ASK_FOR_TOKEN, requireToken } from './tokens.ts'
 import './tables.ts'
 import { isTokenForm } from './verify/index.ts'
 
@@ -103,7 +103,13 @@ async function identify(options: AuthoriserOptions, request: FastifyRequest, pro
     const identity = await read(request, { scheme: scheme.toLowerCase(), value: value.trim() }, project)
     if (identity !== undefined) return identity
   }
-  throw new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login')
+  if (scheme.toLowerCase() === 'bearer')
+    throw new PlimsollError('unauthenticated', 'auth.token_malformed', 'The token is none of this server', {
+      action: ASK_FOR_TOKEN,
+    })
+  throw new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login', {
+    action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+  })
 }
 
 async function identifyToken(ctx: Context, text: string): Promise<Identity> {
@@ -112,6 +118,7 @@ async function identifyToken(ctx: Context, text: string): Promise<Identity> {
       'unauthenticated',
       'auth.token_malformed',
       'The token is damaged: its check characters do not fit',
+      { action: 'Copy it whole' },
     )
   const row = await requireToken(ctx, text)
   return {

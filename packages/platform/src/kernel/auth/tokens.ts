@@ -162,6 +162,8 @@ export async function pruneTokens(ctx: Context, ageMs: number): Promise<void> {
     .execute()
 }
 
+export const ASK_FOR_TOKEN = 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE'
+
 /**
  * The live token of that text.
  * @throws unauthenticated auth.token_unknown · auth.token_expired
@@ -169,11 +171,13 @@ export async function pruneTokens(ctx: Context, ageMs: number): Promise<void> {
 export async function requireToken(ctx: Context, text: string, clock: Clock = realClock): Promise<TokenRow> {
   const row = await ctx.db.selectFrom('auth_token').selectAll().where('hash', '=', hashToken(text)).executeTakeFirst()
   if (row === undefined || row.revoked_at !== null)
-    throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here, or was revoked')
+    throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here, or was revoked', {
+      action: ASK_FOR_TOKEN,
+    })
   const nowMs = clock.nowMs()
   if (row.expires_at.getTime() <= nowMs) {
     throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has expired', {
-      action: 'Ask an admin of the project for a new one',
+      action: ASK_FOR_TOKEN,
     })
   }
   if (row.last_used_at === null || nowMs - row.last_used_at.getTime() > LAST_USED_GRAIN_MS) {
