@@ -1,10 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { realClock } from '../kernel/clock.ts'
-import { digestBytes } from '../kernel/digest.ts'
 import { runLimitMs } from './dispatcher.ts'
+import { storeModel } from './model-file.fixture.ts'
 import { identityModel, tripsModel } from './onnx.fixture.ts'
 import { openModelPool } from './pool.ts'
 import type { Tensor } from './tensor.ts'
@@ -15,12 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true }))
 
-async function store(bytes: Uint8Array): Promise<{ digest: string; path: string }> {
-  const digest = digestBytes(bytes)
-  const path = join(directory, digest.slice(7))
-  await writeFile(path, bytes)
-  return { digest, path }
-}
+const store = (bytes: Uint8Array) => storeModel(directory, bytes)
 
 test('runLimitMs() gives a run the time in which somebody wants it, and far more than it should take', () => {
   const timeoutMs = 30_000

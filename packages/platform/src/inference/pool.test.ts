@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { realClock } from '../kernel/clock.ts'
 import { digestBytes } from '../kernel/digest.ts'
+import { storeModel } from './model-file.fixture.ts'
 import {
   arithmeticModel,
   bombModel,
@@ -34,12 +35,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true }))
 
-async function store(bytes: Uint8Array): Promise<{ digest: string; path: string }> {
-  const digest = digestBytes(bytes)
-  const path = join(directory, digest.slice(7))
-  await writeFile(path, bytes)
-  return { digest, path }
-}
+const store = (bytes: Uint8Array) => storeModel(directory, bytes)
 const fp32 = (shape: number[], data: number[]): Tensor => ({
   name: 'x',
   datatype: 'FP32',

@@ -1,5 +1,7 @@
 import type { RunState, StepState } from '@plimsoll/sdk/wire'
 import { seeded } from '../kernel/seeded.fixture.ts'
+import { LOST, NOT_STARTED } from './attempt-end.ts'
+import { CANCELLED, failed, SUCCESS } from './attempt-ends.fixture.ts'
 import type { Held, StepPlan } from './run-store.fixture.ts'
 import { openRunStoreTwin, type TwinStep } from './run-store-twin.fixture.ts'
 import { type AttemptEnd, INFRA_RETRIES_MAX, TERMINAL_RUNS, TERMINAL_STEPS } from './transition.ts'
@@ -18,11 +20,6 @@ const CALM_RUNNING_MS_MAX = 20 * SECOND
 /** Tries of one step: the first, and those of both budgets. */
 const TRIES_MAX = 1 + Math.max(RETRIES_MAX, INFRA_RETRIES_MAX) + INFRA_RETRIES_MAX
 
-const SUCCESS: AttemptEnd = { outcome: 'succeeded', failureClass: undefined, exitCode: 0 }
-const LOST: AttemptEnd = { outcome: 'lost', failureClass: 'lost', exitCode: undefined }
-const NOT_STARTED: AttemptEnd = { outcome: 'lost', failureClass: 'not_started', exitCode: undefined }
-const CANCELLED: AttemptEnd = { outcome: 'cancelled', failureClass: 'cancelled', exitCode: undefined }
-const failed = (failureClass: string, exitCode?: number): AttemptEnd => ({ outcome: 'failed', failureClass, exitCode })
 const FAILURES: readonly AttemptEnd[] = [
   failed('user_error', 1),
   failed('user_error', 75),

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { LOST, NOT_STARTED } from './attempt-end.ts'
+import { CANCELLED, failed, SUCCESS } from './attempt-ends.fixture.ts'
 import type { Held, RunStore, StepPlan } from './run-store.fixture.ts'
 import type { AttemptEnd } from './transition.ts'
 
-const failed = (failureClass: string, exitCode?: number): AttemptEnd => ({ outcome: 'failed', failureClass, exitCode })
-const lost = (failureClass: string): AttemptEnd => ({ outcome: 'lost', failureClass, exitCode: undefined })
-
 /** How attempts end; as many successes as let a run come to its end. */
 const ENDS: readonly AttemptEnd[] = [
-  ...Array.from({ length: 12 }, () => ({ outcome: 'succeeded', failureClass: undefined, exitCode: 0 }) as const),
+  ...Array.from({ length: 12 }, () => SUCCESS),
   failed('user_error', 1),
   failed('user_error', 1),
   failed('user_error', 75),
@@ -18,9 +17,9 @@ const ENDS: readonly AttemptEnd[] = [
   failed('killed', 137),
   failed('disk_full'),
   failed('lost'),
-  lost('lost'),
-  lost('not_started'),
-  { outcome: 'cancelled', failureClass: 'cancelled', exitCode: undefined },
+  LOST,
+  NOT_STARTED,
+  CANCELLED,
 ]
 
 const STEPS_MAX = 8

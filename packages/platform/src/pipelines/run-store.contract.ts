@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { LOST, NOT_STARTED } from './attempt-end.ts'
+import { failed, SUCCESS } from './attempt-ends.fixture.ts'
 import type { Held, Report, RunStore, StepPlan } from './run-store.fixture.ts'
 import { INFRA_RETRIES_MAX } from './transition.ts'
 
@@ -10,11 +12,8 @@ export interface RunStoreCase {
 
 const LEASE_MS = 30_000
 
-const SUCCESS = { outcome: 'succeeded', failureClass: undefined, exitCode: 0 } as const
-const FAILURE = { outcome: 'failed', failureClass: 'user_error', exitCode: 1 } as const
-const LOSS = { outcome: 'lost', failureClass: 'lost', exitCode: undefined } as const
-const NOT_STARTED = { ...LOSS, failureClass: 'not_started' } as const
-const KILL = { outcome: 'failed', failureClass: 'killed', exitCode: 137 } as const
+const FAILURE = failed('user_error', 1)
+const KILL = failed('killed', 137)
 
 const NONE = { limit: 0, running: new Map<string, number>() }
 const upTo = (limit: number, running: readonly (readonly [string, number])[] = []) => ({
@@ -99,7 +98,7 @@ const FENCES: RunStoreCase[] = [
       await planned(store, step('a', [], 1), step('b', ['a']))
       const first = await claimOne(store)
       assert.equal(await finish(store, first, FAILURE), true)
-      for (const end of [SUCCESS, FAILURE, LOSS]) await refusesChange(store, () => finish(store, first, end))
+      for (const end of [SUCCESS, FAILURE, LOST]) await refusesChange(store, () => finish(store, first, end))
       store.advance(1_000)
       const second = await claimOne(store)
       await refusesChange(store, () => finish(store, first, SUCCESS))
@@ -253,7 +252,7 @@ const RETRIES: RunStoreCase[] = [
     run: async (store) => {
       const run = await planned(store, step('a', [], 1))
       for (let at = 0; at < INFRA_RETRIES_MAX; at++) {
-        await finish(store, await claimOne(store), LOSS)
+        await finish(store, await claimOne(store), LOST)
         await finish(store, await claimOne(store), NOT_STARTED)
       }
       assert.match(
@@ -262,7 +261,7 @@ const RETRIES: RunStoreCase[] = [
       )
       await finish(store, await claimOne(store), FAILURE)
       store.advance(1_000)
-      await finish(store, await claimOne(store), LOSS)
+      await finish(store, await claimOne(store), LOST)
       assert.equal(await seen(store, run), 'failed: 0 open, 1 failed')
     },
   },
@@ -299,7 +298,7 @@ const CANCELLATIONS: RunStoreCase[] = [
   {
     name: 'a run that is being cancelled lets a success stand, and nothing else; what waits is not started',
     run: async (store) => {
-      const ends = [SUCCESS, FAILURE, LOSS, NOT_STARTED, KILL]
+      const ends = [SUCCESS, FAILURE, LOST, NOT_STARTED, KILL]
       const run = await planned(store, ...ends.map((_, at) => step(`s${at}`, [], 3)), step('t', ['s0']), step('u'))
       const claimed = await claimAll(store, 5)
       assert.equal(await store.cancel(run), 'cancelling')

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { endOf } from './attempt-end.ts'
-import { type AttemptEnd, INFRA_RETRIES_MAX, nextOfBlocked, nextOfRun, nextOfStep, retryDelayMs } from './transition.ts'
+import { failed } from './attempt-ends.fixture.ts'
+import { INFRA_RETRIES_MAX, nextOfBlocked, nextOfRun, nextOfStep, retryDelayMs } from './transition.ts'
 
-const failed = (failureClass: string, exitCode?: number): AttemptEnd => ({ outcome: 'failed', failureClass, exitCode })
 const fresh = { retries: 0, attemptsUsed: 0, infraUsed: 0 }
 
 test('retryDelayMs() doubles up to its cap', () => {
