@@ -73,10 +73,9 @@ export async function shipLog(
   return blobs.put(cut())
 }
 
-/** What is kept of an overlong log has been stored; whole, it would take its disk for as long as the work directory is kept. */
-export function dropLongLog(workDir: string, limitBytes: number): void {
-  const path = join(workDir, 'log')
-  if ((sizeOf(path) ?? 0) > limitBytes) rmSync(path, { force: true })
+/** Whole, an overlong log of which the ends are stored would take its disk for as long as the work directory is kept. */
+export function dropLog(workDir: string): void {
+  rmSync(join(workDir, 'log'), { force: true })
 }
 
 export interface StepProgress {

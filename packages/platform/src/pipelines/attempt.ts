@@ -4,7 +4,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
-import { dropLongLog, lastLines, readAttempt, shipLog } from './attempt-files.ts'
+import { dropLog, lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
 import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts'
@@ -289,5 +289,6 @@ async function commit(
       end: { outcome: 'failed', failureClass: 'config', exitCode: end.exitCode, message: error.message },
     })
   }
-  dropLongLog(workDirOf(deps.runsDir, step), deps.limits.logBytes)
+  // What was cut is longer than the limit, by the line that says so.
+  if (done.log && done.log.sizeBytes > deps.limits.logBytes) dropLog(workDirOf(deps.runsDir, step))
 }
