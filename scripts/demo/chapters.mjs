@@ -17,7 +17,7 @@ import { join, resolve } from 'node:path'
 import { describeFailures } from './failures.mjs'
 import { runPipeline } from './follow.mjs'
 import { commandOf, treeOf } from './process-tree.mjs'
-import { isJson } from './terminal.mjs'
+import { isMoving } from './terminal.mjs'
 
 const EXAMPLE = resolve('examples/flight-delay')
 const FLIGHTS = 20_000
@@ -153,7 +153,6 @@ async function replay(platform) {
   }
   const pids = treeOf(platform.pid).filter((pid) => /processes\/(gateway|model-host)/.test(commandOf(pid)))
   const where = ['--gateway', addresses.gateway, '--api', addresses.api, '--data', join(projectDir, 'data')]
-  const isMoving = process.stderr.isTTY && !isJson
   const options = ['--count', String(FLIGHTS), '--pids', pids.join(','), ...(isMoving ? ['--progress'] : [])]
   const found = JSON.parse(
     await platform.node([join(EXAMPLE, 'src/replay.ts'), ...where, ...options], isMoving ? { stderr: 'inherit' } : {}),

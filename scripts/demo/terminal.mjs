@@ -2,7 +2,8 @@
 const flags = new Set(process.argv.slice(2))
 export const isJson = flags.has('--json')
 export const isExit = flags.has('--exit')
-const isMoving = process.stderr.isTTY === true && !isJson
+/** True where a line may be replaced by the next one: on a terminal. */
+export const isMoving = process.stderr.isTTY === true && !isJson
 
 export function say(line) {
   if (!isJson) process.stdout.write(`${line}\n`)
