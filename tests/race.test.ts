@@ -24,7 +24,7 @@ import {
 import { dropGenerations } from '../packages/platform/src/features/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { migrateTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
-import type { Context, Tx } from '../packages/platform/src/kernel/db/index.ts'
+import { type Context, databaseClock, type Tx } from '../packages/platform/src/kernel/db/index.ts'
 import { finishAttempts } from '../packages/platform/src/pipelines/finish.ts'
 import { succeededAttempt } from '../packages/platform/src/pipelines/finished-attempt.fixture.ts'
 import { goingAttempt } from '../packages/platform/src/pipelines/going-attempt.fixture.ts'
@@ -206,9 +206,14 @@ suiteWith('postgres', 'callers at once', (initdb) => {
       definition: pipelineStep.parse({ key: 'fit', kind: 'command', params: { argv: ['true'] } }),
       pipeline: 'p',
     })
-    const claiming = claimingSteps({ owner: 'me', runsDir: '/tmp' }, { limit: 0, running: new Map() })
+    const claiming = claimingSteps(
+      { owner: 'me', runsDir: '/tmp', clock: databaseClock },
+      { limit: 0, running: new Map() },
+    )
     const make = (tx: Tx) => ensureTrackedRunOf(tx, attempt)
-    expect(await oneBeforeTheOther(make, () => finishAttempts(ctx, undefined as never, [done], claiming))).toBe('done') // stores nothing
+    expect(
+      await oneBeforeTheOther(make, () => finishAttempts(ctx, undefined as never, [done], claiming, databaseClock)),
+    ).toBe('done') // stores nothing
     // What was claimed does not wait for it.
     await expect.poll(async () => (await requireTrackedRun(ctx, trackedRunOf(attempt))).status).toBe('FINISHED')
   })

@@ -35,7 +35,7 @@ export async function adoptCached(
   ctx: Context,
   blobs: BlobStore,
   items: readonly Adopted[],
-  clock: DatabaseClock = databaseClock,
+  clock: DatabaseClock,
 ): Promise<boolean[]> {
   return ctx.as({ project: items[0]!.step.project }).transaction(async (tx) => {
     const steps = items.map(({ step }) => step)

@@ -2,6 +2,7 @@ import { pipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { databaseClock } from '../kernel/db/index.ts'
 import { endingAttempts } from './ends.ts'
 import { succeededAttempt } from './finished-attempt.fixture.ts'
 
@@ -21,7 +22,9 @@ test('endingAttempts() finds attempt and step by their keys, also in a plan that
     fence: 1n,
     pipeline: 'train',
   })
-  const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts(ctx, [done])}`.execute(ctx.db)
+  const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts(ctx, [done], databaseClock)}`.execute(
+    ctx.db,
+  )
   const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => /Scan.* on (attempt|step) /.test(line))
   expect(scans.map((line) => line.replace(/^.*(Index Scan using \w+|Seq Scan) on.*$/, '$1'))).toEqual([
     'Index Scan using step_pkey',

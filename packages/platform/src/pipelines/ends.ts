@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { type Context, type DatabaseClock, databaseClock, givenRows } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, givenRows } from '../kernel/db/index.ts'
 import { endingTrackedRuns, type RunEnd, type RunStatus } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
 import { lockedRuns, type MovedRun, releasing } from './release-dependents.ts'
@@ -153,7 +153,7 @@ interface EndRow extends MovedRun {
 export function endingAttempts(
   ctx: Context,
   items: readonly FinishedAttempt[],
-  clock: DatabaseClock = databaseClock,
+  clock: DatabaseClock,
 ): RawBuilder<EndRow> {
   const now = clock()
   const rows = items.map((done) => rowOf(done, nextOf(done)))

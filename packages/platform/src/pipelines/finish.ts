@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely'
 import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
-import { type Context, type DatabaseClock, databaseClock, type Tx } from '../kernel/db/index.ts'
+import type { Context, DatabaseClock, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { endTrackedRuns } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
@@ -48,7 +48,7 @@ export async function finishAttempts(
   blobs: BlobStore,
   items: readonly FinishedAttempt[],
   claiming: RawBuilder<ClaimedRow>,
-  clock: DatabaseClock = databaseClock,
+  clock: DatabaseClock,
 ): Promise<Finished> {
   const at = ctx.as({ project: items[0]!.step.project })
   return items.every(leavesNothing)

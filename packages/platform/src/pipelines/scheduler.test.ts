@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { processesOf } from '../adapters/local-process/process-table.ts'
 import { realClock } from '../kernel/clock.ts'
+import { databaseClock } from '../kernel/db/index.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { cancelRun, readStep } from './index.ts'
@@ -75,7 +76,7 @@ function stateOf(run: Awaited<ReturnType<Engine['ended']>>): Record<string, stri
 }
 
 const claimingAs = (owner: string, limit: number) =>
-  claimingSteps({ owner, runsDir: engine.deps.runsDir }, { limit, running: new Map() })
+  claimingSteps({ owner, runsDir: engine.deps.runsDir, clock: databaseClock }, { limit, running: new Map() })
 
 test('a command step runs as a child process and its output becomes a blob', async () => {
   const run = await runOnce([

@@ -1,7 +1,7 @@
 import type { CacheVerdict, PipelineStep } from '@plimsoll/sdk/wire'
 import { type RawBuilder, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
-import { type Context, type DatabaseClock, databaseClock, givenRows } from '../kernel/db/index.ts'
+import { type Context, type DatabaseClock, givenRows } from '../kernel/db/index.ts'
 import type { StepProgress } from './attempt-files.ts'
 import { lockedRuns } from './release-dependents.ts'
 import type { NamedOutputs } from './tables.ts'
@@ -64,8 +64,8 @@ export interface Claimant {
   readonly owner: string
   /** Directory of all work directories. */
   readonly runsDir: string
-  /** Of leases, and of when a step may start: the database's own, unless a test binds another. */
-  readonly clock?: DatabaseClock
+  /** Of leases, and of when a step may start. */
+  readonly clock: DatabaseClock
 }
 
 /** How many steps there is room for, and how many of each run go on. */
@@ -79,10 +79,7 @@ export interface Wanted {
  * statement: lease, fence and attempt. A step's verdict holds that was found when its run was planned, unless an entry of
  * its key has been made before the first attempt that counted. The fence comes from one sequence; time is the database's.
  */
-export function claimingSteps(
-  { owner, runsDir, clock = databaseClock }: Claimant,
-  { limit, running }: Wanted,
-): RawBuilder<ClaimedRow> {
+export function claimingSteps({ owner, runsDir, clock }: Claimant, { limit, running }: Wanted): RawBuilder<ClaimedRow> {
   const now = clock()
   return sql<ClaimedRow>`
     with turn as materialized (
@@ -116,7 +113,7 @@ export function claimingSteps(
 /** Makes running steps this owner's: all of them, or those whose lease has run out. */
 export async function takeOver(
   ctx: Context,
-  { owner, clock = databaseClock }: Pick<Claimant, 'owner' | 'clock'>,
+  { owner, clock }: Pick<Claimant, 'owner' | 'clock'>,
   isOnlyExpired: boolean,
 ): Promise<ClaimedStep[]> {
   const due = sql`state = 'running' and (not ${isOnlyExpired}::boolean or lease_expires_at < ${clock()})`
@@ -132,7 +129,7 @@ export async function takeOver(
 /** Keeps this owner's leases; returns the fences that are still its own, and which of their runs are being cancelled. */
 export async function renewLeases(
   ctx: Context,
-  { owner, clock = databaseClock }: Pick<Claimant, 'owner' | 'clock'>,
+  { owner, clock }: Pick<Claimant, 'owner' | 'clock'>,
   held: readonly Pick<ClaimedStep, 'run' | 'fence'>[],
 ): Promise<Map<bigint, boolean>> {
   if (held.length === 0) return new Map()
