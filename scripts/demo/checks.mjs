@@ -78,12 +78,22 @@ export async function needPorts() {
       fail(`port ${port} is taken`, 'stop what uses it, or run npm run demo -- --exit, which takes free ones')
 }
 
+/** Somebody may have started a platform on what an earlier demo has left: it notes its process as well. */
+function isServed(folder) {
+  try {
+    return isRunning(JSON.parse(readFileSync(join(folder, 'data', 'server.json'), 'utf8')).pid)
+  } catch {
+    return false // none, or a torn one
+  }
+}
+
 /** Removes what demos that were killed have left behind: each notes its process in its folder. */
 export function removeLeftovers() {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(WORK_PREFIX))) {
+    const folder = join(tmpdir(), name)
     try {
-      const pid = Number(readFileSync(join(tmpdir(), name, 'pid'), 'utf8'))
-      if (!isRunning(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true })
+      const pid = Number(readFileSync(join(folder, 'pid'), 'utf8'))
+      if (!isRunning(pid) && !isServed(folder)) rmSync(folder, { recursive: true, force: true })
     } catch {
       // no folder of a demo, or not ours to remove
     }

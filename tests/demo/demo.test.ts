@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,12 +99,34 @@ test('demo says in one line that a port of its platform is taken', async () => {
   }
 })
 
-test('demo says in one line that there is no package index', () => {
-  // The port of nobody: what looks for an index there is refused at once.
-  const { status, stderr, stdout } = spawnSync(process.execPath, ['scripts/demo.mjs', '--exit'], {
+/** The port of nobody: what looks for an index there is refused at once. */
+function demoWithoutIndex(temporary: string) {
+  return spawnSync(process.execPath, ['scripts/demo.mjs', '--exit'], {
     encoding: 'utf8',
-    env: { ...process.env, TMPDIR: programs, PIP_INDEX_URL: 'http://127.0.0.1:9/', PIP_EXTRA_INDEX_URL: '' },
+    env: { ...process.env, TMPDIR: temporary, PIP_INDEX_URL: 'http://127.0.0.1:9/', PIP_EXTRA_INDEX_URL: '' },
   })
+}
+
+test('demo removes what ended demos have left, unless a platform was started on it', () => {
+  const temporary = mkdtempSync(join(scratch, 'leftovers-'))
+  const { pid: ended } = spawnSync('true')
+  const lay = (name: string, demoPid: number, platformPid?: number) => {
+    mkdirSync(join(temporary, name, 'data'), { recursive: true })
+    writeFileSync(join(temporary, name, 'pid'), String(demoPid))
+    if (platformPid !== undefined)
+      writeFileSync(join(temporary, name, 'data', 'server.json'), JSON.stringify({ pid: platformPid }))
+  }
+  lay('plimsoll-demo-ended', ended)
+  lay('plimsoll-demo-both-ended', ended, ended)
+  lay('plimsoll-demo-served', ended, process.pid)
+  lay('plimsoll-demo-going-on', process.pid)
+  lay('other', ended)
+  expect(demoWithoutIndex(temporary).status).toBe(1)
+  expect(readdirSync(temporary).sort()).toEqual(['other', 'plimsoll-demo-going-on', 'plimsoll-demo-served'])
+})
+
+test('demo says in one line that there is no package index', () => {
+  const { status, stderr, stdout } = demoWithoutIndex(programs)
   expect([status, stderr, stdout]).toEqual([
     1,
     expect.stringMatching(

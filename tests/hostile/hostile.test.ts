@@ -45,7 +45,17 @@ async function expectNoHarm(cases: readonly HostileCase[]): Promise<void> {
   const before = observe(platform)
   const failures = await runCases(platform, cases, { renderingOf, authorizationOf })
   expect([...failures, ...(await before.harm())]).toEqual([])
+  if ((await before.growth()).length === 0) return
+  // WASM memory never shrinks and V8 keeps what it has warmed up: that grows once, a leak grows again.
+  const warm = observe(platform)
+  await runCases(platform, cases, { renderingOf, authorizationOf })
+  expect(await warm.growth()).toEqual([])
 }
+
+// The smallest first: what warms up is in its second pass.
+test('plan and apply answer their table, and take no harm', async () => {
+  await expectNoHarm(planCases(projectContent(platform.workDir), seed.samples['run']!))
+})
 
 test('the native API answers its table, and takes no harm', async () => {
   const document = (await seed.call('GET', '/api/v1/openapi.json')) as unknown as OpenApi // the server's own description
@@ -63,8 +73,4 @@ test('blobs and segments answer their table, and take no harm', async () => {
 
 test('the gateway answers its table, and takes no harm', async () => {
   await expectNoHarm(gatewayCases())
-})
-
-test('plan and apply answer their table, and take no harm', async () => {
-  await expectNoHarm(planCases(projectContent(platform.workDir), seed.samples['run']!))
 })

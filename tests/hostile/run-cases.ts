@@ -9,8 +9,7 @@ const PARALLEL = 6
 const ANSWER_MS_MAX = 10_000
 /** Of an answer that has the platform for itself; beyond it the processor time decides, which does not depend on others. */
 const ALONE_MS_MAX = 1_000
-/** WASM memory never shrinks and V8 keeps what it has warmed up: some 70 MB of the first table, half of it of the others. */
-const GROWTH_BYTES_MAX = 128 << 20
+const GROWTH_BYTES_MAX = 64 << 20
 const SETTLE_MS = 15_000
 /** Traces, source files and folders of ours: nothing that an answer may hold. */
 const LEAK = /\n\s+at |node:internal|\.ts:\d+|node_modules|plimsoll-hostile-|polluted|PGlite|select "|insert into/
@@ -105,7 +104,7 @@ export function observe(platform: Platform) {
   const pids = platform.processes()
   const resident = platform.residentBytes()
   return {
-    /** What a table has done beyond its answers: deaths, files, memory, a polluted prototype. */
+    /** What a table has done beyond its answers: deaths, files, a polluted prototype. */
     async harm(): Promise<string[]> {
       const now = platform.processes()
       const harm = [...pids].filter(([pid]) => !now.has(pid)).map(([pid, what]) => `died: ${pid} ${what}`)
@@ -118,8 +117,10 @@ export function observe(platform: Platform) {
         if (answer.status !== 404 || /polluted|987654/.test(answer.body) || answer.headers.has('retry-after'))
           harm.push(`a plain 404 has become ${answer.status} ${answer.body.slice(0, 200)}`)
       }
-      return [...harm, ...(await growth(platform, resident))]
+      return harm
     },
+    /** Processes that have grown by more than they may. */
+    growth: () => growth(platform, resident),
   }
 }
 

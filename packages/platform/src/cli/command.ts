@@ -1,6 +1,8 @@
+import { ClientError } from '@plimsoll/sdk/client'
 import type { Command } from 'commander'
-import type { SharedOptions } from './connection.ts'
+import { flagsOf, type SharedOptions } from './connection.ts'
 import { type Io, openIo } from './io.ts'
+import { withAction } from './suggest.ts'
 
 /** What a command's action receives. */
 export interface Invocation<O> {
@@ -23,6 +25,16 @@ export interface CommandShape<O> {
   readonly action: Action<O>
 }
 
+const COMMAND = /\bplimsoll [a-z]/
+
+/** A failure may name commands to run next: they find the same server with the same flags only. */
+export function repeatingFlags(thrown: unknown, flags: string): unknown {
+  if (!(thrown instanceof ClientError) || flags === '') return thrown
+  const said = [thrown.action ?? '', ...thrown.faults.map(({ detail }) => detail)]
+  if (!said.some((text) => COMMAND.test(text))) return thrown
+  return withAction(thrown, `${thrown.action ? `${thrown.action}. ` : ''}Commands named here need${flags}`)
+}
+
 /** Adds a command to a parent. */
 export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
   const command = parent.command(shape.use).description(shape.summary)
@@ -43,7 +55,11 @@ export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
   command.addHelpText('after', `\nExample:\n  $ ${shape.example}`)
   command.action(async () => {
     const options = command.opts() as SharedOptions & O // declared by the flags above
-    await shape.action({ io: openIo({ isJson: options.json === true }), options, args: command.args })
+    await shape
+      .action({ io: openIo({ isJson: options.json === true }), options, args: command.args })
+      .catch((thrown: unknown) => {
+        throw repeatingFlags(thrown, flagsOf(options))
+      })
   })
 }
 

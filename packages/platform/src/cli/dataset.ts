@@ -166,13 +166,13 @@ const madeVersion = z.looseObject({
 })
 
 /** A version whose expectations failed is kept, and is a gate that said no. */
-async function judge(client: Client, io: Io, run: string, name: string): Promise<void> {
+async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
   const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: stepDetail })
   const made = madeVersion.safeParse(step.result)
   if (!made.success || made.data.verdict !== 'failed') return
   const { version, failed, evaluated } = made.data
   io.note(
-    `Version ${version} failed ${failed} of ${evaluated} expectations: it is kept, and refused downstream. See plimsoll dataset show ${name} ${version}`,
+    `Version ${version} failed ${failed} of ${evaluated} expectations: it is kept, and refused downstream. See plimsoll dataset show ${name} ${version}${flags}`,
   )
   throw new CommandEnd(EXIT.gateSaidNo)
 }
@@ -199,13 +199,9 @@ export function addDataset(program: Command): void {
       }
       const { client } = connect(options)
       await client.call({ path: `/api/v1/datasets/${segment(name, 'dataset')}`, schema: datasetDetail }) // or says so
-      const run = await startAndFollow(
-        client,
-        io,
-        { step: { key: name, kind: 'dataset-version', params } },
-        { flags: flagsOf(options) },
-      )
-      if (run) await judge(client, io, run.id, name)
+      const flags = flagsOf(options)
+      const run = await startAndFollow(client, io, { step: { key: name, kind: 'dataset-version', params } }, { flags })
+      if (run) await judge(client, io, run.id, name, flags)
     },
   })
 }

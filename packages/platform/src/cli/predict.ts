@@ -30,12 +30,14 @@ const answerShape = z
   .loose()
 
 /** One line for each view and reason: features of a view are missing together. */
-export function missingLines(missing: readonly { feature: string; status: string }[]): string[] {
-  const groups = Map.groupBy(missing, ({ feature, status }) => `${feature.split('__')[0]} (${status})`)
-  const lines = [...groups].map(([view, { length }]) => `without ${countText(length, 'feature')} of ${printable(view)}`)
-  return lines.length === 0
+export function missingLines(missing: readonly { feature: string; status: string }[], flags: string): string[] {
+  const viewOf = (feature: string) => printable(feature.split('__')[0]!)
+  const groups = Map.groupBy(missing, ({ feature, status }) => `${viewOf(feature)} (${status})`)
+  const lines = [...groups].map(([view, { length }]) => `without ${countText(length, 'feature')} of ${view}`)
+  const [first] = missing
+  return first === undefined
     ? []
-    : [...lines, 'plimsoll features materializations VIEW shows how far a view has been brought']
+    : [...lines, `How far a view has been brought: plimsoll features materializations ${viewOf(first.feature)}${flags}`]
 }
 
 /** The client speaks of --server, which names the control plane. */
@@ -65,10 +67,11 @@ export function addPredict(program: Command): void {
           schema: answerShape,
         })
         .catch(adviseGateway)
+      const flags = flagsOf(options)
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
-        ...missingLines(answer.missing_features),
-        `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}${flagsOf(options)}`,
+        ...missingLines(answer.missing_features, flags),
+        `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}${flags}`,
       ])
     },
   })

@@ -74,7 +74,7 @@ test('follow() goes on when the server goes away and comes back, and the run is 
 test('follow() gives up on a server that stays away, and says how to go on', async () => {
   const port = await serve('running')
   await close()
-  const ended = follow(openClient({ server: `http://127.0.0.1:${port}` }), listen().io, RUN, 0)
+  const ended = follow(openClient({ server: `http://127.0.0.1:${port}` }), listen().io, RUN, { awayMsMax: 0 })
   await expect(ended).rejects.toMatchObject({
     status: 503,
     code: 'client.unreachable',

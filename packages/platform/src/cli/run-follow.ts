@@ -97,11 +97,16 @@ async function readRun(client: Client, io: Io, id: string, awayMsMax: number): P
 }
 
 /** Waits for the end of a run: on a terminal with a bar and a line per step that ends, else in silence. */
-export async function follow(client: Client, io: Io, id: string, awayMsMax = AWAY_MS_MAX): Promise<RunView> {
+export async function follow(
+  client: Client,
+  io: Io,
+  id: string,
+  { flags = '', awayMsMax = AWAY_MS_MAX } = {},
+): Promise<RunView> {
   const told = new Set<string>()
   const leave = () => {
     io.endProgress()
-    io.note(`The run goes on. See it with plimsoll run follow ${id}, end it with plimsoll cancel ${id}`)
+    io.note(`The run goes on. See it with plimsoll run follow ${id}${flags}, end it with plimsoll cancel ${id}${flags}`)
     process.exit(EXIT.interrupted)
   }
   process.once('SIGINT', leave)
@@ -151,7 +156,7 @@ export async function startAndFollow(
     return undefined
   }
   io.tell({ run: started.id }, `Run ${started.id}`)
-  const run = await follow(client, io, started.id)
+  const run = await follow(client, io, started.id, { flags })
   io.answer(run, describeRun(run, flags))
   endAs(run)
   return run

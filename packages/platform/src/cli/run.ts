@@ -93,7 +93,7 @@ export function addRun(program: Command): void {
             entry.createdAt.slice(0, 19),
             entry.actor,
           ]),
-          'No runs yet. Start one: plimsoll run start PIPELINE',
+          `No runs yet. Start one: plimsoll run start PIPELINE${flagsOf(options)}`,
         ),
       )
     },
@@ -115,8 +115,9 @@ export function addRun(program: Command): void {
     summary: 'follow a run to its end',
     example: 'plimsoll run follow run_01…',
     action: async ({ io, options, args }) => {
-      const view = await follow(connect(options).client, io, args[0]!)
-      io.answer(view, describeRun(view, flagsOf(options)))
+      const flags = flagsOf(options)
+      const view = await follow(connect(options).client, io, args[0]!, { flags })
+      io.answer(view, describeRun(view, flags))
       endAs(view)
     },
   })

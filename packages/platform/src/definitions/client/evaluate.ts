@@ -54,7 +54,7 @@ async function findProjectFile(folder: string): Promise<string> {
   throw new PlimsollError(
     'not_found',
     'definitions.no_project',
-    `Cannot find a project in ${folder}: there is no ${FILES[0]}`,
+    `Cannot find a project in ${folder}: there is no ${FILES.join(' or ')}`,
     { action: 'Run plimsoll init, or name the folder' },
   )
 }
