@@ -148,6 +148,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           expect(await page.locator('.node').count()).toBe(7)
           await page.getByText('tree 84 of 200').last().waitFor()
           await page.getByText('cache miss: a param changed (trees)').last().waitFor()
+          await page.getByRole('log').getByText('read 2 400 000 rows').waitFor()
           await shot(page, `run-${scheme}`)
           expect(await page.title()).toBe('Plimsoll')
           await page.getByRole('button', { name: 'Cancel run' }).click()
@@ -171,6 +172,20 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       await page.getByLabel('Step flight-delay: running').focus()
       await page.keyboard.press('Enter')
       await page.getByRole('heading', { name: 'flight-delay', level: 2 }).waitFor()
+    })
+  })
+
+  test('Run calls no log empty that it has not read yet', async () => {
+    await visit('full', '/runs/run_1?step=flight-delay', async (page, api) => {
+      await page.getByRole('log').getByText('read 2 400 000 rows').waitFor()
+      const asked = Promise.withResolvers<() => Promise<void>>()
+      await page.route('**/steps/audit/log*', (route) => asked.resolve(() => route.continue()))
+      await page.getByLabel('Step audit: failed').click()
+      const release = await asked.promise
+      expect(await page.getByRole('log', { name: 'Log of audit' }).textContent()).toBe('Reading…')
+      api.log = ''
+      await release()
+      await page.getByRole('log').getByText('The step wrote nothing.').waitFor()
     })
   })
 

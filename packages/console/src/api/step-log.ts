@@ -9,12 +9,13 @@ const LONG_BYTES = 200_000
 export const LOG_KEPT_CHARS = 400_000
 
 export interface StepLog {
-  readonly text: string
+  /** Undefined until the server has said what there is. */
+  readonly text: string | undefined
   readonly isCut: boolean
   readonly error: Error | null
 }
 
-const NOTHING: StepLog = { text: '', isCut: false, error: null }
+const UNREAD: StepLog = { text: undefined, isCut: false, error: null }
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
@@ -78,12 +79,12 @@ interface Target {
 
 /** Follows a step's log until the server says that it has ended; another `attempt` starts over. Of a log that is complete, only the part that a page keeps is read. */
 export function useStepLog({ run, step, attempt, sizeBytes }: Target): StepLog {
-  const [log, setLog] = useState<StepLog>(NOTHING)
+  const [log, setLog] = useState<StepLog>(UNREAD)
   // Where it begins counts once: the size that becomes known at the end of a log that is followed changes nothing.
   const firstSize = useRef(sizeBytes)
   useEffect(() => {
     const stop = new AbortController()
-    setLog(NOTHING)
+    setLog(UNREAD)
     follow({ run, step, attempt, sizeBytes: firstSize.current }, stop.signal, ({ text, isCut }) =>
       setLog({ text, isCut, error: null }),
     ).catch((error: unknown) => {

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { hasStepEnded, stepQuery } from '../../api/queries.ts'
-import { useStepLog } from '../../api/step-log.ts'
+import { type StepLog, useStepLog } from '../../api/step-log.ts'
 import { formatBytes, plainLines, plainLog, plainText } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
@@ -97,6 +97,11 @@ function CacheDiff({ step }: { step: StepDetail }) {
   )
 }
 
+function emptyLog({ text, error }: StepLog, hasEnded: boolean): string {
+  if (text === undefined) return error === null ? 'Reading…' : ''
+  return hasEnded ? 'The step wrote nothing.' : 'Nothing written yet.'
+}
+
 function Log({ run, step }: { run: string; step: StepDetail }) {
   const hasEnded = hasStepEnded(step.state)
   const sizeBytes = hasEnded ? (step.tries.toSorted((a, b) => b.number - a.number)[0]?.logBytes ?? null) : null
@@ -105,7 +110,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
   const place = useRef<HTMLPreElement>(null)
   useEffect(() => {
     const element = place.current
-    if (isFollowing && element !== null && log.text !== '') element.scrollTop = element.scrollHeight
+    if (isFollowing && element !== null && log.text) element.scrollTop = element.scrollHeight
   }, [isFollowing, log.text])
   return (
     <div className="stack">
@@ -127,7 +132,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text === '' ? (hasEnded ? 'The step wrote nothing.' : 'Nothing written yet.') : plainLog(log.text)}
+        {log.text ? plainLog(log.text) : emptyLog(log, hasEnded)}
       </pre>
     </div>
   )
