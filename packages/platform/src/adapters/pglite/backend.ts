@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
+import { realClock } from '../../kernel/clock.ts'
 import type { SqlBackend, SqlSession, Statement, StatementResult } from '../../kernel/db/backend.ts'
 import { lockDirectory } from '../../kernel/directory-lock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
 import { freeBytes, openFailure } from './open-failure.ts'
-import { keepUp } from './upkeep.ts'
+import { openUpkeep } from './upkeep.ts'
 import type { WorkerReply, WorkerRequest } from './worker.ts'
 
 const STATEMENT_TIMEOUT_MS = 120_000
@@ -136,11 +137,12 @@ function openMessages(
 
 /** What a fault of it leaves undone is done at the next turn. */
 function startUpkeep(acquire: SqlBackend['acquire']): () => void {
+  const keepUp = openUpkeep(acquire, realClock)
   let isAtWork = false
   const timer = setInterval(() => {
     if (isAtWork) return
     isAtWork = true
-    void keepUp(acquire)
+    void keepUp()
       .catch(() => {})
       .finally(() => {
         isAtWork = false

@@ -1,3 +1,4 @@
+import type { Clock } from '../../kernel/clock.ts'
 import type { SqlBackend } from '../../kernel/db/backend.ts'
 
 /** When a table is due. @source postgresql.org, "The Autovacuum Daemon": the defaults of its thresholds */
@@ -14,33 +15,50 @@ const UNSAVED = `
 /** Also what has to be replayed after a kill. */
 const UNSAVED_BYTES_MAX = 16n << 20n
 
+/** A table rests so many times as long as its upkeep took: one that is great and busy costs a hundredth of the time at most. */
+const REST = 100
+
 /**
  * What PostgreSQL's own processes do beside a server, and nobody does for PGlite: removes old versions of rows, renews the
  * planner's statistics, and cuts off the write-ahead log, which all grow without end otherwise. Each statement takes its
- * own turn, so that others wait for one table at most. Returns what was done.
+ * own turn, so that others wait for one table at most. The function that is returned looks once, and says what it did.
  */
-export async function keepUp(acquire: SqlBackend['acquire']): Promise<string[]> {
+export function openUpkeep(acquire: SqlBackend['acquire'], clock: Clock): () => Promise<string[]> {
+  /** When a table may be looked after again. */
+  const restsUntilMs = new Map<string, number>()
+
   const run = async (sql: string) => {
     const session = await acquire()
+    const startedMs = clock.monotonicMs()
     try {
-      return (await session.query(sql, [])).rows
+      const { rows } = await session.query(sql, [])
+      return { rows, tookMs: clock.monotonicMs() - startedMs }
     } finally {
       await session.release()
     }
   }
-  const done: string[] = []
-  for (const table of await run(DUE)) {
-    const statement = `${table['is_littered'] ? 'vacuum (analyze)' : 'analyze'} ${String(table['name'])}`
-    // One that fails must not keep the others from their turn.
-    await run(statement).then(
-      () => done.push(statement),
-      () => {},
-    )
+
+  return async () => {
+    const done: string[] = []
+    const isRested = (table: string) => clock.monotonicMs() >= (restsUntilMs.get(table) ?? 0)
+    for (const { name, is_littered } of (await run(DUE)).rows) {
+      const table = String(name)
+      if (!isRested(table)) continue
+      const statement = `${is_littered ? 'vacuum (analyze)' : 'analyze'} ${table}`
+      // One that fails must not keep the others from their turn.
+      await run(statement).then(
+        ({ tookMs }) => {
+          restsUntilMs.set(table, clock.monotonicMs() + tookMs * REST)
+          done.push(statement)
+        },
+        () => {},
+      )
+    }
+    const [unsaved] = (await run(UNSAVED)).rows
+    if ((unsaved?.['bytes'] as bigint) > UNSAVED_BYTES_MAX) {
+      await run('checkpoint')
+      done.push('checkpoint')
+    }
+    return done
   }
-  const [unsaved] = await run(UNSAVED)
-  if ((unsaved?.['bytes'] as bigint) > UNSAVED_BYTES_MAX) {
-    await run('checkpoint')
-    done.push('checkpoint')
-  }
-  return done
 }

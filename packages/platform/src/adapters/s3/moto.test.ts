@@ -84,4 +84,4 @@ const title = 'S3 blob store on moto'
 if (isThorough) {
   const found = await openMotoPython()
   if ('python' in found) describe(title, () => declare(found.python))
-} else test.skip(`${title}: left out, moto is installed for PLIMSOLL_REQUIRE_SERVERS=1 only, which .ci/run sets`, () => {})
+} else test.skip(`${title}: left out, PLIMSOLL_REQUIRE_SERVERS=1, as in .ci/run, installs moto`, () => {})
