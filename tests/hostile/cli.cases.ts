@@ -34,7 +34,20 @@ export function generatedCases(commands: readonly CliCommand[]): CliCase[] {
       usage('an option without its value', [...args, '--server'], /argument missing/),
       usage('an address that is none', [...args, '--server', 'localhost:7440'], /not a URL/),
       usage('an address of files', [...args, '--server', 'file:///etc/passwd'], /not a URL/),
-      usage('a data directory where nothing runs', [...args, '--data-dir', '{dir}'], /Cannot find a running server/),
+      {
+        name: `${name}: a data directory where nothing runs`,
+        input: [...words, ...args, '--data-dir', '{dir}'],
+        expect: {
+          status: 5,
+          code: 'client.unreachable',
+          says: /Cannot find a running server in .*plimsoll up --data-dir/,
+        },
+      },
+      usage(
+        'a data directory that is not there',
+        [...args, '--data-dir', '{dir}/absent'],
+        /Cannot find a running server/,
+      ),
       usage(
         'a data directory that is a file',
         [...args, '--data-dir', '{dir}/file.txt'],

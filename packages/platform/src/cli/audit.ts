@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { countText } from '../kernel/count-text.ts'
 import { limitOf } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
@@ -50,11 +50,12 @@ function faultLines({ position, where, reason, row }: z.output<typeof faultShape
   ]
 }
 
-function reportLines(report: Report): string[] {
+function reportLines(report: Report, flags: string): string[] {
   const { broken } = report
   const counts = `${countText(report.verified, 'row')} verified, ${report.pending} not sealed yet, ${report.unjournaled} not in the journal yet`
   if (broken === undefined) return [`The ledger is whole: ${counts}`, `head ${report.head}`]
-  return [...faultLines(broken), `  ${counts}`]
+  const remedy = broken.where === 'journal' ? 'audit repair' : 'audit rebuild'
+  return [...faultLines(broken), `  ${counts}`, `  What may mend it: plimsoll ${remedy} --reason WHY${flags}`]
 }
 
 function addList(group: Command): void {
@@ -72,7 +73,11 @@ function addList(group: Command): void {
       const rows = answer.entries.map((entry) => [entry.at, entry.actor, entry.proof, entry.action, entry.subject])
       io.answer(
         answer,
-        table(['at', { elastic: 'who' }, 'shown by', 'did', { elastic: 'to' }], rows, 'Nothing was done yet'),
+        table(
+          ['at', { elastic: 'who' }, 'shown by', 'did', { elastic: 'to' }],
+          rows,
+          options.subject === undefined ? 'Nothing was done yet' : `Nothing was done to ${printable(options.subject)}`,
+        ),
       )
     },
   })
@@ -159,7 +164,7 @@ export function addAudit(program: Command): void {
         isIdempotent: true,
         schema: reportShape,
       })
-      io.answer(report, reportLines(report))
+      io.answer(report, reportLines(report, flagsOf(options)))
       if (!report.ok) throw new CommandEnd(EXIT.failed)
     },
   })

@@ -27,11 +27,19 @@ export interface CommandShape<O> {
 
 const COMMAND = /\bplimsoll [a-z]/
 
+/** Codes whose remedy is a command that takes no such flag, or not with that value. */
+const UNFIT: Readonly<Record<string, 'server' | 'project'>> = {
+  'client.unreachable': 'server',
+  'auth.project_not_found': 'project',
+}
+
 /** A failure may name commands to run next: they find the same server with the same flags only. */
-export function repeatingFlags(thrown: unknown, flags: string): unknown {
-  if (!(thrown instanceof ClientError) || flags === '') return thrown
+export function repeatingFlags(thrown: unknown, options: SharedOptions): unknown {
+  if (!(thrown instanceof ClientError)) return thrown
+  const unfit = UNFIT[thrown.code]
+  const flags = flagsOf(unfit === undefined ? options : { ...options, [unfit]: undefined })
   const said = [thrown.action ?? '', ...thrown.faults.map(({ detail }) => detail)]
-  if (!said.some((text) => COMMAND.test(text))) return thrown
+  if (flags === '' || !said.some((text) => COMMAND.test(text)) || thrown.action?.includes(flags)) return thrown
   return withAction(thrown, `${thrown.action ? `${thrown.action}. ` : ''}Commands named here need${flags}`)
 }
 
@@ -58,7 +66,7 @@ export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
     await shape
       .action({ io: openIo({ isJson: options.json === true }), options, args: command.args })
       .catch((thrown: unknown) => {
-        throw repeatingFlags(thrown, flagsOf(options))
+        throw repeatingFlags(thrown, options)
       })
   })
 }

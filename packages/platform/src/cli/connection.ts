@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { type Client, openClient } from '@plimsoll/sdk/client'
+import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
@@ -17,13 +17,17 @@ export interface SharedOptions {
   json?: boolean
 }
 
+/** A word as a shell takes it. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 /** What a command that we print has to repeat of the flags of this one, so that it finds the same server. */
 export function flagsOf({ server, dataDir, project }: SharedOptions): string {
-  const quote = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)
   return [
-    ...(server === undefined ? [] : [` --server ${quote(server)}`]),
-    ...(dataDir === undefined ? [] : [` --data-dir ${quote(dataDir)}`]),
-    ...(project === undefined ? [] : [` --project ${quote(project)}`]),
+    ...(server === undefined ? [] : [` --server ${shellWord(server)}`]),
+    ...(dataDir === undefined ? [] : [` --data-dir ${shellWord(dataDir)}`]),
+    ...(project === undefined ? [] : [` --project ${shellWord(project)}`]),
   ].join('')
 }
 
@@ -110,6 +114,21 @@ export function requireUrl(address: string, whose: 'server' | 'gateway'): void {
   throw new UsageError(`Cannot use the ${whose} address "${address}": it is not a URL`, 'Give it as http://HOST:PORT')
 }
 
+/** A data directory whose server is away was named well; without one, nothing says where to look. */
+function notRunning(dataDir: string | undefined): UsageError | ClientError {
+  if (dataDir === undefined || !statSync(dataDir, { throwIfNoEntry: false })?.isDirectory())
+    return new UsageError(
+      `Cannot find a running server${dataDir === undefined ? '' : ` in ${dataDir}`}`,
+      'Start one with plimsoll up, which says when it is ready, or name it with --server or --data-dir',
+    )
+  return new ClientError({
+    status: 503,
+    code: 'client.unreachable',
+    detail: `Cannot find a running server in ${dataDir}`,
+    action: `Start it with plimsoll up --data-dir ${shellWord(dataDir)}, which says when it is ready`,
+  })
+}
+
 function locate(options: SharedOptions): Found {
   const env = readEnvironment()
   const explicit = options.server ?? (options.dataDir === undefined ? env.PLIMSOLL_SERVER : undefined)
@@ -120,12 +139,7 @@ function locate(options: SharedOptions): Found {
   }
   const dataDir = options.dataDir ?? env.PLIMSOLL_DATA_DIR ?? findDataDir(process.cwd())
   const text = dataDir === undefined ? undefined : readText(join(dataDir, 'server.json'))
-  if (dataDir === undefined || text === undefined) {
-    throw new UsageError(
-      `Cannot find a running server${dataDir === undefined ? '' : ` in ${dataDir}`}`,
-      'Start one with plimsoll up, which says when it is ready, or name it with --server or --data-dir',
-    )
-  }
+  if (dataDir === undefined || text === undefined) throw notRunning(dataDir)
   const file = parseServerFile(join(dataDir, 'server.json'), text)
   return { server: file.api, gateway: file.gateway, token: given ?? readText(join(dataDir, 'operator-token')) }
 }

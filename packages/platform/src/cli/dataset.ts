@@ -123,7 +123,7 @@ function addLists(group: Command): void {
             entry.latestVerdict ?? '',
             entry.description ?? '',
           ]),
-          'No datasets yet. Declare one in the project, then run plimsoll apply',
+          `No datasets yet. Declare one in the project, then run plimsoll apply${flagsOf(options)}`,
         ),
       )
     },

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { limitOf, oneOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
 
@@ -142,7 +142,7 @@ function addList(group: Command): void {
             generation === null ? '' : String(generation),
             definition.description ?? '',
           ]),
-          'No features yet. Declare an entity and a view in the project, then run plimsoll apply',
+          `No features yet. Declare an entity and a view in the project, then run plimsoll apply${flagsOf(options)}`,
         ),
       )
     },

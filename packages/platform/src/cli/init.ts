@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { makeFolder } from '../kernel/folder.ts'
 import { addCommand } from './command.ts'
+import { shellWord } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/
@@ -114,7 +115,7 @@ export function addInit(program: Command): void {
       for (const [path, text] of written) writeFileSync(join(folder, path), text(name), { flag: 'wx' })
       io.answer({ folder, name, files: written.map(([path]) => path), entries: readdirSync(folder) }, [
         `A project that owns what it declares as ${name} is in ${folder}. It goes to the server's project default, unless --project names another. Next:`,
-        ...(folder === process.cwd() ? [] : [`  cd ${args[0]}`]),
+        ...(folder === process.cwd() ? [] : [`  cd ${shellWord(args[0]!)}`]),
         '  plimsoll up                  # in another terminal',
         '  plimsoll apply',
         '  plimsoll run start hello',

@@ -10,7 +10,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
 
@@ -24,7 +24,7 @@ function metricsText(metrics: Readonly<Record<string, number>>): string {
     .join(', ')
 }
 
-function describeVersion(version: ModelVersionView): string[] {
+function describeVersion(version: ModelVersionView, flags: string): string[] {
   const { bound } = version
   return [
     `${version.model}/${version.version}${version.aliases.length > 0 ? `  @${version.aliases.join(' @')}` : ''}`,
@@ -47,7 +47,7 @@ function describeVersion(version: ModelVersionView): string[] {
       ? [`  nothing is missing for ${version.environment}`]
       : [
           `  missing for ${version.environment}:`,
-          ...version.gaps.flatMap((gap) => [`    ${gap.field}: ${gap.detail}`, `      → ${gap.command}`]),
+          ...version.gaps.flatMap((gap) => [`    ${gap.field}: ${gap.detail}`, `      → ${gap.command}${flags}`]),
         ]),
   ].map(printable)
 }
@@ -119,7 +119,7 @@ export function addModel(program: Command): void {
         query: { environment: options.environment },
         schema: modelVersionView,
       })
-      io.answer(view, describeVersion(view))
+      io.answer(view, describeVersion(view, flagsOf(options)))
     },
   })
 }

@@ -106,7 +106,10 @@ export async function follow(
   const told = new Set<string>()
   const leave = () => {
     io.endProgress()
-    io.note(`The run goes on. See it with plimsoll run follow ${id}${flags}, end it with plimsoll cancel ${id}${flags}`)
+    io.tell(
+      { run: id, isFollowed: false },
+      `The run goes on. See it with plimsoll run follow ${id}${flags}, end it with plimsoll cancel ${id}${flags}`,
+    )
     process.exit(EXIT.interrupted)
   }
   process.once('SIGINT', leave)

@@ -5,6 +5,7 @@ import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { UsageError } from './exit-code.ts'
+import { printable } from './io.ts'
 import { describeRun, endAs, follow, startAndFollow } from './run-follow.ts'
 import { table } from './table.ts'
 
@@ -93,7 +94,9 @@ export function addRun(program: Command): void {
             entry.createdAt.slice(0, 19),
             entry.actor,
           ]),
-          `No runs yet. Start one: plimsoll run start PIPELINE${flagsOf(options)}`,
+          options.pipeline === undefined
+            ? `No runs yet. Start one: plimsoll run start PIPELINE${flagsOf(options)}`
+            : `No runs of a pipeline ${printable(options.pipeline)}`,
         ),
       )
     },

@@ -1,6 +1,6 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
+import { isWholeKey, newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
 import { type Clock, type ReplayClockSettings, realClock, replayClock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { makeFolder } from '../kernel/folder.ts'
@@ -56,8 +56,13 @@ async function readJson<T>(path: string): Promise<T | undefined> {
     return JSON.parse(await readFile(path, 'utf8')) as T // written by us alone
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new PlimsollError('unavailable', 'data_dir.damaged', `Cannot read ${path}: it is damaged`, {}, error)
+    throw damaged(path, error)
   }
+}
+
+function damaged(path: string, cause?: unknown): PlimsollError {
+  const action = 'Put back a whole copy of the file'
+  return new PlimsollError('unavailable', 'data_dir.damaged', `Cannot read ${path}: it is damaged`, { action }, cause)
 }
 
 /** The clock that this data directory was created with: once a replay clock, always that one. */
@@ -83,11 +88,14 @@ export async function openDirectoryClock(
   return { clock: replay ? replayClock(replay) : realClock, replay }
 }
 
-/** The key that signs this installation's snapshots, made at the first start. */
+/** The key that signs this installation's snapshots, made at the first start. @throws unavailable data_dir.damaged */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   const { signingKey: path } = dataPaths(dataDir)
   const stored = await readJson<SigningKey>(path)
-  if (stored !== undefined) return stored
+  if (stored !== undefined) {
+    if (!isWholeKey(stored)) throw damaged(path)
+    return stored
+  }
   const key = newSigningKey()
   await writeWhole(path, JSON.stringify(key))
   return key

@@ -225,12 +225,14 @@ test.runIf(process.platform === 'linux')('a killed launcher takes the supervisor
 test('a second start on the same data directory is refused in one line that names the holder', async () => {
   await layData()
   const up = new Up()
-  await up.ready()
+  const { pid } = await up.ready()
   const second = new Up()
   expect(await second.exit).toEqual({ code: 5, signal: null })
-  const { error } = JSON.parse(second.stderr) as { error: { code: string; message: string } }
-  expect(error.code).toBe('pglite.directory_in_use')
-  expect(error.message).toMatch(/process \d+ holds it/)
+  expect((JSON.parse(second.stderr) as { error: unknown }).error).toEqual({
+    code: 'pglite.directory_in_use',
+    message: `Cannot use ${dataDir}: Plimsoll runs there already, as process ${pid}`,
+    action: `End that one with Ctrl-C or kill ${pid}, or choose another --data-dir`,
+  })
 })
 
 test.each(['--port', '--gateway-port'])(

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, realClock } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config/index.ts'
-import { isPlimsollError } from '../kernel/errors.ts'
+import type { DirectoryCode } from '../kernel/directory-lock.ts'
+import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
 import { openChild, type SupervisedChild } from './child.ts'
@@ -20,7 +21,7 @@ import { refuseTakenPorts } from './taken-port.ts'
 /** How long a start waits for the children of a supervisor that was killed. */
 const ORPHAN_WAIT_MS = 15_000
 const ORPHAN_POLL_MS = 200
-const DIRECTORY_CODES = ['pglite.directory_in_use', 'serving.directory_in_use']
+const DIRECTORY_CODES: readonly DirectoryCode[] = ['pglite.directory_in_use', 'serving.directory_in_use']
 
 export interface UpOptions {
   readonly config: Config
@@ -58,6 +59,19 @@ function orphanCodes(last: ServerFile | undefined): ReadonlySet<string> {
   return new Set([...DIRECTORY_CODES, 'http.port_taken'])
 }
 
+/** Who holds the directory is a child of another `up`, which would start it again. */
+function namingHolder(thrown: unknown, dataDir: string, last: ServerFile | undefined): unknown {
+  const code = isPlimsollError(thrown) ? DIRECTORY_CODES.find((known) => known === thrown.code) : undefined
+  if (code === undefined || last === undefined || last.pid === process.pid || !isAlive(last.pid)) return thrown
+  return new PlimsollError(
+    'conflict',
+    code,
+    `Cannot use ${dataDir}: Plimsoll runs there already, as process ${last.pid}`,
+    { pid: last.pid, action: `End that one with Ctrl-C or kill ${last.pid}, or choose another --data-dir` },
+    thrown,
+  )
+}
+
 /** Starts one child, and waits for the children of a supervisor that was killed to end. */
 async function openPatiently(
   clock: Clock,
@@ -86,7 +100,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
   if (!existsSync(config.dataDir)) await refuseTakenPorts(config.server)
   const paths = await openDataDirectory(config.dataDir)
   const log = openLog({ level: config.log.level === 'silent' ? 'silent' : 'error', name: 'supervisor' })
-  const codes = orphanCodes(await readServerFile(config.dataDir))
+  const last = await readServerFile(config.dataDir)
+  const codes = orphanCodes(last)
   await using stack = new AsyncDisposableStack()
   let isHurried = true // while it starts, nobody balances
   const open = async (name: string, module: string, api: string | undefined) => {
@@ -101,7 +116,9 @@ export async function openUp(options: UpOptions): Promise<Up> {
         startMessage: (ports): StartMessage => ({ kind: 'start', config, ports, api, replay }),
         onChange,
       }),
-    )
+    ).catch((thrown: unknown) => {
+      throw namingHolder(thrown, config.dataDir, last)
+    })
     stack.defer(() => child.stop(isHurried))
     return child
   }

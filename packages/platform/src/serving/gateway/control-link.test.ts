@@ -57,6 +57,19 @@ test('a refusal without an end is a refusal', async () => {
   })
 })
 
+test('a refusal with a problem document says its detail and its code, not the document', async () => {
+  const problem = {
+    type: '/docs/errors#blob.corrupt',
+    status: 500,
+    detail: 'The blob is damaged',
+    code: 'blob.corrupt',
+  }
+  const link = await linkTo((response) => response.writeHead(500).end(JSON.stringify(problem)))
+  await expect(link.sendSegment('g', 'b', 1, new Uint8Array(1))).rejects.toMatchObject({
+    message: 'The control plane answered 500 to /api/v1/serving/segments/g/b/1: The blob is damaged (blob.corrupt)',
+  })
+})
+
 test('awaitSnapshot() says that an answer is no JSON', async () => {
   const link = await linkTo((response) => response.writeHead(200).end('<html>'))
   await expect(link.awaitSnapshot(0, 0, AbortSignal.timeout(60_000))).rejects.toMatchObject({

@@ -19,6 +19,17 @@ const REFUSAL_BYTES_MAX = 64 << 10
 /** Some thousand routes, each with its signature and its features. */
 const SNAPSHOT_BYTES_MAX = 64 << 20
 
+/** What a problem document says is wrong; of any other answer its beginning. */
+function reasonOf(text: string): string {
+  try {
+    const { detail, code } = JSON.parse(text) as { detail?: unknown; code?: unknown } // checked on the next line
+    if (typeof detail === 'string' && typeof code === 'string') return `${detail.slice(0, 500)} (${code})`
+  } catch {
+    // no document
+  }
+  return text.slice(0, 500)
+}
+
 async function snapshotBody(response: Response): Promise<unknown> {
   try {
     return JSON.parse(await answerText(response, SNAPSHOT_BYTES_MAX))
@@ -58,7 +69,7 @@ export function openControlLink(url: string, token: string): ControlLink {
       throw new PlimsollError(
         REFUSED.has(response.status) ? 'invalid' : 'unavailable',
         'serving.control_refused',
-        `The control plane answered ${response.status} to ${path}: ${text.slice(0, 500)}`,
+        `The control plane answered ${response.status} to ${path}: ${reasonOf(text)}`,
       )
     }
     return response

@@ -1,6 +1,6 @@
 export { type OidcOptions, type OidcVerifier, openOidcVerifier } from './oidc-token.ts'
 export { formatSignedRequest, parseSignedRequest, type RequestStatement, requestStatement } from './signed-request.ts'
-export { keyIdOf, newSigningKey, type SigningKey, signBytes, verifyBytes } from './snapshot-signature.ts'
+export { isWholeKey, keyIdOf, newSigningKey, type SigningKey, signBytes, verifyBytes } from './snapshot-signature.ts'
 export { SSH_NAMESPACE, type SshSignature, verifySshSignature } from './ssh-signature.ts'
 export { parseSshKeyLine, type SshPublicKey } from './ssh-wire.ts'
 export { formatToken, hashToken, isTokenForm } from './token-format.ts'

@@ -31,6 +31,16 @@ export function signBytes(key: SigningKey, bytes: Uint8Array): string {
   ).toString('base64')
 }
 
+/** False when a part of it is not what the others say: its signatures would be refused, or nobody's. */
+export function isWholeKey(key: SigningKey): boolean {
+  const probe = Buffer.from('plimsoll')
+  try {
+    return key.keyId === keyIdOf(key.publicKey) && verifyBytes(key.publicKey, probe, signBytes(key, probe))
+  } catch {
+    return false
+  }
+}
+
 /** True when the signature is by that key. A key of another kind is refused. @throws invalid auth.bad_key */
 export function verifyBytes(publicKey: string, bytes: Uint8Array, signature: string): boolean {
   let key: ReturnType<typeof createPublicKey>

@@ -1,0 +1,38 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
+import { dataPaths, openSigningKey } from './data-directory.ts'
+
+function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-data-directory-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+test('openSigningKey() makes a key at the first start, and gives the same later', async () => {
+  const directory = makeDirectory()
+  const key = await openSigningKey(directory)
+  expect(await openSigningKey(directory)).toEqual(key)
+  expect(JSON.parse(readFileSync(dataPaths(directory).signingKey, 'utf8'))).toEqual(key)
+})
+
+const other = newSigningKey()
+test.each<[string, (key: SigningKey) => unknown]>([
+  ['another private part', (key) => ({ ...key, privateKey: other.privateKey })],
+  ['another public part', (key) => ({ ...key, publicKey: other.publicKey })],
+  ['another id', (key) => ({ ...key, keyId: other.keyId })],
+  ['a private part that is none', (key) => ({ ...key, privateKey: 'AAAA' })],
+  ['no parts', () => ({})],
+])('openSigningKey() refuses a key with %s, which would sign what no gateway takes', async (_what, damage) => {
+  const directory = makeDirectory()
+  const { signingKey: path } = dataPaths(directory)
+  writeFileSync(path, JSON.stringify(damage(await openSigningKey(directory))))
+  await expect(openSigningKey(directory)).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'data_dir.damaged',
+    message: `Cannot read ${path}: it is damaged`,
+    details: { action: 'Put back a whole copy of the file' },
+  })
+})
