@@ -49,25 +49,30 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** The process of another `up` that runs on the directory now. */
+function rivalOf(last: ServerFile | undefined): number | undefined {
+  return last !== undefined && last.pid !== process.pid && isAlive(last.pid) ? last.pid : undefined
+}
+
 /**
  * What a start waits for. A directory in use is held by children that end soon, unless their supervisor lives; a port in
  * use is theirs when a supervisor was killed after it had become ready, else a stranger's.
  */
 function orphanCodes(last: ServerFile | undefined): ReadonlySet<string> {
-  if (last === undefined) return new Set(DIRECTORY_CODES)
-  if (last.pid !== process.pid && isAlive(last.pid)) return new Set()
-  return new Set([...DIRECTORY_CODES, 'http.port_taken'])
+  if (rivalOf(last) !== undefined) return new Set()
+  return new Set([...DIRECTORY_CODES, ...(last === undefined ? [] : ['http.port_taken'])])
 }
 
 /** Who holds the directory is a child of another `up`, which would start it again. */
 function namingHolder(thrown: unknown, dataDir: string, last: ServerFile | undefined): unknown {
   const code = isPlimsollError(thrown) ? DIRECTORY_CODES.find((known) => known === thrown.code) : undefined
-  if (code === undefined || last === undefined || last.pid === process.pid || !isAlive(last.pid)) return thrown
+  const rival = rivalOf(last)
+  if (code === undefined || rival === undefined) return thrown
   return new PlimsollError(
     'conflict',
     code,
-    `Cannot use ${dataDir}: Plimsoll runs there already, as process ${last.pid}`,
-    { pid: last.pid, action: `End that one with Ctrl-C or kill ${last.pid}, or choose another --data-dir` },
+    `Cannot use ${dataDir}: Plimsoll runs there already, as process ${rival}`,
+    { pid: rival, action: `End that one with Ctrl-C or kill ${rival}, or choose another --data-dir` },
     thrown,
   )
 }

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { manualClock } from '../../kernel/clock.ts'
 import type { SqlBackend, SqlSession } from '../../kernel/db/backend.ts'
 import { layDatabase } from '../../kernel/db/database-template.fixture.ts'
@@ -22,6 +22,17 @@ async function query(backend: SqlBackend, sql: string) {
   }
 }
 
+async function openEmpty(): Promise<{ backend: SqlBackend; directory: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-upkeep-'))
+  await layDatabase(directory, { isMigrated: false })
+  const backend = await openPglite(directory)
+  onTestFinished(async () => {
+    await backend.close()
+    await rm(directory, { recursive: true, force: true })
+  })
+  return { backend, directory }
+}
+
 function bytesOf(directory: string): number {
   return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -29,39 +40,30 @@ function bytesOf(directory: string): number {
 }
 
 test('openUpkeep() bounds the rows that updates leave behind and the write-ahead log, and leaves a table at rest alone', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-upkeep-'))
-  await layDatabase(directory, { isMigrated: false })
-  const backend = await openPglite(directory)
+  const { backend, directory } = await openEmpty()
   const keepUp = openUpkeep(() => backend.acquire(), manualClock()) // nothing takes time there, so nothing rests
   const size = async () => Number((await query(backend, `select pg_relation_size('busy') as n`))[0]!['n'])
-  try {
-    await query(backend, 'create table rest (n int8)')
-    await query(backend, 'create table busy (n int8, text text)')
-    await query(backend, `insert into busy select n, repeat('x', 200) from generate_series(1, ${ROWS}) n`)
-    const sizes: number[] = []
-    for (let round = 0; round < ROUNDS; round++) {
-      for (let n = 0; n < UPDATES; n++) await query(backend, `update busy set text = repeat('${n % 10}', 200)`)
-      await query(backend, 'select pg_stat_force_next_flush()')
-      const done = await keepUp()
-      expect(done).toContain('vacuum (analyze) public.busy')
-      expect(done.join()).not.toContain('rest')
-      sizes.push(await size())
-    }
-    expect(sizes.at(-1)).toBeLessThan(sizes[0]! * 2) // without it, it grows with every round
-    expect(bytesOf(join(directory, 'pg_wal'))).toBeLessThan(80 << 20)
+  await query(backend, 'create table rest (n int8)')
+  await query(backend, 'create table busy (n int8, text text)')
+  await query(backend, `insert into busy select n, repeat('x', 200) from generate_series(1, ${ROWS}) n`)
+  const sizes: number[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let n = 0; n < UPDATES; n++) await query(backend, `update busy set text = repeat('${n % 10}', 200)`)
     await query(backend, 'select pg_stat_force_next_flush()')
-    expect(await keepUp()).toEqual([])
-    expect(await query(backend, 'select count(*) as n from busy')).toEqual([{ n: BigInt(ROWS) }])
-  } finally {
-    await backend.close()
-    await rm(directory, { recursive: true, force: true })
+    const done = await keepUp()
+    expect(done).toContain('vacuum (analyze) public.busy')
+    expect(done.join()).not.toContain('rest')
+    sizes.push(await size())
   }
+  expect(sizes.at(-1)).toBeLessThan(sizes[0]! * 2) // without it, it grows with every round
+  expect(bytesOf(join(directory, 'pg_wal'))).toBeLessThan(80 << 20)
+  await query(backend, 'select pg_stat_force_next_flush()')
+  expect(await keepUp()).toEqual([])
+  expect(await query(backend, 'select count(*) as n from busy')).toEqual([{ n: BigInt(ROWS) }])
 })
 
 test('openUpkeep() lets a table rest a hundred times as long as its upkeep took, and no other for it', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-upkeep-'))
-  await layDatabase(directory, { isMigrated: false })
-  const backend = await openPglite(directory)
+  const { backend } = await openEmpty()
   const clock = manualClock()
   const slow = async (): Promise<SqlSession> => {
     const session = await backend.acquire()
@@ -76,18 +78,13 @@ test('openUpkeep() lets a table rest a hundred times as long as its upkeep took,
     for (const table of ['great', 'little']) await query(backend, `update ${table} set n = n + 1`)
     await query(backend, 'select pg_stat_force_next_flush()')
   }
-  try {
-    for (const table of ['great', 'little'])
-      await query(backend, `create table ${table} as select n from generate_series(1, ${ROWS}) n`)
-    await change()
-    expect((await keepUp()).sort()).toEqual(['vacuum (analyze) public.great', 'vacuum (analyze) public.little'])
-    clock.advance(29_000)
-    await change()
-    expect(await keepUp()).toEqual(['vacuum (analyze) public.little'])
-    clock.advance(1_000)
-    expect(await keepUp()).toEqual(['vacuum (analyze) public.great'])
-  } finally {
-    await backend.close()
-    await rm(directory, { recursive: true, force: true })
-  }
+  for (const table of ['great', 'little'])
+    await query(backend, `create table ${table} as select n from generate_series(1, ${ROWS}) n`)
+  await change()
+  expect((await keepUp()).sort()).toEqual(['vacuum (analyze) public.great', 'vacuum (analyze) public.little'])
+  clock.advance(29_000)
+  await change()
+  expect(await keepUp()).toEqual(['vacuum (analyze) public.little'])
+  clock.advance(1_000)
+  expect(await keepUp()).toEqual(['vacuum (analyze) public.great'])
 })
