@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +23,7 @@ import {
 import { findServer } from '../tests/find-server.ts'
 import { childCpuMs } from './_cpu.ts'
 import { median, noteFigure } from './_figure.ts'
+import { type FloorSpent, openSpawnFloor } from './_spawn-floor.ts'
 
 /** Programs that steps run: nothing, so that what is left is the engine. */
 const PROGRAM = '/bin/true'
@@ -48,8 +47,8 @@ interface Spent {
 const GOAL_MS = 3
 /** Runs before the measured ones: a control plane lives long, and V8 compiles the database's code in its first minute. */
 const WARM_UPS = 4
-/** Figures are medians of so many. */
-const ROUNDS = 3
+/** Figures are medians of so many, each beside a floor of its own: a machine's speed changes within minutes. */
+const ROUNDS = 7
 
 const helpersMs = () => childCpuMs(process.pid, 'spawn-host')
 const serversMs = () => childCpuMs(process.pid, 'postgres')
@@ -72,46 +71,23 @@ async function spent(work: () => Promise<void>): Promise<Spent> {
   }
 }
 
-function middle(rounds: readonly Spent[]): Spent {
-  const of = (name: keyof Spent) => median(rounds.map((round) => round[name]))
-  return { wallMs: of('wallMs'), cpuMs: of('cpuMs'), helperMs: of('helperMs'), serverMs: of('serverMs') }
+interface Round {
+  readonly engine: Spent
+  readonly floor: FloorSpent
 }
 
-/** What the same programs cost when nobody keeps a record: one process each, its output in a file. */
-async function spawnOnce(directory: string, count: number): Promise<Spent> {
-  const one = (index: number) =>
-    new Promise<void>((resolve, reject) => {
-      const log = openSync(join(directory, `log-${index}`), 'a')
-      const child = spawn(PROGRAM, { detached: true, stdio: ['ignore', log, log] })
-      closeSync(log)
-      child.once('error', reject)
-      child.once('exit', () => resolve())
-    })
-  let next = 0
-  const lane = async () => {
-    while (next < count) await one(next++)
-  }
-  return spent(async () => {
-    await Promise.all(Array.from({ length: SLOTS }, lane))
-  })
-}
-
-/** Before anything else is in this process: a fork costs the more the larger its parent is. */
-async function spawnFloor(count: number): Promise<Spent> {
-  const rounds: Spent[] = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
-    rounds.push(await spawnOnce(directory, count))
-    await rm(directory, { recursive: true, force: true })
-  }
-  return middle(rounds)
+interface Measured {
+  readonly rounds: readonly Round[]
+  /** Of a whole run that the cache answers. */
+  readonly cachedWallMs: number
 }
 
 async function engineCost(
   backend: SqlBackend,
   directory: string,
   steps: readonly PipelineStep[],
-): Promise<Spent & { readonly cachedWallMs: number }> {
+  floorOf: () => Promise<FloorSpent>,
+): Promise<Measured> {
   const db = openDatabase(backend)
   await migrate(db, backend, MIGRATIONS)
   const blobs = await openFilesBlobStore(join(directory, 'blobs'))
@@ -164,11 +140,12 @@ async function engineCost(
   }
   try {
     for (let round = 0; round < WARM_UPS; round++) await once(false)
-    const rounds: Spent[] = []
-    for (let round = 0; round < ROUNDS; round++) rounds.push(await spent(() => once(false)))
+    const rounds: Round[] = []
+    for (let round = 0; round < ROUNDS; round++)
+      rounds.push({ floor: await floorOf(), engine: await spent(() => once(false)) })
     await once(true)
     const cached = await spent(() => once(true))
-    return { ...middle(rounds), cachedWallMs: cached.wallMs }
+    return { rounds, cachedWallMs: cached.wallMs }
   } finally {
     await scheduler.close()
     await db.destroy()
@@ -199,20 +176,28 @@ function postgresAt(initdb: string): Place {
   }
 }
 
-async function benchAt(place: Place, name: string, steps: readonly PipelineStep[], floor: Spent): Promise<void> {
+async function benchAt(
+  place: Place,
+  name: string,
+  steps: readonly PipelineStep[],
+  floorOf: () => Promise<FloorSpent>,
+): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
   const { backend, close } = await place.open(directory)
   try {
-    const { cachedWallMs, ...engine } = await engineCost(backend, directory, steps)
-    const perStep = (ms: number) => (ms / steps.length).toFixed(2)
+    const { rounds, cachedWallMs } = await engineCost(backend, directory, steps, floorOf)
+    const middle = (of: (round: Round) => number) => median(rounds.map(of))
+    const perStep = (of: (round: Round) => number) => (middle(of) / steps.length).toFixed(2)
+    const all = rounds.map(({ engine }) => engine.cpuMs / steps.length)
+    const server = perStep(({ engine }) => engine.serverMs)
     process.stdout.write(
       [
         `${name}: ${steps.length} steps of ${PROGRAM}, ${SLOTS} at once, ${place.name}, medians of ${ROUNDS}`,
-        `  control plane   ${perStep(engine.cpuMs)} ms CPU per step, ${place.note} (goal ${GOAL_MS}), ${perStep(engine.wallMs)} ms wall`,
-        `  its spawn host  ${perStep(engine.helperMs)} ms CPU per step, beside that`,
-        ...(engine.serverMs > 0 ? [`  database server ${perStep(engine.serverMs)} ms CPU per step, beside that`] : []),
-        `  spawn alone     ${perStep(floor.cpuMs)} ms CPU per step, ${perStep(floor.wallMs)} ms wall`,
-        `  ratio           ${((engine.cpuMs + engine.helperMs) / floor.cpuMs).toFixed(1)} × CPU, spawn host and all`,
+        `  control plane   ${perStep(({ engine }) => engine.cpuMs)} ms CPU per step, ${place.note} (goal ${GOAL_MS}; ${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}), ${perStep(({ engine }) => engine.wallMs)} ms wall`,
+        `  its spawn host  ${perStep(({ engine }) => engine.helperMs)} ms CPU per step, beside that`,
+        ...(server === '0.00' ? [] : [`  database server ${server} ms CPU per step, beside that`]),
+        `  spawn alone     ${perStep(({ floor }) => floor.cpuMs)} ms CPU per step, ${perStep(({ floor }) => floor.wallMs)} ms wall, measured before each round`,
+        `  ratio           ${middle(({ engine, floor }) => engine.cpuMs / floor.cpuMs).toFixed(2)} × CPU, ${middle(({ engine, floor }) => (engine.cpuMs + engine.helperMs) / floor.cpuMs).toFixed(2)} × with the spawn host`,
         `  again, cached   ${cachedWallMs.toFixed(0)} ms wall for the whole run`,
         '',
       ].join('\n'),
@@ -220,10 +205,10 @@ async function benchAt(place: Place, name: string, steps: readonly PipelineStep[
     noteFigure({
       claim: `${name} of ${steps.length} steps, control plane, ${place.name}`,
       unit: 'ms CPU per step',
-      figure: engine.cpuMs / steps.length,
+      figure: middle(({ engine }) => engine.cpuMs) / steps.length,
       goal: GOAL_MS,
       peer: 'processes alone',
-      peerFigure: floor.cpuMs / steps.length,
+      peerFigure: middle(({ floor }) => floor.cpuMs) / steps.length,
     })
   } finally {
     await close()
@@ -237,8 +222,13 @@ async function benchAt(place: Place, name: string, steps: readonly PipelineStep[
  */
 export async function benchSteps(name: string, steps: readonly PipelineStep[]): Promise<void> {
   const initdb = findServer('postgres')
-  const floor = await spawnFloor(steps.length)
-  for (const place of [EMBEDDED, ...(initdb === undefined ? [] : [postgresAt(initdb)])])
-    await benchAt(place, name, steps, floor)
+  const floor = openSpawnFloor()
+  const floorOf = () => floor.measure({ program: PROGRAM, count: steps.length, slots: SLOTS })
+  try {
+    for (const place of [EMBEDDED, ...(initdb === undefined ? [] : [postgresAt(initdb)])])
+      await benchAt(place, name, steps, floorOf)
+  } finally {
+    floor.close()
+  }
   if (initdb === undefined) process.stdout.write(`${name}: PostgreSQL left out, it is not installed\n`)
 }
