@@ -8,6 +8,7 @@ test.each([
   ['40P01', 'unavailable', 'db.deadlock'],
   ['57014', 'deadline', 'db.statement_timeout'],
   ['53100', 'full', 'db.disk_full'],
+  ['XX001', 'internal', 'db.damaged'],
   ['57P01', 'unavailable', 'db.unavailable'],
   ['57P03', 'unavailable', 'db.unavailable'],
   ['ECONNREFUSED', 'unavailable', 'db.unavailable'],

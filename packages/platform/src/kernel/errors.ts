@@ -58,7 +58,15 @@ export function isPlimsollError(thrown: unknown): thrown is PlimsollError {
   return typeof kind === 'string' && kind in ERROR_KINDS && typeof code === 'string' && code.includes('.')
 }
 
-const DATABASE_STATES: Record<string, [ErrorKind, string, string]> = {
+const DAMAGED: [ErrorKind, string, string, string] = [
+  'internal',
+  'db.damaged',
+  'The database found damaged data in its files',
+  'Stop the platform, put a copy of its data back, and see docs/guide/operating.md',
+]
+
+/** By SQLSTATE: kind, code, message and, where there is one, what to do. */
+const DATABASE_STATES: Record<string, [ErrorKind, string, string, string?]> = {
   '23505': ['conflict', 'db.duplicate', 'Cannot store the row: it exists already'],
   '23503': ['conflict', 'db.reference_missing', 'Cannot store the row: something that it refers to does not exist'],
   '40001': ['unavailable', 'db.serialization', 'The transaction collided with another one'],
@@ -70,6 +78,8 @@ const DATABASE_STATES: Record<string, [ErrorKind, string, string]> = {
   '55P03': ['unavailable', 'db.locked', 'The database holds a lock for somebody else'],
   '53300': ['unavailable', 'db.too_many_connections', 'The database takes no more connections'],
   '53100': ['full', 'db.disk_full', 'The database has no disk space left'],
+  XX001: DAMAGED, // data_corrupted
+  XX002: DAMAGED, // index_corrupted
 }
 
 /** The one funnel: turns anything thrown into a house error. Unknown faults become `internal`, whose text no surface shows. */
@@ -78,7 +88,7 @@ export function toPlimsollError(thrown: unknown): PlimsollError {
   const code = (thrown as { code?: unknown } | null)?.code
   if (typeof code === 'string') {
     const known = DATABASE_STATES[code]
-    if (known) return new PlimsollError(known[0], known[1], known[2], {}, thrown)
+    if (known) return new PlimsollError(known[0], known[1], known[2], known[3] ? { action: known[3] } : {}, thrown)
     if (code.startsWith('57P0') || code === 'ECONNREFUSED' || code === 'ECONNRESET') {
       return new PlimsollError('unavailable', 'db.unavailable', 'The database does not answer', {}, thrown)
     }

@@ -183,6 +183,12 @@ export async function startNamedRun(
   return startRun(tx, { ...request, pipeline: await requirePipeline(tx, request.pipeline) })
 }
 
+function noRun(id: string): PlimsollError {
+  return new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`, {
+    action: 'List them with plimsoll run list',
+  })
+}
+
 /** @throws not_found pipelines.run_not_found */
 export async function requireRun(ctx: Context, id: string) {
   const row = await ctx.db
@@ -191,10 +197,7 @@ export async function requireRun(ctx: Context, id: string) {
     .where('project', '=', ctx.project)
     .where('id', '=', id)
     .executeTakeFirst()
-  if (!row)
-    throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`, {
-      action: 'List them with plimsoll run list',
-    })
+  if (!row) throw noRun(id)
   return row
 }
 
@@ -223,7 +226,7 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst()
-  if (!run) throw new PlimsollError('not_found', 'pipelines.run_not_found', `Cannot find run "${id.slice(0, 80)}"`)
+  if (!run) throw noRun(id)
   if (TERMINAL_RUNS.includes(run.state)) return run.state
   const cancelled = await tx.db
     .updateTable('step')

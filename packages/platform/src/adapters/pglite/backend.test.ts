@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SQL_BACKEND_CONTRACT } from '../../kernel/db/backend.contract.ts'
 import { layDatabase, openPgliteCopy } from '../../kernel/db/database-template.fixture.ts'
+import { toPlimsollError } from '../../kernel/errors.ts'
 import { openPglite } from './backend.ts'
 
 let root: string
@@ -54,6 +55,27 @@ test('two directories with one parent do not stand in each other’s way, the sa
   await expect(openPglite(join(root, 'a'))).rejects.toMatchObject({ code: 'pglite.directory_in_use' })
   await Promise.all([a.close(), b.close()])
   await (await openPglite(join(root, 'a'))).close()
+})
+
+test('a damaged page is told as such, with what to do', async () => {
+  const directory = join(root, 'damaged')
+  await layDatabase(directory, { isMigrated: false })
+  const before = await openPglite(directory)
+  const writing = await before.acquire()
+  await writing.query('create table t as select n from generate_series(1, 1000) n', [])
+  await writing.query('checkpoint', [])
+  const { rows } = await writing.query("select pg_relation_filepath('t') as path", [])
+  await writing.release()
+  await before.close()
+  const file = await open(join(directory, String(rows[0]?.['path'])), 'r+')
+  await file.write(Buffer.alloc(24, 0xa5), 0, 24, 0) // a page's header
+  await file.close()
+  const backend = await openPglite(directory)
+  const session = await backend.acquire()
+  const failure = await session.query('select sum(n) from t', []).catch(toPlimsollError)
+  expect(failure).toMatchObject({ code: 'db.damaged', details: { action: expect.stringContaining('a copy') } })
+  await session.release()
+  await backend.close()
 })
 
 test('a value that no thread can be sent refuses its own query only', async () => {

@@ -17,7 +17,8 @@ test('openFailure() says that storage is full where it is', () => {
 test.each([undefined, 1 << 30])('openFailure() says what the database said where %s bytes are free', (free) => {
   expect(openFailure(cause, '/data', free)).toMatchObject({
     code: 'pglite.open_failed',
-    message: expect.stringMatching(/failed to initialize properly$/),
+    message: expect.stringMatching(/ in \/data: .*failed to initialize properly$/),
+    details: { action: expect.stringContaining('copy of the whole data directory') },
   })
 })
 

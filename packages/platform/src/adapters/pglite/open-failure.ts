@@ -23,8 +23,8 @@ export function openFailure(cause: Error, directory: string, free: number | unde
   return new PlimsollError(
     'unavailable',
     'pglite.open_failed',
-    `Cannot open the embedded database: ${cause.message}`,
-    {},
+    `Cannot open the embedded database in ${directory}: ${cause.message}`,
+    { action: 'If its files were damaged, put a copy of the whole data directory back (docs/guide/operating.md)' },
     cause,
   )
 }

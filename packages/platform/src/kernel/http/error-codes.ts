@@ -69,6 +69,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'datasets.version_failed_expectations': ['precondition'],
   'datasets.version_not_found': ['not_found'],
   'db.closed': ['unavailable'],
+  'db.damaged': ['internal'],
   'db.deadlock': ['unavailable'],
   'db.disk_full': ['full'],
   'db.duplicate': ['conflict'],

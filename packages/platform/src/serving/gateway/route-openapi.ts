@@ -32,7 +32,9 @@ function typeSchema(type: string): object {
 export function routeOpenApi(live: LiveState | undefined, name: string): object {
   const entry = live?.routes.get(name)
   if (!live || !entry)
-    throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`)
+    throw new PlimsollError('not_found', 'serving.route_unknown', `Cannot find route "${name.slice(0, 130)}"`, {
+      action: 'List the routes with GET /v2/models',
+    })
   const { route } = entry
   const required = Object.entries(route.inputs)
     .filter(([, input]) => 'entity' in input || !input.nullable)
