@@ -60,10 +60,11 @@ async function spawnAll({ program, count, slots }: Order, directory: string): Pr
   return { wallMs: performance.now() - startedMs, cpuMs: (user + system) / 1_000 }
 }
 
-if (import.meta.main)
+if (import.meta.main) {
+  const root = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
   process.on('message', async (order: Order) => {
-    const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
-    const spent = await spawnAll(order, directory)
-    await rm(directory, { recursive: true, force: true })
-    process.send?.(spent)
+    process.send?.(await spawnAll(order, await mkdtemp(join(root, 'round-'))))
   })
+  // Not before: a file system may take minutes over what was deleted, and those are others' rounds.
+  process.once('disconnect', () => void rm(root, { recursive: true, force: true }))
+}
