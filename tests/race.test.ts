@@ -231,7 +231,7 @@ suiteWith('postgres', 'callers at once', (initdb) => {
   })
 
   test('publishers at once make one snapshot', async () => {
-    const deps = { signingKey: newSigningKey(), replay: undefined, inflightMax: 8, payloadRate: 0 }
+    const deps = { signingKey: newSigningKey(), replay: undefined, requireToken: false, inflightMax: 8, payloadRate: 0 }
     const [version] = await addServable(ctx, ['a'])
     await releaseAs(ctx, version!)
     const publish = () => ctx.transaction((tx) => publishSnapshot(tx, deps))

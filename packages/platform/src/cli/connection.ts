@@ -37,6 +37,8 @@ interface Found {
   server: string
   gateway: string | undefined
   token: string | undefined
+  /** The token, unless it is the operator's that lies beside the data. */
+  given: string | undefined
 }
 
 function readText(path: string): string | undefined {
@@ -135,19 +137,21 @@ function locate(options: SharedOptions): Found {
   const given = checkToken(options.tokenFile === undefined ? env.PLIMSOLL_TOKEN : readTokenFile(options.tokenFile))
   if (explicit !== undefined) {
     requireUrl(explicit, 'server')
-    return { server: explicit, gateway: undefined, token: given }
+    return { server: explicit, gateway: undefined, token: given, given }
   }
   const dataDir = options.dataDir ?? env.PLIMSOLL_DATA_DIR ?? findDataDir(process.cwd())
   const text = dataDir === undefined ? undefined : readText(join(dataDir, 'server.json'))
   if (dataDir === undefined || text === undefined) throw notRunning(dataDir)
   const file = parseServerFile(join(dataDir, 'server.json'), text)
-  return { server: file.api, gateway: file.gateway, token: given ?? readText(join(dataDir, 'operator-token')) }
+  return { server: file.api, gateway: file.gateway, token: given ?? readText(join(dataDir, 'operator-token')), given }
 }
 
 export interface Connection {
   readonly client: Client
   /** Base URL of the gateway, when it is known. */
   readonly gateway: string | undefined
+  /** What the gateway takes, which knows no signatures of requests; one that is named gets no operator's token. */
+  gatewayToken(named: string | undefined): string | undefined
 }
 
 /** Finds the server: --server, PLIMSOLL_SERVER, or the nearest data directory. */
@@ -163,5 +167,6 @@ export function connect(options: SharedOptions): Connection {
   return {
     client: suggestingClient(openClient({ server: found.server, project, token: found.token, authorise })),
     gateway: found.gateway,
+    gatewayToken: (named) => (named === undefined ? found.token : found.given),
   }
 }

@@ -59,7 +59,8 @@ export function addPredict(program: Command): void {
       const found = connect(options)
       const gateway = options.gateway ?? found.gateway
       if (gateway === undefined) throw new UsageError('Cannot find the gateway', 'Name it with --gateway')
-      const answer = await suggestingClient(openClient({ server: gateway }), found.client)
+      const token = found.gatewayToken(options.gateway)
+      const answer = await suggestingClient(openClient({ server: gateway, token }), found.client)
         .call({
           method: 'POST',
           path: `/predict/${segment(args[0], 'route')}`,

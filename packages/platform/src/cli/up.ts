@@ -53,7 +53,7 @@ export function addUp(program: Command): void {
       ['--port <port>', 'port of the control plane, 0 for a free one (default: 7440)'],
       ['--gateway-port <port>', 'port of the gateway, 0 for a free one (default: 7441)'],
       ['--grpc-port <port>', 'kept for gRPC, which is not served yet (default: 7442)'],
-      ['--require-token', 'ask for a token on loopback too: for hosts that others share'],
+      ['--require-token', 'ask for a token on loopback too, on both ports: for hosts that others share'],
       ['--replay-origin <instant>', 'create the data directory with a clock that starts here'],
       ['--replay-rate <rate>', 'and runs this many times as fast'],
     ],

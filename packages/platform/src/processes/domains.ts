@@ -127,6 +127,7 @@ export function openDomains(parts: DomainParts): Domains {
         blobs,
         signingKey: parts.signingKey,
         replay: parts.replay,
+        requireToken: config.auth.requireToken,
         inflightMax: config.gateway.routeInflightMax,
         payloadRate: config.gateway.payloadRate,
       }),

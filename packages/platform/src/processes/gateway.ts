@@ -29,6 +29,7 @@ async function settingsOf({ config, ports }: StartMessage, controlUrl: string): 
     host: config.server.host,
     port: ports['gateway'] ?? config.server.gatewayPort,
     publicHosts: config.server.publicHosts,
+    requireToken: config.auth.requireToken,
     directory: dataPaths(config.dataDir).gateway,
     controlUrl,
     controlToken: (await findOperatorToken(config.dataDir)) ?? '',

@@ -79,6 +79,13 @@ export const servedRoute = z.strictObject({
 /** One route of a snapshot. */
 export type ServedRoute = z.output<typeof servedRoute>
 
+/** Whose token a gateway takes: its SHA-256, the project on which it has a role, or `*` for all, and until when it holds. */
+const caller = z.strictObject({
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  project: z.union([definitionName, z.literal('*')]),
+  expiresAtMs: z.int(),
+})
+
 /** Everything that a gateway needs to answer without the control plane. Signed as the exact bytes of its canonical JSON. */
 export const snapshot = z.strictObject({
   v: z.literal(1),
@@ -88,6 +95,8 @@ export const snapshot = z.strictObject({
   clock: z.strictObject({ originMs: z.number(), startedAtMs: z.number(), rate: z.number().positive() }).nullable(),
   routes: z.array(servedRoute).max(10_000),
   versions: z.array(servedVersion).max(10_000),
+  /** Only where tokens are asked for. */
+  callers: z.array(caller).max(100_000).optional(),
 })
 /** What gateways serve by, from one epoch to the next. */
 export type Snapshot = z.output<typeof snapshot>

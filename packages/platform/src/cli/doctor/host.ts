@@ -133,7 +133,8 @@ export function serverFindings(): Finding[] {
 /** Who may do what, as configured. */
 export function accessFindings({ server, auth }: Config): Finding[] {
   const about = { group: 'access', name: 'token' } as const
-  if (auth.requireToken) return [{ ...about, state: 'ok', found: 'asked for, on loopback too' }]
+  if (auth.requireToken)
+    return [{ ...about, state: 'ok', found: 'asked for, on loopback too, by control plane and gateway' }]
   if (!isLoopback(server.host)) return []
   return [
     {

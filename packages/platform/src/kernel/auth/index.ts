@@ -11,6 +11,7 @@ export {
   type IssuedToken,
   isOperatorTokenLive,
   listTokens,
+  liveTokens,
   pruneTokens,
   requireToken,
   revokeToken,

@@ -40,7 +40,13 @@ async function insertToken(
       revoked_at: null,
     })
     .execute()
+  await emitTokensChanged(tx, id)
   return { id, token, expiresAt }
+}
+
+/** Gateways that ask for tokens learn by it whom to take. */
+async function emitTokensChanged(tx: Tx, token: string): Promise<void> {
+  await tx.emit({ type: 'auth.tokens_changed', subject: token, data: {} })
 }
 
 /**
@@ -124,6 +130,7 @@ export async function revokeToken(ctx: Context, id: string): Promise<void> {
     if (result.numUpdatedRows === 0n)
       throw new PlimsollError('not_found', 'auth.token_not_found', `There is no live token ${id}`)
     await tx.audit({ action: 'token.revoke', subject: id })
+    await emitTokensChanged(tx, id)
   })
 }
 
@@ -151,6 +158,17 @@ export async function listTokens(
     .where('id', '>', page.after)
     .orderBy('id')
     .limit(page.limit)
+    .execute()
+}
+
+/** What tells live tokens of all projects apart, for whoever has to know them without the database. */
+export async function liveTokens(ctx: Context): Promise<Pick<TokenRow, 'hash' | 'project' | 'expires_at'>[]> {
+  return ctx.db
+    .selectFrom('auth_token')
+    .select(['hash', 'project', 'expires_at'])
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', new Date(realClock.nowMs()))
+    .orderBy('hash')
     .execute()
 }
 

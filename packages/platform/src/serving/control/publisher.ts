@@ -3,7 +3,7 @@ import { type EventMark, markEvents } from '../../kernel/events/index.ts'
 import { publishSnapshot, type SnapshotDeps } from './snapshot.ts'
 
 /** Whose events may change what should serve. */
-const DOMAINS = ['delivery', 'registry', 'features'] as const
+const DOMAINS = ['delivery', 'registry', 'features', 'auth'] as const
 
 /**
  * Publishes a snapshot when something has happened that could change it, and at first. Gateways ask several times a

@@ -24,7 +24,14 @@ beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
   blobs = await openFilesBlobStore(directory)
-  const deps = { blobs, signingKey: newSigningKey(), replay: undefined, inflightMax: 8, payloadRate: 0 }
+  const deps = {
+    blobs,
+    signingKey: newSigningKey(),
+    replay: undefined,
+    requireToken: false,
+    inflightMax: 8,
+    payloadRate: 0,
+  }
   api = openTestApi(servingEndpoints(deps), () => ctx)
 })
 beforeEach(() => database.clear())

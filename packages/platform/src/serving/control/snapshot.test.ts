@@ -2,7 +2,8 @@ import type { Snapshot } from '@plimsoll/sdk/wire'
 import { snapshot as snapshotSchema } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { addRoute, addServable, BEN, releaseAs, rollbackAs, routeOf } from '../../delivery/delivery.fixture.ts'
-import { newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
+import { createToken, revokeToken } from '../../kernel/auth/index.ts'
+import { hashToken, newSigningKey, type SigningKey, verifyBytes } from '../../kernel/auth/verify/index.ts'
 import { realClock } from '../../kernel/clock.ts'
 import { settings } from '../../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
@@ -17,7 +18,7 @@ import { openSnapshotPublisher } from './publisher.ts'
 import { findSnapshot } from './snapshot.ts'
 
 const signingKey = newSigningKey()
-const deps: SnapshotDeps = { signingKey, replay: undefined, inflightMax: 8, payloadRate: 0.5 }
+const deps: SnapshotDeps = { signingKey, replay: undefined, inflightMax: 8, payloadRate: 0.5, requireToken: false }
 let database: TestDatabase
 let ctx: Context
 let api: TestApi
@@ -200,6 +201,30 @@ test('a gateway that asks again and again makes nothing be compiled until someth
   await refresh(ctx)
   expect(compiled).toBeGreaterThan(atFirst)
   expect((await newest()).routes[0]!.arms[0]!.artifact).toBe(digestOf('two'))
+})
+
+test('where tokens are asked for, a snapshot says which are live, and follows each that is made or revoked', async () => {
+  const refresh = openSnapshotPublisher({ ...deps, requireToken: true })
+  const hashes = async () => (await newest()).callers?.map(({ hash }) => hash)
+  await refresh(ctx)
+  expect(await hashes()).toEqual([])
+  const own = await createToken(ctx, {
+    principal: 'ada',
+    name: 'ada',
+    role: 'viewer',
+    days: 1,
+    allProjects: false,
+  })
+  await refresh(ctx)
+  expect((await newest()).callers).toEqual([
+    { hash: hashToken(own.token), project: 'default', expiresAtMs: own.expiresAt.getTime() },
+  ])
+  expect((await findSnapshot(ctx, -1))!.payload).not.toContain(own.token)
+  await revokeToken(ctx, own.id)
+  await refresh(ctx)
+  expect(await hashes()).toEqual([])
+  expect(await publish()).toBe(4)
+  expect(await newest()).not.toHaveProperty('callers')
 })
 
 test('a snapshot holds every project, each version once, in the order of its names', async () => {

@@ -1,6 +1,7 @@
 import { type ServedRoute, type ServedVersion, type SignedSnapshot, type Snapshot, snapshot } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { compileSignature, listAssignments, requireRoute } from '../../delivery/index.ts'
+import { liveTokens } from '../../kernel/auth/index.ts'
 import { type SigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
 import { canonicalJson } from '../../kernel/canonical.ts'
 import type { ReplayClockSettings } from '../../kernel/clock.ts'
@@ -15,6 +16,8 @@ type ServedLimits = Pick<ServedRoute, 'inflightMax' | 'payloadRate'>
 export interface SnapshotDeps extends Readonly<ServedLimits> {
   readonly signingKey: SigningKey
   readonly replay: ReplayClockSettings | undefined
+  /** Gateways ask for tokens: the snapshot says which they take. */
+  readonly requireToken: boolean
 }
 
 const SNAPSHOTS_KEPT = 1_000
@@ -106,6 +109,11 @@ function lastServed(last: Snapshot | undefined, { project, environment, route: n
   return { route, versions: versions.filter(([key]) => keys.has(key)) }
 }
 
+async function callersOf(ctx: Context): Promise<NonNullable<Snapshot['callers']>> {
+  const tokens = await liveTokens(ctx)
+  return tokens.map(({ hash, project, expires_at }) => ({ hash, project, expiresAtMs: expires_at.getTime() }))
+}
+
 /** What all routes of all projects should serve now, without epoch and time. One that has a fault harms no other. */
 async function compileContent(ctx: Context, deps: SnapshotDeps, last: () => Snapshot | undefined) {
   const routes: ServedRoute[] = []
@@ -125,6 +133,7 @@ async function compileContent(ctx: Context, deps: SnapshotDeps, last: () => Snap
     clock: deps.replay ?? null,
     routes,
     versions: [...versions].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, version]) => version),
+    ...(deps.requireToken ? { callers: await callersOf(ctx) } : {}),
   }
   return { content, faults }
 }

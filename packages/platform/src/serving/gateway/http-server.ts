@@ -11,6 +11,7 @@ import type { Logger } from '../../kernel/log.ts'
 import { traceIdOf } from '../../kernel/telemetry/index.ts'
 import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer, oipErrorAnswer, problemAnswer } from './answer.ts'
+import { demandCaller } from './caller.ts'
 import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
 import { demandKnownExpectation, demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
@@ -207,6 +208,7 @@ export function openGatewayServer(deps: GatewayServerDeps): Promise<GatewayServe
       guardRequest(request, audience)
       demandKnownExpectation(request)
       segments = segmentsOf(request.url ?? '/')
+      if (settings.requireToken) demandCaller(request, segments, deps.gateway.live(), deps.clock)
       const call = { request, askForBody, arrivedMs, segments, requestId, traceId, signal: () => closeSignal(response) }
       answer = await answerCall(deps, call, () => isDraining)
       const coding = chooseCoding(request.headers['accept-encoding'])

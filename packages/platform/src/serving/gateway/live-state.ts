@@ -16,10 +16,18 @@ export interface LiveState {
   readonly interfaces: ReadonlyMap<string, ModelInterface>
   /** Routes that the snapshot has and that cannot answer here, with the reason. */
   readonly unready: ReadonlyMap<string, string>
+  /** Whose tokens are taken, by their hash, where tokens are asked for. */
+  readonly callers: ReadonlyMap<string, Caller>
   /** Why one of the routes is not as the snapshot says; null when all are. */
   readonly fault: string | null
   /** False while a fault may pass: a model that cannot be fetched now. */
   readonly isSettled: boolean
+}
+
+export interface Caller {
+  /** `*`: all projects. */
+  readonly project: string
+  readonly expiresAtMs: number
 }
 
 export interface LiveRoute extends CompiledRoute {
@@ -139,5 +147,6 @@ export async function loadState(
       else unready.set(key, error.message)
     }
   }
-  return { snapshot: content, clock, routes, versions, interfaces, unready, fault, isSettled }
+  const callers = new Map((content.callers ?? []).map((caller) => [caller.hash, caller]))
+  return { snapshot: content, clock, routes, versions, interfaces, unready, callers, fault, isSettled }
 }

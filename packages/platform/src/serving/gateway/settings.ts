@@ -3,6 +3,8 @@ export interface GatewaySettings {
   readonly host: string
   readonly port: number
   readonly publicHosts: readonly string[]
+  /** Asks for a token of the snapshot, for all but health. */
+  readonly requireToken: boolean
   /** Keeps the snapshot, the models and the prediction segments. */
   readonly directory: string
   readonly controlUrl: string
@@ -28,6 +30,7 @@ export interface GatewaySettings {
 }
 
 export const GATEWAY_DEFAULTS = {
+  requireToken: false,
   connectionsMax: 1_024,
   bodyBytesMax: 64 << 20,
   headerBytesMax: 16_384,
