@@ -23,7 +23,7 @@ import {
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
-import { findUnrecordedApproval, endpoints as registryEndpoints } from '../registry/index.ts'
+import { findUnrecordedApproval, findUnrecordedRegistry, endpoints as registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
 import { openStepKinds } from './step-kinds.ts'
 
@@ -50,6 +50,7 @@ const STEP_VARIABLES = [
 
 /** What `audit verify` compares beyond the ledger itself. */
 export const LEDGER_CHECKS: readonly LedgerCheck[] = [
+  findUnrecordedRegistry,
   findUnrecordedApproval,
   findUnrecordedRelease,
   findUnreleasedAssignment,

@@ -14,6 +14,7 @@ export {
 export { notesOf, passportGaps } from './passport.ts'
 export { holdVersion, releaseHold } from './protected-alias.ts'
 export { findUnrecordedApproval } from './recorded-approval.ts'
+export { findUnrecordedRegistry } from './recorded-registry.ts'
 export { stepKinds } from './register-step.ts'
 export { endpoints } from './routes.ts'
 export {

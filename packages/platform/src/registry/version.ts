@@ -4,6 +4,7 @@ import { alsoPin } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { appendLedger } from '../kernel/ledger/index.ts'
 import { ensureModel } from './model.ts'
 import type { ModelVersionRow } from './tables.ts'
 
@@ -132,6 +133,8 @@ export async function registerModelVersion(
     subject: `${model}/${version}`,
     data: { artifact: bound.artifact.digest, passport, run: bound.origin.run, source: next.source },
   })
+  // The audit row has its digest; the journal outside the database shall have what it says.
+  await appendLedger(tx, { kind: 'registry.version', subject: `${model}/${version}`, data: bound })
   return { model, version, passport, isNew: true }
 }
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Context, Tx } from '../db/index.ts'
+import type { Tx } from '../db/index.ts'
 import { PlimsollError } from '../errors.ts'
 import './tables.ts'
 
@@ -23,35 +23,6 @@ export async function appendLedger(tx: Tx, entry: LedgerEntry): Promise<void> {
   await tx.db
     .insertInto('ledger_row')
     .values({ project: tx.project, kind, subject, data: JSON.stringify(entry.data ?? null) })
-    .execute()
-}
-
-export interface LedgerView {
-  seq: bigint
-  kind: string
-  subject: string
-  at: Date
-  data: unknown
-  /** Place in the chain; null until it is sealed. */
-  position: bigint | null
-  hash: string | null
-}
-
-/** The history of one subject, oldest first. */
-export async function listLedger(
-  ctx: Context,
-  page: { kind: string; subject: string; after: bigint; limit: number },
-): Promise<LedgerView[]> {
-  return ctx.db
-    .selectFrom('ledger_row as r')
-    .leftJoin('ledger_seal as s', 's.seq', 'r.seq')
-    .select(['r.seq', 'r.kind', 'r.subject', 'r.at', 'r.data', 's.position', 's.hash'])
-    .where('r.project', '=', ctx.project)
-    .where('r.kind', '=', page.kind)
-    .where('r.subject', '=', page.subject)
-    .where('r.seq', '>', page.after)
-    .orderBy('r.seq')
-    .limit(page.limit)
     .execute()
 }
 

@@ -1,4 +1,4 @@
-export { appendLedger, type LedgerEntry, type LedgerView, listLedger } from './append.ts'
+export { appendLedger, type LedgerEntry } from './append.ts'
 export { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, readAudit } from './audit-pages.ts'
 export { type LedgerJournal, openJournal } from './journal.ts'
 export { type LedgerRebuild, rebuildLedger } from './rebuild.ts'
