@@ -8,7 +8,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
 import { type Materialized, materializeView } from './materialize-batch.ts'
 import { openOnlineReader } from './online/index.ts'
-import { ENTITY, type HistoryRow, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+import { ENTITY, type HistoryRow, SCHEMA, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
 
 const folder = temporaryFolder()
 const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 1 })
@@ -144,3 +144,28 @@ test('materializeView() writes an entity that did not change in the slack once o
   expect(await fill(TWO, 200)).toMatchObject({ applied: 0, stale: 1 })
   expect(read(150)).toEqual([2, 'PRESENT'])
 })
+
+test.each([
+  ['row', { x: { from: 'column', column: 'x', type: 'int64' } }],
+  ['window', { x: { from: 'aggregate', function: 'max', column: 'x', windowUs: 100, type: 'int64' } }],
+] as const)(
+  'materializeView() refuses a whole number that a %s would serve as its neighbour',
+  async (_what, features) => {
+    const fillWith = async (x: bigint) => {
+      runs += 1
+      const directory = join(folder, `int64-${runs}`)
+      const times = 'make_timestamptz(10) AS at, make_timestamptz(10) AS known'
+      const sql = `SELECT 'a' AS k0, 'z' AS k1, ${times}, 1::BIGINT AS seq, false AS gone, ${x}::BIGINT AS x, 1::INTEGER AS n`
+      const { files } = await engine.write({ sql, inputs: {}, output: { directory } })
+      const columns = { ...SCHEMA, x: { type: 'int64', nullable: true } as const }
+      const source = { format: 'parquet' as const, files, columns }
+      const until = { untilUs: 40n, sourceVersion: 1, slackUs: 30, workDir: join(folder, `run-${runs}`) }
+      return materializeView({ engine, store, view: viewOf(features), entity: ENTITY, generation: 1, source, ...until })
+    }
+    await expect(fillWith(2n ** 53n + 1n)).rejects.toMatchObject({
+      code: 'features.inexact_integer',
+      message: expect.stringContaining('9007199254740993'),
+    })
+    expect((await fillWith(-(2n ** 53n) + 1n)).applied).toBeGreaterThan(0)
+  },
+)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Cell, InputRelation, OnlineStore, QueryEngine } from '@plimsoll/sdk/seams'
 import type { EntityDefinition, FeatureViewDefinition } from '@plimsoll/sdk/wire'
+import { PlimsollError } from '../kernel/errors.ts'
 import { encodeVersion, type KeyValue } from './online/index.ts'
 import { orderedSource } from './view-plan.ts'
 
@@ -56,4 +57,24 @@ export function isSameEntity(left: readonly KeyValue[], right: readonly KeyValue
       ? Buffer.compare(part, other) === 0
       : part === other
   })
+}
+
+/**
+ * A value as the online store holds it, in float64: where that is a neighbour of what training saw, nothing is served.
+ * @throws invalid features.inexact_integer
+ */
+export function exactNumber(
+  { view }: MaterializeRequest,
+  column: string,
+  value: number | bigint | null,
+): number | null {
+  if (typeof value !== 'bigint') return value
+  const number = Number(value)
+  if (Number.isSafeInteger(number)) return number
+  throw new PlimsollError(
+    'invalid',
+    'features.inexact_integer',
+    `Cannot serve view "${view.name}" online: column "${column}" holds ${value}, and whole numbers are exact there up to 2^53 − 1`,
+    { action: 'Make the column float64 if neighbours will do, or leave the view out of the online store' },
+  )
 }

@@ -1,5 +1,5 @@
 import type { Cell, OnlineRecord } from '@plimsoll/sdk/seams'
-import { isSameEntity, type MaterializeRequest, pages, recomputedVersion } from './materialize-pages.ts'
+import { exactNumber, isSameEntity, type MaterializeRequest, pages, recomputedVersion } from './materialize-pages.ts'
 import {
   encodeHistory,
   encodeKey,
@@ -35,7 +35,7 @@ export async function* rowRecords(request: MaterializeRequest, plan: ViewPlan): 
       if (open) yield* closeEntity(request, open)
       open = { parts, winners: [] }
     }
-    open.winners.push(winnerOf(row.slice(1 + width)))
+    open.winners.push(winnerOf(request, row.slice(1 + width)))
   }
   if (open) yield* closeEntity(request, open)
 }
@@ -50,7 +50,10 @@ function winnersSql(request: MaterializeRequest, plan: ViewPlan): string {
   const keys = keyList(plan)
   const fromUs = request.untilUs - BigInt(request.slackUs)
   const deleted = plan.tombstone === undefined ? 'false' : 'dl'
-  const values = slots.map(({ column }, index) => `CAST(c${columns.indexOf(column)} AS DOUBLE) AS v${index}`)
+  const values = slots.map(({ column, feature }, index) => {
+    const type = request.view.features[feature]!.type === 'int64' ? 'BIGINT' : 'DOUBLE'
+    return `CAST(c${columns.indexOf(column)} AS ${type}) AS v${index}`
+  })
   const order = (way: 'ASC' | 'DESC') => `ev ${way}, coalesce(cr, ${NO_TIME}) ${way}, sq ${way}`
   return `WITH src AS (SELECT *, greatest(ev, coalesce(cr, ev)) AS kt FROM (${sourceRows(plan, columns, { withOrder: true })})),
 near AS (SELECT *, row_number() OVER (PARTITION BY ${keys}, kt > ${fromUs} ORDER BY ${order('DESC')}) AS nth FROM src WHERE kt <= ${request.untilUs}),
@@ -60,8 +63,12 @@ SELECT row_number() OVER (ORDER BY ${keys}, kt) AS place, ${keys}, ev, coalesce(
 WHERE (before IS NULL OR rn > before) AND after IS DISTINCT FROM kt ORDER BY place`
 }
 
-function winnerOf(cells: readonly Cell[]): Winner {
-  const [ev, cr, kt, sq, isDeleted, ...slots] = cells as [bigint, bigint, bigint, bigint, boolean, ...(number | null)[]] // as the statement above selects them
+type Row = [bigint, bigint, bigint, bigint, boolean, ...(number | bigint | null)[]]
+
+function winnerOf(request: MaterializeRequest, cells: readonly Cell[]): Winner {
+  const [ev, cr, kt, sq, isDeleted, ...values] = cells as Row // as the statement above selects them
+  const held = layoutOf(request.view).slots
+  const slots = values.map((value, index) => exactNumber(request, held[index]!.column, value))
   return { eventUs: Number(ev), knownUs: Number(kt), isDeleted, slots, version: encodeVersion(ev, cr, sq) }
 }
 

@@ -5,6 +5,7 @@ import type { Json } from '../kernel/canonical.ts'
 import { nowIso } from '../kernel/clock.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { refuseFaults, toPlimsollError } from '../kernel/errors.ts'
+import { parseInstantUs } from '../kernel/instant.ts'
 import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { requireEntity, requireFeatureService, requireFeatureView } from './declare.ts'
 import { type Declared, listMeanings } from './definition-store.ts'
@@ -111,7 +112,7 @@ async function resolveStep(
     if (!current.definition.online) continue
     views.push(await targetOf(ctx, inputs, current), ...(await olderTargets(ctx, inputs, name, bound)))
   }
-  const untilUs = String(BigInt(Date.parse(wanted.until)) * 1_000n)
+  const untilUs = String(parseInstantUs(wanted.until))
   return JSON.parse(JSON.stringify({ untilUs, slackUs: wanted.slackUs, views })) as Json // plain data
 }
 

@@ -4,6 +4,7 @@ import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
+import { parseInstantUs } from '../kernel/instant.ts'
 import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { checkView, requireFeatureService, type ServiceMember } from './declare.ts'
 import { inputName, parseParams, requireDatasetInput } from './step-files.ts'
@@ -100,7 +101,7 @@ async function resolveStep(
     time: wanted.time,
     spineColumns: [...chosen],
     spineSchema: Object.fromEntries([...chosen].map((column) => [column, spineSchema[column]!])),
-    asOfUs: wanted.asOf === undefined ? null : String(BigInt(Date.parse(wanted.asOf)) * 1_000n),
+    asOfUs: wanted.asOf === undefined ? null : String(parseInstantUs(wanted.asOf)),
     views,
   }
   return JSON.parse(JSON.stringify(spec)) as Json // plain data

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseDay, parseInstant } from './instant.ts'
+import { parseDay, parseInstant, parseInstantUs } from './instant.ts'
 
 const NOON = Date.UTC(2004, 1, 29, 12)
 
@@ -35,4 +35,19 @@ test.each([
 test('parseDay() takes days only', () => {
   expect(parseDay('2004-02-29')).toBe(Date.UTC(2004, 1, 29))
   for (const text of ['2001-02-29', '2001-13-01', '2004-02-29T00:00:00Z']) expect(parseDay(text)).toBeUndefined()
+})
+
+test.each([
+  ['2004-02-29T12:00:00.000500Z', 500n],
+  ['2004-02-29T12:00:00.5Z', 500_000n],
+  ['2004-02-29T14:00:00.0000019999+02:00', 1n],
+  ['2004-02-29T12:00:00Z', 0n],
+  ['2004-02-29', -43_200_000_000n],
+])('parseInstantUs() keeps the microseconds of %s', (text, afterNoonUs) =>
+  expect(parseInstantUs(text)).toBe(BigInt(NOON) * 1_000n + afterNoonUs),
+)
+
+test('parseInstantUs() refuses what is no time', () => {
+  for (const text of ['2001-02-29T10:00:00.5Z', '5.5', '2001-04-01T10:00:00.5'])
+    expect(parseInstantUs(text)).toBeUndefined()
 })

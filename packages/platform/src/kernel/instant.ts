@@ -19,3 +19,10 @@ export function parseInstant(text: string): number | undefined {
   if (!INSTANT.test(text) || parseDay(text.slice(0, 10)) === undefined) return undefined
   return Date.parse(`${text.slice(0, 10)}T${text.slice(11).replace(' ', '').toUpperCase()}`)
 }
+
+/** The same as Unix time in whole microseconds, of which Date knows the thousands only; what is finer is cut off. */
+export function parseInstantUs(text: string): bigint | undefined {
+  const [, fraction = ''] = /\.(\d+)/.exec(text) ?? []
+  const ms = parseInstant(fraction === '' ? text : text.replace(`.${fraction}`, ''))
+  return ms === undefined ? undefined : BigInt(ms) * 1_000n + BigInt(fraction.slice(0, 6).padEnd(6, '0'))
+}

@@ -135,6 +135,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'features.entity_not_found': ['not_found'],
   'features.fence_lost': ['conflict'],
   'features.in_use': ['not_found', 'precondition'],
+  'features.inexact_integer': ['invalid'],
   'features.input_missing': ['invalid'],
   'features.no_online_store': ['unavailable'],
   'features.not_online': ['precondition'],

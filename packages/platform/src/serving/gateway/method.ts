@@ -22,7 +22,7 @@ export function demandMethod(request: IncomingMessage, method: 'GET' | 'POST'): 
 /** HTTP has the one expectation 100-continue, which Node has met. @throws invalid serving.bad_expectation */
 export function demandKnownExpectation({ headers }: IncomingMessage): void {
   const { expect } = headers
-  if (expect === undefined || /(?:^|\W)100-continue(?:$|\W)/i.test(expect)) return
+  if (expect === undefined || expect.trim() === '' || /(?:^|\W)100-continue(?:$|\W)/i.test(expect)) return
   throw new PlimsollError(
     'invalid',
     'serving.bad_expectation',
