@@ -76,6 +76,33 @@ describe('decodeInferRequest()', () => {
     expect(() => decode(identity('FP32'), body)).toThrow(refused(message))
   })
 
+  test('takes a dimension of 0 with no data, and no dimension as one element', () => {
+    expect(decode(identity('FP32', [-1, -1]), input('FP32', [2, 0], []))).toMatchObject({ inputs: [{ shape: [2, 0] }] })
+    const scalar = { ...identity('FP32', []), maxBatchSize: 0 }
+    expect(decode(scalar, input('FP32', [], [1.5])).inputs[0]).toMatchObject({
+      shape: [],
+      data: Float32Array.of(1.5),
+    })
+  })
+
+  test('leaves parameters that begin with triton_ alone', () => {
+    const body = { ...input('FP32', [1, 2], [1, 2]), parameters: { triton_enable_empty_final_response: true } }
+    expect(decode(identity('FP32'), body)).toMatchObject({ rows: 1 })
+  })
+
+  test('takes no list of outputs and an empty one as all, and none twice', () => {
+    const asked = (outputs: unknown) =>
+      decode(identity('FP32'), { ...input('FP32', [1, 2], [1, 2]), outputs }).outputs.map(({ name }) => name)
+    expect([asked(undefined), asked([])]).toEqual([['y'], ['y']])
+    expect(() => asked([{ name: 'y' }, { name: 'y' }])).toThrow(refused(/"y"/))
+  })
+
+  test.each(['BYTES', 'FP16', 'BOOL'] as const)('refuses classes of an output that is %s', (datatype) => {
+    const outputs = [{ name: 'y', parameters: { classification: 1 } }]
+    const model = { ...identity('FP32'), outputs: identity(datatype).outputs }
+    expect(() => decode(model, { ...input('FP32', [1, 2], [1, 2]), outputs })).toThrow(refused(/"y"/))
+  })
+
   test('names an extra input, and lists every fault', () => {
     const body = {
       inputs: [
@@ -205,6 +232,16 @@ describe('decodeInferRequest()', () => {
     expect(() => decode(identity('FP32'), body, Buffer.alloc(9))).toThrow(refused(/unexpected additional input data/))
     for (const length of ['abc', '-1', '99999', '1e3', ''])
       expect(() => decode(identity('FP32'), body, Buffer.alloc(8), length)).toThrow(refused(/Header-Content-Length/))
+  })
+
+  test('takes a binary tensor of no bytes, and refuses a BOOL that is neither 0 nor 1', () => {
+    const body = (datatype: Datatype, size: number, shape: number[]) => ({
+      inputs: [{ name: 'x', datatype, shape, parameters: { binary_data_size: size } }],
+    })
+    const none = decode(identity('FP32', [-1, -1]), body('FP32', 0, [1, 0]), Buffer.alloc(0))
+    expect(none.inputs[0]).toMatchObject({ shape: [1, 0] })
+    expect(() => decode(identity('BOOL'), body('BOOL', 2, [1, 2]), Buffer.from([1, 2]))).toThrow(refused(/BOOL|"x"/))
+    expect(decode(identity('BOOL'), body('BOOL', 2, [1, 2]), Buffer.from([1, 0]))).toMatchObject({ rows: 1 })
   })
 
   test('reads an unaligned binary tensor exactly', () => {

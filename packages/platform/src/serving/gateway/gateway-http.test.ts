@@ -257,6 +257,10 @@ describe('the Open Inference Protocol', () => {
       platform: 'onnxruntime_onnx',
       inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 16] }],
     })
+    const { models } = (await (await get('/v2/models')).json()) as { models: string[] }
+    expect(models).toEqual(expect.arrayContaining(['chain', 'delay', 'wide']))
+    const { model_stats: stats } = (await (await get('/v2/models/stats')).json()) as { model_stats: { name: string }[] }
+    expect(stats.map(({ name }) => name).sort()).toEqual([...models].sort())
     expect(await (await get('/v2/models/wide/config')).json()).toMatchObject({
       max_batch_size: 1024,
       input: [{ name: 'x', data_type: 'TYPE_FP32', dims: [16] }],
