@@ -105,6 +105,45 @@ test('equal points are one, and the latest is by step, then time, then value', a
   expect((await get()).data.metrics.find((one: { key: string }) => one.key === 's').value).toBe(20)
 })
 
+test('the latest of points with one step and one time is the greatest', async () => {
+  for (const value of [2, 3, 1]) await metric(value, { step: 5, timestamp: 7 })
+  expect((await get()).data.metrics).toMatchObject([{ key: 'm', value: 3, step: 5, timestamp: 7 }])
+})
+
+test('times beyond 2^53 come back as they were sent', async () => {
+  const text = `{"experiment_id":"0","start_time":9007199254740993}`
+  const made = await surface.call('POST', '/runs/create', text)
+  expect(made.text).toContain('"start_time":9007199254740993')
+  const body = `{"run_id":"${run}","key":"t","value":1,"timestamp":9007199254740993}`
+  expect((await surface.call('POST', '/runs/log-metric', body)).status).toBe(200)
+  expect((await surface.call('GET', `/runs/get?run_id=${run}`)).text).toContain('"timestamp":9007199254740993')
+})
+
+test('run_uuid names a run wherever run_id does', async () => {
+  await surface.ok('POST', '/runs/log-metric', { run_uuid: run, key: 'm', value: 1, timestamp: 1 })
+  await surface.ok('POST', '/runs/log-parameter', { run_uuid: run, key: 'p', value: 'v' })
+  await surface.ok('POST', '/runs/update', { run_uuid: run, run_name: 'renamed' })
+  const { run: found } = await surface.ok('GET', `/runs/get?run_uuid=${run}`)
+  expect(found).toMatchObject({ info: { run_name: 'renamed' }, data: { params: [{ key: 'p', value: 'v' }] } })
+  expect(await surface.ok('GET', `/artifacts/list?run_uuid=${run}`)).toMatchObject({
+    root_uri: found.info.artifact_uri,
+  })
+})
+
+test('a run leaves any status for any other, and without a user it is of unknown, under a name of its own', async () => {
+  expect((await get()).info).toMatchObject({ user_id: 'unknown', run_name: expect.stringMatching(/./) })
+  for (const status of ['FINISHED', 'RUNNING', 'KILLED', 'SCHEDULED', 'FAILED', 'RUNNING']) {
+    await surface.ok('POST', '/runs/update', { run_id: run, status })
+    expect((await get()).info.status).toBe(status)
+  }
+})
+
+test('get-history-bulk writes what is no number as text', async () => {
+  await metric('NaN')
+  const path = `/metrics/get-history-bulk?run_id=${run}&metric_key=m`
+  expect((await surface.call('GET', path)).text).toContain('"value":"NaN"')
+})
+
 test('params are written once', async () => {
   const log = (key: string, value: string) => surface.call('POST', '/runs/log-parameter', { run_id: run, key, value })
   expect((await log('k', 'a')).status).toBe(200)
