@@ -31,6 +31,13 @@ describe('inspectOnnx()', () => {
     })
   })
 
+  test('reads a negative dimension as one that varies', () => {
+    const report = inspectOnnx(
+      model({ nodes: [], inputs: [{ name: 'x', type: 'FP32', shape: [-1, 2 ** 31 - 1] }], outputs: [] }),
+    )
+    expect(report.inputs).toEqual([{ name: 'x', datatype: 'FP32', shape: [-1, 2 ** 31 - 1] }])
+  })
+
   test.each([['../../etc/passwd'], ['/etc/passwd'], ['weights.bin']])(
     'refuses data outside the file: %s',
     (location) => {
@@ -54,6 +61,11 @@ describe('inspectOnnx()', () => {
         outputs: Array.from({ length: 5000 }, (_, i) => ({ name: `y${i}`, type: 'FP32', shape: [] })),
       }),
       /more than 4096/,
+    ],
+    [
+      'a dimension that no index reaches',
+      model({ nodes: [], inputs: [{ name: 'x', type: 'FP32', shape: [2 ** 31] }], outputs: [] }),
+      /"x" has a dimension of 2147483648, at most 2147483647/,
     ],
     ['a graph alone', graph({ nodes: [], inputs: [], outputs: [] }), /./],
     ['no bytes', new Uint8Array(0), /no graph/],

@@ -14,6 +14,7 @@ const WHAT = new Map([
   [9, 'an optional'],
 ])
 const RANK_MAX = 32
+const DIM_MAX = 2n ** 31n - 1n
 
 /** Reads a ValueInfoProto; dimensions without a value are −1. */
 export function readValue(bytes: Uint8Array): Value {
@@ -37,7 +38,8 @@ function readTensorType(name: string, bytes: Uint8Array): Value {
   const shape: number[] = []
   for (const field of fieldsOf(bytes)) {
     if (field.no === 1) code = Number(field.value)
-    else if (field.no === 2) for (const dim of fieldsOf(field.bytes)) if (dim.no === 1) shape.push(readDim(dim.bytes))
+    else if (field.no === 2)
+      for (const dim of fieldsOf(field.bytes)) if (dim.no === 1) shape.push(readDim(name, dim.bytes))
   }
   const datatype = ONNX_DATATYPES[code]
   if (!datatype) return { kind: 'other', name, what: `a tensor of the unsupported type ${code}` }
@@ -46,9 +48,13 @@ function readTensorType(name: string, bytes: Uint8Array): Value {
   return { kind: 'tensor', name, datatype, shape }
 }
 
-function readDim(bytes: Uint8Array): number {
+/** Exporters write a dimension that varies as none, or as a negative one. */
+function readDim(name: string, bytes: Uint8Array): number {
   for (const field of fieldsOf(bytes)) {
-    if (field.no === 1) return field.value >= 0n && field.value < 2n ** 31n ? Number(field.value) : -1
+    if (field.no !== 1) continue
+    const size = BigInt.asIntN(64, field.value)
+    if (size > DIM_MAX) throw refuseModel(`"${name.slice(0, 128)}" has a dimension of ${size}, at most ${DIM_MAX}`)
+    return size < 0n ? -1 : Number(size)
   }
   return -1
 }
