@@ -280,6 +280,18 @@ test('every problem of the settings is told at once, with exit status 2', async 
   ])
 })
 
+test('up on every address prints addresses that answer', async () => {
+  await layData()
+  const up = new Up(['--host', '0.0.0.0'], {
+    PLIMSOLL_AUTH_REQUIRE_TOKEN: 'true',
+    PLIMSOLL_SERVER_BEHIND_PROXY: 'true',
+    PLIMSOLL_SERVER_ACCEPT_PGLITE_LOSS: 'true',
+  })
+  const { api, gateway } = await up.ready()
+  expect(await health(api)).toBe(200)
+  expect((await fetch(`${gateway}/v2/health/live`)).status).toBe(200)
+})
+
 test('a data directory keeps the clock that it was made with', async () => {
   const up = new Up(['--replay-origin', '2001-01-01T00:00:00Z', '--replay-rate', '60'])
   const { api } = await up.ready()
