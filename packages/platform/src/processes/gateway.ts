@@ -5,6 +5,7 @@ import { type ModelPool, openModelPool } from '../inference/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { formatServerUrl } from '../kernel/http/server-url.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import {
   GATEWAY_DEFAULTS,
@@ -122,7 +123,7 @@ export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
     latency: () => latency.read(),
   })
   wake = () => loops.wakeStatus()
-  const url = `http://${config.server.host.includes(':') ? `[${config.server.host}]` : config.server.host}:${server.port}`
+  const url = formatServerUrl(config.server.host, server.port)
   log.info({ url, epoch: gateway.live()?.snapshot.epoch ?? null }, 'the gateway serves')
   const rest = stack.move()
   return {

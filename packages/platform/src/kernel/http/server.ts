@@ -12,6 +12,7 @@ import { decompressBody } from './decompress.ts'
 import { formatJson, refuseDeepJson, refuseRepeatedMember } from './json.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
 import { guardRequest } from './request-guard.ts'
+import { formatServerUrl } from './server-url.ts'
 import { portTaken } from './taken-port.ts'
 
 export interface HttpOptions {
@@ -209,8 +210,7 @@ export async function listenHttp(
   }
   const address = app.server.address()
   const bound = typeof address === 'object' && address !== null ? address.port : port
-  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
-  return { url: `http://${shown}:${bound}`, port: bound }
+  return { url: formatServerUrl(host, bound), port: bound }
 }
 
 /** Stops taking requests, lets those under way finish, and cuts what is left after `drainMs`. */
