@@ -95,3 +95,24 @@ test('buildProfile() estimates distinct values of many rows within four standard
   expect(columns.x!.distinct!.isExact).toBe(false)
   expect(Math.abs(columns.x!.distinct!.count - 70_000)).toBeLessThan(4 * 0.0163 * 70_000)
 })
+
+test('buildProfile() is not misled by columns that have the names of its own', async () => {
+  const names = ['v', 'c', 'h', 'w', 'bucket', 'data']
+  const columns = names.flatMap((name) => [name, `${name}2`])
+  const schema = Object.fromEntries(
+    columns.map((name, index) => [name, { type: index % 2 === 0 ? 'int64' : 'text', nullable: true } as const]),
+  )
+  const select = columns.map((name, index) => (index % 2 === 0 ? `i % 7 AS "${name}"` : `'t' || i % 3 AS "${name}"`))
+  const profile = await profileOf(`SELECT ${select.join(', ')} FROM range(70) t(i)`, schema)
+  for (const [index, name] of columns.entries())
+    expect(profile.columns[name], name).toMatchObject({
+      count: 70,
+      distinct: { count: index % 2 === 0 ? 7 : 3, isExact: true },
+      ...(index % 2 === 0 ? {} : { topValues: [{ value: 't0', count: 24 }, { count: 23 }, { count: 23 }] }),
+    })
+  const again = await profileOf(`SELECT ${select.join(', ')} FROM range(7) t(i)`, schema, {
+    digest: 'sha256:x',
+    bins: binsOf(profile),
+  })
+  expect(again.columns['v2']).toMatchObject({ count: 7 })
+})

@@ -198,7 +198,8 @@ async function addNumericHistograms(
   for (const { column, type, bins } of chosen) {
     const { profile, special } = passes.get(column)!
     // Bins are counted over the distinct values, which are few beside the rows.
-    const values = `(SELECT ${binned(column, type)} AS v, count(*) AS c FROM data GROUP BY v)`
+    // By place: a column of the data may have the name of ours.
+    const values = `(SELECT ${binned(column, type)} AS v, count(*) AS c FROM data GROUP BY 1)`
     const cells = await evaluateMeasures(scan, histogramMeasures(bins), values)
     profile.histogram = readHistogram(bins, cells.map(toCount), profile.count, special)
   }
@@ -280,7 +281,9 @@ async function addCategories(
   const { type, count } = profile
   if (type.type !== 'text' && type.type !== 'boolean') return
   const name = quoted(column)
-  const counted = `SELECT CAST(${name} AS VARCHAR) AS v, count(*) AS c FROM data WHERE ${name} IS NOT NULL`
+  // One select within the other: a column of the data may have the name of ours.
+  const texts = `SELECT CAST(${name} AS VARCHAR) AS v FROM data WHERE ${name} IS NOT NULL`
+  const counted = `SELECT v, count(*) AS c FROM (${texts})`
   const sql = `${counted} GROUP BY v ORDER BY c DESC, v LIMIT ${CATEGORIES_MAX}`
   const top = (await selectRows(scan, sql)).map(([value, times]) => ({ value: String(value), count: toCount(times) }))
   if (type.type === 'text')
@@ -292,7 +295,7 @@ async function addCategories(
   const rare = values.filter((value) => !known.has(value))
   if (rare.length > 0) {
     const places = rare.map((_, index) => `$${index + 1}`).join(', ')
-    for (const [value, times] of await selectRows(scan, `${counted} AND v IN (${places}) GROUP BY v`, rare))
+    for (const [value, times] of await selectRows(scan, `${counted} WHERE v IN (${places}) GROUP BY v`, rare))
       known.set(String(value), toCount(times))
   }
   const counts = values.map((value) => known.get(value) ?? 0)

@@ -2,7 +2,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { applyBody, planBody, planView } from '@plimsoll/sdk/wire'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
 import type { StepKinds } from '../pipelines/index.ts'
-import { applyPlan, planProject } from './plan.ts'
+import { applyPlan, reviewPlan } from './plan.ts'
 
 const PLAN_BYTES_MAX = 16 << 20
 
@@ -17,7 +17,7 @@ export function definitionEndpoints(deps: { blobs: BlobStore; kinds: StepKinds }
       body: planBody,
       bodyLimitBytes: PLAN_BYTES_MAX,
       response: planView,
-      handler: async ({ ctx, body }) => planProject(ctx, deps, body.content, body.prune),
+      handler: async ({ ctx, body }) => reviewPlan(ctx, deps, body.content, body.prune),
     }),
     endpoint({
       method: 'POST',

@@ -18,7 +18,7 @@ import { findModel } from '../registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../registry/registry.fixture.ts'
 import { diffCode, diffJson } from './definition-diff.ts'
 import { definitionEndpoints } from './index.ts'
-import { applyPlan, planProject } from './plan.ts'
+import { applyPlan, planProject, reviewPlan } from './plan.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-plan-'))
 const kinds = new Map()
@@ -122,6 +122,21 @@ test('planProject() changes nothing; applyPlan() makes it so, in one transaction
   const again = await plan(content)
   expect(new Set(Object.values(changes(again)))).toEqual(new Set(['unchanged']))
   expect(again.digest).not.toBe(planned.digest)
+})
+
+test('reviewPlan() answers as planProject() does, refuses what applyPlan() would, and leaves nothing', async () => {
+  const review = (content: ProjectContent, prune = false) => reviewPlan(ctx, { blobs, kinds }, content, prune)
+  expect(await review(contentOf(WHOLE))).toEqual(await plan(contentOf(WHOLE)))
+  await expect(review(contentOf([FLIGHTS, AIRPORT, viewOf({ eventTime: 'absent' }), BOARD]))).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'features.bad_view',
+  })
+  expect([await declared(), await database.events(), await auditOf(ctx)]).toEqual([[], [], []])
+  await apply(contentOf(WHOLE))
+  const before = await declared()
+  const dropped = await review(contentOf(without('route')), true)
+  expect(changes(dropped)).toMatchObject({ 'route/delay': 'delete' })
+  expect(await declared()).toEqual(before)
 })
 
 test('applyPlan() leaves nothing when one definition is refused', async () => {

@@ -179,7 +179,10 @@ export async function planProject(
   }
 }
 
-async function declare(tx: Tx, deps: PlanDeps, definition: Definition, content: ProjectContent): Promise<void> {
+/** What declaring takes; without blobs it is only tried out. */
+type DeclareDeps = Pick<PlanDeps, 'kinds'> & { readonly blobs: BlobStore | undefined }
+
+async function declare(tx: Tx, deps: DeclareDeps, definition: Definition, content: ProjectContent): Promise<void> {
   switch (definition.kind) {
     case 'dataset':
       await declareDataset(tx, definition)
@@ -241,7 +244,7 @@ async function remove(tx: Tx, row: State[number]): Promise<void> {
 /** Kinds that read others: they are declared again, so that a change of those cannot break them unseen. */
 const READERS: readonly Definition['kind'][] = ['feature-view', 'feature-service', 'route', 'pipeline']
 
-async function declareAll(tx: Tx, deps: PlanDeps, content: ProjectContent, plan: PlanView): Promise<void> {
+async function declareAll(tx: Tx, deps: DeclareDeps, content: ProjectContent, plan: PlanView): Promise<void> {
   const changes = new Map(plan.changes.map((entry) => [keyOf(entry), entry.change]))
   const sorted = [...content.definitions].sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))
   for (const definition of sorted) {
@@ -270,6 +273,36 @@ async function removeDropped(tx: Tx, plan: PlanView): Promise<void> {
     (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']), // stored by declareAll
   ))
     await remove(tx, row)
+}
+
+/** Ends a transaction that was only tried out. */
+class TriedOut extends Error {
+  readonly plan: PlanView
+
+  constructor(plan: PlanView) {
+    super('tried out')
+    this.plan = plan
+  }
+}
+
+/** The plan, with every refusal that `applyPlan` would answer: all of it is tried out in a transaction that is undone. */
+export async function reviewPlan(
+  ctx: Context,
+  deps: PlanDeps,
+  content: ProjectContent,
+  prune: boolean,
+): Promise<PlanView> {
+  try {
+    return await ctx.transaction(async (tx) => {
+      const plan = await planProject(tx, deps, content, prune)
+      await declareAll(tx, { kinds: deps.kinds, blobs: undefined }, content, plan)
+      await removeDropped(tx, plan)
+      throw new TriedOut(plan)
+    })
+  } catch (thrown) {
+    if (thrown instanceof TriedOut) return thrown.plan
+    throw thrown
+  }
 }
 
 /**

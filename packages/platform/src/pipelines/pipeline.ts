@@ -79,7 +79,8 @@ export interface PipelineCode {
   readonly bundles: Readonly<Record<string, CodeBundle>>
   readonly origin: Origin
   readonly kinds: StepKinds
-  readonly blobs: BlobStore
+  /** Undefined while it is only tried out: the code may not be uploaded yet. */
+  readonly blobs: BlobStore | undefined
 }
 
 /** Stores a version of a pipeline by its digest: definition and code together. @throws invalid pipelines.invalid, with every fault */
@@ -96,7 +97,7 @@ export async function storePipelineVersion(
   )
   const digest = digestValue({ definition: pipelineDefinition.parse(definition), bundles })
   const files = Object.values(bundles).flatMap((bundle) => bundle.files.map((file) => file.digest))
-  await pinBlobs(tx, blobs, { owner: pipelineOwner(digest), digests: files })
+  if (blobs) await pinBlobs(tx, blobs, { owner: pipelineOwner(digest), digests: files })
   await tx.db
     .insertInto('pipeline_version')
     .values({
