@@ -50,7 +50,7 @@ test('cli.md shows every command with its example', () => {
 
 /** `plimsoll …` commands that the pages name, from fenced blocks and inline code. */
 function commandsIn(text: string): string[] {
-  return [...text.matchAll(/(?:^|`|&& |\$ )(?:npx )?plimsoll ([a-z]+(?: [a-z]+)?)/gm)].map((match) => match[1]!)
+  return [...text.matchAll(/(?:^|`|&& |\$ )(?:npx )?plimsoll ([a-z][a-z-]*(?: [a-z]+)?)/gm)].map((match) => match[1]!)
 }
 
 test('the pages name only commands that there are', () => {

@@ -96,6 +96,7 @@ const TALKING: readonly (readonly string[])[] = [
   ['key', 'list'],
   ['token', 'list'],
   ['audit', 'list'],
+  ['dead-letter', 'list'],
   ['token', 'create', 'ada'],
   ['explain', '1'],
   ['model', 'show', 'a', '1'],

@@ -40,6 +40,7 @@ const KERNEL_LAYERS = [
   ['jobs'],
   ['ledger'],
   ['auth'],
+  ['dead-letters'],
   ['step-kind', 'step-file'],
 ]
 const FREE_LAYERS = 3

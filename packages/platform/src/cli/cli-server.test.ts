@@ -1,8 +1,11 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { openPglite } from '../adapters/pglite/backend.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
+import { openDatabase } from '../kernel/db/index.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
 import { writeSmallProject } from './project.fixture.ts'
 
@@ -15,12 +18,29 @@ let platform: Platform
 beforeAll(async () => {
   writeSmallProject(folder)
   await layDatabase(join(folder, '.plimsoll/database'), { isMigrated: true })
+  await layDeadLetters()
   platform = await openPlatform(plimsoll)
 })
 afterAll(async () => {
   expect(await platform?.close()).toBe(0)
   rmSync(folder, { recursive: true, force: true })
 })
+
+const DEAD_JOB = `job_${'0'.repeat(32)}`
+
+/** A job of the platform and an event that were given up on before it started. */
+async function layDeadLetters(): Promise<void> {
+  const db = openDatabase(await openPglite(join(folder, '.plimsoll/database')))
+  await sql`insert into job (id, project, kind, data, state, attempts, attempts_max, eligible_at, finished_at, error)
+    values (${DEAD_JOB}, 'default', 'kernel.retention', 'null', 'dead', 8, 8, now(), now(), 'db.full: The disk is full')
+  `.execute(db)
+  await sql`update outbox_head set position = 1`.execute(db)
+  await sql`insert into outbox (position, project, type, subject, data)
+    values (1, 'default', 'registry.alias_moved', 'echo@champion', 'null')`.execute(db)
+  await sql`insert into outbox_parked (consumer, position, project, subject, attempts, eligible_at, dead_at)
+    values ('gone', 1, 'default', 'echo@champion', 8, now(), now() - interval '1 day')`.execute(db)
+  await db.destroy()
+}
 
 /** Members of the answers that the tests read. */
 interface Answer {
@@ -268,6 +288,23 @@ test('a journal that was cut is status 1 until somebody repairs it and says why'
   expect((await plimsoll.run('audit', 'verify')).out).toContain('The ledger is whole')
 })
 
+test('dead-letter list shows what was given up on; retry runs it, and discard removes it', async () => {
+  const { out } = await plimsoll.run('dead-letter', 'list')
+  expect(out).toMatch(
+    new RegExp(`${DEAD_JOB}\\s+job\\s+kernel.retention\\s+—\\s+8 .* db.full: The disk is full\\n1@gone`),
+  )
+  expect(out).toMatch(/1@gone\s+event\s+registry.alias_moved to gone\s+echo@champion\s+8 /)
+  expect((await plimsoll.run('dead-letter', 'list', '--limit', '1')).out).toContain('These are the newest 1 of 2')
+  expect(await plimsoll.run('dead-letter', 'retry', DEAD_JOB)).toMatchObject({ status: 0, err: '' })
+  expect((await json('dead-letter', 'discard', '1@gone')).value).toEqual({ discarded: '1@gone' })
+  expect(await plimsoll.run('dead-letter', 'list')).toMatchObject({
+    status: 0,
+    out: 'No dead letters: nothing was given up on\n',
+  })
+  const again = await plimsoll.run('dead-letter', 'discard', '1@gone')
+  expect(again).toMatchObject({ status: 1, err: expect.stringContaining('There is no dead letter 1@gone') })
+})
+
 test.each([
   ['run', 'list'],
   ['run', 'show', '$hello'],
@@ -282,6 +319,7 @@ test.each([
   ['plan'],
   ['audit', 'list'],
   ['audit', 'verify'],
+  ['dead-letter', 'list'],
   ['project', 'list'],
   ['token', 'list'],
   ['key', 'list'],

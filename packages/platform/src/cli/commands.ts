@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addAudit } from './audit.ts'
 import { addDataset } from './dataset.ts'
+import { addDeadLetter } from './dead-letter.ts'
 import { addDoctor } from './doctor.ts'
 import { addFeatures } from './features.ts'
 import { addInit } from './init.ts'
@@ -32,6 +33,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addRelease,
   addPredict,
   addAudit,
+  addDeadLetter,
   addServerProject,
   addToken,
   addKey,

@@ -15,6 +15,7 @@ import { openOidcVerifier } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import type { Config } from '../kernel/config/index.ts'
 import { type Context, migrate, openContext, openDatabase, type SqlBackend } from '../kernel/db/index.ts'
+import { observeDeadLetters } from '../kernel/dead-letters/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
@@ -75,6 +76,7 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   const ctx = openContext({ db, backend, clock, log, onEvents: () => wake() })
   await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
+  observeDeadLetters(ctx, metrics)
   const blobs = await openBlobs(config.blob, { directory: paths.blobs, scratchDirectory: paths.uploads })
   stack.defer(() => blobs.close())
   const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })

@@ -10,6 +10,7 @@ import { blobEndpoints } from '../kernel/blob/routes.ts'
 import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
 import { type Config, readEnvironment } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { deadLetterEndpoints } from '../kernel/dead-letters/index.ts'
 import type { AnyEndpoint } from '../kernel/http/index.ts'
 import type { LedgerCheck } from '../kernel/ledger/index.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
@@ -119,6 +120,7 @@ export function openDomains(parts: DomainParts): Domains {
     schemes: [attemptTokens.scheme],
     endpoints: [
       ...blobEndpoints({ blobs }),
+      ...deadLetterEndpoints,
       ...datasetEndpoints,
       ...featureEndpoints,
       ...pipelineEndpoints({ blobs, kinds, onStarted: wake }),

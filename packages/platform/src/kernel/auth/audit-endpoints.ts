@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import type { Context } from '../db/index.ts'
-import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { type AnyEndpoint, endpoint, pageLimit } from '../http/index.ts'
 import { type LedgerCheck, rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
-import { pageLimit } from './page-limit.ts'
 
 const entry = z.object({
   seq: z.string(),

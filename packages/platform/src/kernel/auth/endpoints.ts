@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import type { Config } from '../config/index.ts'
 import { ROLES } from '../db/context.ts'
-import { type AnyEndpoint, endpoint } from '../http/index.ts'
+import { type AnyEndpoint, endpoint, pageLimit } from '../http/index.ts'
 import { ALL_PROJECTS } from './grants.ts'
 import { memberEndpoints } from './member-endpoints.ts'
-import { pageLimit } from './page-limit.ts'
 import { principalName } from './principal-name.ts'
 import { createToken, listTokens, revokeToken } from './tokens.ts'
 

@@ -1,4 +1,4 @@
-import { after, type Context, type DatabaseClock, databaseClock } from '../db/index.ts'
+import { type Context, type DatabaseClock, databaseClock } from '../db/index.ts'
 import { toPlimsollError } from '../errors.ts'
 import type { Consumer } from './consumer.ts'
 import { type Delivery, deliverFresh, deliverParked } from './delivery.ts'
@@ -84,59 +84,4 @@ export async function openDispatcher(
       await looping
     },
   }
-}
-
-export interface DeadLetter {
-  consumer: string
-  position: bigint
-  type: string
-  project: string
-  subject: string
-  data: unknown
-  attempts: number
-  error: string | null
-  deadAt: Date
-}
-
-/** Events of the context's project that a consumer gave up on, oldest first. */
-export async function listDeadLetters(ctx: Context, page: { after: bigint; limit: number }): Promise<DeadLetter[]> {
-  const rows = await ctx.db
-    .selectFrom('outbox_parked as p')
-    .innerJoin('outbox as o', 'o.position', 'p.position')
-    .select([
-      'p.consumer',
-      'p.position',
-      'o.type',
-      'p.project',
-      'p.subject',
-      'o.data',
-      'p.attempts',
-      'p.error',
-      'p.dead_at',
-    ])
-    .where('p.dead_at', 'is not', null)
-    .where('p.project', '=', ctx.project)
-    .where('p.position', '>', page.after)
-    .orderBy('p.position')
-    .orderBy('p.consumer')
-    .limit(page.limit)
-    .execute()
-  return rows.map(({ dead_at, ...row }) => ({ ...row, deadAt: dead_at! })) // the query asks for rows that have one
-}
-
-/** Puts a dead letter back in the queue; false when there is none such. Later events of its subject have gone by. */
-export async function retryDeadLetter(ctx: Context, letter: { consumer: string; position: bigint }): Promise<boolean> {
-  return ctx.transaction(async (tx) => {
-    const result = await tx.db
-      .updateTable('outbox_parked')
-      .set({ dead_at: null, attempts: 0, eligible_at: after(databaseClock(), 0) })
-      .where('consumer', '=', letter.consumer)
-      .where('position', '=', letter.position)
-      .where('project', '=', tx.project)
-      .where('dead_at', 'is not', null)
-      .executeTakeFirst()
-    if (result.numUpdatedRows === 0n) return false
-    await tx.audit({ action: 'events.retry', subject: letter.consumer, data: { position: String(letter.position) } })
-    return true
-  })
 }

@@ -1,12 +1,6 @@
 export { type Consumer, consume, type DeliveredEvent } from './consumer.ts'
-export {
-  type DeadLetter,
-  type Dispatcher,
-  type DispatcherOptions,
-  listDeadLetters,
-  openDispatcher,
-  retryDeadLetter,
-} from './dispatcher.ts'
+export { type DeadEvent, discardDeadEvent, listDeadEvents, retryDeadEvent } from './dead-event.ts'
+export { type Dispatcher, type DispatcherOptions, openDispatcher } from './dispatcher.ts'
 export { type EventMark, markEvents } from './mark.ts'
 export { openPulse, type Pulse } from './pulse.ts'
 export { pruneEvents } from './retention.ts'

@@ -1,13 +1,5 @@
-export {
-  cancelJob,
-  declareSchedule,
-  enqueue,
-  type JobView,
-  listJobs,
-  type NewJob,
-  retryJob,
-  type Schedule,
-} from './job.ts'
+export { type DeadJob, discardDeadJob, listDeadJobs, retryDeadJob } from './dead-job.ts'
+export { cancelJob, declareSchedule, enqueue, type NewJob, type Schedule } from './job.ts'
 export { pruneJobs } from './lease.ts'
 export {
   type FinishWork,
@@ -17,4 +9,3 @@ export {
   type JobRunnerOptions,
   openJobRunner,
 } from './runner.ts'
-export { JOB_STATES, type JobState } from './tables.ts'

@@ -2,7 +2,6 @@ import { type SqlBool, sql } from 'kysely'
 import { after, type Context, databaseClock, type Tx } from '../db/index.ts'
 import { PlimsollError } from '../errors.ts'
 import { type Id, newId } from '../ids.ts'
-import type { JobState } from './tables.ts'
 import './tables.ts'
 
 const ATTEMPTS_MAX = 8
@@ -89,65 +88,6 @@ export async function cancelJob(ctx: Context, id: string): Promise<boolean> {
       .execute()
     return true
   })
-}
-
-/** A dead job starts anew. @throws not_found jobs.not_found · precondition jobs.not_dead · conflict db.duplicate */
-export async function retryJob(ctx: Context, id: string): Promise<void> {
-  await ctx.transaction(async (tx) => {
-    const job = await tx.db
-      .selectFrom('job')
-      .select('state')
-      .where('id', '=', id)
-      .where('project', '=', tx.project)
-      .forUpdate()
-      .executeTakeFirst()
-    if (job === undefined) throw new PlimsollError('not_found', 'jobs.not_found', `There is no job ${id}`)
-    if (job.state !== 'dead')
-      throw new PlimsollError('precondition', 'jobs.not_dead', `Cannot retry job ${id}: it is ${job.state}`)
-    await tx.db
-      .updateTable('job')
-      .set({ state: 'queued', attempts: 0, eligible_at: databaseClock(), finished_at: null })
-      .where('id', '=', id)
-      .execute()
-    await tx.audit({ action: 'jobs.retry', subject: id })
-  })
-}
-
-export interface JobView {
-  id: string
-  kind: string
-  state: JobState
-  attempts: number
-  data: unknown
-  error: string | null
-  createdAt: Date
-  finishedAt: Date | null
-}
-
-/** Jobs of the project in one state, oldest id first. */
-export async function listJobs(
-  ctx: Context,
-  page: { state: JobState; after: string; limit: number },
-): Promise<JobView[]> {
-  const rows = await ctx.db
-    .selectFrom('job')
-    .select([
-      'id',
-      'kind',
-      'state',
-      'attempts',
-      'data',
-      'error',
-      'created_at as createdAt',
-      'finished_at as finishedAt',
-    ])
-    .where('project', '=', ctx.project)
-    .where('state', '=', page.state)
-    .where('id', '>', page.after)
-    .orderBy('id')
-    .limit(page.limit)
-    .execute()
-  return rows
 }
 
 export interface Schedule {

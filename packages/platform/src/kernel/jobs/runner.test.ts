@@ -10,10 +10,10 @@ import {
   enqueue,
   type JobHandler,
   type JobRunner,
-  listJobs,
+  listDeadJobs,
   openJobRunner,
   pruneJobs,
-  retryJob,
+  retryDeadJob,
 } from './index.ts'
 
 interface Subject {
@@ -112,14 +112,33 @@ function declareCases(subject: Subject) {
       time.advance(600_000)
     }
     await runner.settle()
-    expect(await listJobs(subject.ctx, { state: 'dead', after: '', limit: 10 })).toMatchObject([
+    expect(await listDeadJobs(subject.ctx, 10)).toMatchObject([
       { id, attempts: 3, error: 'internal.unexpected: not today' },
     ])
     isBroken = false
-    await retryJob(subject.ctx, id)
+    await retryDeadJob(subject.ctx, id)
     await runner.settle()
     expect(await states()).toEqual(['done 1'])
-    await expect(retryJob(subject.ctx, id)).rejects.toMatchObject({ code: 'jobs.not_dead' })
+    await expect(retryDeadJob(subject.ctx, id)).rejects.toMatchObject({ code: 'jobs.not_dead' })
+  })
+
+  test('retryDeadJob() refuses while another job of its key is open, and forgets that it was to be cancelled', async () => {
+    const id = await add('greet', null, { dedupeKey: 'k', attemptsMax: 1 })
+    await open([{ kind: 'greet', run: () => Promise.reject(new Error('not today')) }]).settle()
+    const second = await add('greet', null, { dedupeKey: 'k', runAfterMs: 3_600_000 })
+    await expect(retryDeadJob(subject.ctx, id)).rejects.toMatchObject({
+      code: 'jobs.already_open',
+      message: `Cannot retry job ${id}: job ${second}, which does the same, is queued`,
+    })
+    await cancelJob(subject.ctx, second)
+    await subject.ctx.db
+      .updateTable('job')
+      .set({ cancel_requested_at: new Date(0) })
+      .where('id', '=', id)
+      .execute()
+    await retryDeadJob(subject.ctx, id)
+    const row = subject.ctx.db.selectFrom('job').select(['state', 'cancel_requested_at']).where('id', '=', id)
+    expect(await row.execute()).toEqual([{ state: 'queued', cancel_requested_at: null }])
   })
 
   test('a runner whose lease ran out is fenced: the work of its successor stands alone', async () => {

@@ -1,7 +1,6 @@
 import type { Filled, Jsonb } from '../db/index.ts'
 
-export const JOB_STATES = ['queued', 'leased', 'done', 'dead', 'cancelled'] as const
-export type JobState = (typeof JOB_STATES)[number]
+type JobState = 'queued' | 'leased' | 'done' | 'dead' | 'cancelled'
 
 export interface JobRow {
   id: string

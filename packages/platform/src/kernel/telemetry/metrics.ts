@@ -12,7 +12,7 @@ export interface Metrics {
     name: string,
     help: string,
     labels?: readonly L[],
-    collect?: (gauge: Gauge<L>) => void,
+    collect?: (gauge: Gauge<L>) => void | Promise<void>,
   ): Gauge<L>
   histogram<L extends string>(
     name: string,

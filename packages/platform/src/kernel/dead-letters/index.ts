@@ -1,0 +1,2 @@
+export { observeDeadLetters } from './dead-letter.ts'
+export { deadLetterEndpoints } from './endpoints.ts'
