@@ -61,7 +61,9 @@ export function trainingSet(options: TrainingSetOptions): StepRef {
     ...(asOf === undefined ? {} : { asOf }),
   }
   const inputs = { ...inputsOf(service, sources), spine }
-  return addStep({ kind: 'training-set', key: `training-set-${service.name}`, params, inputs, first: 'set' }, options)
+  const takes = ['service', 'spine', 'time', 'columns', 'keys', 'dataset', 'asOf', 'sources']
+  const key = `training-set-${service.name}`
+  return addStep({ kind: 'training-set', takes, key, params, inputs, first: 'set' }, options)
 }
 
 /** Brings the online store to what was known of a service's views at an instant. */
@@ -73,8 +75,9 @@ export function materialize(options: MaterializeOptions): StepRef {
     ...(slack === undefined ? {} : { slackUs: durationUs(slack) }),
   }
   const inputs = inputsOf(service, sources)
+  const takes = ['service', 'until', 'slack', 'sources']
   return addStep(
-    { kind: 'materialize', key: `materialize-${service.name}`, params, inputs, first: 'report' },
+    { kind: 'materialize', takes, key: `materialize-${service.name}`, params, inputs, first: 'report' },
     { ...options, cache: false },
   )
 }

@@ -221,3 +221,27 @@ test('register() takes the metrics beside the model, others when told to, and no
 test('defineProject() names the project', () => {
   expect(defineProject({ name: 'flights' })).toEqual({ kind: 'project', name: 'flights' })
 })
+
+test.each([
+  ['a python step', () => python('a.py', { lok: 'x' } as object), '"lok"'],
+  ['a typescript step', () => typescript('a.ts', { files: [] } as object), '"files"'],
+  ['a command', () => command(['true'], { retry: 3 } as object), '"retry"'],
+  ['a dataset version', () => datasetVersion(flights, { pth: 'x' } as object), '"pth"'],
+  ['a registration', () => register({ model: 'm', from: flights, form: 'x' } as never), '"form"'],
+  ['a training set', () => trainingSet({ service: board, spine: flights, time: 'at', asof: 'x' } as never), '"asof"'],
+  ['a materialization', () => materialize({ service: board, until: 'x', slak: '1d' } as never), '"slak"'],
+  ['resources', () => command(['true'], { resources: { cpus: 1 } } as object), '"cpus"'],
+  ['a project', () => defineProject({ name: 'p', nme: 'q' } as { name: string }), '"nme"'],
+])('an option that %s does not take is refused with those that it takes', (_what, make, named) => {
+  const build = () => {
+    make()
+  }
+  expect(() => stepsOf(build)).toThrow(new RegExp(`takes no ${named}: it takes \\w`))
+})
+
+test('a param of a script may not have the name of what the step says itself', () => {
+  for (const name of ['script', 'files', 'lock', 'args'])
+    expect(() => stepsOf(() => python('a.py', { params: { [name]: 1 } }))).toThrow(`cannot be named "${name}"`)
+  expect(() => stepsOf(() => typescript('a.ts', { params: { args: 1 } }))).toThrow('cannot be named "args"')
+  expect(stepsOf(() => typescript('a.ts', { params: { lock: 1 } }))).toHaveLength(1)
+})

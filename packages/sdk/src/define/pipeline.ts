@@ -74,9 +74,29 @@ function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
     : { from: 'step', step: source.step, output: source.output }
 }
 
+const STEP_OPTIONS = ['key', 'after', 'resources', 'timeout', 'retries', 'cache']
+
+/** Types are stripped, not checked, where a project is evaluated: a misspelt option would be no option at all. */
+function refuseUnknown(what: string, given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name))
+  if (unknown.length > 0)
+    throw new RangeError(
+      `${what} takes no ${unknown.map((name) => `"${name}"`).join(', ')}: it takes ${known.join(', ')}`,
+    )
+}
+
+/** A step's own params lie beside those of its kind. */
+function refuseTaken(script: string, params: object | undefined, taken: readonly string[]): void {
+  const own = Object.keys(params ?? {}).find((name) => taken.includes(name))
+  if (own !== undefined)
+    throw new RangeError(`A param of step ${script} cannot be named "${own}": that is the step's own`)
+}
+
 /** What `addStep` is told of a kind of step. */
 export interface Shape {
   kind: string
+  /** The options that this kind takes beside those of every step. */
+  takes: readonly string[]
   key: string
   params: Record<string, Json>
   inputs?: Readonly<Record<string, StepSource>>
@@ -87,6 +107,8 @@ export interface Shape {
 /** Adds a step to the pipeline that is being built: what every kind's own function ends with. */
 export function addStep(shape: Shape, options: StepOptions): StepRef {
   if (!building) throw new Error('Steps are made inside the build function of definePipeline')
+  refuseUnknown(`A ${shape.kind} step`, options, [...shape.takes, ...STEP_OPTIONS])
+  refuseUnknown('The member resources of a step', options.resources ?? {}, ['cpu', 'memory'])
   const key = options.key ?? shape.key
   building.push({
     key,
@@ -135,6 +157,7 @@ export function python(
   },
 ): StepRef {
   const { files, lock, args, params, inputs, outputs = {} } = options
+  refuseTaken(script, params, ['script', 'files', 'lock', 'args'])
   const own = {
     ...params,
     script,
@@ -145,6 +168,7 @@ export function python(
   return addStep(
     {
       kind: 'python',
+      takes: ['files', 'lock', 'args', 'params', 'inputs', 'outputs'],
       key: keyFrom(script),
       params: own,
       ...(inputs ? { inputs } : {}),
@@ -166,9 +190,11 @@ export function typescript(
   },
 ): StepRef {
   const { args, params, inputs, outputs = {} } = options
+  refuseTaken(script, params, ['script', 'args'])
   return addStep(
     {
       kind: 'typescript',
+      takes: ['args', 'params', 'inputs', 'outputs'],
       key: keyFrom(script),
       params: { ...params, script, ...(args ? { args: [...args] } : {}) },
       ...(inputs ? { inputs } : {}),
@@ -188,6 +214,7 @@ export function command(
   return addStep(
     {
       kind: 'command',
+      takes: ['inputs', 'outputs'],
       key: keyFrom(String(argv[0])),
       params: { argv: [...argv] },
       ...(inputs ? { inputs } : {}),
@@ -206,6 +233,7 @@ export function datasetVersion(
   return addStep(
     {
       kind: 'dataset-version',
+      takes: ['path'],
       key: `version-${dataset.name}`,
       params: { dataset: dataset.name, ...(options.path === undefined ? {} : { path: options.path }) },
       first: 'version',
@@ -243,6 +271,7 @@ export function register(
   return addStep(
     {
       kind: 'register',
+      takes: ['model', 'from', 'metrics', 'description'],
       key: `register-${model}`,
       params,
       inputs: { model: options.from, ...(metrics === undefined ? {} : { metrics }) },
@@ -283,5 +312,6 @@ export function definePipeline(options: {
 
 /** Names the project: `apply` owns what it declares, and nothing else. */
 export function defineProject(options: { name: string }): { kind: 'project'; name: string } {
+  refuseUnknown('defineProject', options, ['name'])
   return { kind: 'project', name: options.name }
 }
