@@ -35,16 +35,23 @@ test('the example of the guide is a project, with the code of its step', async (
 })
 
 test('YAML and TypeScript make the same definitions', async () => {
-  write('plimsoll.project.yaml', guideExample().split('\n  - kind: pipeline')[0]!)
+  write('plimsoll.project.yaml', guideExample())
   const fromYaml = await evaluateProject(folder)
   rmSync(join(folder, 'plimsoll.project.yaml'))
   write(
     'plimsoll.project.mts',
-    `import { csv, defineDataset, defineModel, defineProject, expectColumn, float64, int64 } from '@plimsoll/sdk'
+    `import { datasetVersion, defineDataset, defineModel, definePipeline, defineProject, float64, int, int64, python } from '@plimsoll/sdk'
 export const project = defineProject({ name: 'sums' })
 export const numbers = defineDataset({ name: 'numbers', source: { format: 'csv', path: 'numbers.csv' }, schema: { x: int64(), y: float64({ nullable: true }) }, expectations: [{ type: 'expect_column_values_to_be_between', kwargs: { column: 'x', min_value: 0 } }] })
 export const model = defineModel({ name: 'sums', owner: 'someone@example.org' })
-void expectColumn
+export const pipeline = definePipeline({
+  name: 'sums',
+  params: { rows: int(100) },
+  build: (p) => {
+    const version = datasetVersion(numbers, { key: 'numbers' })
+    python('steps/sum.py', { files: ['steps/*.py'], params: { rows: p.param('rows') }, inputs: { numbers: version }, outputs: { metrics: 'json' } })
+  },
+})
 `,
   )
   expect(fromYaml).toEqual(await evaluateProject(folder))
