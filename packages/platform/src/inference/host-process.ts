@@ -49,7 +49,8 @@ export const hostAway = (inMs: number) =>
  * @throws unavailable inference.host_not_started
  */
 export function startHost(options: { niceness: number; hasArena: boolean }): Promise<HostProcess> {
-  const child = spawn(process.execPath, [ENTRY, ...(options.hasArena ? [] : ['--no-arena'])], {
+  const argv = ['--disable-proto=delete', ENTRY, ...(options.hasArena ? [] : ['--no-arena'])]
+  const child = spawn(process.execPath, argv, {
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
     env: {
       ORT_DISABLE_TELEMETRY: '1', // onnxruntime reports models to its maker, since 1.29 on Linux too

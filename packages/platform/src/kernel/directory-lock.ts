@@ -79,7 +79,8 @@ export async function lockDirectory(directory: string, code: DirectoryCode): Pro
     const { dev, ino } = await stat(directory, { bigint: true })
     try {
       socket = await listenAbstract(`plimsoll-${dev}-${ino}`)
-    } catch {
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
       throw inUse(directory, code, await readHolder(path))
     }
   }

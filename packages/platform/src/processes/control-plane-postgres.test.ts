@@ -5,6 +5,7 @@ import { collectBlobs } from '../kernel/blob/index.ts'
 import { forgetCacheEntries, forgetRuns } from '../pipelines/index.ts'
 import { runsOfVersions } from '../registry/index.ts'
 import { forgetPredictions } from '../serving/index.ts'
+import { filesWith, tellAll } from './secret.fixture.ts'
 import { CACHED, expectIntact, openTestPlane, releaseSpine, runSpine, SUCCEEDED, statesOf } from './spine.fixture.ts'
 
 // Each case runs whole pipelines; a loaded machine takes its time.
@@ -53,5 +54,29 @@ suiteWith('postgres', 'a control plane on PostgreSQL', (initdb) => {
     } finally {
       await plane.close(1_000)
     }
+  })
+
+  test('the password of the database is in no log, no file and no answer', async () => {
+    const canary = 'canary-in-the-password'
+    const url = new URL(await cluster.createDatabase())
+    url.password = canary
+    const settings = { PLIMSOLL_DATABASE_KIND: 'postgres', PLIMSOLL_DATABASE_URL: url.href }
+    const broken = { PLIMSOLL_DATABASE_URL: new URL('/absent', url).href }
+    const bodies: string[] = []
+    await using told = await tellAll(settings, broken, async (api, token) => {
+      const ask = async () => {
+        const answer = await fetch(`${api}/api/v1/tokens`, { headers: { authorization: `Bearer ${token}` } })
+        bodies.push(await answer.text())
+        return answer.status
+      }
+      expect(await ask()).toBe(200)
+      await cluster.stop()
+      expect(await ask()).toBe(503)
+      await cluster.start()
+    })
+    expect(told.refused.status).not.toBe(0)
+    expect(JSON.stringify([told.refused, bodies])).not.toContain(canary)
+    expect(told.log).toContain('"db.unavailable"')
+    expect(await filesWith(canary, told.dataDir)).toEqual([])
   })
 })

@@ -7,6 +7,7 @@ import { startS3, type TestS3 } from '../adapters/s3/server.fixture.ts'
 import { loadConfig } from '../kernel/config/index.ts'
 import { digestBytes } from '../kernel/digest.ts'
 import { openBlobs } from './blob-store.ts'
+import { filesWith, tellAll } from './secret.fixture.ts'
 import {
   CACHED,
   expectIntact,
@@ -58,4 +59,33 @@ test('a bucket that is not there stops the start with one line that says so', as
   const opening = openBlobs(config.blob, { directory: scratchDirectory, scratchDirectory })
   await expect(opening).rejects.toMatchObject({ kind: 'unavailable', code: 'blob.no_bucket' })
   await rm(scratchDirectory, { recursive: true })
+})
+
+test('the secret key of the store is in no log, no file and no answer', async () => {
+  const { bucket, endpoint } = s3.place
+  const canary = 'canary-in-the-secret-key' // s3rver takes any
+  const settings = {
+    PLIMSOLL_BLOB_KIND: 's3',
+    PLIMSOLL_BLOB_BUCKET: bucket,
+    PLIMSOLL_BLOB_ENDPOINT: endpoint!,
+    PLIMSOLL_BLOB_ACCESS_KEY_ID: 'S3RVER',
+    PLIMSOLL_BLOB_SECRET_ACCESS_KEY: canary,
+  }
+  const bodies: string[] = []
+  await using told = await tellAll(settings, { PLIMSOLL_BLOB_BUCKET: 'absent' }, async (api, token) => {
+    const put = async (text: string) => {
+      const path = `/api/v1/blobs/${digestBytes(Buffer.from(text))}`
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' }
+      const answer = await fetch(api + path, { method: 'PUT', headers, body: text })
+      bodies.push(await answer.text())
+      return answer.ok
+    }
+    expect(await put('kept')).toBe(true)
+    for (const method of ['HEAD', 'PUT', 'POST']) s3.fail(method, 'forbidden', 1)
+    expect(await put('refused')).toBe(false)
+  })
+  expect(told.refused.status).not.toBe(0)
+  expect(JSON.stringify([told.refused, bodies])).not.toContain(canary)
+  expect(told.log).toContain('"blob.s3_refused"')
+  expect(await filesWith(canary, told.dataDir)).toEqual([])
 })

@@ -128,6 +128,8 @@ test.runIf(process.platform === 'linux')(
     expect(statSync(join(dataDir, 'operator-token')).mode & 0o777).toBe(0o600)
     expect(statSync(join(dataDir, 'signing-key.json')).mode & 0o777).toBe(0o600)
     const children = childrenOf(ready.pid)
+    for (const pid of children)
+      expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')).toContain('--disable-proto=delete')
     up.child.kill('SIGTERM')
     expect(await up.exit).toEqual({ code: 0, signal: null })
     expect(children.filter(isAlive)).toEqual([])

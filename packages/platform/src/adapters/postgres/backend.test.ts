@@ -4,8 +4,20 @@ import { suiteWith } from '../../../../../tests/servers.ts'
 import { SQL_BACKEND_CONTRACT } from '../../kernel/db/backend.contract.ts'
 import type { SqlBackend } from '../../kernel/db/backend.ts'
 import { migrateTestDatabase } from '../../kernel/db/database.fixture.ts'
+import type { Context } from '../../kernel/db/index.ts'
+import { toPlimsollError } from '../../kernel/errors.ts'
 import { openPostgres, type PostgresOptions } from './backend.ts'
 import { startCluster, type TestCluster } from './cluster.fixture.ts'
+
+/** Reads the counter, lets others work, and writes one more: serializable, so that whoever wrote between is not undone. */
+function addOne(ctx: Context, onRead: () => Promise<unknown>): Promise<void> {
+  return ctx.transaction(async (tx) => {
+    await sql`set transaction isolation level serializable`.execute(tx.db)
+    const { rows } = await sql<{ n: number }>`select n from counter`.execute(tx.db)
+    await onRead()
+    await sql`update counter set n = ${rows[0]!.n + 1}`.execute(tx.db)
+  })
+}
 
 suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
   let cluster: TestCluster
@@ -83,6 +95,35 @@ suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
     await Promise.all([lockBoth(1, 2), lockBoth(2, 1)])
     const { rows } = await sql<{ n: number }>`select n from counter order by id`.execute(ctx.db)
     expect(rows).toEqual([{ n: 2 }, { n: 2 }])
+  })
+
+  test('serializable transactions that collide are retried until both have happened', async () => {
+    const { ctx } = await migrateTestDatabase(await open())
+    await sql`create table counter as select 0 as n`.execute(ctx.db)
+    const { promise: bothHaveRead, resolve } = Promise.withResolvers<void>()
+    let reads = 0
+    const onRead = () => {
+      if (++reads === 2) resolve()
+      return bothHaveRead
+    }
+    await Promise.all([addOne(ctx, onRead), addOne(ctx, onRead)])
+    expect((await sql`select n from counter`.execute(ctx.db)).rows).toEqual([{ n: 2 }])
+    expect(reads).toBe(3)
+  })
+
+  test('a transaction that always collides gives up, as an error of the house', async () => {
+    const { ctx, backend } = await migrateTestDatabase(await open())
+    await sql`create table counter as select 0 as n`.execute(ctx.db)
+    const rival = await backend.acquire()
+    let attempts = 0
+    const failure = await addOne(ctx, () => {
+      attempts++
+      return rival.query('update counter set n = 100', [])
+    }).catch(toPlimsollError)
+    await rival.release()
+    expect(failure).toMatchObject({ kind: 'unavailable', code: 'db.serialization' })
+    expect(attempts).toBe(4)
+    expect((await sql`select n from counter`.execute(ctx.db)).rows).toEqual([{ n: 100 }])
   })
 
   test('a statement that waits behind one that fails does not outlive the transaction', async () => {

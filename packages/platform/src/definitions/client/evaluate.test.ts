@@ -47,3 +47,8 @@ export const bad = definePipeline({
     /: DefinitionError: line 4: steps\/0\/outputs\/\.\.\/o: expected a letter or _, [^;]*; steps\/0\/outputs\/b: [^{[;\n]+"file"[^{;\n]*$/,
   )
 }, 180_000)
+
+test('evaluateProject() takes __proto__ from a project', async () => {
+  writeProject(`if ('__proto__' in {}) throw new Error('it is there')`)
+  expect(await evaluateProject(folder)).toEqual({ source: 'slow', definitions: [] })
+}, 180_000)

@@ -1,6 +1,9 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openTestDatabase, type TestDatabase } from './database.fixture.ts'
+import { suiteWith } from '../../../../../tests/servers.ts'
+import { openPostgres } from '../../adapters/postgres/backend.ts'
+import { startCluster } from '../../adapters/postgres/cluster.fixture.ts'
+import { migrateTestDatabase, openTestDatabase, type TestDatabase } from './database.fixture.ts'
 import { openContext } from './index.ts'
 
 let database: TestDatabase
@@ -27,9 +30,24 @@ test('transaction() leaves nothing when the work throws', async () => {
   expect(await database.events()).toEqual([])
 })
 
-test('a query on the root handle inside a transaction is an error, not a hang', async () => {
-  const failed = database.ctx.transaction(async () => database.ctx.db.selectFrom('outbox').selectAll().execute())
+async function refusesTheRootHandle({ ctx }: TestDatabase): Promise<void> {
+  const failed = ctx.transaction(async () => ctx.db.selectFrom('outbox').selectAll().execute())
   await expect(failed).rejects.toMatchObject({ code: 'db.root_inside_transaction' })
+}
+
+test('a query on the root handle inside a transaction is an error, not a hang', () => refusesTheRootHandle(database))
+
+suiteWith('postgres', 'database on PostgreSQL', (initdb) => {
+  test('a query on the root handle inside a transaction is an error, not a hang', async () => {
+    await using stack = new AsyncDisposableStack()
+    const cluster = await startCluster(initdb)
+    stack.defer(() => cluster.close())
+    // Beyond the guard the query would wait for the connection that its own transaction has.
+    const backend = await openPostgres({ url: await cluster.createDatabase(), poolSize: 1 })
+    const onPostgres = await migrateTestDatabase(backend)
+    stack.defer(() => onPostgres.close())
+    await refusesTheRootHandle(onPostgres)
+  })
 })
 
 test('a statement that waits behind one that fails does not outlive the transaction', async () => {

@@ -6,6 +6,8 @@ import type { Fields, Parsed } from './fields.ts'
 export const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 export type Method = (typeof METHODS)[number]
 
+export const ACCESSES = ['read', 'write'] as const
+
 export interface MlflowCall<F extends Fields> {
   readonly ctx: Context
   readonly fields: Parsed<F>
@@ -34,7 +36,7 @@ export interface MlflowEndpoint<F extends Fields = Fields> {
   /** Below `/api/2.0`, for example `/mlflow/logged-models/:model_id` or `/mlflow-artifacts/artifacts/*`. */
   readonly path: string
   /** A viewer may read, an editor may write. */
-  readonly access: 'read' | 'write'
+  readonly access: (typeof ACCESSES)[number]
   readonly fields: F
   /** A create: its reply is kept when the caller was cut off before it. */
   readonly replay?: boolean

@@ -7,7 +7,7 @@ import { openBytes } from '../../kernel/http/collect-body.ts'
 import type { Logger } from '../../kernel/log.ts'
 import { traceIdOf } from '../../kernel/telemetry/index.ts'
 import { refusal } from '../failure.ts'
-import { type Match, METHODS, type MlflowEndpoint, openRouter, RawReply, type Router } from './endpoint.ts'
+import { ACCESSES, type Match, METHODS, type MlflowEndpoint, openRouter, RawReply, type Router } from './endpoint.ts'
 import { errorReply, type MlflowReply, renderError } from './errors.ts'
 import { readFields } from './fields.ts'
 import { parseBody, refuseUnstorableText, sourceAt } from './json.ts'
@@ -37,9 +37,13 @@ interface Shared {
 
 /**
  * Mounts the MLflow surface: `/api/2.0/mlflow…`, its twin below `/ajax-api`, `/version` and `/health`. It parses bodies
- * itself, validates the raw request target and renders its own errors.
+ * itself, validates the raw request target and renders its own errors. An endpoint without a known access stops the start.
  */
 export async function registerMlflowSurface(app: FastifyInstance, surface: MlflowSurface): Promise<void> {
+  for (const { access, method, path } of surface.endpoints) {
+    if (!ACCESSES.includes(access))
+      throw new PlimsollError('internal', 'http.no_scope', `Cannot start: ${method} ${path} declares no access`)
+  }
   const shared: Shared = { surface, router: openRouter(surface.endpoints), replay: openReplay(surface.clock) }
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
