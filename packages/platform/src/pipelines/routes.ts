@@ -1,5 +1,15 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { RUN_STATES, runSummary, runView, startRunBody, stepDebugView, stepDetail, wholeText } from '@plimsoll/sdk/wire'
+import {
+  codeBundle,
+  pipelineDefinition,
+  RUN_STATES,
+  runSummary,
+  runView,
+  startRunBody,
+  stepDebugView,
+  stepDetail,
+  wholeText,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -19,6 +29,13 @@ export interface PipelineEndpointDeps {
 }
 
 const runParams = z.strictObject({ run: z.string().max(80) })
+const pipelineVersion = z.strictObject({
+  name: z.string(),
+  digest: z.string(),
+  definition: pipelineDefinition,
+  bundles: z.record(z.string(), codeBundle),
+  origin: z.strictObject({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean() }),
+})
 const stepParams = z.strictObject({ run: z.string().max(80), step: z.string().max(63) })
 
 async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<typeof startRunBody>) {
@@ -155,6 +172,7 @@ function stepEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       summary: 'A part of a step’s log; X-Plimsoll-Next-Offset and X-Plimsoll-End say how to go on',
       params: stepParams,
       query: z.strictObject({ offset: wholeText({ min: 0, max: Number.MAX_SAFE_INTEGER }).default(0) }),
+      response: 'text/plain; charset=utf-8',
       handler: async ({ ctx, params, query, reply }) => {
         const chunk = await readLog(ctx, deps, params.run, params.step, query.offset)
         return reply
@@ -163,7 +181,6 @@ function stepEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
             'x-plimsoll-end': chunk.isEnd ? '1' : '0',
             'x-content-type-options': 'nosniff',
           })
-          .type('text/plain; charset=utf-8')
           .send(chunk.bytes)
       },
     }),
@@ -196,6 +213,7 @@ export function pipelineEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'One pipeline',
       params: z.strictObject({ pipeline: z.string().max(63) }),
+      response: pipelineVersion,
       handler: async ({ ctx, params }) => requirePipeline(ctx, params.pipeline),
     }),
     ...runEndpoints(deps),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import {
   auditEndpoints,
@@ -47,7 +48,12 @@ const MLFLOW = [...mlflowTrackingEndpoints(NO_BLOBS), ...mlflowRegistryEndpoints
 /** Every route of the control plane, each answering with who came in: what is walked is the table, not the handlers. */
 function echoing(endpoint: AnyEndpoint): AnyEndpoint {
   const { params: _params, query: _query, body: _body, response: _response, bodyKind: _kind, ...rest } = endpoint
-  return { ...rest, status: 200, handler: async ({ ctx }) => ({ in: ctx.project, as: ctx.principal.id }) }
+  return {
+    ...rest,
+    status: 200,
+    response: z.strictObject({ in: z.string(), as: z.string() }),
+    handler: async ({ ctx }) => ({ in: ctx.project, as: ctx.principal.id }),
+  }
 }
 
 function openServer(requireToken: boolean): FastifyInstance {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { realClock } from '../kernel/clock.ts'
 import { settings } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { listenHttp, mountEndpoints, type OpenApiDocument, openHttp } from '../kernel/http/index.ts'
 import { silentLog } from '../kernel/log.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
@@ -29,4 +29,18 @@ test('the type of a problem leads to a page that has its code', async () => {
 test('the API is described as a page and as data', async () => {
   expect(await (await fetch(`${url}/api`)).text()).toContain('<h1>Plimsoll ')
   expect(await (await fetch(`${url}/api/v1/openapi.json`)).json()).toMatchObject({ openapi: '3.1.0' })
+})
+
+test('every path of the platform itself answers with the status and type that its description says', async () => {
+  const { paths } = (await (await fetch(`${url}/api/v1/openapi.json`)).json()) as OpenApiDocument
+  expect(Object.keys(paths)).toContain('/metrics')
+  for (const [path, { get }] of Object.entries(paths)) {
+    const answer = await fetch(url + path)
+    const said = get!.responses[answer.status] as { content: object } | undefined
+    expect([path, Object.keys(said?.content ?? {})[0]?.split(';')[0]]).toEqual([
+      path,
+      answer.headers.get('content-type')?.split(';')[0],
+    ])
+    await answer.body?.cancel()
+  }
 })

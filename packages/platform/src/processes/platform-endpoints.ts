@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { health } from '@plimsoll/sdk/wire'
 import {
   type AnyEndpoint,
   ERRORS_PATH,
   endpoint,
   openApiDocument,
+  openApiShape,
   type Page,
   renderApiPage,
   renderErrorPage,
@@ -30,12 +32,9 @@ function pageEndpoint(path: string, summary: string, pageOf: () => Page): AnyEnd
     path,
     scope: 'public',
     summary,
+    response: 'text/html; charset=utf-8',
     handler: async ({ reply }) =>
-      reply
-        .headers({ 'content-security-policy': page().contentSecurityPolicy })
-        .type('text/html; charset=utf-8')
-        .serializer(String)
-        .send(page().html),
+      reply.headers({ 'content-security-policy': page().contentSecurityPolicy }).serializer(String).send(page().html),
   })
 }
 
@@ -45,15 +44,16 @@ export function platformEndpoints(parts: {
   metrics: Metrics
   replayRate: number | undefined
 }): AnyEndpoint[] {
-  const document = lazily(() => openApiDocument(parts.endpoints, { title: 'Plimsoll', version: VERSION }))
-  return [
+  const document = lazily(() => openApiDocument([...own, ...parts.endpoints], { title: 'Plimsoll', version: VERSION }))
+  const own: AnyEndpoint[] = [
     endpoint({
       method: 'GET',
       path: '/health',
       scope: 'public',
       summary: 'Whether the control plane answers',
+      response: health,
       handler: async ({ ctx }) => ({
-        status: 'ok',
+        status: 'ok' as const,
         version: VERSION,
         time: new Date(ctx.clock.nowMs()).toISOString(),
         replay_rate: parts.replayRate ?? null,
@@ -64,20 +64,19 @@ export function platformEndpoints(parts: {
       path: '/metrics',
       scope: 'platform',
       summary: 'Metrics of the process, over all projects, in the Prometheus text format',
-      handler: async ({ reply }) =>
-        reply
-          .type('text/plain; version=0.0.4; charset=utf-8')
-          .serializer(String)
-          .send(await parts.metrics.text()),
+      response: 'text/plain; version=0.0.4; charset=utf-8',
+      handler: async ({ reply }) => reply.serializer(String).send(await parts.metrics.text()),
     }),
     endpoint({
       method: 'GET',
       path: '/api/v1/openapi.json',
       scope: 'public',
       summary: 'This API as OpenAPI 3.1',
+      response: openApiShape,
       handler: async () => document(),
     }),
     pageEndpoint('/api', 'This API as a page', () => renderApiPage(document())),
     pageEndpoint(ERRORS_PATH, 'Every error code, where the type of a problem leads', renderErrorPage),
   ]
+  return own
 }

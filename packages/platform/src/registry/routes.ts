@@ -189,6 +189,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     scope: 'editor',
     summary: 'Take an alias away',
     params: modelParams.extend({ alias: z.string().max(255) }),
+    response: 'nothing',
     handler: async ({ ctx, params }) => deleteAlias(ctx, params),
   }),
 ]

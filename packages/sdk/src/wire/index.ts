@@ -80,6 +80,7 @@ export {
   valueType,
 } from './definition/index.ts'
 export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
+export { health } from './health.ts'
 export {
   type ApprovalView,
   approvalView,

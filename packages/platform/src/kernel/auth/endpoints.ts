@@ -82,6 +82,7 @@ export function authEndpoints(auth: Config['auth']): AnyEndpoint[] {
       scope: 'admin',
       summary: 'Revokes a token',
       params: z.strictObject({ token: z.string().max(64) }),
+      response: 'nothing',
       handler: async ({ ctx, params }) => revokeToken(ctx, params.token),
     }),
     ...memberEndpoints,

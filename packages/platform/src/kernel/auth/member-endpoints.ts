@@ -95,6 +95,7 @@ const keyEndpoints: AnyEndpoint[] = [
     scope: 'admin',
     summary: 'Revokes a key',
     params: z.strictObject({ key: z.string().max(64) }),
+    response: 'nothing',
     handler: async ({ ctx, params }) => revokeKey(ctx, params.key),
   }),
 ]
@@ -117,6 +118,7 @@ const grantEndpoints: AnyEndpoint[] = [
     summary: 'Gives a person a role',
     params: grantParams,
     body: z.strictObject({ role }),
+    response: 'nothing',
     handler: async ({ ctx, params, body }) => setGrant(ctx, params.principal, body.role),
   }),
   endpoint({
@@ -125,6 +127,7 @@ const grantEndpoints: AnyEndpoint[] = [
     scope: 'admin',
     summary: 'Takes a person’s role away',
     params: grantParams,
+    response: 'nothing',
     handler: async ({ ctx, params }) => removeGrant(ctx, params.principal),
   }),
 ]

@@ -88,6 +88,7 @@ beforeAll(async () => {
     scope: 'named:approver',
     summary: 'Approves',
     body: z.strictObject({ digest: z.string() }),
+    response: z.strictObject({ by: z.string(), proof: z.string() }),
     handler: async ({ ctx }) => ({ by: ctx.principal.id, proof: ctx.principal.proof }),
   })
   mountEndpoints(app, [who], authoriser)

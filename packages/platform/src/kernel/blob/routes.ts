@@ -68,11 +68,12 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'The bytes of a blob that the project holds',
       params: digestParam,
+      response: 'application/octet-stream',
       handler: async ({ ctx, params: { digest }, request, reply }) => {
         const found = (await mayRead(ctx, digest)) ? await deps.blobs.stat(digest) : undefined
         if (!found) throw missingBlob(digest)
         const range = parseRange(request.headers.range, found.sizeBytes)
-        reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` }).type('application/octet-stream')
+        reply.headers({ ...CONTENT_HEADERS, etag: `"${digest}"` })
         if (range === 'unsatisfiable') return sendRangeProblem(reply, request.id, found.sizeBytes)
         if (range === undefined) {
           const content = await wholeBlob(deps.blobs, digest, found.sizeBytes)

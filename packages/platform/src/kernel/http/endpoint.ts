@@ -20,6 +20,9 @@ export const SCOPES: readonly Scope[] = [
   'named:admin',
 ]
 
+/** What success answers: JSON of a shape, a body of a media type that the handler writes itself, or nothing (204). */
+export type Answer = z.ZodType | `${string}/${string}` | 'nothing'
+
 type Infer<S> = S extends z.ZodType ? z.output<S> : undefined
 
 /**
@@ -38,8 +41,8 @@ export interface Endpoint<
   readonly params?: P
   readonly query?: Q
   readonly body?: B
-  readonly response?: z.ZodType
-  /** Status of success, 200 by default. */
+  readonly response: Answer
+  /** Status of success: 204 where the answer is `nothing`, 200 otherwise, unless said. */
   readonly status?: number
   readonly bodyLimitBytes?: number
   /** `stream`: the body is not parsed; `request.body` is a `Readable` that ends with an error beyond the limit. */
@@ -64,4 +67,14 @@ export function endpoint<
   B extends z.ZodType | undefined = undefined,
 >(declared: Endpoint<P, Q, B>): AnyEndpoint {
   return declared
+}
+
+/** The status with which an endpoint answers when it succeeds. */
+export function successStatus({ status, response }: AnyEndpoint): number {
+  return status ?? (response === 'nothing' ? 204 : 200)
+}
+
+/** Whether the handler writes a body of this type itself. */
+export function isMediaType(response: Answer): response is `${string}/${string}` {
+  return typeof response === 'string' && response !== 'nothing'
 }

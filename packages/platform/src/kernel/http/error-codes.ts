@@ -172,6 +172,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'http.media_type': ['media_type'],
   'http.no_context': ['internal'],
   'http.no_host': ['invalid'],
+  'http.no_response': ['internal'],
   'http.no_route': ['not_found'],
   'http.no_scope': ['internal'],
   'http.origin': ['forbidden', 'invalid'],

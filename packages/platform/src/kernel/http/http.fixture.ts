@@ -14,6 +14,8 @@ export interface TestServer {
   close(): Promise<void>
 }
 
+const counted = z.strictObject({ bytes: z.int() })
+
 /** Endpoints that reach every part of the core. */
 export const PROBES: AnyEndpoint[] = [
   endpoint({
@@ -23,6 +25,7 @@ export const PROBES: AnyEndpoint[] = [
     summary: 'Echo',
     params: z.strictObject({ name: z.string().regex(/^[a-z]+$/) }),
     query: z.strictObject({ n: z.coerce.number().int().max(9).optional() }),
+    response: z.strictObject({ name: z.string(), n: z.int().optional() }),
     handler: async ({ params, query }) => ({ ...params, ...query }),
   }),
   endpoint({
@@ -31,6 +34,7 @@ export const PROBES: AnyEndpoint[] = [
     scope: 'public',
     summary: 'Echo a body',
     body: z.strictObject({ a: z.number(), b: z.string().optional() }).or(z.array(z.json())),
+    response: z.strictObject({ body: z.json() }),
     handler: async ({ body }) => ({ body }),
   }),
   endpoint({
@@ -40,6 +44,7 @@ export const PROBES: AnyEndpoint[] = [
     summary: 'Count bytes',
     bodyKind: 'stream',
     bodyLimitBytes: 1_000,
+    response: counted,
     handler: async ({ request }) => {
       let bytes = 0
       for await (const chunk of request.body as AsyncIterable<Buffer>) bytes += chunk.length
@@ -52,6 +57,7 @@ export const PROBES: AnyEndpoint[] = [
     scope: 'public',
     summary: 'Reads once all has arrived',
     bodyKind: 'stream',
+    response: counted,
     handler: async ({ request }) => {
       const arrived = Promise.withResolvers<void>()
       request.raw.once('close', () => arrived.resolve())
@@ -68,6 +74,7 @@ export const PROBES: AnyEndpoint[] = [
     path: '/broken',
     scope: 'public',
     summary: 'Fails',
+    response: 'nothing',
     handler: async () => {
       throw new Error('secret-canary')
     },
@@ -85,6 +92,7 @@ export const PROBES: AnyEndpoint[] = [
     path: '/big',
     scope: 'public',
     summary: 'Integers',
+    response: z.strictObject({ small: z.bigint(), large: z.bigint() }),
     handler: async () => ({ small: 5n, large: 9007199254740993n }),
   }),
 ]

@@ -2,7 +2,7 @@ export { type AnyEndpoint, type Endpoint, endpoint, SCOPES, type Scope } from '.
 export { ERRORS_PATH, renderErrorPage } from './error-page.ts'
 export { formatJson } from './json.ts'
 export { type Authoriser, mountEndpoints } from './mount-endpoints.ts'
-export { type OpenApiDocument, openApiDocument, renderApiPage } from './open-api.ts'
+export { type OpenApiDocument, openApiDocument, openApiShape, renderApiPage } from './open-api.ts'
 export type { Page } from './page.ts'
 export { pageLimit } from './page-limit.ts'
 export { errorHeaders, type Problem, problemOf, toHttpError } from './problem.ts'

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { countText } from '../count-text.ts'
 import type { Context } from '../db/context.ts'
 import { type Fault, PlimsollError } from '../errors.ts'
-import { type AnyEndpoint, SCOPES, type Scope } from './endpoint.ts'
+import { type AnyEndpoint, isMediaType, SCOPES, type Scope, successStatus } from './endpoint.ts'
 import { unstorableFaults } from './storable-text.ts'
 
 /** Decides who calls and opens the context of the project and principal; throws when the scope is not met. */
@@ -27,6 +27,13 @@ export function mountEndpoints(app: FastifyInstance, endpoints: readonly AnyEndp
         'internal',
         'http.no_scope',
         `Cannot start: ${endpoint.method} ${endpoint.path} declares no scope`,
+      )
+    }
+    if (endpoint.response === undefined) {
+      throw new PlimsollError(
+        'internal',
+        'http.no_response',
+        `Cannot start: ${endpoint.method} ${endpoint.path} declares no answer`,
       )
     }
     if (!PATH.test(endpoint.path))
@@ -108,13 +115,11 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
   }
   const ctx = contexts.get(request)
   if (ctx === undefined) throw new PlimsollError('internal', 'http.no_context', 'A route ran without being authorised')
+  reply.code(successStatus(endpoint))
+  if (isMediaType(endpoint.response)) reply.type(endpoint.response)
   const result: unknown = await endpoint.handler({ ctx, params, query, body, request, reply } as never) // the schemas above made the types true
   if (reply.sent || result === reply) return reply
-  reply.code(endpoint.status ?? (result === undefined && endpoint.response === undefined ? 204 : 200))
-  if (result === undefined) return null
-  return endpoint.response === undefined || result instanceof Readable
-    ? result
-    : shape(endpoint, endpoint.response, result)
+  return shape(endpoint, result)
 }
 
 function escapePointer(part: PropertyKey): string {
@@ -152,13 +157,22 @@ function flatten(issues: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; me
   })
 }
 
-function shape(endpoint: AnyEndpoint, schema: z.ZodType, result: unknown): unknown {
-  const shaped = schema.safeParse(result)
+function shape(endpoint: AnyEndpoint, result: unknown): unknown {
+  const { response } = endpoint
+  if (typeof response === 'string') {
+    if (result === undefined && response === 'nothing') return null
+    throw brokenContract(endpoint, `it answers ${response}, and returned something else`)
+  }
+  const shaped = response.safeParse(result)
   if (shaped.success) return shaped.data
   const where = shaped.error.issues.slice(0, 5).map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`)
-  throw new PlimsollError(
+  throw brokenContract(endpoint, where.join('; '))
+}
+
+function brokenContract(endpoint: AnyEndpoint, why: string): PlimsollError {
+  return new PlimsollError(
     'internal',
     'http.response_mismatch',
-    `${endpoint.method} ${endpoint.path} broke its contract: ${where.join('; ')}`,
+    `${endpoint.method} ${endpoint.path} broke its contract: ${why}`,
   )
 }

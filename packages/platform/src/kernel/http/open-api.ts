@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { AnyEndpoint } from './endpoint.ts'
+import { type Answer, type AnyEndpoint, isMediaType, successStatus } from './endpoint.ts'
 import { escapeHtml, type Page, renderPage } from './page.ts'
 
 interface Operation {
@@ -7,6 +7,7 @@ interface Operation {
   summary: string
   tags: string[]
   'x-scope': string
+  security: object[]
   parameters: object[]
   requestBody?: object
   responses: Record<string, object>
@@ -18,6 +19,9 @@ export interface OpenApiDocument {
   paths: Record<string, Record<string, Operation>>
   components: object
 }
+
+/** As an answer: what it holds is told by the schema of OpenAPI. */
+export const openApiShape = z.looseObject({ openapi: z.literal('3.1.0') })
 
 const PROBLEM = {
   type: 'object',
@@ -36,6 +40,13 @@ const PROBLEM = {
     action: { type: 'string' },
     retry_after_ms: { type: 'integer' },
   },
+}
+
+const TOKEN = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'A token of a person, a program or a run. On loopback, unless the server asks for tokens, it may be left out where the scope is `viewer`, `editor`, `run` or `platform`.',
 }
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
@@ -62,9 +73,17 @@ function parametersOf(schema: z.ZodType | undefined, place: 'path' | 'query'): o
   }))
 }
 
+function successOf(response: Answer): object {
+  if (response === 'nothing') return { description: 'Success, without a body' }
+  const content = isMediaType(response)
+    ? // Bytes and text as they are: 3.1 describes them by their type alone.
+      { [response]: {} }
+    : { 'application/json': { schema: jsonSchema(response, 'output') } }
+  return { description: 'Success', content }
+}
+
 function operationOf(endpoint: AnyEndpoint): Operation {
-  const parts = endpoint.path.split('/').filter((part) => part !== '' && part !== 'api' && part !== 'v1')
-  const success = String(endpoint.status ?? (endpoint.response === undefined ? 204 : 200))
+  const parts = endpoint.path.split('/').filter((part) => part !== '' && part !== 'v1' && part !== 'api')
   const body =
     endpoint.bodyKind === 'stream'
       ? { 'application/octet-stream': {} }
@@ -76,18 +95,14 @@ function operationOf(endpoint: AnyEndpoint): Operation {
     summary: endpoint.summary,
     tags: [parts[0] ?? 'platform'],
     'x-scope': endpoint.scope,
+    security: endpoint.scope === 'public' ? [] : [{ token: [] }],
     parameters: [
       ...parametersOf(endpoint.params as z.ZodType | undefined, 'path'),
       ...parametersOf(endpoint.query as z.ZodType | undefined, 'query'),
     ],
     ...(body ? { requestBody: { required: true, content: body } } : {}),
     responses: {
-      [success]: {
-        description: 'Success',
-        ...(endpoint.response
-          ? { content: { 'application/json': { schema: jsonSchema(endpoint.response, 'output') } } }
-          : {}),
-      },
+      [String(successStatus(endpoint))]: successOf(endpoint.response),
       default: {
         description: 'A problem',
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
@@ -95,6 +110,27 @@ function operationOf(endpoint: AnyEndpoint): Operation {
     },
   }
 }
+
+/** Moves recursive schemas, which zod puts beside what refers to them, to where references of a document look: its components. */
+function shareDefinitions(node: unknown, shared: Map<string, string>): unknown {
+  if (Array.isArray(node)) return node.map((item) => shareDefinitions(item, shared))
+  if (typeof node !== 'object' || node === null) return node
+  const { $defs, ...rest } = node as { $defs?: Record<string, object> } // of JSON Schema
+  if ($defs === undefined)
+    return Object.fromEntries(Object.entries(rest).map(([name, inner]) => [name, shareDefinitions(inner, shared)]))
+  let text = JSON.stringify(rest)
+  for (const [name, definition] of Object.entries($defs)) {
+    const ref = `"#/$defs/${name}"`
+    const self = JSON.stringify(definition).replaceAll(ref, SELF)
+    const known = shared.get(self) ?? `Recursive${shared.size + 1}`
+    shared.set(self, known)
+    text = text.replaceAll(ref, refTo(known))
+  }
+  return JSON.parse(text)
+}
+
+const SELF = '"#self"'
+const refTo = (name: string) => `"#/components/schemas/${name}"`
 
 /** OpenAPI 3.1 of the endpoints: their schemas are the contract, so this cannot drift from it. */
 export function openApiDocument(
@@ -108,11 +144,14 @@ export function openApiDocument(
     operations[endpoint.method.toLowerCase()] = operationOf(endpoint)
     paths[path] = operations
   }
+  const shared = new Map<string, string>()
+  const described = shareDefinitions(paths, shared) as typeof paths // the same, but for references
+  const recursive = [...shared].map(([self, name]) => [name, JSON.parse(self.replaceAll(SELF, refTo(name)))])
   return {
     openapi: '3.1.0',
     info,
-    paths,
-    components: { schemas: { Problem: PROBLEM }, securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    paths: described,
+    components: { schemas: { Problem: PROBLEM, ...Object.fromEntries(recursive) }, securitySchemes: { token: TOKEN } },
   }
 }
 

@@ -155,6 +155,13 @@ test('mountEndpoints() stops the start for a route without a scope', async () =>
   expect(() => mountEndpoints(app, [bare], { authorise: async () => ({}) as Context })).toThrow('declares no scope')
 })
 
+test('mountEndpoints() stops the start for a route that does not say what it answers', async () => {
+  const { app, close } = await openTestServer()
+  await close()
+  const bare = { ...PROBES[0]!, response: undefined } as unknown as AnyEndpoint
+  expect(() => mountEndpoints(app, [bare], { authorise: async () => ({}) as Context })).toThrow('declares no answer')
+})
+
 test('openApiDocument() describes every endpoint with its scope and parameters', () => {
   const document = openApiDocument(PROBES, { title: 'T', version: '1' })
   expect(Object.keys(document.paths)).toEqual([

@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { identityModel, tripsModel } from '../../inference/onnx.fixture.ts'
 import { realClock } from '../../kernel/clock.ts'
@@ -71,6 +72,11 @@ describe('a request of more rows than a batch takes', () => {
 test('the description of a route says how many rows a request takes', async () => {
   const text = await (await fetch(`${opened.url}/predict/delay/openapi.json`)).text()
   expect(text).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
+})
+
+test('the description of a route is OpenAPI 3.1', async () => {
+  const document = await (await fetch(`${opened.url}/predict/delay/openapi.json`)).json()
+  expect(await new Validator().validate(document as Record<string, unknown>)).toEqual({ valid: true })
 })
 
 test.each([

@@ -1,0 +1,62 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { expect, test } from 'vitest'
+import { auditEndpoints, authEndpoints } from '../kernel/auth/index.ts'
+import { newSigningKey } from '../kernel/auth/verify/index.ts'
+import { settings } from '../kernel/config/index.ts'
+import { type AnyEndpoint, openApiDocument } from '../kernel/http/index.ts'
+import { openMetrics } from '../kernel/telemetry/index.ts'
+import { openDomains } from './domains.ts'
+import { platformEndpoints } from './platform-endpoints.ts'
+
+function endpointsOf(): AnyEndpoint[] {
+  const config = settings.parse({})
+  const domains = openDomains({
+    config,
+    signingKey: newSigningKey(),
+    replay: undefined,
+    paths: { runs: '', environments: '' },
+  } as Parameters<typeof openDomains>[0]) // only what endpoints declare is read
+  const own = [...authEndpoints(config.auth), ...auditEndpoints('', []), ...domains.endpoints]
+  return [...platformEndpoints({ endpoints: own, metrics: openMetrics('test'), replayRate: undefined }), ...own]
+}
+
+const endpoints = endpointsOf()
+const document = openApiDocument(endpoints, { title: 'Plimsoll', version: '1' })
+const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods))
+
+test('openApiDocument() of the control plane is OpenAPI 3.1, and its references lead somewhere', async () => {
+  const plain = JSON.parse(JSON.stringify(document)) as Record<string, unknown>
+  const validator = new Validator()
+  expect(await validator.validate(plain)).toEqual({ valid: true })
+  expect(() => validator.resolveRefs()).not.toThrow()
+  expect(operations).toHaveLength(endpoints.length)
+  expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(endpoints.length)
+})
+
+/** What the endpoint declares, told without the code that is tested. */
+function declaredAnswer({ status, response }: AnyEndpoint): [string, string[]] {
+  if (response === 'nothing') return [String(status ?? 204), []]
+  return [String(status ?? 200), [typeof response === 'string' ? response : 'application/json']]
+}
+
+test.each(endpoints.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint] as const))(
+  'openApiDocument() says what %s answers, and who may ask',
+  (_name, endpoint) => {
+    const path = endpoint.path.replace(/:(\w+)/g, '{$1}').replace('*', '{rest}')
+    const { responses, security } = document.paths[path]![endpoint.method.toLowerCase()]!
+    const { default: _problem, ...success } = responses as Record<string, { content?: object }>
+    const said = Object.entries(success).map(([status, { content = {} }]) => [status, Object.keys(content)])
+    expect(said).toEqual([declaredAnswer(endpoint)])
+    expect(security).toEqual(endpoint.scope === 'public' ? [] : [{ token: [] }])
+  },
+)
+
+test('openApiDocument() tells bytes, text and pages by their type', () => {
+  const contentOf = (path: string) =>
+    Object.keys((document.paths[path]!.get!.responses[200] as { content: object }).content)
+  expect(contentOf('/api/v1/blobs/{digest}')).toEqual(['application/octet-stream'])
+  expect(contentOf('/api/v1/runs/{run}/steps/{step}/log')).toEqual(['text/plain; charset=utf-8'])
+  expect(contentOf('/api/v1/feature-services/{name}/serving')).toEqual(['application/json'])
+  expect(contentOf('/api/v1/pipelines/{pipeline}')).toEqual(['application/json'])
+  expect(contentOf('/api')).toEqual(['text/html; charset=utf-8'])
+})
