@@ -32,6 +32,7 @@ export const deadLetterEndpoints: readonly AnyEndpoint[] = [
     scope: 'admin',
     summary: 'Tries a dead letter again, with all its attempts',
     params,
+    response: 'nothing',
     handler: async ({ ctx, params }) => retryDeadLetter(ctx, params.letter),
   }),
   endpoint({
@@ -40,6 +41,7 @@ export const deadLetterEndpoints: readonly AnyEndpoint[] = [
     scope: 'admin',
     summary: 'Removes a dead letter: nothing will try it again',
     params,
+    response: 'nothing',
     handler: async ({ ctx, params }) => discardDeadLetter(ctx, params.letter),
   }),
 ]
