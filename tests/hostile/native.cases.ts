@@ -129,7 +129,9 @@ function parameterCases(route: Route): HostileCase[] {
           ])
       : []),
   ])
-  return [...path, ...query, asked('an unknown query parameter', 'zz=1', INVALID)]
+  // Who may not look at all projects may be told that first.
+  const unknown = route.operation['x-scope'] === 'platform' ? { status: [400, 403] } : INVALID
+  return [...path, ...query, asked('an unknown query parameter', 'zz=1', unknown)]
 }
 
 function bodyCases(route: Route, schema: Schema): HostileCase[] {

@@ -139,6 +139,12 @@ test('reviewPlan() answers as planProject() does, refuses what applyPlan() would
   expect(await declared()).toEqual(before)
 })
 
+test('reviewPlan() of many definitions compares them, and says that it does no more', async () => {
+  const models = Array.from({ length: 201 }, (_, n) => ({ kind: 'model', name: `m${n}` }))
+  const { changes: found, warnings } = await reviewPlan(ctx, { blobs, kinds }, contentOf(models), false)
+  expect([found.length, warnings]).toEqual([201, [expect.stringContaining('shows at apply')]])
+})
+
 test('applyPlan() leaves nothing when one definition is refused', async () => {
   const content = contentOf([FLIGHTS, AIRPORT, viewOf({ eventTime: 'absent' }), BOARD])
   await expect(apply(content)).rejects.toMatchObject({ kind: 'invalid', code: 'features.bad_view' })

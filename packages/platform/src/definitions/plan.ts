@@ -285,6 +285,9 @@ class TriedOut extends Error {
   }
 }
 
+/** More definitions than these are compared only: trying them out would hold the database for seconds, for whoever may look. */
+const TRIED_MAX = 200
+
 /** The plan, with every refusal that `applyPlan` would answer: all of it is tried out in a transaction that is undone. */
 export async function reviewPlan(
   ctx: Context,
@@ -295,6 +298,10 @@ export async function reviewPlan(
   try {
     return await ctx.transaction(async (tx) => {
       const plan = await planProject(tx, deps, content, prune)
+      if (plan.changes.length > TRIED_MAX) {
+        const warning = `more than ${TRIED_MAX} definitions: what the server would refuse of them shows at apply`
+        return { ...plan, warnings: [...plan.warnings, warning] }
+      }
       await declareAll(tx, { kinds: deps.kinds, blobs: undefined }, content, plan)
       await removeDropped(tx, plan)
       throw new TriedOut(plan)

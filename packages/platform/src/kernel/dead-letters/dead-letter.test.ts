@@ -112,7 +112,7 @@ test('the list has the dead job and the dead event, newest first; its bound says
         since,
       },
       {
-        id: '1@test.consumer',
+        id: expect.stringMatching(/^\d+@test\.consumer$/),
         kind: 'event',
         type: 'test.happened',
         consumer: 'test.consumer',
