@@ -67,19 +67,50 @@ async function prepare(platform) {
   }
 }
 
-async function datasets({ projectDir, plimsoll, read }) {
+const MONTHS = ['01', '02', '03', '04', '05']
+
+/** A step that is pinned at a version must not start when that failed its expectations. */
+async function refuseDownstream({ work, plimsoll }, version) {
+  const folder = join(work, 'downstream')
+  mkdirSync(folder)
+  const step = {
+    key: 'read',
+    kind: 'command',
+    params: { argv: ['true'] },
+    inputs: { flights: { from: 'dataset', dataset: 'flights', version } },
+  }
+  // JSON is YAML.
+  writeFileSync(
+    join(folder, 'plimsoll.project.yaml'),
+    JSON.stringify({
+      project: 'downstream',
+      definitions: [{ kind: 'pipeline', name: 'downstream', params: {}, steps: [step] }],
+    }),
+  )
+  await plimsoll(['apply', folder])
+  const { reason, graph } = await plimsoll(['run', 'start', 'downstream'], { expected: 1 })
+  must(/^Cannot use version \d+ of dataset "flights": .* expectations failed/.test(reason), `it is refused (${reason})`)
+  must(graph[0].attempts === 0, 'its step never started')
+  return reason.split('. ')[0]
+}
+
+async function datasets(platform) {
+  const { projectDir, plimsoll, read } = platform
   const add = (path, expected = 0) =>
     plimsoll(['dataset', 'add', 'flights', '--root', projectDir, '--path', path], { expected })
-  await add('data/flights-2001-01.parquet')
+  for (const month of MONTHS) await add(`data/flights-2001-${month}.parquet`)
   await add('data/damaged-2001-06.parquet', 3)
-  const [damaged, good] = (await plimsoll(['dataset', 'versions', 'flights'])).versions
-  must(good.verdict === 'passed', 'January passes')
+  const [damaged, ...months] = (await plimsoll(['dataset', 'versions', 'flights'])).versions
+  must(months.length === MONTHS.length && months.every(({ verdict }) => verdict === 'passed'), 'each month passes')
+  const january = months.at(-1)
   must(damaged.verdict === 'failed' && damaged.expectations.failed > 0, 'the damaged month fails')
   const { validation } = await read(`datasets/flights/versions/${damaged.version}`)
   const failed = (validation?.results ?? []).filter((result) => !result.success)
   return {
-    January: `${good.rowCount} rows in place, ${short(good.digest)}`,
-    'damaged June': `${damaged.expectations.failed} of ${damaged.expectations.evaluated} expectations failed; kept, and refused downstream`,
+    January: `${january.rowCount} rows in place, ${short(january.digest)}`,
+    'February to May': `${months.slice(0, -1).reduce((sum, { rowCount }) => sum + rowCount, 0)} rows, a version for each`,
+    'damaged June': `${damaged.expectations.failed} of ${damaged.expectations.evaluated} expectations failed; kept`,
+    'a step that reads it': await refuseDownstream(platform, damaged.version),
     ...Object.fromEntries(failed.map((result) => [`  ${describe(result)}`, exampleOf(result)])),
   }
 }
@@ -113,7 +144,28 @@ async function features(platform) {
   }
 }
 
-async function models({ plimsoll }) {
+/** What the mlflow client logged inside the step, as MLflow's own REST tells it. */
+async function trackedRun({ addresses }, version) {
+  const id = version.bound.origin.trackedRun
+  must(id !== null, 'the passport names the tracked run')
+  const { run } = await (await fetch(`${addresses.api}/api/2.0/mlflow/runs/get?run_id=${id}`)).json()
+  const { metrics = [], params = [] } = run.data
+  must(
+    metrics.some(({ key, value }) => key === 'auc' && value === auc(version)),
+    'mlflow logged the AUC of the passport',
+  )
+  must(params.length > 0, 'mlflow logged the params')
+  const { files = [] } = await (await fetch(`${addresses.api}/api/2.0/mlflow/artifacts/list?run_id=${id}`)).json()
+  must(
+    files.some(({ path }) => path.startsWith('metrics')),
+    'mlflow logged the metrics as an artifact',
+  )
+  must(run.outputs?.model_outputs?.length > 0, 'mlflow logged the model')
+  return `run ${id.slice(0, 12)}: ${params.length} params, ${metrics.length} metrics, an artifact and the model`
+}
+
+async function models(platform) {
+  const { plimsoll } = platform
   const versions = await Promise.all(['1', '2'].map((version) => plimsoll(['model', 'show', 'flight-delay', version])))
   const [low, high] = versions.sort((a, b) => auc(a) - auc(b))
   must(auc(low) > 0.61, `the baseline finds something (AUC ${auc(low).toFixed(3)})`)
@@ -123,6 +175,7 @@ async function models({ plimsoll }) {
   return {
     'logistic regression': `AUC ${auc(low).toFixed(3)} on 1–14 April, ${low.bound.signature.columns.length} columns`,
     'gradient-boosted trees': `AUC ${auc(high).toFixed(3)}, ${high.bound.signature.columns.length} columns of ${high.bound.features[0].views.length} views`,
+    'tracked by mlflow': await trackedRun(platform, high),
     commit: high.bound.code.commit.slice(0, 12),
     'still missing': high.gaps.map((gap) => gap.field).join(', '),
   }

@@ -57,13 +57,13 @@ function lastLine(text) {
 function lastSaid(text) {
   const line = lastLine(text)
   try {
-    const { error, state, graph } = JSON.parse(line)
+    const { error, state, reason: why, graph } = JSON.parse(line)
     if (error) return `${error.message}. ${error.action ?? ''}`.trim()
     const failed = graph.filter((step) => step.state === 'failed')
     const keysOf = (reason) => failed.filter((step) => step.reason === reason).map(({ key }) => key)
     const reasons = [...new Set(failed.map(({ reason }) => reason))]
     return [
-      `the run ${state}`,
+      `the run ${state}${why ? `: ${why}` : ''}`,
       ...reasons.map((reason) => `step ${keysOf(reason).join(', ')}: ${reason.replaceAll('\n', ' | ')}`),
     ].join('; ')
   } catch {
@@ -79,7 +79,7 @@ export function openPlatform() {
   let up
   let onEnd = () => {}
 
-  /** Runs the command line; with `expected` another status than 0 is what must happen. */
+  /** Runs the command line; with `expected` another status than 0 is what must happen, and a failure is what it gives. */
   async function plimsoll(args, { expected = 0, token } = {}) {
     const all = [...args, '--data-dir', dataDir, '--json', ...(token ? ['--token-file', token] : [])]
     const { status, stdout, stderr } = await run([CLI, ...all])
@@ -87,7 +87,7 @@ export function openPlatform() {
       throw new Error(
         `plimsoll ${args.join(' ')} ended with ${status}, expected ${expected}: ${lastSaid(stdout)?.slice(-2_000) || lastSaid(stderr)}`,
       )
-    const line = lastLine(stdout)
+    const line = lastLine(stdout) || (expected === 0 ? '' : lastLine(stderr))
     return line ? JSON.parse(line) : undefined
   }
 

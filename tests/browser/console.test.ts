@@ -305,7 +305,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         '/models/flight-delay/versions/3',
         async (page) => {
           await page.getByText('Missing for production: 1').waitFor()
-          await page.getByText('plimsoll model note flight-delay 3').waitFor()
+          await page.getByText('give the step a lock, then plimsoll apply && plimsoll run start train').waitFor()
           await page.getByText('flight-delay rolled back: version 4 was slow').waitFor()
           await page.getByText('grace').first().waitFor()
           await page.getByText('by the platform').waitFor()

@@ -194,9 +194,9 @@ function answers(name: string): Record<string, unknown> {
     },
     gaps: [
       {
-        field: 'environment',
-        detail: 'The version names no lock of its environment',
-        command: `plimsoll model note ${name} 3`,
+        field: 'environment.lock',
+        detail: 'its step had no lock file',
+        command: 'give the step a lock, then plimsoll apply && plimsoll run start train',
       },
     ],
     environment: 'production',

@@ -64,7 +64,14 @@ test('plan shows what apply would do and changes nothing; apply does it, and has
   expect(plan).toMatchObject({ status: 0, err: '' })
   expect(plan.out).toContain('+ create    dataset numbers')
   expect((await plimsoll.run('dataset', 'list')).out).toContain('No datasets yet')
-  expect(await plimsoll.run('apply')).toMatchObject({ status: 0, err: '' })
+  const [, digest = ''] = /plimsoll apply --plan (sha256:[0-9a-f]{64})$/m.exec(plan.out) ?? []
+  const other = await plimsoll.run(
+    'apply',
+    '--plan',
+    digest.replace(/.$/, (last) => (last === '0' ? '1' : '0')),
+  )
+  expect(other).toMatchObject({ status: 1, err: expect.stringContaining('(definitions.stale_plan)') })
+  expect(await plimsoll.run('apply', '--plan', digest)).toMatchObject({ status: 0, err: '' })
   expect((await plimsoll.run('plan')).out).toContain('Nothing to change')
 })
 

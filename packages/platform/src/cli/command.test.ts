@@ -14,9 +14,9 @@ test('repeatingFlags() adds the flags of this command to a failure that names co
     message: 'Cannot release m/1',
     action: 'Approve it: plimsoll approve m 1. Commands named here need --data-dir /tmp/d',
   })
-  expect(repeatingFlags(failure(undefined, ['no owner: plimsoll model note m 1 --owner NAME']), options)).toMatchObject(
-    { action: 'Commands named here need --data-dir /tmp/d', faults: [{ pointer: '/gaps/0' }] },
-  )
+  expect(
+    repeatingFlags(failure(undefined, ['no approval: plimsoll approve m 1 --environment production']), options),
+  ).toMatchObject({ action: 'Commands named here need --data-dir /tmp/d', faults: [{ pointer: '/gaps/0' }] })
   for (const [thrown, given] of [
     [failure('Approve it: plimsoll approve m 1'), {}],
     [failure('Try again later'), options],

@@ -32,7 +32,7 @@ function describeVersion(version: ModelVersionView, flags: string): string[] {
     `  passport     ${version.passport}`,
     `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
-    `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'} ${bound.environment?.interpreter ?? ''}`,
+    `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'}${bound.environment?.interpreter ? ` ${bound.environment.interpreter}` : ''}`,
     `  metrics      ${metricsText(bound.metrics) || 'none'}`,
     `  approvals    ${
       version.approvals
@@ -47,7 +47,8 @@ function describeVersion(version: ModelVersionView, flags: string): string[] {
       ? [`  nothing is missing for ${version.environment}`]
       : [
           `  missing for ${version.environment}:`,
-          ...version.gaps.flatMap((gap) => [`    ${gap.field}: ${gap.detail}`, `      → ${gap.command}${flags}`]),
+          ...version.gaps.flatMap((gap) => [`    ${gap.field}: ${gap.detail}`, `      → ${gap.command}`]),
+          ...(flags === '' ? [] : [`  commands named here need${flags}`]),
         ]),
   ].map(printable)
 }

@@ -5,11 +5,15 @@ import { z } from 'zod'
 import type { CollectedProject } from '../definitions/client/index.ts'
 import { countText } from '../kernel/count-text.ts'
 import { addCommand, type Invocation } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf, shellWord } from './connection.ts'
 import { printable } from './io.ts'
 
 interface PlanFlags {
   prune?: boolean
+}
+
+interface ApplyFlags extends PlanFlags {
+  plan?: string
 }
 
 const MARKS = { create: '+', change: '~', delete: '-', unchanged: ' ', kept: '?' } as const
@@ -73,10 +77,15 @@ async function collect(folder: string): Promise<CollectedProject> {
 async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
   const { client } = connect(options)
   const plan = await planOf(client, await collect(args[0] ?? '.'), options.prune === true)
-  io.answer(plan, describePlan(plan))
+  const same = `${args[0] === undefined ? '' : ` ${shellWord(args[0])}`}${options.prune ? ' --prune' : ''}`
+  const isChange = plan.changes.some(({ change }) => change !== 'unchanged' && change !== 'kept')
+  io.answer(plan, [
+    ...describePlan(plan),
+    ...(isChange ? [`This and nothing else: plimsoll apply${same} --plan ${plan.digest}${flagsOf(options)}`] : []),
+  ])
 }
 
-async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
+async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<void> {
   const { client } = connect(options)
   const prune = options.prune === true
   const project = await collect(args[0] ?? '.')
@@ -89,7 +98,7 @@ async function runApply({ io, options, args }: Invocation<PlanFlags>): Promise<v
   const applied = await client.call({
     method: 'POST',
     path: '/api/v1/apply',
-    body: { content: project.content, prune, plan: plan.digest },
+    body: { content: project.content, prune, plan: options.plan ?? plan.digest },
     schema: planView,
   })
   io.answer(applied, describePlan(applied))
@@ -105,11 +114,11 @@ export function addProject(program: Command): void {
     options: [prune],
     action: runPlan,
   })
-  addCommand<PlanFlags>(program, {
+  addCommand<ApplyFlags>(program, {
     use: 'apply [folder]',
     summary: 'make the server as the project says',
     example: 'plimsoll apply examples/flight-delay',
-    options: [prune],
+    options: [prune, ['--plan <digest>', 'only if this is still what plan showed']],
     action: runApply,
   })
 }

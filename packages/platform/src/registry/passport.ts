@@ -22,34 +22,38 @@ export async function notesOf(ctx: Context, model: string): Promise<PassportNote
 
 function boundGaps(version: ModelVersion): PassportGap[] {
   const { bound, model } = version
-  const again = 'plimsoll run start PIPELINE'
+  const anew = `plimsoll apply && plimsoll run start ${bound.origin.pipeline ?? 'PIPELINE'}`
   const gaps: PassportGap[] = []
   const add = (field: string, detail: string, command: string) => gaps.push({ field, detail, command })
   if (bound.artifact.digest === null)
-    add('artifact', 'no artifact is stored for it', `${again}, with a register step for ${model}`)
+    add('artifact', 'no artifact is stored for it', `give the pipeline a register step for ${model}, then ${anew}`)
   if (bound.code === null || bound.code.commit === null)
-    add('code.commit', 'it is not known from which commit it was made', `git commit, then plimsoll apply and ${again}`)
+    add('code.commit', 'it is not known from which commit it was made', `git commit, then ${anew}`)
   else if (bound.code.isDirty)
     add(
       'code.dirty',
       `the tree had changes that are not in commit ${bound.code.commit.slice(0, 12)}`,
-      `git commit, then plimsoll apply and ${again}`,
+      `git commit, then ${anew}`,
     )
   if (bound.data.length === 0)
     add(
       'data',
       'it is not known from which data it was made',
-      `${again}, with the training data as an input of the step`,
+      `give the step its training data as an input, then ${anew}`,
     )
   if (bound.environment === null || bound.environment.lock === null)
-    add('environment.lock', 'its step had no lock file', `give the step a lock, then plimsoll apply and ${again}`)
+    add('environment.lock', 'its step had no lock file', `give the step a lock, then ${anew}`)
   if (bound.signature === null)
-    add('signature', 'the model has not been run against its signature', `${again}, with a register step for ${model}`)
+    add(
+      'signature',
+      'the model has not been run against its signature',
+      `give the pipeline a register step for ${model}, then ${anew}`,
+    )
   if (Object.keys(bound.metrics).length === 0)
     add(
       'metrics',
       'it has no metrics',
-      `give the training step an output metrics of type json, or log with mlflow in it (docs/guide/pipelines.md), then ${again}`,
+      `give the training step an output metrics of type json, or log with mlflow in it (docs/guide/pipelines.md), then ${anew}`,
     )
   return gaps
 }

@@ -157,6 +157,8 @@ test.each<[string, Partial<PassportBound>, string]>([
   const gaps = await passportGaps(ctx, KEY)
   expect(gaps.map((gap) => gap.field)).toEqual([field])
   expect(gaps[0]).toMatchObject({ detail: expect.any(String), command: expect.stringContaining(command) })
+  const { pipeline } = boundOf('one').origin
+  expect(gaps[0]!.command).toMatch(new RegExp(`, then plimsoll apply && plimsoll run start ${pipeline ?? 'PIPELINE'}$`))
 })
 
 test('passportGaps() asks the notes and approvals of the definition, by environment', async () => {

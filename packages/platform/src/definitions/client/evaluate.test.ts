@@ -46,6 +46,9 @@ export const bad = definePipeline({
   await expect(evaluateProject(folder)).rejects.toThrow(
     /: DefinitionError: line 4: steps\/0\/outputs\/\.\.\/o: expected a letter or _, [^;]*; steps\/0\/outputs\/b: [^{[;\n]+"file"[^{;\n]*$/,
   )
+  writeProject(`import { defineModel } from '@plimsoll/sdk'
+export const bad = defineModel({ name: 'bad', ownr: 'me' })`)
+  await expect(evaluateProject(folder)).rejects.toThrow(/: DefinitionError: (?:line \d+: )?Unrecognized key/)
 }, 180_000)
 
 test('evaluateProject() takes __proto__ from a project', async () => {

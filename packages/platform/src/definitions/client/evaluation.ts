@@ -32,7 +32,8 @@ function refuse(thrown: { issues?: readonly Issue[]; stack?: string } | null): n
   if (!Array.isArray(thrown?.issues)) throw thrown
   const line = thrown.stack?.split(`${url}:`)[1]?.match(/^\d+/)?.[0]
   const faults = (thrown.issues as readonly Issue[]).map(
-    ({ path, message, issues }) => `${path.map(String).join('/')}: ${issues?.[0]?.message ?? message}`,
+    ({ path, message, issues }) =>
+      `${path.length === 0 ? '' : `${path.map(String).join('/')}: `}${issues?.[0]?.message ?? message}`,
   )
   writeSync(2, `DefinitionError: ${line === undefined ? '' : `line ${line}: `}${faults.join('; ')}\n`)
   process.exit(1)
