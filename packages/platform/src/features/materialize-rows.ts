@@ -28,6 +28,7 @@ interface OpenEntity {
  */
 export async function* rowRecords(request: MaterializeRequest, plan: ViewPlan): AsyncIterable<OnlineRecord> {
   const width = request.entity.keys.length
+  const columns = layoutOf(request.view).slots.map(({ column }) => column)
   let open: OpenEntity | undefined
   for await (const row of pages(request, 'rows', winnersSql(request, plan))) {
     const parts = row.slice(1, 1 + width) as KeyValue[] // keys by their declared types
@@ -35,7 +36,7 @@ export async function* rowRecords(request: MaterializeRequest, plan: ViewPlan): 
       if (open) yield* closeEntity(request, open)
       open = { parts, winners: [] }
     }
-    open.winners.push(winnerOf(request, row.slice(1 + width)))
+    open.winners.push(winnerOf(request, columns, row.slice(1 + width)))
   }
   if (open) yield* closeEntity(request, open)
 }
@@ -65,10 +66,9 @@ WHERE (before IS NULL OR rn > before) AND after IS DISTINCT FROM kt ORDER BY pla
 
 type Row = [bigint, bigint, bigint, bigint, boolean, ...(number | bigint | null)[]]
 
-function winnerOf(request: MaterializeRequest, cells: readonly Cell[]): Winner {
+function winnerOf(request: MaterializeRequest, columns: readonly string[], cells: readonly Cell[]): Winner {
   const [ev, cr, kt, sq, isDeleted, ...values] = cells as Row // as the statement above selects them
-  const held = layoutOf(request.view).slots
-  const slots = values.map((value, index) => exactNumber(request, held[index]!.column, value))
+  const slots = values.map((value, index) => exactNumber(request, columns[index]!, value))
   return { eventUs: Number(ev), knownUs: Number(kt), isDeleted, slots, version: encodeVersion(ev, cr, sq) }
 }
 
