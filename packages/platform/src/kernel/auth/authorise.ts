@@ -5,9 +5,9 @@ import type { Authoriser, Scope } from '../http/index.ts'
 import { ALL_PROJECTS } from './grants.ts'
 import { NAMED_ACTION, TOKEN_ACTION } from './principal-name.ts'
 import { confirmSignedBody } from './ssh-scheme.ts'
-import { ASK_FOR_TOKEN, requireToken } from './tokens.ts'
+import { requireToken } from './tokens.ts'
 import './tables.ts'
-import { isTokenForm } from './verify/index.ts'
+import { ASK_FOR_TOKEN, isTokenForm } from './verify/index.ts'
 
 /** Who calls, before any project is known. `roleOn` undefined: the caller may not know that the project exists. */
 export interface Identity {

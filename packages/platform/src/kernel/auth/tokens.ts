@@ -5,7 +5,7 @@ import { PlimsollError } from '../errors.ts'
 import { newId, randomHex } from '../ids.ts'
 import { ALL_PROJECTS, mayEverywhere, requireEverywhere } from './grants.ts'
 import type { TokenRow } from './tables.ts'
-import { formatToken, hashToken } from './verify/index.ts'
+import { ASK_FOR_TOKEN, formatToken, hashToken } from './verify/index.ts'
 
 const DAY_MS = 86_400_000
 /** Writes of `last_used_at` are spared within this time. */
@@ -179,8 +179,6 @@ export async function pruneTokens(ctx: Context, ageMs: number): Promise<void> {
     .where(sql<SqlBool>`expires_at < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'`)
     .execute()
 }
-
-export const ASK_FOR_TOKEN = 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE'
 
 /**
  * The live token of that text.

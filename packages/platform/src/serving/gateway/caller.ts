@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { hashToken } from '../../kernel/auth/verify/index.ts'
+import { ASK_FOR_TOKEN, hashToken } from '../../kernel/auth/verify/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { ERRORS_PATH } from '../../kernel/http/error-page.ts'
@@ -37,12 +37,12 @@ function callerOf(request: IncomingMessage, live: LiveState | undefined, clock: 
   const caller = live.callers.get(hashToken(token))
   if (caller === undefined)
     throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here, or was revoked', {
-      action: 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE',
+      action: ASK_FOR_TOKEN,
     })
   // Tokens live in real time, also under a replay clock.
   if (caller.expiresAtMs <= clock.nowMs())
     throw new PlimsollError('unauthenticated', 'auth.token_expired', 'The token has expired', {
-      action: 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE',
+      action: ASK_FOR_TOKEN,
     })
   return caller
 }

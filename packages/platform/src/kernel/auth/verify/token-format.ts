@@ -33,3 +33,6 @@ export function isTokenForm(text: string): boolean {
 export function hashToken(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
+
+/** What whoever has no token that holds may do. */
+export const ASK_FOR_TOKEN = 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE'
