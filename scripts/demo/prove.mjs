@@ -5,7 +5,7 @@ import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const LIMIT_MS = 15 * 60_000
-const PEAK_BYTES_MAX = 3 * 2 ** 30
+const PEAK_BYTES_MAX = 3e9
 
 /** Resolves with what it wrote and how it ended; `meet` is called once, with the child and its text, when that has `at`. */
 function demo(flags, at, meet) {
