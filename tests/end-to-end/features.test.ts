@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -155,6 +155,32 @@ test('a key that is missing, of another type or unknown is named', async () => {
     '/rows/0/gate',
   ])
   expect((await predict({ distance: 1 })).status).toBe(400)
+})
+
+test('a route with features answers while the control plane is dead, and those answers are explained when it is back', async () => {
+  const children = readFileSync(`/proc/${platform.pid}/task/${platform.pid}/children`, 'utf8').trim().split(' ')
+  const commandOf = (pid: string) => readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  const controlPlane = children.find((pid) => commandOf(pid).includes('processes/control-plane.'))
+  const ids: string[] = []
+  process.kill(platform.pid, 'SIGSTOP') // it starts nothing again
+  try {
+    process.kill(Number(controlPlane), 'SIGKILL')
+    await expect.poll(() => fetch(`${platform.api}/health`).catch(() => 'refused')).toBe('refused')
+    for (let at = 0; at < 100; at++) {
+      const answer = await fetch(`${platform.gateway}/predict/echo`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ rows: [{ distance: at, airport: 'JFK' }] }),
+      })
+      const body = (await answer.json()) as { prediction_id: string; predictions: unknown }
+      expect([answer.status, body.predictions]).toEqual([200, [{ y: [15, at, 2, 20] }]])
+      ids.push(body.prediction_id)
+    }
+    expect(await fetch(`${platform.api}/health`).catch(() => 'refused')).toBe('refused')
+  } finally {
+    process.kill(platform.pid, 'SIGCONT')
+  }
+  await expect.poll(async () => (await platform.run(['explain', ids.at(-1)!])).status).toBe(0)
 })
 
 test('a prediction is explained back to the commit and the data, by way of its training set', async () => {

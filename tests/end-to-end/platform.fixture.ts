@@ -11,6 +11,8 @@ export interface TestPlatform {
   readonly project: string
   readonly api: string
   readonly gateway: string
+  /** Of `plimsoll up`. */
+  readonly pid: number
   /** Writes files of the project and commits them. */
   commit(files: Readonly<Record<string, string | Uint8Array>>, message: string): void
   run(args: readonly string[], options?: { token?: string }): Promise<Ended>
@@ -31,12 +33,13 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
   git('init', '--quiet')
   await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const commands = openCommandLine(work)
-  const { api, gateway, close } = await openPlatform(commands, '--data-dir', dataDir, ...args)
+  const { api, gateway, pid, close } = await openPlatform(commands, '--data-dir', dataDir, ...args)
   const platform: TestPlatform = {
     work,
     project,
     api,
     gateway,
+    pid,
     commit(files, message) {
       for (const [name, content] of Object.entries(files)) {
         mkdirSync(dirname(join(project, name)), { recursive: true })
