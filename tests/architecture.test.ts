@@ -145,9 +145,9 @@ const PLANTED: [string, Record<string, string>, string][] = [
     'no place in the order',
   ],
   [
-    'the kernel imports a value of the sdk',
-    { 'packages/platform/src/kernel/auth/a.ts': "import { wholeText } from '@plimsoll/sdk/wire'" },
-    'kernel-db may not import @plimsoll/sdk/wire, but for its types',
+    'the kernel imports a value of the sdk that is no schema',
+    { 'packages/platform/src/kernel/auth/a.ts': "import { openClient } from '@plimsoll/sdk/client'" },
+    'kernel-db may not import @plimsoll/sdk/client, but for its types',
   ],
   [
     'the kernel hides a value among types of the sdk',

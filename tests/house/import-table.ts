@@ -202,7 +202,7 @@ function sdkRefusal(zone: string, { to, isType }: Import): string | undefined {
   if (entry === undefined) return `${zone} may import sdk by an entry of its package only, not ${to}`
   const no = `${zone} may not import ${entry}`
   if (zone === 'statistics' || zone === 'migrations') return no
-  if (zone.startsWith('kernel')) return isType ? undefined : `${no}, but for its types`
+  if (zone.startsWith('kernel')) return isType || entry.endsWith('/wire') ? undefined : `${no}, but for its types`
   // A seam's signature names types of the wire.
   if (zone.startsWith('adapters/'))
     return entry.endsWith('/seams') || (entry.endsWith('/wire') && isType) ? undefined : no

@@ -3,7 +3,7 @@ import { REBUILD, restoredLines } from './audit.ts'
 
 const broken = {
   position: null,
-  where: 'audit',
+  where: 'audit' as const,
   reason: 'The release is not what the audit says',
   row: { seq: 'rel_1', kind: 'release', subject: 'echo', at: '2026-01-01' },
 }

@@ -1,5 +1,12 @@
+import {
+  auditPage,
+  type LedgerFault,
+  type LedgerReport,
+  type LedgerRestored,
+  ledgerReport,
+  ledgerRestored,
+} from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { countText } from '../kernel/count-text.ts'
 import { limitOf } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -8,49 +15,14 @@ import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
 
-const entriesShape = z.looseObject({
-  entries: z.array(
-    z.looseObject({
-      seq: z.string(),
-      at: z.string(),
-      actor: z.string(),
-      proof: z.string(),
-      action: z.string(),
-      subject: z.string(),
-    }),
-  ),
-})
-const faultShape = z.looseObject({
-  position: z.string().nullable(),
-  where: z.string(),
-  reason: z.string(),
-  row: z.looseObject({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
-})
-const reportShape = z.looseObject({
-  ok: z.boolean(),
-  verified: z.number(),
-  unjournaled: z.number(),
-  pending: z.number(),
-  head: z.string(),
-  broken: faultShape.optional(),
-})
-const restoredShape = z.looseObject({
-  restored: z.number(),
-  records: z.number(),
-  kept: z.string().nullable(),
-  broken: faultShape.optional(),
-})
-type Report = z.output<typeof reportShape>
-type Restored = z.output<typeof restoredShape>
-
-function faultLines({ position, where, reason, row }: z.output<typeof faultShape>): string[] {
+function faultLines({ position, where, reason, row }: LedgerFault): string[] {
   return [
     `The ledger is broken at position ${position ?? '—'} (${where}): ${printable(reason)}`,
     ...(row ? [`  row ${row.seq}  ${row.kind}  ${printable(row.subject)}  ${row.at}`] : []),
   ]
 }
 
-function reportLines(report: Report, flags: string): string[] {
+function reportLines(report: LedgerReport, flags: string): string[] {
   const { broken } = report
   const counts = `${countText(report.verified, 'row')} verified, ${report.pending} not sealed yet, ${report.unjournaled} not in the journal yet`
   if (broken === undefined) return [`The ledger is whole: ${counts}`, `head ${report.head}`]
@@ -69,7 +41,7 @@ function addList(group: Command): void {
     ],
     action: async ({ io, options }) => {
       const query = { limit: limitOf(options, 50), subject: options.subject }
-      const answer = await connect(options).client.call({ path: '/api/v1/audit', query, schema: entriesShape })
+      const answer = await connect(options).client.call({ path: '/api/v1/audit', query, schema: auditPage })
       const rows = answer.entries.map((entry) => [entry.at, entry.actor, entry.proof, entry.action, entry.subject])
       io.answer(
         answer,
@@ -115,7 +87,10 @@ export const REBUILD: Restoring = {
 }
 
 /** What was written again, and what does not fit still. */
-export function restoredLines({ nothing, before }: Restoring, { restored, records, kept, broken }: Restored): string[] {
+export function restoredLines(
+  { nothing, before }: Restoring,
+  { restored, records, kept, broken }: LedgerRestored,
+): string[] {
   return [
     ...(restored > 0
       ? [`${restored} of ${countText(records, 'row')} were written again`]
@@ -143,7 +118,7 @@ function addRestoring(group: Command, restoring: Restoring): void {
       const { client } = connect(options)
       if (!options.reason) throw new UsageError(`Cannot ${what}: --reason is not given`)
       const body = { reason: options.reason }
-      const answer = await client.call({ method: 'POST', path, body, schema: restoredShape })
+      const answer = await client.call({ method: 'POST', path, body, schema: ledgerRestored })
       io.answer(answer, restoredLines(restoring, answer))
       if (answer.broken) throw new CommandEnd(EXIT.failed)
     },
@@ -162,7 +137,7 @@ export function addAudit(program: Command): void {
         method: 'POST',
         path: '/api/v1/audit/verify',
         isIdempotent: true,
-        schema: reportShape,
+        schema: ledgerReport,
       })
       io.answer(report, reportLines(report, flagsOf(options)))
       if (!report.ok) throw new CommandEnd(EXIT.failed)

@@ -1,25 +1,9 @@
+import { deadLetterPage } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { limitOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { table } from './table.ts'
-
-const lettersShape = z.looseObject({
-  letters: z.array(
-    z.looseObject({
-      id: z.string(),
-      kind: z.string(),
-      type: z.string(),
-      consumer: z.string().nullable(),
-      subject: z.string().nullable(),
-      attempts: z.number(),
-      error: z.string().nullable(),
-      since: z.string(),
-    }),
-  ),
-  total: z.number(),
-})
 
 function addList(group: Command): void {
   addCommand<{ limit?: string }>(group, {
@@ -29,7 +13,7 @@ function addList(group: Command): void {
     options: [['--limit <count>', 'how many, newest first (default: 50)']],
     action: async ({ io, options }) => {
       const query = { limit: limitOf(options, 50) }
-      const answer = await connect(options).client.call({ path: '/api/v1/dead-letters', query, schema: lettersShape })
+      const answer = await connect(options).client.call({ path: '/api/v1/dead-letters', query, schema: deadLetterPage })
       const { letters, total } = answer
       io.answer(answer, [
         ...table(

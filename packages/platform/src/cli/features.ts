@@ -1,7 +1,14 @@
 import type { Client } from '@plimsoll/sdk/client'
-import { entityDefinition, featureServiceDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
+import {
+  entityDefinition,
+  type FeatureDefinitionView,
+  featureDefinitionPage,
+  featureDefinitionView,
+  featureServiceDefinition,
+  featureViewDefinition,
+  materializationList,
+} from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { limitOf, oneOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
@@ -28,37 +35,19 @@ const UNIT_US: readonly (readonly [string, number])[] = [
   ['us', 1],
 ]
 
-const shown = z.object({
-  name: z.string(),
-  digest: z.string(),
-  generation: z.int().nullable(),
-  definition: z.looseObject({ description: z.string().optional() }),
-})
-type Shown = z.output<typeof shown>
-
-const materialization = z.looseObject({
-  generation: z.int(),
-  source: z.string(),
-  until: z.string(),
-  rowsApplied: z.int(),
-  rowsStale: z.int(),
-  run: z.string(),
-  step: z.string(),
-})
-
 function durationText(us: number): string {
   const [unit, size] = UNIT_US.find(([, each]) => us % each === 0) ?? ['us', 1]
   return `${us / size}${unit}`
 }
 
-async function listKind(client: Client, kind: Kind): Promise<Shown[]> {
-  const found: Shown[] = []
+async function listKind(client: Client, kind: Kind): Promise<FeatureDefinitionView[]> {
+  const found: FeatureDefinitionView[] = []
   let after: string | undefined
   for (let page = 0; page < PAGES_MAX; page++) {
     const { definitions, next } = await client.call({
       path: PATHS[kind],
       query: { limit: PAGE, after },
-      schema: z.object({ definitions: z.array(shown), next: z.string().nullable() }),
+      schema: featureDefinitionPage,
     })
     found.push(...definitions)
     if (next === null) break
@@ -107,7 +96,7 @@ const DESCRIBE: Record<Kind, (definition: unknown) => string[]> = {
   service: describeService,
 }
 
-function describe(kind: Kind, found: Shown): string[] {
+function describe(kind: Kind, found: FeatureDefinitionView): string[] {
   return [
     `${kind} ${found.name}`,
     ...(found.definition.description ? [`  ${found.definition.description}`] : []),
@@ -126,7 +115,7 @@ function addList(group: Command): void {
     action: async ({ io, options }) => {
       const only = oneOf(options.kind, KINDS, '--kind')
       const { client } = connect(options)
-      const features: (Shown & { kind: Kind })[] = []
+      const features: (FeatureDefinitionView & { kind: Kind })[] = []
       for (const kind of KINDS) {
         if (only !== undefined && only !== kind) continue
         features.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
@@ -158,7 +147,7 @@ function addShow(group: Command): void {
       const kind = oneOf(args[0], KINDS, 'a kind')!
       const found = await connect(options).client.call({
         path: `${PATHS[kind]}/${segment(args[1], `feature ${kind}`)}`,
-        schema: shown,
+        schema: featureDefinitionView,
       })
       io.answer({ kind, ...found }, describe(kind, found))
     },
@@ -175,7 +164,7 @@ function addMaterializations(group: Command): void {
       const answer = await connect(options).client.call({
         path: `/api/v1/feature-views/${segment(args[0], 'feature view')}/materializations`,
         query: { limit: limitOf(options, 50) },
-        schema: z.object({ materializations: z.array(materialization) }),
+        schema: materializationList,
       })
       io.answer(
         answer,

@@ -1,19 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { keyList, keyView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { table } from './table.ts'
-
-const keyShape = z.looseObject({
-  id: z.string(),
-  principal: z.string(),
-  fingerprint: z.string(),
-  revoked_at: z.string().nullable().optional(),
-})
-const keysShape = z.looseObject({ keys: z.array(keyShape) })
 
 function addAdd(group: Command): void {
   addCommand<{ role?: string }>(group, {
@@ -38,7 +30,7 @@ function addAdd(group: Command): void {
         method: 'POST',
         path: '/api/v1/keys',
         body: { principal: args[0], public_key: text.trim() },
-        schema: keyShape,
+        schema: keyView,
       })
       if (options.role !== undefined)
         await client.call({
@@ -62,7 +54,7 @@ export function addKey(program: Command): void {
     summary: 'registered keys',
     example: 'plimsoll key list',
     action: async ({ io, options }) => {
-      const answer = await connect(options).client.call({ path: '/api/v1/keys', schema: keysShape })
+      const answer = await connect(options).client.call({ path: '/api/v1/keys', schema: keyList })
       io.answer(
         answer,
         table(

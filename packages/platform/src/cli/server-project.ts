@@ -1,14 +1,8 @@
+import { createdProject, projectList } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { table } from './table.ts'
-
-const projectsShape = z.looseObject({
-  projects: z.array(
-    z.looseObject({ project: z.string(), role: z.string(), created_at: z.string(), created_by: z.string() }),
-  ),
-})
 
 /** `project list|create`: projects of the server, which hold rows and roles. */
 export function addServerProject(program: Command): void {
@@ -18,7 +12,7 @@ export function addServerProject(program: Command): void {
     summary: 'list the projects that you may see, with your role on each',
     example: 'plimsoll project list',
     action: async ({ io, options }) => {
-      const answer = await connect(options).client.call({ path: '/api/v1/projects', schema: projectsShape })
+      const answer = await connect(options).client.call({ path: '/api/v1/projects', schema: projectList })
       io.answer(
         answer,
         table(
@@ -40,7 +34,7 @@ export function addServerProject(program: Command): void {
         method: 'POST',
         path: '/api/v1/projects',
         body: { project: args[0] },
-        schema: z.object({ project: z.string() }),
+        schema: createdProject,
       })
       io.answer(
         made,

@@ -1,27 +1,11 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { issuedToken, ROLES, tokenPage } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { oneOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { table } from './table.ts'
-
-const ROLES = ['viewer', 'editor', 'approver', 'admin'] as const
-
-const issuedShape = z.looseObject({ id: z.string(), token: z.string(), expires_at: z.string() })
-const tokensShape = z.looseObject({
-  tokens: z.array(
-    z.looseObject({
-      id: z.string(),
-      principal: z.string(),
-      role: z.string(),
-      all_projects: z.boolean(),
-      expires_at: z.string(),
-      revoked_at: z.string().nullable(),
-    }),
-  ),
-})
 
 /** Made before the token is: one that cannot be kept is not asked for. */
 function openTokenFile(path: string): number {
@@ -58,7 +42,7 @@ function addCreate(group: Command): void {
       const { client } = connect(options)
       const file = options.out === undefined ? undefined : openTokenFile(options.out)
       const issued = await client
-        .call({ method: 'POST', path: '/api/v1/tokens', body, schema: issuedShape })
+        .call({ method: 'POST', path: '/api/v1/tokens', body, schema: issuedToken })
         .catch((error: unknown) => {
           if (file !== undefined) rmSync(options.out!, { force: true })
           throw error
@@ -86,7 +70,7 @@ export function addToken(program: Command): void {
     example: 'plimsoll token list',
     action: async ({ io, options }) => {
       const query = { limit: 200 }
-      const answer = await connect(options).client.call({ path: '/api/v1/tokens', query, schema: tokensShape })
+      const answer = await connect(options).client.call({ path: '/api/v1/tokens', query, schema: tokenPage })
       io.answer(
         answer,
         table(

@@ -1,4 +1,10 @@
-import { definitionName, wholeText } from '@plimsoll/sdk/wire'
+import {
+  definitionName,
+  featureDefinitionPage,
+  featureDefinitionView,
+  materializationList,
+  wholeText,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
 import { listDefinitions, requireDefinition } from './definition-store.ts'
@@ -8,15 +14,6 @@ import { servingSpec } from './serving-spec.ts'
 import type { FeatureKind } from './tables.ts'
 
 const limit = wholeText({ min: 1, max: 200 }).default(50)
-/** `generation` is null but for views: the number under which their values are stored online. */
-const shown = z.object({
-  name: z.string(),
-  digest: z.string(),
-  generation: z.int().nullable(),
-  definition: z.json(),
-})
-const page = z.object({ definitions: z.array(shown), next: z.string().nullable() })
-
 function listOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
   return endpoint({
     method: 'GET',
@@ -24,7 +21,7 @@ function listOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
     scope: 'viewer',
     summary,
     query: z.strictObject({ after: definitionName.optional(), limit }),
-    response: page,
+    response: featureDefinitionPage,
     handler: ({ ctx, query }) =>
       listDefinitions(ctx, kind, { limit: query.limit, ...(query.after === undefined ? {} : { after: query.after }) }),
   })
@@ -37,7 +34,7 @@ function oneOf(path: string, kind: FeatureKind, summary: string): AnyEndpoint {
     scope: 'viewer',
     summary,
     params: z.strictObject({ name: definitionName }),
-    response: shown,
+    response: featureDefinitionView,
     handler: async ({ ctx, params }) => {
       const { definition, digest, generation } = await requireDefinition(ctx, kind, params.name)
       return { name: params.name, digest, generation, definition }
@@ -62,21 +59,7 @@ const materializations = endpoint({
   summary: 'What of a feature view was written into the online store, newest first',
   params: z.strictObject({ name: definitionName }),
   query: z.strictObject({ limit }),
-  response: z.object({
-    materializations: z.array(
-      z.object({
-        viewVersion: z.string(),
-        generation: z.int(),
-        source: z.string(),
-        until: z.iso.datetime(),
-        rowsApplied: z.int(),
-        rowsStale: z.int(),
-        run: z.string(),
-        step: z.string(),
-        createdAt: z.iso.datetime(),
-      }),
-    ),
-  }),
+  response: materializationList,
   handler: async ({ ctx, params, query }) => ({
     materializations: await listMaterializations(ctx, params.name, query.limit),
   }),

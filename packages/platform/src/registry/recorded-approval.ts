@@ -1,13 +1,8 @@
+import type { LedgerFault } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
 import { type Context, rowsById } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
-import {
-  AUDIT_ENTRY_COLUMNS,
-  type AuditEntryRow,
-  type LedgerFault,
-  readAudit,
-  unauditedRow,
-} from '../kernel/ledger/index.ts'
+import { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import type { ApprovalRow } from './tables.ts'
 
 type Stored = Selectable<ApprovalRow>

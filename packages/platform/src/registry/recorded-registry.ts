@@ -1,7 +1,7 @@
-import type { PassportBound } from '@plimsoll/sdk/wire'
+import type { LedgerFault, PassportBound } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
-import { type AuditEntryRow, type LedgerFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
+import { type AuditEntryRow, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import './tables.ts'
 
 const PAGE = 1_000

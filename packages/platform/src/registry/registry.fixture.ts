@@ -1,5 +1,6 @@
+import type { Role } from '@plimsoll/sdk/wire'
 import { type ModelDefinition, modelDefinition, type PassportBound } from '@plimsoll/sdk/wire'
-import type { Context, Principal, Role } from '../kernel/db/index.ts'
+import type { Context, Principal } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { approve, declareModel, registerModelVersion } from './index.ts'
 

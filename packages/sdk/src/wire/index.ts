@@ -1,3 +1,32 @@
+export {
+  createdProject,
+  createProjectBody,
+  createTokenBody,
+  grantList,
+  issuedToken,
+  keyList,
+  keyView,
+  principalName,
+  projectList,
+  ROLES,
+  type Role,
+  registerKeyBody,
+  setGrantBody,
+  tokenPage,
+  tokensQuery,
+  whoami,
+} from './access.ts'
+export {
+  auditPage,
+  auditQuery,
+  type LedgerFault,
+  type LedgerReport,
+  type LedgerRestored,
+  ledgerFault,
+  ledgerReport,
+  ledgerRestored,
+  restoreBody,
+} from './audit.ts'
 export { COUNT_MAX, count, countText, ordinal, ordinalText, wholeText } from './count.ts'
 export {
   type DatasetVersionParams,
@@ -36,6 +65,7 @@ export {
   type ValidationResult,
   validationResult,
 } from './dataset-validation.ts'
+export { deadLetterPage, deadLettersQuery } from './dead-letter.ts'
 export {
   AGGREGATES,
   type CodeBundle,
@@ -80,6 +110,12 @@ export {
   valueType,
 } from './definition/index.ts'
 export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
+export {
+  type FeatureDefinitionView,
+  featureDefinitionPage,
+  featureDefinitionView,
+  materializationList,
+} from './feature.ts'
 export { health } from './health.ts'
 export {
   type ApprovalView,

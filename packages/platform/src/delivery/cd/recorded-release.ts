@@ -1,7 +1,8 @@
+import type { LedgerFault } from '@plimsoll/sdk/wire'
 import { type Selectable, type SqlBool, sql } from 'kysely'
 import { type Context, rowsById } from '../../kernel/db/index.ts'
 import { type Digest, digestValue } from '../../kernel/digest.ts'
-import { AUDIT_ENTRY_COLUMNS, type LedgerFault, readAudit, unauditedRow } from '../../kernel/ledger/index.ts'
+import { AUDIT_ENTRY_COLUMNS, readAudit, unauditedRow } from '../../kernel/ledger/index.ts'
 import { AUDIT_ACTIONS } from './assignment.ts'
 import type { ReleaseRow } from './tables.ts'
 

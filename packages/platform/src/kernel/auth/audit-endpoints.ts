@@ -1,24 +1,7 @@
-import { z } from 'zod'
+import { auditPage, auditQuery, ledgerReport, ledgerRestored, restoreBody } from '@plimsoll/sdk/wire'
 import type { Context } from '../db/index.ts'
-import { type AnyEndpoint, endpoint, pageLimit } from '../http/index.ts'
+import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { type LedgerCheck, rebuildLedger, repairJournal, verifyLedger } from '../ledger/index.ts'
-
-const entry = z.object({
-  seq: z.string(),
-  at: z.date().transform((date) => date.toISOString()),
-  actor: z.string(),
-  proof: z.string(),
-  action: z.string(),
-  subject: z.string(),
-  data: z.unknown(),
-})
-
-const fault = z.object({
-  position: z.string().nullable(),
-  where: z.enum(['database', 'journal', 'audit']),
-  reason: z.string(),
-  row: z.object({ seq: z.string(), kind: z.string(), subject: z.string(), at: z.string() }).optional(),
-})
 
 async function listAudit(
   ctx: Context,
@@ -32,11 +15,8 @@ async function listAudit(
     .limit(page.limit)
   if (page.before !== undefined) query = query.where('seq', '<', page.before)
   if (page.subject !== undefined) query = query.where('subject', '=', page.subject)
-  return (await query.execute()).map((row) => ({ ...row, seq: String(row.seq) }))
+  return (await query.execute()).map((row) => ({ ...row, seq: String(row.seq), at: row.at.toISOString() }))
 }
-
-const reason = z.strictObject({ reason: z.string().min(1).max(1024) })
-const restored = z.object({ restored: z.number(), records: z.number(), kept: z.string().nullable() })
 
 /** What people and programs did, and whether the record of it is whole. */
 export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck[]): AnyEndpoint[] {
@@ -46,16 +26,8 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       path: '/api/v1/audit',
       scope: 'viewer',
       summary: 'What was done in the project, by whom, and how they showed who they are; newest first',
-      query: z.strictObject({
-        before: z
-          .string()
-          .regex(/^\d{1,18}$/)
-          .transform(BigInt)
-          .optional(),
-        subject: z.string().min(1).max(512).optional(),
-        limit: pageLimit(500).default(100),
-      }),
-      response: z.object({ entries: z.array(entry) }),
+      query: auditQuery,
+      response: auditPage,
       handler: async ({ ctx, query }) => ({ entries: await listAudit(ctx, query) }),
     }),
     endpoint({
@@ -64,15 +36,7 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       scope: 'platform',
       summary:
         'Recomputes the chain of the ledger, compares it with the journal, and approvals and releases with the audit; names the first broken row',
-      response: z.object({
-        ok: z.boolean(),
-        verified: z.number(),
-        unjournaled: z.number(),
-        pending: z.number(),
-        isJournalTorn: z.boolean(),
-        head: z.string(),
-        broken: fault.optional(),
-      }),
+      response: ledgerReport,
       handler: async ({ ctx }) => verifyLedger(ctx, journalPath, checks),
     }),
     endpoint({
@@ -81,8 +45,8 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       scope: 'operator',
       summary:
         'Writes a journal that was cut or damaged again from the database, and why into the audit; keeps the old',
-      body: reason,
-      response: restored,
+      body: restoreBody,
+      response: ledgerRestored,
       handler: async ({ ctx, body }) => repairJournal(ctx, journalPath, body.reason),
     }),
     endpoint({
@@ -91,8 +55,8 @@ export function auditEndpoints(journalPath: string, checks: readonly LedgerCheck
       scope: 'operator',
       summary:
         'Puts the ledger and the audit rows of the database back to what the journal says, and why into the audit; keeps what it overwrites; names the first row that does not fit still',
-      body: reason,
-      response: restored.extend({ broken: fault.optional() }),
+      body: restoreBody,
+      response: ledgerRestored,
       handler: async ({ ctx, body }) => {
         const done = await rebuildLedger(ctx, journalPath, body.reason)
         // Rows that are no audit rows are not in the journal: what they say is only compared with it.

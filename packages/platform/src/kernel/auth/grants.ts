@@ -1,6 +1,7 @@
+import type { Role } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
 import { realClock } from '../clock.ts'
-import type { Context, Role } from '../db/context.ts'
+import type { Context } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { GrantRow, KeyRow, ProjectRow } from './tables.ts'

@@ -1,5 +1,15 @@
+import {
+  createdProject,
+  createProjectBody,
+  grantList,
+  keyList,
+  keyView,
+  principalName,
+  projectList,
+  registerKeyBody,
+  setGrantBody,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { ROLES } from '../db/context.ts'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import {
   createProject,
@@ -12,20 +22,17 @@ import {
   revokeKey,
   setGrant,
 } from './grants.ts'
-import { principalName } from './principal-name.ts'
+import type { KeyRow } from './tables.ts'
 
-const role = z.enum(ROLES)
-const at = z.date().transform((date) => date.toISOString())
-const keyShape = z.object({
-  id: z.string(),
-  principal: z.string(),
-  fingerprint: z.string(),
-  public_key: z.string(),
-  created_at: at,
-  created_by: z.string(),
-  revoked_at: at.nullable(),
-})
 const grantParams = z.strictObject({ principal: principalName })
+
+function viewOf<Row extends { readonly created_at: Date }>(row: Row) {
+  return { ...row, created_at: row.created_at.toISOString() }
+}
+
+function keyViewOf(row: KeyRow) {
+  return { ...viewOf(row), revoked_at: row.revoked_at?.toISOString() ?? null }
+}
 
 const projectEndpoints: AnyEndpoint[] = [
   endpoint({
@@ -33,9 +40,7 @@ const projectEndpoints: AnyEndpoint[] = [
     path: '/api/v1/projects',
     scope: 'viewer',
     summary: 'Projects that you may see, with your role on each',
-    response: z.object({
-      projects: z.array(z.object({ project: z.string(), role, created_at: at, created_by: z.string() })),
-    }),
+    response: projectList,
     handler: async ({ ctx }) => {
       const { principal, project: current } = ctx
       const isEverywhere = principal.id === 'operator' || principal.kind === 'anonymous'
@@ -45,7 +50,7 @@ const projectEndpoints: AnyEndpoint[] = [
           : principal.kind === 'user'
             ? grantedRole(ctx, project, principal.id)
             : undefined
-      return { projects: await listProjects(ctx, roleOn) }
+      return { projects: (await listProjects(ctx, roleOn)).map(viewOf) }
     },
   }),
   endpoint({
@@ -54,15 +59,8 @@ const projectEndpoints: AnyEndpoint[] = [
     scope: 'admin',
     status: 201,
     summary: 'Makes a project; for the operator and admins of all projects',
-    body: z.strictObject({
-      project: z
-        .string()
-        .regex(
-          /^[a-z][a-z0-9_-]{0,62}$/,
-          'must start with a letter and have lower-case letters, digits, - and _, at most 63',
-        ),
-    }),
-    response: z.object({ project: z.string() }),
+    body: createProjectBody,
+    response: createdProject,
     handler: async ({ ctx, body }) => {
       await createProject(ctx, body.project)
       return body
@@ -76,8 +74,8 @@ const keyEndpoints: AnyEndpoint[] = [
     path: '/api/v1/keys',
     scope: 'admin',
     summary: 'SSH keys of people in the project',
-    response: z.object({ keys: z.array(keyShape) }),
-    handler: async ({ ctx }) => ({ keys: await listKeys(ctx) }),
+    response: keyList,
+    handler: async ({ ctx }) => ({ keys: (await listKeys(ctx)).map(keyViewOf) }),
   }),
   endpoint({
     method: 'POST',
@@ -85,9 +83,9 @@ const keyEndpoints: AnyEndpoint[] = [
     scope: 'admin',
     status: 201,
     summary: 'Registers a person’s SSH key, with which they may sign requests',
-    body: z.strictObject({ principal: principalName, public_key: z.string().min(1).max(8_192) }),
-    response: keyShape,
-    handler: async ({ ctx, body }) => registerKey(ctx, body.principal, body.public_key),
+    body: registerKeyBody,
+    response: keyView,
+    handler: async ({ ctx, body }) => keyViewOf(await registerKey(ctx, body.principal, body.public_key)),
   }),
   endpoint({
     method: 'DELETE',
@@ -106,10 +104,8 @@ const grantEndpoints: AnyEndpoint[] = [
     path: '/api/v1/grants',
     scope: 'admin',
     summary: 'Roles of people in the project, for SSH keys and OIDC logins',
-    response: z.object({
-      grants: z.array(z.object({ principal: z.string(), role, created_at: at, created_by: z.string() })),
-    }),
-    handler: async ({ ctx }) => ({ grants: await listGrants(ctx) }),
+    response: grantList,
+    handler: async ({ ctx }) => ({ grants: (await listGrants(ctx)).map(viewOf) }),
   }),
   endpoint({
     method: 'PUT',
@@ -117,7 +113,7 @@ const grantEndpoints: AnyEndpoint[] = [
     scope: 'admin',
     summary: 'Gives a person a role',
     params: grantParams,
-    body: z.strictObject({ role }),
+    body: setGrantBody,
     response: 'nothing',
     handler: async ({ ctx, params, body }) => setGrant(ctx, params.principal, body.role),
   }),

@@ -1,4 +1,4 @@
-import type { Role } from '../db/context.ts'
+import type { Role } from '@plimsoll/sdk/wire'
 import type { Filled } from '../db/kernel-tables.ts'
 
 export interface ProjectRow {

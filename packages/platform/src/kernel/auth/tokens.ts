@@ -1,6 +1,7 @@
+import type { Role } from '@plimsoll/sdk/wire'
 import { type SqlBool, sql } from 'kysely'
 import { type Clock, realClock } from '../clock.ts'
-import type { Context, Role, Tx } from '../db/context.ts'
+import type { Context, Tx } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
 import { newId, randomHex } from '../ids.ts'
 import { ALL_PROJECTS, mayEverywhere, requireEverywhere } from './grants.ts'

@@ -1,10 +1,8 @@
+import type { Role } from '@plimsoll/sdk/wire'
 import type { Kysely, RawBuilder } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { Tables } from './tables.ts'
-
-export const ROLES = ['viewer', 'editor', 'approver', 'admin'] as const
-export type Role = (typeof ROLES)[number]
 
 /** Who acts. `named` is false for the anonymous caller on loopback and for the platform itself. */
 export interface Principal {

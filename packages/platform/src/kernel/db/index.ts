@@ -4,8 +4,6 @@ export {
   type Context,
   type OutboxEvent,
   type Principal,
-  ROLES,
-  type Role,
   SYSTEM_PRINCIPAL,
   type Tx,
 } from './context.ts'

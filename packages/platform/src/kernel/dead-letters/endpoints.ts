@@ -1,17 +1,7 @@
+import { deadLetterPage, deadLettersQuery } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { type AnyEndpoint, endpoint, pageLimit } from '../http/index.ts'
+import { type AnyEndpoint, endpoint } from '../http/index.ts'
 import { discardDeadLetter, listDeadLetters, retryDeadLetter } from './dead-letter.ts'
-
-const letter = z.object({
-  id: z.string(),
-  kind: z.enum(['job', 'event']),
-  type: z.string(),
-  consumer: z.string().nullable(),
-  subject: z.string().nullable(),
-  attempts: z.int(),
-  error: z.string().nullable(),
-  since: z.date().transform((date) => date.toISOString()),
-})
 
 const params = z.strictObject({ letter: z.string().max(512) })
 
@@ -22,9 +12,12 @@ export const deadLetterEndpoints: readonly AnyEndpoint[] = [
     path: '/api/v1/dead-letters',
     scope: 'viewer',
     summary: 'Jobs that used up their attempts and events that a consumer could not handle, newest first',
-    query: z.strictObject({ limit: pageLimit(500).default(100) }),
-    response: z.object({ letters: z.array(letter), total: z.int() }),
-    handler: async ({ ctx, query }) => listDeadLetters(ctx, query.limit),
+    query: deadLettersQuery,
+    response: deadLetterPage,
+    handler: async ({ ctx, query }) => {
+      const { letters, total } = await listDeadLetters(ctx, query.limit)
+      return { letters: letters.map((letter) => ({ ...letter, since: letter.since.toISOString() })), total }
+    },
   }),
   endpoint({
     method: 'POST',

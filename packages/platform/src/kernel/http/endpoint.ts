@@ -1,6 +1,7 @@
+import type { Role } from '@plimsoll/sdk/wire'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import type { Context, Role } from '../db/context.ts'
+import type { Context } from '../db/context.ts'
 
 /** What a caller must hold: a role on the project, `public` (no identity), `named` (a named principal with that role), a run's own token, a role on all projects (`platform`: to look), or the operator's: what spans projects. */
 export type Scope = 'public' | Role | `named:${Role}` | 'run' | 'platform' | 'operator'

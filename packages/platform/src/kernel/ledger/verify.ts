@@ -1,3 +1,4 @@
+import type { LedgerFault, LedgerReport } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import type { Context } from '../db/index.ts'
 import { RECORD_COLUMNS } from './append.ts'
@@ -7,15 +8,6 @@ import { GENESIS, hashRecord, type SealedRecord } from './record.ts'
 import './tables.ts'
 
 const BATCH = 1_000
-
-export interface LedgerFault {
-  /** Place in the chain, null for a row that is in no chain. */
-  readonly position: string | null
-  readonly where: 'database' | 'journal' | 'audit'
-  readonly reason: string
-  /** What the row says, as far as it can be read. */
-  readonly row?: { seq: string; kind: string; subject: string; at: string }
-}
 
 /** A fault of a row outside the chain, which the audit contradicts. */
 export function unauditedRow(
@@ -29,20 +21,6 @@ export function unauditedRow(
     reason,
     row: { seq: row.id, kind, subject: row.subject, at: row.at.toISOString() },
   }
-}
-
-export interface LedgerReport {
-  readonly ok: boolean
-  /** Rows that were compared before the first fault. */
-  readonly verified: number
-  /** Sealed in the database but not yet in the journal. */
-  readonly unjournaled: number
-  /** Committed but not yet sealed. */
-  readonly pending: number
-  /** The journal ends within a line, as after a crash; the sealer completes it. */
-  readonly isJournalTorn: boolean
-  readonly head: string
-  readonly broken?: LedgerFault
 }
 
 interface StoredSeal extends Omit<SealedRecord, 'seq' | 'kind'> {
