@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { goingAttempt, PIPELINE_DIGEST } from '../pipelines/going-attempt.fixture.ts'
 import { openAttemptTokens } from '../pipelines/index.ts'
+import { mlflowTrackingEndpoints } from '../tracking/index.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
 import { approve } from './approval.ts'
 import { mlflowRegistryEndpoints, passportGaps, projectChampion, requireModelVersion } from './index.ts'
@@ -479,6 +480,43 @@ test('tags: reserved ones are refused, the rest set and removed', async () => {
   expect((await found("tags.k = ''")).length).toBe(1)
   await surface.ok('DELETE', '/model-versions/delete-tag', { name: 'm', version: '1', key: 'k' })
   expect((await found("tags.k = ''")).length).toBe(0)
+})
+
+test('each endpoint answers below /ajax-api what it answers below /api, byte for byte', async () => {
+  const run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  await surface.ok('POST', '/runs/log-metric', { run_id: run, key: 'auc', value: 0.9, timestamp: 1 })
+  const { model: logged } = await surface.ok('POST', '/logged-models', { experiment_id: '0', source_run_id: run })
+  const id = logged.info.model_id
+  const artifacts = '/api/2.0/mlflow-artifacts/artifacts/0'
+  for (const root of [`${artifacts}/${run}`, `${artifacts}/models/${id}`])
+    await fetch(`${surface.url}${root}/artifacts/f`, { method: 'PUT', body: 'bytes' })
+  await version('m', { source: `models:/${id}`, model_id: id })
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'a', version: '1' })
+  const named = { name: 'm', version: '1', alias: 'a', experiment_id: '0', experiment_name: 'Default', run_id: run }
+  const asked = { ...named, run_ids: run, metric_key: 'auc', path: 'f', artifact_file_path: 'f', max_results: '10' }
+  const { blobs } = surface
+  const wrong: string[] = []
+  const all = [...mlflowTrackingEndpoints({ blobs }), ...mlflowRegistryEndpoints({ blobs })]
+  for (const { method, path, access } of all.sort((a, b) => a.access.localeCompare(b.access))) {
+    const below = path.startsWith('/v3') ? `3.0${path.slice('/v3'.length)}` : `2.0${path}`
+    const target = below.replace('*', `0/${run}/artifacts/f`).replace(':model_id', id).replace(':key', 'k')
+    const isList = path === '/mlflow-artifacts/artifacts'
+    const query = { ...asked, ...(isList ? { path: `0/${run}/artifacts` } : {}) }
+    const ask = (prefix: string) =>
+      method === 'GET'
+        ? surface.call(method, `${prefix}/${target}?${new URLSearchParams(query)}`)
+        : surface.call(
+            method,
+            `${prefix}/${target}`,
+            access === 'read' ? { ...named, experiment_ids: ['0'] } : { experiment_id: 'absent' },
+          )
+    const [api, ajax] = [await ask('/api'), await ask('/ajax-api')]
+    // what is read is there, so that there is something to compare; what is written, and last, lacks what it needs
+    const isKnown = access === 'read' ? api.status === 200 : api.json?.error_code !== 'ENDPOINT_NOT_FOUND'
+    if (!isKnown || api.status !== ajax.status || api.text !== ajax.text)
+      wrong.push(`${method} ${path}: ${api.status} ${api.text} and ${ajax.status} ${ajax.text}`)
+  }
+  expect(wrong).toEqual([])
 })
 
 test('every change of the registry leaves an audit row', async () => {
