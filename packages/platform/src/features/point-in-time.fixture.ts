@@ -70,7 +70,9 @@ export function temporaryFolder(): string {
   return folder
 }
 
-const sqlText = (text: string | null) => (text === null ? 'NULL' : `'${text.replaceAll("'", "''")}'`)
+/** The text of a statement holds no zero byte, so that one of a value is made. */
+const sqlText = (text: string | null) =>
+  text === null ? 'NULL' : `('${text.replaceAll("'", "''").replaceAll('\0', "' || chr(0) || '")}')`
 const sqlNumber = (value: number | null | undefined) =>
   value === null || value === undefined ? 'NULL' : Number.isNaN(value) ? `'nan'` : String(value)
 const sqlTime = (us: number | null | undefined) =>
