@@ -193,6 +193,36 @@ test('training-set joins each row as of its own time, keeps the order, and regis
   })
   const again = await runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })
   expect(again.result).toEqual(result)
+  // As a spine it has the features' names already (42).
+  const twice = { ...spine, digest: result.digest as Digest }
+  await expect(
+    runStep('training-set', { service: 'board', time: 'at' }, { spine: twice, flights }),
+  ).rejects.toMatchObject({
+    code: 'features.bad_training_set',
+    details: { faults: Array(6).fill({ detail: expect.stringContaining('NAME_COLLISION') }) },
+  })
+})
+
+test('training-set as of an instant is the same again, bytes and version, after rows that came to be known later (45)', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const spine = await addVersion('spine', SPINE, spineSchema)
+  const backfill = `SELECT * FROM (VALUES
+    (TIMESTAMPTZ '2001-01-01 08:40:00+00', TIMESTAMPTZ '2001-01-01 11:45:00+00', 'JFK', 'BOS', 99),
+    (TIMESTAMPTZ '2001-01-01 09:30:00+00', TIMESTAMPTZ '2001-01-01 11:50:00+00', 'BOS', 'JFK', 7)) t(date, landed_at, origin, destination, delay)`
+  const later = await addVersion('flights', `${backfill} UNION ALL ${FLIGHTS}`)
+  const made = async (source: StepOutput, asOf?: string) =>
+    (
+      await runStep(
+        'training-set',
+        { service: 'board', time: 'at', ...(asOf ? { asOf } : {}) },
+        { spine, flights: source },
+      )
+    ).result
+  const asOf = '2001-01-01T11:40:00Z'
+  const [first, again, open] = [await made(flights, asOf), await made(later, asOf), await made(later)]
+  expect([again.digest, again.version]).toEqual([first.digest, first.version])
+  expect(open.digest).not.toBe(first.digest)
 })
 
 test('training-set names every fault of its spine at once', async () => {
