@@ -225,6 +225,48 @@ test('training-set as of an instant is the same again, bytes and version, after 
   expect(open.digest).not.toBe(first.digest)
 })
 
+test('training-set keeps rows without a key or time, without features, and counts them and the unseen rows of a source', async () => {
+  const nullable = (columns: DatasetManifest['schema']): DatasetManifest['schema'] =>
+    Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, { ...type, nullable: true }]))
+  const lost = `SELECT * FROM (VALUES
+    (NULL, TIMESTAMPTZ '2001-01-01 09:00:00+00', 'JFK', 'BOS', 77), (TIMESTAMPTZ '2001-01-01 08:00:00+00', TIMESTAMPTZ '2001-01-01 09:00:00+00', NULL, 'BOS', 78)) t(date, landed_at, origin, destination, delay)`
+  const flights = await addVersion('flights', `${FLIGHTS} UNION ALL ${lost}`, nullable(schema))
+  await declareAll()
+  const rows = `SELECT * FROM (VALUES
+    (4, NULL, 'JFK', 'BOS'), (5, TIMESTAMPTZ '2001-01-01 12:00:00+00', NULL, 'BOS'), (6, NULL, NULL, NULL)) t(id, "at", origin, destination)`
+  const spine = await addVersion('spine', `${SPINE} UNION ALL ${rows}`, nullable(spineSchema))
+  const said: string[] = []
+  const progress = (_: number, message: string) => said.push(message)
+  const { result, json, outputs } = await runStep(
+    'training-set',
+    { service: 'board', time: 'at' },
+    { spine, flights },
+    { progress },
+  )
+  const counted = {
+    rowsWithoutTime: 2,
+    views: [
+      { name: 'departures', rowsWithoutKey: 2, sourceRowsLeftOut: 2 },
+      { name: 'departures', rowsWithoutKey: 1, sourceRowsLeftOut: 2 },
+    ],
+  }
+  expect([result, json.report]).toMatchObject([
+    { ...counted, rowCount: 6 },
+    { ...counted, rows: 6 },
+  ])
+  expect(said.at(-1)).toBe('6 rows with 6 features; 3 without a key or time, whose features are null')
+  const found = await engine.rows({
+    sql: 'SELECT id, origin__n_3h, origin__newest, destination__n_3h, destination__newest FROM made WHERE id > 2',
+    inputs: { made: { format: 'parquet', files: [join(outputs.set!, 'part-00000.parquet')] } },
+  })
+  expect(found.rows).toEqual([
+    [3, 1n, 50, 1n, 30],
+    [4, null, null, null, null],
+    [5, null, null, 1n, 30],
+    [6, null, null, null, null],
+  ])
+})
+
 test('training-set names every fault of its spine at once', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()
