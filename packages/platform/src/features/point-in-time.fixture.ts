@@ -74,7 +74,7 @@ export function temporaryFolder(): string {
 const sqlText = (text: string | null) =>
   text === null ? 'NULL' : `('${text.replaceAll("'", "''").replaceAll('\0', "' || chr(0) || '")}')`
 const sqlNumber = (value: number | null | undefined) =>
-  value === null || value === undefined ? 'NULL' : Number.isNaN(value) ? `'nan'` : String(value)
+  value === null || value === undefined ? 'NULL' : Number.isFinite(value) ? String(value) : `'${value}'::DOUBLE`
 const sqlTime = (us: number | null | undefined) =>
   us === null || us === undefined ? 'NULL' : `make_timestamptz(${us})`
 
