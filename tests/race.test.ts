@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type { OnlineStore } from '@plimsoll/sdk/seams'
 import { pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openFilesBlobStore } from '../packages/platform/src/adapters/files/index.ts'
 import { startCluster, type TestCluster } from '../packages/platform/src/adapters/postgres/cluster.fixture.ts'
 import { openPostgres } from '../packages/platform/src/adapters/postgres/index.ts'
 import { applyPlan, planProject } from '../packages/platform/src/definitions/plan.ts'
@@ -36,6 +40,7 @@ import { listAliases, moveAlias } from '../packages/platform/src/registry/index.
 import { addVersion, approveAs, auditOf, modelOf, person } from '../packages/platform/src/registry/registry.fixture.ts'
 import { deleteVersion } from '../packages/platform/src/registry/version-edit.ts'
 import { publishSnapshot } from '../packages/platform/src/serving/index.ts'
+import { putArtifact } from '../packages/platform/src/tracking/artifact.ts'
 import { requireTrackedRun } from '../packages/platform/src/tracking/index.ts'
 import { suiteWith } from './servers.ts'
 
@@ -182,6 +187,31 @@ suiteWith('postgres', 'callers at once', (initdb) => {
       times(AT_ONCE).map(() => 'done'),
     )
     expect((await auditOf(ctx)).filter((row) => row.action === 'version.approve')).toHaveLength(1)
+  })
+
+  test('of a file and a directory of one name that are stored at once the first is kept', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'plimsoll-race-'))
+    const blobs = await openFilesBlobStore(folder)
+    const put = (inside: Context, path: string) => putArtifact(inside, blobs, { path, content: Buffer.from(path) })
+    try {
+      for (const [first, second, end] of [
+        ['one/a', 'one/a/b/c', 'tracking.invalid_parameter'],
+        ['two/a/b/c', 'two/a', 'tracking.invalid_parameter'],
+        ['three/a', 'three/a', 'done'],
+        ['four/a', 'four/b', 'done'],
+      ] as const)
+        expect([
+          first,
+          second,
+          await oneBeforeTheOther(
+            (tx) => put(tx, first),
+            () => put(ctx, second),
+          ),
+        ]).toEqual([first, second, end])
+    } finally {
+      await blobs.close()
+      await rm(folder, { recursive: true })
+    }
   })
 
   test('starts at once with one idempotency key are one run', async () => {

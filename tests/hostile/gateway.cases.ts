@@ -186,6 +186,72 @@ function nameCases(): HostileCase[] {
   ])
 }
 
+/** What is only read: names of models and versions at every place that takes one, and pages that are not there. */
+function readCases(): HostileCase[] {
+  const get = (target: string): HostileCase => ({
+    name: `GET ${target}`,
+    input: { to, target },
+    expect: { status: [400, 404] },
+  })
+  const verbs = ['', '/ready', '/config', '/stats']
+  return [
+    ...BAD_NAMES.flatMap((name) => [
+      ...verbs.filter((verb) => name !== '' || verb !== '').map((verb) => get(`/v2/models/${name}${verb}`)),
+      ...verbs.map((verb) => get(`/v2/models/${name}/versions/1${verb}`)),
+      ...verbs.filter((verb) => verb !== '').map((verb) => get(`/v2/models/delay/versions/${name}${verb}`)),
+      get(`/errors/${name}`),
+      get(`/docs/errors/${name}`),
+      get(`/v2/${name === '' ? '/models' : name}`),
+      get(`/v2/health/${name}`),
+      get(`/v2/health/live/${name}`),
+      get(`/v2/models/stats/${name}`),
+    ]),
+    get('/v2/models/delay/versions'),
+    get('/v2/models/delay/versions/1/config/more'),
+    get('/v2/models/delay/ready/more'),
+  ]
+}
+
+/** Rows of a route that looks features up by two keys, a text and a whole number. */
+function entityCases(): HostileCase[] {
+  const rows = (name: string, text: string, status: number | number[], code?: string): HostileCase =>
+    post(name, '/predict/entity', rawJson(`{"rows":[${text}]}`), { status, ...(code === undefined ? {} : { code }) })
+  const row = (airport: string, gate = '1') => `{"p":1,"airport":${airport},"gate":${gate}}`
+  const bad = (name: string, text: string) => rows(name, text, 400, 'serving.invalid_input')
+  const texts = ['1', 'true', '{}', '[]', '[["a"]]', '[1]', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '1e999']
+  const numbers = ['"1"', '1.5', '9007199254740993', '9223372036854775808', '-1e300', '1e999', 'true', '[1]', '{"a":1}']
+  return [
+    ...['"JFK"', '""', '"__proto__"', '"constructor"', '"e\\u0301"', `"${'x'.repeat(4_096)}"`].map((text) =>
+      rows(`a key of ${text.slice(0, 20)}`, row(text), 200),
+    ),
+    rows('a key that is null', row('null'), 200),
+    rows('keys that are null', row('null', 'null'), 200),
+    rows('one entity in many rows', Array.from({ length: 1_000 }, () => row('"JFK"')).join(), 200),
+    ...texts.map((text) => bad(`a key of ${text}`, row(text))),
+    ...numbers.map((text) => bad(`a whole key of ${text}`, row('"JFK"', text))),
+    bad('a key of 1 MB', row(`"${'x'.repeat(1 << 20)}"`)),
+    bad('no key', '{"p":1}'),
+    bad('one of two keys', '{"p":1,"airport":"JFK"}'),
+    rows('a key twice', '{"p":1,"airport":"JFK","airport":"BOS","gate":1}', 400, 'serving.bad_json'),
+    rows('a key called __proto__', `{"p":1,"__proto__":${POLLUTION},"gate":1}`, 400),
+    rows('keys below __proto__', '{"__proto__":{"p":1,"airport":"JFK","gate":1}}', 400),
+    bad('a member more', row('"JFK"', '1,"late":1')),
+    rows('keys 70 levels deep', row('['.repeat(70) + ']'.repeat(70)), 400),
+    post(
+      'a frame of a key',
+      '/invocations/entity',
+      rawJson('{"dataframe_split":{"columns":["p","airport","gate"],"data":[[1,[1],1]]}}'),
+      INVALID,
+    ),
+    post(
+      'a column of keys',
+      '/invocations/entity',
+      rawJson('{"inputs":{"p":[1],"airport":[{"a":1}],"gate":[1]}}'),
+      INVALID,
+    ),
+  ]
+}
+
 function rowCases(): HostileCase[] {
   const values = ['"x"', 'null', '{}', '[]', '[1]', 'true', '"NaN"', '1e999', '"1"', '"\\u0000"', '"\\ud800"']
   const predict = values.map((value) =>
@@ -438,6 +504,8 @@ export function gatewayCases(): HostileCase[] {
     ...httpCases('/invocations/delay', '{"instances":[{"p":1,"q":2}]}'),
     ...httpCases('/v2/models/delay/infer', tensors),
     ...nameCases(),
+    ...readCases(),
+    ...entityCases(),
     ...rowCases(),
     ...tensorCases(),
     ...binaryCases(),

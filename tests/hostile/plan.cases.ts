@@ -292,6 +292,15 @@ export function planCases(content: Content, run: string): HostileCase[] {
       expect: { status: [200, 400] },
     },
     {
+      name: 'a key of a run that was asked for otherwise',
+      input: {
+        method: 'POST',
+        target: '/api/v1/runs',
+        ...json({ pipeline: 'numbers', idempotencyKey: 'seed', options: { cache: false } }),
+      },
+      expect: { status: 409, code: 'pipelines.idempotency_key_reused' },
+    },
+    {
       name: 'a log beyond its end',
       input: { target: `/api/v1/runs/${run}/steps/numbers/log?offset=9007199254740991` },
       expect: { status: 200 },

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ServedVersion } from '@plimsoll/sdk/wire'
+import type { ServedRoute, ServedVersion } from '@plimsoll/sdk/wire'
 import { readProcess, TICK_MS } from '../../packages/platform/src/adapters/local-process/process-table.ts'
 import { openCommandLine, openPlatform as openProcesses } from '../../packages/platform/src/cli/process.fixture.ts'
 import { arithmeticModel, identityModel, tripsModel } from '../../packages/platform/src/inference/onnx.fixture.ts'
@@ -44,6 +44,42 @@ function listFiles(folder: string, without: string): string[] {
   })
 }
 
+/** A route with a feature of an entity of two keys, by a view that nobody has filled. */
+function entityRoute(arms: ServedRoute['arms']): ServedRoute {
+  const keys = { airport: 'text', gate: 'int64' } as const
+  const named = Object.entries(keys)
+  return exampleRoute({
+    name: 'entity',
+    sloMs: 10_000,
+    inputs: {
+      p: { type: 'float64', nullable: false },
+      ...Object.fromEntries(named.map(([key, type]) => [key, { entity: 'gate', key, type }])),
+    },
+    columns: [
+      { name: 'p', source: { from: 'input', input: 'p' } },
+      { name: 'late', source: { from: 'feature', feature: 'late' } },
+    ],
+    features: {
+      v: 1,
+      service: 'gates',
+      digest: `sha256:${'d'.repeat(64)}`,
+      names: ['late', 'seen'],
+      views: [
+        {
+          view: 'gates',
+          viewVersion: `sha256:${'e'.repeat(64)}`,
+          generation: 1,
+          keys: named.map(([input, type]) => ({ input, type })),
+          ttlUs: null,
+          columns: [{ at: 0, slot: 0 }],
+          windows: [{ at: 1, function: 'count', column: -1, windowUs: 1_000_000 }],
+        },
+      ],
+    },
+    arms,
+  })
+}
+
 /** A data directory in which a gateway once took a snapshot: one route for each kind of tensor. */
 function layKeptSnapshot(dataDir: string): void {
   const key = newSigningKey()
@@ -82,6 +118,7 @@ function layKeptSnapshot(dataDir: string): void {
       arms: [{ arm: 'champion', artifact, weight: 1 }],
     })
   })
+  routes.push(entityRoute(routes[0]!.arms))
   const payload = JSON.stringify({ v: 1, epoch: KEPT_EPOCH, issuedAtMs: 1_000, clock: null, routes, versions })
   const signed = { payload, signature: signBytes(key, Buffer.from(payload)), keyId: key.keyId }
   writeFileSync(join(dataDir, 'gateway', 'snapshot.json'), JSON.stringify(signed), { mode: 0o600 })

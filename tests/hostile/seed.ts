@@ -67,7 +67,7 @@ export async function seedPlatform(platform: Platform): Promise<Seed> {
   const content = projectContent(platform.workDir)
   const { digest } = await call('POST', '/api/v1/plan', { content })
   await call('POST', '/api/v1/apply', { content, plan: digest })
-  const run = String((await call('POST', '/api/v1/runs', { pipeline: 'numbers' }))['id'])
+  const run = String((await call('POST', '/api/v1/runs', { pipeline: 'numbers', idempotencyKey: 'seed' }))['id'])
   const mlflow = (method: string, path: string, body?: unknown) => call(method, `/api/2.0/mlflow/${path}`, body)
   const experiment = String((await mlflow('POST', 'experiments/create', { name: 'hostile' }))['experiment_id'])
   const created = await mlflow('POST', 'runs/create', { experiment_id: experiment, start_time: 1 })

@@ -8,7 +8,15 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
 import { type Materialized, materializeView } from './materialize-batch.ts'
 import { openOnlineReader } from './online/index.ts'
-import { ENTITY, type HistoryRow, SCHEMA, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+import {
+  ENTITY,
+  type HistoryRow,
+  joinView,
+  SCHEMA,
+  temporaryFolder,
+  viewOf,
+  writeHistory,
+} from './point-in-time.fixture.ts'
 
 const folder = temporaryFolder()
 const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 1 })
@@ -55,11 +63,19 @@ async function fill(
   })
 }
 
-function read(now: number, ttlUs: number | null = null): [number, string] {
-  const keys = ['k0', 'k1'].map((input) => ({ input, type: 'text' as const }))
-  const view = { view: 'history', viewVersion: 'v', generation: 1, keys, ttlUs, windows: [] }
+function read(
+  now: number,
+  ttlUs: number | null = null,
+  inputs: Readonly<Record<string, unknown>> = { k0: 'a', k1: 'z' },
+  { type = 'text', generation = 1 }: { type?: string; generation?: number } = {},
+): [number, string] {
+  const keys = [
+    { input: 'k0', type },
+    { input: 'k1', type: 'text' },
+  ]
+  const view = { view: 'history', viewVersion: 'v', generation, keys, ttlUs, windows: [] }
   const spec = { v: 1, service: 's', digest: 'd', names: ['x'], views: [{ ...view, columns: [{ at: 0, slot: 0 }] }] }
-  const { values, statuses } = openOnlineReader({ store, spec }).lookup({ k0: 'a', k1: 'z' }, BigInt(now))
+  const { values, statuses } = openOnlineReader({ store, spec }).lookup(inputs, BigInt(now))
   return [values[0]!, statuses[0]!]
 }
 
@@ -143,6 +159,78 @@ test('materializeView() writes an entity that did not change in the slack once o
   expect(await fill(TWO, 100)).toMatchObject({ applied: 1, stale: 0 })
   expect(await fill(TWO, 200)).toMatchObject({ applied: 0, stale: 1 })
   expect(read(150)).toEqual([2, 'PRESENT'])
+})
+
+/** Pairs of keys that an encoding might take for one another. */
+const ALIKE: readonly (readonly [string, string])[] = [
+  ['a', 'bc'],
+  ['ab', 'c'],
+  ['a\0', 'b'],
+  ['a', '\0b'],
+  ['a', 'b'],
+  ['', 'x'],
+  ['x', ''],
+  ['', ''],
+  ['\0', ''],
+  ['\u00e9', 'z'],
+  ['e\u0301', 'z'],
+  ['1', 'z'],
+  ['01', 'z'],
+  ['A', 'z'],
+  ['a', 'z'],
+  ['a ', 'z'],
+  ['a \0\0\0\0b', 'c'], // each holds what stands between the two parts of the other, but for their lengths
+  ['a', 'b \0\0\0\0c'],
+  ['l'.repeat(600), 'z'],
+  ['l'.repeat(599), 'lz'],
+]
+
+test('materializeView() keeps entities apart whose keys are alike, and each is found as training finds it', async () => {
+  runs += 1
+  const rows = ALIKE.map((keys, index) => ({ ...rowOf([10, 10, index], index), keys }))
+  const orphans = [
+    [null, 'x'],
+    ['x', null],
+    [null, null],
+  ] as const
+  const lost = orphans.map((keys, index) => ({ ...rowOf([11, 11, 100 + index], 100 + index), keys }))
+  const source = await writeHistory(engine, folder, [...rows, ...lost])
+  const at = { generation: 1, untilUs: 40n, sourceVersion: 1, slackUs: 0, workDir: join(folder, `run-${runs}`) }
+  expect(await materializeView({ engine, store, view: VIEW, entity: ENTITY, source, ...at })).toMatchObject({
+    applied: ALIKE.length,
+  })
+  const offline = await joinView(
+    engine,
+    folder,
+    VIEW,
+    source,
+    [...ALIKE, ...orphans].map((keys) => ({ keys, t: 40 })),
+  )
+  expect(offline.map(({ x }) => x)).toEqual([...ALIKE.keys(), null, null, null])
+  expect(ALIKE.map(([k0, k1]) => read(40, null, { k0, k1 }))).toEqual([...ALIKE.keys()].map((x) => [x, 'PRESENT']))
+  const nothing = [Number.NaN, 'NOT_FOUND']
+  for (const [k0, k1] of orphans) expect(read(40, null, { k0, k1 })).toEqual(nothing)
+  for (const absent of [{ k0: 'x' }, { k1: 'x' }, {}]) expect(read(40, null, absent)).toEqual(nothing)
+})
+
+test('materializeView() takes no whole number for the text of its digits, and no text for a number', async () => {
+  const mismatch = expect.objectContaining({ code: 'features.type_mismatch_key' })
+  for (const [generation, type, cell, own] of [
+    [1, 'text', "'1'", '1'],
+    [2, 'int64', '1::BIGINT', 1],
+  ] as const) {
+    runs += 1
+    const times = 'make_timestamptz(10) AS at, make_timestamptz(10) AS known'
+    const sql = `SELECT ${cell} AS k0, 'z' AS k1, ${times}, 1::BIGINT AS seq, false AS gone, ${generation}::DOUBLE AS x, 1::INTEGER AS n`
+    const { files } = await engine.write({ sql, inputs: {}, output: { directory: join(folder, `keys-${runs}`) } })
+    const entity = { ...ENTITY, keys: [{ name: 'k0', type }, ENTITY.keys[1]!] }
+    const source = { format: 'parquet' as const, files, columns: { ...SCHEMA, k0: { type, nullable: true } } }
+    const until = { untilUs: 40n, sourceVersion: 1, slackUs: 0, workDir: join(folder, `run-${runs}`) }
+    await materializeView({ engine, store, view: VIEW, entity, generation, source, ...until })
+    expect(read(40, null, { k0: own, k1: 'z' }, { type, generation })).toEqual([generation, 'PRESENT'])
+    const others = type === 'text' ? [1, 1n, true, Buffer.from('1')] : ['1', 1.5, 2 ** 53, true]
+    for (const k0 of others) expect(() => read(40, null, { k0, k1: 'z' }, { type, generation })).toThrow(mismatch)
+  }
 })
 
 test.each([

@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { isThorough } from '../../../../tests/servers.ts'
@@ -8,8 +9,8 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
 import { materializeView } from './materialize-batch.ts'
 import { layoutOf, openOnlineReader, type ServingSpec } from './online/index.ts'
-import { isNear } from './oracle.fixture.ts'
-import { ENTITY, joinView, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
+import { isNear, valueAt } from './oracle.fixture.ts'
+import { ENTITY, type HistoryRow, joinView, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
 
 const folder = temporaryFolder()
 const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2 })
@@ -29,13 +30,13 @@ const VIEW = viewOf(
   { ttlUs: 6 },
 )
 
-function specFor(): ServingSpec {
-  const layout = layoutOf(VIEW)
-  const names = Object.keys(VIEW.features)
+function specFor(view: FeatureViewDefinition): ServingSpec {
+  const layout = layoutOf(view)
+  const names = Object.keys(view.features)
   const columns: ServingSpec['views'][number]['columns'] = []
   const windows: ServingSpec['views'][number]['windows'] = []
   for (const [at, name] of names.entries()) {
-    const feature = VIEW.features[name]!
+    const feature = view.features[name]!
     if (feature.from === 'column') columns.push({ at, slot: layout.slots.findIndex((slot) => slot.feature === name) })
     else
       windows.push({
@@ -54,7 +55,7 @@ function specFor(): ServingSpec {
     service: 's',
     digest: 'd',
     names,
-    views: [{ view: 'history', viewVersion: 'v', generation: 1, keys, ttlUs: VIEW.ttlUs, columns, windows }],
+    views: [{ view: 'history', viewVersion: 'v', generation: 1, keys, ttlUs: view.ttlUs, columns, windows }],
   }
 }
 
@@ -95,7 +96,7 @@ test('an online value equals the offline value at every instant from until − s
       directory: mkdtempSync(join(tmpdir(), 'plimsoll-parity-')),
       mapSizeBytes: 64 << 20,
     })
-    const reader = openOnlineReader({ store, spec: specFor() })
+    const reader = openOnlineReader({ store, spec: specFor(VIEW) })
     for (const until of [12, 25, 26, 44, 70, 95]) {
       const request = {
         engine,
@@ -129,4 +130,46 @@ test('an online value equals the offline value at every instant from until − s
     }
     await store.close()
   }
+})
+
+const SPREAD = viewOf({
+  std_x: { from: 'aggregate', function: 'std', column: 'x', windowUs: 20, type: 'float64' },
+  std_n: { from: 'aggregate', function: 'std', column: 'n', windowUs: 20, type: 'float64' },
+})
+
+test('a deviation far from zero is the same online, offline and by definition, and not a number is none', async () => {
+  const noise = Array.from({ length: 60 }, (_, index) => (index * 37) % 11)
+  const shifts = { far: [1e9, 1_000_000_000], below: [-1e9, -1_000_000_000], near: [-3, -3] } as const
+  const rows = Object.entries(shifts).flatMap(([key, [x, n]]) =>
+    noise.map((part, ev): HistoryRow => ({ keys: [key, 'z'], ev, seq: ev, values: { x: x + part / 8, n: n + part } })),
+  )
+  const lost = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const [index, x] of lost.entries())
+    for (const [ev, value] of [
+      [5, 1],
+      [10, x],
+      [15, 2],
+    ] as const)
+      rows.push({ keys: [`lost ${index}`, 'z'], ev, seq: ev, values: { x: value, n: 1 } })
+  const history = await writeHistory(engine, folder, rows)
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-spread-'))
+  const store = openLmdbOnlineStore({ directory, mapSizeBytes: 64 << 20 })
+  const at = { generation: 1, untilUs: 60n, sourceVersion: 1, slackUs: 60, workDir: join(folder, 'spread') }
+  await materializeView({ engine, store, view: SPREAD, entity: ENTITY, source: history, ...at })
+  const reader = openOnlineReader({ store, spec: specFor(SPREAD) })
+  const spine = [...new Set(rows.map(({ keys }) => keys[0]!))].flatMap((key) =>
+    [0, 4, 10, 12, 20, 31, 35, 59].map((t) => ({ keys: [key, 'z'], t })),
+  )
+  const offline = await joinView(engine, folder, SPREAD, history, spine)
+  const differences = spine.flatMap((asked, index) => {
+    const { values, statuses } = reader.lookup({ k0: asked.keys[0], k1: 'z' }, BigInt(asked.t))
+    return reader.names.flatMap((name, place) => {
+      const wanted = valueAt(SPREAD, SPREAD.features[name]!, rows, asked)
+      const online = statuses[place] === 'PRESENT' ? values[place]! : null
+      const cell = offline[index]![name] as number | null // a deviation is a double
+      return isNear(cell, wanted) && isNear(online, wanted) ? [] : [{ asked, name, wanted, cell, online }]
+    })
+  })
+  expect(differences).toEqual([])
+  await store.close()
 })

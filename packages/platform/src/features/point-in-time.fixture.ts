@@ -70,9 +70,11 @@ export function temporaryFolder(): string {
   return folder
 }
 
-const sqlText = (text: string | null) => (text === null ? 'NULL' : `'${text.replaceAll("'", "''")}'`)
+/** The text of a statement holds no zero byte, so that one of a value is made. */
+const sqlText = (text: string | null) =>
+  text === null ? 'NULL' : `('${text.replaceAll("'", "''").replaceAll('\0', "' || chr(0) || '")}')`
 const sqlNumber = (value: number | null | undefined) =>
-  value === null || value === undefined ? 'NULL' : Number.isNaN(value) ? `'nan'` : String(value)
+  value === null || value === undefined ? 'NULL' : Number.isFinite(value) ? String(value) : `'${value}'::DOUBLE`
 const sqlTime = (us: number | null | undefined) =>
   us === null || us === undefined ? 'NULL' : `make_timestamptz(${us})`
 

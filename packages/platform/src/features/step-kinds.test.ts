@@ -193,6 +193,78 @@ test('training-set joins each row as of its own time, keeps the order, and regis
   })
   const again = await runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })
   expect(again.result).toEqual(result)
+  // As a spine it has the features' names already (42).
+  const twice = { ...spine, digest: result.digest as Digest }
+  await expect(
+    runStep('training-set', { service: 'board', time: 'at' }, { spine: twice, flights }),
+  ).rejects.toMatchObject({
+    code: 'features.bad_training_set',
+    details: { faults: Array(6).fill({ detail: expect.stringContaining('NAME_COLLISION') }) },
+  })
+})
+
+test('training-set as of an instant is the same again, bytes and version, after rows that came to be known later (45)', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const spine = await addVersion('spine', SPINE, spineSchema)
+  const backfill = `SELECT * FROM (VALUES
+    (TIMESTAMPTZ '2001-01-01 08:40:00+00', TIMESTAMPTZ '2001-01-01 11:45:00+00', 'JFK', 'BOS', 99),
+    (TIMESTAMPTZ '2001-01-01 09:30:00+00', TIMESTAMPTZ '2001-01-01 11:50:00+00', 'BOS', 'JFK', 7)) t(date, landed_at, origin, destination, delay)`
+  const later = await addVersion('flights', `${backfill} UNION ALL ${FLIGHTS}`)
+  const made = async (source: StepOutput, asOf?: string) =>
+    (
+      await runStep(
+        'training-set',
+        { service: 'board', time: 'at', ...(asOf ? { asOf } : {}) },
+        { spine, flights: source },
+      )
+    ).result
+  const asOf = '2001-01-01T11:40:00Z'
+  const [first, again, open] = [await made(flights, asOf), await made(later, asOf), await made(later)]
+  expect([again.digest, again.version]).toEqual([first.digest, first.version])
+  expect(open.digest).not.toBe(first.digest)
+})
+
+test('training-set keeps rows without a key or time, without features, and counts them and the unseen rows of a source', async () => {
+  const nullable = (columns: DatasetManifest['schema']): DatasetManifest['schema'] =>
+    Object.fromEntries(Object.entries(columns).map(([name, type]) => [name, { ...type, nullable: true }]))
+  const lost = `SELECT * FROM (VALUES
+    (NULL, TIMESTAMPTZ '2001-01-01 09:00:00+00', 'JFK', 'BOS', 77), (TIMESTAMPTZ '2001-01-01 08:00:00+00', TIMESTAMPTZ '2001-01-01 09:00:00+00', NULL, 'BOS', 78)) t(date, landed_at, origin, destination, delay)`
+  const flights = await addVersion('flights', `${FLIGHTS} UNION ALL ${lost}`, nullable(schema))
+  await declareAll()
+  const rows = `SELECT * FROM (VALUES
+    (4, NULL, 'JFK', 'BOS'), (5, TIMESTAMPTZ '2001-01-01 12:00:00+00', NULL, 'BOS'), (6, NULL, NULL, NULL)) t(id, "at", origin, destination)`
+  const spine = await addVersion('spine', `${SPINE} UNION ALL ${rows}`, nullable(spineSchema))
+  const said: string[] = []
+  const progress = (_: number, message: string) => said.push(message)
+  const { result, json, outputs } = await runStep(
+    'training-set',
+    { service: 'board', time: 'at' },
+    { spine, flights },
+    { progress },
+  )
+  const counted = {
+    rowsWithoutTime: 2,
+    views: [
+      { name: 'departures', rowsWithoutKey: 2, sourceRowsLeftOut: 2 },
+      { name: 'departures', rowsWithoutKey: 1, sourceRowsLeftOut: 2 },
+    ],
+  }
+  expect([result, json.report]).toMatchObject([
+    { ...counted, rowCount: 6 },
+    { ...counted, rows: 6 },
+  ])
+  expect(said.at(-1)).toBe('6 rows with 6 features; 3 without a key or time, whose features are null')
+  const found = await engine.rows({
+    sql: 'SELECT id, origin__n_3h, origin__newest, destination__n_3h, destination__newest FROM made WHERE id > 2',
+    inputs: { made: { format: 'parquet', files: [join(outputs.set!, 'part-00000.parquet')] } },
+  })
+  expect(found.rows).toEqual([
+    [3, 1n, 50, 1n, 30],
+    [4, null, null, null, null],
+    [5, null, null, 1n, 30],
+    [6, null, null, null, null],
+  ])
 })
 
 test('training-set names every fault of its spine at once', async () => {

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { InputRelation } from '@plimsoll/sdk/seams'
 import type { ColumnType, FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
@@ -7,8 +8,8 @@ import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand } from '../kernel/step-kind.ts'
 import { outputPath, readDatasetInput, writeDatasetOutput, writeJson } from './step-files.ts'
 import { type TrainingSetReport, type TrainingSetSpec, trainingSetSpec } from './training-set-spec.ts'
-import { writePointInTimeJoin } from './training-set-sql.ts'
-import { planView, quoteName } from './view-plan.ts'
+import { type JoinedView, writePointInTimeJoin } from './training-set-sql.ts'
+import { planView, quoteName, type ViewPlan } from './view-plan.ts'
 
 function featureType(view: FeatureViewDefinition, feature: string): ColumnType {
   const { type } = view.features[feature]!
@@ -62,44 +63,90 @@ export async function runTrainingSetCommand(command: StepCommand): Promise<void>
     signal: command.signal,
     progress: command.progress,
   })
-  const report = await describe(command, spec, files, rowCount)
+  const { report, lacking } = await describe(command, spec, views, { files, rowCount })
   const schema = schemaOfResult(spec)
   await writeDatasetOutput(command, { name: 'set', manifest: 'manifest', schema, file: files[0]!, rows: rowCount })
   await writeJson(outputPath(command, 'report'), report as unknown as Json) // plain data by its schema
-  command.progress(1, `${countText(rowCount, 'row')} with ${countText(Object.keys(report.features).length, 'feature')}`)
+  const made = `${countText(rowCount, 'row')} with ${countText(Object.keys(report.features).length, 'feature')}`
+  command.progress(1, lacking === 0 ? made : `${made}; ${lacking} without a key or time, whose features are null`)
+}
+
+const anyIsNull = (columns: readonly string[]) => columns.map((column) => `${quoteName(column)} IS NULL`).join(' OR ')
+
+/** What stands against the result being whole: rows without a time, a key or a value. */
+async function countGaps(
+  command: StepCommand,
+  spec: TrainingSetSpec,
+  files: readonly string[],
+  names: readonly string[],
+) {
+  const engine = await command.engine()
+  const time = quoteName(spec.time)
+  const keys = spec.views.map(({ spineKeys }) => anyIsNull(spineKeys))
+  const rowsWhere = (condition: string) => `count(*) FILTER (WHERE ${condition})`
+  const without = [anyIsNull([spec.time]), ...keys]
+  const columns = [
+    `epoch_us(min(${time})), epoch_us(max(${time}))`,
+    rowsWhere(without.join(' OR ')),
+    ...without.map(rowsWhere),
+    ...names.map((name) => rowsWhere(anyIsNull([name]))),
+  ]
+  const { rows } = await engine.rows({
+    sql: `SELECT ${columns.join(', ')} FROM made`,
+    inputs: { made: { format: 'parquet', files } },
+    signal: command.signal,
+  })
+  const [first, last, ...counts] = rows[0] ?? []
+  const [lacking = 0, rowsWithoutTime = 0, ...rest] = counts.map(Number)
+  return {
+    timesUs: first == null || last == null ? null : ([String(first), String(last)] as [string, string]),
+    /** Of any of them. */
+    lacking,
+    rowsWithoutTime,
+    rowsWithoutKey: rest.slice(0, keys.length),
+    nulls: rest.slice(keys.length),
+  }
+}
+
+async function countLeftOut(command: StepCommand, source: InputRelation, plan: ViewPlan): Promise<number> {
+  const engine = await command.engine()
+  const { rows } = await engine.rows({
+    sql: `SELECT count(*) FROM source WHERE ${anyIsNull([...plan.keyColumns, plan.eventTime])}`,
+    inputs: { source },
+    signal: command.signal,
+  })
+  return Number(rows[0]![0])
 }
 
 async function describe(
   command: StepCommand,
   spec: TrainingSetSpec,
-  files: readonly string[],
-  rows: number,
-): Promise<TrainingSetReport> {
-  const engine = await command.engine()
+  views: readonly Pick<JoinedView, 'source' | 'plan'>[],
+  { files, rowCount }: { files: readonly string[]; rowCount: number },
+): Promise<{ report: TrainingSetReport; lacking: number }> {
   const names = spec.views.flatMap(({ features }) => features.map(({ name }) => name))
-  const counts = names.map((name) => `count(*) - count(${quoteName(name)})`)
-  const time = quoteName(spec.time)
-  const { rows: found } = await engine.rows({
-    sql: `SELECT epoch_us(min(${time})), epoch_us(max(${time}))${counts.map((count) => `, ${count}`).join('')} FROM made`,
-    inputs: { made: { format: 'parquet', files } },
-    signal: command.signal,
-  })
-  const [first, last, ...nulls] = found[0] ?? []
-  return {
-    rows,
-    timesUs: first == null || last == null ? null : [String(first), String(last)],
+  const { timesUs, lacking, rowsWithoutTime, rowsWithoutKey, nulls } = await countGaps(command, spec, files, names)
+  const leftOut: number[] = []
+  for (const { source, plan } of views) leftOut.push(await countLeftOut(command, source, plan))
+  const report: TrainingSetReport = {
+    rows: rowCount,
+    timesUs,
     asOfUs: spec.asOfUs,
     service: { name: spec.service, digest: spec.serviceDigest },
-    views: spec.views.map(({ view, viewVersion, input }) => ({
+    rowsWithoutTime,
+    views: spec.views.map(({ view, viewVersion, input }, index) => ({
       name: view.name,
       version: viewVersion,
       source: command.inputs[input]?.digest ?? '',
+      rowsWithoutKey: rowsWithoutKey[index]!,
+      sourceRowsLeftOut: leftOut[index]!,
     })),
     features: Object.fromEntries(
       names.map((name, index) => [
         name,
-        { nulls: Number(nulls[index]), nullRate: rows === 0 ? 0 : Number(nulls[index]) / rows },
+        { nulls: nulls[index]!, nullRate: rowCount === 0 ? 0 : nulls[index]! / rowCount },
       ]),
     ),
   }
+  return { report, lacking }
 }

@@ -47,7 +47,19 @@ export const trainingSetReport = z.strictObject({
   timesUs: z.tuple([z.string(), z.string()]).nullable(),
   asOfUs: z.string().nullable(),
   service: z.strictObject({ name: z.string(), digest: z.string() }),
-  views: z.array(z.strictObject({ name: z.string(), version: z.string(), source: z.string() })),
+  /** Rows of the spine whose time is null: they are kept, and all their features are null. */
+  rowsWithoutTime: z.int().nonnegative(),
+  views: z.array(
+    z.strictObject({
+      name: z.string(),
+      version: z.string(),
+      source: z.string(),
+      /** Rows of the spine whose key of the view is null, or a part of it: they are kept, and its features are null. */
+      rowsWithoutKey: z.int().nonnegative(),
+      /** Rows of the source without a key or an event time: they are seen by no row. */
+      sourceRowsLeftOut: z.int().nonnegative(),
+    }),
+  ),
   features: z.record(z.string(), z.strictObject({ nulls: z.int().nonnegative(), nullRate: z.number() })),
 })
 export type TrainingSetReport = z.output<typeof trainingSetReport>

@@ -122,7 +122,8 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   })
   const { dataset, version, digest, rowCount } = registered
   await tx.emit({ type: 'features.training_set_made', subject: dataset, data: { version, digest, report } })
-  return { dataset, version, digest, rowCount, views: report.views, timesUs: report.timesUs } as Json // plain data
+  const { views, timesUs, rowsWithoutTime } = report
+  return { dataset, version, digest, rowCount, rowsWithoutTime, views, timesUs } as Json // plain data
 }
 
 /** Joins a spine with the features of a service, each row as of its own time, and registers the result as a dataset version. */

@@ -138,28 +138,56 @@ function differenceValue(
   return `CASE WHEN ${n} > 1 THEN sqrt(CAST(${n}::HUGEINT * ${q} - ${s}::HUGEINT * ${s}::HUGEINT AS DOUBLE) / (CAST(${n} AS DOUBLE) * CAST(${n} - 1 AS DOUBLE))) END`
 }
 
-const FRAME_FUNCTIONS = { sum: 'sum', mean: 'avg', min: 'min', max: 'max', std: 'stddev_samp' } as const
+const FRAME_FUNCTIONS = { sum: 'sum', mean: 'avg', min: 'min', max: 'max', count: 'count' } as const
+
+/**
+ * Deviations are of the distances to the value of a key that is nearest to zero, which lose nothing, where those of the
+ * values themselves lose all digits that they have in common. DuckDB refuses to take one of what is no finite number.
+ */
+function deviation(column: number, window: string): string {
+  const [all, finite] = [`count(c${column}) OVER ${window}`, `count(d${column}) OVER ${window}`]
+  return `CASE WHEN ${all} = ${finite} THEN stddev_samp(d${column}) OVER ${window} WHEN ${all} > 1 THEN 'nan'::DOUBLE END`
+}
+
+/** The finite value of each key that is nearest to zero, or zero between such of both signs. */
+function nearestToZero(column: number): string {
+  const [least, most] = ['min', 'max'].map((name) => `${name}(v${column}) FILTER (WHERE isfinite(v${column}))`)
+  return `CASE WHEN ${least} > 0 THEN ${least} WHEN ${most} < 0 THEN ${most} ELSE 0 END AS z${column}`
+}
 
 /** Spine and events in one sorted sequence with a frame per window: nothing is subtracted, so it holds for any type and function. */
 function frameSql(plan: ViewPlan, features: readonly PlannedAggregate[], schema: Schema): string {
   const columns = columnsOf(features)
+  const keys = keyList(plan)
   const windows = [...new Set(features.map(({ expression }) => expression.windowUs))].sort((a, b) => a - b)
   const frames = windows.map(
     (windowUs, index) =>
-      `w${index} AS (PARTITION BY ${keyList(plan)} ORDER BY t RANGE BETWEEN ${windowUs - 1} PRECEDING AND CURRENT ROW)`,
+      `w${index} AS (PARTITION BY ${keys} ORDER BY t RANGE BETWEEN ${windowUs - 1} PRECEDING AND CURRENT ROW)`,
   )
   const values = features.map(({ column, expression }) => {
-    const name = expression.function === 'count' ? 'count' : FRAME_FUNCTIONS[expression.function]
-    return `${name}(c${columns.indexOf(expression.column ?? '')}) OVER w${windows.indexOf(expression.windowUs)} AS ${column}`
+    const [at, window] = [columns.indexOf(expression.column ?? ''), `w${windows.indexOf(expression.windowUs)}`]
+    const { function: name } = expression
+    return `${name === 'std' ? deviation(at, window) : `${FRAME_FUNCTIONS[name]}(c${at}) OVER ${window}`} AS ${column}`
   })
   const cast = features.map(({ column, expression }) => `CAST(${column} AS ${SQL_TYPES[expression.type]}) AS ${column}`)
-  const payload = columns.map((_, index) => `c${index}`).join(', ')
+  const spread = columns.flatMap((column, index) =>
+    features.some(({ expression }) => expression.function === 'std' && expression.column === column) ? [index] : [],
+  )
   const wide = columns.map(
     (column, index) =>
       `CAST(c${index} AS ${INTEGERS.has(schema[column]?.type ?? '') ? 'BIGINT' : 'DOUBLE'}) AS c${index}`,
   )
-  return `WITH e AS (SELECT ${keyList(plan)}, t, ${wide.join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)})),
-u AS (SELECT NULL::BIGINT AS rid, ${keyList(plan)}, t, ${payload} FROM e UNION ALL SELECT rid, ${keyList(plan)}, t, ${columns.map(() => 'NULL').join(', ')} FROM (${spineRows(plan)})),
+  const doubles = spread.map((index) => `CAST(c${index} AS DOUBLE) AS v${index}`)
+  const distances = spread.map((index) => `CASE WHEN isfinite(v${index}) THEN v${index} - z${index} END AS d${index}`)
+  const payload = [...columns.map((_, index) => `c${index}`), ...distances]
+  const nothing = payload.map(() => 'NULL')
+  const nearest =
+    spread.length > 0
+      ? ` NATURAL JOIN (SELECT ${[keys, ...spread.map(nearestToZero)].join(', ')} FROM e GROUP BY ${keys})`
+      : ''
+  const kept = spread.length > 0 ? 'MATERIALIZED ' : ''
+  return `WITH e AS ${kept}(SELECT ${[keys, 't', ...wide, ...doubles].join(', ')} FROM (${eventRows(plan, columns, windows.at(-1) ?? 0)})),
+u AS (SELECT NULL::BIGINT AS rid, ${[keys, 't', ...payload].join(', ')} FROM e${nearest} UNION ALL SELECT rid, ${[keys, 't', ...nothing].join(', ')} FROM (${spineRows(plan)})),
 f AS (SELECT rid, ${values.join(', ')} FROM u WINDOW ${frames.join(', ')})
 SELECT rid, ${cast.join(', ')} FROM f WHERE rid IS NOT NULL`
 }

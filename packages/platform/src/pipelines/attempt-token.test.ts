@@ -3,7 +3,7 @@ import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixtu
 import { findExperimentByName, setExperimentLifecycle } from '../tracking/experiment.ts'
 import { requireTrackedRun } from '../tracking/index.ts'
 import { type AttemptTokens, openAttemptTokens } from './attempt-token.ts'
-import { goingAttempt } from './going-attempt.fixture.ts'
+import { goingAttempt, PIPELINE_DIGEST } from './going-attempt.fixture.ts'
 import { trackedRunOf } from './tracked-run.ts'
 
 let database: TestDatabase
@@ -43,7 +43,7 @@ test('the tracked run is made when the token is first used, once', async () => {
     status: 'RUNNING',
     tags: [
       { key: 'mlflow.runName', value: 'fit' },
-      { key: 'plimsoll.pipeline', value: 'd' },
+      { key: 'plimsoll.pipeline', value: PIPELINE_DIGEST },
       { key: 'plimsoll.run', value: 'run_11' },
       { key: 'plimsoll.step', value: 'fit' },
     ],

@@ -78,6 +78,8 @@ export async function openEngine(
     kinds?: readonly StepKind[]
     executor?: () => StepExecutor
     databaseClock?: DatabaseClock
+    /** Where Python is looked for. */
+    pythonFrom?: string
   } = {},
 ): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-engine-'))
@@ -90,7 +92,11 @@ export async function openEngine(
     blobs,
     kinds,
     executor: openExecutor(),
-    python: openPythonEnvironments(join(directory, 'environments'), { PATH: '/usr/bin:/bin' }, realClock),
+    python: openPythonEnvironments(
+      join(directory, 'environments'),
+      { PATH: [...(options.pythonFrom ? [options.pythonFrom] : []), '/usr/bin:/bin'].join(':') },
+      realClock,
+    ),
     clock: realClock,
     runsDir: join(directory, 'runs'),
     limits: { logBytes: 64 << 10, outputBytes: 1 << 20 },

@@ -129,13 +129,14 @@ export async function prepareStep(
   const byName = params as Readonly<Record<string, Json>> // the wire schema makes it a record
   const kind: Record<string, string> = { kind: step.kind, contract: CONTRACT, outputs: canonicalJson(step.outputs) }
   if (isProcessKind(step.kind)) {
-    const code = Object.fromEntries(
-      (run.bundles[step.key]?.files ?? []).map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]),
-    )
+    // The lock is among the files: another one is another environment, and no other code.
+    const lockPath = step.kind === 'python' ? byName['lock'] : undefined
+    const files = (run.bundles[step.key]?.files ?? []).filter((file) => file.path !== lockPath)
+    const code = Object.fromEntries(files.map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]))
     const env: Record<string, string> = {}
     if (step.kind === 'python') {
       const { version, platform } = await deps.python()
-      const lock = bundleFile(run.bundles, step, byName['lock'], 'lock')
+      const lock = bundleFile(run.bundles, step, lockPath, 'lock')
       Object.assign(env, { python: version, platform }, lock === undefined ? {} : { lock })
     }
     return {

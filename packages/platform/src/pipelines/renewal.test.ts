@@ -1,9 +1,17 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { StepExecutor, StepExit } from '@plimsoll/sdk/seams'
 import { afterEach, expect, test } from 'vitest'
+import { processesOf } from '../adapters/local-process/process-table.ts'
 import { realClock } from '../kernel/clock.ts'
-import { shiftedDatabaseClock } from '../kernel/db/index.ts'
-import { type Engine, openEngine, shell } from './engine.fixture.ts'
-import { claimingSteps } from './store.ts'
+import { databaseClock, shiftedDatabaseClock, type Tx } from '../kernel/db/index.ts'
+import type { Digest } from '../kernel/digest.ts'
+import { NOT_STARTED } from './attempt-end.ts'
+import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { finishAttempts } from './finish.ts'
+import { succeededAttempt } from './finished-attempt.fixture.ts'
+import { readStep } from './index.ts'
+import { type ClaimedStep, claimingSteps, takeOver } from './store.ts'
 
 /** Leases are renewed once a second. */
 const RENEWED_MS = 1_300
@@ -71,3 +79,60 @@ test('what another held is taken over once its lease has run out, and waits for 
   await engine.until(async () => (await step())?.state === 'ready') // nobody can find its attempt
   expect((await step())!.eligible_at.getTime() - started_at!.getTime()).toBeGreaterThanOrEqual(31_000)
 })
+
+/** As another worker takes a step that it finds no program of: it ends that attempt and holds the next one. */
+async function takeAway(tx: Tx): Promise<ClaimedStep> {
+  const another = { owner: 'another', runsDir: engine.deps.runsDir, clock: databaseClock }
+  const [lost] = await takeOver(tx, another, false)
+  const wanted = claimingSteps(another, { limit: 1, running: new Map() })
+  const ended = { ...succeededAttempt(lost!), end: NOT_STARTED }
+  return (await finishAttempts(tx, engine.blobs, [ended], wanted, databaseClock)).claimed[0]!
+}
+
+test.each([
+  ['still runs', 'while :; do sleep 0.1; done'],
+  ['ends well', 'until [ -e go ]; do sleep 0.02; done'],
+])(
+  'a worker that lost its lease has no program left, and its outputs are not used where that %s',
+  async (how, rest) => {
+    engine = await openEngine({ slots: 1 })
+    const script = `printf first > ${outPath('file')}; ${rest}`
+    const digest = await engine.declare([shell('a', script, { outputs: { file: 'file' }, cache: false })])
+    const run = await engine.start(digest)
+    const workDir = async () =>
+      (await engine.ctx.db.selectFrom('attempt').select('work_dir').where('run', '=', run).execute())[0]?.work_dir
+    await engine.until(async () => existsSync(join((await workDir()) ?? '/', outPath('file'))))
+    const directory = (await workDir())!
+    const isGone = async () => processesOf(new Set([directory])).length === 0
+    // The database is busy, so that the first worker hears of its loss after its program has ended well.
+    const held = await engine.ctx.transaction(async (tx) => {
+      const claimed = await takeAway(tx)
+      if (how === 'ends well') {
+        writeFileSync(join(directory, 'go'), '')
+        await engine.until(isGone)
+      }
+      return claimed
+    })
+    await engine.until(isGone)
+    // The only slot is free again when the first worker is done with its attempt.
+    expect((await engine.ended(await engine.start(await engine.declare([shell('b', 'true')])))).state).toBe('succeeded')
+    expect(await readStep(engine.ctx, run, 'a')).toMatchObject({
+      state: 'running',
+      outputs: [],
+      tries: [
+        { state: 'lost', number: 1 },
+        { state: 'running', number: 2 },
+      ],
+    })
+    const stored = await engine.blobs.put(Buffer.from('second'))
+    const output = { name: 'file', type: 'file' as const, ...stored, digest: stored.digest as Digest } // of our form
+    const second = { ...succeededAttempt(held), outputs: { file: output } }
+    const none = claimingSteps(
+      { owner: 'another', runsDir: engine.deps.runsDir, clock: databaseClock },
+      { limit: 0, running: new Map() },
+    )
+    await finishAttempts(engine.ctx, engine.blobs, [second], none, databaseClock)
+    expect((await engine.ended(run)).state).toBe('succeeded')
+    expect((await readStep(engine.ctx, run, 'a')).outputs).toMatchObject([{ digest: stored.digest }])
+  },
+)

@@ -288,7 +288,7 @@ test('prepareStep() names everything that the result depends on: code with its m
     {},
   )
   expect(prepared.components).toMatchObject({
-    code: { 'a.py': `${digestValue('a.py')}+x`, 'b.lock': digestValue('b.lock') },
+    code: { 'a.py': `${digestValue('a.py')}+x` },
     param: { trees: '7' },
     env: { python: 'cpython-3.12.1', platform: 'linux', lock: digestValue('b.lock') },
   })

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { processesOf } from '../adapters/local-process/process-table.ts'
 import { realClock } from '../kernel/clock.ts'
 import { databaseClock } from '../kernel/db/index.ts'
+import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { cancelRun, readStep } from './index.ts'
@@ -44,11 +47,25 @@ const LOCKED: StepKind = {
     throw Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
   },
 }
+/** Stands in for Python: an environment is a copy of itself, and a script of it is one of the shell. */
+const PYTHON = `#!/bin/sh
+case "$1 $3" in
+  "-u "*) . "$2" ;;
+  *" venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+  *" pip") ;;
+  *) echo '[[3, 12, 0], "cpython", "linux-x86_64", "'"$0"'"]' ;;
+esac
+`
+const pythonFrom = mkdtempSync(join(tmpdir(), 'plimsoll-python-'))
 let engine: Engine
 beforeAll(async () => {
-  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK, LOCKED] })
+  writeFileSync(join(pythonFrom, 'python3'), PYTHON, { mode: 0o700 })
+  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK, LOCKED], pythonFrom })
 })
-afterAll(() => engine.close())
+afterAll(async () => {
+  await engine.close()
+  rmSync(pythonFrom, { recursive: true })
+})
 
 /** True once the process of a step's newest attempt runs. */
 async function isStarted(run: string, step: string): Promise<boolean> {
@@ -106,6 +123,31 @@ test('a second run of equal steps comes from the cache, and a changed argument n
   const third = await runOnce(make('b'), { name: 'cached' })
   expect(third.graph.map((step) => step.cache?.reason)).toEqual(['param-changed', 'input-changed'])
   expect(third.graph[1]!.cache?.diff).toMatchObject([{ part: 'input', name: 'file' }])
+})
+
+test('a step of Python runs again for other code or another lock, and not for other resources', async () => {
+  const once = async (change: { code?: string; lock?: string; resources?: PipelineStep['resources'] } = {}) => {
+    const files: CodeBundle['files'] = []
+    const { code = '', lock = '', resources = { cpu: 1 } } = change
+    for (const [path, text] of Object.entries({
+      'fit.py': `printf made > ../out/file # ${code}`,
+      'x.lock': `# ${lock}`,
+    })) {
+      const { digest, sizeBytes } = await engine.blobs.put(Buffer.from(text))
+      files.push({ path, digest: digest as Digest, sizeBytes, executable: false })
+    }
+    const bundles = { fit: { digest: digestTree(files as TreeEntry[]), files } }
+    const params = { script: 'fit.py', lock: 'x.lock' }
+    const step = shell('fit', '', { kind: 'python', params, outputs: { file: 'file' }, resources })
+    const run = await engine.ended(await engine.start(await engine.declare([step], { name: 'python', bundles })))
+    const { state, cache } = run.graph[0]!
+    return [state, cache!.reason, cache!.diff.map(({ part, name }) => `${part} ${name}`)]
+  }
+  expect(await once()).toEqual(['succeeded', 'first-run', []])
+  expect(await once({ resources: { cpu: 2, memoryBytes: 1 << 30 } })).toEqual(['cached', 'hit', []])
+  expect(await once({ code: 'another' })).toEqual(['succeeded', 'code-changed', ['code fit.py']])
+  expect(await once({ code: 'another', lock: 'another' })).toEqual(['succeeded', 'env-changed', ['env lock']])
+  expect(await once()).toEqual(['cached', 'hit', []])
 })
 
 test('a step says which file changed, also where another pipeline had made what it took from the cache', async () => {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { goingAttempt, PIPELINE_DIGEST } from '../pipelines/going-attempt.fixture.ts'
+import { openAttemptTokens } from '../pipelines/index.ts'
+import { mlflowTrackingEndpoints } from '../tracking/index.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
 import { approve } from './approval.ts'
 import { mlflowRegistryEndpoints, passportGaps, projectChampion, requireModelVersion } from './index.ts'
@@ -347,6 +350,74 @@ test('a version of a logged model binds its ONNX file and leaves a passport with
   )
 })
 
+/** Callers hold the token of an attempt that goes on, as the control plane reads it. */
+const becomeAttempt = async () => {
+  const { ctx } = surface.database
+  const attempt = await goingAttempt(ctx, 7n)
+  const { scheme, tokenOf } = openAttemptTokens(ctx, 'secret')
+  const identity = await scheme(undefined as never, { scheme: 'bearer', value: tokenOf(attempt) }, 'default')
+  surface.become(identity!.principal)
+  return { attempt, principal: identity!.principal, run: identity!.principal.id.replace('run:', '') }
+}
+
+test('a step registers its model with the token of its attempt, and the passport names the step', async () => {
+  const { attempt, principal, run } = await becomeAttempt()
+  try {
+    await surface.ok('POST', '/runs/log-metric', { run_id: run, key: 'auc', value: 0.9, timestamp: 1 })
+    const { model: logged } = await surface.ok('POST', '/logged-models', {
+      experiment_id: (await surface.ok('GET', `/runs/get?run_id=${run}`)).run.info.experiment_id,
+      name: 'net',
+      source_run_id: run,
+    })
+    const { artifact_uri: root, model_id: id } = logged.info
+    const file = `${surface.url}/api/2.0/mlflow-artifacts/artifacts/${root.replace('mlflow-artifacts:/', '')}/model.onnx`
+    expect((await fetch(file, { method: 'PUT', body: 'weights' })).status).toBe(200)
+    await surface.ok('PATCH', `/logged-models/${id}`, { status: 'LOGGED_MODEL_READY' })
+    expect(await version('m', { source: `models:/${id}`, model_id: id })).toMatchObject({ run_id: run, version: '1' })
+  } finally {
+    surface.become({})
+  }
+  expect(await requireModelVersion(surface.database.ctx, { model: 'm', version: 1 })).toMatchObject({
+    createdBy: principal.id,
+    artifact: (await surface.blobs.put(Buffer.from('weights'))).digest,
+    bound: {
+      metrics: { auc: 0.9 },
+      code: { source: 'flights', commit: 'c0ffee' },
+      origin: { pipeline: 'p', pipelineDigest: PIPELINE_DIGEST, run: attempt.run, step: 'fit', trackedRun: run },
+    },
+  })
+  const rows = await surface.database.ctx.db.selectFrom('audit').select(['action', 'actor', 'proof']).execute()
+  expect(rows).toContainEqual({ action: 'version.register', actor: principal.id, proof: 'attempt:7' })
+})
+
+test('the token of an attempt approves nothing, takes nothing away and sets no champion', async () => {
+  const one = { name: 'm', version: '1' }
+  await version()
+  const { model: logged } = await surface.ok('POST', '/logged-models', { experiment_id: '0' })
+  const { principal } = await becomeAttempt()
+  try {
+    for (const [method, path, body] of [
+      ['DELETE', '/model-versions/delete', one],
+      ['DELETE', '/registered-models/delete', { name: 'm' }],
+      ['POST', '/registered-models/rename', { name: 'm', new_name: 'n' }],
+      ['DELETE', `/logged-models/${logged.info.model_id}`, undefined],
+      ['POST', '/registered-models/alias', { ...one, alias: 'champion' }],
+      ['POST', '/model-versions/transition-stage', { ...one, stage: 'Production' }],
+    ] as const) {
+      const { status, json } = await surface.call(method, path, body)
+      expect([path, status, json.error_code]).toEqual([path, 403, 'PERMISSION_DENIED'])
+    }
+  } finally {
+    surface.become({})
+  }
+  const step = surface.database.ctx.as({ principal: { ...principal, role: 'editor' } })
+  const key = { model: 'm', version: 1, environment: 'production', comment: '' }
+  await expect(step.transaction((tx) => approve(tx, key))).rejects.toMatchObject({
+    code: 'registry.named_principal_needed',
+  })
+  expect((await surface.ok('GET', '/model-versions/get?name=m&version=1')).model_version.aliases).toEqual([])
+})
+
 test('an approval needs a name, binds the digests and counts once', async () => {
   const key = { model: 'm', version: 1, environment: 'production' }
   await version()
@@ -409,6 +480,43 @@ test('tags: reserved ones are refused, the rest set and removed', async () => {
   expect((await found("tags.k = ''")).length).toBe(1)
   await surface.ok('DELETE', '/model-versions/delete-tag', { name: 'm', version: '1', key: 'k' })
   expect((await found("tags.k = ''")).length).toBe(0)
+})
+
+test('each endpoint answers below /ajax-api what it answers below /api, byte for byte', async () => {
+  const run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
+  await surface.ok('POST', '/runs/log-metric', { run_id: run, key: 'auc', value: 0.9, timestamp: 1 })
+  const { model: logged } = await surface.ok('POST', '/logged-models', { experiment_id: '0', source_run_id: run })
+  const id = logged.info.model_id
+  const artifacts = '/api/2.0/mlflow-artifacts/artifacts/0'
+  for (const root of [`${artifacts}/${run}`, `${artifacts}/models/${id}`])
+    await fetch(`${surface.url}${root}/artifacts/f`, { method: 'PUT', body: 'bytes' })
+  await version('m', { source: `models:/${id}`, model_id: id })
+  await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'a', version: '1' })
+  const named = { name: 'm', version: '1', alias: 'a', experiment_id: '0', experiment_name: 'Default', run_id: run }
+  const asked = { ...named, run_ids: run, metric_key: 'auc', path: 'f', artifact_file_path: 'f', max_results: '10' }
+  const { blobs } = surface
+  const wrong: string[] = []
+  const all = [...mlflowTrackingEndpoints({ blobs }), ...mlflowRegistryEndpoints({ blobs })]
+  for (const { method, path, access } of all.sort((a, b) => a.access.localeCompare(b.access))) {
+    const below = path.startsWith('/v3') ? `3.0${path.slice('/v3'.length)}` : `2.0${path}`
+    const target = below.replace('*', `0/${run}/artifacts/f`).replace(':model_id', id).replace(':key', 'k')
+    const isList = path === '/mlflow-artifacts/artifacts'
+    const query = { ...asked, ...(isList ? { path: `0/${run}/artifacts` } : {}) }
+    const ask = (prefix: string) =>
+      method === 'GET'
+        ? surface.call(method, `${prefix}/${target}?${new URLSearchParams(query)}`)
+        : surface.call(
+            method,
+            `${prefix}/${target}`,
+            access === 'read' ? { ...named, experiment_ids: ['0'] } : { experiment_id: 'absent' },
+          )
+    const [api, ajax] = [await ask('/api'), await ask('/ajax-api')]
+    // what is read is there, so that there is something to compare; what is written, and last, lacks what it needs
+    const isKnown = access === 'read' ? api.status === 200 : api.json?.error_code !== 'ENDPOINT_NOT_FOUND'
+    if (!isKnown || api.status !== ajax.status || api.text !== ajax.text)
+      wrong.push(`${method} ${path}: ${api.status} ${api.text} and ${ajax.status} ${ajax.text}`)
+  }
+  expect(wrong).toEqual([])
 })
 
 test('every change of the registry leaves an audit row', async () => {

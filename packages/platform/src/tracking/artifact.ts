@@ -87,6 +87,7 @@ export async function putArtifact(
     throw refusal(`The artifact has ${stored.sizeBytes} bytes, ${artifact.lengthBytes} were announced`)
   }
   await ctx.transaction(async (tx) => {
+    await lockPath(tx, path)
     await refuseFileAsDirectory(tx, path)
     await unpinBlobs(tx, pinOwner(path))
     await pinBlobs(tx, blobs, { owner: pinOwner(path), digests: [stored.digest] })
@@ -101,10 +102,25 @@ export async function putArtifact(
   })
 }
 
+function parentsOf(path: string): string[] {
+  const segments = path.split('/')
+  return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/'))
+}
+
+/**
+ * Makes who stores a file of the name of one of the directories wait, and who stores this file too. All take the locks from
+ * the root down.
+ */
+async function lockPath(tx: Tx, path: string): Promise<void> {
+  const keyOf = (name: string) => `artifact ${tx.project}/${name}`
+  await sql`select pg_advisory_xact_lock_shared(hashtextextended(name, 0))
+    from unnest(${parentsOf(path).map(keyOf)}::text[]) as name`.execute(tx.db)
+  await sql`select pg_advisory_xact_lock(hashtextextended(${keyOf(path)}, 0))`.execute(tx.db)
+}
+
 /** A name is a file or a directory, never both. */
 async function refuseFileAsDirectory(tx: Tx, path: string): Promise<void> {
-  const segments = path.split('/')
-  const parents = segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/'))
+  const parents = parentsOf(path)
   const clash = await tx.db
     .selectFrom('tracking_artifact')
     .select('path')

@@ -42,6 +42,35 @@ test('the proxy lists base names, a run lists paths below its root, a file lists
   expect((await put(`${root}/d/f.txt/g`, 'a directory in the way')).status).toBe(400)
 })
 
+test('names that differ in case only are two artifacts', async () => {
+  for (const name of ['X', 'x']) expect((await put(`${root}/case/${name}`, `of ${name}`)).status).toBe(200)
+  for (const name of ['X', 'x'])
+    expect(await (await fetch(`${surface.url}${PROXY}/${root}/case/${name}`)).text()).toBe(`of ${name}`)
+  const { files } = await surface.ok('GET', `/artifacts/list?run_id=${run}&path=case`)
+  expect(files.map((file: { path: string }) => file.path)).toEqual(['case/X', 'case/x'])
+  expect((await raw('DELETE', `${PROXY}/${root}/case/x`)).status).toBe(200)
+  expect((await raw('GET', `${PROXY}/${root}/case/X`)).text).toBe('of X')
+})
+
+test.each([
+  ['one', 'a', 'a/b'],
+  ['two', 'a/b', 'a'],
+  ['three', 'a/b', 'a/b/c/d'],
+])('in folder %j, where %j is stored, %j is refused by name and nothing changes', async (name, first, second) => {
+  const folder = `${root}/${name}`
+  expect((await put(`${folder}/${first}`, 'first')).status).toBe(200)
+  const refused = await put(`${folder}/${second}`, 'second')
+  expect([refused.status, await refused.json()]).toEqual([
+    400,
+    {
+      error_code: 'INVALID_PARAMETER_VALUE',
+      message: `Cannot store artifact "${folder}/${second}": "${folder}/${first}" is in its way`,
+    },
+  ])
+  expect(await (await fetch(`${surface.url}${PROXY}/${folder}/${first}`)).text()).toBe('first')
+  expect((await raw('GET', `${PROXY}/${folder}/${second}`)).status).toBe(404)
+})
+
 /** Sends the target as it stands: fetch would fold it. */
 function raw(method: string, target: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {

@@ -465,10 +465,18 @@ test('a create whose caller was cut off is answered again; delivered creates are
   expect((await surface.ok('POST', '/runs/create', JSON.parse(body))).run.info.run_id).toBe(made)
   const again = (await surface.ok('POST', '/runs/create', JSON.parse(body))).run.info.run_id
   expect(again).not.toBe(made)
-  const keyed = async () =>
-    (await surface.call('POST', '/runs/create', { experiment_id: '0' }, { 'idempotency-key': 'one' })).json.run.info
-      .run_id
-  expect(await keyed()).toBe(await keyed())
+})
+
+test('an idempotency key gives one run, and is refused for another request', async () => {
+  const create = (body: object) => surface.call('POST', '/runs/create', body, { 'idempotency-key': 'one' })
+  const [first, again] = [await create({ experiment_id: '0' }), await create({ experiment_id: '0' })]
+  expect([first.status, again.text]).toEqual([200, first.text])
+  const other = await create({ experiment_id: '0', run_name: 'other' })
+  expect([other.status, other.json]).toEqual([
+    409,
+    { error_code: 'RESOURCE_CONFLICT', message: 'Invalid Idempotency-Key: it was used for another request body' },
+  ])
+  expect(await search({})).toContain(first.json.run.info.run_id)
 })
 
 test('ten writers on one run lose nothing', async () => {

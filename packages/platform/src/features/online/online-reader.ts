@@ -108,7 +108,7 @@ function compileView(view: ViewSpec, store: LocalStore) {
   const history = createHistoryReader()
   const window = createWindowReader()
   const passes = passesOf(view)
-  const totals: WindowTotals = { count: 0, sum: 0, mean: 0, m2: 0, min: 0, max: 0 }
+  const totals: WindowTotals = { count: 0, sum: 0, shift: 0, mean: 0, m2: 0, min: 0, max: 0 }
 
   const answerRow = (found: FoundRow, now: number, { values, statuses }: LookedUp) => {
     if (found.isDeleted) return

@@ -41,6 +41,9 @@ export function encodeWindow(value: WindowValue, full?: Buffer): Buffer {
 export interface WindowTotals {
   count: number
   sum: number
+  /** What is subtracted from each value before its distance is taken: the digits that all have in common are not lost. */
+  shift: number
+  /** Of the values less the shift. */
   mean: number
   /** Sum of squared distances to the mean. */
   m2: number
@@ -67,9 +70,11 @@ export interface WindowReader {
 function addValue(totals: WindowTotals, value: number): void {
   totals.count += 1
   totals.sum += value
-  const distance = value - totals.mean
+  if (totals.count === 1) totals.shift = value
+  const shifted = value - totals.shift
+  const distance = shifted - totals.mean
   totals.mean += distance / totals.count
-  totals.m2 += distance * (value - totals.mean)
+  totals.m2 += distance * (shifted - totals.mean)
   if (totals.count === 1) {
     totals.min = value
     totals.max = value
@@ -126,6 +131,7 @@ export function createWindowReader(): WindowReader {
     total(column, first, end, into) {
       into.count = 0
       into.sum = 0
+      into.shift = 0
       into.mean = 0
       into.m2 = 0
       const start = columnAt(column)

@@ -350,6 +350,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'tracking.experiment_deleted': ['precondition'],
   'tracking.experiment_exists': ['conflict'],
   'tracking.experiment_not_found': ['not_found'],
+  'tracking.idempotency_key_reused': ['conflict'],
   'tracking.invalid_parameter': ['invalid'],
   'tracking.model_not_found': ['not_found'],
   'tracking.no_multipart': ['unsupported'],

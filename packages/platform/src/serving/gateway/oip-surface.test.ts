@@ -1,7 +1,20 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { identityModel } from '../../inference/onnx.fixture.ts'
+import { identityModel, model } from '../../inference/onnx.fixture.ts'
 import { type OpenedGateway, openTestGateway, routeTo } from './gateway.fixture.ts'
+
+/** Takes a text, and answers with the number beside it. */
+const besideText = () =>
+  model({
+    nodes: [{ op: 'Identity', inputs: ['amount'], outputs: ['y'] }],
+    inputs: [
+      { name: 'name', type: 'BYTES', shape: ['n'] },
+      { name: 'amount', type: 'FP32', shape: ['n'] },
+    ],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['n'] }],
+  })
 
 let opened: OpenedGateway
 beforeAll(async () => {
@@ -11,8 +24,16 @@ beforeAll(async () => {
     delay: control.addVersion(identityModel(), 7),
     fp16: control.addVersion(identityModel('FP16')),
     fixed: control.addVersion(identityModel('FP32', [4])),
+    named: control.addVersion(besideText()),
   }
-  const routes = Object.entries(versions).map(([name, version]) => routeTo(version, name, ['p', 'q']))
+  const routes = Object.entries(versions).map(([name, version]) =>
+    name === 'named'
+      ? routeTo(version, name, ['name', 'amount'], {
+          inputs: { name: { type: 'text', nullable: false }, amount: { type: 'float64', nullable: false } },
+          redacted: ['name'],
+        })
+      : routeTo(version, name, ['p', 'q']),
+  )
   expect(await gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
 })
 afterAll(() => opened.close())
@@ -42,6 +63,47 @@ test('answerOip() refuses FP16 as JSON before the model runs, and records nothin
   })
   expect([status, answer['code']]).toEqual([400, 'inference.fp16_needs_binary'])
   expect(runs()).toBe(before)
+})
+
+test('a text that the route redacts is in no segment, whatever it came by', async () => {
+  const amount = { name: 'amount', datatype: 'FP32', shape: [1], data: [1] }
+  const text = (parts: object) => ({ name: 'name', datatype: 'BYTES', shape: [1], ...parts })
+  const secret = 'Ada of Bletchley'
+  const element = Buffer.concat([Buffer.from(Uint32Array.of(secret.length).buffer), Buffer.from(secret)])
+  const header = JSON.stringify({ inputs: [text({ parameters: { binary_data_size: element.length } }), amount] })
+  const infer = '/v2/models/named/infer'
+  const row = { name: secret, amount: 1 }
+  const length = { 'inference-header-content-length': String(header.length) }
+  const asked: [string, string | Buffer, Record<string, string>?][] = [
+    [infer, JSON.stringify({ inputs: [text({ data: [secret] }), amount] })],
+    [infer, Buffer.concat([Buffer.from(header), element]), length],
+    ['/predict/named', JSON.stringify({ rows: [row] })],
+    ['/invocations/named', JSON.stringify({ dataframe_records: [row] })],
+    ['/invocations/named', JSON.stringify({ inputs: { name: [secret], amount: [1] } })],
+  ]
+  const ids: (string | null)[] = []
+  for (const [path, body, headers] of asked) {
+    const answer = await fetch(opened.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : new Uint8Array(body),
+    })
+    expect([path, answer.status, await answer.text()]).toEqual([path, 200, expect.not.stringContaining(secret)])
+    ids.push(answer.headers.get('x-plimsoll-prediction-id'))
+  }
+  const records = opened.records().filter(({ id }) => ids.includes(id))
+  expect(records.map(({ outputs }) => outputs)).toEqual(asked.map(() => ({ y: [1] })))
+  const shown = { inputs: [{ name: '[redacted]', amount: 1 }] }
+  expect(records.map(({ payload }) => payload)).toMatchObject([
+    { protocol: 'oip' },
+    { protocol: 'oip' },
+    shown,
+    shown,
+    shown,
+  ])
+  const segments = join(opened.directory, 'segments')
+  const written = readdirSync(segments).map((name) => readFileSync(join(segments, name)))
+  expect(written.filter((bytes) => bytes.includes(secret))).toEqual([])
 })
 
 test.each(['', '/ready', '/config', '/stats'])(

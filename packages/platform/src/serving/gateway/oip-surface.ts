@@ -202,7 +202,8 @@ async function answerModel(deps: OipDeps, call: OipCall): Promise<Answer> {
   const version = isVersioned ? call.segments[4] : undefined
   const verb = call.segments[isVersioned ? 5 : 3]
   if (verb === 'trace') return refuseUnsupported(verb)
-  if (call.segments.length > (isVersioned ? 6 : 4)) return notFound(call.segments.join('/'))
+  const isCut = isVersioned && version === undefined
+  if (isCut || call.segments.length > (isVersioned ? 6 : 4)) return notFound(call.segments.join('/'))
   if (verb === undefined || verb === 'ready' || verb === 'config' || verb === 'stats') demandMethod(call.request, 'GET')
   switch (verb) {
     case undefined:
@@ -262,20 +263,22 @@ function answerRepository(deps: OipDeps, call: OipCall): Answer {
  */
 export async function answerOip(deps: OipDeps, call: OipCall, isDraining: boolean): Promise<Answer> {
   const [, second, third] = call.segments
+  const { length } = call.segments
   const isModel = second === 'models' && third !== undefined && third !== '' && third !== 'stats'
   if (second !== undefined && UNSUPPORTED_PARTS.includes(second)) return refuseUnsupported(second)
   if (second !== 'repository' && !isModel) demandMethod(call.request, 'GET')
-  if (second === undefined || second === '') return jsonAnswer(SERVER)
-  if (second === 'health' && (third === 'live' || third === 'ready')) {
+  if ((second === undefined || second === '') && length <= 2) return jsonAnswer(SERVER)
+  if (second === 'health' && (third === 'live' || third === 'ready') && length === 3) {
     const isReady = deps.gateway.live() !== undefined && !isDraining
     return jsonAnswer({ live: true, ready: isReady }, third === 'live' || isReady ? 200 : 503)
   }
   if (second === 'repository') return answerRepository(deps, call)
   if (second !== 'models') return notFound(call.segments.join('/'))
-  if (third === undefined || third === '') return jsonAnswer({ models: [...requireLive(deps).routes.keys()] })
-  if (third === 'stats') {
+  if ((third === undefined || third === '') && length <= 3)
+    return jsonAnswer({ models: [...requireLive(deps).routes.keys()] })
+  if (third === 'stats' && length === 3) {
     const live = requireLive(deps)
     return jsonAnswer({ model_stats: [...live.routes].flatMap(([name, entry]) => statsOf(deps, name, live, entry)) })
   }
-  return answerModel(deps, call)
+  return isModel ? answerModel(deps, call) : notFound(call.segments.join('/'))
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../kernel/clock.ts'
 import { digestBytes } from '../../kernel/digest.ts'
-import { refusal } from '../failure.ts'
+import { PlimsollError } from '../../kernel/errors.ts'
 import type { MlflowReply } from './errors.ts'
 
 const KEPT_MS = 300_000
@@ -61,7 +61,11 @@ export function openReplay(clock: Clock) {
     )
     const earlier = find(name)
     if (earlier && earlier.bodyDigest !== bodyDigest) {
-      throw refusal('Invalid Idempotency-Key: it was used for another request body')
+      throw new PlimsollError(
+        'conflict',
+        'tracking.idempotency_key_reused',
+        'Invalid Idempotency-Key: it was used for another request body',
+      )
     }
     const reply = earlier?.reply ?? run()
     if (key.idempotencyKey !== undefined) {
