@@ -372,6 +372,15 @@ test.each([
   expect({ status, out }).toEqual({ status: 2, out: '' })
 })
 
+test.each(['step show run_x/greet', 'logs run_x greet', 'logs run_x'])(
+  'plimsoll %s, where there is no such run, blames the run',
+  async (words) => {
+    const line = 'plimsoll: Cannot find run "run_x" (pipelines.run_not_found) — List them with plimsoll run list'
+    const { status, err, out } = await plimsoll.run(...words.split(' '))
+    expect({ status, err: err.trim(), out }).toEqual({ status: 1, err: line, out: '' })
+  },
+)
+
 test('a name cannot lead to another path of the API', async () => {
   const { err } = await plimsoll.run('run', 'show', '../models')
   expect(err).toContain('pipelines.run_not_found')
