@@ -20,6 +20,8 @@ const FLAGS = [
 export interface Look {
   readonly scheme?: 'light' | 'dark'
   readonly width?: number
+  /** What the network does to the page, from its first request. */
+  readonly network?: (page: Page) => Promise<unknown>
 }
 
 export interface OpenedConsole {
@@ -83,6 +85,7 @@ export async function openConsole(program: string): Promise<OpenedConsole> {
       try {
         await page.emulateMedia({ colorScheme: options.scheme ?? 'light' })
         await page.setViewportSize({ width: options.width ?? 1_280, height: 900 })
+        await options.network?.(page)
         await page.goto(url)
         await look(page)
         expect(faults).toEqual([])
@@ -109,5 +112,5 @@ export async function openConsole(program: string): Promise<OpenedConsole> {
 }
 
 export function shot(page: Page, name: string): Promise<unknown> {
-  return page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+  return page.screenshot({ path: join(SHOTS, `${name.toLowerCase().replaceAll(' ', '-')}.png`), fullPage: true })
 }

@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { openTestPlane, releaseSpine } from '../../packages/platform/src/processes/spine.fixture.ts'
@@ -7,6 +7,7 @@ import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
 import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
 import { EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
 import { LONG_NAME, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
+import { expectReadable, meeting, REFUSALS, ROOMS } from './room-state.fixture.ts'
 
 const LIVE_MS = 120_000
 vi.setConfig({ testTimeout: 180_000 })
@@ -71,14 +72,6 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     } finally {
       await plane.close(1_000)
     }
-  })
-
-  test('Overview names the next command when nothing serves', async () => {
-    await visit('empty', '/', async (page) => {
-      await page.getByText('Nothing serves yet').waitFor()
-      await page.getByText('plimsoll apply', { exact: true }).waitFor()
-      await shot(page, 'overview-empty')
-    })
   })
 
   test('a server in trouble is told once, with its code and what to do', async () => {
@@ -352,15 +345,6 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     )
   })
 
-  test('Run of no step says so, and a version that is no number is no page', async () => {
-    await visit('full', '/runs/run_1', (page) => page.getByText('No steps').waitFor(), {
-      answers: answersOf(runOf([], 'queued')),
-    })
-    await visit('full', '/models/flight-delay/versions/1e3', (page) =>
-      page.getByText('There is no such page').waitFor(),
-    )
-  })
-
   test('Run reads of a long log only the part that it shows, from the start of a line', async () => {
     const log = Array.from({ length: 62_500 }, (_, line) => `line ${line} ${'.'.repeat(70)}`).join('\n')
     await visit(
@@ -460,24 +444,73 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     )
   })
 
-  test('a room that loads says so, and stands still for those who ask so', async () => {
-    await visit('full', '/', async (page) => {
-      await page.route('**/api/**', () => {})
-      await page.reload()
-      await page.getByLabel('Loading').first().waitFor()
-      expect(await page.evaluate('document.getAnimations().length')).toBe(0)
-      await shot(page, 'overview-loading')
-    })
+  test.each(ROOMS)('$room says what it loads, stands still for those who ask so, and then shows it', async (room) => {
+    const asked = Promise.withResolvers<Route>()
+    await visit(
+      'full',
+      room.path,
+      async (page) => {
+        const held = await asked.promise
+        await page.getByRole('heading', { name: room.heading, level: 1 }).waitFor()
+        await page.getByRole('status', { name: 'Loading' }).first().waitFor()
+        expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+        expect(await page.getByRole('alert').count()).toBe(0)
+        await shot(page, `${room.room}-loading`)
+        await expectReadable(page)
+        await held.continue()
+        await page.getByText(room.sign).first().waitFor()
+        await expect.poll(() => page.getByRole('status', { name: 'Loading' }).count()).toBe(0)
+      },
+      { network: meeting(room.resource, asked.resolve) },
+    )
   })
 
-  test('an unknown page of a room, and an unknown thing, say so', async () => {
-    await visit('full', '/runs/run_9', async (page) => {
-      await page.getByText('There is no such thing here').waitFor()
-      await shot(page, 'run-not-found')
-    })
-    await visit('full', '/models/a/b', async (page) => {
-      await page.getByText('There is no such page').waitFor()
-    })
+  test.each(ROOMS.flatMap((room) => REFUSALS.map((refusal) => ({ ...room, ...refusal }))))(
+    '$room met by $state names what it has not, says what to do, and shows it when it is there again',
+    async ({ room, path, resource, heading, sign, state, answer, title, says }) => {
+      await visit(
+        'full',
+        path,
+        async (page) => {
+          await page.getByRole('heading', { name: heading, level: 1 }).waitFor()
+          const alert = page.getByRole('alert')
+          await alert.getByRole('heading', { name: title }).waitFor()
+          for (const text of says) await alert.getByText(text).first().waitFor()
+          expect(await alert.count()).toBe(1)
+          await expect.poll(() => page.getByRole('status', { name: 'Loading' }).count()).toBe(0)
+          await shot(page, `${room}-${state}`)
+          await expectReadable(page)
+          await page.unrouteAll()
+          await page.getByRole('button', { name: 'Try again' }).click()
+          await page.getByText(sign).first().waitFor()
+          await alert.waitFor({ state: 'detached' })
+        },
+        { network: meeting(resource, (route) => route.fulfill(answer)) },
+      )
+    },
+  )
+
+  test.each(ROOMS)('$room of which there is nothing yet says so, and what to do', async ({ room, path, bare }) => {
+    await visit(
+      'full',
+      path,
+      async (page) => {
+        await page.getByRole('heading', { name: bare.heading, level: 1 }).waitFor()
+        for (const text of bare.says) await page.getByText(text, { exact: true }).waitFor()
+        await expect.poll(() => page.getByRole('status', { name: 'Loading' }).count()).toBe(0)
+        expect(await page.getByRole('alert').count()).toBe(0)
+        await shot(page, `${room}-bare`)
+        await expectReadable(page)
+      },
+      { answers: bare.answers },
+    )
+  })
+
+  test('an address that is none of a room, or of a version that is no number, is no page', async () => {
+    for (const path of ['/models/a/b', '/models/flight-delay/versions/1e3'])
+      await visit('full', path, async (page) => {
+        await page.getByText('There is no such page').waitFor()
+      })
   })
 
   test('assets are kept forever, pages never, and nothing else is served', async () => {

@@ -292,11 +292,29 @@ function answers(name: string): Record<string, unknown> {
   }
 }
 
-const NOTHING: Record<string, unknown> = {
+export const NOTHING: Record<string, unknown> = {
   '/api/v1/routes': { routes: [] },
   '/api/v1/runs': { runs: [] },
   '/api/v1/datasets': { datasets: [], next: null },
   '/api/v1/models': { models: [] },
+}
+
+/** Version 3 of a model as nobody has looked at it yet: the least that a version has. */
+export function bareVersion(name: string) {
+  const full = modelVersionView.parse(answers(name)[`/api/v1/models/${name}/versions/3`])
+  const nothing = { code: null, data: [], environment: null, signature: null, metrics: {}, parents: [] }
+  const origin = { pipeline: null, pipelineDigest: null, run: null, step: null, trackedRun: null }
+  return modelVersionView.parse({
+    ...full,
+    aliases: [],
+    run: null,
+    metrics: {},
+    description: '',
+    bound: { ...full.bound, ...nothing, origin },
+    notes: { ...full.notes, description: '', owner: null },
+    approvals: [],
+    history: [],
+  })
 }
 
 type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
@@ -332,11 +350,13 @@ const FAULTS = {
   },
 }
 
+/** A problem as the server tells it. */
+export function problemJson(status: keyof typeof FAULTS): string {
+  return JSON.stringify({ type: 'about:blank', title: 'x', status, instance: 'req_1', ...FAULTS[status] })
+}
+
 function sendFault(reply: FastifyReply, status: keyof typeof FAULTS) {
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send(JSON.stringify({ type: 'about:blank', title: 'x', status, instance: 'req_1', ...FAULTS[status] }))
+  return reply.code(status).type('application/problem+json').send(problemJson(status))
 }
 
 function recordsOf(kind: Kind): Records {

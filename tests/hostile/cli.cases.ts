@@ -9,6 +9,7 @@ export interface CliCase {
 export interface CliCommand {
   readonly words: readonly string[]
   readonly args: readonly string[]
+  /** It does nothing without a server. */
   readonly isRemote: boolean
 }
 
@@ -139,6 +140,21 @@ export const CLI_CASES: readonly CliCase[] = [
     name: 'a misspelt command of a group',
     input: ['dataset', 'lst'],
     expect: { status: USAGE, code: 'cli.usage', says: /Did you mean list\?/ },
+  },
+  {
+    name: 'help on a command of the prototype',
+    input: ['help', '__proto__'],
+    expect: { status: USAGE, code: 'cli.usage', says: /unknown command '__proto__'/ },
+  },
+  {
+    name: 'doctor of an address that is none',
+    input: ['doctor', '--server', 'localhost:7440'],
+    expect: { status: USAGE, code: 'cli.usage', says: /not a URL/ },
+  },
+  {
+    name: 'doctor with a token file that is not there',
+    input: ['doctor', '--server', 'http://127.0.0.1:1', '--token-file', '{dir}/absent'],
+    expect: { status: USAGE, code: 'cli.usage', says: /Cannot read the token file/ },
   },
   {
     name: 'a command of the prototype',

@@ -59,7 +59,7 @@ function leavesOf(command: Command, words: readonly string[]): CliCommand[] {
   const needed = command.registeredArguments.filter((argument) => argument.required)
   const FITTING: Readonly<Record<string, string>> = { file: '{dir}/file.txt', kind: 'view' }
   const args = needed.map((argument) => FITTING[argument.name()] ?? '1')
-  return [{ words, args, isRemote: command.options.some((option) => option.long === '--server') }]
+  return [{ words, args, isRemote: command.options.some((option) => option.long === '--project') }]
 }
 
 /** Runs a command line in this process, and what it wrote. */

@@ -77,6 +77,11 @@ function callerCases(route: Route): HostileCase[] {
     }),
     ask('a form', ['content-type: multipart/form-data', 'content-length: 0'], { status: 415, code: 'http.form' }),
     {
+      name: 'a method that it has not',
+      input: { method: 'TRACE', target: route.target() },
+      expect: { status: 405, code: 'http.method' },
+    },
+    {
       name: 'the absolute form',
       input: { method: route.method, target: `http://evil.example${route.target()}` },
       expect: { status: 400, code: 'http.absolute_form' },

@@ -55,6 +55,7 @@ function faultsOf(answer: HostileAnswer, expected: Expectation, rendering: Rende
   if (!oneOf(expected.status).includes(answer.status)) faults.push(`status ${answer.status}`)
   if (answer.ms > (expected.withinMs ?? ANSWER_MS_MAX)) faults.push(`${Math.round(answer.ms)} ms`)
   if (LEAK.test(answer.body)) faults.push('shows what is inside')
+  if (answer.status === 405 && !answer.headers.has('allow')) faults.push('says not which methods it takes')
   if (answer.headers.has('access-control-allow-origin')) faults.push('lets other origins in')
   if (answer.status >= 400) faults.push(...renderingFaults(answer, expected.rendering ?? rendering, expected))
   return faults.length > 0 ? [...faults, answer.body.slice(0, 300)] : []

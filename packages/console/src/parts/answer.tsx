@@ -17,10 +17,19 @@ const ADVICE: Record<string, string> = {
   'client.timeout': 'It may be busy, or the way to it is cut.',
   'client.bad_answer': 'Reload the page: the server may have changed its version since you opened it.',
 }
+/** A code of the client's own, where an answer had none. */
+const FOREIGN = /^http\.\d+$/
+const FOREIGN_ADVICE =
+  'This answer is not from Plimsoll: look at what stands between this page and it, such as a proxy.'
+
+function adviceOf({ code, action }: ClientError): string | undefined {
+  return ADVICE[code] ?? action ?? (FOREIGN.test(code) ? FOREIGN_ADVICE : undefined)
+}
 
 function titleOf(error: Error): string {
   if (!(error instanceof ClientError)) return 'This did not work'
-  return TITLES[error.code] ?? (error.status === 404 ? 'There is no such thing' : 'This did not work')
+  const isMissing = error.status === 404 && !FOREIGN.test(error.code)
+  return TITLES[error.code] ?? (isMissing ? 'There is no such thing' : 'This did not work')
 }
 
 /** A problem as the server told it: what happened, its code, and what to do. */
@@ -34,7 +43,7 @@ export function Problem({
   children?: ReactNode
 }) {
   const known = error instanceof ClientError ? error : undefined
-  const advice = known && (ADVICE[known.code] ?? known.action)
+  const advice = known && adviceOf(known)
   return (
     <section className="surface problem stack" role="alert">
       <h2>{titleOf(error)}</h2>
@@ -85,15 +94,17 @@ export function Loading({ rows = 3 }: { rows?: number }) {
 }
 
 /**
- * What a query has: its data, its problem, or a placeholder. Data that could not be renewed stays, with the problem above
- * it; a problem of the server as a whole is told above the room.
+ * What a query has: its data, its problem, or a placeholder, these two under a `title` that names what is asked for. Data
+ * that could not be renewed stays, with the problem above it; a problem of the server as a whole is told above the room.
  */
 export function Answer<T>({
   query,
+  title,
   rows = 3,
   children,
 }: {
   query: UseQueryResult<T>
+  title?: string
   rows?: number
   children: (data: T) => ReactNode
 }) {
@@ -106,6 +117,11 @@ export function Answer<T>({
         {children(data)}
       </>
     )
-  if (own) return own
-  return query.errorUpdateCount > 0 ? <p className="soft">Not loaded yet.</p> : <Loading rows={rows} />
+  const wait = query.errorUpdateCount > 0 ? <p className="soft">Not loaded yet.</p> : <Loading rows={rows} />
+  return (
+    <>
+      {title !== undefined && <h1 className="wrap">{plainText(title)}</h1>}
+      {own || wait}
+    </>
+  )
 }

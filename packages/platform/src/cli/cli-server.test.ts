@@ -1,11 +1,15 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openClient } from '@plimsoll/sdk/client'
+import type { GatewayStatus } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openPglite } from '../adapters/pglite/backend.ts'
+import { settings } from '../kernel/config/index.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { openDatabase } from '../kernel/db/index.ts'
+import { runningFindings } from './doctor/running.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
 import { writeSmallProject } from './project.fixture.ts'
 
@@ -236,6 +240,33 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
   await expect.poll(async () => (await ask())[0], { timeout: 60_000 }).toBe(200)
 })
 
+test('doctor tells of a gateway that refuses what it is to serve, with what that costs', async () => {
+  const dataDir = join(folder, '.plimsoll')
+  const operator = readFileSync(join(dataDir, 'operator-token'), 'utf8').trim()
+  const say = async (refused: GatewayStatus['refused']) => {
+    const body: GatewayStatus = { boot: 'b', epoch: 1, state: 'ready', refused, spooledBytes: 0, latency: {} }
+    const path = '/api/v1/serving/gateways/other/status'
+    await openClient({ server: platform.api, token: operator }).call({ method: 'PUT', path, body })
+  }
+  const ask = async (server: string) =>
+    (await runningFindings({ server }, settings.parse({ dataDir }))).map(({ state, found }) => `${state}: ${found}`)
+  await say(null)
+  const [own, other] = await ask(platform.api)
+  expect([own, other]).toEqual([expect.stringMatching(/^ok: .+ serves epoch \d+$/), 'ok: other serves epoch 1'])
+  await say({ epoch: 2, reason: 'The model is damaged' })
+  const { status, out } = await plimsoll.run('doctor', '--data-dir', dataDir)
+  expect({ status, out }).toMatchObject({
+    status: 5,
+    out: expect.stringMatching(
+      /what runs:\n✓ gateways .*\n✗ gateways +other has refused epoch 2, and serves epoch 1 still: The model is damaged\n +What was released since does not serve there\. Mend/,
+    ),
+  })
+  await say({ epoch: 1, reason: 'route echo: The model is damaged' })
+  expect((await ask(platform.api))[1]).toMatch(/^problem: other has refused epoch 1, not in all its routes: route echo/)
+  await say(null)
+  expect(await ask('http://127.0.0.1:1')).toEqual([expect.stringMatching(/^problem: Cannot reach/)])
+})
+
 test('a token for every project is the operator’s to make, and the list says so', async () => {
   const made = await plimsoll.run(
     'token',
@@ -371,6 +402,15 @@ test.each([
   expect(err.trim().split('\n')).toHaveLength(1)
   expect({ status, out }).toEqual({ status: 2, out: '' })
 })
+
+test.each(['step show run_x/greet', 'logs run_x greet', 'logs run_x'])(
+  'plimsoll %s, where there is no such run, blames the run',
+  async (words) => {
+    const line = 'plimsoll: Cannot find run "run_x" (pipelines.run_not_found) — List them with plimsoll run list'
+    const { status, err, out } = await plimsoll.run(...words.split(' '))
+    expect({ status, err: err.trim(), out }).toEqual({ status: 1, err: line, out: '' })
+  },
+)
 
 test('a name cannot lead to another path of the API', async () => {
   const { err } = await plimsoll.run('run', 'show', '../models')

@@ -23,6 +23,9 @@ function plimsoll(...args: string[]) {
 test.each([
   ['a misspelt command', ['rum'], 2, /unknown command 'rum'.*Did you mean run\?/],
   ['a misspelt sub-command', ['dataset', 'lst'], 2, /Did you mean list\?/],
+  ['help on no command', ['help', 'nothing'], 2, /^plimsoll: unknown command 'nothing'$/m],
+  ['help on a misspelt command', ['help', 'rum'], 2, /unknown command 'rum'.*Did you mean run\?/],
+  ['help on a misspelt sub-command', ['dataset', 'lst', '--help'], 2, /unknown command 'lst'.*Did you mean list\?/],
   ['a misspelt option', ['up', '--prot', '1'], 2, /unknown option '--prot'.*Did you mean --port\?/],
   ['a missing argument', ['cancel'], 2, /missing required argument 'run'/],
   ['no server anywhere', ['dataset', 'list'], 2, /Cannot find a running server.*plimsoll up/],
@@ -68,6 +71,16 @@ test.each([
   expect(result.err.trim().split('\n')).toHaveLength(1)
   expect(result.err).toMatch(line)
   expect(result).toMatchObject({ status, out: '' })
+})
+
+test('help on a command is the same however it is asked for, and an argument of that name is none', () => {
+  const asked = plimsoll('run', 'start', '--help')
+  expect(asked).toMatchObject({ status: 0, out: expect.stringContaining('plimsoll run start'), err: '' })
+  expect(plimsoll('help', 'run', 'start')).toEqual(asked)
+  expect(plimsoll('run', 'help', 'start')).toEqual(asked)
+  expect(plimsoll('help')).toEqual(plimsoll('--help'))
+  expect(plimsoll()).toMatchObject({ status: 2, out: '' })
+  expect(plimsoll('run', 'start', 'help')).toMatchObject({ status: 2, err: expect.stringContaining('running server') })
 })
 
 test('an error with --json is one line of JSON', () => {

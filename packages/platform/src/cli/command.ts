@@ -20,7 +20,7 @@ export interface CommandShape<O> {
   readonly summary: string
   readonly example: string
   readonly options?: readonly [flags: string, description: string][]
-  /** False for commands that speak to no server. */
+  /** False for commands that need no server. */
   readonly isRemote?: boolean
   readonly action: Action<O>
 }

@@ -8,14 +8,21 @@ import { printable } from './io.ts'
 const MARKS = { ok: '✓', missing: '·', problem: '✗' } as const
 
 export function addDoctor(program: Command): void {
-  addCommand<{ dataDir?: string }>(program, {
+  addCommand(program, {
     use: 'doctor',
     summary: 'say what is present and missing here, what each lack costs, and which guarantees hold',
     example: 'plimsoll doctor',
     isRemote: false,
-    options: [['--data-dir <dir>', 'data directory to look at (default: .plimsoll)']],
+    options: [
+      ['--data-dir <dir>', 'data directory to look at (default: .plimsoll)'],
+      [
+        '--server <url>',
+        'address of a control plane to ask of its gateways (default: the one that runs on the data directory)',
+      ],
+      ['--token-file <file>', 'file with a token; PLIMSOLL_TOKEN does the same'],
+    ],
     action: async ({ io, options }) => {
-      const found = await findings(options.dataDir)
+      const found = await findings(options)
       const problems = found.filter((finding) => finding.state === 'problem')
       const line = (finding: Finding) =>
         `${MARKS[finding.state]} ${finding.name.padEnd(22)} ${printable(finding.found)}${finding.cost ? `\n    ${finding.cost}` : ''}`

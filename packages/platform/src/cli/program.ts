@@ -36,19 +36,38 @@ function inheritSettings(parent: Command): Command {
   return parent
 }
 
+/**
+ * `help run start` as `run start --help`. Help on a command that there is not, which Commander answers with that on its
+ * group, is the command alone, which it refuses by name.
+ */
+function resolveHelp(program: Command, argv: readonly string[]): readonly string[] {
+  const path: string[] = []
+  let isAsked = argv.includes('--help') || argv.includes('-h')
+  let isWord = false
+  let group = program
+  for (const word of argv.filter((one) => !one.startsWith('-'))) {
+    if (group.commands.length === 0) break
+    if (word === 'help') {
+      isAsked = isWord = true
+      continue
+    }
+    path.push(word)
+    const command = group.commands.find((one) => one.name() === word)
+    if (command === undefined) return isAsked ? path : argv
+    group = command
+  }
+  return isWord ? [...path, '--help'] : argv
+}
+
 /** Runs the command line and returns the exit status. */
 export async function runProgram(argv: readonly string[], version: string): Promise<number> {
   const isJson = argv.includes('--json')
   try {
-    await openProgram(version, isJson).parseAsync([...argv], { from: 'user' })
+    const program = openProgram(version, isJson)
+    await program.parseAsync(resolveHelp(program, argv), { from: 'user' })
     return EXIT.ok
   } catch (thrown) {
-    if (thrown instanceof CommanderError)
-      return thrown.exitCode === 0 || thrown.code === 'commander.help'
-        ? thrown.code === 'commander.help'
-          ? EXIT.usage
-          : EXIT.ok
-        : EXIT.usage
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage
     reportFailure(thrown, isJson)
     return exitCodeOf(thrown)
   }

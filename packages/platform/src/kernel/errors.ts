@@ -4,6 +4,7 @@ export const ERROR_KINDS = {
   unauthenticated: { status: 401, retry: false },
   forbidden: { status: 403, retry: false },
   not_found: { status: 404, retry: false },
+  method: { status: 405, retry: false },
   conflict: { status: 409, retry: false },
   precondition: { status: 412, retry: false },
   exhausted: { status: 429, retry: true },

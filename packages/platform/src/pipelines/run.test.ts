@@ -180,7 +180,9 @@ test('readRun() of a queued run shows its steps as blocked; planned, what may st
   expect(await readStep(ctx, id, 'm')).toMatchObject({ spec: { resolved: { x: 1 } }, tries: [], result: null })
   await expect(readStep(ctx, id, 'x')).rejects.toMatchObject({ code: 'pipelines.step_not_found' })
   await expect(readRun(ctx, 'run_x')).rejects.toMatchObject({ code: 'pipelines.run_not_found' })
-  await expect(requireStep(ctx.as({ project: 'other' }), id, 'm')).rejects.toMatchObject({ kind: 'not_found' })
+  const missing = { kind: 'not_found', code: 'pipelines.run_not_found' }
+  await expect(readStep(ctx, 'run_x', 'm')).rejects.toMatchObject(missing)
+  await expect(requireStep(ctx.as({ project: 'other' }), id, 'm')).rejects.toMatchObject(missing)
 })
 
 test('planRun() fails a run that cannot be planned, with the reason and what to do', async () => {

@@ -201,7 +201,7 @@ export async function requireRun(ctx: Context, id: string) {
   return row
 }
 
-/** @throws not_found pipelines.step_not_found */
+/** @throws not_found pipelines.run_not_found · not_found pipelines.step_not_found */
 export async function requireStep(ctx: Context, run: string, key: string) {
   const row = await ctx.db
     .selectFrom('step')
@@ -210,8 +210,9 @@ export async function requireStep(ctx: Context, run: string, key: string) {
     .where('run', '=', run)
     .where('key', '=', key)
     .executeTakeFirst()
-  if (!row) throw new PlimsollError('not_found', 'pipelines.step_not_found', `Cannot find step "${key}" of run ${run}`)
-  return row
+  if (row) return row
+  await requireRun(ctx, run)
+  throw new PlimsollError('not_found', 'pipelines.step_not_found', `Cannot find step "${key}" of run ${run}`)
 }
 
 /**

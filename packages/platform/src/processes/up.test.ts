@@ -258,17 +258,36 @@ test.each(['--port', '--gateway-port'])(
   },
 )
 
-test('a taken port in a data directory that is there leaves it there', async () => {
-  mkdirSync(dataDir)
-  const blocker = createServer()
-  await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
-  const { port } = blocker.address() as { port: number }
-  const up = new Up(['--port', String(port)])
-  expect(await up.exit).toEqual({ code: 5, signal: null })
-  expect(JSON.parse(up.stderr)).toMatchObject({ error: { code: 'http.port_taken' } })
-  expect(existsSync(dataDir)).toBe(true)
-  blocker.close()
-})
+test.each(['--port', '--gateway-port'])(
+  'a taken %s in a data directory that is there is one line, and leaves the directory to the next start',
+  async (option) => {
+    await layData()
+    const blocker = createServer()
+    await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
+    const { port } = blocker.address() as { port: number }
+    const up = new Up([option, String(port)])
+    expect(await up.exit).toEqual({ code: 5, signal: null })
+    expect(JSON.parse(up.stderr)).toMatchObject({
+      error: {
+        code: 'http.port_taken',
+        message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
+        action: `Stop what uses it, or choose another ${option}; 0 picks a free one`,
+      },
+    })
+    expect(await up.firstLine).toBeUndefined()
+    expect(existsSync(join(dataDir, 'server.json'))).toBe(false)
+    for (const [name, code] of [
+      ['database', 'pglite.directory_in_use'],
+      ['gateway', 'serving.directory_in_use'],
+    ] as const) {
+      const directory = join(dataDir, name)
+      mkdirSync(directory, { recursive: true })
+      const unlock = await lockDirectory(directory, code)
+      await unlock()
+    }
+    blocker.close()
+  },
+)
 
 test('every problem of the settings is told at once, with exit status 2', async () => {
   const up = new Up(['--host', '0.0.0.0', '--port', '99999'])

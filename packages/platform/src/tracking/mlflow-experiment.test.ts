@@ -144,7 +144,14 @@ test('a POST needs a JSON content type; an unknown path, a wrong verb and a view
   const unknown = await surface.call('GET', '/nope')
   expect([unknown.status, unknown.json.error_code]).toEqual([404, 'ENDPOINT_NOT_FOUND'])
   expect((await surface.call('POST', '/api/3.0/mlflow/traces', {})).status).toBe(404)
-  expect((await surface.call('GET', '/experiments/create')).status).toBe(405)
+  for (const method of ['GET', 'OPTIONS'] as const) {
+    const wrong = await surface.call(method, '/experiments/create')
+    expect([wrong.status, wrong.json, wrong.headers.get('allow')]).toEqual([
+      405,
+      { error_code: 'BAD_REQUEST', message: 'Method Not Allowed' },
+      'POST',
+    ])
+  }
   surface.become({ role: 'viewer' })
   const refused = await surface.call('POST', '/experiments/create', { name: 'b' })
   expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])

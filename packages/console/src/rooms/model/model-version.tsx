@@ -146,10 +146,11 @@ const NOTES = [
 ] as const
 
 function Notes({ version }: { version: ModelVersionView }) {
+  const description = version.notes.description || version.description
   return (
     <section className="surface stack" aria-labelledby="notes">
       <h2 id="notes">Notes</h2>
-      <p className="wrap">{plainText(version.notes.description || version.description, 2_000)}</p>
+      {description !== '' && <p className="wrap">{plainText(description, 2_000)}</p>}
       <dl className="facts">
         {NOTES.map(([field, label]) => (
           <div key={field} style={{ display: 'contents' }}>
@@ -173,9 +174,12 @@ function Approvals({ version }: { version: ModelVersionView }) {
     <section className="surface stack" aria-labelledby="approvals">
       <h2 id="approvals">Approvals</h2>
       {version.approvals.length === 0 && (
-        <Command
-          text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
-        />
+        <>
+          <p className="soft">Nobody has approved this version. Who may, does it with:</p>
+          <Command
+            text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
+          />
+        </>
       )}
       {version.approvals.map((approval) => (
         <div className="stack" key={`${approval.by}/${approval.at}`}>
@@ -198,23 +202,27 @@ function Approvals({ version }: { version: ModelVersionView }) {
   )
 }
 
-function History({ version }: { version: ModelVersionView }) {
+function History({ version: { history } }: { version: ModelVersionView }) {
   return (
     <section className="surface stack" aria-labelledby="history">
       <h2 id="history">History</h2>
-      <ol className="timeline">
-        {version.history.map((entry) => (
-          <li key={`${entry.at}/${entry.action}/${entry.subject}`}>
-            <div className="row between">
-              <strong className="wrap">{historyText(entry)}</strong>
-              <span className="soft">
-                <When at={entry.at} />
-              </span>
-            </div>
-            <span className="soft wrap">{actorText(entry.actor, entry.proof)}</span>
-          </li>
-        ))}
-      </ol>
+      {history.length === 0 ? (
+        <p className="soft">Nothing is recorded of this version.</p>
+      ) : (
+        <ol className="timeline">
+          {history.map((entry) => (
+            <li key={`${entry.at}/${entry.action}/${entry.subject}`}>
+              <div className="row between">
+                <strong className="wrap">{historyText(entry)}</strong>
+                <span className="soft">
+                  <When at={entry.at} />
+                </span>
+              </div>
+              <span className="soft wrap">{actorText(entry.actor, entry.proof)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
     </section>
   )
 }
@@ -232,7 +240,7 @@ export function ModelVersion() {
 function Version({ model, number }: { model: string; number: number }) {
   const query = useQuery(versionQuery(model, number))
   return (
-    <Answer query={query}>
+    <Answer query={query} title={`${model} version ${number}`}>
       {(version) => (
         <>
           <header className="row">

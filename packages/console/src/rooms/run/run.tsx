@@ -102,14 +102,18 @@ export function Run() {
     [id, navigate],
   )
   return (
-    <Answer query={query}>
+    <Answer query={query} title={`Run ${id}`}>
       {(run) => {
         const chosen = step ?? openStepOf(run.graph)
         return (
           <>
             <Head run={run} />
             {run.graph.length === 0 ? (
-              <Empty title="No steps" text="The server tells of no step of this run." />
+              <Empty
+                title="No steps"
+                text="This run has nothing to do. Give its pipeline a step, apply your project, and start another."
+                command={`plimsoll run start ${run.pipeline ?? '<pipeline>'}`}
+              />
             ) : (
               <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
             )}

@@ -13,6 +13,7 @@ export interface Finding {
     | 'needed'
     | 'libraries'
     | 'optional servers'
+    | 'what runs'
     | 'storage'
     | 'access'
     | 'isolation of steps'

@@ -45,7 +45,7 @@ function isFree(host: string, port: number): Promise<boolean> {
 }
 
 /** Pid of the platform that runs on this data directory, by the file that it leaves. */
-function runningPid(dataDir: string): number | undefined {
+export function runningPid(dataDir: string): number | undefined {
   try {
     const { pid } = JSON.parse(readFileSync(join(dataDir, 'server.json'), 'utf8')) as { pid: number } // written by plimsoll up
     process.kill(pid, 0)

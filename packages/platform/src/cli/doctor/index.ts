@@ -1,8 +1,10 @@
 import { type Config, loadConfig, readEnvironment } from '../../kernel/config/index.ts'
 import { isPlimsollError } from '../../kernel/errors.ts'
+import type { SharedOptions } from '../connection.ts'
 import type { Finding } from './finding.ts'
 import { accessFindings, durabilityFindings, hostFindings, serverFindings } from './host.ts'
 import { isolationFindings } from './isolation.ts'
+import { runningFindings } from './running.ts'
 import { storageFindings } from './storage.ts'
 import { libraryFindings, toolFindings } from './tools.ts'
 
@@ -29,12 +31,18 @@ async function configOf(dataDir: string | undefined): Promise<{ config: Config; 
 }
 
 /** Everything that doctor looks at, in the order in which it is told. */
-export async function findings(dataDir: string | undefined): Promise<Finding[]> {
-  const { config, faults } = await configOf(dataDir)
-  const [tools, host, libraries] = await Promise.all([toolFindings(), hostFindings(config), libraryFindings()])
+export async function findings(options: SharedOptions): Promise<Finding[]> {
+  const { config, faults } = await configOf(options.dataDir)
+  const [tools, host, running, libraries] = await Promise.all([
+    toolFindings(),
+    hostFindings(config),
+    runningFindings(options, config),
+    libraryFindings(),
+  ])
   return [
     ...tools,
     ...host,
+    ...running,
     ...libraries,
     ...serverFindings(),
     ...(faults.length > 0 ? faults : storageFindings(config)),

@@ -21,7 +21,16 @@ const chunkOf = (bytes: Uint8Array) =>
   Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
 const get = (target: string, ...headers: string[]) => request(`GET ${target}`, [HOST, ...headers])
 
-const CASES: { name: string; input: { head: string; body: string | Uint8Array }; status: number; code?: string }[] = [
+interface Case {
+  readonly name: string
+  readonly input: { head: string; body: string | Uint8Array }
+  readonly status: number
+  readonly code?: string
+  /** A part of the headers of the answer. */
+  readonly head?: string
+}
+
+const CASES: readonly Case[] = [
   { name: 'a plain request', input: get('/probe/a?n=3'), status: 200 },
   { name: 'a plain body', input: json('{"a":1}'), status: 200 },
   // section 3.6: browsers against localhost
@@ -375,14 +384,30 @@ const CASES: { name: string; input: { head: string; body: string | Uint8Array };
   { name: 'a query where none is declared', input: get('/big?zz=1'), status: 400, code: 'http.invalid_request' },
   { name: 'an unknown query parameter', input: get('/probe/a?zz=1'), status: 400, code: 'http.invalid_request' },
   { name: 'a path with another case', input: get('/PROBE/a'), status: 404, code: 'http.no_route' },
-  { name: 'a method that there is not', input: request('DELETE /probe/a', [HOST]), status: 404, code: 'http.no_route' },
+  { name: 'no path, by another method', input: request('DELETE /nothing', [HOST]), status: 404, code: 'http.no_route' },
+  ...[
+    ['DELETE /probe/a', 'GET'],
+    ['OPTIONS /probe/a?n=3', 'GET'],
+    ['TRACE /probe/a', 'GET'],
+    ['PROPFIND /probe/a', 'GET'],
+    [`DELETE /probe/${'a'.repeat(600)}`, 'GET'],
+    ['GET /probe', 'POST'],
+    ['GET /stream', 'PUT'],
+  ].map(([line, allow]) => ({
+    name: `a method that the path has not: ${line!.slice(0, 20)}`,
+    input: request(line!, [HOST]),
+    status: 405,
+    code: 'http.method',
+    head: `\r\nallow: ${allow}\r\n`,
+  })),
+  { name: 'HEAD', input: request('HEAD /probe/a', [HOST]), status: 405, head: '\r\nallow: GET\r\n' },
   { name: 'headers of 20 KiB', input: get('/probe/a', `x-long: ${'a'.repeat(20_000)}`), status: 431 },
   { name: 'a bare line feed in a header', input: get('/probe/a', 'x-a: b\nx-c: d\r\ne: f\u0000'), status: 400 },
   { name: 'a failing handler', input: get('/broken'), status: 500, code: 'internal.unexpected' },
   { name: 'an answer that breaks its contract', input: get('/lies'), status: 500, code: 'internal.unexpected' },
 ]
 
-test.each(CASES)('openHttp() answers $status to: $name', async ({ input, status, code }) => {
+test.each(CASES)('openHttp() answers $status to: $name', async ({ input, status, code, head: said }) => {
   const authority = `127.0.0.1:${server.port}`
   const head = input.head
     .replaceAll(HOST, `host: ${authority}`)
@@ -391,6 +416,7 @@ test.each(CASES)('openHttp() answers $status to: $name', async ({ input, status,
   const answer = await sendRaw(server.port, [head, input.body])
   expect({ status: answer.status, body: answer.body.slice(0, 300) }).toMatchObject({ status })
   if (code !== undefined) expect(answer.body).toContain(`"code":"${code}"`)
+  if (said !== undefined) expect(answer.head).toContain(said)
   if (status >= 400) expect(answer.head).toContain('application/problem+json')
   expect(answer.head.toLowerCase()).toContain('x-content-type-options: nosniff')
   expect(answer.body).not.toContain('secret-canary')

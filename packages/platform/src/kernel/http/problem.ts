@@ -21,6 +21,7 @@ export const TITLES: Record<ErrorKind, string> = {
   unauthenticated: 'A login is needed',
   forbidden: 'This is not allowed',
   not_found: 'There is no such thing',
+  method: 'This method is not allowed here',
   conflict: 'This collides with what exists',
   precondition: 'The state is not the expected one',
   exhausted: 'A quota is spent',
@@ -114,6 +115,7 @@ export function problemOf(error: PlimsollError, requestId: string): Problem {
 /** Headers that belong to an error's answer. */
 export function errorHeaders(error: PlimsollError): Record<string, string> {
   if (error.kind === 'unauthenticated') return { 'www-authenticate': 'Bearer realm="plimsoll"' }
+  if (typeof error.details['allow'] === 'string') return { allow: error.details['allow'] }
   const retryMs =
     error.details.retryAfterMs ?? (error.kind === 'overloaded' || error.kind === 'unavailable' ? 1_000 : undefined)
   return retryMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryMs / 1_000))) }

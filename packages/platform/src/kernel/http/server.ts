@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/index.ts'
 import { isPlimsollError, PlimsollError } from '../errors.ts'
@@ -95,14 +95,32 @@ export function openHttp(options: HttpOptions): FastifyInstance {
       .send(problem)
   })
   app.setNotFoundHandler((request) => {
-    throw new PlimsollError(
-      'not_found',
-      'http.no_route',
-      `There is nothing at ${request.method} ${request.url.slice(0, 200)}`,
-      { action: 'See /api for what there is' },
-    )
+    throw noRoute(app, request)
   })
   return app
+}
+
+/** The framework looks for a path among those of the method: it may be there for others. */
+function noRoute(app: FastifyInstance, { method, url }: FastifyRequest): PlimsollError {
+  const action = 'See /api for what there is'
+  const path = url.split('?', 1)[0]!
+  const allowed = app.supportedMethods.filter(
+    (one) => app.findRoute({ method: one as HTTPMethods, url: path }) !== null,
+  )
+  if (allowed.length === 0)
+    return new PlimsollError('not_found', 'http.no_route', `There is nothing at ${method} ${url.slice(0, 200)}`, {
+      action,
+    })
+  const allow = allowed.join(', ')
+  return new PlimsollError(
+    'method',
+    'http.method',
+    `Cannot use ${method} at ${path.slice(0, 200)}: expected ${allow}`,
+    {
+      action,
+      allow,
+    },
+  )
 }
 
 /** An answer that nobody waits for any more is worth a note, not an alarm. */

@@ -2,7 +2,6 @@ import { elementCount, halvesOf, type Tensor, type TensorData } from '../../infe
 import { countText } from '../../kernel/count-text.ts'
 import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
 import { errorHeaders, problemOf } from '../../kernel/http/problem.ts'
-import { MethodRefused } from './method.ts'
 
 export type CellValue = number | string | boolean | null
 
@@ -56,12 +55,11 @@ function answerHeaders(error: PlimsollError): Record<string, string> {
   const headers = errorHeaders(error)
   const { accept } = error.details
   if (typeof accept === 'string') headers['accept-encoding'] = accept
-  if (error instanceof MethodRefused) headers['allow'] = error.allow
   return headers
 }
 
 /** Statuses of HTTP itself, which are those of one error each. */
-const HTTP_STATUSES: Readonly<Record<string, number>> = { 'serving.method': 405, 'serving.bad_expectation': 417 }
+const HTTP_STATUSES: Readonly<Record<string, number>> = { 'serving.bad_expectation': 417 }
 
 function statusOf({ code, kind }: PlimsollError): number {
   return HTTP_STATUSES[code] ?? ERROR_KINDS[kind].status

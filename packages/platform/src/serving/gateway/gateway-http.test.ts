@@ -99,7 +99,7 @@ test('a problem has the title of its kind, as that of any other process has', as
   ])
   expect(bodies.map(({ body }) => JSON.parse(body.toString()))).toMatchObject([
     { status: 403, title: TITLES.forbidden, code: 'http.host' },
-    { status: 405, title: TITLES.invalid, code: 'serving.method' },
+    { status: 405, title: TITLES.method, code: 'serving.method' },
     { status: 404, title: TITLES.not_found, code: 'serving.no_such_path' },
     { status: 415, title: TITLES.media_type, code: 'inference.encoding_unsupported' },
   ])

@@ -1,21 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { PlimsollError } from '../../kernel/errors.ts'
 
-/** Answered with status 405 and an `Allow` header. */
-export class MethodRefused extends PlimsollError {
-  readonly allow: string
-
-  constructor(method: string, allow: string) {
-    super('invalid', 'serving.method', `Cannot use ${method} here: expected ${allow}`)
-    this.allow = allow
-  }
-}
-
-/** HEAD passes where GET does. @throws invalid serving.method */
+/** HEAD passes where GET does. @throws method serving.method */
 export function demandMethod(request: IncomingMessage, method: 'GET' | 'POST'): void {
   const given = request.method ?? ''
   if (given !== method && !(method === 'GET' && given === 'HEAD')) {
-    throw new MethodRefused(given.slice(0, 20), method === 'GET' ? 'GET, HEAD' : method)
+    const allow = method === 'GET' ? 'GET, HEAD' : method
+    const text = `Cannot use ${given.slice(0, 20)} here: expected ${allow}`
+    throw new PlimsollError('method', 'serving.method', text, { allow })
   }
 }
 

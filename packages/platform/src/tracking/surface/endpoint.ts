@@ -63,8 +63,8 @@ interface Pattern {
 }
 
 /**
- * Matches the raw request target, so that no layer between folds `..` or decodes twice. Returns the methods that exist
- * when only the method is wrong.
+ * Matches the raw request target, so that no layer between folds `..` or decodes twice. Returns the methods that the
+ * path has when this is none of them.
  */
 export function openRouter(endpoints: readonly MlflowEndpoint[]) {
   const literal = new Map<string, Map<Method, MlflowEndpoint>>()
@@ -80,21 +80,21 @@ export function openRouter(endpoints: readonly MlflowEndpoint[]) {
     if (known) known.endpoints.set(endpoint.method, endpoint)
     else patterns.push({ segments, endpoints: new Map([[endpoint.method, endpoint]]) })
   }
-  return (method: string, rawPath: string): Match | 'unknown' | 'wrong_method' => {
+  return (method: string, rawPath: string): Match | readonly Method[] => {
     const exact = literal.get(rawPath)
     if (exact) {
       const endpoint = exact.get(method as Method)
-      return endpoint ? { endpoint, path: {}, rest: '' } : 'wrong_method'
+      return endpoint ? { endpoint, path: {}, rest: '' } : [...exact.keys()]
     }
-    let result: 'unknown' | 'wrong_method' = 'unknown'
+    const others = new Set<Method>()
     for (const pattern of patterns) {
       const found = matchPattern(pattern.segments, rawPath)
       if (!found) continue
       const endpoint = pattern.endpoints.get(method as Method)
       if (endpoint) return { endpoint, ...found }
-      result = 'wrong_method'
+      for (const other of pattern.endpoints.keys()) others.add(other)
     }
-    return result
+    return [...others]
   }
 }
 export type Router = ReturnType<typeof openRouter>

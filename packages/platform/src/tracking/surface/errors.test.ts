@@ -10,6 +10,7 @@ const RENDERED: Readonly<Record<ErrorKind, readonly [number, string, string | un
   unauthenticated: [401, 'UNAUTHENTICATED', undefined],
   forbidden: [403, 'PERMISSION_DENIED', undefined],
   not_found: [404, 'RESOURCE_DOES_NOT_EXIST', undefined],
+  method: [405, 'BAD_REQUEST', undefined],
   conflict: [409, 'RESOURCE_CONFLICT', undefined],
   precondition: [400, 'INVALID_PARAMETER_VALUE', undefined],
   exhausted: [429, 'RESOURCE_EXHAUSTED', '1'],

@@ -2,6 +2,7 @@ import type { PlimsollError } from '../../kernel/errors.ts'
 
 const STATUS = {
   INVALID_PARAMETER_VALUE: 400,
+  BAD_REQUEST: 405, // as MLflow answers to a method; what is bad otherwise has a code of its own
   RESOURCE_ALREADY_EXISTS: 400,
   UNAUTHENTICATED: 401,
   PERMISSION_DENIED: 403,
@@ -31,6 +32,7 @@ const BY_KIND: Readonly<Record<PlimsollError['kind'], MlflowErrorCode>> = {
   unauthenticated: 'UNAUTHENTICATED',
   forbidden: 'PERMISSION_DENIED',
   not_found: 'RESOURCE_DOES_NOT_EXIST',
+  method: 'BAD_REQUEST',
   conflict: 'RESOURCE_CONFLICT',
   precondition: 'INVALID_PARAMETER_VALUE',
   exhausted: 'RESOURCE_EXHAUSTED',
@@ -60,6 +62,7 @@ export function renderError(error: PlimsollError, requestId: string): MlflowRepl
   const code = BY_CODE[error.code] ?? BY_KIND[error.kind]
   const hidden = error.kind === 'internal' && BY_CODE[error.code] === undefined
   const reply = errorReply(code, hidden ? `Internal error, request ${requestId}` : error.message)
+  if (typeof error.details['allow'] === 'string') return { ...reply, headers: { allow: error.details['allow'] } }
   const waitMs = error.details.retryAfterMs ?? (reply.status === 429 || reply.status === 503 ? 1_000 : undefined)
   return waitMs === undefined ? reply : { ...reply, headers: { 'retry-after': String(Math.ceil(waitMs / 1_000)) } }
 }

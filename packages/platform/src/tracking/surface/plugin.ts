@@ -51,7 +51,7 @@ export async function registerMlflowSurface(app: FastifyInstance, surface: Mlflo
     scope.setErrorHandler((error, request, reply) => send(reply, renderError(toPlimsollError(error), request.id)))
     for (const prefix of PREFIXES) {
       scope.route({
-        method: [...METHODS],
+        method: [...METHODS, 'OPTIONS', 'TRACE'],
         url: `${prefix}/*`,
         config: { takesRawBody: true },
         handler: (request, reply) => answer(shared, prefix, request, reply),
@@ -111,15 +111,11 @@ async function dispatch(
   const rawPath = (cut < 0 ? target : target.slice(0, cut)).replace(/^\/\/+/, '/').slice(prefix.length)
   const version = prefix.endsWith('3.0') ? '/v3' : ''
   const match = shared.router(request.method, `${version}${rawPath}`)
-  if (typeof match === 'string') {
+  if (!('endpoint' in match)) {
     request.raw.resume()
-    if (match === 'unknown')
+    if (match.length === 0)
       return errorReply('ENDPOINT_NOT_FOUND', `No endpoint ${request.method} ${rawPath.slice(0, 200)}`)
-    return {
-      status: 405,
-      headers: {},
-      body: JSON.stringify({ error_code: 'BAD_REQUEST', message: 'Method Not Allowed' }),
-    }
+    throw new PlimsollError('method', 'tracking.method', 'Method Not Allowed', { allow: match.join(', ') })
   }
   const ctx = await shared.surface.contextOf(request)
   authorise(ctx, match.endpoint)
