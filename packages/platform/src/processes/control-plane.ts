@@ -18,6 +18,7 @@ import { type Context, migrate, openContext, openDatabase, type SqlBackend } fro
 import { observeDeadLetters } from '../kernel/dead-letters/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { type Authoriser, drainHttp, listenHttp, mountEndpoints, openHttp } from '../kernel/http/index.ts'
+import { observeLedger } from '../kernel/ledger/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { openLabelJoin } from '../monitoring/index.ts'
@@ -77,6 +78,7 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   await keepOperatorToken(ctx, config)
   const metrics = openMetrics('control-plane')
   observeDeadLetters(ctx, metrics)
+  observeLedger(ctx, metrics)
   const blobs = await openBlobs(config.blob, { directory: paths.blobs, scratchDirectory: paths.uploads })
   stack.defer(() => blobs.close())
   const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })

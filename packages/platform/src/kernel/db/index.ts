@@ -18,6 +18,7 @@ export {
 export { givenRows } from './given-rows.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'
 export { type Migration, migrate } from './migrate.ts'
+export { observeCounts } from './observe-counts.ts'
 export { type ContextOptions, emittingEvents, openContext } from './open-context.ts'
 export { rowsById } from './rows-by-id.ts'
 export type { Tables } from './tables.ts'

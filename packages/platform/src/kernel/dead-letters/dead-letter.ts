@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
-import type { Context } from '../db/index.ts'
-import { toPlimsollError } from '../errors.ts'
+import { type Context, observeCounts } from '../db/index.ts'
 import { discardDeadEvent, listDeadEvents, retryDeadEvent } from '../events/index.ts'
 import { discardDeadJob, listDeadJobs, retryDeadJob } from '../jobs/index.ts'
 import type { Metrics } from '../telemetry/index.ts'
@@ -55,23 +54,18 @@ export function discardDeadLetter(ctx: Context, id: string): Promise<void> {
   return isJob(id) ? discardDeadJob(ctx, id) : discardDeadEvent(ctx, id)
 }
 
-/** Adds `plimsoll_dead_letters`, over all projects, counted when it is asked for. Left out while the database is away. */
+/** Adds `plimsoll_dead_letters`, over all projects. */
 export function observeDeadLetters(ctx: Context, metrics: Metrics): void {
-  metrics.gauge(
-    'plimsoll_dead_letters',
-    'Jobs and events that nothing tries again by itself',
-    ['kind'],
-    async (gauge) => {
-      try {
-        const counted = await sql<{ job: bigint; event: bigint }>`
-          select (select count(*) from job where state = 'dead') as job,
-            (select count(*) from outbox_parked where dead_at is not null) as event
-        `.execute(ctx.db)
-        for (const [kind, count] of Object.entries(counted.rows[0]!)) gauge.set({ kind }, Number(count))
-      } catch (error) {
-        gauge.reset()
-        ctx.log.warn({ error: toPlimsollError(error).message }, 'counting dead letters failed')
-      }
+  observeCounts(ctx, metrics, {
+    name: 'plimsoll_dead_letters',
+    help: 'Jobs and events that nothing tries again by itself',
+    label: 'kind',
+    count: async ({ db }) => {
+      const { rows } = await sql<{ job: bigint; event: bigint }>`
+        select (select count(*) from job where state = 'dead') as job,
+          (select count(*) from outbox_parked where dead_at is not null) as event
+      `.execute(db)
+      return { ...rows[0]! } // counts are one row
     },
-  )
+  })
 }

@@ -1,6 +1,7 @@
 export { appendLedger, type LedgerEntry } from './append.ts'
 export { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, readAudit } from './audit-pages.ts'
 export { type LedgerJournal, openJournal } from './journal.ts'
+export { observeLedger } from './observe.ts'
 export { type LedgerRebuild, rebuildLedger } from './rebuild.ts'
 export { type JournalRepair, repairJournal } from './repair.ts'
 export { journalLedger, openSealer, type Sealer, sealLedger } from './sealer.ts'

@@ -8,9 +8,11 @@ import { openPostgres } from '../../adapters/postgres/backend.ts'
 import { startCluster, type TestCluster } from '../../adapters/postgres/cluster.fixture.ts'
 import { migrateTestDatabase, openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import type { Context } from '../db/index.ts'
+import { openMetrics } from '../telemetry/index.ts'
 import {
   appendLedger,
   journalLedger,
+  observeLedger,
   openJournal,
   openSealer,
   rebuildLedger,
@@ -51,6 +53,15 @@ function declareCases(subject: Subject) {
     return await journalLedger(subject.ctx, journal)
   }
   const verify = () => verifyLedger(subject.ctx, path)
+  /** Rows without a seal, and seals that are not in the journal, as a scrape counts them. */
+  const waiting = async () => {
+    const metrics = openMetrics('test')
+    observeLedger(subject.ctx, metrics)
+    const text = await metrics.text()
+    return ['seal', 'journal'].map((what) =>
+      Number(new RegExp(`^plimsoll_ledger_waiting\\{for="${what}",.*\\} (\\d+)$`, 'm').exec(text)?.[1]),
+    )
+  }
   /** Changes rows as someone would who may set the triggers aside. */
   const tamper = async (change: () => Promise<unknown>) => {
     for (const table of TABLES) await sql`alter table ${sql.table(table)} disable trigger user`.execute(subject.ctx.db)
@@ -60,13 +71,17 @@ function declareCases(subject: Subject) {
 
   test('audit and ledger rows are chained in one order, journalled, and verified', async () => {
     expect(await verify()).toMatchObject({ ok: true, verified: 0 })
+    expect(await waiting()).toEqual([0, 0])
     await write(7)
     expect(await verify()).toMatchObject({ ok: true, verified: 0, pending: 7 })
+    expect(await waiting()).toEqual([7, 0])
     expect(await sealAll()).toBe(7)
     await write(4)
     await sealLedger(subject.ctx)
     expect(await verify()).toMatchObject({ ok: true, verified: 11, unjournaled: 4, pending: 0 })
+    expect(await waiting()).toEqual([0, 4])
     expect(await sealAll()).toBe(4)
+    expect(await waiting()).toEqual([0, 0])
     expect(await verify()).toMatchObject({ ok: true, verified: 11, unjournaled: 0 })
     const { rows } = await sql`select s.position, r.data from ledger_row r join ledger_seal s on s.seq = r.seq
       where r.kind = 'test.row' and r.subject = 's1' order by s.position`.execute(subject.ctx.db)
