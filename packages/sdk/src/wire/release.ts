@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { count, ordinal } from './count.ts'
 import { definitionName } from './definition/name.ts'
 import { routeDefinition } from './definition/route.ts'
-import { routeLatency } from './snapshot.ts'
+import { gatewayStatus, routeLatency } from './snapshot.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -97,7 +97,7 @@ export const liveView = z.strictObject({
       epoch: z.int(),
       state: z.string(),
       seenAt: z.iso.datetime(),
-      refused: z.json().nullable(),
+      refused: gatewayStatus.shape.refused,
       /** Of the route's answers in the minute before `seenAt`; null without one. */
       latency: routeLatency.nullable().default(null),
     }),

@@ -1,4 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
+import { type LiveView, liveView, routeView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../../kernel/clock.ts'
 import { type Config, readEnvironment } from '../../kernel/config/index.ts'
@@ -11,20 +12,9 @@ import { runningPid } from './host.ts'
 const SEEN_MS = 60_000
 const ABOUT = { group: 'what runs', name: 'gateways' } as const
 
-const routesShape = z.object({ routes: z.array(z.object({ name: z.string(), environment: z.string() })) })
-const liveShape = z.object({
-  gateways: z.array(
-    z.object({
-      gateway: z.string(),
-      epoch: z.int(),
-      seenAt: z.iso.datetime(),
-      refused: z.object({ epoch: z.int(), reason: z.string() }).nullable(),
-    }),
-  ),
-})
-type Gateway = z.output<typeof liveShape>['gateways'][number]
+const routeList = z.object({ routes: z.array(routeView) })
 
-function gatewayFinding({ gateway, epoch, refused }: Gateway): Finding {
+function gatewayFinding({ gateway, epoch, refused }: LiveView['gateways'][number]): Finding {
   if (refused === null) return { ...ABOUT, state: 'ok', found: `${gateway} serves epoch ${epoch}` }
   const what = refused.epoch === epoch ? 'not in all its routes' : `and serves epoch ${epoch} still`
   return {
@@ -43,12 +33,12 @@ async function serverTimeMs(client: Client): Promise<number> {
 
 /** All gateways stand beside the live figures of any route; without a route they have nothing to refuse. */
 async function askGateways(client: Client): Promise<Finding[]> {
-  const { routes } = await client.call({ path: '/api/v1/routes', schema: routesShape })
+  const { routes } = await client.call({ path: '/api/v1/routes', schema: routeList })
   const [route] = routes
   if (route === undefined)
     return [{ ...ABOUT, state: 'ok', found: `not asked for: project ${client.project} has no route` }]
   const path = `/api/v1/routes/${encodeURIComponent(route.name)}/live`
-  const { gateways } = await client.call({ path, query: { environment: route.environment }, schema: liveShape })
+  const { gateways } = await client.call({ path, query: { environment: route.environment }, schema: liveView })
   const nowMs = await serverTimeMs(client)
   const seen = gateways.filter(({ seenAt }) => nowMs - Date.parse(seenAt) < SEEN_MS)
   if (seen.length > 0) return seen.map(gatewayFinding)
