@@ -58,7 +58,6 @@ export function addUp(program: Command): void {
       ['--replay-rate <rate>', 'and runs this many times as fast'],
     ],
     action: async ({ io, options }) => {
-      const stopped = stopAsked()
       const server = {
         host: options.host,
         port: wholeNumber(options.port),
@@ -69,6 +68,7 @@ export function addUp(program: Command): void {
       const { config, warnings } = await loadConfig({ flags, env: readEnvironment(), file: options.config })
       for (const warning of warnings) io.note(warning)
       const replay = replayOf(options)
+      const stopped = stopAsked()
       const { openUp } = await import('../processes/up.ts')
       const { isConsoleBuilt } = await import('../processes/console-files.ts')
       io.note('Starting …')
