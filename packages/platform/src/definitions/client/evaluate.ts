@@ -22,6 +22,8 @@ export interface EvaluationLimits {
 const LIMITS: EvaluationLimits = { cpuMs: 20_000, wallMs: 180_000, memoryMib: 512 }
 const ANSWER_BYTES_MAX = 16 << 20
 const WATCH_MS = 100
+/** So that we, who say why, are first to stop it. */
+const SPARE_SECONDS = 5
 /** What Node itself takes before the project does anything. */
 const BASE_MIB = 256
 const FILES = ['plimsoll.project.mts', 'plimsoll.project.yaml', 'plimsoll.project.yml']
@@ -59,8 +61,14 @@ async function findProjectFile(folder: string): Promise<string> {
   )
 }
 
-/** One evaluation in a restricted child: it may read the project, our sdk and zod; no network, children, workers or addons. */
-function evaluateOnce(file: string, limits: EvaluationLimits): Promise<string> {
+/** Sets the limit of the system as well: it holds where nobody is left to watch. */
+const BOUNDED = 'ulimit -t "$1" 2>/dev/null; shift; exec "$@"'
+
+/**
+ * One evaluation in a restricted child: it may read the project, our sdk and zod; no network, children, workers or addons.
+ * It ends with the signal, and by itself where we are killed.
+ */
+function evaluateOnce(file: string, limits: EvaluationLimits, signal: AbortSignal): Promise<string> {
   const require = createRequire(import.meta.url)
   const entry = fileURLToPath(siblingModule(import.meta.url, './evaluation'))
   const sdk = require.resolve('@plimsoll/sdk')
@@ -77,12 +85,16 @@ function evaluateOnce(file: string, limits: EvaluationLimits): Promise<string> {
     entry,
     file,
     sdk,
+    String(process.pid),
   ]
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, argv, {
+    const cpuSeconds = String(Math.ceil(limits.cpuMs / 1_000) + SPARE_SECONDS)
+    const child = spawn('/bin/sh', ['-c', BOUNDED, 'sh', cpuSeconds, process.execPath, ...argv], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: { TZ: 'UTC' },
       cwd: dirname(file),
+      signal,
+      killSignal: 'SIGKILL',
     })
     let answer = ''
     let errors = ''
@@ -102,11 +114,11 @@ function evaluateOnce(file: string, limits: EvaluationLimits): Promise<string> {
     const watch = setInterval(() => stop(excessOf(usageOf(child.pid), limits)), WATCH_MS)
     const wall = setTimeout(() => stop(tooLong(usageOf(child.pid), limits)), limits.wallMs)
     child.once('error', reject)
-    child.once('close', (code, signal) => {
+    child.once('close', (code, ended) => {
       clearInterval(watch)
       clearTimeout(wall)
       if (code === 0) resolve(answer)
-      else reject(explain(file, errors, excess ?? (code === null ? `it was ended by ${signal}` : `exit code ${code}`)))
+      else reject(explain(file, errors, excess ?? (code === null ? `it was ended by ${ended}` : `exit code ${code}`)))
     })
   })
 }
@@ -198,6 +210,19 @@ export async function requireFolder(folder: string): Promise<string> {
   return root
 }
 
+/** Both at once; where one fails the other is stopped, and gone. */
+async function evaluateTwice(file: string, limits: EvaluationLimits): Promise<[string, string]> {
+  const stop = new AbortController()
+  const both = [evaluateOnce(file, limits, stop.signal), evaluateOnce(file, limits, stop.signal)] as const
+  try {
+    return await Promise.all(both)
+  } catch (thrown) {
+    stop.abort()
+    await Promise.allSettled(both)
+    throw thrown
+  }
+}
+
 /**
  * Evaluates a project folder: `plimsoll.project.mts` in a restricted child, twice with equal bytes, or the same schema as
  * YAML. @throws invalid definitions.* · not_found definitions.no_project
@@ -208,7 +233,7 @@ export async function evaluateProject(folder: string, limits = LIMITS): Promise<
     const { found, where } = await readYamlProject(file)
     return parseDefinitions(file, found, where)
   }
-  const [first, second] = await Promise.all([evaluateOnce(file, limits), evaluateOnce(file, limits)])
+  const [first, second] = await evaluateTwice(file, limits)
   if (first !== second) {
     throw new PlimsollError(
       'invalid',

@@ -1,15 +1,19 @@
 import { writeSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
 
-/** Runs in a child that may read the project and our sdk, and nothing else. Arguments: project file, sdk entry. Answers on fd 3. */
-const [file, sdk] = process.argv.slice(2)
+/** Runs in a child that may read the project and our sdk, and nothing else. Arguments: project file, sdk entry, pid of who asks. Answers on fd 3. */
+const [file, sdk, parent] = process.argv.slice(2)
 registerHooks({
   resolve: (specifier, context, next) =>
     specifier === '@plimsoll/sdk' && sdk
       ? { url: pathToFileURL(sdk).href, shortCircuit: true }
       : next(specifier, context),
 })
+
+// One that waits would go on for ever where its parent was killed; one that computes has its bound from the system.
+setInterval(() => process.ppid === Number(parent) || process.exit(1), 1_000).unref()
 
 const ANSWER_FD = 3
 const url = pathToFileURL(file ?? '').href
@@ -29,7 +33,8 @@ interface Issue {
 
 /** Says in one line what a definition refused: printed by Node, its faults would be a page of JSON. */
 function refuse(thrown: { issues?: readonly Issue[]; stack?: string } | null): never {
-  if (!Array.isArray(thrown?.issues)) throw thrown
+  if (!(thrown instanceof Error)) throw new Error(`it threw ${inspect(thrown)}`)
+  if (!Array.isArray(thrown.issues)) throw thrown
   const line = thrown.stack?.split(`${url}:`)[1]?.match(/^\d+/)?.[0]
   const faults = (thrown.issues as readonly Issue[]).map(
     ({ path, message, issues }) =>
