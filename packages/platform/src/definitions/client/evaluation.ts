@@ -32,11 +32,12 @@ interface Issue {
 }
 
 /** Says in one line what a definition refused: printed by Node, its faults would be a page of JSON. */
-function refuse(thrown: { issues?: readonly Issue[]; stack?: string } | null): never {
+function refuse(thrown: unknown): never {
   if (!(thrown instanceof Error)) throw new Error(`it threw ${inspect(thrown)}`)
-  if (!Array.isArray(thrown.issues)) throw thrown
+  const { issues: found } = thrown as { issues?: unknown } // of zod
+  if (!Array.isArray(found)) throw thrown
   const line = thrown.stack?.split(`${url}:`)[1]?.match(/^\d+/)?.[0]
-  const faults = (thrown.issues as readonly Issue[]).map(
+  const faults = (found as readonly Issue[]).map(
     ({ path, message, issues }) =>
       `${path.length === 0 ? '' : `${path.map(String).join('/')}: `}${issues?.[0]?.message ?? message}`,
   )
