@@ -320,6 +320,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.directory_in_use': ['conflict'],
   'serving.invalid_input': ['invalid'],
   'serving.log_failed': ['unavailable'],
+  'serving.media_type': ['media_type'],
   'serving.method': ['method'],
   'serving.model_altered': ['unavailable'],
   'serving.no_control_url': ['internal'],

@@ -93,7 +93,7 @@ export function guardRequest(raw: IncomingMessage, audience: Audience): void {
       'media_type',
       'http.form',
       `Cannot take ${type}: web pages can send it without being asked`,
-      { action: 'Send application/json' },
+      { action: 'Send application/json, or application/octet-stream where bytes are taken' },
     )
   }
 }

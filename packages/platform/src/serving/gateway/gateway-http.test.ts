@@ -205,6 +205,19 @@ describe('POST /predict/<route>', () => {
     expect([response.status, (await bodyOf(response)).code]).toEqual([400, code])
   })
 
+  test('names the type of a body that is no JSON where it says so itself', async () => {
+    const send = async (type: string, body: string) => {
+      const answer = await fetch(`${opened.url}/predict/delay`, {
+        method: 'POST',
+        headers: { 'content-type': type },
+        body,
+      })
+      return [answer.status, ((await answer.json()) as { code: string }).code]
+    }
+    expect(await send('text/csv; charset=utf-8', 'p,q\n1,2\n')).toEqual([415, 'serving.media_type'])
+    expect(await send('application/json', 'p,q\n1,2\n')).toEqual([400, 'serving.bad_json'])
+  })
+
   test('answers 404 to an unknown route, also to names from the prototype, and to longer paths', async () => {
     for (const path of ['/predict/none', '/predict/__proto__', '/predict/', '/predict/delay/more', '/nowhere']) {
       const response = await post(path, { p: 1, q: 2 })

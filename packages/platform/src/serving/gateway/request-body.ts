@@ -89,3 +89,21 @@ export function parseJson(body: Uint8Array, { nanIsNull = false } = {}): unknown
   if (hasRepeatedMember(outline, value)) throw badJson('an object in its body names a member twice')
   return value
 }
+
+/** What a client names that sends JSON, or says nothing of it. */
+const JSON_TYPES = /^application\/(?:(?:[\w.-]+\+)?json|octet-stream)$/
+
+/** @throws invalid serving.bad_json · media_type serving.media_type */
+export function readJson(request: IncomingMessage, body: Uint8Array, options: { nanIsNull: boolean }): unknown {
+  try {
+    return parseJson(body, options)
+  } catch (error) {
+    const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? ''
+    if (type === '' || JSON_TYPES.test(type)) throw error
+    throw new PlimsollError(
+      'media_type',
+      'serving.media_type',
+      `Cannot take ${type.slice(0, 100)}: expected application/json`,
+    )
+  }
+}
