@@ -55,7 +55,7 @@ function cliPage(): string {
 # Commands
 
 Every command takes \`--help\` and \`--json\`: one line of JSON on standard output, and failures as one line of JSON on
-standard error. Progress is shown on a terminal only. The server is the one that \`--server\`, \`PLIMSOLL_SERVER\`,
+standard error, after the id of the run where a command starts one and follows it. Progress is shown on a terminal only. The server is the one that \`--server\`, \`PLIMSOLL_SERVER\`,
 \`--data-dir\`, \`PLIMSOLL_DATA_DIR\` or the nearest \`.plimsoll\` upwards names.
 
 ${tableOf(

@@ -14,7 +14,7 @@ function sayEnd({ addresses: { api, gateway }, dataDir }, { seconds, peakBytes }
 All chapters showed what they must, in ${Math.round(seconds)} s${peakBytes > 0 ? ` and ${(peakBytes / 2 ** 30).toFixed(1)} GiB at most for all processes` : ''}.
 
   Console            ${api}/
-  This run           ${api}/runs
+  Runs               ${api}/runs
   API, readable      ${api}/api
   Gateway            ${gateway}
   Its OpenAPI        ${gateway}/predict/flight-delay/openapi.json

@@ -165,7 +165,7 @@ describe.skipIf(!isRegistryThere)(
       const named = ['--token-file', 'ada.token']
       await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')
       expect(await plimsoll.run('approve', 'echo', '1', ...named)).toMatchObject({ status: 0 })
-      expect(await plimsoll.run('release', 'echo', '1', ...named)).toMatchObject({ status: 0 })
+      expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({ status: 0 })
       const ready = async () => (await fetch(`${platform!.gateway}/v2/models/echo/ready`)).status
       await expect.poll(ready, { timeout: 120_000, interval: 200 }).toBe(200)
       const predicted = await plimsoll.run('predict', 'echo', '{"a": 1, "b": 2}', '--json')

@@ -191,7 +191,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect(await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).toMatchObject({
     status: 0,
   })
-  const refused = await plimsoll.run('release', 'echo', '1', ...named)
+  const refused = await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)
   expect(refused).toMatchObject({ status: 3, err: expect.stringContaining('delivery.passport_gaps') })
   expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({
@@ -206,7 +206,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   await expect
     .poll(async () => (await plimsoll.run('explain', value.prediction_id)).out, { timeout: 60_000 })
     .toContain('The chain is intact')
-  const back = await plimsoll.run('rollback', 'echo', ...named)
+  const back = await plimsoll.run('rollback', 'echo', '--reason', 'back', ...named)
   expect(back).toMatchObject({ status: 1, err: expect.stringContaining('delivery.nothing_before') })
 })
 
@@ -216,8 +216,12 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
   await expect
     .poll(async () => (await plimsoll.run('explain', value.prediction_id)).out, { timeout: 60_000 })
     .toContain('The chain is intact')
+  expect(await plimsoll.run('retire', 'echo', ...named)).toMatchObject({
+    status: 2,
+    err: expect.stringContaining('Cannot move echo: --reason is not given'),
+  })
   expect(await plimsoll.run('retire', 'echo', '--reason', 'replaced')).toMatchObject({ status: 1 })
-  expect(await plimsoll.run('retire', 'echo', '--from', '7', ...named)).toMatchObject({
+  expect(await plimsoll.run('retire', 'echo', '--from', '7', '--reason', 'replaced', ...named)).toMatchObject({
     status: 1,
     err: expect.stringContaining('Cannot move echo: expected version 7 to serve, found version 1'),
   })
@@ -233,7 +237,7 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
   }
   await expect.poll(ask, { timeout: 60_000 }).toEqual([404, 'serving.route_unknown'])
   const unserved = await plimsoll.run('predict', 'echo', '{"a": 1, "b": 2}')
-  expect(unserved.err).toContain('It is declared and nothing serves there: plimsoll release echo VERSION')
+  expect(unserved.err).toContain('It is declared and nothing serves there: plimsoll release echo VERSION --reason WHY')
   expect((await plimsoll.run('explain', value.prediction_id)).out).toContain('The chain is intact')
   expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none/)
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'back', ...named)).toMatchObject({ status: 0 })
@@ -375,7 +379,7 @@ test.each([
   ['a dataset', ['dataset', 'show', 'nubmers'], /Did you mean numbers\?/],
   ['a model', ['model', 'show', 'ehco', '1'], /Did you mean echo\?/],
   ['a model that is near none', ['model', 'show', 'zzzzzz', '1'], /There are echo(?!.*List them)/],
-  ['a route', ['release', 'ecko', '1', '--token-file', 'ada.token'], /Did you mean echo\?/],
+  ['a route', ['release', 'ecko', '1', '--reason', 'x', '--token-file', 'ada.token'], /Did you mean echo\?/],
   ['a route of the gateway', ['predict', 'ecko', '{"a": 1, "b": 2}'], /serving\.route_unknown.*Did you mean echo\?/],
   ['a step', ['step', 'show', '$hello/gret'], /Did you mean greet\?/],
   ['a name that is near none', ['run', 'start', 'zzzzzz'], /There are broken, hello, slow, train(?!.*There are)/],

@@ -29,7 +29,12 @@ test.each([
   ['a misspelt option', ['up', '--prot', '1'], 2, /unknown option '--prot'.*Did you mean --port\?/],
   ['a missing argument', ['cancel'], 2, /missing required argument 'run'/],
   ['no server anywhere', ['dataset', 'list'], 2, /Cannot find a running server.*plimsoll up/],
-  ['a server address that is none', ['dataset', 'list', '--server', 'localhost:7440'], 2, /not a URL/],
+  [
+    'a server address that is none',
+    ['dataset', 'list', '--server', 'localhost:7440'],
+    2,
+    /no http:\/\/ or https:\/\/ address/,
+  ],
   [
     'a server that does not answer',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1'],
@@ -40,7 +45,7 @@ test.each([
     'a gateway address that is none',
     ['predict', 'echo', '{}', '--server', 'http://127.0.0.1:1', '--gateway', 'notaurl'],
     2,
-    /Cannot use the gateway address "notaurl": it is not a URL/,
+    /Cannot use the gateway address "notaurl": it is no http:\/\/ or https:\/\/ address/,
   ],
   [
     'a gateway that does not answer',

@@ -113,7 +113,10 @@ function parseServerFile(path: string, text: string): { api: string; gateway: st
 /** @throws UsageError naming whose address it is */
 export function requireUrl(address: string, whose: 'server' | 'gateway'): void {
   if (/^https?:\/\//.test(address) && URL.canParse(address)) return
-  throw new UsageError(`Cannot use the ${whose} address "${address}": it is not a URL`, 'Give it as http://HOST:PORT')
+  throw new UsageError(
+    `Cannot use the ${whose} address "${address}": it is no http:// or https:// address`,
+    'Give it as http://HOST:PORT',
+  )
 }
 
 /** A data directory whose server is away was named well; without one, nothing says where to look. */

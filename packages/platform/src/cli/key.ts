@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { ClientError } from '@plimsoll/sdk/client'
 import { keyList, keyView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { segment } from './argument.ts'
@@ -26,12 +27,20 @@ function addAdd(group: Command): void {
           'Name the file that ends in .pub',
         )
       const { client } = connect(options)
-      const key = await client.call({
-        method: 'POST',
-        path: '/api/v1/keys',
-        body: { principal: args[0], public_key: text.trim() },
-        schema: keyView,
-      })
+      const key = await client
+        .call({
+          method: 'POST',
+          path: '/api/v1/keys',
+          body: { principal: args[0], public_key: text.trim() },
+          schema: keyView,
+        })
+        .catch((error: unknown) => {
+          if (!(error instanceof ClientError) || error.code !== 'auth.bad_ssh') throw error
+          throw new UsageError(
+            `Cannot use ${args[1]} as a public SSH key: ${error.message}`,
+            'Name the file that ends in .pub',
+          )
+        })
       if (options.role !== undefined)
         await client.call({
           method: 'PUT',

@@ -4,6 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand } from './command.ts'
 import { type Connection, connect } from './connection.ts'
+import { UsageError } from './exit-code.ts'
 
 interface ReleaseFlags {
   environment?: string
@@ -13,7 +14,7 @@ interface ReleaseFlags {
 
 const OPTIONS: readonly [string, string][] = [
   ['--environment <name>', 'environment (default: production)'],
-  ['--reason <text>', 'why'],
+  ['--reason <text>', 'why; goes into the audit'],
   ['--from <version>', 'only while this version serves, so that of two people the second is refused'],
 ]
 
@@ -25,10 +26,11 @@ async function moveOf(
   { client }: Connection,
   route: string | undefined,
   options: ReleaseFlags,
-  reason: string,
 ): Promise<{ environment: string; reason: string; expected?: string }> {
   const environment = options.environment ?? 'production'
-  const move = { environment, reason: options.reason ?? reason }
+  if (!options.reason)
+    throw new UsageError(`Cannot move ${route}: --reason is not given`, 'Say why: it is kept for ever')
+  const move = { environment, reason: options.reason }
   if (options.from === undefined) return move
   const from = wholeNumber(options.from, '--from')
   const { assignment } = await client.call({
@@ -58,12 +60,13 @@ export function addRelease(program: Command): void {
       const released = await connection.client.call({
         method: 'POST',
         path: `/api/v1/routes/${segment(args[0], 'route')}/releases`,
-        body: { version, ...(await moveOf(connection, args[0], options, 'released by hand')) },
+        body: { version, ...(await moveOf(connection, args[0], options)) },
         schema: releaseView,
       })
+      const before = released.fromArtifact === released.artifact ? 'still ' : ''
       io.answer(
         released,
-        `${released.route} serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''}); ${SOON}`,
+        `${released.route} ${before}serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''}); ${SOON}`,
       )
     },
   })
@@ -71,7 +74,6 @@ export function addRelease(program: Command): void {
     verb: 'rollback',
     summary: 'return a route to what it served before',
     example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
-    reason: 'rolled back by hand',
     textOf: ({ route, model, version, id, epoch }) =>
       `${route} serves ${model}/${version} again (release ${id}, epoch ${epoch}); ${SOON}`,
   })
@@ -79,7 +81,6 @@ export function addRelease(program: Command): void {
     verb: 'retire',
     summary: 'end what a route serves; it stays declared until the project drops it',
     example: 'plimsoll retire flight-delay --reason "replaced by flight-risk" --token-file ada.token',
-    reason: 'retired by hand',
     textOf: ({ route, environment, model, version, epoch }) =>
       `${route} serves nothing in ${environment} any more; it served ${model}/${version} (epoch ${epoch}); ${SOON}`,
   })
@@ -92,7 +93,6 @@ function addRouteMove(
     verb: 'rollback' | 'retire'
     summary: string
     example: string
-    reason: string
     textOf: (moved: ReleaseView) => string
   },
 ): void {
@@ -106,7 +106,7 @@ function addRouteMove(
       const moved = await connection.client.call({
         method: 'POST',
         path: `/api/v1/routes/${segment(args[0], 'route')}/${move.verb}`,
-        body: await moveOf(connection, args[0], options, move.reason),
+        body: await moveOf(connection, args[0], options),
         schema: releaseView,
       })
       io.answer(moved, move.textOf(moved))

@@ -75,7 +75,7 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
   const names = await namesAt(client, list).catch((): string[] => [])
   if (names.includes(word))
     return failure.code === 'serving.route_unknown'
-      ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION`)
+      ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION --reason WHY`)
       : failure
   const meant = nearest(word, names)
   const hint =

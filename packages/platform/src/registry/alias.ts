@@ -41,7 +41,7 @@ export function checkAlias(alias: string): void {
       'forbidden',
       'registry.alias_protected',
       `Cannot move alias "${alias}": it follows what a route serves`,
-      { action: 'Release the version: plimsoll release ROUTE VERSION' },
+      { action: 'Release the version: plimsoll release ROUTE VERSION --reason WHY' },
     )
   }
 }

@@ -43,7 +43,7 @@ const aliasEndpoints: readonly MlflowEndpoint[] = [
           'forbidden',
           'registry.alias_protected',
           `Permission denied: alias '${fields.alias}' ${await unmetForRelease(ctx, key)}`,
-          { action: 'Release the version: plimsoll release ROUTE VERSION' },
+          { action: 'Release the version: plimsoll release ROUTE VERSION --reason WHY' },
         )
       await moveAlias(ctx, { ...key, alias: fields.alias })
       return {}

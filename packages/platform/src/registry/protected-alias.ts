@@ -62,8 +62,8 @@ export async function refuseServed(tx: Tx, verb: string, key: { model: string; v
 /** What a client that would move what follows a route is told: the criteria that the version does not meet yet. */
 export async function unmetForRelease(ctx: Context, key: { model: string; version: number }): Promise<string> {
   const gaps = await passportGaps(ctx, { ...key, environment: 'production' })
-  const unmet = gaps.length === 0 ? 'none' : gaps.map((gap) => `${gap.field}: ${gap.detail}`).join('; ')
-  return `follows what a route serves. Release the version with plimsoll release. Unmet: ${unmet}`
+  const unmet = gaps.map((gap) => `${gap.field}: ${gap.detail}`).join('; ')
+  return `follows what a route serves. Release the version with plimsoll release${gaps.length === 0 ? '' : `. Unmet: ${unmet}`}`
 }
 
 /** True of the version that `champion` names: what serves in production. */

@@ -102,7 +102,7 @@ export async function transitionStage(
         'forbidden',
         'registry.stage_protected',
         `Permission denied: stage 'Production' ${await unmetForRelease(tx, key)}`,
-        { action: 'Release the version: plimsoll release ROUTE VERSION' },
+        { action: 'Release the version: plimsoll release ROUTE VERSION --reason WHY' },
       )
     if (isServing) return
     const rows = tx.db

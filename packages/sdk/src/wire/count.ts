@@ -11,9 +11,11 @@ export const ordinal = z.int().min(1).max(COUNT_MAX)
 /** A whole number of a path or a query, in decimal digits: `0x10`, `1e3` and blanks are none. */
 export function wholeText(bounds: { min: number; max: number }) {
   const { min, max } = bounds
+  const error = (issue: { code?: string }) =>
+    issue.code === 'invalid_type' ? `expected a whole number from ${min} to ${max}, in digits` : undefined
   return z.preprocess(
     (text) => (typeof text === 'string' && /^-?\d{1,16}$/.test(text) ? Number(text) : text),
-    z.int().min(min).max(max),
+    z.int({ error }).min(min).max(max),
   )
 }
 
