@@ -12,7 +12,9 @@ import { median, noteFigure } from './_figure.ts'
 /** CPU-µs per prediction of the whole process tree: the gateway with its model hosts, beside bare node:http and ONNX Runtime. */
 const FEATURES = Array.from({ length: 20 }, (_, index) => `f${index}`)
 const ROW = Object.fromEntries(FEATURES.map((name, index) => [name, index / 7]))
-const MODEL = mlpModel(32, 2, FEATURES.length)
+/** One that takes any number of rows, and the same one for a single row: its requests cannot share a run. */
+const MODELS = { rows: mlpModel(32, 2, FEATURES.length), row: mlpModel(32, 2, FEATURES.length, 1) }
+type Model = keyof typeof MODELS
 const ROUNDS = 5
 /** So many that the clock tick of processor times is a hundredth of what they take. */
 const PREDICTIONS = 4_000
@@ -21,10 +23,12 @@ const WARM_UP = 1_000
 const ROUND_MS_MAX = 30_000
 /** The share of predictions whose inputs are kept too. */
 const PAYLOAD_RATE = 0.1
-const LOADS = [
-  { name: 'unbatched', connections: 1, goalUs: 250 },
-  { name: 'batched', connections: 64, goalUs: 150 },
-] as const
+/** Alone, both sides wake for each request and for each answer of the model: what that costs, the machine says. */
+const LOADS: readonly { name: string; connections: number; model: Model; goalUs: number }[] = [
+  { name: 'unbatched', connections: 64, model: 'row', goalUs: 250 },
+  { name: 'unbatched, one after the other', connections: 1, model: 'rows', goalUs: 250 },
+  { name: 'batched', connections: 64, model: 'rows', goalUs: 150 },
+]
 const ROLES = ['gateway', 'bare'] as const
 type Role = (typeof ROLES)[number]
 
@@ -36,9 +40,11 @@ async function serveGateway(): Promise<number> {
     observe: (route, code, seconds) => duration.observe({ route, code }, seconds),
   })
   const { control } = opened
-  const version = control.addVersion(MODEL)
-  const route = routeTo(version, 'bench', FEATURES, { payloadRate: PAYLOAD_RATE, inflightMax: 1_000 })
-  if (!(await opened.gateway.offer(control.publish(1, [route], [version]))))
+  const versions = Object.values(MODELS).map((model) => control.addVersion(model))
+  const routes = Object.keys(MODELS).map((name, at) =>
+    routeTo(versions[at]!, name, FEATURES, { payloadRate: PAYLOAD_RATE, inflightMax: 1_000 }),
+  )
+  if (!(await opened.gateway.offer(control.publish(1, routes, versions))))
     throw new Error('The gateway refused the snapshot')
   process.once('disconnect', () => void opened.close().then(() => process.exit(0)))
   return opened.server.port
@@ -50,15 +56,14 @@ interface Waiting {
 }
 
 /** What anyone would write first: requests that arrive during a run share the next one. No checks, no record, no versions. */
-async function serveBare(): Promise<number> {
-  const session = await InferenceSession.create(MODEL, { intraOpNumThreads: 1, interOpNumThreads: 1 })
-  let waiting: Waiting[] = []
+async function openBare(model: Model): Promise<(one: Waiting) => void> {
+  const session = await InferenceSession.create(MODELS[model], { intraOpNumThreads: 1, interOpNumThreads: 1 })
+  const waiting: Waiting[] = []
   let isRunning = false
   const pump = async () => {
     isRunning = true
     while (waiting.length > 0) {
-      const batch = waiting
-      waiting = []
+      const batch = waiting.splice(0, model === 'row' ? 1 : waiting.length)
       const data = new Float32Array(batch.length * FEATURES.length)
       for (const [at, { row }] of batch.entries()) {
         for (const [column, name] of FEATURES.entries()) data[at * FEATURES.length + column] = row[name] ?? Number.NaN
@@ -69,6 +74,14 @@ async function serveBare(): Promise<number> {
     }
     isRunning = false
   }
+  return (one) => {
+    waiting.push(one)
+    if (!isRunning) void pump()
+  }
+}
+
+async function serveBare(): Promise<number> {
+  const predict = { '/predict/rows': await openBare('rows'), '/predict/row': await openBare('row') }
   const server = createServer((incoming, response) => {
     const chunks: Buffer[] = []
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -80,8 +93,7 @@ async function serveBare(): Promise<number> {
           .writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
           .end(body)
       }
-      waiting.push({ row: rows[0]!, answer })
-      if (!isRunning) void pump()
+      predict[incoming.url as keyof typeof predict]({ row: rows[0]!, answer })
     })
   })
   process.once('disconnect', () => process.exit(0))
@@ -103,11 +115,11 @@ function start(role: Role): Promise<{ child: ChildProcess; port: number }> {
 
 const BODY = JSON.stringify({ rows: [ROW] })
 
-function predictOnce(agent: Agent, port: number): Promise<void> {
+function predictOnce(agent: Agent, port: number, model: Model): Promise<void> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(BODY) }
     const call = request(
-      { agent, host: '127.0.0.1', port, method: 'POST', path: '/predict/bench', headers },
+      { agent, host: '127.0.0.1', port, method: 'POST', path: `/predict/${model}`, headers },
       (response) => {
         response.resume()
         response.once('end', () =>
@@ -121,14 +133,18 @@ function predictOnce(agent: Agent, port: number): Promise<void> {
 }
 
 /** A closed loop of so many connections, until so many predictions; how many there were, and their rate. */
-async function load(port: number, connections: number, wanted: number): Promise<{ count: number; perSecond: number }> {
+async function load(
+  port: number,
+  { connections, model }: (typeof LOADS)[number],
+  wanted: number,
+): Promise<{ count: number; perSecond: number }> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   const startedMs = realClock.monotonicMs()
   let count = 0
   const client = async () => {
     while (count < wanted && realClock.monotonicMs() - startedMs < ROUND_MS_MAX) {
       count++
-      await predictOnce(agent, port)
+      await predictOnce(agent, port, model)
     }
   }
   await Promise.all(Array.from({ length: connections }, client))
@@ -141,15 +157,16 @@ async function measure(): Promise<void> {
   const lines = [
     `gateway-prediction: ${FEATURES.length} features in JSON, one row, record written before each answer; CPU µs of the process tree, medians of ${ROUNDS}`,
   ]
-  for (const { name, connections, goalUs } of LOADS) {
+  for (const one of LOADS) {
+    const { name, connections, goalUs } = one
     const spent: Record<Role, number[]> = { gateway: [], bare: [] }
     const rates: Record<Role, number[]> = { gateway: [], bare: [] }
-    for (const role of ROLES) await load(servers[role].port, connections, WARM_UP)
+    for (const role of ROLES) await load(servers[role].port, one, WARM_UP)
     for (let round = 0; round < ROUNDS; round++) {
       for (const role of round % 2 === 0 ? ROLES : ROLES.toReversed()) {
         const { child, port } = servers[role]
         const before = cpuMs(child.pid!)
-        const { count, perSecond } = await load(port, connections, PREDICTIONS)
+        const { count, perSecond } = await load(port, one, PREDICTIONS)
         spent[role].push(((cpuMs(child.pid!) - before) * 1_000) / count)
         rates[role].push(perSecond)
       }

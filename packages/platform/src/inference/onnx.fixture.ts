@@ -285,7 +285,7 @@ export const dormantCrossRowModel = (from: number) =>
   })
 
 /** An MLP `width` wide and `layers` deep: slow enough to keep a host busy. */
-export function mlpModel(width: number, layers: number, inputs = 20): Uint8Array {
+export function mlpModel(width: number, layers: number, inputs = 20, rows: number | 'n' = 'n'): Uint8Array {
   const nodes: NodeSpec[] = []
   const initializers: Uint8Array[] = []
   let last = 'x'
@@ -306,7 +306,7 @@ export function mlpModel(width: number, layers: number, inputs = 20): Uint8Array
     })
     last = `r${layer}`
   }
-  return model({ nodes, initializers, inputs: [x('FP32', ['n', inputs])], outputs: [y()] })
+  return model({ nodes, initializers, inputs: [x('FP32', [rows, inputs])], outputs: [y()] })
 }
 
 /** Gathers one table entry per row: an index outside of 0…3 makes the run fail. */
