@@ -234,6 +234,17 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       },
       { answers: answersOf(runOf([cached, waitingStep('ship', ['train'], 'upstream_failed')], 'succeeded')) },
     )
+    const notRun = { ...waitingStep('read', [], 'not_run'), reason: 'Cannot start step read: trips is damaged' }
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByLabel('Step read: not run').waitFor()
+        await page.getByText('the run failed before any step started, so there is no log').waitFor()
+        await page.getByLabel('Step read', { exact: true }).getByText(notRun.reason).waitFor()
+      },
+      { answers: answersOf(runOf([notRun], 'failed', { reason: notRun.reason })) },
+    )
   })
 
   test.each([1_280, 390])('Run draws no edge through a step (%d px wide)', async (width) => {

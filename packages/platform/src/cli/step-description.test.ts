@@ -98,6 +98,7 @@ test('describeStep() cuts long values so that their first difference is seen', (
 test.each([
   ['blocked', null, false],
   ['upstream_failed', null, false],
+  ['not_run', null, false],
   ['cancelled', null, false],
   ['cancelled', '2026-01-02T03:04:05.000Z', true],
   ['ready', null, true],
@@ -106,6 +107,12 @@ test.each([
   const step = stepOf({ state, startedAt, finishedAt: null, cache: verdict({ reason: 'code-changed' }) })
   expect(describeStep(step).some((line) => line.includes('code-changed'))).toBe(isTold)
   expect(describeRun(runOf(step)).some((line) => line.includes('code-changed'))).toBe(isTold)
+})
+
+test('describeRun() tells once what kept its steps from running', () => {
+  const reason = 'Cannot start step fit: trips failed its expectations'
+  const lines = describeRun({ ...runOf(stepOf({ state: 'not_run', reason })), reason })
+  expect(lines.filter((line) => line.includes(reason))).toEqual([`  ${reason}`])
 })
 
 test('describeStep() tells the reason of a failed step line by line', () => {

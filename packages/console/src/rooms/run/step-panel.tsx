@@ -16,6 +16,7 @@ import { cacheText } from './cache-text.ts'
 
 const NOT_RUN: Partial<Record<StepState, string>> = {
   upstream_failed: 'It did not run because a step before it failed, so there is no log.',
+  not_run: 'It did not run because the run failed before any step started, so there is no log.',
   cancelled: 'It was cancelled before it started, so there is no log.',
 }
 
@@ -61,7 +62,8 @@ function Outputs({ outputs }: { outputs: StepDetail['outputs'] }) {
 }
 
 function CacheDiff({ step }: { step: StepDetail }) {
-  if (step.cache === null) return <p className="soft">Not decided yet.</p>
+  if (step.cache === null)
+    return <p className="soft">{hasStepEnded(step.state) ? 'Not asked: the step did not run.' : 'Not decided yet.'}</p>
   return (
     <div className="stack">
       <p>{cacheText(step.cache)}</p>
