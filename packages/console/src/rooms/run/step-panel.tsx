@@ -20,6 +20,15 @@ const NOT_RUN: Partial<Record<StepState, string>> = {
   cancelled: 'It was cancelled before it started, so there is no log.',
 }
 
+/** Several lines are the end of a log, which may point at a word of the line above. */
+function Reason({ text }: { text: string }) {
+  return (
+    <p className={text.includes('\n') ? 'lines mono' : 'lines'} data-tone="harm">
+      {plainLines(text)}
+    </p>
+  )
+}
+
 /** An attempt that says why the step failed need not say it again. */
 function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: string | null }) {
   if (tries.length === 0) return <p className="soft">None: the step has not run here.</p>
@@ -39,11 +48,7 @@ function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: st
           )}
         </span>
       </div>
-      {attempt.message !== null && attempt.message !== reason && (
-        <p className="lines" data-tone="harm">
-          {plainLines(attempt.message)}
-        </p>
-      )}
+      {attempt.message !== null && attempt.message !== reason && <Reason text={attempt.message} />}
     </div>
   ))
 }
@@ -188,11 +193,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
               <h2 className="wrap">{step.key}</h2>
               <State look={lookOf(step.state)} />
             </div>
-            {step.reason !== null && (
-              <p className="lines" data-tone="harm">
-                {plainLines(step.reason)}
-              </p>
-            )}
+            {step.reason !== null && <Reason text={step.reason} />}
             <Running step={step} />
             <div className="pair">
               {step.attempts === 0 ? <NoLog step={step} /> : <Log run={run} step={step} />}
