@@ -78,6 +78,10 @@ test('describeStep() names what a step is the same as, and bounds what it lists'
   expect(describeStep(stepOf({ startedAt: null, cache: verdict({ reason: 'disabled' }) }))[1]).toBe(
     '  cache  disabled: the cache was off',
   )
+  // Also one that failed before: it ran, and left nothing.
+  expect(describeStep(stepOf({ startedAt: null, cache: verdict({}) }))[1]).toBe(
+    '  cache  first-run: the cache has nothing of it',
+  )
 })
 
 test('describeStep() cuts long values so that their first difference is seen', () => {
