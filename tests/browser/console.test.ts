@@ -190,11 +190,14 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     ranStep('judge', ['train', 'label', 'read', 'clean']),
   ]
 
+  const STYLE_OF_REASON = `(({ fontFamily, whiteSpace }) => [fontFamily, whiteSpace])(
+    getComputedStyle(document.querySelector('#step .lines')))`
+
   test('Run that ended opens on the step that failed, or that ran last, with its log', async () => {
     const before = [ranStep('read', []), ranStep('train', ['read'], 5), ranStep('tidy', ['read'], 2)]
     const failed = [
       ...before,
-      ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1' }),
+      ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1:\nE: x\n   ^' }),
       waitingStep('ship', ['judge'], 'upstream_failed'),
     ]
     for (const [graph, state, opened] of [
@@ -208,6 +211,9 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           api.log = 'epoch 1\nepoch 2\n'
           await page.getByRole('heading', { name: opened, level: 2 }).waitFor()
           await page.getByRole('log').getByText('epoch 2').waitFor()
+          if (state === 'failed') {
+            expect(await page.evaluate(STYLE_OF_REASON)).toEqual([expect.stringContaining('mono'), 'pre-wrap'])
+          }
           await shot(page, `run-${state}`)
         },
         { answers: answersOf(runOf(graph, state)) },
@@ -233,6 +239,17 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         await page.getByText('a step before it failed, so there is no log').waitFor()
       },
       { answers: answersOf(runOf([cached, waitingStep('ship', ['train'], 'upstream_failed')], 'succeeded')) },
+    )
+    const notRun = { ...waitingStep('read', [], 'not_run'), reason: 'Cannot start step read: trips is damaged' }
+    await visit(
+      'full',
+      '/runs/run_1',
+      async (page) => {
+        await page.getByLabel('Step read: not run').waitFor()
+        await page.getByText('the run failed before any step started, so there is no log').waitFor()
+        await page.getByLabel('Step read', { exact: true }).getByText(notRun.reason).waitFor()
+      },
+      { answers: answersOf(runOf([notRun], 'failed', { reason: notRun.reason })) },
     )
   })
 

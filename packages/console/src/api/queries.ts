@@ -31,7 +31,7 @@ const modelPage = z.object({ models: z.array(modelSummary) })
 const versionPage = z.object({ versions: z.array(modelVersionSummary) })
 
 const ENDED = new Set(['succeeded', 'failed', 'cancelled'])
-const STEP_ENDED = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
+const STEP_ENDED = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'not_run', 'cancelled'])
 
 /** True once a run changes no more. */
 export function hasEnded(state: string): boolean {

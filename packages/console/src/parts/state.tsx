@@ -19,6 +19,7 @@ const LOOKS: Record<RunState | StepState, Look> = {
   cached: { icon: '↺', tone: 'calm', text: 'from the cache' },
   failed: { icon: '✕', tone: 'harm', text: 'failed' },
   upstream_failed: { icon: '⇥', tone: 'harm', text: 'not run, one before failed' },
+  not_run: { icon: '⇥', tone: 'calm', text: 'not run' },
   cancelled: { icon: '◼', tone: 'calm', text: 'cancelled' },
 }
 

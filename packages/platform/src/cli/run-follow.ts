@@ -13,13 +13,14 @@ const AWAY_MS_MAX = 30_000
 /** What is told when the server, or what stands before it, is away. */
 const AWAY_STATUS = new Set([502, 503, 504])
 const TERMINAL_RUNS = new Set(['succeeded', 'failed', 'cancelled'])
-const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled'])
-const TURNLESS_STEPS = new Set(['blocked', 'upstream_failed', 'cancelled'])
+const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'not_run', 'cancelled'])
+const TURNLESS_STEPS = new Set(['blocked', 'upstream_failed', 'not_run', 'cancelled'])
 const MARKS: Record<string, string> = {
   succeeded: '✓',
   cached: '=',
   failed: '✗',
   upstream_failed: '·',
+  not_run: '·',
   cancelled: '·',
   running: '▸',
   ready: '○',
@@ -57,7 +58,9 @@ export function describeRun(run: RunView, flags = ''): string[] {
       'It has no steps',
     ).map((line) => `  ${line}`),
     ...run.graph.flatMap((step) =>
-      step.reason ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)] : [],
+      step.reason && step.reason !== run.reason
+        ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)]
+        : [],
     ),
     ...(failed ? [`  Its log: plimsoll logs ${run.id} ${failed.key}${flags}`] : []),
   ]

@@ -78,6 +78,10 @@ test('describeStep() names what a step is the same as, and bounds what it lists'
   expect(describeStep(stepOf({ startedAt: null, cache: verdict({ reason: 'disabled' }) }))[1]).toBe(
     '  cache  disabled: the cache was off',
   )
+  // Also one that failed before: it ran, and left nothing.
+  expect(describeStep(stepOf({ startedAt: null, cache: verdict({}) }))[1]).toBe(
+    '  cache  first-run: the cache has nothing of it',
+  )
 })
 
 test('describeStep() cuts long values so that their first difference is seen', () => {
@@ -98,6 +102,7 @@ test('describeStep() cuts long values so that their first difference is seen', (
 test.each([
   ['blocked', null, false],
   ['upstream_failed', null, false],
+  ['not_run', null, false],
   ['cancelled', null, false],
   ['cancelled', '2026-01-02T03:04:05.000Z', true],
   ['ready', null, true],
@@ -106,6 +111,12 @@ test.each([
   const step = stepOf({ state, startedAt, finishedAt: null, cache: verdict({ reason: 'code-changed' }) })
   expect(describeStep(step).some((line) => line.includes('code-changed'))).toBe(isTold)
   expect(describeRun(runOf(step)).some((line) => line.includes('code-changed'))).toBe(isTold)
+})
+
+test('describeRun() tells once what kept its steps from running', () => {
+  const reason = 'Cannot start step fit: trips failed its expectations'
+  const lines = describeRun({ ...runOf(stepOf({ state: 'not_run', reason })), reason })
+  expect(lines.filter((line) => line.includes(reason))).toEqual([`  ${reason}`])
 })
 
 test('describeStep() tells the reason of a failed step line by line', () => {

@@ -10,7 +10,7 @@ const SAME_CHARS = 40
 const DIGEST_CHARS = 19
 
 const SAID: Partial<Record<CacheVerdict['reason'], string>> = {
-  'first-run': 'it never ran before',
+  'first-run': 'the cache has nothing of it',
   'outputs-missing': 'its stored outputs are gone',
   'result-gone': 'what it made on the server is gone',
   tainted: 'it was found not to repeat',

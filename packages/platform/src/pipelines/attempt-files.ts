@@ -38,11 +38,22 @@ function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd').toWellFormed()
 }
 
+/** A frame of a Python traceback: what is indented below it is its source, and then comes the exception. */
+const PYTHON_FRAME = /^ +File ".*", line \d+/
+
+/** The last lines; of a Python traceback among them nothing but the exception, whose first line names it. */
+function endOfLog(lines: readonly string[]): readonly string[] {
+  const frame = lines.findLastIndex((line) => PYTHON_FRAME.test(line))
+  const exception = lines.findIndex((line, index) => index > frame && /^\S/.test(line))
+  if (frame === -1 || exception === -1) return lines.slice(-MESSAGE_LINES)
+  const said = lines.slice(exception)
+  return said.length > MESSAGE_LINES ? [said[0]!, '…', ...said.slice(2 - MESSAGE_LINES)] : said
+}
+
 /** The end of the log, for the reason of a failed step. */
 export async function lastLines(workDir: string): Promise<string> {
-  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES))
-  const lines = tail.trim().split('\n').slice(-MESSAGE_LINES)
-  return lines[0] ? `:\n${lines.join('\n')}` : ''
+  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES)).trimEnd()
+  return tail === '' ? '' : `:\n${endOfLog(tail.split('\n')).join('\n')}`
 }
 
 /** At once: a thread costs more. */

@@ -12,6 +12,7 @@ import { requireTrackedRun } from '../tracking/index.ts'
 import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from './cache.ts'
 import { goingAttempt } from './going-attempt.fixture.ts'
 import { pipelineEndpoints } from './index.ts'
+import { readLog } from './log.ts'
 import { declarePipeline, removePipeline, requirePipeline } from './pipeline.ts'
 import { planRun } from './plan.ts'
 import { bindParams, prepareStep, stepInputs } from './prepare.ts'
@@ -201,6 +202,27 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
   const before = await database.events()
   await plan(third.id)
   expect(await database.events()).toEqual(before) // it has ended already
+})
+
+test('a run that ended before it had a plan says the same of its steps wherever it is asked', async () => {
+  await declare([step('a', { inputs: { rows: { from: 'dataset', dataset: 'absent' } } }), step('b')])
+  const seen = async (id: string) => {
+    const run = await readRun(ctx, id)
+    expect((await listRuns(ctx, { limit: 1 }))[0]).toMatchObject({ id, steps: run.steps })
+    const { tries, ...shown } = await readStep(ctx, id, 'b')
+    expect([tries, shown]).toEqual([[], expect.objectContaining(run.graph[1]!)])
+    const log = await readLog(ctx, { blobs }, id, 'b', 0)
+    expect(log.bytes.length).toBe(0)
+    return [run.steps.done, run.steps.total, shown.state, shown.reason, log.isEnd]
+  }
+  const refused = await start()
+  expect(await seen(refused.id)).toEqual([0, 2, 'blocked', null, false])
+  await plan(refused.id)
+  expect(await seen(refused.id)).toEqual([0, 2, 'not_run', (await readRun(ctx, refused.id)).reason, true])
+  await expect(readStep(ctx, refused.id, 'x')).rejects.toMatchObject({ code: 'pipelines.step_not_found' })
+  const cancelled = await start()
+  await ctx.transaction((tx) => cancelRun(tx, cancelled.id))
+  expect(await seen(cancelled.id)).toEqual([2, 2, 'cancelled', 'run cancelled', true])
 })
 
 test('the debug of a step names its tracked run once it has one', async () => {

@@ -9,9 +9,16 @@ import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import { newId } from '../kernel/ids.ts'
 import { endTrackedRuns } from '../tracking/index.ts'
-import { type PipelineVersion, requirePipeline, type StepKinds, storePipelineVersion } from './pipeline.ts'
+import {
+  type PipelineVersion,
+  requirePipeline,
+  requirePipelineVersion,
+  type StepKinds,
+  storePipelineVersion,
+} from './pipeline.ts'
 import type { Bundles } from './tables.ts'
 import { TERMINAL_RUNS } from './transition.ts'
+import { unplannedStep } from './unplanned-step.ts'
 
 export interface StartRun {
   readonly pipeline: PipelineVersion
@@ -201,7 +208,7 @@ export async function requireRun(ctx: Context, id: string) {
   return row
 }
 
-/** @throws not_found pipelines.run_not_found · not_found pipelines.step_not_found */
+/** A step, also of a run without a plan. @throws not_found pipelines.run_not_found · not_found pipelines.step_not_found */
 export async function requireStep(ctx: Context, run: string, key: string) {
   const row = await ctx.db
     .selectFrom('step')
@@ -211,7 +218,10 @@ export async function requireStep(ctx: Context, run: string, key: string) {
     .where('key', '=', key)
     .executeTakeFirst()
   if (row) return row
-  await requireRun(ctx, run)
+  const of = await requireRun(ctx, run)
+  const { steps } = (await requirePipelineVersion(ctx, of.pipeline_digest)).definition
+  const position = steps.findIndex((step) => step.key === key)
+  if (position >= 0) return unplannedStep(of, steps[position]!, position)
   throw new PlimsollError('not_found', 'pipelines.step_not_found', `Cannot find step "${key}" of run ${run}`)
 }
 

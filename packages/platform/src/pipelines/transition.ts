@@ -1,6 +1,13 @@
 import type { RunState, StepState } from '@plimsoll/sdk/wire'
 
-export const TERMINAL_STEPS: readonly StepState[] = ['succeeded', 'cached', 'failed', 'upstream_failed', 'cancelled']
+export const TERMINAL_STEPS: readonly StepState[] = [
+  'succeeded',
+  'cached',
+  'failed',
+  'upstream_failed',
+  'not_run',
+  'cancelled',
+]
 export const TERMINAL_RUNS: readonly RunState[] = ['succeeded', 'failed', 'cancelled']
 
 export function isTerminalStep(state: StepState): boolean {

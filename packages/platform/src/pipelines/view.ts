@@ -1,5 +1,5 @@
 import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { StepOutput } from '../kernel/step-kind.ts'
@@ -9,6 +9,7 @@ import { bindParams } from './prepare.ts'
 import { requireRun, requireStep } from './run.ts'
 import type { AttemptRow, NamedOutputs, PipelineRunRow, StepRow } from './tables.ts'
 import { isTerminalStep } from './transition.ts'
+import { stateWithoutPlan, unplannedStep } from './unplanned-step.ts'
 
 function iso(at: Date | null): string | null {
   return at === null ? null : at.toISOString()
@@ -44,7 +45,7 @@ function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
   const of = (states: readonly string[]) => rows.filter((row) => states.includes(row.state)).length
   return {
     total: rows.length,
-    done: rows.filter((row) => isTerminalStep(row.state)).length,
+    done: rows.filter((row) => isTerminalStep(row.state) && row.state !== 'not_run').length,
     cached: of(['cached']),
     failed: of(['failed', 'upstream_failed']),
     running: of(['running']),
@@ -71,35 +72,33 @@ function stepViewOf(row: Selectable<StepRow>): StepView {
   }
 }
 
-/** One run with its graph. A queued run shows the steps of its pipeline, all blocked. */
+/** One run with its graph. One without a plan shows the steps of its pipeline: blocked, or what its end made of them. */
 export async function readRun(ctx: Context, id: string): Promise<RunView> {
   const run = await requireRun(ctx, id)
-  const rows = await ctx.db.selectFrom('step').selectAll().where('run', '=', id).orderBy('position').execute()
-  const graph = rows.map(stepViewOf)
-  if (rows.length === 0) {
-    const { definition } = await requirePipelineVersion(ctx, run.pipeline_digest)
-    for (const step of definition.steps) {
-      graph.push({
-        key: step.key,
-        kind: step.kind,
-        state: 'blocked',
-        reason: null,
-        needs: needsOf(step),
-        attempts: 0,
-        cache: null,
-        outputs: [],
-        progress: null,
-        trackedRun: null,
-        startedAt: null,
-        finishedAt: null,
-      })
-    }
-  }
+  const planned = await ctx.db.selectFrom('step').selectAll().where('run', '=', id).orderBy('position').execute()
+  const rows =
+    planned.length > 0
+      ? planned
+      : (await requirePipelineVersion(ctx, run.pipeline_digest)).definition.steps.map((step, position) =>
+          unplannedStep(run, step, position),
+        )
   return {
-    ...summaryOf(run, countSteps(rows.length > 0 ? rows : graph)),
+    ...summaryOf(run, countSteps(rows)),
     params: run.params as RunView['params'],
-    graph,
+    graph: rows.map(stepViewOf),
   } // stored as JSON
+}
+
+/** How many steps there are in the pipelines of runs without a plan, by digest. */
+async function countDefined(ctx: Context, digests: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (digests.length === 0) return new Map()
+  const found = await ctx.db
+    .selectFrom('pipeline_version')
+    .select(['digest', sql<number>`jsonb_array_length(definition -> 'steps')`.as('steps')])
+    .where('project', '=', ctx.project)
+    .where('digest', 'in', [...new Set(digests)])
+    .execute()
+  return new Map(found.map(({ digest, steps }) => [digest, steps]))
 }
 
 /** Runs, newest first; `before` is the id of the last one seen. */
@@ -121,7 +120,16 @@ export async function listRuns(
       runs.map((run) => run.id),
     )
     .execute()
-  return runs.map((run) => summaryOf(run, countSteps(steps.filter((step) => step.run === run.id))))
+  const planned = Map.groupBy(steps, (step) => step.run)
+  const unplanned = runs.filter((run) => !planned.has(run.id))
+  const defined = await countDefined(
+    ctx,
+    unplanned.map((run) => run.pipeline_digest),
+  )
+  const stepsOf = (run: (typeof runs)[number]) =>
+    planned.get(run.id) ??
+    Array.from({ length: defined.get(run.pipeline_digest) ?? 0 }, () => ({ state: stateWithoutPlan(run.state) }))
+  return runs.map((run) => summaryOf(run, countSteps(stepsOf(run))))
 }
 
 function attemptViewOf(row: Selectable<AttemptRow>): StepDetail['tries'][number] {

@@ -11,7 +11,7 @@ export type RunState = (typeof RUN_STATES)[number]
 
 /**
  * States of a step; all after `running` are final. `upstream_failed`: it never ran, since one that it needs did not
- * succeed.
+ * succeed. `not_run`: it never ran, since its run failed before any step started.
  */
 export const STEP_STATES = [
   'blocked',
@@ -21,6 +21,7 @@ export const STEP_STATES = [
   'cached',
   'failed',
   'upstream_failed',
+  'not_run',
   'cancelled',
 ] as const
 /** One of `STEP_STATES`. */

@@ -2,7 +2,7 @@ import type { CacheVerdict } from '@plimsoll/sdk/wire'
 
 const MISSES: Record<CacheVerdict['reason'], string> = {
   hit: 'taken from the cache',
-  'first-run': 'first run of this step',
+  'first-run': 'nothing of this step',
   'code-changed': 'code changed',
   'param-changed': 'a param changed',
   'input-changed': 'an input changed',

@@ -6,7 +6,7 @@ import { lookOf, State } from '../../parts/state.tsx'
 import { cacheText } from './cache-text.ts'
 import { type Edge, layOut, NODE_HEIGHT, NODE_WIDTH } from './layout.ts'
 
-const DIM = new Set(['blocked', 'upstream_failed', 'cancelled'])
+const DIM = new Set(['blocked', 'upstream_failed', 'not_run', 'cancelled'])
 const ZOOM_STEP = 1.25
 const ZOOM_MIN = 0.1
 const ZOOM_MAX = 1.5

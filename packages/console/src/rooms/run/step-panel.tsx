@@ -16,7 +16,17 @@ import { cacheText } from './cache-text.ts'
 
 const NOT_RUN: Partial<Record<StepState, string>> = {
   upstream_failed: 'It did not run because a step before it failed, so there is no log.',
+  not_run: 'It did not run because the run failed before any step started, so there is no log.',
   cancelled: 'It was cancelled before it started, so there is no log.',
+}
+
+/** Several lines are the end of a log, which may point at a word of the line above. */
+function Reason({ text }: { text: string }) {
+  return (
+    <p className={text.includes('\n') ? 'lines mono' : 'lines'} data-tone="harm">
+      {plainLines(text)}
+    </p>
+  )
 }
 
 /** An attempt that says why the step failed need not say it again. */
@@ -38,11 +48,7 @@ function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: st
           )}
         </span>
       </div>
-      {attempt.message !== null && attempt.message !== reason && (
-        <p className="lines" data-tone="harm">
-          {plainLines(attempt.message)}
-        </p>
-      )}
+      {attempt.message !== null && attempt.message !== reason && <Reason text={attempt.message} />}
     </div>
   ))
 }
@@ -61,7 +67,8 @@ function Outputs({ outputs }: { outputs: StepDetail['outputs'] }) {
 }
 
 function CacheDiff({ step }: { step: StepDetail }) {
-  if (step.cache === null) return <p className="soft">Not decided yet.</p>
+  if (step.cache === null)
+    return <p className="soft">{hasStepEnded(step.state) ? 'Not asked: the step did not run.' : 'Not decided yet.'}</p>
   return (
     <div className="stack">
       <p>{cacheText(step.cache)}</p>
@@ -186,11 +193,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
               <h2 className="wrap">{step.key}</h2>
               <State look={lookOf(step.state)} />
             </div>
-            {step.reason !== null && (
-              <p className="lines" data-tone="harm">
-                {plainLines(step.reason)}
-              </p>
-            )}
+            {step.reason !== null && <Reason text={step.reason} />}
             <Running step={step} />
             <div className="pair">
               {step.attempts === 0 ? <NoLog step={step} /> : <Log run={run} step={step} />}
