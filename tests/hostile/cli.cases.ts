@@ -33,8 +33,8 @@ export function generatedCases(commands: readonly CliCommand[]): CliCase[] {
     return [
       ...common,
       usage('an option without its value', [...args, '--server'], /argument missing/),
-      usage('an address that is none', [...args, '--server', 'localhost:7440'], /not a URL/),
-      usage('an address of files', [...args, '--server', 'file:///etc/passwd'], /not a URL/),
+      usage('an address that is none', [...args, '--server', 'localhost:7440'], /no http:\/\/ or https:\/\/ address/),
+      usage('an address of files', [...args, '--server', 'file:///etc/passwd'], /no http:\/\/ or https:\/\/ address/),
       {
         name: `${name}: a data directory where nothing runs`,
         input: [...words, ...args, '--data-dir', '{dir}'],
@@ -149,7 +149,7 @@ export const CLI_CASES: readonly CliCase[] = [
   {
     name: 'doctor of an address that is none',
     input: ['doctor', '--server', 'localhost:7440'],
-    expect: { status: USAGE, code: 'cli.usage', says: /not a URL/ },
+    expect: { status: USAGE, code: 'cli.usage', says: /no http:\/\/ or https:\/\/ address/ },
   },
   {
     name: 'doctor with a token file that is not there',
@@ -214,7 +214,7 @@ export const CLI_CASES: readonly CliCase[] = [
   },
   {
     name: 'a key to sign with that is not there',
-    input: ['release', 'a', '1', '--server', 'http://127.0.0.1:1', '--sign-with', '{dir}/absent'],
+    input: ['release', 'a', '1', '--reason', 'x', '--server', 'http://127.0.0.1:1', '--sign-with', '{dir}/absent'],
     expect: { status: USAGE, code: 'cli.usage', says: /Cannot sign/ },
   },
   {
