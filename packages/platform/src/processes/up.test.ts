@@ -237,24 +237,29 @@ test('a second start on the same data directory is refused in one line that name
   })
 })
 
+/** Starts on a port that is taken, which is one line, and nothing on standard output. */
+async function refuseTaken(option: string): Promise<void> {
+  const blocker = createServer()
+  await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
+  const { port } = blocker.address() as { port: number }
+  const up = new Up([option, String(port)])
+  expect(await up.exit).toEqual({ code: 5, signal: null })
+  expect(JSON.parse(up.stderr)).toMatchObject({
+    error: {
+      code: 'http.port_taken',
+      message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
+      action: `Stop what uses it, or choose another ${option}; 0 picks a free one`,
+    },
+  })
+  expect(await up.firstLine).toBeUndefined()
+  blocker.close()
+}
+
 test.each(['--port', '--gateway-port'])(
   'a taken %s is one line and exit status 5, and nothing is made',
   async (option) => {
-    const blocker = createServer()
-    await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
-    const { port } = blocker.address() as { port: number }
-    const up = new Up([option, String(port)])
-    expect(await up.exit).toEqual({ code: 5, signal: null })
-    expect(JSON.parse(up.stderr)).toMatchObject({
-      error: {
-        code: 'http.port_taken',
-        message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
-        action: expect.stringContaining(option),
-      },
-    })
-    expect(await up.firstLine).toBeUndefined()
+    await refuseTaken(option)
     expect(existsSync(dataDir)).toBe(false)
-    blocker.close()
   },
 )
 
@@ -262,19 +267,7 @@ test.each(['--port', '--gateway-port'])(
   'a taken %s in a data directory that is there is one line, and leaves the directory to the next start',
   async (option) => {
     await layData()
-    const blocker = createServer()
-    await new Promise<void>((done) => blocker.listen(0, '127.0.0.1', done))
-    const { port } = blocker.address() as { port: number }
-    const up = new Up([option, String(port)])
-    expect(await up.exit).toEqual({ code: 5, signal: null })
-    expect(JSON.parse(up.stderr)).toMatchObject({
-      error: {
-        code: 'http.port_taken',
-        message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
-        action: `Stop what uses it, or choose another ${option}; 0 picks a free one`,
-      },
-    })
-    expect(await up.firstLine).toBeUndefined()
+    await refuseTaken(option)
     expect(existsSync(join(dataDir, 'server.json'))).toBe(false)
     for (const [name, code] of [
       ['database', 'pglite.directory_in_use'],
@@ -285,7 +278,6 @@ test.each(['--port', '--gateway-port'])(
       const unlock = await lockDirectory(directory, code)
       await unlock()
     }
-    blocker.close()
   },
 )
 
