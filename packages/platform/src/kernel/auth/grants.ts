@@ -1,4 +1,4 @@
-import type { Role } from '@plimsoll/sdk/wire'
+import { ROLES, type Role } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
 import { realClock } from '../clock.ts'
 import type { Context } from '../db/context.ts'
@@ -21,8 +21,7 @@ export async function grantedRole(ctx: Context, project: string, principal: stri
     .where('principal', '=', principal)
     .where('project', 'in', [project, ALL_PROJECTS])
     .execute()
-  const order: Role[] = ['admin', 'approver', 'editor', 'viewer']
-  return order.find((role) => rows.some((row) => row.role === role))
+  return ROLES.findLast((role) => rows.some((row) => row.role === role))
 }
 
 export async function setGrant(ctx: Context, principal: string, role: Role): Promise<void> {
