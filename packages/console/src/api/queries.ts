@@ -1,5 +1,7 @@
 import {
   datasetPage,
+  isTerminalRun,
+  isTerminalStep,
   liveView,
   modelSummary,
   modelVersionSummary,
@@ -29,19 +31,6 @@ const releasePage = z.object({ releases: z.array(releaseView) })
 const runPage = z.object({ runs: z.array(runSummary) })
 const modelPage = z.object({ models: z.array(modelSummary) })
 const versionPage = z.object({ versions: z.array(modelVersionSummary) })
-
-const ENDED = new Set(['succeeded', 'failed', 'cancelled'])
-const STEP_ENDED = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'not_run', 'cancelled'])
-
-/** True once a run changes no more. */
-export function hasEnded(state: string): boolean {
-  return ENDED.has(state)
-}
-
-/** True once a step changes no more. */
-export function hasStepEnded(state: string): boolean {
-  return STEP_ENDED.has(state)
-}
 
 function get<S extends z.ZodType>(
   key: readonly unknown[],
@@ -78,21 +67,22 @@ export function runsQuery(before?: string) {
   const query = { limit: RUNS_MAX, ...(before === undefined ? {} : { before }) }
   return queryOptions({
     ...get(['runs', before ?? ''], '/api/v1/runs', runPage, query),
-    refetchInterval: (answer) => (answer.state.data?.runs.some((run) => !hasEnded(run.state)) ? LIVE_MS * 2 : SLOW_MS),
+    refetchInterval: (answer) =>
+      answer.state.data?.runs.some((run) => !isTerminalRun(run.state)) ? LIVE_MS * 2 : SLOW_MS,
   })
 }
 
 export function runQuery(run: string) {
   return queryOptions({
     ...get(['run', run], `/api/v1/runs/${part(run)}`, runView),
-    refetchInterval: (answer) => (answer.state.data && !hasEnded(answer.state.data.state) ? LIVE_MS : false),
+    refetchInterval: (answer) => (answer.state.data && !isTerminalRun(answer.state.data.state) ? LIVE_MS : false),
   })
 }
 
 export function stepQuery(run: string, step: string) {
   return queryOptions({
     ...get(['step', run, step], `/api/v1/runs/${part(run)}/steps/${part(step)}`, stepDetail),
-    refetchInterval: (answer) => (answer.state.data && !hasStepEnded(answer.state.data.state) ? LIVE_MS : false),
+    refetchInterval: (answer) => (answer.state.data && !isTerminalStep(answer.state.data.state) ? LIVE_MS : false),
   })
 }
 

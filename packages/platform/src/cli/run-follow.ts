@@ -1,5 +1,12 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
-import { type CacheVerdict, type RunView, runView, type StepView } from '@plimsoll/sdk/wire'
+import {
+  type CacheVerdict,
+  isTerminalRun,
+  isTerminalStep,
+  type RunView,
+  runView,
+  type StepView,
+} from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
@@ -12,8 +19,6 @@ const POLL_MS = 500
 const AWAY_MS_MAX = 30_000
 /** What is told when the server, or what stands before it, is away. */
 const AWAY_STATUS = new Set([502, 503, 504])
-const TERMINAL_RUNS = new Set(['succeeded', 'failed', 'cancelled'])
-const TERMINAL_STEPS = new Set(['succeeded', 'cached', 'failed', 'upstream_failed', 'not_run', 'cancelled'])
 const TURNLESS_STEPS = new Set(['blocked', 'upstream_failed', 'not_run', 'cancelled'])
 const MARKS: Record<string, string> = {
   succeeded: '✓',
@@ -69,7 +74,7 @@ export function describeRun(run: RunView, flags = ''): string[] {
 /** Notes each step that has ended since the last look. */
 function noteEnded(io: Io, run: RunView, told: Set<string>): void {
   for (const step of run.graph) {
-    if (told.has(step.key) || !TERMINAL_STEPS.has(step.state)) continue
+    if (told.has(step.key) || !isTerminalStep(step.state)) continue
     told.add(step.key)
     io.endProgress()
     io.note(`${MARKS[step.state] ?? ' '} ${step.key}  ${step.state}  ${tookOf(step)}`.trimEnd())
@@ -130,7 +135,7 @@ export async function follow(
         run.steps.total === 0 ? 0 : (run.steps.done + within) / run.steps.total,
         `${run.steps.done}/${run.steps.total} ${label}`,
       )
-      if (TERMINAL_RUNS.has(run.state)) return run
+      if (isTerminalRun(run.state)) return run
       await realClock.sleep(POLL_MS)
     }
   } finally {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore, StepExecutor } from '@plimsoll/sdk/seams'
 import {
+  isTerminalRun,
   type PipelineDefinition,
   type PipelineStep,
   pipelineDefinition,
@@ -26,7 +27,6 @@ import {
 } from './index.ts'
 import { requirePipelineVersion, storePipelineVersion } from './pipeline.ts'
 import type { Bundles } from './tables.ts'
-import { TERMINAL_RUNS } from './transition.ts'
 
 export const RUN_OPTIONS: RunOptions = { cache: true, force: [], forceFrom: [] }
 
@@ -158,7 +158,7 @@ export async function openEngine(
           .select('state')
           .where('id', '=', run)
           .executeTakeFirstOrThrow()
-        return TERMINAL_RUNS.includes(row.state)
+        return isTerminalRun(row.state)
       })
       return readRun(ctx, run)
     },

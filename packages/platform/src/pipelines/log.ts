@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import { isTerminalStep } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { requireStep } from './run.ts'
-import { isTerminalStep } from './transition.ts'
 
 const CHUNK_BYTES = 256 * 1024
 

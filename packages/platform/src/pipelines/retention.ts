@@ -1,10 +1,10 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { TERMINAL_RUNS } from '@plimsoll/sdk/wire'
 import { type SqlBool, sql } from 'kysely'
 import { unpinBlobs } from '../kernel/blob/index.ts'
 import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
 import { cacheOwner, runOwner } from './pins.ts'
-import { TERMINAL_RUNS } from './transition.ts'
 
 const BATCH = 100
 

@@ -1,6 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
   codeBundle,
+  isTerminalRun,
   pipelineDefinition,
   RUN_STATES,
   runSummary,
@@ -19,7 +20,6 @@ import { readAttempt } from './attempt-files.ts'
 import { readLog } from './log.ts'
 import { listPipelines, requirePipeline, type StepKinds } from './pipeline.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun, startStep } from './run.ts'
-import { TERMINAL_RUNS } from './transition.ts'
 import { listRuns, readRun, readStep } from './view.ts'
 
 export interface PipelineEndpointDeps {
@@ -146,7 +146,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
           if (error.kind === 'not_found') return { state: 'unknown' as const }
           throw error
         })
-        if (run.state !== 'unknown' && !TERMINAL_RUNS.includes(run.state))
+        if (run.state !== 'unknown' && !isTerminalRun(run.state))
           throw new PlimsollError('not_found', 'pipelines.not_finished', `Run ${params.run} is ${run.state}`)
         return { state: run.state }
       },

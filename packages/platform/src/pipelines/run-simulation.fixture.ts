@@ -1,10 +1,10 @@
-import type { RunState, StepState } from '@plimsoll/sdk/wire'
+import { type RunState, type StepState, TERMINAL_RUNS, TERMINAL_STEPS } from '@plimsoll/sdk/wire'
 import { seeded } from '../kernel/seeded.fixture.ts'
 import { LOST, NOT_STARTED } from './attempt-end.ts'
 import { CANCELLED, failed, SUCCESS } from './attempt-ends.fixture.ts'
 import type { Held, StepPlan } from './run-store.fixture.ts'
 import { openRunStoreTwin, type TwinStep } from './run-store-twin.fixture.ts'
-import { type AttemptEnd, INFRA_RETRIES_MAX, TERMINAL_RUNS, TERMINAL_STEPS } from './transition.ts'
+import { type AttemptEnd, INFRA_RETRIES_MAX } from './transition.ts'
 
 const SCHEDULERS = 2
 const SLOTS = 3

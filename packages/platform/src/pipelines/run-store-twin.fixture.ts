@@ -1,4 +1,4 @@
-import type { AttemptState, RunState, StepState } from '@plimsoll/sdk/wire'
+import { type AttemptState, isTerminalRun, type RunState, type StepState } from '@plimsoll/sdk/wire'
 import {
   attemptLine,
   type Held,
@@ -10,7 +10,7 @@ import {
   stepLine,
 } from './run-store.fixture.ts'
 import { LEASE_SECONDS, type Wanted } from './store.ts'
-import { nextOfBlocked, nextOfRun, nextOfStep, TERMINAL_RUNS } from './transition.ts'
+import { nextOfBlocked, nextOfRun, nextOfStep } from './transition.ts'
 
 export interface TwinAttempt {
   readonly fence: bigint
@@ -168,7 +168,7 @@ function adopt(twin: Twin, attempts: readonly Held[]): boolean[] {
 
 function cancel(twin: Twin, id: string): RunState {
   const run = twin.runs.get(id)!
-  if (TERMINAL_RUNS.includes(run.state)) return run.state
+  if (isTerminalRun(run.state)) return run.state
   for (const step of run.steps.values()) {
     if (step.state !== 'blocked' && step.state !== 'ready') continue
     step.state = nextOfBlocked(step.waiting, step.upFailed, true)

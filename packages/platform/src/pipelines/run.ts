@@ -1,5 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { PipelineStep, RunOptions, RunState } from '@plimsoll/sdk/wire'
+import { isTerminalRun, type PipelineStep, type RunOptions, type RunState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -17,7 +17,6 @@ import {
   storePipelineVersion,
 } from './pipeline.ts'
 import type { Bundles } from './tables.ts'
-import { TERMINAL_RUNS } from './transition.ts'
 import { unplannedStep } from './unplanned-step.ts'
 
 export interface StartRun {
@@ -238,7 +237,7 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     .forUpdate()
     .executeTakeFirst()
   if (!run) throw noRun(id)
-  if (TERMINAL_RUNS.includes(run.state)) return run.state
+  if (isTerminalRun(run.state)) return run.state
   const cancelled = await tx.db
     .updateTable('step')
     .set({ state: 'cancelled', reason: 'run cancelled', finished_at: databaseClock() })

@@ -1,19 +1,5 @@
 import type { RunState, StepState } from '@plimsoll/sdk/wire'
 
-export const TERMINAL_STEPS: readonly StepState[] = [
-  'succeeded',
-  'cached',
-  'failed',
-  'upstream_failed',
-  'not_run',
-  'cancelled',
-]
-export const TERMINAL_RUNS: readonly RunState[] = ['succeeded', 'failed', 'cancelled']
-
-export function isTerminalStep(state: StepState): boolean {
-  return TERMINAL_STEPS.includes(state)
-}
-
 /** How an attempt ended, as its executor saw it. */
 export interface AttemptEnd {
   readonly outcome: 'succeeded' | 'failed' | 'lost' | 'cancelled'

@@ -1,4 +1,4 @@
-import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
+import { isTerminalStep, type RunSummary, type RunView, type StepDetail, type StepView } from '@plimsoll/sdk/wire'
 import { type Selectable, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -8,7 +8,6 @@ import { requirePipelineVersion } from './pipeline.ts'
 import { bindParams } from './prepare.ts'
 import { requireRun, requireStep } from './run.ts'
 import type { AttemptRow, NamedOutputs, PipelineRunRow, StepRow } from './tables.ts'
-import { isTerminalStep } from './transition.ts'
 import { stateWithoutPlan, unplannedStep } from './unplanned-step.ts'
 
 function iso(at: Date | null): string | null {

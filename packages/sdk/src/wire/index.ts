@@ -164,6 +164,8 @@ export {
   CACHE_REASONS,
   type CacheVerdict,
   cacheVerdict,
+  isTerminalRun,
+  isTerminalStep,
   RUN_STATES,
   type RunOptions,
   type RunState,
@@ -183,6 +185,8 @@ export {
   stepDetail,
   stepOutputView,
   stepView,
+  TERMINAL_RUNS,
+  TERMINAL_STEPS,
 } from './run.ts'
 export {
   type GatewayStatus,

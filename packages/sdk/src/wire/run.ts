@@ -8,6 +8,13 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 export const RUN_STATES = ['queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const
 /** One of `RUN_STATES`. */
 export type RunState = (typeof RUN_STATES)[number]
+/** The final ones of `RUN_STATES`. */
+export const TERMINAL_RUNS: readonly RunState[] = ['succeeded', 'failed', 'cancelled']
+
+/** True once a run changes no more. */
+export function isTerminalRun(state: RunState): boolean {
+  return TERMINAL_RUNS.includes(state)
+}
 
 /**
  * States of a step; all after `running` are final. `upstream_failed`: it never ran, since one that it needs did not
@@ -26,6 +33,13 @@ export const STEP_STATES = [
 ] as const
 /** One of `STEP_STATES`. */
 export type StepState = (typeof STEP_STATES)[number]
+/** The final ones of `STEP_STATES`. */
+export const TERMINAL_STEPS: readonly StepState[] = STEP_STATES.slice(STEP_STATES.indexOf('running') + 1)
+
+/** True once a step changes no more. */
+export function isTerminalStep(state: StepState): boolean {
+  return TERMINAL_STEPS.includes(state)
+}
 
 /**
  * States of an attempt; all after `running` are final. `lost`: nobody can say how it ended; `superseded`: another one

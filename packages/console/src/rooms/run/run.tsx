@@ -1,9 +1,9 @@
 import { Button, Modal, VisuallyHidden } from '@mantine/core'
-import type { RunView } from '@plimsoll/sdk/wire'
+import { isTerminalRun, type RunView } from '@plimsoll/sdk/wire'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useState } from 'react'
-import { cancelRun, hasEnded, runQuery } from '../../api/queries.ts'
+import { cancelRun, runQuery } from '../../api/queries.ts'
 import { actorText } from '../../format/actor.ts'
 import { plainLines, plainText } from '../../format/amount.ts'
 import { Answer, Empty, Problem } from '../../parts/answer.tsx'
@@ -67,7 +67,7 @@ function Head({ run }: { run: RunView }) {
             <State look={lookOf(run.state)} />
           </span>
         </div>
-        {!hasEnded(run.state) && <Cancel run={run} />}
+        {!isTerminalRun(run.state) && <Cancel run={run} />}
       </div>
       <div className="row soft">
         <Clip className="mono" text={run.id} />

@@ -1,9 +1,9 @@
 import { Switch } from '@mantine/core'
-import type { AttemptView, StepDetail, StepState } from '@plimsoll/sdk/wire'
+import { type AttemptView, isTerminalStep, type StepDetail, type StepState } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
-import { hasStepEnded, stepQuery } from '../../api/queries.ts'
+import { stepQuery } from '../../api/queries.ts'
 import { type StepLog, useStepLog } from '../../api/step-log.ts'
 import { formatBytes, plainLines, plainLog, plainText } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
@@ -68,7 +68,9 @@ function Outputs({ outputs }: { outputs: StepDetail['outputs'] }) {
 
 function CacheDiff({ step }: { step: StepDetail }) {
   if (step.cache === null)
-    return <p className="soft">{hasStepEnded(step.state) ? 'Not asked: the step did not run.' : 'Not decided yet.'}</p>
+    return (
+      <p className="soft">{isTerminalStep(step.state) ? 'Not asked: the step did not run.' : 'Not decided yet.'}</p>
+    )
   return (
     <div className="stack">
       <p>{cacheText(step.cache)}</p>
@@ -110,7 +112,7 @@ function emptyLog({ text, error }: StepLog, hasEnded: boolean): string {
 }
 
 function Log({ run, step }: { run: string; step: StepDetail }) {
-  const hasEnded = hasStepEnded(step.state)
+  const hasEnded = isTerminalStep(step.state)
   const sizeBytes = hasEnded ? (step.tries.toSorted((a, b) => b.number - a.number)[0]?.logBytes ?? null) : null
   const log = useStepLog({ run, step: step.key, attempt: step.attempts, sizeBytes })
   const [isFollowing, setFollowing] = useState(true)
