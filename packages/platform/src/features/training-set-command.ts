@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { InputRelation } from '@plimsoll/sdk/seams'
 import type { ColumnType, FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
@@ -9,7 +8,7 @@ import type { StepCommand } from '../kernel/step-kind.ts'
 import { outputPath, readDatasetInput, writeDatasetOutput, writeJson } from './step-files.ts'
 import { type TrainingSetReport, type TrainingSetSpec, trainingSetSpec } from './training-set-spec.ts'
 import { type JoinedView, writePointInTimeJoin } from './training-set-sql.ts'
-import { planView, quoteName, type ViewPlan } from './view-plan.ts'
+import { planView, quoteName } from './view-plan.ts'
 
 function featureType(view: FeatureViewDefinition, feature: string): ColumnType {
   const { type } = view.features[feature]!
@@ -73,6 +72,8 @@ export async function runTrainingSetCommand(command: StepCommand): Promise<void>
 
 const anyIsNull = (columns: readonly string[]) => columns.map((column) => `${quoteName(column)} IS NULL`).join(' OR ')
 
+const rowsWhere = (condition: string) => `count(*) FILTER (WHERE ${condition})`
+
 /** What stands against the result being whole: rows without a time, a key or a value. */
 async function countGaps(
   command: StepCommand,
@@ -83,7 +84,6 @@ async function countGaps(
   const engine = await command.engine()
   const time = quoteName(spec.time)
   const keys = spec.views.map(({ spineKeys }) => anyIsNull(spineKeys))
-  const rowsWhere = (condition: string) => `count(*) FILTER (WHERE ${condition})`
   const without = [anyIsNull([spec.time]), ...keys]
   const columns = [
     `epoch_us(min(${time})), epoch_us(max(${time}))`,
@@ -108,26 +108,40 @@ async function countGaps(
   }
 }
 
-async function countLeftOut(command: StepCommand, source: InputRelation, plan: ViewPlan): Promise<number> {
+type ReadView = Pick<JoinedView, 'source' | 'plan'>
+
+/** By view, the rows of its source that no row of the spine can see; a source of several views is read once. */
+async function countLeftOut(
+  command: StepCommand,
+  spec: TrainingSetSpec,
+  views: readonly ReadView[],
+): Promise<number[]> {
   const engine = await command.engine()
-  const { rows } = await engine.rows({
-    sql: `SELECT count(*) FROM source WHERE ${anyIsNull([...plan.keyColumns, plan.eventTime])}`,
-    inputs: { source },
-    signal: command.signal,
-  })
-  return Number(rows[0]![0])
+  const leftOut: number[] = []
+  for (const places of Map.groupBy(views.keys(), (at) => spec.views[at]!.input).values()) {
+    const counts = places.map((at) => {
+      const { keyColumns, eventTime } = views[at]!.plan
+      return rowsWhere(anyIsNull([...keyColumns, eventTime]))
+    })
+    const { rows } = await engine.rows({
+      sql: `SELECT ${counts.join(', ')} FROM source`,
+      inputs: { source: views[places[0]!]!.source },
+      signal: command.signal,
+    })
+    for (const [index, at] of places.entries()) leftOut[at] = Number(rows[0]![index])
+  }
+  return leftOut
 }
 
 async function describe(
   command: StepCommand,
   spec: TrainingSetSpec,
-  views: readonly Pick<JoinedView, 'source' | 'plan'>[],
+  views: readonly ReadView[],
   { files, rowCount }: { files: readonly string[]; rowCount: number },
 ): Promise<{ report: TrainingSetReport; lacking: number }> {
   const names = spec.views.flatMap(({ features }) => features.map(({ name }) => name))
   const { timesUs, lacking, rowsWithoutTime, rowsWithoutKey, nulls } = await countGaps(command, spec, files, names)
-  const leftOut: number[] = []
-  for (const { source, plan } of views) leftOut.push(await countLeftOut(command, source, plan))
+  const leftOut = await countLeftOut(command, spec, views)
   const report: TrainingSetReport = {
     rows: rowCount,
     timesUs,
