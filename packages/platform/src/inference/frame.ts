@@ -19,6 +19,11 @@ export const OPERATIONS = { load: 1, unload: 2, run: 3, done: 4, failed: 5, hell
 export type Operation = (typeof OPERATIONS)[keyof typeof OPERATIONS]
 
 export const HEADER_BYTES = 16
+/**
+ * A host's descriptors: frames come on one and answers leave on another, since whoever reads what a socket brought wakes
+ * its writer, who would be waiting on it for the next frame.
+ */
+export const HOST_FDS = { frames: 3, answers: 4 } as const
 export const FRAME_BYTES_MAX = 512 * 1024 * 1024
 const RANK_MAX = 32
 const TENSORS_MAX = 65_535

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
+import { encodeJsonFrame, OPERATIONS } from './frame.ts'
 import { startHost } from './host-process.ts'
 
 afterEach(() => {
@@ -24,3 +25,20 @@ test('startHost() lets a host keep its compiled code with that of the platform, 
   await host.gone
   expect(readdirSync(folder, { recursive: true }).length).toBeGreaterThan(1)
 })
+
+test.runIf(process.platform === 'linux')(
+  'a host sleeps once for each frame: reading its answer does not wake it',
+  async () => {
+    const ASKED = 300
+    const host = await startHost({ niceness: 0, hasArena: true })
+    const slept = () =>
+      Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${host.pid}/status`, 'utf8'))?.[1])
+    const frame = encodeJsonFrame({ request: 1, session: 1, operation: OPERATIONS.unload, micros: 0 }, {})
+    const before = slept()
+    for (let asked = 0; asked < ASKED; asked++) await host.ask(frame)
+    const perFrame = (slept() - before) / ASKED
+    host.kill()
+    await host.gone
+    expect(perFrame).toBeLessThan(1.1) // some 1.4 on one socket: the wakes that meet it asleep already
+  },
+)

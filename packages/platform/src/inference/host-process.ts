@@ -6,11 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
-import { OPERATIONS, openFrameReader, readHeader } from './frame.ts'
+import { HOST_FDS, OPERATIONS, openFrameReader, readHeader } from './frame.ts'
 
 const ENTRY = fileURLToPath(siblingModule(import.meta.url, '../processes/model-host'))
 const HELLO_TIMEOUT_MS = 15_000
-const SOCKET_FD = 3
 
 /** A running model host with at most one frame in flight. */
 export interface HostProcess {
@@ -44,14 +43,14 @@ export const hostAway = (inMs: number) =>
   )
 
 /**
- * Starts a host over a socket pair and waits for its greeting. Not detached: `setsid` would take its nice value out of
+ * Starts a host over two socket pairs and waits for its greeting. Not detached: `setsid` would take its nice value out of
  * the comparison with its neighbours.
  * @throws unavailable inference.host_not_started
  */
 export function startHost(options: { niceness: number; hasArena: boolean }): Promise<HostProcess> {
   const argv = ['--disable-proto=delete', ENTRY, ...(options.hasArena ? [] : ['--no-arena'])]
   const child = spawn(process.execPath, argv, {
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe', 'pipe'],
     env: {
       ORT_DISABLE_TELEMETRY: '1', // onnxruntime reports models to its maker, since 1.29 on Linux too
       NODE_COMPILE_CACHE: readEnvironment()['NODE_COMPILE_CACHE'],
@@ -77,7 +76,8 @@ export function startHost(options: { niceness: number; hasArena: boolean }): Pro
 }
 
 function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostProcess {
-  const socket = child.stdio[SOCKET_FD] as Socket // 'pipe' on an extra descriptor is a socket pair
+  const frames = child.stdio[HOST_FDS.frames] as Socket // 'pipe' on an extra descriptor is a socket pair
+  const answers = child.stdio[HOST_FDS.answers] as Socket
   const { promise: gone, resolve: markGone } = Promise.withResolvers<void>()
   let waiting: ((answer: Buffer | undefined) => void) | undefined
   let isAlive = true
@@ -85,7 +85,8 @@ function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostPr
     if (!isAlive) return
     isAlive = false
     child.kill('SIGKILL')
-    socket.destroy()
+    frames.destroy()
+    answers.destroy()
     const callback = waiting
     waiting = undefined
     callback?.(undefined)
@@ -94,8 +95,10 @@ function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostPr
     die()
     markGone()
   })
-  socket.on('error', die)
-  socket.on('close', die)
+  for (const socket of [frames, answers]) {
+    socket.on('error', die)
+    socket.on('close', die)
+  }
   const read = openFrameReader((frame) => {
     if (readHeader(frame).operation === OPERATIONS.hello) {
       onHello()
@@ -105,7 +108,7 @@ function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostPr
     waiting = undefined
     callback?.(frame)
   })
-  socket.on('data', (chunk: Buffer) => {
+  answers.on('data', (chunk: Buffer) => {
     try {
       read(chunk)
     } catch {
@@ -118,7 +121,7 @@ function wrapHost(child: ChildProcess, pid: number, onHello: () => void): HostPr
       return
     }
     waiting = onAnswer
-    socket.write(frame)
+    frames.write(frame)
   }
   return {
     pid,

@@ -9,6 +9,7 @@ import {
   encodeJsonFrame,
   encodeTensorFrame,
   type FrameHeader,
+  HOST_FDS,
   OPERATIONS,
   readHeader,
   readJson,
@@ -31,12 +32,12 @@ export interface HostFailure {
 const OUTPUT_LIST = [{ name: 'outputs', datatype: 'UINT16', shape: [-1] }] as const
 
 /**
- * Serves frames on an inherited socket until its other end closes, then resolves. The pool sends a frame when it has the
+ * Serves frames on inherited sockets until their other end closes, then resolves. The pool sends a frame when it has the
  * answer to the one before, and a run blocks its process anyway: reading and writing block too, which spares an event
  * loop's calls per request. Only loading and unloading wait for promises.
  */
-export async function serveModelHost(options: { fd: number; runtime: ModelRuntime; clock: Clock }): Promise<void> {
-  const { fd, runtime, clock } = options
+export async function serveModelHost(options: { runtime: ModelRuntime; clock: Clock }): Promise<void> {
+  const { runtime, clock } = options
   const sessions = new Map<number, ModelSession>()
 
   const load = async (frame: Buffer, answer: AnswerHeader): Promise<Buffer> => {
@@ -70,9 +71,12 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
   }
 
   const hello = { runtime: runtime.name, version: runtime.version }
-  const read = openBlockingReader(fd)
+  const read = openBlockingReader(HOST_FDS.frames)
   try {
-    writeWhole(fd, encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, hello))
+    writeWhole(
+      HOST_FDS.answers,
+      encodeJsonFrame({ request: 0, session: 0, operation: OPERATIONS.hello, micros: 0 }, hello),
+    )
     for (let frame = read(); frame; frame = read()) {
       let answer: Buffer
       try {
@@ -82,7 +86,7 @@ export async function serveModelHost(options: { fd: number; runtime: ModelRuntim
         const { request, session } = readHeader(frame)
         answer = encodeJsonFrame({ request, session, operation: OPERATIONS.failed, micros: 0 }, toFailure(thrown))
       }
-      writeWhole(fd, answer)
+      writeWhole(HOST_FDS.answers, answer)
     }
   } catch (thrown) {
     const code = (thrown as { code?: unknown } | null)?.code

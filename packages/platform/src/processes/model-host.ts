@@ -4,8 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { serveModelHost } from '../inference/host-server.ts'
 import { realClock } from '../kernel/clock.ts'
 
-/** A child process of a pool: holds models and runs them, frames on file descriptor 3. Ends when the pool does. */
-const SOCKET_FD = 3
+/** A child process of a pool: holds models and runs them. Ends when the pool does. */
 
 try {
   writeFileSync('/proc/self/oom_score_adj', '500') // under memory pressure a host dies before its gateway
@@ -23,5 +22,5 @@ new Worker(ORPHAN, { eval: true, resourceLimits: { maxYoungGenerationSizeMb: 1, 
 const { openOnnxRuntime } = await import('../adapters/onnx/runtime.ts')
 const runtime = await openOnnxRuntime({ hasArena: !process.argv.includes('--no-arena') })
 flushCompileCache() // its pool kills it, which leaves no time at the end
-await serveModelHost({ fd: SOCKET_FD, runtime, clock: realClock })
+await serveModelHost({ runtime, clock: realClock })
 process.exit(0)
