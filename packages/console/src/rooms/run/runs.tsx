@@ -25,18 +25,20 @@ export function Runs() {
           ) : (
             <section className="surface stack">
               <RunTable runs={runs} />
-              <div className="row" hidden={before === undefined && runs.length < PAGE}>
-                {before !== undefined && (
-                  <Button variant="default" onClick={() => setBefore(undefined)}>
-                    Newest
-                  </Button>
-                )}
-                {runs.length === PAGE && (
-                  <Button variant="default" onClick={() => setBefore(runs.at(-1)?.id)}>
-                    Older
-                  </Button>
-                )}
-              </div>
+              {(before !== undefined || runs.length === PAGE) && (
+                <div className="row">
+                  {before !== undefined && (
+                    <Button variant="default" onClick={() => setBefore(undefined)}>
+                      Newest
+                    </Button>
+                  )}
+                  {runs.length === PAGE && (
+                    <Button variant="default" onClick={() => setBefore(runs.at(-1)?.id)}>
+                      Older
+                    </Button>
+                  )}
+                </div>
+              )}
             </section>
           )
         }

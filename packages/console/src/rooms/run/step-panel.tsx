@@ -53,9 +53,9 @@ function Attempts({ tries, reason }: { tries: readonly AttemptView[]; reason: st
   ))
 }
 
-function Outputs({ outputs }: { outputs: StepDetail['outputs'] }) {
-  if (outputs.length === 0) return <p className="soft">None yet.</p>
-  return outputs.map((output) => (
+function Outputs({ step }: { step: StepDetail }) {
+  if (step.outputs.length === 0) return <p className="soft">{isTerminalStep(step.state) ? 'None.' : 'None yet.'}</p>
+  return step.outputs.map((output) => (
     <div className="row between" key={output.name}>
       <Clip text={`${output.name} (${output.type})`} />
       <span className="row soft">
@@ -205,7 +205,7 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
                 <h3>Attempts</h3>
                 <Attempts tries={step.tries} reason={step.reason} />
                 <h3>Outputs</h3>
-                <Outputs outputs={step.outputs} />
+                <Outputs step={step} />
               </div>
             </div>
           </>
