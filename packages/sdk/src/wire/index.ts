@@ -148,6 +148,8 @@ export {
   type LiveView,
   labelsBody,
   liveView,
+  RELEASE_ACTIONS,
+  type ReleaseAction,
   type ReleaseView,
   type RouteView,
   releaseBody,

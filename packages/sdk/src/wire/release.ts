@@ -20,6 +20,11 @@ export const retireBody = rollbackBody
 /** Moves a route to a version of its model. */
 export const releaseBody = rollbackBody.extend({ version: ordinal })
 
+/** What a release row says was done to its route; `retire` ends what an earlier one began: its row names what served until then. */
+export const RELEASE_ACTIONS = ['release', 'rollback', 'retire'] as const
+/** One of `RELEASE_ACTIONS`. */
+export type ReleaseAction = (typeof RELEASE_ACTIONS)[number]
+
 /**
  * One change of what a route serves: who did it and why, and the digests that it binds. `epoch` counts up with each.
  */
@@ -28,8 +33,7 @@ export const releaseView = z.strictObject({
   environment: z.string(),
   route: z.string(),
   epoch: z.int(),
-  /** `retire` names what served until then. */
-  action: z.enum(['release', 'rollback', 'retire']),
+  action: z.enum(RELEASE_ACTIONS),
   model: z.string(),
   version: z.int(),
   artifact: digest,

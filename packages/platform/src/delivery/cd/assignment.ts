@@ -1,4 +1,4 @@
-import type { RouteSignature } from '@plimsoll/sdk/wire'
+import type { ReleaseAction, RouteSignature } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { alsoPin } from '../../kernel/blob/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
@@ -7,7 +7,6 @@ import { newId } from '../../kernel/ids.ts'
 import { holdVersion, releaseHold } from '../../registry/index.ts'
 import { projectChampions } from './champion.ts'
 import { type ReleaseRecord, toRecord } from './release-record.ts'
-import type { ReleaseAction } from './tables.ts'
 
 /** What a route serves: a version by its digests, and how requests become its columns. */
 interface Served {

@@ -1,8 +1,9 @@
+import type { ReleaseAction } from '@plimsoll/sdk/wire'
 import type { Selectable } from 'kysely'
 import { NAMED_ACTION } from '../../kernel/auth/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import type { ReleaseAction, ReleaseRow } from './tables.ts'
+import type { ReleaseRow } from './tables.ts'
 
 export interface ReleaseRecord {
   id: string

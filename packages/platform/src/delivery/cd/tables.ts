@@ -1,4 +1,4 @@
-import type { RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
+import type { ReleaseAction, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
 import type { Filled, Jsonb } from '../../kernel/db/index.ts'
 
 export interface RouteRow {
@@ -10,9 +10,6 @@ export interface RouteRow {
   definition_digest: string
   updated_at: Filled<Date>
 }
-
-/** `retire` ends what an earlier one began: its row names what served until then. */
-export type ReleaseAction = 'release' | 'rollback' | 'retire'
 
 export interface ReleaseRow {
   id: string
