@@ -15,6 +15,8 @@ test('a migration leaves the release before it working, or names what expanded b
 const check = (sql: string, comment = '', name = '0500-next') =>
   checkMigrations(
     new Map([
+      ['0390-tables', 'await sql`create table run (a text not null, id text primary key, b text)`.execute(db)'],
+      ['0391-tables', 'await sql`create table step (a text, run text, key text, primary key (run, key))`.execute(db)'],
       ['0400-expansion', 'await sql`alter table run add column b text`.execute(db)'],
       [name, `/** ${comment} */\nawait sql\`${sql}\`.execute(db)`],
     ]),
@@ -38,6 +40,7 @@ const REFUSED = [
   ['alter table run add constraint c check (a > 0)', 'adds a constraint (run)'],
   ['alter table run add primary key (a)', 'adds a constraint (run)'],
   ['create unique index run_a on run (a)', 'refuses rows that are alike (run)'],
+  ['create unique index step_a on step (run, a)', 'refuses rows that are alike (step)'],
 ] as const
 
 test.each(REFUSED)('checkMigrations() finds: %s', (sql, expected) => {
@@ -56,6 +59,7 @@ test.each([
   'alter table run alter column a drop not null',
   'drop index run_a',
   'create index run_a on run (a)',
+  'create unique index run_a on run (a, id)',
   'create table other (a text); create unique index other_a on other (a); alter table other add check (a > 0)',
   "update run set a = 'drop column'",
 ])('checkMigrations() takes as an expansion: %s', (sql) => {
