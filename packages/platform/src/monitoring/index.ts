@@ -1,5 +1,5 @@
 export { openLabelJoin } from './join-job.ts'
 export { joinLabels, recordLabels } from './label.ts'
 export { readLive } from './live.ts'
-export { forgetOutcomes } from './retention.ts'
+export { forgetOutcomes, forgetWindows } from './retention.ts'
 export { monitoringEndpoints } from './routes.ts'

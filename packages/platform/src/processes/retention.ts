@@ -7,7 +7,7 @@ import type { Config } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { pruneEvents } from '../kernel/events/index.ts'
 import { type JobCall, type JobHandler, pruneJobs, type Schedule } from '../kernel/jobs/index.ts'
-import { forgetOutcomes } from '../monitoring/index.ts'
+import { forgetOutcomes, forgetWindows } from '../monitoring/index.ts'
 import { forgetCacheEntries, forgetRuns, removeWorkDirectories } from '../pipelines/index.ts'
 import { runsOfVersions } from '../registry/index.ts'
 import { forgetPredictions } from '../serving/index.ts'
@@ -62,6 +62,7 @@ export function openRetention({ settings, blobs, runsDir, onlineStore }: Retenti
       run: async ({ ctx }) => {
         await forgetPredictions(ctx, settings.predictionDays * DAY_MS)
         await forgetOutcomes(ctx, settings.predictionDays * DAY_MS)
+        await forgetWindows(ctx, settings.predictionDays * DAY_MS)
       },
     },
     'features.retention': {

@@ -117,6 +117,7 @@ export {
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'
+export { ALERT_STATES, type AlertState, PROFILE_SUBJECTS, type ProfileSubject } from './monitor.ts'
 export {
   type ApprovalView,
   approvalView,
@@ -158,6 +159,13 @@ export {
   rollbackBody,
   routeView,
 } from './release.ts'
+export {
+  ROLLOUT_STATES,
+  type RolloutState,
+  STAGE_KINDS,
+  type StageKind,
+  TERMINAL_ROLLOUTS,
+} from './rollout.ts'
 export {
   ATTEMPT_STATES,
   type AttemptState,
@@ -211,3 +219,4 @@ export {
   signedSnapshot,
   snapshot,
 } from './snapshot.ts'
+export { CI_TRIGGERS, type CiTrigger, VERDICTS, type Verdict } from './verdict.ts'
