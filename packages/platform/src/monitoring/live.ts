@@ -2,7 +2,7 @@ import type { LiveView, liveView } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
 import { requireRoute } from '../delivery/index.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { routeFault, routeKey } from '../serving/index.ts'
+import { listGateways, routeFault, routeKey } from '../serving/index.ts'
 import { brierScore, logLoss, rocAuc } from '../statistics/classification.ts'
 
 const OUTCOMES_READ_MAX = 200_000
@@ -31,12 +31,6 @@ export async function readLive(
     .where('route', '=', key.route)
     .orderBy('at_ms', 'desc')
     .limit(OUTCOMES_READ_MAX)
-    .execute()
-  const gateways = await ctx.db
-    .selectFrom('gateway_status')
-    .select(['gateway', 'epoch', 'state', 'seen_at', 'refused', 'latency'])
-    .orderBy('gateway')
-    .limit(1_000)
     .execute()
   const arms = new Map<string, LiveView['arms'][number]>()
   const hours = new Map<number, number>()
@@ -78,13 +72,9 @@ export async function readLive(
     arms: list,
     fault: await routeFault(ctx, key),
     hours: [...hours].sort(([a], [b]) => a - b).map(([hourMs, predictions]) => ({ hourMs, predictions })),
-    gateways: gateways.map((row) => ({
-      gateway: row.gateway,
-      epoch: row.epoch,
-      state: row.state,
-      seenAt: row.seen_at.toISOString(),
-      refused: (row.refused ?? null) as LiveView['gateways'][number]['refused'],
-      latency: Object.hasOwn(row.latency, served) ? row.latency[served]! : null,
-    })), // stored as JSON
+    gateways: (await listGateways(ctx)).map(({ view, latency }) => ({
+      ...view,
+      latency: Object.hasOwn(latency, served) ? latency[served]! : null,
+    })),
   }
 }

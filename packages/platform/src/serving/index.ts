@@ -2,6 +2,7 @@ export {
   type FoundPredictions,
   findPredictions,
   forgetPredictions,
+  listGateways,
   lookUpPrediction,
   publishSnapshot,
   requirePrediction,

@@ -146,6 +146,8 @@ export {
   projectContent,
 } from './plan.ts'
 export {
+  type GatewayView,
+  gatewayView,
   type LiveView,
   labelsBody,
   liveView,

@@ -68,6 +68,18 @@ export const routeView = z.strictObject({
 /** A route and its assignment. */
 export type RouteView = z.output<typeof routeView>
 
+/** How a gateway said that it was: the epoch that it serves, and the snapshot that it refused, whole or in part. */
+export const gatewayView = z.strictObject({
+  gateway: z.string(),
+  epoch: z.int(),
+  state: z.string(),
+  /** By the clock of the database. */
+  seenAt: z.iso.datetime(),
+  refused: gatewayStatus.shape.refused,
+})
+/** A gateway as it last reported. */
+export type GatewayView = z.output<typeof gatewayView>
+
 /** Live figures of a route: counts by arm and hour, and quality where labels have come back. */
 export const liveView = z.strictObject({
   route: z.string(),
@@ -96,12 +108,7 @@ export const liveView = z.strictObject({
   /** Why the route does not serve what is assigned to it, but what it served before. */
   fault: z.string().nullable().default(null),
   gateways: z.array(
-    z.strictObject({
-      gateway: z.string(),
-      epoch: z.int(),
-      state: z.string(),
-      seenAt: z.iso.datetime(),
-      refused: gatewayStatus.shape.refused,
+    gatewayView.extend({
       /** Of the route's answers in the minute before `seenAt`; null without one. */
       latency: routeLatency.nullable().default(null),
     }),

@@ -1,5 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
-import { type LiveView, liveView, routeView } from '@plimsoll/sdk/wire'
+import { type GatewayView, gatewayView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../../kernel/clock.ts'
 import { type Config, readEnvironment } from '../../kernel/config/index.ts'
@@ -12,9 +12,9 @@ import { runningPid } from './host.ts'
 const SEEN_MS = 60_000
 const ABOUT = { group: 'what runs', name: 'gateways' } as const
 
-const routeList = z.object({ routes: z.array(routeView) })
+const gatewayList = z.object({ gateways: z.array(gatewayView) })
 
-function gatewayFinding({ gateway, epoch, refused }: LiveView['gateways'][number]): Finding {
+function gatewayFinding({ gateway, epoch, refused }: GatewayView): Finding {
   if (refused === null) return { ...ABOUT, state: 'ok', found: `${gateway} serves epoch ${epoch}` }
   const what = refused.epoch === epoch ? 'not in all its routes' : `and serves epoch ${epoch} still`
   return {
@@ -31,14 +31,8 @@ async function serverTimeMs(client: Client): Promise<number> {
   return Date.parse(headers.get('date') ?? '') || realClock.nowMs()
 }
 
-/** All gateways stand beside the live figures of any route; without a route they have nothing to refuse. */
 async function askGateways(client: Client): Promise<Finding[]> {
-  const { routes } = await client.call({ path: '/api/v1/routes', schema: routeList })
-  const [route] = routes
-  if (route === undefined)
-    return [{ ...ABOUT, state: 'ok', found: `not asked for: project ${client.project} has no route` }]
-  const path = `/api/v1/routes/${encodeURIComponent(route.name)}/live`
-  const { gateways } = await client.call({ path, query: { environment: route.environment }, schema: liveView })
+  const { gateways } = await client.call({ path: '/api/v1/serving/gateways', schema: gatewayList })
   const nowMs = await serverTimeMs(client)
   const seen = gateways.filter(({ seenAt }) => nowMs - Date.parse(seenAt) < SEEN_MS)
   if (seen.length > 0) return seen.map(gatewayFinding)

@@ -1,3 +1,4 @@
+export { listGateways } from './gateways.ts'
 export { forgetPredictions } from './retention.ts'
 export { type ServingControlDeps, servingEndpoints } from './routes.ts'
 export { type FoundPredictions, findPredictions, lookUpPrediction, requirePrediction } from './segment.ts'

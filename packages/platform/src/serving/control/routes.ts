@@ -1,18 +1,17 @@
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { COUNT_MAX, countText, gatewayStatus, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
+import { COUNT_MAX, countText, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
 import type { FastifyRequest } from 'fastify'
-import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
+import { gatewayEndpoints, gatewayName } from './gateways.ts'
 import { openSnapshotPublisher } from './publisher.ts'
 import { commitSegment, decodeSegment, requirePrediction, SEGMENT_BYTES_MAX } from './segment.ts'
 import { findSnapshot, type SnapshotDeps } from './snapshot.ts'
 
 const WAIT_STEP_MS = 250
-const gatewayName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
 
 export interface ServingControlDeps extends SnapshotDeps {
   readonly blobs: BlobStore
@@ -83,34 +82,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
         return { snapshot: (await awaitSnapshot(ctx, refresh, query.after, query.wait_ms, signal)) ?? null }
       },
     }),
-    endpoint({
-      method: 'PUT',
-      path: '/api/v1/serving/gateways/:gateway/status',
-      scope: 'operator',
-      summary: 'A gateway says how it is',
-      params: z.strictObject({ gateway: gatewayName }),
-      body: gatewayStatus,
-      response: z.strictObject({}),
-      handler: async ({ ctx, params, body }) => {
-        const row = {
-          boot: body.boot,
-          epoch: body.epoch,
-          state: body.state,
-          refused: body.refused === null ? null : JSON.stringify(body.refused),
-          spooled_bytes: BigInt(body.spooledBytes),
-          latency: JSON.stringify(body.latency),
-          seen_at: sql<Date>`clock_timestamp()`, // a replay's time says nothing of a process
-        }
-        await ctx.transaction((tx) =>
-          tx.db
-            .insertInto('gateway_status')
-            .values({ gateway: params.gateway, ...row })
-            .onConflict((conflict) => conflict.column('gateway').doUpdateSet(row))
-            .execute(),
-        )
-        return {}
-      },
-    }),
+    ...gatewayEndpoints(),
     endpoint({
       method: 'PUT',
       path: '/api/v1/serving/segments/:gateway/:boot/:sequence',
