@@ -4,12 +4,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { CHAPTERS } from './demo/chapters.mjs'
-import { needGit, needIndex, needPorts, needPython, needSpace, removeLeftovers } from './demo/checks.mjs'
+import { needGit, needIndex, needPackages, needPorts, needPython, needSpace, removeLeftovers } from './demo/checks.mjs'
 import { runDemo } from './demo/run.mjs'
 import { fail, isJson, say } from './demo/terminal.mjs'
 
 needPython()
 needGit()
+needPackages()
 removeLeftovers()
 needSpace()
 await needPorts()

@@ -1,6 +1,6 @@
 // What the demo needs of this machine, told in one line each before anything is made.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,6 +49,13 @@ export function needIndex() {
 export function needGit() {
   if (spawnSync('git', ['--version']).status !== 0)
     fail('there is no git', 'install it: versions are released only with the commit that they were made from')
+}
+
+/** npm before 9.6.5, as Node 20.0 and 20.1 bring it, takes every system for one without glibc and leaves out what is for it. */
+export function needPackages() {
+  const name = `@duckdb/node-bindings-${process.platform}-${process.arch}`
+  if (!existsSync(join('node_modules', name)))
+    fail(`${name} is not installed`, 'run npm ci again, with npm 9.6.5 or newer (npm install --global npm@10)')
 }
 
 export function needSpace() {

@@ -70,6 +70,18 @@ test.each([
   expect([status, stderr, stdout]).toEqual([1, line, ''])
 })
 
+test('demo says in one line that npm left out what is for this system', () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(process.cwd(), 'scripts/demo.mjs'), '--exit'], {
+    encoding: 'utf8',
+    cwd: scratch, // as a checkout whose packages are not there
+    env: { PATH: withPython(pathOf(['git']), 'echo True'), TMPDIR: programs },
+  })
+  expect([status, stderr]).toEqual([
+    1,
+    `demo: @duckdb/node-bindings-${process.platform}-${process.arch} is not installed; run npm ci again, with npm 9.6.5 or newer (npm install --global npm@10)\n`,
+  ])
+})
+
 test('demo says in one line that there is no space', () => {
   const { status, stderr } = demo(process.env.PATH!, '/proc')
   expect([status, stderr]).toEqual([

@@ -104,7 +104,7 @@ export async function libraryFindings(): Promise<Finding[]> {
         name,
         state: 'problem',
         found,
-        cost: `${cost}. Run npm ci for this platform`,
+        cost: `${cost}. Run npm ci for this platform, with npm 9.6.5 or newer`,
       })
     }
   }
