@@ -215,6 +215,200 @@ const PLANTED: [string, Record<string, string>, string][] = [
     'tracking may not import the package fastify',
   ],
   ['a computed import', { 'packages/platform/src/datasets/a.ts': 'await import(name)' }, 'computed'],
+  [
+    'the kernel imports a domain',
+    {
+      'packages/platform/src/kernel/db/a.ts': "import { x } from '../../datasets/index.ts'",
+      'packages/platform/src/datasets/index.ts': '',
+    },
+    'kernel-db may not import datasets',
+  ],
+  [
+    'the kernel without a database imports a domain',
+    { 'packages/platform/src/kernel/http/a.ts': "import { x } from '../../datasets/index.ts'" },
+    'kernel-free may not import datasets',
+  ],
+  [
+    'the kernel imports the sdk by a path',
+    { 'packages/platform/src/kernel/db/a.ts': "import type { x } from '../../../../sdk/src/wire/count.ts'" },
+    'kernel-db may import sdk by an entry of its package only',
+  ],
+  [
+    'the sdk imports the kernel by a path',
+    { 'packages/sdk/src/a.ts': "import type { x } from '../../platform/src/kernel/errors.ts'" },
+    'sdk may not import kernel-free',
+  ],
+  [
+    'a command imports a domain',
+    { 'packages/platform/src/cli/a.ts': "import { x } from '../registry/index.ts'" },
+    'cli may not import registry',
+  ],
+  [
+    'inference imports a domain',
+    { 'packages/platform/src/inference/a.ts': "import { x } from '../serving/index.ts'" },
+    'inference may not import serving',
+  ],
+  [
+    'inference imports the database',
+    { 'packages/platform/src/inference/a.ts': "import type { x } from '../kernel/db/index.ts'" },
+    'inference may not import kernel-db',
+  ],
+  [
+    'a migration imports a domain',
+    { 'packages/platform/migrations/0001-a.ts': "import { x } from '../src/datasets/index.ts'" },
+    'migrations may not import datasets',
+  ],
+  [
+    'a domain imports an adapter',
+    { 'packages/platform/src/datasets/a.ts': "import type { x } from '../adapters/duckdb/index.ts'" },
+    'datasets may not import adapters/duckdb',
+  ],
+  [
+    'a domain imports a process',
+    { 'packages/platform/src/datasets/a.ts': "await import('../processes/up.ts')" },
+    'datasets may not import processes',
+  ],
+  [
+    'a domain imports a migration',
+    { 'packages/platform/src/datasets/a.ts': "import { x } from '../../migrations/all.ts'" },
+    'datasets may not import migrations',
+  ],
+  [
+    'an adapter imports the driver of another',
+    { 'packages/platform/src/adapters/postgres/a.ts': "import { x } from '@electric-sql/pglite'" },
+    'adapters/postgres may not import the package @electric-sql/pglite',
+  ],
+  [
+    'an adapter without a driver imports one',
+    { 'packages/platform/src/adapters/files/a.ts': "import type { x } from 'pg'" },
+    'adapters/files may not import the package pg',
+  ],
+  [
+    'inference imports a library',
+    { 'packages/platform/src/inference/a.ts': "import { z } from 'zod'" },
+    'inference may not import the package zod',
+  ],
+  [
+    'a command imports a library of the server',
+    { 'packages/platform/src/cli/a.ts': "import { sql } from 'kysely'" },
+    'cli may not import the package kysely',
+  ],
+  [
+    'a part without a database imports the query builder',
+    { 'packages/platform/src/kernel/http/a.ts': "import type { Kysely } from 'kysely'" },
+    'kernel-free may not import the package kysely',
+  ],
+  [
+    'statistics imports the kernel',
+    { 'packages/platform/src/statistics/a.ts': "import type { x } from '../kernel/errors.ts'" },
+    'statistics may not import kernel-free',
+  ],
+  [
+    'the console imports the platform by a path',
+    { 'packages/console/src/a.ts': "import type { x } from '../../platform/src/kernel/errors.ts'" },
+    'console may not import kernel-free',
+  ],
+  [
+    'the platform imports a bench',
+    { 'packages/platform/src/datasets/a.ts': "import { x } from '../../../../bench/chain.ts'" },
+    'datasets may not import outside',
+  ],
+  [
+    'a migration imports the sdk',
+    { 'packages/platform/migrations/0001-a.ts': "import { x } from '@plimsoll/sdk/wire'" },
+    'migrations may not import @plimsoll/sdk/wire',
+  ],
+  [
+    'a command imports a seam',
+    { 'packages/platform/src/cli/a.ts': "import type { x } from '@plimsoll/sdk/seams'" },
+    'cli may not import @plimsoll/sdk/seams',
+  ],
+  [
+    'a domain reaches into inference',
+    { 'packages/platform/src/tracking/a.ts': "import { x } from '../inference/pool.ts'" },
+    'inference but through its index.ts',
+  ],
+  [
+    'the gateway names the database',
+    { 'packages/platform/src/serving/gateway/a.ts': "import type { x } from '../../kernel/db/index.ts'" },
+    'gateway may not import kernel-db',
+  ],
+  [
+    'serving reaches into the gateway',
+    { 'packages/platform/src/serving/control/a.ts': "import { x } from '../gateway/predict.ts'" },
+    'serving may not import gateway',
+  ],
+  [
+    'a domain imports a command',
+    { 'packages/platform/src/datasets/a.ts': "import { x } from '../cli/index.ts'" },
+    'datasets may not import cli',
+  ],
+  [
+    'an adapter that is no database imports its seam',
+    { 'packages/platform/src/adapters/duckdb/a.ts': "import type { x } from '../../kernel/db/backend.ts'" },
+    'adapters/duckdb may not import kernel/db',
+  ],
+  [
+    'a database imports a value beside its seam',
+    { 'packages/platform/src/adapters/postgres/a.ts': "import { x } from '../../kernel/db/backend.ts'" },
+    'adapters/postgres may not import kernel/db',
+  ],
+  [
+    'the server makes a context',
+    { 'packages/platform/src/kernel/http/a.ts': "import { x } from '../db/context.ts'" },
+    'kernel/http may not import kernel/db',
+  ],
+  [
+    'a part with a database imports a driver',
+    { 'packages/platform/src/kernel/db/a.ts': "import { x } from 'pg'" },
+    'kernel-db may not import the package pg',
+  ],
+  [
+    'pipelines import the server',
+    { 'packages/platform/src/pipelines/a.ts': "import { x } from 'fastify'" },
+    'pipelines may not import the package fastify',
+  ],
+  [
+    'definitions import the server',
+    { 'packages/platform/src/definitions/a.ts': "import { x } from 'fastify'" },
+    'definitions may not import the package fastify',
+  ],
+  [
+    'a domain imports what another has for its need',
+    { 'packages/platform/src/datasets/a.ts': "import { x } from 'croner'" },
+    'datasets may not import the package croner',
+  ],
+  [
+    'a migration imports a library',
+    { 'packages/platform/migrations/0001-a.ts': "import { z } from 'zod'" },
+    'migrations may not import the package zod',
+  ],
+  [
+    'the gateway imports the query builder',
+    { 'packages/platform/src/serving/gateway/a.ts': "import type { Kysely } from 'kysely'" },
+    'gateway may not import the package kysely',
+  ],
+  [
+    'the console imports a library that is not its own',
+    { 'packages/console/src/a.ts': "import { sql } from 'kysely'" },
+    'console may not import the package kysely',
+  ],
+  ['a computed import of the sdk', { 'packages/sdk/src/a.ts': 'await import(`./` + name)' }, 'computed'],
+  [
+    'a computed import where the project is asked for',
+    { 'packages/platform/src/definitions/client/evaluate.ts': 'await import(name)' },
+    'computed',
+  ],
+  [
+    'a require that no import shows',
+    { 'packages/platform/src/datasets/a.ts': "createRequire(import.meta.url)('../registry/index.ts')" },
+    'a require hides',
+  ],
+  [
+    'a require where the project is loaded',
+    { 'packages/platform/src/definitions/client/evaluation.ts': "createRequire(import.meta.url)('zod')" },
+    'a require hides',
+  ],
 ]
 
 test.each(PLANTED)('checkImports() finds: %s', (_name, files, expected) => {
@@ -249,7 +443,12 @@ const PLANTED_TEXT: [string, string, string, string][] = [
   ['console outside the cli', 'packages/platform/src/datasets/a.ts', "console.log('x')", 'console'],
   ['console in the console', 'packages/console/src/main.tsx', 'console.table(rows)', 'console belongs'],
   ['console in the sdk', 'packages/sdk/src/client.ts', "console.warn('x')", 'console belongs'],
-  ['a banned file name', 'packages/platform/src/datasets/dataset-utils.ts', '', 'banned'],
+  ...'service utils helpers types manager common misc base impl util helper type services managers'
+    .split(' ')
+    .flatMap((word): [string, string, string, string][] => [
+      [`a file name of "${word}"`, `packages/platform/src/datasets/dataset-${word}.ts`, '', 'banned'],
+      [`a file named "${word}"`, `packages/console/src/${word}.tsx`, '', 'banned'],
+    ]),
   ['raw SQL', 'packages/platform/src/datasets/a.ts', 'sql.raw(text)', 'raw SQL'],
   ['an unfinished place', 'packages/platform/src/datasets/a.ts', `// ${UNFINISHED} later`, 'unfinished'],
   ['an unfinished place in a block', 'bench/a.ts', `/* ${UNFINISHED} */`, 'unfinished'],
@@ -322,6 +521,16 @@ test('every workspace has the same version', () => {
     'packages/console/package.json',
   ].map((path) => (JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as { version: string }).version)
   expect(new Set(versions).size).toBe(1)
+})
+
+test('no dependency runs a script when it is installed, and each that has one is named', () => {
+  const read = <T>(path: string) => JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as T // as npm wrote them
+  const { packages } = read<{ packages: Record<string, { hasInstallScript?: boolean }> }>('package-lock.json')
+  const scripted = Object.keys(packages).filter((path) => packages[path]?.hasInstallScript)
+  const { allowScripts } = read<{ allowScripts: Record<string, boolean> }>('package.json')
+  const refused = scripted.map((path) => [path.split('node_modules/').at(-1)!, false])
+  expect(allowScripts).toEqual(Object.fromEntries(refused))
+  expect(readFileSync(join(ROOT, '.npmrc'), 'utf8').split('\n')).toContain('ignore-scripts=true')
 })
 
 test('relative links of the documents lead somewhere', () => {

@@ -4,6 +4,11 @@ import { npmAllowed, placeOf, refusal, SDK_ENTRIES } from './import-table.ts'
 const IMPORT =
   /(?:^|[;\n])\s*(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 const COMPUTED = /\bimport\(\s*(?!['"])[^)]/
+/** What loads a module, and is no import: `createRequire` and the like. */
+const REQUIRE = /\b(createRequire|getBuiltinModule|dlopen)\b/
+/** `evaluation` loads the user's project file, whose path is an argument; `evaluate` asks where our packages lie. */
+const EVALUATION = 'packages/platform/src/definitions/client/evaluation.ts'
+const EVALUATE = 'packages/platform/src/definitions/client/evaluate.ts'
 
 function isTest(path: string): boolean {
   return /\.(test|fixture)\.tsx?$/.test(path)
@@ -15,8 +20,7 @@ export function checkImports(sources: ReadonlyMap<string, string>): string[] {
   const edges = new Map<string, string[]>()
   for (const [path, text] of sources) {
     const code = text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
-    if (COMPUTED.test(code) && path.startsWith('packages/platform/src/') && !isTest(path) && !allowedComputed(path))
-      problems.push(`${path}: a computed import specifier hides from this check`)
+    problems.push(...hidden(path, code))
     const targets: string[] = []
     for (const match of code.matchAll(IMPORT)) {
       const specifier = match[2] ?? match[3]!
@@ -47,9 +51,14 @@ function packageRefusal(path: string, specifier: string, isType: boolean): strin
   return npmAllowed(zone, specifier, isType) ? undefined : `${zone} may not import the package ${specifier}`
 }
 
-/** `plan` evaluates the user's project file, whose path is an argument. */
-function allowedComputed(path: string): boolean {
-  return path.includes('/definitions/')
+/** What this check could not see. */
+function hidden(path: string, code: string): string[] {
+  if (!path.startsWith('packages/') || isTest(path)) return []
+  const problems: string[] = []
+  if (COMPUTED.test(code) && path !== EVALUATION)
+    problems.push(`${path}: a computed import specifier hides from this check`)
+  if (REQUIRE.test(code) && path !== EVALUATE) problems.push(`${path}: a require hides from this check`)
+  return problems
 }
 
 function findCycles(edges: ReadonlyMap<string, readonly string[]>): string[] {
