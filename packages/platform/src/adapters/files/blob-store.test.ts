@@ -85,6 +85,44 @@ test.each([false, true])(
   },
 )
 
+test('put() flushes a blob before it has its name, and its folder, and a folder that is new, before it returns', async () => {
+  const root = await makeRoot()
+  const done: string[] = []
+  const calls: FileCalls = {
+    ...FILE_CALLS,
+    open: async (path, flags) => {
+      const file = await FILE_CALLS.open(path, flags)
+      const name = path.slice(root.length + 1).replace(/^incoming\/.*/, 'new')
+      const { sync, writeFile } = file
+      return Object.assign(file, {
+        sync: async () => {
+          await sync.call(file)
+          done.push(`sync ${name}`) // it has ended: what stands behind it came after it
+        },
+        writeFile: (bytes: Uint8Array) => {
+          done.push(`write ${name}`)
+          return writeFile.call(file, bytes)
+        },
+      })
+    },
+    rename: async (from, to) => {
+      done.push(`rename to ${to.slice(root.length + 1)}`)
+      await FILE_CALLS.rename(from, to)
+    },
+  }
+  const store = await openFilesBlobStore(root, { calls })
+  const put = async (content: string) => {
+    const { digest } = await store.put(Buffer.from(content))
+    return { shard: `sha256/${digest.slice(7, 9)}`, rest: digest.slice(9) }
+  }
+  const { shard, rest } = await put('x')
+  const published = ['write new', 'sync new', `rename to ${shard}/${rest}`, `sync ${shard}`]
+  expect(done.splice(0)).toEqual([...published, 'sync sha256'])
+  await store.delete(`sha256:${shard.slice(7)}${rest}`)
+  await put('x')
+  expect(done).toEqual(published)
+})
+
 test('a full disk is `exhausted`, not an internal error', async () => {
   const root = await makeRoot()
   const calls: FileCalls = {

@@ -1,10 +1,11 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import type { Context } from '../db/index.ts'
+import { fileCallsOf } from '../file-calls.fixture.ts'
 import { silentLog } from '../log.ts'
 import {
   journalLedger,
@@ -52,6 +53,33 @@ const firstLines = async (count: number) =>
 const gone = (position: string, reason = /was journalled and is gone/) => ({
   ok: false,
   broken: { position, where: 'journal', reason: expect.stringMatching(reason) },
+})
+
+test('a row is flushed to the journal, then to the mark beside it, before anybody hears that it was written', async () => {
+  await write(2)
+  const folder = basename(root)
+  const opened = await fileCallsOf(async () => {
+    await using _journal = await openJournal(path)
+  })
+  expect(opened).toEqual(['truncate ledger.log', 'sync ledger.log', `sync ${folder}`])
+  await restart(async (journal) => {
+    await write(1)
+    expect(await fileCallsOf(() => journalLedger(ctx, journal))).toEqual([
+      'appendFile ledger.log',
+      'datasync ledger.log',
+      'writeFile ledger.log.head.tmp',
+      'datasync ledger.log.head.tmp',
+      'rename ledger.log.head.tmp to ledger.log.head',
+    ])
+  })
+  await writeFile(path, await firstLines(2))
+  const repaired = await fileCallsOf(() => repairJournal(ctx, path, 'a test cut it'))
+  expect(repaired.slice(-4)).toEqual([
+    'sync ledger.log.repair',
+    expect.stringMatching(/^rename ledger.log to ledger.log.before-/),
+    'rename ledger.log.repair to ledger.log',
+    `sync ${folder}`,
+  ])
 })
 
 test.each<[string, () => Promise<unknown>, string]>([
@@ -216,7 +244,12 @@ test('rebuildLedger() takes rows and marks that were rewritten in the database b
   await write(5)
   await restart(async () => {})
   await rewriteDatabase()
-  expect(await rebuildLedger(ctx, path, 'rewritten')).toMatchObject({ records: 5, restored: 4 })
+  const calls = await fileCallsOf(async () => {
+    expect(await rebuildLedger(ctx, path, 'rewritten')).toMatchObject({ records: 5, restored: 4 })
+  })
+  const kept = calls[0]?.split(' ')[1]
+  expect(kept).toMatch(/^ledger.log.replaced-/)
+  expect(calls).toEqual([`appendFile ${kept}`, `sync ${kept}`, `sync ${basename(root)}`])
   await restart(async () => {})
   await sealLedger(ctx)
   await restart(async () => {})
