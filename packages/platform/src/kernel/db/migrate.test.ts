@@ -3,14 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { suiteWith } from '../../../../../tests/servers.ts'
 import { MIGRATIONS } from '../../../migrations/all.ts'
 import { startCluster, type TestCluster } from '../../adapters/postgres/cluster.fixture.ts'
 import { openPostgres } from '../../adapters/postgres/index.ts'
-import { openTestDatabase } from './database.fixture.ts'
+import { openTestDatabase, type TestDatabase } from './database.fixture.ts'
 import { layDatabase } from './database-template.fixture.ts'
-import { migrate, openDatabase } from './index.ts'
+import { type Context, migrate, openDatabase, type SqlBackend } from './index.ts'
 import { cutting, describeSchema } from './schema.fixture.ts'
 
 // Children that start a database each; a loaded machine takes its time.
@@ -22,11 +23,12 @@ const SCRIPT = new URL('./killed-migration.fixture.ts', import.meta.url).pathnam
 const DEATHS = [2, 31, 90, 140]
 
 let head: string[]
+let fresh: TestDatabase
 beforeAll(async () => {
-  const fresh = await openTestDatabase()
+  fresh = await openTestDatabase()
   head = await describeSchema(fresh.ctx.db)
-  await fresh.close()
 })
+afterAll(() => fresh.close())
 
 test('every table says how long its rows are kept, and all but a named few belong to a project', async () => {
   const tables = head.filter((line) => line.startsWith('comment '))
@@ -43,6 +45,25 @@ test('every table says how long its rows are kept, and all but a named few belon
     'outbox_head',
   ])
 })
+
+/** Of a database that is migrated; `9998` is what this release would still apply. */
+async function refusesNewer(db: Context['db'], backend: SqlBackend): Promise<void> {
+  await sql`insert into migration (name) values ('9999-later')`.execute(db)
+  const applied = () => sql<{ name: string }>`select * from migration order by name`.execute(db)
+  const before = await applied()
+  const next = { name: '9998-next', up: (tx: Context['db']) => tx.schema.dropTable('outbox').execute() }
+  await expect(migrate(db, backend, [...MIGRATIONS, next])).rejects.toMatchObject({
+    kind: 'precondition',
+    code: 'db.schema_too_new',
+    message: expect.stringContaining('9999-later'),
+    details: { action: expect.stringContaining('newer release') },
+  })
+  expect((await applied()).rows).toEqual(before.rows)
+  expect(await describeSchema(db)).toEqual(head)
+}
+
+test('migrate() refuses a database that a newer release has migrated, and changes nothing', () =>
+  refusesNewer(fresh.ctx.db, fresh.backend))
 
 test('migrations killed at points all over, one after another in one PGlite directory, complete at the next start', async () => {
   const root = await mkdtemp(join(tmpdir(), 'plimsoll-migrate-'))
@@ -65,12 +86,13 @@ suiteWith('postgres', 'migrations on PostgreSQL', (initdb) => {
   })
   afterAll(() => cluster?.close())
 
-  test('give the same schema as on PGlite', async () => {
+  test('give the same schema as on PGlite, and refuse that of a newer release', async () => {
     const backend = await openPostgres({ url: await cluster.createDatabase() })
     const db = openDatabase(backend)
     await migrate(db, backend, MIGRATIONS)
     expect(await describeSchema(db)).toEqual(head)
     expect(await migrate(db, backend, MIGRATIONS)).toEqual([])
+    await refusesNewer(db, backend)
     await db.destroy()
   })
 
