@@ -61,6 +61,17 @@ test('readTree() counts names, bytes and the exec bit, and nothing else', async 
   expect((await readTree(root)).digest).not.toBe(executable)
 })
 
+test('the digest of a tree is that of its canonical JSON, whose form does not change', async () => {
+  await mkdir(join(root, 'b'))
+  await writeFile(join(root, 'a.txt'), 'abc')
+  await writeFile(join(root, 'b', 'empty'), '')
+  await writeFile(join(root, 'b', 'run.sh'), 'abc')
+  await chmod(join(root, 'b', 'run.sh'), 0o755)
+  // By hand, with A the digest of "abc" and E that of no bytes, as they stand above:
+  // printf '{"entries":[["a.txt","sha256:A",3,false],["b/empty","sha256:E",0,false],["b/run.sh","sha256:A",3,true]],"tree":1}' | sha256sum
+  expect((await readTree(root)).digest).toBe('sha256:19b29aae9b0c65a27778ec528a42bc9666a6f1794d3298af671169f3eab76795')
+})
+
 test('digestTree() sorts paths as UTF-8 bytes, not as UTF-16 units', () => {
   const entry = (path: string) => ({ path, digest: digestBytes(path), sizeBytes: 1, executable: false })
   const [astral, compatibility] = [entry('\u{1f600}'), entry('\ufb33')]
