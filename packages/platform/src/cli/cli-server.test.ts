@@ -9,6 +9,7 @@ import { openPglite } from '../adapters/pglite/backend.ts'
 import { settings } from '../kernel/config/index.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { openDatabase } from '../kernel/db/index.ts'
+import { filesWith, filesWithDigestOf, TOKEN } from '../processes/secret.fixture.ts'
 import { runningFindings } from './doctor/running.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
 import { writeSmallProject } from './project.fixture.ts'
@@ -16,14 +17,23 @@ import { writeSmallProject } from './project.fixture.ts'
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-server-'))
-const plimsoll = openCommandLine(folder)
+const commands = openCommandLine(folder)
+const said: string[] = []
+const plimsoll: typeof commands = {
+  ...commands,
+  async run(...args) {
+    const ended = await commands.run(...args)
+    said.push(ended.out, ended.err)
+    return ended
+  },
+}
 let platform: Platform
 
 beforeAll(async () => {
   writeSmallProject(folder)
   await layDatabase(join(folder, '.plimsoll/database'), { isMigrated: true })
   await layDeadLetters()
-  platform = await openPlatform(plimsoll)
+  platform = await openPlatform(openCommandLine(folder, undefined, { PLIMSOLL_LOG_LEVEL: 'debug' }))
 })
 afterAll(async () => {
   expect(await platform?.close()).toBe(0)
@@ -476,4 +486,15 @@ test('what init writes comes from the cache at its second run, and a changed scr
   expect(await applyAndRun()).toMatchObject({ state: 'succeeded', steps: { total: 2, cached: 2 } })
   appendFileSync(join(folder, 'mine/steps/estimate.py'), 'print("once more")\n')
   expect(await applyAndRun()).toMatchObject({ state: 'succeeded', steps: { total: 2, cached: 1 } })
+})
+
+test('of all that went before, no token of an operator, a person or an attempt is in a log, the database or an answer', async () => {
+  const data = join(folder, '.plimsoll')
+  const tokenIn = (path: string) => readFileSync(path, 'utf8').trim()
+  const operator = join(data, 'operator-token')
+  for (const path of [operator, join(folder, 'ada.token')])
+    expect(await filesWithDigestOf(tokenIn(path), join(data, 'database'))).not.toEqual([])
+  expect(tokenIn(operator)).toMatch(TOKEN)
+  expect(await filesWith(TOKEN, data)).toEqual([operator])
+  expect(said.filter((text) => TOKEN.test(text))).toEqual([])
 })

@@ -2,16 +2,26 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ended, openCommandLine, openPlatform } from '../cli/process.fixture.ts'
+import { hashToken } from '../kernel/auth/verify/index.ts'
 
-/** Every regular file below the directory that holds the text. */
-export async function filesWith(text: string, directory: string): Promise<string[]> {
+/** A token of an operator or a person, or one of an attempt. */
+export const TOKEN = /plim_[0-9A-Za-z]{49}|plimstep_\d+_[0-9A-Za-z_-]{43}/
+
+/** Every regular file below the directory that holds the text, or one of that form. */
+export async function filesWith(text: string | RegExp, directory: string): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
-    if ((await readFile(path)).includes(text)) found.push(path)
+    const bytes = await readFile(path)
+    if (typeof text === 'string' ? bytes.includes(text) : text.test(bytes.toString('latin1'))) found.push(path)
   }
   return found
+}
+
+/** Where what is stored of a token lies: whoever would see the token there sees this. */
+export async function filesWithDigestOf(token: string, directory: string): Promise<string[]> {
+  return filesWith(hashToken(token), directory)
 }
 
 export interface Told {
