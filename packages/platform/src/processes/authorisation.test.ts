@@ -17,7 +17,7 @@ import {
   revokeToken,
   type Scheme,
 } from '../kernel/auth/index.ts'
-import { newSigningKey } from '../kernel/auth/verify/index.ts'
+import { formatToken, newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
 import { settings } from '../kernel/config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
@@ -154,6 +154,13 @@ function expected(scope: string, caller: Caller, isGuarded: boolean): number {
   return rank >= needed ? 200 : 403
 }
 
+/** Why, where it is not answered. */
+function expectedCode(scope: string, caller: Caller, status: number): string | undefined {
+  if (status === 403 && scope.startsWith('named:') && ['nobody', 'operator', 'run'].includes(caller))
+    return 'auth.named_principal_needed'
+  return { 401: 'auth.token_missing', 403: 'auth.scope_missing', 404: 'auth.project_not_found' }[status]
+}
+
 const CALLERS: Caller[] = [
   'nobody',
   'run',
@@ -173,11 +180,11 @@ test.each(CALLERS)('every route answers %s as its scope says', async (caller) =>
         url,
         headers: tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {},
       })
-      const wanted = expected(endpoint.scope, caller, kind === 'guarded')
-      if (answer.statusCode !== wanted)
-        wrong.push(
-          `${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${answer.statusCode}, not ${wanted}`,
-        )
+      const status = expected(endpoint.scope, caller, kind === 'guarded')
+      const wanted = [status, expectedCode(endpoint.scope, caller, status)]
+      const found = [answer.statusCode, (answer.json() as { code?: string }).code]
+      if (found.join() !== wanted.join())
+        wrong.push(`${kind} ${endpoint.method} ${endpoint.path} (${endpoint.scope}): ${found}, not ${wanted}`)
     }
   }
   expect(wrong).toEqual([])
@@ -256,18 +263,22 @@ test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a nam
 })
 
 test.each([
-  ['a damaged token', (token: string) => `Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`],
-  ['an unknown token', () => 'Bearer plim_0000000000000000000000000000000000000000000000000'],
-  ['a token of somebody else', () => 'Bearer bogus'],
-  ['a scheme that we do not take', () => 'Basic YTpi'],
-  ['an empty header', () => ''],
-  ['a token in the wrong place', (token: string) => token],
-])('%s is refused even where no token is needed', async (_name, header) => {
+  [
+    'a damaged token',
+    'auth.token_malformed',
+    (token: string) => `Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`,
+  ],
+  ['an unknown token', 'auth.token_unknown', () => `Bearer ${formatToken('00'.repeat(32))}`],
+  ['a token of somebody else', 'auth.token_malformed', () => 'Bearer bogus'],
+  ['a scheme that we do not take', 'auth.scheme_unknown', () => 'Basic YTpi'],
+  ['an empty header', 'auth.bad_header', () => ''],
+  ['a token in the wrong place', 'auth.bad_header', (token: string) => token],
+])('%s is refused even where no token is needed', async (_name, code, header) => {
   const answer = await servers.open!.inject({
     url: '/api/v1/whoami',
     headers: { authorization: header(tokens.admin!) },
   })
-  expect(answer.statusCode).toBe(401)
+  expect([answer.statusCode, answer.json()]).toMatchObject([401, { code }])
   expect(answer.headers['www-authenticate']).toContain('Bearer')
   expect(answer.body).not.toContain(tokens.admin!)
 })

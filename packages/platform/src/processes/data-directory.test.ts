@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
-import { dataPaths, openSigningKey } from './data-directory.ts'
+import { dataPaths, openDataDirectory, openSigningKey, readOperatorToken } from './data-directory.ts'
 
 function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'plimsoll-data-directory-'))
@@ -35,4 +35,29 @@ test.each<[string, (key: SigningKey) => unknown]>([
     message: `Cannot read ${path}: it is damaged`,
     details: { action: 'Put back a whole copy of the file' },
   })
+})
+
+test('openDataDirectory() says in one line why it cannot use a directory', async () => {
+  const file = join(makeDirectory(), 'file')
+  writeFileSync(file, '')
+  await expect(openDataDirectory(join(file, 'data'))).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'data_dir.cannot_open',
+    message: `Cannot use the data directory ${join(file, 'data')}: ENOTDIR`,
+    details: { action: expect.stringContaining('--data-dir') },
+  })
+})
+
+test.each([
+  ['is not there', "There is no operator's token", () => {}],
+  ['cannot be read', "Cannot read the operator's token", (path: string) => mkdirSync(path)],
+])('readOperatorToken() says so when the token %s', async (_what, said, lay) => {
+  const directory = makeDirectory()
+  lay(dataPaths(directory).operatorToken)
+  const failure = {
+    kind: 'unavailable',
+    code: 'data_dir.no_token',
+    message: expect.stringContaining(`${said} in ${directory}`),
+  }
+  await expect(readOperatorToken(directory)).rejects.toMatchObject(failure)
 })

@@ -99,3 +99,11 @@ test('a statement over its time ends the worker: that query is `deadline`, later
   await session.release()
   await backend.close()
 })
+
+test('a session of a backend that was closed is unavailable', async () => {
+  const backend = await openPgliteCopy({ isMigrated: false })
+  const session = await backend.acquire()
+  await session.release()
+  await backend.close()
+  await expect(session.query('select 1', [])).rejects.toMatchObject({ kind: 'unavailable', code: 'pglite.stopped' })
+})

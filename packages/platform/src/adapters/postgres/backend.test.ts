@@ -139,6 +139,12 @@ suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
     expect((await sql`select n from t`.execute(ctx.db)).rows).toEqual([{ n: 1 }])
   })
 
+  test('a backend that was closed is unavailable', async () => {
+    const backend = await open()
+    await backend.close()
+    await expect(backend.acquire()).rejects.toMatchObject({ kind: 'unavailable', code: 'db.closed' })
+  })
+
   test('a server that is down is unavailable, and the same pool works after its restart', async () => {
     const backend = await open()
     await cluster.stop()

@@ -9,9 +9,11 @@ import { canonicalJson } from '../canonical.ts'
 import { realClock } from '../clock.ts'
 import { settings } from '../config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
+import type { Context } from '../db/index.ts'
 import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
 import { randomHex } from '../ids.ts'
 import { silentLog } from '../log.ts'
+import { removeGrant, revokeKey } from './grants.ts'
 import { createToken, openAuthoriser, openOidcScheme, openSshScheme, registerKey, setGrant } from './index.ts'
 import { openOidcVerifier, type RequestStatement } from './verify/index.ts'
 import { sshField } from './verify/ssh-wire.ts'
@@ -52,10 +54,14 @@ function sshSign(key: { publicKey: KeyObject; privateKey: KeyObject }, message: 
   return `-----BEGIN SSH SIGNATURE-----\n${blob.toString('base64')}\n-----END SSH SIGNATURE-----`
 }
 
+const sshLine = (key: typeof ssh) => `ssh-ed25519 ${keyBlob(key.publicKey).toString('base64')} alice@laptop`
+const asAdmin = () =>
+  database.ctx.as({ principal: { id: 'root', kind: 'user', named: true, role: 'admin', proof: 'none' } })
+
 beforeAll(async () => {
   database = await openTestDatabase()
-  const admin = database.ctx.as({ principal: { id: 'root', kind: 'user', named: true, role: 'admin', proof: 'none' } })
-  await registerKey(admin, 'alice', `ssh-ed25519 ${keyBlob(ssh.publicKey).toString('base64')} alice@laptop`)
+  const admin = asAdmin()
+  await registerKey(admin, 'alice', sshLine(ssh))
   await setGrant(admin, 'alice', 'approver')
   await setGrant(admin, 'bob@example.com', 'approver')
   const jwk = { ...(await exportJWK(oidc.publicKey)), kid: 'k1', alg: 'RS256' }
@@ -131,6 +137,15 @@ function signedBy(
   return `Plimsoll-SSH ${Buffer.from(JSON.stringify({ statement: text?.(statement) ?? canonicalJson(statement), signature })).toString('base64')}`
 }
 
+test.each<[string, string, string, (admin: Context) => Promise<unknown>]>([
+  ['a key that is another person’s', 'conflict', 'auth.key_taken', (admin) => registerKey(admin, 'bob', sshLine(ssh))],
+  ['a line that is no key', 'invalid', 'auth.bad_ssh', (admin) => registerKey(admin, 'bob', 'ssh-ed25519 AAAA')],
+  ['a key that is not there', 'not_found', 'auth.key_not_found', (admin) => revokeKey(admin, 'key_0')],
+  ['a role that nobody has', 'not_found', 'auth.grant_not_found', (admin) => removeGrant(admin, 'eve')],
+])('%s is refused as %s', async (_name, kind, code, change) => {
+  await expect(change(asAdmin())).rejects.toMatchObject({ kind, code })
+})
+
 test('a request signed with a registered key acts as a named person, and its proof is kept', async () => {
   const answer = await approve(signedBy(ssh))
   expect(answer).toMatchObject({ status: 200, json: { by: 'alice', proof: expect.stringMatching(/^ssh:SHA256:/) } })
@@ -161,6 +176,7 @@ test.each([
 ])('a request signed for %s is refused', async (_name, header, detail) => {
   const answer = await approve(header())
   expect(answer.status === 401 || answer.status === 400).toBe(true)
+  expect(answer.json.code).toBe('auth.bad_signature')
   expect(answer.json.detail).toContain(detail)
 })
 

@@ -9,6 +9,7 @@ import { settings } from '../config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import { listenHttp, mountEndpoints, openHttp } from '../http/index.ts'
 import { silentLog } from '../log.ts'
+import { readBlob, readJson } from './content.ts'
 import { blobEndpoints, pinBlobs } from './index.ts'
 
 let root: string
@@ -77,4 +78,12 @@ test.each([0, 5, 2 ** 20 + 1])('a large blob that was cut to %i bytes is not sen
   const answer = await get(digest)
   if (answer.status === 500) expect(await answer.json()).toMatchObject({ code: 'blob.corrupt' })
   else await expect(answer.arrayBuffer()).rejects.toThrow()
+})
+
+test('readBlob() and readJson() refuse what is larger than asked for, and readJson() what is no JSON', async () => {
+  const { digest } = await put(11)
+  const tooLarge = { kind: 'too_large', code: 'blob.too_large', details: { maxBytes: 10 } }
+  for (const read of [readBlob, readJson])
+    await expect(read(blobs, digest, { maxBytes: 10 })).rejects.toMatchObject(tooLarge)
+  await expect(readJson(blobs, digest, { maxBytes: 11 })).rejects.toMatchObject({ code: 'blob.not_json' })
 })

@@ -50,8 +50,19 @@ suiteWith('postgres', 'database on PostgreSQL', (initdb) => {
   })
 })
 
+test('emit() takes no type that is not of the form domain.what', async () => {
+  const failed = database.ctx.transaction((tx) => tx.emit({ type: 'Happened', subject: 'a', data: null }))
+  await expect(failed).rejects.toMatchObject({ code: 'events.bad_type' })
+})
+
+test('a query is not streamed: what is long is paged', async () => {
+  const streamed = database.ctx.db.selectFrom('outbox').selectAll().stream()[Symbol.asyncIterator]().next()
+  await expect(streamed).rejects.toMatchObject({ kind: 'unsupported', code: 'db.no_streaming' })
+})
+
 test('a statement that waits behind one that fails does not outlive the transaction', async () => {
   await database.clear()
+  let over: Promise<unknown> | undefined
   const row = (subject: string) => ({ project: 'default', type: 'test.happened', subject, data: 'null' })
   const failed = database.ctx.transaction(async (tx) => {
     const broken = sql`select 1 / 0`.execute(tx.db)
@@ -59,9 +70,11 @@ test('a statement that waits behind one that fails does not outlive the transact
       tx.db.insertInto('outbox').values(row('b')).execute(),
       tx.db.insertInto('outbox').values(row('c')).execute(),
     ]
+    over = third.catch((error: { code: string }) => error.code)
     await Promise.all([broken, second, third])
   })
   await expect(failed).rejects.toMatchObject({ code: '22012' })
+  expect(await over).toBe('db.transaction_over')
   await database.ctx.transaction((tx) => tx.emit({ type: 'test.happened', subject: 'a', data: null }))
   expect((await database.events()).map((event) => event.subject)).toEqual(['a'])
 })

@@ -188,7 +188,10 @@ test.each(['retry', 'discard'])('%s of what is no dead letter says so', async (v
   isBroken = false
   await settle()
   for (const id of [event, 'job_x', '7@nobody', 'x', '@', '1@'])
-    expect(await ask('admin', 'POST', `/${encodeURIComponent(id)}/${verb}`), id).toMatchObject({ status: 404 })
+    expect(await ask('admin', 'POST', `/${encodeURIComponent(id)}/${verb}`), id).toMatchObject({
+      status: 404,
+      json: { code: id.startsWith('job_') ? 'jobs.not_found' : 'events.not_found' },
+    })
 })
 
 test('plimsoll_dead_letters counts both kinds, and is left out while it cannot be counted', async () => {

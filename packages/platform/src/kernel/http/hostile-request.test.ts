@@ -266,6 +266,7 @@ const CASES: readonly Case[] = [
     name: 'gzip that ends early',
     input: json(gzipSync('{"a":1}').subarray(0, 15), 'content-encoding: gzip'),
     status: 400,
+    code: 'http.bad_encoding',
   },
   {
     name: 'Transfer-Encoding with Content-Length',

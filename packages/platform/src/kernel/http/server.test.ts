@@ -45,6 +45,8 @@ test('a failure is logged under its request and under the trace that it belongs 
   const log = openLog({ level: 'error', name: 'test', destination: { write: (line) => void lines.push(line) } })
   const { url } = await open({ log })
   const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  expect((await fetch(`${url}/lies`)).status).toBe(500)
+  expect(lines.pop()).toContain('http.response_mismatch')
   const logged = async (headers: Record<string, string>) => {
     const answer = await fetch(`${url}/broken`, { headers })
     expect(answer.status).toBe(500)
@@ -98,7 +100,7 @@ test('forwarded headers do not change what is allowed', async () => {
   expect(answer.status).toBe(403)
 })
 
-test('listenHttp() names a taken port in one line', async () => {
+test('listenHttp() names a taken port, and an address that is not of this machine, in one line', async () => {
   const first = await open()
   const second = await openTestServer()
   await second.close()
@@ -117,6 +119,11 @@ test('listenHttp() names a taken port in one line', async () => {
   await expect(listenHttp(app, '127.0.0.1', first.port)).rejects.toMatchObject({
     kind: 'conflict',
     code: 'http.port_taken',
+  })
+  // An address for documentation: no machine has it.
+  await expect(listenHttp(app, '192.0.2.1', 0)).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'http.cannot_listen',
   })
   await app.close()
 })
@@ -159,7 +166,17 @@ test('mountEndpoints() stops the start for a route that does not say what it ans
   const { app, close } = await openTestServer()
   await close()
   const bare = { ...PROBES[0]!, response: undefined } as unknown as AnyEndpoint
-  expect(() => mountEndpoints(app, [bare], { authorise: async () => ({}) as Context })).toThrow('declares no answer')
+  expect(() => mountEndpoints(app, [bare], { authorise: async () => ({}) as Context })).toThrow(
+    expect.objectContaining({ code: 'http.no_response', message: expect.stringContaining('declares no answer') }),
+  )
+})
+
+test('mountEndpoints() stops the start for a path that no client could ask for', async () => {
+  const { app, close } = await openTestServer()
+  await close()
+  const odd = { ...PROBES[0]!, path: '/pröbe' }
+  const failure = expect.objectContaining({ code: 'http.bad_path' })
+  expect(() => mountEndpoints(app, [odd], { authorise: async () => ({}) as Context })).toThrow(failure)
 })
 
 test('openApiDocument() describes every endpoint with its scope and parameters', () => {

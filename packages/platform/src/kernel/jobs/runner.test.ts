@@ -232,18 +232,23 @@ function declareCases(subject: Subject) {
   test('close() gives back what does not end in time: the attempt does not count', async () => {
     await add('wait')
     const started = Promise.withResolvers<void>()
+    let reason: unknown
     const runner = open([
       {
         kind: 'wait',
         run: (call) =>
           new Promise((_resolve, reject) => {
             started.resolve()
-            call.signal.addEventListener('abort', () => reject(call.signal.reason))
+            call.signal.addEventListener('abort', () => {
+              reason = call.signal.reason
+              reject(reason)
+            })
           }),
       },
     ])
     await started.promise
     await runner.close(10)
+    expect(reason).toMatchObject({ kind: 'unavailable', code: 'jobs.stopping' })
     expect(await states()).toEqual(['queued 0'])
   })
 

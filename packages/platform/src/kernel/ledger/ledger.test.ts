@@ -91,6 +91,12 @@ function declareCases(subject: Subject) {
     ])
   })
 
+  test('a row is of a kind domain.what: audit rows enter by themselves', async () => {
+    const add = (kind: string) => subject.ctx.transaction((tx) => appendLedger(tx, { kind, subject: 's', data: null }))
+    await expect(add('audit')).rejects.toMatchObject({ code: 'ledger.bad_kind' })
+    expect(await verify()).toMatchObject({ ok: true, pending: 0 })
+  })
+
   test('rows can be neither changed nor removed', async () => {
     await write(2)
     await sealLedger(subject.ctx)

@@ -54,7 +54,8 @@ test.each([
   `ssh-rsa ${SSH_VECTORS[0]!.publicKey.split(' ')[1]}`,
   `ssh-ed25519 ${'A'.repeat(100_000)}`,
 ])('parseSshKeyLine() refuses %j', (line) => {
-  expect(() => parseSshKeyLine(line)).toThrow('Cannot read the SSH data')
+  const message = expect.stringContaining('Cannot read the SSH data')
+  expect(() => parseSshKeyLine(line)).toThrow(expect.objectContaining({ code: 'auth.bad_ssh', message }))
 })
 
 test('parseSshKeyLine() refuses an RSA key of 1,024 bits', () => {
@@ -94,11 +95,13 @@ test('verifyBytes() takes its own signature alone', () => {
   expect(verifyBytes(other.publicKey, bytes, signature)).toBe(false)
   expect(verifyBytes(key.publicKey, Buffer.from('snapshoT'), signature)).toBe(false)
   expect(verifyBytes(key.publicKey, bytes, '')).toBe(false)
-  expect(() => verifyBytes('AAAA', bytes, signature)).toThrow('SPKI')
+  const refused = (said: string) =>
+    expect.objectContaining({ kind: 'invalid', code: 'auth.bad_key', message: expect.stringContaining(said) })
+  expect(() => verifyBytes('AAAA', bytes, signature)).toThrow(refused('SPKI'))
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 })
     .publicKey.export({ type: 'spki', format: 'der' })
     .toString('base64')
-  expect(() => verifyBytes(rsa, bytes, signature)).toThrow('not Ed25519')
+  expect(() => verifyBytes(rsa, bytes, signature)).toThrow(refused('not Ed25519'))
 })
 
 const statement: RequestStatement = {
