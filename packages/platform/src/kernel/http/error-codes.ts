@@ -161,7 +161,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'http.body_too_large': ['too_large'],
   'http.cannot_listen': ['invalid'],
   'http.content_encoding': ['media_type'],
-  'http.content_length': ['invalid'],
   'http.cross_site': ['forbidden', 'invalid'],
   'http.duplicate_header': ['invalid'],
   'http.form': ['invalid', 'media_type'],

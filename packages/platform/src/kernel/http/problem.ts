@@ -46,11 +46,6 @@ const FASTIFY_KINDS: Record<string, [ErrorKind, string, string]> = {
     'The body has a media type that this endpoint does not take',
   ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid', 'http.body_empty', 'The body is empty: expected JSON'],
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [
-    'invalid',
-    'http.content_length',
-    'The body does not have the length that Content-Length says',
-  ],
   FST_ERR_CTP_INVALID_JSON_BODY: ['invalid', 'http.bad_json', 'The body is not valid JSON'],
   FST_ERR_BAD_URL: ['invalid', 'http.bad_url', 'The URL cannot be decoded'],
   FST_ERR_MAX_PARAM_LENGTH: ['too_large', 'http.param_too_long', 'A part of the path is too long'],
