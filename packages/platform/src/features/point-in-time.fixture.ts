@@ -101,6 +101,38 @@ export async function writeHistory(
   return { ...(await write(engine, folder, sql)), columns: SCHEMA }
 }
 
+interface JoinStatement {
+  readonly sql: string
+  readonly inputs: Readonly<Record<'numbered' | 'source', InputRelation>>
+  /** Columns after `rid`, by the place of their feature. */
+  readonly columns: readonly string[]
+}
+
+/** The statements by which a view is joined to a spine, and the files that they read. */
+export async function joinStatements(
+  engine: QueryEngine,
+  folder: string,
+  view: FeatureViewDefinition,
+  history: InputRelation,
+  spine: readonly SpineRow[],
+  asOfUs?: bigint,
+): Promise<JoinStatement[]> {
+  const plan = planView(view, ENTITY, Object.keys(view.features), asOfUs)
+  const tuples = spine.map(
+    ({ keys, t }, rid) => `(${rid}, ${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${t ?? 'NULL'})`,
+  )
+  const values = tuples.length ? tuples.join(', ') : '(0, NULL, NULL, NULL)'
+  const rows = `SELECT CAST(a AS BIGINT) AS rid, CAST(b AS VARCHAR) AS k0, CAST(c AS VARCHAR) AS k1, CAST(d AS BIGINT) AS t FROM (VALUES ${values}) v(a, b, c, d)${tuples.length ? '' : ' WHERE false'}`
+  const inputs = { numbered: await write(engine, folder, rows), source: orderedSource(history, plan) }
+  const statements = [
+    ...(columnFeatures(plan).length > 0
+      ? [{ sql: latestRowSql(plan), columns: columnFeatures(plan).map(({ column }) => column) }]
+      : []),
+    ...windowStatements(plan, SCHEMA),
+  ]
+  return statements.map(({ sql, columns }) => ({ sql: withSpine(sql, 'SELECT * FROM numbered'), columns, inputs }))
+}
+
 /** Values of the view's features for each row of the spine, in its order; rows without key or time have nulls. */
 export async function joinView(
   engine: QueryEngine,
@@ -111,25 +143,9 @@ export async function joinView(
   asOfUs?: bigint,
 ): Promise<Record<string, Cell>[]> {
   const names = Object.keys(view.features)
-  const plan = planView(view, ENTITY, names, asOfUs)
-  const tuples = spine.map(
-    ({ keys, t }, rid) => `(${rid}, ${sqlText(keys[0] ?? null)}, ${sqlText(keys[1] ?? null)}, ${t ?? 'NULL'})`,
-  )
-  const values = tuples.length ? tuples.join(', ') : '(0, NULL, NULL, NULL)'
-  const rows = `SELECT CAST(a AS BIGINT) AS rid, CAST(b AS VARCHAR) AS k0, CAST(c AS VARCHAR) AS k1, CAST(d AS BIGINT) AS t FROM (VALUES ${values}) v(a, b, c, d)${tuples.length ? '' : ' WHERE false'}`
-  const spineFile = await write(engine, folder, rows)
-  const statements = [
-    ...(columnFeatures(plan).length > 0
-      ? [{ sql: latestRowSql(plan), columns: columnFeatures(plan).map(({ column }) => column) }]
-      : []),
-    ...windowStatements(plan, SCHEMA),
-  ]
   const result: Record<string, Cell>[] = spine.map(() => Object.fromEntries(names.map((name) => [name, null])))
-  for (const { sql, columns } of statements) {
-    const found = await engine.rows({
-      sql: withSpine(sql, 'SELECT * FROM numbered'),
-      inputs: { numbered: spineFile, source: orderedSource(history, plan) },
-    })
+  for (const { columns, ...statement } of await joinStatements(engine, folder, view, history, spine, asOfUs)) {
+    const found = await engine.rows(statement)
     const seen = new Set<number>()
     for (const [rid, ...cells] of found.rows) {
       if (seen.has(Number(rid))) throw new Error(`row ${rid} of the spine came twice`)

@@ -1,3 +1,4 @@
+import { DuckDBInstance } from '@duckdb/node-api'
 import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -6,6 +7,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { isNear, valueAt } from './oracle.fixture.ts'
 import {
   type HistoryRow,
+  joinStatements,
   joinView,
   type SpineRow,
   temporaryFolder,
@@ -79,10 +81,40 @@ function merge(cases: readonly { rows: readonly GeneratedRow[]; spine: readonly 
   return { rows, spine }
 }
 
-describe.each([64, 0])('a point-in-time join equals the oracle with asof_loop_join_threshold %i', (threshold) => {
+/** How many of a statement's joins DuckDB makes in its own ASOF plan; the engine takes one SELECT, and so no EXPLAIN. */
+async function countAsofJoins(
+  threshold: unknown,
+  { sql, inputs }: Awaited<ReturnType<typeof joinStatements>>[number],
+): Promise<number> {
+  const instance = await DuckDBInstance.create(':memory:', { asof_loop_join_threshold: String(threshold) })
+  const connection = await instance.connect()
+  for (const [name, { files, orderColumn }] of Object.entries(inputs))
+    await connection.run(
+      `CREATE VIEW ${name} AS SELECT *, file_row_number AS ${orderColumn ?? 'place'} FROM read_parquet('${files[0]}', file_row_number = true)`,
+    )
+  const plan = (await connection.runAndReadAll(`EXPLAIN ${sql}`)).getRowsJS().join('\n')
+  instance.closeSync()
+  return plan.match(/ASOF_JOIN/g)?.length ?? 0
+}
+
+// A spine of about 1,000 rows is beyond DuckDB's own threshold of 64.
+describe.each([
+  [1_000_000, 0],
+  [0, 4],
+])('a point-in-time join equals the oracle with asof_loop_join_threshold %i', (threshold, asofJoins) => {
   const folder = temporaryFolder()
   const engine = openDuckdbQueryEngine({ tempDirectory: folder, threads: 2, asofLoopJoinThreshold: threshold })
   afterAll(() => engine.close())
+
+  test(`and ${asofJoins} ASOF joins in its plan`, async () => {
+    const cases = fc.sample(oneCase, { seed: SEED, numRuns: CASES_PER_BATCH })
+    const { rows, spine } = merge(cases)
+    const view = VIEWS['known time, no ttl']
+    const statements = await joinStatements(engine, folder, view, await writeHistory(engine, folder, rows), spine)
+    const setting = await engine.rows({ sql: "SELECT current_setting('asof_loop_join_threshold')", inputs: {} })
+    const counts = await Promise.all(statements.map((one) => countAsofJoins(setting.rows[0]![0], one)))
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(asofJoins)
+  })
 
   test.each(Object.entries(VIEWS))('%s', { timeout: 240_000 }, async (_name, view) => {
     const batches = fc.sample(
