@@ -73,8 +73,12 @@ test('a copied version outlives its source and reads the same; one in place does
 test('a copied version stays as it was when its source changes, and the change is a version of its own', async () => {
   for (const name of ['copied', 'placed']) writeFileSync(source(name), 'a\n7\n8\n')
   expect([await read('copied'), await read('placed')]).toEqual(['read', expect.stringContaining('Cannot use file')])
-  await platform.value(['dataset', 'add', 'copied', '--root', platform.project])
+  await platform.value(['dataset', 'add', 'copied', '--root', platform.project, '--reference', '1'])
   expect(await read('copied')).toBe('read')
+  const show = (version: string) =>
+    platform.value<{ profileDigest: string; profile: { binsFrom?: string } }>(['dataset', 'show', 'copied', version])
+  const [first, second] = [await show('1'), await show('2')]
+  expect([first.profile.binsFrom, second.profile.binsFrom]).toEqual([undefined, first.profileDigest])
   const { versions } = await platform.value<{ versions: { version: number; digest: string }[] }>([
     'dataset',
     'versions',

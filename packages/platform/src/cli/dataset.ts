@@ -182,13 +182,14 @@ export function addDataset(program: Command): void {
   const dataset = addGroup(program, 'dataset', 'look at datasets and add versions')
   addLists(dataset)
   addShow(dataset)
-  addCommand<{ root?: string; path?: string }>(dataset, {
+  addCommand<{ root?: string; path?: string; reference?: string }>(dataset, {
     use: 'add <dataset>',
     summary: 'make a version of what the dataset’s files are now: hash, profile, check',
     example: 'plimsoll dataset add flights --root examples/flight-delay --path "data/2001-0[12].parquet"',
     options: [
       ['--root <folder>', 'folder that the path is relative to (default: here)'],
       ['--path <glob>', 'files, instead of those of the definition'],
+      ['--reference <version>', 'version whose histogram bins are taken, to compare the two profiles'],
     ],
     action: async ({ io, options, args }) => {
       const name = args[0]!
@@ -196,6 +197,7 @@ export function addDataset(program: Command): void {
         dataset: name,
         root: resolve(options.root ?? '.'),
         ...(options.path === undefined ? {} : { path: options.path }),
+        ...(options.reference === undefined ? {} : { reference: wholeNumber(options.reference, '--reference') }),
       }
       const { client } = connect(options)
       await client.call({ path: `/api/v1/datasets/${segment(name, 'dataset')}`, schema: datasetDetail }) // or says so

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { digestBytes } from '../kernel/digest.ts'
-import { latestVersion, locationsOf, requireVersion, verifyFiles } from './index.ts'
+import { latestVersion, locationsOf, requireVersion, verifyFiles, versionContent } from './index.ts'
 import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
 let database: TestDatabase
@@ -125,6 +125,32 @@ const NUMBERS = {
   source: { format: 'csv', path: '', csv: { delimiter: ',', header: true, nullText: '' } },
   schema: { n: { type: 'int32', nullable: false } },
 } as const
+
+test('dataset-version takes the bins of the version it is told, and its profile says whose they are', async () => {
+  const path = join(temporaryFolder(), 'a.csv')
+  const schema = { ...NUMBERS.schema, s: { type: 'text', nullable: false } } as const
+  await declare(database.ctx, { ...NUMBERS, schema, source: { ...NUMBERS.source, path } })
+  const add = async (from: number, letters: string, reference?: number) => {
+    const lines = Array.from({ length: 200 }, (_, index) => `${from + index},${letters[index % letters.length]}`)
+    writeFileSync(path, ['n,s', ...lines, ''].join('\n'))
+    const params = { dataset: 'numbers', root, ...(reference === undefined ? {} : { reference }) }
+    const { version } = await runDatasetVersion(database.ctx, engine, params)
+    const found = await requireVersion(database.ctx, { dataset: 'numbers', version: Number(version) })
+    const { profile } = await versionContent(database.ctx, found)
+    const bins = Object.values(profile!.columns).map(({ histogram }) => histogram!.bins)
+    return { digest: found.profileDigest, binsFrom: profile!.binsFrom, columns: profile!.columns, bins }
+  }
+  const first = await add(0, 'ab')
+  const compared = await add(100, 'bc', 1)
+  const alone = await add(200, 'bc')
+  expect([first.binsFrom, compared.binsFrom, alone.binsFrom]).toEqual([undefined, first.digest, undefined])
+  expect(compared.bins).toEqual(first.bins)
+  for (const [index, bins] of alone.bins.entries()) expect(bins).not.toEqual(first.bins[index])
+  expect(compared.columns).toMatchObject({
+    n: { histogram: { below: 0, above: 100 } },
+    s: { histogram: { counts: [0, 100], other: 100 } },
+  })
+})
 
 const localTimes = (path: string, format: 'csv' | 'parquet', zone = 'America/New_York') => ({
   name: 'visits',

@@ -107,6 +107,11 @@ test('definePipeline() gives plain canonical JSON: steps in the order in which t
   })
 })
 
+test('datasetVersion() takes other files than the definition says, and the bins of a version', () => {
+  const [step] = stepsOf(() => datasetVersion(flights, { path: 'data/2001-02.parquet', reference: 1 }))
+  expect(step!.params).toEqual({ dataset: 'flights', path: 'data/2001-02.parquet', reference: 1 })
+})
+
 test('a step stands for its first output, and names the others', () => {
   const steps = stepsOf(() => {
     const made = typescript('steps/2 Make It.mts', { outputs: { first: 'file', second: 'json' } })

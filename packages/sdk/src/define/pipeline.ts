@@ -225,17 +225,26 @@ export function command(
   )
 }
 
-/** Makes a version of what a dataset's files are now: hashed, profiled, checked. */
+/**
+ * Makes a version of what a dataset's files are now: hashed, profiled, checked. `path` takes other files than the
+ * definition says; `reference` is a version whose histogram bins are taken, so that the two profiles can be compared.
+ */
 export function datasetVersion(
   dataset: { readonly name: string },
-  options: StepOptions & { path?: string } = {},
+  options: StepOptions & { path?: string; reference?: number } = {},
 ): StepRef {
+  const { path, reference } = options
+  const params = {
+    dataset: dataset.name,
+    ...(path === undefined ? {} : { path }),
+    ...(reference === undefined ? {} : { reference }),
+  }
   return addStep(
     {
       kind: 'dataset-version',
-      takes: ['path'],
+      takes: ['path', 'reference'],
       key: `version-${dataset.name}`,
-      params: { dataset: dataset.name, ...(options.path === undefined ? {} : { path: options.path }) },
+      params,
       first: 'version',
     },
     options,
