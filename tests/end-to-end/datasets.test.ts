@@ -7,16 +7,21 @@ import { openTestPlatform, type TestPlatform } from './platform.fixture.ts'
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 const PROJECT = `
-import { csv, defineDataset, definePipeline, defineProject, int32, pinned, string, typescript } from '@plimsoll/sdk'
+import { allowFailed, csv, datasetVersion, defineDataset, definePipeline, defineProject, expectColumn, int32, pinned, string, typescript } from '@plimsoll/sdk'
 export const project = defineProject({ name: 'copies' })
 const schema = { a: int32() }
 export const copied = defineDataset({ name: 'copied', source: csv('data/copied.csv'), schema, storage: 'copy' })
 export const placed = defineDataset({ name: 'placed', source: csv('data/placed.csv'), schema })
-const read = (data) => (p) => typescript('steps/read.mts', { inputs: { data: pinned(data, 1) },
-  params: { text: p.param('text'), round: p.param('round') }, outputs: { end: 'json' } })
-const params = { text: string(), round: string() }
-export const readCopied = definePipeline({ name: 'read-copied', params, build: read(copied) })
-export const readPlaced = definePipeline({ name: 'read-placed', params, build: read(placed) })
+export const judged = defineDataset({ name: 'judged', source: csv('data/judged.csv'), schema, expectations: [expectColumn('a').between(0, 1)] })
+const read = (name, source) => definePipeline({ name: 'read-' + name, params: { text: string(), round: string() },
+  build: (p) => typescript('steps/read.mts', { inputs: { data: source() },
+    params: { text: p.param('text'), round: p.param('round') }, outputs: { end: 'json' } }) })
+export const readCopied = read('copied', () => pinned(copied, 1))
+export const readPlaced = read('placed', () => pinned(placed, 1))
+export const readNewest = read('judged', () => judged)
+export const readMade = read('made', () => datasetVersion(judged))
+export const readAllowed = read('judged-allowed', () => allowFailed(pinned(judged, 1)))
+export const readMadeAllowed = read('made-allowed', () => allowFailed(datasetVersion(judged)))
 `
 /** Fails unless it reads what it was told it would. */
 const READ = `import { readFileSync, writeFileSync } from 'node:fs'
@@ -29,7 +34,7 @@ if (found !== step.params.text) {
 writeFileSync(step.outputs.end.path, '{}')
 `
 /** Not the same bytes, or what is stored of the one would serve the other. */
-const TEXT = { copied: 'a\n1\n2\n', placed: 'a\n5\n6\n' }
+const TEXT = { copied: 'a\n1\n2\n', placed: 'a\n5\n6\n', judged: 'a\n8\n' }
 
 let platform: TestPlatform
 let source: (name: string) => string
@@ -42,6 +47,7 @@ beforeAll(async () => {
       '.gitignore': 'data/\n',
       'data/copied.csv': TEXT.copied,
       'data/placed.csv': TEXT.placed,
+      'data/judged.csv': TEXT.judged,
       'plimsoll.project.mts': PROJECT,
       'steps/read.mts': READ,
     },
@@ -54,7 +60,7 @@ afterAll(() => platform?.close())
 
 let rounds = 0
 /** Runs a step that reads version 1 and expects this in it: 'read', or why not. */
-async function read(name: keyof typeof TEXT, text = TEXT[name]): Promise<string> {
+async function read(name: string, text = TEXT[name as keyof typeof TEXT]): Promise<string> {
   rounds += 1
   const params = ['--param', `text=${text}`, '--param', `round=round-${rounds}`]
   const { status, out, err } = await platform.run(['run', 'start', `read-${name}`, ...params])
@@ -86,4 +92,13 @@ test('a copied version stays as it was when its source changes, and the change i
   ])
   expect(versions.map(({ version }) => version)).toEqual([2, 1])
   expect(versions[0]!.digest).not.toBe(versions[1]!.digest)
+})
+
+test('a version that failed its expectations is kept, and read only where that is allowed', async () => {
+  const added = await platform.run(['dataset', 'add', 'judged', '--root', platform.project])
+  expect(added.status).toBe(3)
+  const refused = expect.stringContaining('Cannot use version 1 of dataset \\"judged\\": 1 of 2 expectations failed')
+  const { judged: text } = TEXT
+  expect([await read('judged'), await read('made', text)]).toEqual([refused, refused])
+  expect([await read('judged-allowed', text), await read('made-allowed', text)]).toEqual(['read', 'read'])
 })

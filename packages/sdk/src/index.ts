@@ -35,6 +35,7 @@ export {
 export { type MaterializeOptions, materialize, type TrainingSetOptions, trainingSet } from './define/feature-step.ts'
 export { defineModel, latency, nonInferior, parity, slices } from './define/model.ts'
 export {
+  allowFailed,
   command,
   datasetVersion,
   definePipeline,

@@ -97,9 +97,11 @@ test('dataset-version keeps a failing version, with counts and examples, and it 
   await expect(latestVersion(database.ctx, 'flights')).rejects.toMatchObject({
     code: 'datasets.version_failed_expectations',
   })
-  expect(await requireVersion(database.ctx, { dataset: 'flights', version: 1 }, { allowFailed: true })).toMatchObject({
-    verdict: 'failed',
-  })
+  const allowed = { allowFailed: true }
+  expect([
+    await requireVersion(database.ctx, { dataset: 'flights', version: 1 }, allowed),
+    await latestVersion(database.ctx, 'flights', allowed),
+  ]).toMatchObject([{ verdict: 'failed' }, { verdict: 'failed' }])
 })
 
 test('dataset-version reads typed CSV and converts naive times by the declared zone', async () => {

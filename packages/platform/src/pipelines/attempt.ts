@@ -169,6 +169,7 @@ async function resolve(
     bundles: facts.pipeline.bundles,
     origin: facts.pipeline.origin,
     keyOf: (key: string) => upstream.get(key)?.cacheKey,
+    resultOf: (key: string) => upstream.get(key)?.result,
   }
   const prepared = await prepareStep(ctx, interpreter, step.definition, run, inputs)
   if (step.verdict !== null) return { prepared, inputs, facts, step }
@@ -196,6 +197,7 @@ async function resolve(
 interface Upstream {
   readonly outputs: NamedOutputs
   readonly cacheKey: string | null
+  readonly result: Json | null
 }
 
 async function upstreamSteps(ctx: Context, step: ClaimedStep): Promise<Map<string, Upstream>> {
@@ -203,11 +205,13 @@ async function upstreamSteps(ctx: Context, step: ClaimedStep): Promise<Map<strin
   if (keys.length === 0) return new Map()
   const rows = await ctx.db
     .selectFrom('step')
-    .select(['key', 'outputs', 'cache_key'])
+    .select(['key', 'outputs', 'cache_key', 'result'])
     .where('run', '=', step.run)
     .where('key', 'in', keys)
     .execute()
-  return new Map(rows.map((row) => [row.key, { outputs: row.outputs ?? {}, cacheKey: row.cache_key }]))
+  return new Map(
+    rows.map((row) => [row.key, { outputs: row.outputs ?? {}, cacheKey: row.cache_key, result: row.result }]),
+  )
 }
 
 async function followAttempt(runner: Runner, entry: Running): Promise<void> {

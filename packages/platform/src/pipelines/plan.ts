@@ -148,6 +148,7 @@ async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Plan
     bundles: pipeline.bundles,
     origin: pipeline.origin,
     keyOf: (key) => planned.get(key)?.verdict?.key,
+    resultOf: (key) => planned.get(key)?.result,
   }
   const datasets = new Map<string, NamedOutputs>()
   for (const step of steps) datasets.set(step.key, await datasetInputs(ctx, step))

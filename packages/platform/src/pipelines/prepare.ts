@@ -1,4 +1,5 @@
 import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
 import { latestVersion, requireVersion } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -94,6 +95,24 @@ export interface PreparedIn {
   readonly origin: PipelineVersion['origin']
   /** Cache key of an upstream step: it names all that its outputs depend on. */
   readonly keyOf: (step: string) => string | null | undefined
+  /** What an upstream step said of what it made. */
+  readonly resultOf: (step: string) => Json | null | undefined
+}
+
+const madeVersion = z.looseObject({ dataset: z.string(), version: z.int() })
+
+/** A version that a step of this run made is refused like one that was there before, which `datasetInputs` has judged. */
+async function refuseFailedVersions(
+  ctx: Context,
+  step: PipelineStep,
+  { resultOf }: PreparedIn,
+  inputs: NamedOutputs,
+): Promise<void> {
+  for (const [name, input] of Object.entries(step.inputs)) {
+    if (input.from !== 'step' || input.allowFailed || inputs[name]?.type !== 'dataset') continue
+    const made = madeVersion.safeParse(resultOf(input.step))
+    if (made.success) await requireVersion(ctx, { dataset: made.data.dataset, version: made.data.version })
+  }
 }
 
 /** Equal bytes that were made otherwise, or from a tree that is clean now, have another passport. */
@@ -116,7 +135,11 @@ function texts(values: Readonly<Record<string, Json | undefined>>): Record<strin
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, canonicalJson(value ?? null)]))
 }
 
-/** Names everything that the step's result depends on. Quick, and without effect. */
+/**
+ * Names everything that the step's result depends on. Quick, and without effect.
+ *
+ * @throws precondition datasets.version_failed_expectations of an input
+ */
 export async function prepareStep(
   ctx: Context,
   deps: { kinds: StepKinds; python: () => Promise<PythonIdentity> },
@@ -124,6 +147,7 @@ export async function prepareStep(
   run: PreparedIn,
   inputs: NamedOutputs,
 ): Promise<PreparedStep> {
+  await refuseFailedVersions(ctx, step, run, inputs)
   const params = bindParams(step.params as Json, run.params)
   const input = Object.fromEntries(Object.entries(inputs).map(([name, output]) => [name, output.digest]))
   const byName = params as Readonly<Record<string, Json>> // the wire schema makes it a record

@@ -308,7 +308,7 @@ test('prepareStep() names everything that the result depends on: code with its m
     ctx,
     deps,
     fit,
-    { params: { trees: 7 }, bundles, origin: ORIGIN, keyOf: () => null },
+    { params: { trees: 7 }, bundles, origin: ORIGIN, keyOf: () => null, resultOf: () => null },
     {},
   )
   expect(prepared.components).toMatchObject({
@@ -320,7 +320,7 @@ test('prepareStep() names everything that the result depends on: code with its m
     ctx,
     deps,
     step('m', { kind: 'make', params: { x: 'y'.repeat(3_000) } }),
-    { params: {}, bundles, origin: ORIGIN, keyOf: () => null },
+    { params: {}, bundles, origin: ORIGIN, keyOf: () => null, resultOf: () => null },
     {},
   )
   expect(long.components.env['spec']).toMatch(/^sha256:/)

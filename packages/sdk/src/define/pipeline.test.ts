@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { defineFeatureService, defineFeatureView, last } from './feature.ts'
 import { materialize, trainingSet } from './feature-step.ts'
 import {
+  allowFailed,
   command,
   datasetVersion,
   definePipeline,
@@ -135,6 +136,19 @@ test('a step stands for its first output, and names the others', () => {
     },
     after: ['echo'],
   })
+})
+
+test('allowFailed() marks a source of any kind, and nothing else of it', () => {
+  const steps = stepsOf(() => {
+    const made = typescript('make.mts', { outputs: { first: 'file', second: 'dataset' } })
+    const sources = { newest: flights, version: pinned(flights, 3), first: made, second: made.output('second') }
+    const marked = Object.entries(sources).map(([name, source]) => [name, allowFailed(source)])
+    command(['true'], { key: 'plain', inputs: sources })
+    command(['true'], { key: 'marked', inputs: Object.fromEntries(marked) })
+  })
+  const [, plain, marked] = steps.map(({ inputs }) => Object.entries(inputs))
+  expect(marked).toEqual(plain!.map(([name, input]) => [name, { ...input, allowFailed: true }]))
+  expect(plain!.map(([, input]) => input.allowFailed)).toEqual([false, false, undefined, undefined])
 })
 
 test('trainingSet() reads every dataset behind its service, from where it is told', () => {

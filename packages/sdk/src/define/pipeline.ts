@@ -34,10 +34,11 @@ export interface StepRef {
 }
 
 /** What a step may read: a step's first output, one of its outputs, or a dataset (its newest version that passed, unless pinned). */
-export type StepSource =
+export type StepSource = { readonly allowFailed?: true } & (
   | StepRef
   | OutputRef
   | { readonly kind: 'dataset'; readonly name: string; readonly version?: number }
+)
 
 /** What every step takes. `memory` is like `2Gi`, `timeout` like `30m`. */
 export interface StepOptions {
@@ -66,12 +67,11 @@ function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
     return {
       from: 'dataset',
       dataset: source.name,
-      allowFailed: false,
+      allowFailed: source.allowFailed ?? false,
       ...(source.version === undefined ? {} : { version: source.version }),
     }
-  return 'first' in source
-    ? { from: 'step', step: source.key, output: source.first }
-    : { from: 'step', step: source.step, output: source.output }
+  const [step, output] = 'first' in source ? [source.key, source.first] : [source.step, source.output]
+  return { from: 'step', step, output, ...(source.allowFailed ? { allowFailed: true } : {}) }
 }
 
 const STEP_OPTIONS = ['key', 'after', 'resources', 'timeout', 'retries', 'cache']
@@ -142,6 +142,11 @@ function keyFrom(path: string): string {
 /** A version of a dataset at which a step is pinned. */
 export function pinned(dataset: { readonly name: string }, version: number): StepSource {
   return { kind: 'dataset', name: dataset.name, version }
+}
+
+/** A source that is read even where the dataset version failed its expectations; any other use of such a version is refused. */
+export function allowFailed(source: StepSource): StepSource {
+  return { ...source, allowFailed: true }
 }
 
 /** A Python step: a script with its files and its lock. Outputs are what it must leave; the first is the default one. */

@@ -5,9 +5,17 @@ import { definitionName, described, fieldName } from './name.ts'
 /** Name of a step, unique in its pipeline: a lower-case letter, then letters, digits, _ or -, at most 63 characters. */
 export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
 
-/** Where an input comes from: an output of a step, a dataset (its newest passing version unless pinned), or a run input. */
+/**
+ * Where an input comes from: an output of a step, or a dataset (its newest passing version unless pinned). A version that
+ * failed its expectations is refused, unless `allowFailed` says otherwise.
+ */
 export const stepInput = z.discriminatedUnion('from', [
-  z.strictObject({ from: z.literal('step'), step: stepKey, output: fieldName }),
+  z.strictObject({
+    from: z.literal('step'),
+    step: stepKey,
+    output: fieldName,
+    allowFailed: z.literal(true).optional(),
+  }),
   z.strictObject({
     from: z.literal('dataset'),
     dataset: definitionName,
