@@ -1,10 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { DEFINITION_KINDS } from '@plimsoll/sdk/wire'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { stringify } from 'yaml'
 import { collectProject, evaluateProject } from './index.ts'
 
-const GUIDE = resolve(import.meta.dirname, '../../../../../docs/guide/projects-in-yaml.md')
+const REPOSITORY = resolve(import.meta.dirname, '../../../../..')
+const GUIDE = join(REPOSITORY, 'docs/guide/projects-in-yaml.md')
 let folder: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'plimsoll-yaml-'))
@@ -55,6 +58,13 @@ export const pipeline = definePipeline({
 `,
   )
   expect(fromYaml).toEqual(await evaluateProject(folder))
+})
+
+test('the definitions of the example, of every kind there is, are the same as YAML', async () => {
+  const { source, definitions } = await evaluateProject(join(REPOSITORY, 'examples/flight-delay'))
+  expect(new Set(definitions.map(({ kind }) => kind))).toEqual(new Set(DEFINITION_KINDS))
+  write('plimsoll.project.yaml', stringify({ project: source, definitions }, { aliasDuplicateObjects: false }))
+  expect(await evaluateProject(folder)).toEqual({ source, definitions })
 })
 
 test('every fault of a definition is named with its line', async () => {
