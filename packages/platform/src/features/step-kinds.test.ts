@@ -203,6 +203,35 @@ test('training-set joins each row as of its own time, keeps the order, and regis
   })
 })
 
+test('training-set of a spine without rows has the columns and types of one with rows (48)', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const made = async (name: string, sql: string) => {
+    const spine = await addVersion(name, sql, spineSchema)
+    const { result, json, outputs } = await runStep(
+      'training-set',
+      { service: 'board', time: 'at' },
+      { spine, flights },
+    )
+    const files = [join(outputs.set!, 'part-00000.parquet')]
+    const set = await engine.rows({ sql: 'SELECT * FROM made', inputs: { made: { format: 'parquet', files } } })
+    const { schema: declared } = json.manifest as DatasetManifest
+    return { rows: set.rows.length, counted: result.rowCount, columns: set.columns, declared }
+  }
+  const empty = await made('empty', `${SPINE} WHERE false`)
+  const full = await made('spine', SPINE)
+  expect([empty.rows, empty.counted, full.rows]).toEqual([0, 0, 3])
+  expect(empty.columns.map(({ name, type }) => `${name} ${type}`)).toEqual([
+    ...['at TIMESTAMP WITH TIME ZONE', 'destination VARCHAR', 'id INTEGER', 'origin VARCHAR'],
+    ...['origin', 'destination'].flatMap((as) => [
+      `${as}__mean_3h DOUBLE`,
+      `${as}__n_3h BIGINT`,
+      `${as}__newest INTEGER`,
+    ]),
+  ])
+  expect([empty.columns, empty.declared]).toEqual([full.columns, full.declared])
+})
+
 test('training-set as of an instant is the same again, bytes and version, after rows that came to be known later (45)', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()
