@@ -1,11 +1,11 @@
-import { copyFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { copyFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { digestBytes } from '../kernel/digest.ts'
-import { latestVersion, locationsOf, requireVersion, verifyFiles, versionContent } from './index.ts'
+import { latestVersion, locationsOf, registerVersion, requireVersion, verifyFiles, versionContent } from './index.ts'
 import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
 let database: TestDatabase
@@ -261,4 +261,111 @@ test('dataset-version copies no other bytes than those it checked, though size a
   const { manifest, locations } = places as { manifest: { files: unknown[] }; locations: unknown[] }
   expect(locations).toEqual([])
   expect(manifest.files).toEqual([{ digest: digestBytes('n\n2\n'), sizeBytes: 4, rows: 1 }])
+})
+
+/** Registers a version of one row that has no profile, as a step does that wrote it. */
+const writeVersion = (dataset: string, more: { derived?: boolean; digest?: string } = {}) => {
+  const files = [{ digest: digestBytes('n\n1\n'), sizeBytes: 4, rows: 1 }]
+  const manifest = { v: 1, format: 'parquet', schema: NUMBERS.schema, rowCount: 1, files } as const
+  return database.ctx.transaction((tx) => registerVersion(tx, { dataset, manifest, strength: 'content', ...more }))
+}
+const declareNumbers = (path = join(root, 'none.csv'), more: Partial<Parameters<typeof declare>[1]> = {}) =>
+  declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, ...more })
+const addNumbers = (params: { reference?: number } = {}) => {
+  const path = join(temporaryFolder(), 'a.csv')
+  writeFileSync(path, 'n\n1\n')
+  return declareNumbers(path).then(() =>
+    runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root, ...params }),
+  )
+}
+
+test.each<[code: string, kind: string, said: RegExp, () => Promise<unknown>]>([
+  ['datasets.dataset_not_found', 'not_found', /dataset "numbers"/, () => writeVersion('numbers')],
+  [
+    'datasets.dataset_not_found',
+    'not_found',
+    /dataset "other"/,
+    () => runDatasetVersion(database.ctx, engine, { dataset: 'other', root }),
+  ],
+  [
+    'datasets.not_declared',
+    'precondition',
+    /steps write its versions/,
+    async () => {
+      await writeVersion('numbers', { derived: true })
+      await runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root })
+    },
+  ],
+  [
+    'datasets.derived_name',
+    'conflict',
+    /steps write versions under that name/,
+    async () => {
+      await writeVersion('numbers', { derived: true })
+      await declareNumbers()
+    },
+  ],
+  [
+    'datasets.digest_mismatch',
+    'invalid',
+    /its manifest has digest sha256:/,
+    async () => {
+      await declareNumbers()
+      await writeVersion('numbers', { digest: digestBytes('another') })
+    },
+  ],
+  [
+    'datasets.bad_expectations',
+    'invalid',
+    /its expectations have faults/,
+    () => declareNumbers(undefined, { expectations: [{ type: 'expect_column_to_shine', kwargs: { column: 'n' } }] }),
+  ],
+  [
+    'datasets.no_version',
+    'not_found',
+    /Cannot find a version/,
+    async () => {
+      await declareNumbers()
+      await latestVersion(database.ctx, 'numbers')
+    },
+  ],
+  [
+    'datasets.version_not_found',
+    'not_found',
+    /version 7 of dataset "numbers"/,
+    async () => {
+      await addNumbers()
+      await requireVersion(database.ctx, { dataset: 'numbers', version: 7 })
+    },
+  ],
+  ['datasets.version_not_found', 'not_found', /version 7 of .* to take its bins/, () => addNumbers({ reference: 7 })],
+  [
+    'datasets.no_profile',
+    'precondition',
+    /the bins of version 1 of .*no profile/,
+    async () => {
+      await declareNumbers()
+      await writeVersion('numbers')
+      await addNumbers({ reference: 1 })
+    },
+  ],
+  [
+    'datasets.file_gone',
+    'precondition',
+    /Cannot read ".*b\.csv"/,
+    async () => {
+      const folder = temporaryFolder()
+      for (const name of ['a.csv', 'b.csv']) writeFileSync(join(folder, name), 'n\n1\n')
+      await declareNumbers(join(folder, '*.csv'))
+      await runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root }, (_, message) => {
+        if (message === 'hashed 1 of 2 files') rmSync(join(folder, 'b.csv'))
+      })
+    },
+  ],
+])('what a dataset refuses has a code and says why: %s, %s, %s', async (code, kind, said, work) => {
+  await expect(work()).rejects.toMatchObject({
+    code,
+    kind,
+    message: expect.stringMatching(said),
+  })
 })

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -147,6 +147,14 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
   await expect(listSourceFiles({ root: 'relative', path: 'a', allowAbsolute: false })).rejects.toMatchObject({
     code: 'datasets.bad_root',
   })
+})
+
+test('listSourceFiles() refuses a source of more than 10,000 files', async () => {
+  const root = temporaryFolder()
+  for (let index = 0; index < 10_001; index += 1) writeFileSync(join(root, `${index}.csv`), '')
+  const list = listSourceFiles({ root, path: '*.csv', allowAbsolute: false })
+  await expect(list).rejects.toMatchObject({ kind: 'too_large', code: 'datasets.too_many_files' })
+  rmSync(root, { recursive: true })
 })
 
 test('verifyFiles() names the first altered file, also when only one byte differs', async () => {

@@ -399,6 +399,16 @@ test('materialize refuses an instant more than 30 days ahead of the clock, and n
   })
 })
 
+test('materialize refuses where the installation has no online store', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const params = { service: 'board', until: '2001-01-01T12:00:00Z' }
+  await expect(runStep('materialize', params, { flights })).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'features.no_online_store',
+  })
+})
+
 test('materialize also fills an older meaning by which something serves, and leaves it when the data has it no longer', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()
@@ -437,6 +447,17 @@ test('sql-transform keeps the result of one SELECT as a dataset version', async 
     { flights },
   )
   expect(result).toMatchObject({ dataset: 'counts', version: 1, rowCount: 2 })
+})
+
+test('sql-transform refuses a column that the SDK has no type for, and says what to do', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await expect(
+    runStep('sql-transform', { sql: 'SELECT [delay] AS delays FROM flights' }, { flights }),
+  ).rejects.toMatchObject({
+    code: 'features.column_type',
+    message: expect.stringContaining('column "delays" of the statement: it is INTEGER[]'),
+    details: { action: expect.stringContaining('Cast') },
+  })
 })
 
 test('sql-transform refuses times of its result that name no one instant in their zone', async () => {

@@ -51,6 +51,19 @@ test('rows() refuses what does not fit its memory, spills what does, and leaves 
   expect(readdirSync(tempDirectory)).toEqual([])
 })
 
+test.each([
+  ['query.not_one_select', 'invalid', { sql: 'SELECT 1; SELECT 2' }],
+  ['query.not_one_select', 'invalid', { sql: 'CREATE TABLE t (a INTEGER)' }],
+  ['query.too_long', 'too_large', { sql: `SELECT 1 ${' '.repeat(4_000_000)}` }],
+  ['query.file_refused', 'forbidden', { sql: "SELECT * FROM read_text('/etc/hostname')" }],
+  ['query.bad_row_group', 'invalid', { sql: 'SELECT 1', rowGroupRows: 2_047 }],
+])('write() refuses with %s, which is %s', async (code, kind, { sql, ...more }) => {
+  const engine = openDuckdbQueryEngine({ tempDirectory: directory(), threads: 1 })
+  const written = engine.write({ sql, inputs: {}, output: { directory: join(directory(), 'out'), ...more } })
+  await expect(written).rejects.toMatchObject({ code, kind })
+  await engine.close()
+})
+
 test('rows() refuses a column with the name of one that it adds, and reads one with the name that it would give the file', async () => {
   const engine = openDuckdbQueryEngine({ tempDirectory: directory(), threads: 1 })
   const write = async (column: string) => {

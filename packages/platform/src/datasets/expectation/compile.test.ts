@@ -177,6 +177,11 @@ test('compileSuite() keeps the semantics of Great Expectations, case by case', a
   expect(statistics.evaluated_expectations).toBe(CASES.length)
 })
 
+test('compileSuite() leaves out no expectation that it does not know', async () => {
+  const unknown = evaluateSuite(engine, ROWS, SCHEMA, [{ type: `${V}be_wonderful`, kwargs: { column: 'n' } }])
+  await expect(unknown).rejects.toMatchObject({ kind: 'unsupported', code: 'datasets.unknown_expectation' })
+})
+
 test('compileSuite() on no rows: values pass vacuously with null percents, aggregates fail', async () => {
   const { results, success } = await evaluateSuite(engine, `${ROWS} WHERE i > 99`, SCHEMA, [
     { type: `${V}be_between`, kwargs: { column: 'n', min_value: 1 } },

@@ -120,6 +120,15 @@ test('collectProject() refuses a file that is too large for code', async () => {
   await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'too_large', code: 'definitions.file_too_large' })
 })
 
+test('collectProject() refuses a step of more than 10,000 files', async () => {
+  project(python({ script: 'a.py', files: ['data/*'] }))
+  write('a.py', '')
+  mkdirSync(join(folder, 'data'))
+  for (let index = 0; index < 10_001; index += 1) writeFileSync(join(folder, 'data', String(index)), '')
+  const taken = collectProject(folder).then(({ blobs }) => blobs.size)
+  await expect(taken).rejects.toMatchObject({ kind: 'too_large', code: 'definitions.too_many_files' })
+})
+
 test('collectProject() bundles a TypeScript step into one module, whose name the step then has', async () => {
   project({ key: 'fit', kind: 'typescript', params: { script: 'steps/make.mts' } })
   write('steps/make.mts', "import { one } from './one.ts'\nconst n: number = one\nprocess.stdout.write(String(n))")

@@ -252,3 +252,10 @@ test('lookup() counts no events of an unknown entity only as far as the store wa
   expect(readWindows(50, null, 'b')).toEqual([0, Number.NaN, 'NOT_FOUND', 'NOT_FOUND'])
   expect(readWindows(61, null, 'b')).toEqual(TOO_OLD)
 })
+
+test('openOnlineReader() refuses a store that cannot answer at once', () => {
+  const { readNow: _, ...distant } = store
+  expect(() => openOnlineReader({ store: distant, spec: specOf({}) })).toThrow(
+    expect.objectContaining({ kind: 'unsupported', code: 'features.store_not_local' }),
+  )
+})
