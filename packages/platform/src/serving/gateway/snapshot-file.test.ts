@@ -1,8 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { newSigningKey, signBytes } from '../../kernel/auth/verify/index.ts'
+import { fileCallsOf } from '../../kernel/file-calls.fixture.ts'
 import { exampleSnapshot } from './snapshot.fixture.ts'
 import { loadSnapshot, storeSnapshot, verifySnapshot } from './snapshot-file.ts'
 
@@ -53,7 +54,9 @@ test('verifySnapshot() refuses an approval that binds other digests, and a route
 test('loadSnapshot() gives back what storeSnapshot() kept, nothing when there is none, and never a damaged one', async () => {
   const path = join(directory, 'deep', 'snapshot.json')
   expect(await loadSnapshot(path, key.publicKey)).toBeUndefined()
-  await storeSnapshot(path, signed(exampleSnapshot()))
+  const calls = await fileCallsOf(() => storeSnapshot(path, signed(exampleSnapshot())))
+  const name = basename(path)
+  expect(calls).toEqual([`writeFile ${name}.tmp`, `sync ${name}.tmp`, `rename ${name}.tmp to ${name}`])
   expect((await loadSnapshot(path, key.publicKey))?.content.epoch).toBe(1)
   writeFileSync(path, readFileSync(path, 'utf8').slice(0, 50))
   await expect(loadSnapshot(path, key.publicKey)).rejects.toMatchObject({ code: 'serving.snapshot_malformed' })
