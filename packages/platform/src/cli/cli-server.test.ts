@@ -1,4 +1,14 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openClient } from '@plimsoll/sdk/client'
@@ -6,13 +16,14 @@ import type { GatewayStatus } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openPglite } from '../adapters/pglite/backend.ts'
+import { identityModel } from '../inference/onnx.fixture.ts'
 import { settings } from '../kernel/config/index.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { openDatabase } from '../kernel/db/index.ts'
 import { filesWith, filesWithDigestOf, TOKEN } from '../processes/secret.fixture.ts'
 import { runningFindings } from './doctor/running.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
-import { writeSmallProject } from './project.fixture.ts'
+import { GIT_IDENTITY, writeSmallProject } from './project.fixture.ts'
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
@@ -66,7 +77,7 @@ interface Answer {
 /** Runs a command with --json and gives its one line. */
 async function json(...args: string[]) {
   const { status, out, err } = await plimsoll.run(...args, '--json')
-  expect(out.trim().split('\n').length, `${args.join(' ')}: ${err}`).toBe(1)
+  expect(out, `${args.join(' ')}: ${err}`).toMatch(/^.+\n$/)
   return { status, value: JSON.parse(out) as Answer, err }
 }
 
@@ -133,6 +144,7 @@ test('cancel ends a running step; who follows it learns so as status 1', async (
   const follow = plimsoll.run('run', 'follow', value.id)
   expect(await plimsoll.run('cancel', value.id)).toMatchObject({ status: 0, out: expect.stringMatching(/cancel/) })
   expect(await follow).toMatchObject({ status: 1, out: expect.stringContaining('cancelled') })
+  expect(await json('cancel', value.id)).toMatchObject({ status: 0, value: { run: value.id, state: 'cancelled' } })
 })
 
 test('step show and step debug lead to the files of an attempt', async () => {
@@ -254,6 +266,80 @@ test('a retired route is unknown to the gateway, its predictions are explained, 
   await expect.poll(async () => (await ask())[0], { timeout: 60_000 }).toBe(200)
 })
 
+/** A second version that gives back what the first does, by a file of other bytes. */
+async function trainAgain(): Promise<void> {
+  const model = identityModel('FP32', ['n', 2], { second: 'yes' })
+  writeFileSync(join(folder, 'steps/model.b64'), Buffer.from(model).toString('base64'))
+  for (const args of [
+    ['add', '--all'],
+    ['commit', '--quiet', '--message', 'second'],
+  ])
+    execFileSync('git', ['-C', folder, ...GIT_IDENTITY, ...args])
+  expect(await plimsoll.run('apply')).toMatchObject({ status: 0 })
+  expect((await json('run', 'start', 'train')).value).toMatchObject({ state: 'succeeded' })
+}
+
+test('who signs with a registered key approves, releases and rolls back, until the key is revoked', async (context) => {
+  if (spawnSync('ssh-keygen', ['-?']).status === null) return context.skip('openssh-client is not installed')
+  await trainAgain()
+  const [key, signed] = [join(folder, 'grace'), ['--sign-with', 'grace', '--as', 'grace']]
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
+  expect(await plimsoll.run('approve', 'echo', '2', ...signed)).toMatchObject({ status: 1 })
+  const added = await json('key', 'add', 'grace', `${key}.pub`, '--role', 'approver')
+  expect(added).toMatchObject({ status: 0, value: { principal: 'grace', revoked_at: null } })
+  const twice = await plimsoll.run('key', 'add', 'grace', `${key}.pub`)
+  expect(twice).toMatchObject({ status: 1, err: expect.stringContaining('(auth.key_taken)') })
+
+  expect(await plimsoll.run('approve', 'echo', '2', ...signed)).toMatchObject({
+    status: 0,
+    out: expect.stringContaining('grace approves echo/2'),
+  })
+  const because = ['--reason', 'signed', ...signed]
+  const released = await json('release', 'echo', '2', ...because)
+  expect(released).toMatchObject({ status: 0, value: { action: 'release', version: 2, actor: 'grace' } })
+  const serving = async () => (await json('predict', 'echo', '{"a": 1, "b": 2}')).value
+  await expect.poll(serving, { timeout: 60_000 }).toMatchObject({ version: '2' })
+  const back = await json('rollback', 'echo', ...because)
+  expect(back).toMatchObject({ status: 0, value: { action: 'rollback', version: 1, actor: 'grace' } })
+  await expect.poll(serving, { timeout: 60_000 }).toMatchObject({ version: '1' })
+  const retired = await json('retire', 'echo', ...because)
+  expect(retired).toMatchObject({ status: 0, value: { action: 'retire', version: 1, actor: 'grace' } })
+  expect(await plimsoll.run('rollback', 'echo', ...because)).toMatchObject({ status: 1, out: '' })
+  expect(await plimsoll.run('release', 'echo', '1', ...because)).toMatchObject({ status: 0 })
+
+  const ended = await json('key', 'revoke', added.value.id)
+  expect(ended).toMatchObject({ status: 0, value: { revoked: added.value.id } })
+  const refused = await plimsoll.run('rollback', 'echo', ...because)
+  expect(refused).toMatchObject({ status: 1, out: '', err: expect.stringContaining('(auth.bad_signature)') })
+  const gone = await plimsoll.run('key', 'revoke', added.value.id)
+  expect(gone).toMatchObject({ status: 1, err: expect.stringContaining('(auth.key_not_found)') })
+})
+
+test('what a project no longer declares is kept, shown by plan --prune, and deleted by apply --prune alone', async () => {
+  const declare = (...names: string[]) => {
+    const keys = [{ name: 'code', type: 'text' }]
+    const definitions = names.map((name) => ({ kind: 'entity', name, keys }))
+    // JSON is YAML.
+    writeFileSync(join(folder, 'pruned/plimsoll.project.yaml'), JSON.stringify({ project: 'pruned', definitions }))
+  }
+  mkdirSync(join(folder, 'pruned'))
+  declare('stays', 'goes')
+  expect(await plimsoll.run('apply', 'pruned')).toMatchObject({ status: 0 })
+  declare('stays')
+  const kept = '? kept      entity goes (no longer declared; --prune deletes it)'
+  expect((await plimsoll.run('plan', 'pruned')).out).toContain(kept)
+  expect((await plimsoll.run('apply', 'pruned')).out).toContain(kept)
+  const plan = await plimsoll.run('plan', 'pruned', '--prune')
+  expect(plan.out).toMatch(
+    /^ {2}unchanged entity stays\n- delete {4}entity goes\n(warning: .*\n)?This and nothing else: plimsoll apply pruned --prune --plan sha256:\S+\n$/,
+  )
+  expect(await plimsoll.run('features', 'show', 'entity', 'goes')).toMatchObject({ status: 0 })
+  expect((await plimsoll.run('apply', 'pruned', '--prune')).out).toContain('- delete    entity goes')
+  const gone = await plimsoll.run('features', 'show', 'entity', 'goes')
+  expect(gone).toMatchObject({ status: 1, err: expect.stringContaining('(features.entity_not_found)') })
+  expect(await plimsoll.run('features', 'show', 'entity', 'stays')).toMatchObject({ status: 0 })
+})
+
 test('doctor tells of a gateway that refuses what it is to serve, with what that costs', async () => {
   const dataDir = join(folder, '.plimsoll')
   const operator = readFileSync(join(dataDir, 'operator-token'), 'utf8').trim()
@@ -360,6 +446,7 @@ test('dead-letter list shows what was given up on; retry runs it, and discard re
 test.each([
   ['run', 'list'],
   ['run', 'show', '$hello'],
+  ['run', 'follow', '$hello'],
   ['logs', '$broken', 'broken'],
   ['dataset', 'list'],
   ['dataset', 'show', 'numbers'],
@@ -475,7 +562,10 @@ test.runIf(process.platform === 'linux')(
 )
 
 test('what init writes comes from the cache at its second run, and a changed script runs its own step only', async () => {
-  expect(await plimsoll.run('init', 'mine')).toMatchObject({ status: 0 })
+  expect(await json('init', 'mine')).toMatchObject({
+    status: 0,
+    value: { name: 'mine', files: expect.arrayContaining(['plimsoll.project.mts', 'steps/draw.py']) },
+  })
   const project = join(folder, 'mine/plimsoll.project.mts')
   writeFileSync(project, readFileSync(project, 'utf8').replace("name: 'hello'", "name: 'pi'")) // the folder's own has a hello
   const applyAndRun = async () => {

@@ -91,6 +91,8 @@ test('features show says when a view’s rows happened and could be known, and w
   expect(out).toContain('newest: last delay (int32)')
   expect((await features('show', 'service', 'board')).out).toContain('delays as origin: all features; code from origin')
   expect((await features('show', 'entity', 'airport')).out).toContain('code (text)')
+  const asked = await features('show', 'view', 'delays', '--json')
+  expect(JSON.parse(asked.out)).toMatchObject({ kind: 'view', name: 'delays', definition: { knownAt: 'landed_at' } })
 })
 
 test('features materializations tells until when, how many rows, and by which run', async () => {

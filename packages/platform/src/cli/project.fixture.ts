@@ -101,6 +101,8 @@ urllib.request.urlopen(request).read()
   '.gitignore': '.plimsoll/\nnode_modules/\n',
 }
 
+export const GIT_IDENTITY = ['-c', 'user.name=test', '-c', 'user.email=test@example.org', '-c', 'commit.gpgsign=false']
+
 /** Writes a project with one of each kind that needs nothing but Node and a bare Python, committed to git. */
 export function writeSmallProject(folder: string): void {
   const model = Buffer.from(identityModel('FP32', ['n', 2])).toString('base64')
@@ -108,9 +110,8 @@ export function writeSmallProject(folder: string): void {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     writeFileSync(join(folder, path), text)
   }
-  const git = (...args: string[]) =>
-    execFileSync('git', ['-C', folder, '-c', 'user.name=test', '-c', 'user.email=test@example.org', ...args])
+  const git = (...args: string[]) => execFileSync('git', ['-C', folder, ...GIT_IDENTITY, ...args])
   git('init', '--quiet')
   git('add', '--all')
-  git('-c', 'commit.gpgsign=false', 'commit', '--quiet', '--message', 'small')
+  git('commit', '--quiet', '--message', 'small')
 }
