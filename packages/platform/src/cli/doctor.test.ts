@@ -53,6 +53,22 @@ test('doctor is content with what is needed, and says what each lack costs', asy
   expect(one('git')).toMatchObject({ state: 'ok', found: 'git version 2.0' })
   expect(one('Chromium')).toMatchObject({ state: 'missing' })
   for (const finding of findings) if (finding.state !== 'ok') expect(finding.cost, finding.name).toBeTruthy()
+  const isolation = { group: 'isolation of steps' }
+  expect(one('process group')).toMatchObject({ ...isolation, state: 'ok' })
+  expect(one('cgroup v2')).toMatchObject({ ...isolation, state: 'missing', cost: expect.stringContaining('CPU') })
+  expect(one('network and files')).toMatchObject({
+    ...isolation,
+    state: 'missing',
+    cost: expect.stringContaining('not a sandbox'),
+  })
+  const durability = { group: 'durability' }
+  expect(one('death of a process')).toMatchObject({ ...durability, state: 'ok' })
+  expect(one('loss of power')).toMatchObject({
+    ...durability,
+    state: 'missing',
+    found: expect.stringContaining('not survived'),
+    cost: expect.stringContaining('PostgreSQL'),
+  })
 })
 
 test.each([
