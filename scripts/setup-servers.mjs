@@ -1,5 +1,5 @@
-// Installs the servers that some test suites need, from Debian packages: PostgreSQL, Redis, Chromium.
-// Does nothing for what is there already; one line per server; the exit code says whether all are there.
+// Installs the servers that some test suites need, from Debian packages: PostgreSQL, Redis, Chromium; and OpenSSH's signer.
+// Does nothing for what is there already; one line per package; the exit code says whether all are there.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -8,16 +8,17 @@ const SERVERS = [
   { package: 'postgresql', programs: ['initdb'] },
   { package: 'redis-server', programs: ['redis-server'] },
   { package: 'chromium', programs: ['chromium', 'chromium-browser', 'google-chrome'] },
+  { package: 'openssh-client', programs: ['ssh-keygen'] },
 ]
 
 function directories() {
   const debian = '/usr/lib/postgresql'
   const versions = existsSync(debian) ? readdirSync(debian).map((version) => join(debian, version, 'bin')) : []
-  return [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', ...versions]
+  return [...(process.env.PATH ?? '').split(delimiter), ...versions]
 }
 
-const isThere = (server) =>
-  server.programs.some((program) => directories().some((directory) => existsSync(join(directory, program))))
+const isOnPath = (program) => directories().some((directory) => existsSync(join(directory, program)))
+const isThere = (server) => server.programs.some(isOnPath)
 
 function run(command, args) {
   const root = typeof process.getuid === 'function' && process.getuid() === 0
@@ -36,7 +37,7 @@ function run(command, args) {
 
 const missing = SERVERS.filter((server) => !isThere(server))
 for (const server of SERVERS) if (!missing.includes(server)) console.log(`present    ${server.package}`)
-if (missing.length > 0 && !existsSync('/usr/bin/apt-get')) {
+if (missing.length > 0 && !isOnPath('apt-get')) {
   for (const server of missing)
     console.log(`MISSING    ${server.package}: this is no Debian system, install it by hand`)
   process.exit(1)
@@ -52,7 +53,9 @@ for (const server of missing) {
   if (problem === undefined && isThere(server)) console.log(`installed  ${server.package}`)
   else {
     failed++
-    console.log(`FAILED     ${server.package}: ${problem ?? 'installed, but its program was not found'}`)
+    console.log(
+      `FAILED     ${server.package}: ${problem ?? 'installed, but its program was not found'}; mend that and run this again, or install it by hand`,
+    )
   }
 }
 process.exit(failed === 0 ? 0 : 1)
