@@ -10,7 +10,7 @@ import { databaseClock } from '../kernel/db/index.ts'
 import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
-import { cancelRun, readStep } from './index.ts'
+import { cancelRun, readRun, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
 import { claimingSteps } from './store.ts'
@@ -240,10 +240,18 @@ test('a failed step fails the run, its dependents are upstream_failed, independe
   expect(run.graph[0]!.reason).toContain('oh no')
 })
 
-test('what a step writes may hold zero bytes and halves of characters', async () => {
-  const progress = String.raw`printf '{"t":"progress","fraction":0.5,"message":"a\\u0000b\\ud800"}\n' >> events; sleep 1.5`
-  const run = await runOnce([shell('bad', `${progress}; printf 'a\\000b' >&2; exit 3`)], { options: { cache: false } })
-  expect(run).toMatchObject({
+test('what a step writes may hold zero bytes and halves of characters, and its progress shows while it runs', async () => {
+  const event = String.raw`{"t":"progress","fraction":0.5,"message":"a\u0000b\ud800"}`
+  const write = `printf '%s\\n' '${event}' >> events; until [ -e seen ]; do sleep 0.05; done; printf 'a\\000b' >&2; exit 3`
+  const run = await engine.start(await engine.declare([shell('bad', write)]), { options: { cache: false } })
+  const progress = { fraction: 0.5, message: 'a\ufffdb\ufffd' }
+  await expect
+    .poll(async () => (await readRun(engine.ctx, run)).graph[0]!.progress, { timeout: 20_000 })
+    .toEqual(progress)
+  const { tries, ...step } = await readStep(engine.ctx, run, 'bad')
+  expect(step).toMatchObject({ state: 'running', progress })
+  writeFileSync(join(engine.directory, 'runs', run, tries[0]!.fence, 'seen'), '')
+  expect(await engine.ended(run)).toMatchObject({
     state: 'failed',
     graph: [{ state: 'failed', reason: expect.stringContaining('a\ufffdb') }],
   })

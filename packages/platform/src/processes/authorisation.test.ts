@@ -79,7 +79,6 @@ function openServer(requireToken: boolean): FastifyInstance {
     contextOf: (request) => mlflowContext(authoriser, request),
     clock: realClock,
     log: silentLog,
-    health: false,
   })
   return app
 }

@@ -161,7 +161,6 @@ async function openControlHttp(parts: {
     contextOf: (request) => mlflowContext(authoriser, request),
     clock: ctx.clock,
     log,
-    health: false,
   })
   return app
 }

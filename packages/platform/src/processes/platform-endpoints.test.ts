@@ -26,8 +26,18 @@ test('the type of a problem leads to a page that has its code', async () => {
   expect(await page.text()).toContain(`<tr id="${type.split('#')[1]}">`)
 })
 
+test('health is data with the status that probes look at', async () => {
+  const answer = await fetch(`${url}/health`)
+  expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ status: 'ok' })])
+})
+
 test('the API is described as a page and as data', async () => {
-  expect(await (await fetch(`${url}/api`)).text()).toContain('<h1>Plimsoll ')
+  const page = await (await fetch(`${url}/api`)).text()
+  expect(page).toContain('<h1>Plimsoll ')
+  const text = page.replaceAll(/<[^>]*>/g, '')
+  expect(text).toContain(
+    'GET /metrics — Metrics of the process, over all projects, in the Prometheus text formatplatform',
+  )
   expect(await (await fetch(`${url}/api/v1/openapi.json`)).json()).toMatchObject({ openapi: '3.1.0' })
 })
 

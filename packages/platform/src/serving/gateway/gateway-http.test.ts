@@ -281,6 +281,8 @@ describe('the Open Inference Protocol', () => {
     expect(await (await get('/v2/models/chain/versions/7/ready')).json()).toEqual({ name: 'chain', ready: true })
     const index = await (await post('/v2/repository/index', '')).json()
     expect(index).toContainEqual({ name: 'chain', version: '7', state: 'READY' })
+    const load = await post('/v2/repository/models/chain/load', '')
+    expect([load.status, await load.text()]).toEqual([200, ''])
     expect((await post('/v2/repository/models/chain/unload', '')).status).toBe(403)
   })
 

@@ -25,8 +25,6 @@ export interface MlflowSurface {
   contextOf(request: FastifyRequest): Promise<Context>
   readonly clock: Clock
   readonly log: Logger
-  /** False where the process already answers `/health` itself. */
-  readonly health?: boolean
 }
 
 interface Shared {
@@ -36,7 +34,7 @@ interface Shared {
 }
 
 /**
- * Mounts the MLflow surface: `/api/2.0/mlflow…`, its twin below `/ajax-api`, `/version` and `/health`. It parses bodies
+ * Mounts the MLflow surface: `/api/2.0/mlflow…`, its twin below `/ajax-api`, and `/version`. It parses bodies
  * itself, validates the raw request target and renders its own errors. An endpoint without a known access stops the start.
  */
 export async function registerMlflowSurface(app: FastifyInstance, surface: MlflowSurface): Promise<void> {
@@ -58,7 +56,6 @@ export async function registerMlflowSurface(app: FastifyInstance, surface: Mlflo
       })
     }
     scope.get('/version', async (_request, reply) => reply.type('text/plain').send(MLFLOW_VERSION))
-    if (surface.health ?? true) scope.get('/health', async (_request, reply) => reply.type('text/plain').send('OK'))
     for (const path of ['/get-artifact', '/model-versions/get-artifact', '//model-versions/get-artifact']) {
       scope.get(path, (request, reply) => answer(shared, '', request, reply))
     }
