@@ -2,7 +2,7 @@ import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { encodeTensorFrame, OPERATIONS, type TensorPart } from './frame.ts'
 import type { Entry } from './request-queue.ts'
-import { allocateData, type ModelInterface, type Tensor, type TensorData } from './tensor.ts'
+import { allocateData, canBatch, type ModelInterface, type Tensor, type TensorData } from './tensor.ts'
 
 /** Positions of the outputs that any of the entries wants, ascending. */
 function unionOutputs(entries: readonly Entry[]): readonly number[] {
@@ -11,14 +11,7 @@ function unionOutputs(entries: readonly Entry[]): readonly number[] {
   return [...new Set(entries.flatMap((entry) => entry.outputs))].sort((a, b) => a - b)
 }
 
-/** One frame for a batch: the inputs of all entries laid end to end along the first dimension. */
-export function encodeBatch(batch: {
-  request: number
-  session: number
-  model: ModelInterface
-  entries: readonly Entry[]
-}): Buffer {
-  const { request, session, model, entries } = batch
+function partsOf(model: ModelInterface, entries: readonly Entry[]): TensorPart[] {
   const outputs = unionOutputs(entries)
   const parts: TensorPart[] = [
     { datatype: 'UINT16', index: 0, shape: [outputs.length], chunks: [Uint16Array.from(outputs)] },
@@ -32,6 +25,21 @@ export function encodeBatch(batch: {
     const chunks = entries.map((entry) => entry.inputs[index]?.data ?? [])
     parts.push({ datatype: first.datatype, index: index + 1, shape, chunks })
   }
+  return parts
+}
+
+/**
+ * One frame for several requests: one run with the inputs of all laid end to end along the first dimension, or, of a model
+ * that takes one request a run, their runs one after the other.
+ */
+export function encodeBatch(batch: {
+  request: number
+  session: number
+  model: ModelInterface
+  entries: readonly Entry[]
+}): Buffer {
+  const { request, session, model, entries } = batch
+  const parts = canBatch(model) ? partsOf(model, entries) : entries.flatMap((entry) => partsOf(model, [entry]))
   return encodeTensorFrame({ request, session, operation: OPERATIONS.run, micros: 0 }, parts)
 }
 
@@ -57,10 +65,12 @@ function rowsLost(output: Tensor, rows: number): PlimsollError {
 }
 
 /**
- * The outputs of each entry, cut out of the batch's.
- * @throws internal inference.rows_lost when an output does not have the batch's number of rows
+ * The outputs of each entry, cut out of the batch's: of the first ones where a model that takes one request a run did not
+ * run all.
+ * @throws internal inference.rows_lost when an output does not have the batch's number of rows, or outputs are missing
  */
 export function splitBatch(model: ModelInterface, entries: readonly Entry[], outputs: readonly Tensor[]): Tensor[][] {
+  if (!canBatch(model)) return splitRuns(entries, outputs)
   const byName = new Map(outputs.map((output) => [output.name, output]))
   const pick = (entry: Entry) => entry.outputs.flatMap((index) => byName.get(model.outputs[index]?.name ?? '') ?? [])
   const only = entries[0]
@@ -73,6 +83,24 @@ export function splitBatch(model: ModelInterface, entries: readonly Entry[], out
     row += entry.rows
     return pick(entry).map((output) => rowsBetween(output, start, row))
   })
+}
+
+/** Outputs of runs one after the other: each gave what its entry asked for, in that order. The last may not have run. */
+function splitRuns(entries: readonly Entry[], outputs: readonly Tensor[]): Tensor[][] {
+  const split: Tensor[][] = []
+  let end = 0
+  for (const entry of entries) {
+    if (end === outputs.length && split.length > 0) break
+    split.push(outputs.slice(end, end + entry.outputs.length))
+    end += entry.outputs.length
+  }
+  if (end !== outputs.length)
+    throw new PlimsollError(
+      'internal',
+      'inference.rows_lost',
+      `The model host gave ${countText(outputs.length, 'output')} for the ${end} that were asked for`,
+    )
+  return split
 }
 
 /** Inputs of one request, or a part of its rows. */

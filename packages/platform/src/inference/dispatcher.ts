@@ -8,6 +8,7 @@ import { countRows, shapeFits, validateAgainst } from './model-interface.ts'
 import {
   arrange,
   batchesMs,
+  frameMs,
   type ModelSlot,
   noteDeath,
   noteRun,
@@ -21,7 +22,7 @@ import { inferInPieces } from './pieces.ts'
 import { type HostPlace, type PoolHosts, upInMs } from './pool-hosts.ts'
 import type { PoolRequest, PoolResult } from './pool-stats.ts'
 import type { Entry, RequestQueue } from './request-queue.ts'
-import type { ModelInterface, Tensor } from './tensor.ts'
+import { canBatch, type ModelInterface, type Tensor } from './tensor.ts'
 
 const MARGIN_MS = 1
 /** A run that takes this many times what is expected, and as long beyond everybody's deadline, hangs. */
@@ -229,16 +230,19 @@ export class Dispatcher {
   dispatch(): void {
     const hosts = this.#hosts
     if (!hosts) return
-    for (const place of hosts.places) {
-      if (!hosts.settle(place)) continue
-      const nowMs = this.#clock.monotonicMs()
-      const next = this.#nextQueue(place, nowMs)
-      if (!next) continue
-      const entries = next.queue.take(prefixLength(next.slot, next.queue, nowMs))
-      this.#queued -= entries.length
-      if (next.queue.size === 0) this.#waiting.delete(next.queue)
-      this.#run(place, next.slot, entries, nowMs)
-    }
+    for (const place of hosts.places) while (hosts.settle(place) && this.#giveWork(place));
+  }
+
+  /** False when nothing that waits can run there. The host is still free where what was taken could not be sent. */
+  #giveWork(place: HostPlace): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    const next = this.#nextQueue(place, nowMs)
+    if (!next) return false
+    const entries = next.queue.take(prefixLength(next.slot, next.queue, nowMs))
+    this.#queued -= entries.length
+    if (next.queue.size === 0) this.#waiting.delete(next.queue)
+    this.#run(place, next.slot, entries, nowMs)
+    return true
   }
 
   #nextQueue(place: HostPlace, nowMs: number): Waiting | undefined {
@@ -280,18 +284,18 @@ export class Dispatcher {
   }
 
   #run(place: HostPlace, slot: ModelSlot, entries: readonly Entry[], nowMs: number): void {
-    const rows = slot.model.maxBatchSize === 0 ? 1 : entries.reduce((sum, entry) => sum + entry.rows, 0)
+    const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
     this.#request = (this.#request + 1) >>> 0
     let frame: Buffer
     try {
       frame = encodeBatch({ request: this.#request, session: slot.session, model: slot.model, entries })
     } catch (thrown) {
-      for (const entry of entries) this.#fail(slot, entry, thrown)
+      this.#failTogether(slot, entries, thrown)
       return
     }
     for (const entry of entries) entry.startedMs = nowMs
     place.busySinceMs = nowMs
-    const estimateMs = slot.cost.estimateMs(rows)
+    const estimateMs = frameMs(slot, rows)
     place.expectedMs = nowMs + estimateMs
     place.busyLimitMs = runLimitMs({
       estimateMs,
@@ -305,34 +309,29 @@ export class Dispatcher {
       slot.triedMs = endMs
       place.counters.runs++
       place.counters.busyUs += (endMs - nowMs) * 1000
-      if (answer) this.#finish({ slot, entries, rows, answer, nowMs, endMs })
+      if (answer) this.#finish({ slot, entries, answer, nowMs, endMs })
       else this.#afterDeath(slot, entries, endMs)
       this.dispatch()
       for (const watcher of this.#idleWatchers) watcher()
     })
   }
 
-  #finish(run: {
-    slot: ModelSlot
-    entries: readonly Entry[]
-    rows: number
-    answer: Buffer
-    nowMs: number
-    endMs: number
-  }): void {
-    const { slot, entries, rows, answer, nowMs, endMs } = run
+  #finish(run: { slot: ModelSlot; entries: readonly Entry[]; answer: Buffer; nowMs: number; endMs: number }): void {
+    const { slot, answer, nowMs, endMs } = run
     let outputs: Tensor[][]
     try {
       const failure = failureOf(answer, 'run')
       if (failure) throw failure
-      outputs = splitBatch(slot.model, entries, decodeTensors(answer, slot.model.outputs))
+      outputs = splitBatch(slot.model, run.entries, decodeTensors(answer, slot.model.outputs))
     } catch (thrown) {
-      if (entries.length === 1)
-        this.#fail(slot, entries[0]!, thrown) // one entry: checked on this line
-      else for (const entry of entries) this.#again(slot, entry)
+      this.#failTogether(slot, run.entries, thrown)
       return
     }
-    slot.cost.observe(rows, endMs - nowMs)
+    const entries = run.entries.slice(0, outputs.length)
+    for (const entry of run.entries.slice(outputs.length)) this.#enqueue(slot, queueOf(slot, entry).queue, entry)
+    const runs = canBatch(slot.model) ? 1 : entries.length
+    const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
+    slot.cost.observe(rows / runs, (endMs - nowMs) / runs)
     const inferUs = readHeader(answer).micros
     noteRun(slot, {
       rows,
@@ -347,11 +346,24 @@ export class Dispatcher {
       slot.counters.successUs += (endMs - entry.arrivedMs) * 1000
       slot.counters.queueUs += queueUs
       entry.isSettled = true
-      entry.resolve({ outputs: outputs[index] ?? [], queueUs, inferUs, batchRows: rows })
+      entry.resolve({
+        outputs: outputs[index] ?? [],
+        queueUs,
+        inferUs: Math.round(inferUs / runs),
+        batchRows: rows / runs,
+      })
     }
   }
 
-  /** Back into the queue, to run alone: a batch failed and only the culprit may err. */
+  /** Alone a request errs; of several only the culprit may, so that each goes again alone. */
+  #failTogether(slot: ModelSlot, entries: readonly Entry[], error: unknown): void {
+    for (const entry of entries) {
+      if (entries.length === 1) this.#fail(slot, entry, error)
+      else this.#again(slot, entry)
+    }
+  }
+
+  /** Back into the queue, to run alone. */
   #again(slot: ModelSlot, entry: Entry): void {
     entry.isSolo = true
     this.#enqueue(slot, queueOf(slot, entry).queue, entry)

@@ -26,7 +26,7 @@ export const HEADER_BYTES = 16
 export const HOST_FDS = { frames: 3, answers: 4 } as const
 export const FRAME_BYTES_MAX = 512 * 1024 * 1024
 const RANK_MAX = 32
-const TENSORS_MAX = 65_535
+export const FRAME_TENSORS_MAX = 65_535
 
 export interface FrameHeader {
   readonly request: number
@@ -159,7 +159,7 @@ export function checkFrameLength(length: number, arrived = 0): number {
 export function decodeTensors(frame: Buffer, specs: readonly TensorSpec[]): Tensor[] {
   const count = frame.readUInt32LE(frame.length - 4)
   const end = frame.length - 4
-  if (count > TENSORS_MAX || HEADER_BYTES + count * 8 > end) throw malformed(`${count} tensors`)
+  if (count > FRAME_TENSORS_MAX || HEADER_BYTES + count * 8 > end) throw malformed(`${count} tensors`)
   const heads: { spec: TensorSpec; datatype: Tensor['datatype']; shape: number[]; size: number }[] = []
   let head = HEADER_BYTES
   for (let index = 0; index < count; index++) {

@@ -13,6 +13,7 @@ import {
   OPERATIONS,
   readHeader,
   readJson,
+  type TensorPart,
 } from './frame.ts'
 
 export const MODEL_BYTES_MAX = 2 * 1024 * 1024 * 1024 - 1
@@ -124,25 +125,42 @@ interface RunInput {
   readonly clock: Clock
 }
 
+/** How long runs go on one after the other, whatever they were expected to take: who waits for the first waits for all. */
+const FRAME_MS_MAX = 5
+
+/**
+ * Runs of a frame, one after the other: the outputs of all, in order, or the first one's failure. What did not start in
+ * time has none.
+ */
 function runModel({ frame, session, header, clock }: RunInput): Buffer | Promise<Buffer> {
   if (!session)
     throw new PlimsollError('internal', 'inference.session_unknown', 'Cannot run a model that is not loaded')
-  const [list, ...inputs] = decodeTensors(frame, session.inputs.length > 0 ? withList(session) : OUTPUT_LIST)
-  const indexes = list?.data as Uint16Array // the first tensor is always the list
-  const wanted: string[] = []
-  for (const index of indexes) wanted.push(session.outputs[index]?.name ?? '')
+  const tensors = decodeTensors(frame, session.inputs.length > 0 ? withList(session) : OUTPUT_LIST)
+  const perRun = 1 + session.inputs.length
   const startMs = clock.monotonicMs()
-  const encode = (outputs: readonly RuntimeTensor[]) => {
-    const micros = Math.round((clock.monotonicMs() - startMs) * 1000)
-    const parts = outputs.map(({ datatype, shape, data }, position) => ({
-      datatype,
-      index: indexes[position] ?? 0,
-      shape,
-      chunks: [data],
-    }))
-    return encodeTensorFrame({ ...header, micros }, parts)
+  const parts: TensorPart[] = []
+  const finish = () =>
+    encodeTensorFrame({ ...header, micros: Math.round((clock.monotonicMs() - startMs) * 1000) }, parts)
+  const next = (start: number): Buffer | Promise<Buffer> => {
+    for (let at = start; at < tensors.length; at += perRun) {
+      if (at > 0 && clock.monotonicMs() - startMs > FRAME_MS_MAX) break
+      const indexes = tensors[at]!.data as Uint16Array // the first tensor of a run is always the list
+      const wanted = Array.from(indexes, (index) => session.outputs[index]?.name ?? '')
+      const inputs = tensors.slice(at + 1, at + perRun)
+      const keep = (outputs: readonly RuntimeTensor[]) => {
+        for (const [position, { datatype, shape, data }] of outputs.entries())
+          parts.push({ datatype, index: indexes[position] ?? 0, shape, chunks: [data] })
+      }
+      if (session.runNow) keep(session.runNow(inputs, wanted))
+      else
+        return session.run(inputs, wanted).then((outputs) => {
+          keep(outputs)
+          return next(at + perRun)
+        })
+    }
+    return finish()
   }
-  return session.runNow ? encode(session.runNow(inputs, wanted)) : session.run(inputs, wanted).then(encode)
+  return next(0)
 }
 
 const listed = new WeakMap<ModelSession, (typeof OUTPUT_LIST)[number][]>()

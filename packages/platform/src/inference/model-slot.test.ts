@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest'
 import { createCostModel } from './cost-model.ts'
-import { createCounters, createSlot, noteRun, prefixLength } from './model-slot.ts'
+import {
+  createCounters,
+  createSlot,
+  noteRun,
+  prefixLength,
+  queueOf as queueOfSlot,
+  setInterface,
+} from './model-slot.ts'
 import { createRequestQueue } from './request-queue.ts'
 
 /** A slot whose runs of one and of ten rows took so long. */
@@ -36,6 +43,61 @@ test('prefixLength() takes along nothing that makes late what would be in time',
   for (let n = 0; n < 100; n++) slot.cost.observe(1, n % 2 === 0 ? 80 : 120)
   const [two, three] = [slot.cost.estimateMs(2), slot.cost.estimateMs(3)]
   expect(prefixLength(slot, queueOf(20, 1 + (two + three) / 2), 0)).toBe(2)
+})
+
+test.each([
+  ['quick runs, as many as a frame takes', 0.001, 64],
+  ['runs of a tenth of a millisecond, for two milliseconds', 0.1, 20],
+  ['one slow run', 3, 1],
+])('prefixLength() lets a frame of a model that takes one request a run hold %s', (_name, oneMs, count) => {
+  const slot = slotOf(oneMs, oneMs)
+  setInterface(slot, { inputs: [], outputs: [], maxBatchSize: 0 })
+  expect(prefixLength(slot, queueOf(100, 1_000), 0)).toBe(count)
+})
+
+test('prefixLength() lets a frame hold no more tensors than one may', () => {
+  const slot = slotOf(0.001, 0.001)
+  const many = Array.from({ length: 2_000 }, (_, index) => ({
+    name: `c${index}`,
+    datatype: 'FP32' as const,
+    shape: [1],
+  }))
+  for (const model of [
+    { inputs: many, outputs: [] },
+    { inputs: [], outputs: many },
+  ]) {
+    setInterface(slot, { ...model, maxBatchSize: 0 })
+    expect(prefixLength(slot, queueOf(100, 1_000), 0)).toBe(32)
+  }
+})
+
+test('prefixLength() lets a frame of several runs make nothing late', () => {
+  const slot = slotOf(0.4, 0.4)
+  setInterface(slot, { inputs: [], outputs: [], maxBatchSize: 0 })
+  expect(prefixLength(slot, queueOf(100, 2.5), 0)).toBe(3)
+})
+
+test('queueOf() parts requests of other shapes, of a model that takes one a run by their rows too', () => {
+  const slot = slotOf(1, 1)
+  const spec = { name: 'x', datatype: 'FP32', shape: [-1, 2] } as const
+  const ofRows = (rows: number) => {
+    const inputs = [{ ...spec, shape: [rows, 2], data: new Float32Array(rows * 2) }]
+    return queueOfSlot(slot, { inputs }).queue
+  }
+  setInterface(slot, { inputs: [spec], outputs: [], maxBatchSize: 0 })
+  expect(ofRows(1)).toBe(ofRows(1))
+  expect(ofRows(1)).not.toBe(ofRows(2))
+  setInterface(slot, { inputs: [spec], outputs: [], maxBatchSize: 100 })
+  expect(ofRows(1)).toBe(ofRows(2))
+})
+
+test('noteRun() counts each run of a frame, and lets no frame grow past its limit', () => {
+  const slot = slotOf(1, 1)
+  setInterface(slot, { inputs: [], outputs: [], maxBatchSize: 0 })
+  for (let n = 0; n < 200; n++) noteRun(slot, { rows: 3, largestRows: 1, inferUs: 6, endedAtMs: 0, lateMs: 0 })
+  expect(slot.counters).toMatchObject({ executionCount: 600, inferenceCount: 600, inferUs: 1_200 })
+  expect(slot.batches).toEqual(new Map([[1, { count: 600, inferUs: 1_200 }]]))
+  expect(slot.ceiling).toBe(64)
 })
 
 test('noteRun() makes batches smaller only when a smaller one would have been in time', () => {

@@ -1,8 +1,9 @@
 import { PlimsollError } from '../kernel/errors.ts'
 import { type CostModel, createCostModel } from './cost-model.ts'
+import { FRAME_TENSORS_MAX } from './frame.ts'
 import type { ModelState, ModelStats } from './pool-stats.ts'
 import { createRequestQueue, type Entry, type RequestQueue } from './request-queue.ts'
-import type { ModelInterface, Tensor } from './tensor.ts'
+import { canBatch, type ModelInterface, type Tensor } from './tensor.ts'
 
 const DEATHS_MAX = 3
 const DEATH_WINDOW_MS = 60_000
@@ -10,6 +11,12 @@ const FAILED_MS_MAX = 300_000
 const SIGNATURES_MAX = 64
 /** Clean runs after which the batch ceiling grows by one row; a missed deadline cuts it to nine tenths (Clipper's AIMD). */
 const CLEAN_RUNS = 100
+/**
+ * Of a model that takes one request a run: the runs that may share a frame, and so their answers, and what they may take
+ * together. Enough that sending it costs each little, so short that the first does not wait long for the last.
+ */
+const FRAME_RUNS_MAX = 64
+const FRAME_MS_MAX = 2
 /** What a run may cost with company beside what it costs without, where there is no time to spare. */
 const COMPANY_FACTOR = 1.1
 
@@ -99,21 +106,33 @@ export function createSlot(given: { digest: string; path: string; session: numbe
   }
 }
 
-export function setInterface(slot: ModelSlot, model: ModelInterface): void {
-  slot.model = model
-  slot.ceiling = Math.max(1, model.maxBatchSize)
-  slot.allOutputs = model.outputs.map((_, index) => index)
-  slot.hasFreeDims = model.inputs.some((spec) => spec.shape.indexOf(-1, 1) > 0)
+/** Where the dimensions of a request's own begin: after the rows, of a model that batches. */
+const ownDims = (model: ModelInterface) => (canBatch(model) ? 1 : 0)
+
+function ceilingMax(model: ModelInterface): number {
+  if (canBatch(model)) return model.maxBatchSize
+  const tensors = Math.max(1 + model.inputs.length, model.outputs.length)
+  return Math.max(1, Math.min(FRAME_RUNS_MAX, Math.floor(FRAME_TENSORS_MAX / tensors)))
 }
 
-/** The queue of a request: only equal trailing shapes share a batch. Past the limit of signatures requests run alone. */
+export function setInterface(slot: ModelSlot, model: ModelInterface): void {
+  slot.model = model
+  slot.ceiling = ceilingMax(model)
+  slot.allOutputs = model.outputs.map((_, index) => index)
+  slot.hasFreeDims = model.inputs.some((spec) => spec.shape.slice(ownDims(model)).includes(-1))
+}
+
+/**
+ * The queue of a request: only equal shapes share a batch or a frame, where one that takes long would delay the answers of
+ * those before it. Past the limit of shapes requests run alone.
+ */
 export function queueOf(slot: ModelSlot, entry: Pick<Entry, 'inputs'>): { queue: RequestQueue; isSolo: boolean } {
   let signature = ''
-  if (slot.model.maxBatchSize > 0 && slot.hasFreeDims) {
-    signature = entry.inputs.map((input) => input.shape.slice(1).join('x')).join('|')
+  if (slot.hasFreeDims) {
+    signature = entry.inputs.map((input) => input.shape.slice(ownDims(slot.model)).join('x')).join('|')
   }
   let queue = slot.queues.get(signature)
-  let isSolo = slot.model.maxBatchSize === 0
+  let isSolo = false
   if (!queue && slot.queues.size >= SIGNATURES_MAX) {
     for (const [key, idle] of slot.queues) if (key !== '' && idle.size === 0) slot.queues.delete(key)
     if (slot.queues.size >= SIGNATURES_MAX) {
@@ -142,12 +161,17 @@ export function rowsUntil(slot: ModelSlot, deadlineMs: number): number {
   return rows
 }
 
+/** Estimated time of a frame of so many rows; a model that takes one request a run takes that time for each. */
+export function frameMs({ model, cost }: ModelSlot, rows: number): number {
+  return canBatch(model) ? cost.estimateMs(rows) : rows * cost.estimateMs(1)
+}
+
 /** Estimated time to run so many rows, in full batches. */
 export function batchesMs(slot: ModelSlot, rows: number): number {
   if (rows === 0) return 0
-  const full = slot.model.maxBatchSize > 0 ? slot.ceiling : 1
+  const full = canBatch(slot.model) ? slot.ceiling : 1
   const rest = rows % full
-  return Math.floor(rows / full) * slot.cost.estimateMs(full) + (rest > 0 ? slot.cost.estimateMs(rest) : 0)
+  return Math.floor(rows / full) * frameMs(slot, full) + (rest > 0 ? frameMs(slot, rest) : 0)
 }
 
 /**
@@ -161,13 +185,14 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
   const leftMs = head.deadlineMs - nowMs - 1
   const aloneMs = slot.cost.estimateMs(head.rows)
   const companyMs = COMPANY_FACTOR * aloneMs
-  const slackMs = Math.max(leftMs - slot.cost.sigmaMs(), aloneMs > leftMs ? companyMs : Math.min(leftMs, companyMs))
+  const inTimeMs = Math.max(leftMs - slot.cost.sigmaMs(), aloneMs > leftMs ? companyMs : Math.min(leftMs, companyMs))
+  const slackMs = canBatch(slot.model) ? inTimeMs : Math.min(inTimeMs, FRAME_MS_MAX)
   let rows = head.rows
   let count = 1
   for (;;) {
     const next = queue.peek(count)
     if (!next || next.isSolo || rows + next.rows > slot.ceiling) return count
-    if (slot.cost.estimateMs(rows + next.rows) > slackMs) return count
+    if (frameMs(slot, rows + next.rows) > slackMs) return count
     rows += next.rows
     count++
   }
@@ -178,21 +203,22 @@ export function noteRun(
   run: { rows: number; largestRows: number; inferUs: number; endedAtMs: number; lateMs: number },
 ): void {
   const { counters } = slot
-  counters.executionCount++
+  const [runs, batchRows] = canBatch(slot.model) ? [1, run.rows] : [run.rows, 1]
+  counters.executionCount += runs
   counters.inferenceCount += run.rows
   counters.inferUs += run.inferUs
   counters.lastRunAtMs = run.endedAtMs
-  const batch = slot.batches.get(run.rows) ?? { count: 0, inferUs: 0 }
-  batch.count++
+  const batch = slot.batches.get(batchRows) ?? { count: 0, inferUs: 0 }
+  batch.count += runs
   batch.inferUs += run.inferUs
-  slot.batches.set(run.rows, batch)
+  slot.batches.set(batchRows, batch)
   if (run.lateMs > 0) {
     // A run whose requests would have been late alone says nothing of how large a batch may be.
-    const addedMs = slot.cost.estimateMs(run.rows) - slot.cost.estimateMs(run.largestRows)
+    const addedMs = frameMs(slot, run.rows) - frameMs(slot, run.largestRows)
     if (run.lateMs <= addedMs) slot.ceiling = Math.max(1, Math.floor(slot.ceiling * 0.9))
     slot.cleanRuns = 0
   } else if (++slot.cleanRuns >= CLEAN_RUNS) {
-    slot.ceiling = Math.min(slot.model.maxBatchSize, slot.ceiling + 1)
+    slot.ceiling = Math.min(ceilingMax(slot.model), slot.ceiling + 1)
     slot.cleanRuns = 0
   }
 }

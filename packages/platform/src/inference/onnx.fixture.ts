@@ -236,8 +236,8 @@ export const identityModel = (
 ) => model({ nodes: unary('Identity'), inputs: [x(type, shape)], outputs: [y(type, shape)], metadata })
 
 /** sum = a + b, difference = a − b. */
-export const arithmeticModel = () => {
-  const value = (name: string): Value => ({ name, type: 'FP32', shape: ['n', 2] })
+export const arithmeticModel = (rows: number | 'n' = 'n') => {
+  const value = (name: string): Value => ({ name, type: 'FP32', shape: [rows, 2] })
   return model({
     nodes: [
       { op: 'Add', inputs: ['a', 'b'], outputs: ['sum'] },
@@ -310,12 +310,12 @@ export function mlpModel(width: number, layers: number, inputs = 20, rows: numbe
 }
 
 /** Gathers one table entry per row: an index outside of 0…3 makes the run fail. */
-export const poisonModel = () =>
+export const poisonModel = (rows: number | 'n' = 'n') =>
   model({
     nodes: [{ op: 'Gather', inputs: ['table', 'x'], outputs: ['y'] }],
     initializers: [tensor({ name: 'table', dims: [4], floats: [10, 11, 12, 13] })],
-    inputs: [x('INT64', ['n'])],
-    outputs: [y('FP32', ['n'])],
+    inputs: [x('INT64', [rows])],
+    outputs: [y('FP32', [rows])],
   })
 
 /** What scikit-learn exports: a label, and probabilities as a sequence of maps made by a trailing ZipMap. */
@@ -407,23 +407,23 @@ export function endlessModel(): Uint8Array {
 }
 
 /** A Loop whose trips are its input: runs as long as it is told. */
-export function tripsModel(): Uint8Array {
+export function tripsModel(rows: number | 'n' = 'n'): Uint8Array {
   const scalar = (name: string, type: OnnxType): Value => ({ name, type, shape: [] })
   const body = graph({
     nodes: [
       { op: 'Identity', inputs: ['cond_in'], outputs: ['cond_out'] },
       { op: 'Identity', inputs: ['v_in'], outputs: ['v_out'] },
     ],
-    inputs: [scalar('i', 'INT64'), scalar('cond_in', 'BOOL'), { name: 'v_in', type: 'INT64', shape: ['n'] }],
-    outputs: [scalar('cond_out', 'BOOL'), { name: 'v_out', type: 'INT64', shape: ['n'] }],
+    inputs: [scalar('i', 'INT64'), scalar('cond_in', 'BOOL'), { name: 'v_in', type: 'INT64', shape: [rows] }],
+    outputs: [scalar('cond_out', 'BOOL'), { name: 'v_out', type: 'INT64', shape: [rows] }],
   })
   return model({
     nodes: [
       { op: 'ReduceMax', inputs: ['x'], outputs: ['trips'], attributes: { keepdims: { int: 0 } } },
       { op: 'Loop', inputs: ['trips', '', 'x'], outputs: ['y'], attributes: { body: { graph: body } } },
     ],
-    inputs: [x('INT64', ['n'])],
-    outputs: [y('INT64', ['n'])],
+    inputs: [x('INT64', [rows])],
+    outputs: [y('INT64', [rows])],
   })
 }
 

@@ -11,7 +11,7 @@ export interface Entry {
   readonly arrivedMs: number
   readonly deadlineMs: number
   startedMs: number
-  /** Runs alone: it was in a batch that failed, or never batches. */
+  /** Shares no frame: it was in a batch that failed, or there are too many shapes. */
   isSolo: boolean
   attempts: number
   isSettled: boolean

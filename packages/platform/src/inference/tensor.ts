@@ -55,6 +55,9 @@ export interface ModelInterface {
   readonly maxBatchSize: number
 }
 
+/** Whether requests may share a run. */
+export const canBatch = (model: Pick<ModelInterface, 'maxBatchSize'>): boolean => model.maxBatchSize > 0
+
 /** Bytes per element; undefined for BYTES, whose elements vary. */
 export const ELEMENT_BYTES: Readonly<Record<Datatype, number | undefined>> = {
   BOOL: 1,
