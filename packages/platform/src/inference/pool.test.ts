@@ -23,6 +23,7 @@ import {
   tripsModel,
   zipMapModel,
 } from './onnx.fixture.ts'
+import { plantingPickle } from './pickle.fixture.ts'
 import { openModelPool } from './pool.ts'
 import type { ModelPool, PoolRequest } from './pool-stats.ts'
 import type { Tensor } from './tensor.ts'
@@ -105,12 +106,14 @@ describe('load()', () => {
     const good = await store(identityModel())
     await pool.load(good)
     const [host] = pool.stats().hosts
+    const canary = join(directory, 'canary')
     for (const bytes of [
       bombModel(40),
       bombModel(30),
       endlessModel(),
       externalDataModel('../x'),
       zipMapModel(),
+      plantingPickle(canary),
       new Uint8Array(9),
     ]) {
       const model = await store(bytes)
@@ -122,6 +125,7 @@ describe('load()', () => {
       if (outcome !== 0)
         expect(outcome).toMatchObject({ code: expect.stringMatching(/^(inference\.model_refused|onnx\.)/) })
     }
+    expect(existsSync(canary)).toBe(false)
     await expect(pool.load({ ...good, digest: digestBytes('x') })).rejects.toMatchObject({
       code: 'inference.digest_mismatch',
     })

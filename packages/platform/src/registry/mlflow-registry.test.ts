@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { plantingPickle } from '../inference/pickle.fixture.ts'
 import { goingAttempt, PIPELINE_DIGEST } from '../pipelines/going-attempt.fixture.ts'
 import { openAttemptTokens } from '../pipelines/index.ts'
 import { mlflowTrackingEndpoints } from '../tracking/index.ts'
@@ -348,6 +352,29 @@ test('a version of a logged model binds its ONNX file and leaves a passport with
   expect(await (await fetch(`${surface.url}//model-versions/get-artifact?name=m&version=1&path=MLmodel`)).text()).toBe(
     'MLmodel',
   )
+})
+
+test('a pickled model is kept as it is, cannot be served, and nothing loads it', async () => {
+  const canary = join(tmpdir(), `plimsoll-canary-${process.pid}`)
+  const { model } = await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'net' })
+  const source = `models:/${model.info.model_id}`
+  const files = {
+    MLmodel: 'flavors:\n  sklearn:\n    pickled_model: model.pkl\n    serialization_format: cloudpickle\n',
+    'model.pkl': plantingPickle(canary),
+  }
+  for (const [name, body] of Object.entries(files)) {
+    const path = `0/models/${model.info.model_id}/artifacts/${name}`
+    await fetch(`${surface.url}/api/2.0/mlflow-artifacts/artifacts/${path}`, { method: 'PUT', body })
+  }
+  await version('m', { source, model_id: model.info.model_id })
+  const file = await fetch(`${surface.url}/model-versions/get-artifact?name=m&version=1&path=model.pkl`)
+  expect(Buffer.from(await file.arrayBuffer())).toEqual(files['model.pkl'])
+  const gaps = await passportGaps(surface.database.ctx, { model: 'm', version: 1, environment: 'production' })
+  expect(gaps.map((gap) => gap.field)).toContain('signature')
+  expect((await requireModelVersion(surface.database.ctx, { model: 'm', version: 1 })).bound.artifact.format).toBe(
+    'mlflow',
+  )
+  expect(existsSync(canary)).toBe(false)
 })
 
 /** Callers hold the token of an attempt that goes on, as the control plane reads it. */

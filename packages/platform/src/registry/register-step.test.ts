@@ -1,10 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { datasetDefinition, type PipelineDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { declareDataset, registerVersion } from '../datasets/index.ts'
+import { tryModel } from '../inference/index.ts'
+import { storeModel } from '../inference/model-file.fixture.ts'
 import { identityModel } from '../inference/onnx.fixture.ts'
+import { plantingPickle } from '../inference/pickle.fixture.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -245,6 +249,18 @@ test('register takes the numbers of the metrics beside the model, and nothing el
 test('register refuses a step without a model, and a file that is none', async () => {
   await expect(command(undefined)).rejects.toMatchObject({ kind: 'invalid', code: 'registry.no_model_input' })
   await expect(command(Buffer.from('no model'))).rejects.toMatchObject({ kind: 'invalid' })
+})
+
+test('register refuses a pickle, and nothing on the way loads it', async () => {
+  const canary = join(folder, 'canary')
+  const pickle = plantingPickle(canary)
+  const refused = { code: 'inference.model_refused' }
+  await expect(command(pickle)).rejects.toMatchObject(refused)
+  await expect(tryModel(await storeModel(folder, pickle))).rejects.toMatchObject(refused)
+  expect(existsSync(canary)).toBe(false)
+  const load = 'import pickle, sys; pickle.load(sys.stdin.buffer)'
+  const { error } = spawnSync('python3', ['-c', load], { input: pickle })
+  if (!error) expect(existsSync(canary)).toBe(true)
 })
 
 test('the passport of a registered version is what the rows of its run prove, without a gap but people', async () => {
