@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import type { ModelRuntime, ModelSession, RuntimeTensor } from '@plimsoll/sdk/seams'
 import type { Clock } from '../kernel/clock.ts'
 import { digestBytes } from '../kernel/digest.ts'
-import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
+import { type ErrorKind, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { openBlockingReader, writeWhole } from './blocking-frame.ts'
 import {
   decodeTensors,
@@ -24,7 +24,7 @@ export interface LoadOrder {
 }
 
 export interface HostFailure {
-  readonly kind: 'invalid' | 'unsupported' | 'not_found' | 'internal'
+  readonly kind: ErrorKind
   readonly code: string
   readonly message: string
 }
@@ -176,10 +176,7 @@ function withList(session: ModelSession) {
 }
 
 function toFailure(thrown: unknown): HostFailure {
-  if (isPlimsollError(thrown)) {
-    const kind = thrown.kind === 'unsupported' || thrown.kind === 'internal' ? thrown.kind : 'invalid'
-    return { kind, code: thrown.code, message: thrown.message }
-  }
+  if (isPlimsollError(thrown)) return { kind: thrown.kind, code: thrown.code, message: thrown.message }
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   if ((thrown as { code?: unknown } | null)?.code === 'ENOENT') {
     return { kind: 'not_found', code: 'inference.file_missing', message: 'Cannot load the model: its file is missing' }

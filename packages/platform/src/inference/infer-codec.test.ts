@@ -276,6 +276,28 @@ describe('decodeInferRequest()', () => {
     expect(() => decode(identity('FP32'), shared)).toThrow(expect.objectContaining({ kind: 'unsupported' }))
   })
 
+  test.each([
+    ['inference.request_invalid', '[]'],
+    ['inference.request_invalid', { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1], data: [] }] }],
+    ['inference.json_malformed', '{'],
+    ['inference.json_malformed', '{"inputs":[],"inputs":[]}'],
+    ['inference.json_too_deep', `{"a":${'['.repeat(65)}${']'.repeat(65)}}`],
+    ['inference.feature_unsupported', { ...input('FP32', [1, 2], [1, 2]), parameters: { sequence_id: 1 } }],
+    [
+      'inference.rows_differ',
+      {
+        inputs: [
+          { name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] },
+          { name: 'y', datatype: 'FP32', shape: [2, 2], data: [1, 2, 3, 4] },
+        ],
+      },
+    ],
+  ])('refuses with %s', (code, body) => {
+    const [x] = identity('FP32').inputs
+    const model = { ...identity('FP32'), inputs: code === 'inference.rows_differ' ? [x!, { ...x!, name: 'y' }] : [x!] }
+    expect(() => decode(model, body)).toThrow(expect.objectContaining({ code }))
+  })
+
   test('throws nothing but house errors on anything', () => {
     const tensor = fc.record(
       {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -24,9 +24,9 @@ import {
   zipMapModel,
 } from './onnx.fixture.ts'
 import { plantingPickle } from './pickle.fixture.ts'
+import { fp32, int64, modelStats, tripsFor } from './pool.fixture.ts'
 import { openModelPool } from './pool.ts'
 import type { ModelPool, PoolRequest } from './pool-stats.ts'
-import type { Tensor } from './tensor.ts'
 import { tryModel } from './try-model.ts'
 import { stripZipMap } from './zip-map.ts'
 
@@ -37,27 +37,9 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }))
 
 const store = (bytes: Uint8Array) => storeModel(directory, bytes)
-const fp32 = (shape: number[], data: number[]): Tensor => ({
-  name: 'x',
-  datatype: 'FP32',
-  shape,
-  data: Float32Array.from(data),
-})
-const int64 = (...data: number[]): Tensor => ({
-  name: 'x',
-  datatype: 'INT64',
-  shape: [data.length],
-  data: BigInt64Array.from(data, BigInt),
-})
 const inMs = (ms: number) => realClock.monotonicMs() + ms
 /** Polls a fact that another process brings about. */
 const until = (fact: () => boolean) => expect.poll(fact, { interval: 5 }).toBe(true)
-const modelStats = (pool: ModelPool, digest: string) => pool.stats().models.find((model) => model.digest === digest)
-/** Trips that keep a host busy for about `ms`; measured, since machines differ. */
-async function tripsFor(pool: ModelPool, digest: string, ms: number): Promise<number> {
-  const { inferUs } = await pool.infer(digest, { inputs: [int64(20_000)] })
-  return Math.ceil((20_000 * ms * 1000) / inferUs)
-}
 
 describe('load()', () => {
   test('probes which models may be batched, and what they take', async () => {
@@ -131,6 +113,18 @@ describe('load()', () => {
     })
     await expect(pool.load({ digest: digestBytes('y'), path: join(directory, 'none') })).rejects.toMatchObject({
       kind: 'not_found',
+      code: 'inference.file_missing',
+    })
+    const vast = join(directory, 'vast')
+    await writeFile(vast, '')
+    await truncate(vast, 2 ** 31)
+    await expect(pool.load({ digest: digestBytes('z'), path: vast })).rejects.toMatchObject({
+      kind: 'too_large',
+      code: 'inference.model_too_large',
+    })
+    await expect(pool.load(await store(identityModel('FP32', [1, 2 ** 25])))).rejects.toMatchObject({
+      kind: 'too_large',
+      code: 'inference.input_too_large',
     })
     expect((await pool.infer(good.digest, { inputs: [fp32([1, 2], [1, 2])] })).outputs[0]?.data).toEqual(
       Float32Array.of(1, 2),
@@ -183,68 +177,6 @@ describe('infer()', () => {
     await expect(pool.infer(digest, { inputs: [a, b], outputs: ['q'] })).rejects.toMatchObject({
       code: 'inference.output_unknown',
     })
-  })
-
-  test('forms one batch of what waits while the host is busy, and gives each caller its own rows', async () => {
-    await using pool = await openModelPool()
-    const busy = await store(tripsModel())
-    const { digest } = await store(mlpModel(16, 2))
-    await Promise.all([pool.load(busy), pool.load(await store(mlpModel(16, 2)))])
-    const row = (value: number) => fp32([1, 20], Array(20).fill(value))
-    const alone = await Promise.all(
-      [1, 2, 3, 4, 5].map(async (value) => (await pool.infer(digest, { inputs: [row(value)] })).outputs[0]?.data),
-    )
-    const before = modelStats(pool, digest)
-    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
-    const results = await Promise.all([1, 2, 3, 4, 5].map((value) => pool.infer(digest, { inputs: [row(value)] })))
-    await running
-    expect(results.map((result) => result.batchRows)).toEqual([5, 5, 5, 5, 5])
-    expect(results.map((result) => result.outputs[0]?.data)).toEqual(alone)
-    expect(modelStats(pool, digest)).toMatchObject({
-      executionCount: (before?.executionCount ?? 0) + 1,
-      inferenceCount: (before?.inferenceCount ?? 0) + 5,
-    })
-  })
-
-  test('sends in one frame what waits for a model that takes one request a run, and gives each caller its own outputs', async () => {
-    await using pool = await openModelPool()
-    const busy = await store(tripsModel())
-    const { digest } = await store(arithmeticModel(1))
-    await Promise.all([pool.load(busy), pool.load(await store(arithmeticModel(1)))])
-    const trips = { inputs: [int64(await tripsFor(pool, busy.digest, 30))] }
-    const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.runs, 0)
-    const wanted = [undefined, ['difference'], ['difference', 'sum'], ['sum'], undefined]
-    const values = { sum: (index: number) => [index + 1, 11], difference: (index: number) => [index - 1, 9] }
-    const round = async () => {
-      const [framesBefore, before] = [frames(), modelStats(pool, digest)]
-      const running = pool.infer(busy.digest, trips)
-      const results = await Promise.all(
-        wanted.map((outputs, index) => {
-          const [a, b] = [fp32([1, 2], [index, 10]), fp32([1, 2], [1, 1])]
-          const inputs = [
-            { ...a, name: 'a' },
-            { ...b, name: 'b' },
-          ]
-          return pool.infer(digest, { inputs, ...(outputs && { outputs }) })
-        }),
-      )
-      await running
-      expect(
-        results.map(({ outputs }) => outputs.map(({ name, data }) => [name, [...(data as Float32Array)]])),
-      ).toEqual(
-        wanted.map((names, index) =>
-          (names ?? ['sum', 'difference']).map((name) => [name, values[name as keyof typeof values](index)]),
-        ),
-      )
-      expect(results.map((result) => result.batchRows)).toEqual([1, 1, 1, 1, 1])
-      expect(modelStats(pool, digest)).toMatchObject({
-        executionCount: (before?.executionCount ?? 0) + 5,
-        inferenceCount: (before?.inferenceCount ?? 0) + 5,
-      })
-      return frames() - framesBefore
-    }
-    // the first runs, in a cold host, take longer than a frame may
-    await expect.poll(round, { interval: 0, timeout: 30_000 }).toBe(2)
   })
 
   test('runs more rows than a batch takes in pieces, and answers as if it had run once', async () => {
@@ -433,77 +365,6 @@ describe('infer()', () => {
     const answers = await Promise.all([largest(), largest(), largest(), largest()])
     expect(answers.map(({ outputs }) => outputs[0]?.shape)).toEqual(Array(4).fill([10_000, 2]))
     await running
-  })
-
-  test.each([
-    ['row in a batch', poisonModel()],
-    ['run in a frame of several', poisonModel(1)],
-  ])('one bad %s fails alone', async (_name, bytes) => {
-    await using pool = await openModelPool()
-    const busy = await store(tripsModel())
-    const { digest } = await store(bytes)
-    await Promise.all([pool.load(busy), pool.load(await store(bytes))])
-    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 100))] })
-    const outcomes = await Promise.allSettled(
-      [0, 1, 2, 99, 3, 0, 1, 2].map((index) => pool.infer(digest, { inputs: [int64(index)] })),
-    )
-    await running
-    expect(
-      outcomes.map((outcome) =>
-        outcome.status === 'fulfilled'
-          ? (outcome.value.outputs[0]?.data as Float32Array | undefined)?.[0]
-          : outcome.reason.code,
-      ),
-    ).toEqual([10, 11, 12, 'inference.run_failed', 13, 10, 11, 12])
-  })
-
-  test.each([
-    ['a batch', 'n'],
-    ['a frame of several runs', 300],
-  ] as const)('what is too large to send fails alone, and not what shares %s with it', async (_name, rows) => {
-    await using pool = await openModelPool()
-    const busy = await store(tripsModel())
-    const { digest } = await store(identityModel('BYTES', [rows]))
-    await Promise.all([pool.load(busy), pool.load(await store(identityModel('BYTES', [rows])))])
-    const running = pool.infer(busy.digest, { inputs: [int64(await tripsFor(pool, busy.digest, 30))] })
-    const texts = (text: string): Tensor => ({
-      name: 'x',
-      datatype: 'BYTES',
-      shape: [300],
-      data: Array(300).fill(text),
-    })
-    const asked = ['a', 'x'.repeat(2 * 1024 * 1024), 'b'].map((text) => pool.infer(digest, { inputs: [texts(text)] }))
-    const outcomes = await Promise.allSettled(asked)
-    await running
-    expect(
-      outcomes.map((outcome) =>
-        outcome.status === 'fulfilled' ? outcome.value.outputs[0]?.data[299] : outcome.reason.code,
-      ),
-    ).toEqual(['a', 'inference.frame_too_large', 'b'])
-  })
-
-  test('runs that turn out slow do not wait for each other in a frame', async () => {
-    await using pool = await openModelPool()
-    const busy = await store(tripsModel())
-    const { digest } = await store(tripsModel(1))
-    await Promise.all([pool.load(busy), pool.load(await store(tripsModel(1)))])
-    const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.runs, 0)
-    const trips = await tripsFor(pool, busy.digest, 20)
-    for (let run = 0; run < 100; run++) await pool.infer(digest, { inputs: [int64(1)] })
-    const running = pool.infer(busy.digest, { inputs: [int64(trips)] })
-    const before = [frames(), modelStats(pool, digest)?.executionCount ?? 0] as const
-    const order: number[] = []
-    await Promise.all(
-      [0, 1, 2, 3].map(async (more) => {
-        const { outputs, batchRows } = await pool.infer(digest, { inputs: [int64(trips + more)] })
-        expect([Number(outputs[0]?.data[0]), batchRows]).toEqual([trips + more, 1])
-        order.push(more)
-      }),
-    )
-    await running
-    expect(order).toEqual([0, 1, 2, 3])
-    expect(frames() - before[0]).toBe(1 + 4)
-    expect(modelStats(pool, digest)?.executionCount).toBe(before[1] + 4)
   })
 
   test('an aborted request leaves the queue', async () => {

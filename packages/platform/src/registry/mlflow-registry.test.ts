@@ -491,6 +491,28 @@ test('descriptions and tags of 100,000 code points are kept, longer ones are ref
   expect((await surface.ok('GET', '/model-versions/get?name=m&version=2')).model_version.description).toBe(whole)
 })
 
+test.each<[string, number, string, object | undefined, RegExp]>([
+  ['registry.bad_version', 400, '/model-versions/get?name=m&version=1.0', undefined, /must be an integer/],
+  ['registry.bad_search', 400, '/model-versions/search?order_by=stage', undefined, /Invalid order_by key 'stage'/],
+  [
+    'registry.artifact_elsewhere',
+    404,
+    '/api/2.0/model-versions/get-artifact?name=m&version=1&path=f',
+    undefined,
+    /elsewhere/,
+  ],
+  ['registry.bad_name', 400, '/registered-models/rename', { name: 'm', new_name: ' ' }, /name cannot be empty/],
+  ['registry.bad_stage', 400, '/model-versions/transition-stage', { name: 'm', version: '1', stage: 'x' }, /stage: x/],
+  ['registry.bad_source', 400, '/model-versions/create', { name: 'm', source: 'file:///etc' }, /local path/],
+])('refuses with %s: %i for %s', async (_code, expected, path, body, message) => {
+  await version('m', { source: 's3://elsewhere/m' })
+  const { status, json } = await surface.call(body ? 'POST' : 'GET', path, body)
+  expect([status, json]).toEqual([
+    expected,
+    { error_code: expect.any(String), message: expect.stringMatching(message) },
+  ])
+})
+
 test('tags: reserved ones are refused, the rest set and removed', async () => {
   await version()
   expect(

@@ -200,6 +200,13 @@ test('append() drops a payload, then outputs, of a record that is too large for 
   ])
 })
 
+test('append() fails when the record cannot be written, so that no prediction leaves unrecorded', async () => {
+  const log = open()
+  rmSync(directory, { recursive: true })
+  await expect(append(log, { id: 'a' })).rejects.toMatchObject({ code: 'serving.log_failed', kind: 'unavailable' })
+  log.close()
+})
+
 test('append() fails when the spool is full, so that no prediction leaves unrecorded', async () => {
   const log = open({ spoolBytesMax: 10 })
   await append(log, { id: 'fits the first time' })
