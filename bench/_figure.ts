@@ -15,6 +15,9 @@ export interface Figure {
 
 const OPTION = '--figures='
 
+/** As little as shows that a bench still works; what it then prints says nothing of speed. */
+export const isSmall = process.argv.includes('--small')
+
 /** Hands a figure to `npm run bench`, which prints the closing table; alone, a bench prints its own lines only. */
 export function noteFigure(figure: Figure): void {
   const path = process.argv.find((word) => word.startsWith(OPTION))?.slice(OPTION.length)

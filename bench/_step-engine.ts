@@ -22,7 +22,7 @@ import {
 } from '../packages/platform/src/pipelines/index.ts'
 import { findServer } from '../tests/find-server.ts'
 import { childCpuMs } from './_cpu.ts'
-import { median, noteFigure } from './_figure.ts'
+import { isSmall, median, noteFigure } from './_figure.ts'
 import { type FloorSpent, openSpawnFloor } from './_spawn-floor.ts'
 
 /** Programs that steps run: nothing, so that what is left is the engine. */
@@ -46,9 +46,9 @@ interface Spent {
 
 const GOAL_MS = 3
 /** Runs before the measured ones: a control plane lives long, and V8 compiles the database's code in its first minute. */
-const WARM_UPS = 4
+const WARM_UPS = isSmall ? 0 : 4
 /** Figures are medians of so many, each beside a floor of its own: a machine's speed changes within minutes. */
-const ROUNDS = 7
+const ROUNDS = isSmall ? 1 : 7
 
 const helpersMs = () => childCpuMs(process.pid, 'spawn-host')
 const serversMs = () => childCpuMs(process.pid, 'postgres')
@@ -221,7 +221,7 @@ async function benchAt(
  * the embedded database, and on PostgreSQL where it is installed.
  */
 export async function benchSteps(name: string, steps: readonly PipelineStep[]): Promise<void> {
-  const initdb = findServer('postgres')
+  const initdb = isSmall ? undefined : findServer('postgres')
   const floor = openSpawnFloor()
   const floorOf = () => floor.measure({ program: PROGRAM, count: steps.length, slots: SLOTS })
   try {
@@ -230,5 +230,6 @@ export async function benchSteps(name: string, steps: readonly PipelineStep[]): 
   } finally {
     floor.close()
   }
-  if (initdb === undefined) process.stdout.write(`${name}: PostgreSQL left out, it is not installed\n`)
+  if (initdb === undefined)
+    process.stdout.write(`${name}: PostgreSQL left out, ${isSmall ? 'as in every small run' : 'it is not installed'}\n`)
 }

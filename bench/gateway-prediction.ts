@@ -7,7 +7,7 @@ import { realClock } from '../packages/platform/src/kernel/clock.ts'
 import { openTestGateway, routeTo } from '../packages/platform/src/serving/gateway/gateway.fixture.ts'
 import { GATEWAY_DEFAULTS } from '../packages/platform/src/serving/gateway/settings.ts'
 import { cpuMs } from './_cpu.ts'
-import { median, noteFigure } from './_figure.ts'
+import { isSmall, median, noteFigure } from './_figure.ts'
 
 /** CPU-µs per prediction of the whole process tree: the gateway with its model hosts, beside bare node:http and ONNX Runtime. */
 const FEATURES = Array.from({ length: 20 }, (_, index) => `f${index}`)
@@ -15,10 +15,10 @@ const ROW = Object.fromEntries(FEATURES.map((name, index) => [name, index / 7]))
 /** One that takes any number of rows, and the same one for a single row: its requests cannot share a run. */
 const MODELS = { rows: mlpModel(32, 2, FEATURES.length), row: mlpModel(32, 2, FEATURES.length, 1) }
 type Model = keyof typeof MODELS
-const ROUNDS = 5
+const ROUNDS = isSmall ? 1 : 5
 /** So many that the clock tick of processor times is a hundredth of what they take. */
-const PREDICTIONS = 4_000
-const WARM_UP = 1_000
+const PREDICTIONS = isSmall ? 100 : 4_000
+const WARM_UP = isSmall ? 100 : 1_000
 /** A round ends then, whatever it has done. */
 const ROUND_MS_MAX = 30_000
 /** The share of predictions whose inputs are kept too. */

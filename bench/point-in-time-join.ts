@@ -8,7 +8,7 @@ import { openDuckdbQueryEngine } from '../packages/platform/src/adapters/duckdb/
 import { type JoinedView, writePointInTimeJoin } from '../packages/platform/src/features/training-set-sql.ts'
 import { planView } from '../packages/platform/src/features/view-plan.ts'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
-import { median as middleOf, noteFigure } from './_figure.ts'
+import { isSmall, median as middleOf, noteFigure } from './_figure.ts'
 
 // The point-in-time join of a training set beside the SQL that Feast generates for it: one view, three numbers, a TTL
 // of a week. Twice: with the event time alone, which is all that the peer's SQL knows and what `plan` warns of, and with
@@ -310,4 +310,4 @@ async function measure(isFull: boolean): Promise<void> {
 const [given] = process.argv.slice(2)
 if (given?.startsWith('{'))
   await runTask(JSON.parse(given) as Task) // written by spend
-else await measure(!process.argv.includes('--small'))
+else await measure(!isSmall)
