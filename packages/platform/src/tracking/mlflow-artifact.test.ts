@@ -3,11 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseRange } from './mlflow/artifact-routes.ts'
 import { openTestSurface, type TestSurface } from './tracking.fixture.ts'
 
+const ARTIFACT_BYTES = 1 << 20
 let surface: TestSurface
 let run: string
 let root: string
 beforeAll(async () => {
-  surface = await openTestSurface()
+  surface = await openTestSurface(() => [], { artifactMaxBytes: ARTIFACT_BYTES })
   run = (await surface.ok('POST', '/runs/create', { experiment_id: '0' })).run.info.run_id
   root = `0/${run}/artifacts`
 })
@@ -25,6 +26,19 @@ test('an artifact comes back as it was put, as an attachment, also in ranges', a
   expect(whole.headers.get('x-content-type-options')).toBe('nosniff')
   const part = await fetch(`${surface.url}${PROXY}/${root}/d/f.txt`, { headers: { range: 'bytes=6-8' } })
   expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 6-8/11', 'wor'])
+})
+
+test('an artifact may be as large as the limit; a larger one is refused, and nothing of it is there', async () => {
+  const sent = async (bytes: number) => {
+    const answer = await put(`${root}/large`, 'x'.repeat(bytes))
+    const read = await fetch(`${surface.url}${PROXY}/${root}/large`)
+    return [answer.status, await answer.text(), read.status, (await read.arrayBuffer()).byteLength > ARTIFACT_BYTES / 2]
+  }
+  const message = `The artifact exceeds ${ARTIFACT_BYTES} bytes`
+  const refusal = JSON.stringify({ error_code: 'INVALID_PARAMETER_VALUE', message })
+  expect(await sent(ARTIFACT_BYTES + 1)).toEqual([400, refusal, 404, false])
+  expect(await sent(ARTIFACT_BYTES)).toEqual([200, '{}', 200, true])
+  await fetch(`${surface.url}${PROXY}/${root}/large`, { method: 'DELETE' })
 })
 
 test('the proxy lists base names, a run lists paths below its root, a file lists nothing', async () => {

@@ -37,6 +37,7 @@ export interface TestSurface {
 /** The whole MLflow surface over real HTTP, on a real database and blob store. */
 export async function openTestSurface(
   more: (blobs: BlobStore) => readonly MlflowEndpoint[] = () => [],
+  limits: { artifactMaxBytes?: number } = {},
 ): Promise<TestSurface> {
   const database = await openTestDatabase()
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-tracking-'))
@@ -44,7 +45,7 @@ export async function openTestSurface(
   let principal = EDITOR
   const app = Fastify({ forceCloseConnections: true })
   await registerMlflowSurface(app, {
-    endpoints: [...mlflowTrackingEndpoints({ blobs }), ...more(blobs)],
+    endpoints: [...mlflowTrackingEndpoints({ blobs, ...limits }), ...more(blobs)],
     contextOf: async (request) =>
       database.ctx.as({
         project: (request.headers['x-mlflow-workspace'] as string | undefined) ?? 'default',
