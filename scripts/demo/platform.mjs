@@ -58,7 +58,7 @@ function lastSaid(text) {
   const line = lastLine(text)
   try {
     const { error, state, reason: why, graph } = JSON.parse(line)
-    if (error) return `${error.message}. ${error.action ?? ''}`.trim()
+    if (error) return [error.message, error.action].filter(Boolean).join('. ')
     const failed = graph.filter((step) => step.state === 'failed')
     const keysOf = (reason) => failed.filter((step) => step.reason === reason).map(({ key }) => key)
     const reasons = [...new Set(failed.map(({ reason }) => reason))]

@@ -3,9 +3,9 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { PEAK_BYTES_MARK, tellMarks } from './marks.mjs'
 
 const LIMIT_MS = 15 * 60_000
-const PEAK_BYTES_MAX = 3e9
 
 /** Resolves with what it wrote and how it ended; `meet` is called once, with the child and its text, when that has `at`. */
 function demo(flags, at, meet) {
@@ -57,10 +57,10 @@ export async function faultOfDemo() {
   if (status !== 0)
     return `it ended with status ${status} after another one had been killed: ${stderr || text.slice(-2_000)}`
   const { chapters, seconds, peakBytes } = JSON.parse(text)
-  console.log(
-    `${chapters.length} chapters in ${Math.round(seconds)} s, ${(peakBytes / 2 ** 30).toFixed(1)} GiB at most`,
-  )
+  const { time, memory } = tellMarks({ seconds, peakBytes })
+  console.log(`${chapters.length} chapters; time: ${time}; memory: ${memory}`)
   if (!chapters.every(({ ok }) => ok)) return 'a chapter did not show what it must'
-  if (peakBytes > PEAK_BYTES_MAX) return `its processes took ${peakBytes} bytes of memory, more than ${PEAK_BYTES_MAX}`
+  if (peakBytes > PEAK_BYTES_MARK)
+    return `its processes took ${peakBytes} bytes of memory, more than ${PEAK_BYTES_MARK}`
   return undefined
 }

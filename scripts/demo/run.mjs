@@ -1,4 +1,5 @@
 // A demo from its first line to its last: chapters with their facts, then a table of addresses, and a platform that stays up.
+import { tellMarks } from './marks.mjs'
 import { openPlatform } from './platform.mjs'
 import { watchMemory } from './process-tree.mjs'
 import { fail, isExit, isJson, say, still, whenFailed } from './terminal.mjs'
@@ -9,9 +10,13 @@ const SIGNALS = [
   ['SIGHUP', 129],
 ]
 
-function sayEnd({ addresses: { api, gateway }, dataDir }, { seconds, peakBytes }) {
+function sayEnd({ addresses: { api, gateway }, dataDir }, summary) {
+  const { time, memory } = tellMarks(summary)
   say(`
-All chapters showed what they must, in ${Math.round(seconds)} s${peakBytes > 0 ? ` and ${(peakBytes / 2 ** 30).toFixed(1)} GiB at most for all processes` : ''}.
+All chapters showed what they must.
+
+  Time               ${time}
+  Memory             ${memory}
 
   Console            ${api}/
   Runs               ${api}/runs

@@ -1,10 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 const SHORT_DEMO = resolve(import.meta.dirname, 'short-demo.fixture.mjs')
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey is looked for
+const CONTROLS = /[\r\u001b]/
+
+// Two demos, one after the other.
+vi.setConfig({ testTimeout: 240_000 })
 
 let scratch: string
 beforeAll(() => {
@@ -16,12 +23,13 @@ interface Shown {
   readonly child: ChildProcess
   readonly text: string
   readonly work: string
-  ended(): Promise<{ status: number | null; stderr: string }>
+  /** How it ended, and all that it wrote. */
+  ended(): Promise<{ status: number | null; all: string; stderr: string }>
 }
 
 /** A demo that has shown its chapters and stays up, on free ports. */
-async function showDemo(): Promise<Shown> {
-  const child = spawn(process.execPath, [SHORT_DEMO], {
+async function showDemo([program, ...args]: readonly string[] = [process.execPath, SHORT_DEMO]): Promise<Shown> {
+  const child = spawn(program!, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: scratch, PLIMSOLL_SERVER_PORT: '0', PLIMSOLL_SERVER_GATEWAY_PORT: '0' },
   })
@@ -39,12 +47,15 @@ async function showDemo(): Promise<Shown> {
     void end.then((status) => refuse(new Error(`the demo ended with ${status}: ${text}${stderr}`)))
   })
   const [, work = ''] = /^Working in (.+)$/m.exec(text) ?? []
-  return { child, text, work, ended: async () => ({ status: await end, stderr }) }
+  return { child, text, work, ended: async () => ({ status: await end, all: text, stderr }) }
 }
 
 test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C without a trace', async () => {
   const { child, text, work, ended } = await showDemo()
-  expect(text).toContain('All chapters showed what they must, in')
+  expect(text).toContain('All chapters showed what they must.')
+  expect(text).toMatch(/^ {2}Time +\d+ s of 240 s, .* the exit status leaves it out, as machines differ$/m)
+  expect(text).toMatch(/^ {2}succeeded wait +\d+ s$/m)
+  expect(text, 'what moves a line off a terminal').not.toMatch(CONTROLS)
   const addresses = [...text.matchAll(/http:\/\/\S+/g)].map(([address]) => address)
   expect(addresses).toHaveLength(7)
   // What this demo has not released has no OpenAPI.
@@ -52,16 +63,47 @@ test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C wit
     expect((await fetch(address)).status, address).toBe(address.endsWith('openapi.json') ? 404 : 200)
   expect(child.exitCode).toBe(null)
   child.kill('SIGINT')
-  expect(await ended()).toEqual({ status: 130, stderr: '' })
+  expect(await ended()).toMatchObject({ status: 130, stderr: '' })
   expect(existsSync(work)).toBe(false)
 })
 
-test('a demo whose platform dies ends with one line, and keeps what it did', async () => {
-  const { child, work, ended } = await showDemo()
-  const [platform] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ').map(Number)
+/** What a terminal is told before a line takes the place of the one that is there. */
+const REPLACE = '\r\u001b[K'
+
+test('a demo on a terminal has one line that moves, no longer than that is wide; when its platform dies it ends with one line, and keeps what it did', async () => {
+  const narrow = `stty cols 40; '${process.execPath}' '${SHORT_DEMO}'`
+  const { text, work, ended } = await showDemo(['script', '-qec', narrow, '/dev/null'])
+  const [, ...replaced] = text.split(REPLACE)
+  const moving = replaced.filter((line) => line !== '' && !line.includes('\n'))
+  expect(moving).toContain('  wait: half of the way, and the rest is not far'.slice(0, 39))
+  for (const line of moving) expect(line).toMatch(/^ {2}wait: .{1,31}$/)
+  expect(replaced).toContainEqual(expect.stringMatching(/^ {2}succeeded wait +\d+ s\r\n$/))
+
+  const demo = readFileSync(join(work, 'pid'), 'utf8')
+  const [platform] = readFileSync(`/proc/${demo}/task/${demo}/children`, 'utf8').split(' ').map(Number)
   process.kill(platform!, 'SIGKILL')
-  const { status, stderr } = await ended()
+  const { status, all } = await ended()
   expect(status).toBe(1)
-  expect(stderr).toMatch(/^demo: the platform ended with SIGKILL.*; what it did is in \S+ until the next demo\n$/)
+  expect(all.split(REPLACE).at(-1)).toMatch(
+    /^demo: the platform ended with SIGKILL.*; what it did is in \S+ until the next demo\r\n$/,
+  )
   expect(existsSync(work)).toBe(true)
+})
+
+test('a demo whose disk fills up ends with one line that says so, and the next one has its room back', async (context) => {
+  // In mounts of its own a process may have a small disk, where its user may make them.
+  const mounted = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt'])
+  if (mounted.status !== 0) return context.skip('this user may not mount a disk of a small size')
+  const twice = `mount -t tmpfs -o size=160m small "$TMPDIR" || exit
+    "$0" "$1" --exit --fill; echo "ended with $?"
+    "$0" "$1" --exit; echo "ended with $?"`
+  const { stdout: text, stderr } = await promisify(execFile)(
+    'unshare',
+    ['-rm', 'sh', '-c', twice, process.execPath, SHORT_DEMO],
+    { env: { ...process.env, TMPDIR: scratch } },
+  )
+  expect(stderr).toMatch(
+    /^demo: 2\. A run: .*(no disk space left|no space left on device).*; what it did is in \S+ until the next demo\n$/,
+  )
+  expect(text.match(/ended with \d+/g)).toEqual(['ended with 1', 'ended with 0'])
 })

@@ -1,0 +1,82 @@
+// What the chapters must have shown, looked for in what the platform answered; each throws the first thing that did not hold.
+import { describeFailures } from './failures.mjs'
+
+export function must(fact, what) {
+  if (!fact) throw new Error(`this must hold and does not: ${what}`)
+}
+
+/** The columns in which prepare.ts damages June. */
+const DAMAGED = ['delay', 'origin']
+
+/** A refused version names what was damaged and nothing else, each with a count and examples; returns these results. */
+export function mustTellDamage({ verdict, expectations }, results) {
+  const failed = results.filter(({ success }) => !success)
+  must(verdict === 'failed' && failed.length > 0, 'the damaged month fails')
+  must(failed.length === expectations.failed, `each of ${expectations.failed} that failed is told (${failed.length})`)
+  const columns = failed.map(({ expectation_config }) => expectation_config.kwargs?.column ?? 'table').sort()
+  must(columns.join() === DAMAGED.join(), `what was damaged is what fails (${columns.join(', ')})`)
+  for (const [index, { result }] of failed.entries()) {
+    const { column } = failed[index].expectation_config.kwargs
+    must(result?.unexpected_count > 0, `the rows in which ${column} fails are counted`)
+    must(result.partial_unexpected_list?.length > 0, `some of the rows in which ${column} fails are shown`)
+  }
+  return failed
+}
+
+/** A passport names the commit that the code was at, and the data. */
+export function mustNameOrigin({ bound }, commit) {
+  must(bound.code?.commit === commit, `the passport names the commit ${commit} (${bound.code?.commit})`)
+  must(bound.data.length > 0, 'the passport names the data')
+}
+
+/** A tracked run, its artifacts at the root, and the version that was made in it. */
+export function mustTrack(run, files, { bound }) {
+  const { metrics = [], params = [] } = run?.data ?? {}
+  must(
+    metrics.some(({ key, value }) => key === 'auc' && value === bound.metrics.auc),
+    'mlflow logged the AUC of the passport',
+  )
+  must(params.length > 0, 'mlflow logged the params')
+  must(
+    files.some(({ path }) => path.startsWith('metrics')),
+    'mlflow logged the metrics as an artifact',
+  )
+  must(run.outputs?.model_outputs?.length > 0, 'mlflow logged the model')
+  return `${params.length} params, ${metrics.length} metrics, an artifact and the model`
+}
+
+/** Processor time is read where the system tells it; `isTold` says whether this one does. */
+export function mustReplay(found, flights, isTold = process.platform === 'linux') {
+  const { requests, failures, failuresByName, parity, labelled, p50Ms, p95Ms, p99Ms, cpuUsPerPrediction } = found
+  must(
+    failures === 0 && requests === flights,
+    `all of ${flights} are answered (${failures} failed${failures > 0 ? `: ${describeFailures(failuresByName)}` : ''})`,
+  )
+  must(
+    parity.values > 0 && parity.differing === 0,
+    `online equals offline (${parity.differing} of ${parity.values} differ)`,
+  )
+  must(labelled === flights, `each of ${flights} gets its label (${labelled} did)`)
+  must(0 < p50Ms && p50Ms <= p95Ms && p95Ms <= p99Ms, `latencies are measured (${p50Ms}, ${p95Ms}, ${p99Ms} ms)`)
+  must(cpuUsPerPrediction > 0 || !isTold, `processor time is measured (${cpuUsPerPrediction} µs a prediction)`)
+}
+
+/** An intact chain leads to the commit that the code was at, and to the data, whose bytes were looked at. */
+export function mustReach({ isIntact, links }, commit) {
+  must(isIntact, 'the chain is intact')
+  const named = (kind) => links.filter((link) => link.kind === kind)
+  must(
+    named('commit').some(({ name }) => name === commit),
+    `the chain leads to the commit ${commit}`,
+  )
+  // Data are named by the step that gave them.
+  for (const [kind, name] of [
+    ['training-data', 'training-set'],
+    ['source-data', 'version-flights'],
+    ['source-data', 'version-labels'],
+  ])
+    must(
+      named(kind).some((link) => link.name === name && link.check === 'verified'),
+      `the chain leads to the ${kind} ${name}, and its bytes are verified`,
+    )
+}
