@@ -4,10 +4,21 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { CHAPTERS } from './demo/chapters.mjs'
-import { needGit, needIndex, needPackages, needPorts, needPython, needSpace, removeLeftovers } from './demo/checks.mjs'
+import {
+  needFolder,
+  needGit,
+  needIndex,
+  needPackages,
+  needPorts,
+  needPython,
+  needSpace,
+  removeLeftovers,
+} from './demo/checks.mjs'
 import { runDemo } from './demo/run.mjs'
-import { fail, isJson, say } from './demo/terminal.mjs'
+import { fail, isJson, needKnownFlags, say } from './demo/terminal.mjs'
 
+needKnownFlags()
+needFolder()
 needPython()
 needGit()
 needPackages()

@@ -1,6 +1,6 @@
 // What the demo needs of this machine, told in one line each before anything is made.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,17 @@ import { fail, isExit } from './terminal.mjs'
 
 export const WORK_PREFIX = 'plimsoll-demo-'
 const FREE_BYTES_MIN = 4e9
+
+const failOfFolder = () => fail(`${tmpdir()} is no folder that can be written to`, 'set TMPDIR to one')
+
+/** A folder for what it makes, before anything looks into it. */
+export function needFolder() {
+  try {
+    readdirSync(tmpdir())
+  } catch {
+    failOfFolder()
+  }
+}
 
 /** Python ≥ 3.10 that can make environments. */
 export function needPython() {
@@ -65,6 +76,11 @@ export function needSpace() {
       `${tmpdir()} has ${((bavail * bsize) / 1e9).toFixed(1)} GB free, the demo needs ${FREE_BYTES_MIN / 1e9}`,
       'free some, or set TMPDIR to a larger disk',
     )
+  try {
+    accessSync(tmpdir(), constants.W_OK | constants.X_OK)
+  } catch {
+    failOfFolder()
+  }
 }
 
 /** The ports on which the platform of a demo that stays up listens, as anybody would look for them. */

@@ -30,3 +30,13 @@ export function fail(message, action) {
   process.stderr.write(`demo: ${message.split('\n')[0]}${action ? `; ${action}` : ''}\n`)
   onFail()
 }
+
+/** Before anything is made; status 2, as of a command that is not understood. */
+export function needKnownFlags() {
+  const unknown = [...flags].find((flag) => flag !== '--exit' && flag !== '--json')
+  if (unknown === undefined) return
+  process.stderr.write(
+    `demo: ${unknown} is not known; npm run demo stays up, npm run demo -- --exit ends, --json prints the summary\n`,
+  )
+  process.exit(2)
+}

@@ -82,6 +82,16 @@ test('demo says in one line that npm left out what is for this system', () => {
   ])
 })
 
+test('demo says in one line that its folder cannot be used, or that it does not know a flag', () => {
+  const { status, stderr } = demo(process.env.PATH!, join(scratch, 'absent'))
+  expect([status, stderr]).toEqual([
+    1,
+    `demo: ${join(scratch, 'absent')} is no folder that can be written to; set TMPDIR to one\n`,
+  ])
+  const asked = spawnSync(process.execPath, ['scripts/demo.mjs', '--help'], { encoding: 'utf8' })
+  expect([asked.status, asked.stderr]).toEqual([2, expect.stringMatching(/^demo: --help is not known; .*\n$/)])
+})
+
 test('demo says in one line that there is no space', () => {
   const { status, stderr } = demo(process.env.PATH!, '/proc')
   expect([status, stderr]).toEqual([
