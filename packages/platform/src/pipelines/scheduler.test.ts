@@ -242,7 +242,7 @@ test('a failed step fails the run, its dependents are upstream_failed, independe
 
 test('what a step writes may hold zero bytes and halves of characters, and its progress shows while it runs', async () => {
   const event = String.raw`{"t":"progress","fraction":0.5,"message":"a\u0000b\ud800"}`
-  const write = `printf '%s\\n' '${event}' >> events; until [ -e seen ]; do sleep 0.05; done; printf 'a\\000b' >&2; exit 3`
+  const write = `printf '%s\\n' '${event}' >> events; until [ -e seen ] || [ ! -e events ]; do sleep 0.05; done; printf 'a\\000b' >&2; exit 3`
   const run = await engine.start(await engine.declare([shell('bad', write)]), { options: { cache: false } })
   const progress = { fraction: 0.5, message: 'a\ufffdb\ufffd' }
   await expect
