@@ -307,7 +307,7 @@ export class Dispatcher {
       slot.running -= entries.length
       const endMs = this.#clock.monotonicMs()
       slot.triedMs = endMs
-      place.counters.runs++
+      place.counters.frames++
       place.counters.busyUs += (endMs - nowMs) * 1000
       if (answer) this.#finish({ slot, entries, answer, nowMs, endMs })
       else this.#afterDeath(slot, entries, endMs)
@@ -328,11 +328,15 @@ export class Dispatcher {
       return
     }
     const entries = run.entries.slice(0, outputs.length)
-    for (const entry of run.entries.slice(outputs.length)) this.#enqueue(slot, queueOf(slot, entry).queue, entry)
+    for (const entry of run.entries.slice(outputs.length)) {
+      const { queue, isSolo } = queueOf(slot, entry)
+      entry.isSolo = isSolo
+      this.#enqueue(slot, queue, entry)
+    }
     const runs = canBatch(slot.model) ? 1 : entries.length
     const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
-    slot.cost.observe(rows / runs, (endMs - nowMs) / runs)
     const inferUs = readHeader(answer).micros
+    slot.cost.observe(rows / runs, endMs - nowMs - ((runs - 1) * inferUs) / runs / 1000)
     noteRun(slot, {
       rows,
       largestRows: entries.reduce((most, entry) => Math.max(most, entry.rows), 0),

@@ -126,7 +126,7 @@ interface RunInput {
 }
 
 /** How long runs go on one after the other, whatever they were expected to take: who waits for the first waits for all. */
-const FRAME_MS_MAX = 5
+const STARTS_MS_MAX = 5
 
 /**
  * Runs of a frame, one after the other: the outputs of all, in order, or the first one's failure. What did not start in
@@ -143,11 +143,18 @@ function runModel({ frame, session, header, clock }: RunInput): Buffer | Promise
     encodeTensorFrame({ ...header, micros: Math.round((clock.monotonicMs() - startMs) * 1000) }, parts)
   const next = (start: number): Buffer | Promise<Buffer> => {
     for (let at = start; at < tensors.length; at += perRun) {
-      if (at > 0 && clock.monotonicMs() - startMs > FRAME_MS_MAX) break
+      if (at > 0 && clock.monotonicMs() - startMs > STARTS_MS_MAX) break
       const indexes = tensors[at]!.data as Uint16Array // the first tensor of a run is always the list
       const wanted = Array.from(indexes, (index) => session.outputs[index]?.name ?? '')
       const inputs = tensors.slice(at + 1, at + perRun)
       const keep = (outputs: readonly RuntimeTensor[]) => {
+        // Outputs of several runs are told apart by their number.
+        if (outputs.length !== wanted.length)
+          throw new PlimsollError(
+            'internal',
+            'inference.rows_lost',
+            `The model gave ${outputs.length} of the ${wanted.length} outputs that were asked for`,
+          )
         for (const [position, { datatype, shape, data }] of outputs.entries())
           parts.push({ datatype, index: indexes[position] ?? 0, shape, chunks: [data] })
       }

@@ -45,36 +45,37 @@ test('prefixLength() takes along nothing that makes late what would be in time',
   expect(prefixLength(slot, queueOf(20, 1 + (two + three) / 2), 0)).toBe(2)
 })
 
-test.each([
-  ['quick runs, as many as a frame takes', 0.001, 64],
-  ['runs of a tenth of a millisecond, for two milliseconds', 0.1, 20],
-  ['one slow run', 3, 1],
-])('prefixLength() lets a frame of a model that takes one request a run hold %s', (_name, oneMs, count) => {
+/** A slot of a model that takes one request a run: a frame of one takes so long, of which its run in the host. */
+function oneRequestSlot(oneMs: number, runMs: number) {
   const slot = slotOf(oneMs, oneMs)
   setInterface(slot, { inputs: [], outputs: [], maxBatchSize: 0 })
-  expect(prefixLength(slot, queueOf(100, 1_000), 0)).toBe(count)
-})
+  slot.runMs = runMs
+  return slot
+}
 
-test('prefixLength() lets a frame hold no more tensors than one may', () => {
-  const slot = slotOf(0.001, 0.001)
-  const many = Array.from({ length: 2_000 }, (_, index) => ({
-    name: `c${index}`,
-    datatype: 'FP32' as const,
-    shape: [1],
-  }))
-  for (const model of [
-    { inputs: many, outputs: [] },
-    { inputs: [], outputs: many },
-  ]) {
-    setInterface(slot, { ...model, maxBatchSize: 0 })
-    expect(prefixLength(slot, queueOf(100, 1_000), 0)).toBe(32)
-  }
+test.each([
+  ['quick runs, as many as a frame takes', 0.3, 0.001, 64],
+  ['runs of a tenth of a millisecond, for two milliseconds beside the way there', 0.5, 0.1, 21],
+  ['as many where the way there takes long', 30, 0.1, 21],
+  ['one slow run', 3, 2.9, 1],
+  ['one run before any has been seen', 2.1, Number.POSITIVE_INFINITY, 1],
+])('prefixLength() lets a frame of a model that takes one request a run hold %s', (_name, oneMs, runMs, count) => {
+  expect(prefixLength(oneRequestSlot(oneMs, runMs), queueOf(100, 1_000), 0)).toBe(count)
 })
 
 test('prefixLength() lets a frame of several runs make nothing late', () => {
-  const slot = slotOf(0.4, 0.4)
-  setInterface(slot, { inputs: [], outputs: [], maxBatchSize: 0 })
-  expect(prefixLength(slot, queueOf(100, 2.5), 0)).toBe(3)
+  expect(prefixLength(oneRequestSlot(0.4, 0.4), queueOf(100, 2.5), 0)).toBe(3)
+})
+
+test('noteRun() believes at once that a run takes less, and slowly that it takes more', () => {
+  const slot = oneRequestSlot(1, Number.POSITIVE_INFINITY)
+  const run = { rows: 2, largestRows: 1, endedAtMs: 0, lateMs: 0 }
+  noteRun(slot, { ...run, inferUs: 2_000 })
+  expect(slot.runMs).toBe(1)
+  noteRun(slot, { ...run, inferUs: 22_000 })
+  expect(slot.runMs).toBe(2)
+  noteRun(slot, { ...run, inferUs: 1_000 })
+  expect(slot.runMs).toBe(0.5)
 })
 
 test('queueOf() parts requests of other shapes, of a model that takes one a run by their rows too', () => {

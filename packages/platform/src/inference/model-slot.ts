@@ -16,7 +16,9 @@ const CLEAN_RUNS = 100
  * together. Enough that sending it costs each little, so short that the first does not wait long for the last.
  */
 const FRAME_RUNS_MAX = 64
-const FRAME_MS_MAX = 2
+const FRAME_PLANNED_MS_MAX = 2
+/** How fast what a run takes is believed to have grown: one that met a stall of the machine says little of the next. */
+const RUN_GROWTH = 0.1
 /** What a run may cost with company beside what it costs without, where there is no time to spare. */
 const COMPANY_FACTOR = 1.1
 
@@ -47,6 +49,8 @@ export interface ModelSlot {
   state: ModelState
   reason: string | undefined
   cost: CostModel
+  /** What a run takes in its host, of a model that takes one request a run; infinite before the first. */
+  runMs: number
   ceiling: number
   cleanRuns: number
   readonly queues: Map<string, RequestQueue>
@@ -90,6 +94,7 @@ export function createSlot(given: { digest: string; path: string; session: numbe
     state: 'loading',
     reason: undefined,
     cost: createCostModel([]),
+    runMs: Number.POSITIVE_INFINITY,
     ceiling: 1,
     cleanRuns: 0,
     queues: new Map(),
@@ -161,9 +166,11 @@ export function rowsUntil(slot: ModelSlot, deadlineMs: number): number {
   return rows
 }
 
-/** Estimated time of a frame of so many rows; a model that takes one request a run takes that time for each. */
-export function frameMs({ model, cost }: ModelSlot, rows: number): number {
-  return canBatch(model) ? cost.estimateMs(rows) : rows * cost.estimateMs(1)
+/** Estimated time of a frame of so many rows; of a model that takes one request a run, one for each, and the way there once. */
+export function frameMs({ model, cost, runMs }: ModelSlot, rows: number): number {
+  if (canBatch(model)) return cost.estimateMs(rows)
+  const oneMs = cost.estimateMs(1)
+  return oneMs + (rows - 1) * Math.min(runMs, oneMs)
 }
 
 /** Estimated time to run so many rows, in full batches. */
@@ -186,7 +193,7 @@ export function prefixLength(slot: ModelSlot, queue: RequestQueue, nowMs: number
   const aloneMs = slot.cost.estimateMs(head.rows)
   const companyMs = COMPANY_FACTOR * aloneMs
   const inTimeMs = Math.max(leftMs - slot.cost.sigmaMs(), aloneMs > leftMs ? companyMs : Math.min(leftMs, companyMs))
-  const slackMs = canBatch(slot.model) ? inTimeMs : Math.min(inTimeMs, FRAME_MS_MAX)
+  const slackMs = canBatch(slot.model) ? inTimeMs : Math.min(inTimeMs, slot.cost.estimateMs(1) + FRAME_PLANNED_MS_MAX)
   let rows = head.rows
   let count = 1
   for (;;) {
@@ -204,6 +211,8 @@ export function noteRun(
 ): void {
   const { counters } = slot
   const [runs, batchRows] = canBatch(slot.model) ? [1, run.rows] : [run.rows, 1]
+  const runMs = run.inferUs / runs / 1000
+  slot.runMs = runMs < slot.runMs ? runMs : slot.runMs + RUN_GROWTH * (runMs - slot.runMs)
   counters.executionCount += runs
   counters.inferenceCount += run.rows
   counters.inferUs += run.inferUs

@@ -42,7 +42,7 @@ test('sends in one frame what waits for a model that takes one request a run, an
   const { digest } = await store(arithmeticModel(1))
   await Promise.all([pool.load(busy), pool.load(await store(arithmeticModel(1)))])
   const trips = { inputs: [int64(await tripsFor(pool, busy.digest, 30))] }
-  const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.runs, 0)
+  const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.frames, 0)
   const wanted = [undefined, ['difference'], ['difference', 'sum'], ['sum'], undefined]
   const values = { sum: (index: number) => [index + 1, 11], difference: (index: number) => [index - 1, 9] }
   const round = async () => {
@@ -71,7 +71,7 @@ test('sends in one frame what waits for a model that takes one request a run, an
     })
     return frames() - framesBefore
   }
-  // the first runs, in a cold host, take longer than a frame may
+  // the first runs, in a cold host, may take longer than what a frame may hold
   await expect.poll(round, { interval: 0, timeout: 30_000 }).toBe(2)
 })
 
@@ -124,7 +124,7 @@ test('runs that turn out slow do not wait for each other in a frame', async () =
   const busy = await store(tripsModel())
   const { digest } = await store(tripsModel(1))
   await Promise.all([pool.load(busy), pool.load(await store(tripsModel(1)))])
-  const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.runs, 0)
+  const frames = () => pool.stats().hosts.reduce((sum, host) => sum + host.frames, 0)
   const trips = await tripsFor(pool, busy.digest, 100)
   for (let run = 0; run < 100; run++) await pool.infer(digest, { inputs: [int64(1)] })
   const running = pool.infer(busy.digest, { inputs: [int64(trips)] })

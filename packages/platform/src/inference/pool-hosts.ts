@@ -29,7 +29,7 @@ export interface HostPlace {
   startMs: number
   isLoading: boolean
   residentAtStart: number
-  readonly counters: { deaths: number; recycles: number; runs: number; busyUs: number }
+  readonly counters: { deaths: number; recycles: number; frames: number; busyUs: number }
 }
 
 export interface PoolHosts {
@@ -71,7 +71,7 @@ function createPlace(): HostPlace {
     startMs: 0,
     isLoading: false,
     residentAtStart: 0,
-    counters: { deaths: 0, recycles: 0, runs: 0, busyUs: 0 },
+    counters: { deaths: 0, recycles: 0, frames: 0, busyUs: 0 },
   }
 }
 

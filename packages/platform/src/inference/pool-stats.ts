@@ -58,7 +58,8 @@ export interface HostStats {
   readonly state: 'idle' | 'busy' | 'loading' | 'down'
   readonly deaths: number
   readonly recycles: number
-  readonly runs: number
+  /** Sent to it with runs: one, a batch or several. */
+  readonly frames: number
   readonly busyUs: number
   readonly rssBytes: number
 }
