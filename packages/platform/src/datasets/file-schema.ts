@@ -231,7 +231,7 @@ export async function checkValues(
     ([column, type]) => type.type !== 'text' && unsure.includes(column),
   )
   if (typed.length === 0) return
-  const conditions = typed.map(([column, type]) => unreadable(column, type))
+  const conditions = typed.map(([column, type]) => unreadable(column, type, format))
   const chosen = conditions.flatMap(({ sql }, index) => {
     const name = quoted(typed[index]![0])
     return [`count(*) FILTER (WHERE ${sql})`, `min(${name}) FILTER (WHERE ${sql})`]
@@ -257,10 +257,25 @@ export async function checkValues(
   )
 }
 
-function unreadable(column: string, type: ColumnType): Measure {
+const WHOLE = String.raw`\s*[+-]?\d+(\.0*)?\s*`
+const WITH_EXPONENT = String.raw`\s*[+-]?\d+(\.\d*)?[eE][+-]?\d+\s*`
+const DAY = String.raw`\s*\d{4,6}[-/]\d{1,2}[-/]\d{1,2}([ T]00:00(:00(\.0*)?)?)?\s*`
+
+/** Text that a cast takes and alters: it rounds fractions, and reads a date no further than its day. */
+function altered(name: string, type: ColumnType['type']): string {
+  const is = (pattern: string) => `regexp_full_match(${name}, '${pattern}')`
+  if (type === 'date') return `NOT ${is(DAY)}`
+  if (type !== 'int32' && type !== 'int64') return 'false'
+  const isWhole = `TRY_CAST(${name} AS DECIMAL(38, 18)) IS NOT DISTINCT FROM TRY_CAST(${name} AS BIGINT)`
+  return `NOT (${is(WHOLE)} OR ${is(WITH_EXPONENT)} AND ${isWhole})`
+}
+
+function unreadable(column: string, type: ColumnType, format: 'parquet' | 'csv'): Measure {
   const name = quoted(column)
-  if (type.type !== 'timestamp')
-    return { sql: `${name} IS NOT NULL AND TRY_CAST(${name} AS ${CAST[type.type]}) IS NULL` }
+  if (type.type !== 'timestamp') {
+    const isNone = `TRY_CAST(${name} AS ${CAST[type.type]}) IS NULL`
+    return { sql: `${name} IS NOT NULL AND (${isNone}${format === 'csv' ? ` OR ${altered(name, type.type)}` : ''})` }
+  }
   const naive = type.zone === undefined ? 'true' : `TRY_CAST(${name} AS TIMESTAMP) IS NULL`
   return {
     sql: `${name} IS NOT NULL AND CASE WHEN ${hasOffset(column)} THEN TRY_CAST(${name} AS TIMESTAMPTZ) IS NULL ELSE ${naive} END`,

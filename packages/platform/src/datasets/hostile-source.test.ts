@@ -101,6 +101,35 @@ test('dataset-version lists CSV text that is no value, in all columns, with coun
   expect(lines(details)).toMatch(/1 value is no date.*2001-02-31[\s\S]*2 values are no int32/)
 })
 
+test('dataset-version refuses CSV text that a cast would alter, and takes a whole number however it is written', async () => {
+  const schema = {
+    n: { type: 'int32', nullable: true },
+    big: { type: 'int64', nullable: true },
+    d: { type: 'date', nullable: true },
+  } as const
+  const header = 'n,big,d\n'
+  const whole = [
+    '1,9223372036854775807,2001-01-01',
+    ' +1 ,1.0,2001-1-1 ',
+    '1e5,9.2e18,2001-01-01 00:00:00',
+    '-1.,-0,2001/01/31',
+  ]
+  const taken = await failureOf({ 'a.csv': `${header}${whole.join('\n')}\n` }, schema, 'csv')
+  expect(taken.result).toMatchObject({ rowCount: 4, verdict: 'passed' })
+  const bad = [
+    '0.4,9007199254740993.5,2001-01-01x',
+    '1.5e0,1e-1,2001-01-01 05:00:00',
+    '1_000,0x10,infinity',
+    '-0.2,1.0.0,',
+  ]
+  const refused = await failureOf({ 'a.csv': `${header}${bad.join('\n')}\n` }, schema, 'csv')
+  expect(refused.code).toBe('datasets.bad_values')
+  const counts = lines(refused.details)
+    .split('\n')
+    .map((line) => line.split(',')[0])
+  expect(counts.sort()).toEqual(['3 values are no date', '4 values are no int32', '4 values are no int64'])
+})
+
 test('dataset-version takes zero rows, and fails nulls that the schema forbids', async () => {
   expect((await failureOf({ 'a.csv': 'n\n' }, N, 'csv')).result).toMatchObject({ rowCount: 0, verdict: 'passed' })
   expect((await failureOf({ 'b.csv': 'n,m\n1,2\n,3\n' }, N, 'csv')).result).toMatchObject({
