@@ -21,7 +21,7 @@ import { settings } from '../kernel/config/index.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { openDatabase } from '../kernel/db/index.ts'
 import { filesWith, filesWithDigestOf, TOKEN } from '../processes/secret.fixture.ts'
-import { runningFindings } from './doctor/running.ts'
+import { askRunning } from './doctor/running.ts'
 import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
 import { GIT_IDENTITY, writeSmallProject } from './project.fixture.ts'
 
@@ -186,7 +186,10 @@ test('step debug opens a shell in the directory and environment of the attempt',
 
 test('dataset add and show tell a damaged version with counts and examples', async () => {
   expect((await plimsoll.run('dataset', 'add', 'numbers')).status).toBe(0)
-  await plimsoll.run('dataset', 'add', 'numbers', '--path', 'data/damaged.csv')
+  expect(await plimsoll.run('dataset', 'add', 'numbers', '--path', 'data/damaged.csv')).toMatchObject({
+    status: 3,
+    err: expect.stringMatching(/Version 2 failed \d of \d expectations: it is kept, and refused downstream/),
+  })
   const versions = await plimsoll.run('dataset', 'versions', 'numbers')
   expect(versions.out).toMatch(/2\s+failed\s+3\s+2\/5/)
   const shown = await plimsoll.run('dataset', 'show', 'numbers', '2')
@@ -353,7 +356,7 @@ test('doctor tells of a gateway that refuses what it is to serve, with what that
     await openClient({ server: platform.api, token: operator }).call({ method: 'PUT', path, body })
   }
   const ask = async (server: string) =>
-    (await runningFindings({ server }, settings.parse({ dataDir }))).map(({ state, found }) => `${state}: ${found}`)
+    (await askRunning({ server }, settings.parse({ dataDir }))).findings.map(({ state, found }) => `${state}: ${found}`)
   await say(null)
   const [own, other] = await ask(platform.api)
   expect([own, other]).toEqual([expect.stringMatching(/^ok: .+ serves epoch \d+$/), 'ok: other serves epoch 1'])

@@ -150,6 +150,8 @@ function locate(options: SharedOptions): Found {
 }
 
 export interface Connection {
+  /** Address of the control plane. */
+  readonly server: string
   readonly client: Client
   /** Base URL of the gateway, when it is known. */
   readonly gateway: string | undefined
@@ -168,6 +170,7 @@ export function connect(options: SharedOptions): Connection {
   const authorise =
     options.signWith === undefined ? undefined : signingAuthoriser(found.server, options.signWith, options.as)
   return {
+    server: found.server,
     client: suggestingClient(openClient({ server: found.server, project, token: found.token, authorise })),
     gateway: found.gateway,
     gatewayToken: (named) => (named === undefined ? found.token : found.given),

@@ -169,9 +169,15 @@ const madeVersion = z.looseObject({
 async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
   const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: stepDetail })
   const made = madeVersion.safeParse(step.result)
-  if (!made.success || made.data.verdict !== 'failed') return
-  const { version, failed, evaluated } = made.data
-  io.note(
+  if (!made.success) return
+  const { version, verdict, failed, evaluated } = made.data
+  if (verdict !== 'failed') {
+    const checked = verdict === 'passed' ? `passed ${countText(evaluated, 'expectation')}` : 'has no expectation'
+    if (!io.isJson) io.answer(undefined, `Version ${version} ${checked}`)
+    return
+  }
+  io.tell(
+    { dataset: name, version, verdict, failed, evaluated },
     `Version ${version} failed ${failed} of ${evaluated} expectations: it is kept, and refused downstream. See plimsoll dataset show ${name} ${version}${flags}`,
   )
   throw new CommandEnd(EXIT.gateSaidNo)

@@ -34,6 +34,14 @@ test('up --require-token asks for a token on both ports, and a revoked one opens
   for (const address of addresses) await expect.poll(() => statusAt(address, token)).toBe(401)
 })
 
+test('doctor tells of the token as what runs asks for it, whatever the settings say', async () => {
+  const { out } = await commands.run('doctor', '--json')
+  const { findings } = JSON.parse(out) as { findings: { name: string; state: string; found: string }[] }
+  expect(findings.filter(({ name }) => name === 'token')).toEqual([
+    { group: 'access', name: 'token', state: 'ok', found: expect.stringMatching(/^asked for/) },
+  ])
+})
+
 test('predict shows the gateway the token of the data directory, and one that is named only what was given', async () => {
   const predict = (...args: string[]) => commands.run('predict', 'nothing', '{}', ...args)
   const own = await predict('--json')

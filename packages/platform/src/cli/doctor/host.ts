@@ -130,10 +130,10 @@ export function serverFindings(): Finding[] {
   ]
 }
 
-/** Who may do what, as configured. */
-export function accessFindings({ server, auth }: Config): Finding[] {
+/** Who may do what: as what runs shows it, else as configured. */
+export function accessFindings({ server, auth }: Config, asksForToken = auth.requireToken): Finding[] {
   const about = { group: 'access', name: 'token' } as const
-  if (auth.requireToken)
+  if (asksForToken)
     return [{ ...about, state: 'ok', found: 'asked for, on loopback too, by control plane and gateway' }]
   if (!isLoopback(server.host)) return []
   return [

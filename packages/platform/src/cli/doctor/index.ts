@@ -4,7 +4,7 @@ import type { SharedOptions } from '../connection.ts'
 import type { Finding } from './finding.ts'
 import { accessFindings, durabilityFindings, hostFindings, serverFindings } from './host.ts'
 import { isolationFindings } from './isolation.ts'
-import { runningFindings } from './running.ts'
+import { askRunning } from './running.ts'
 import { storageFindings } from './storage.ts'
 import { libraryFindings, toolFindings } from './tools.ts'
 
@@ -36,17 +36,17 @@ export async function findings(options: SharedOptions): Promise<Finding[]> {
   const [tools, host, running, libraries] = await Promise.all([
     toolFindings(),
     hostFindings(config),
-    runningFindings(options, config),
+    askRunning(options, config),
     libraryFindings(),
   ])
   return [
     ...tools,
     ...host,
-    ...running,
+    ...running.findings,
     ...libraries,
     ...serverFindings(),
     ...(faults.length > 0 ? faults : storageFindings(config)),
-    ...accessFindings(config),
+    ...accessFindings(config, running.asksForToken),
     ...isolationFindings(),
     ...durabilityFindings(config),
   ]

@@ -1,4 +1,4 @@
-import { type Client, ClientError } from '@plimsoll/sdk/client'
+import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
 import { type GatewayView, gatewayView } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { realClock } from '../../kernel/clock.ts'
@@ -31,8 +31,20 @@ async function serverTimeMs(client: Client): Promise<number> {
   return Date.parse(headers.get('date') ?? '') || realClock.nowMs()
 }
 
+const GATEWAYS = { path: '/api/v1/serving/gateways', schema: gatewayList } as const
+
+/** Whether somebody without a token is refused; what does not answer tells nothing. */
+async function asksForToken(server: string): Promise<boolean | undefined> {
+  try {
+    await openClient({ server }).call(GATEWAYS)
+    return false
+  } catch (thrown) {
+    return thrown instanceof ClientError && thrown.status === 401 ? true : undefined
+  }
+}
+
 async function askGateways(client: Client): Promise<Finding[]> {
-  const { gateways } = await client.call({ path: '/api/v1/serving/gateways', schema: gatewayList })
+  const { gateways } = await client.call(GATEWAYS)
   const nowMs = await serverTimeMs(client)
   const seen = gateways.filter(({ seenAt }) => nowMs - Date.parse(seenAt) < SEEN_MS)
   if (seen.length > 0) return seen.map(gatewayFinding)
@@ -46,17 +58,25 @@ async function askGateways(client: Client): Promise<Finding[]> {
   ]
 }
 
-/** What the platform that runs on this data directory, or at the address that is named, says of its gateways; else nothing. */
-export async function runningFindings(options: SharedOptions, { dataDir }: Config): Promise<Finding[]> {
-  const server = options.server ?? (options.dataDir === undefined ? readEnvironment().PLIMSOLL_SERVER : undefined)
-  if (server === undefined && runningPid(dataDir) === undefined) return []
-  const { client } = connect({ ...options, ...(server === undefined ? { dataDir } : { server }) })
+export interface Running {
+  readonly findings: Finding[]
+  /** Whether it asks for a token; undefined where none answers. */
+  readonly asksForToken: boolean | undefined
+}
+
+/** What the platform that runs on this data directory, or at the address that is named, says of itself; else nothing. */
+export async function askRunning(options: SharedOptions, { dataDir }: Config): Promise<Running> {
+  const named = options.server ?? (options.dataDir === undefined ? readEnvironment().PLIMSOLL_SERVER : undefined)
+  if (named === undefined && runningPid(dataDir) === undefined) return { findings: [], asksForToken: undefined }
+  const { client, server } = connect({ ...options, ...(named === undefined ? { dataDir } : { server: named }) })
+  const asked = await asksForToken(server)
   try {
-    return await askGateways(client)
+    return { findings: await askGateways(client), asksForToken: asked }
   } catch (thrown) {
     if (!(thrown instanceof ClientError)) throw thrown
     const { message, status, action } = thrown
     const cost = `Whether its gateways take what they are to serve is not known. ${action ?? ''}`.trim()
-    return [{ ...ABOUT, state: status >= 500 ? 'problem' : 'missing', found: message, cost }]
+    const state = status >= 500 ? 'problem' : 'missing'
+    return { findings: [{ ...ABOUT, state, found: message, cost }], asksForToken: asked }
   }
 }
