@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { stepInput } from '../wire/definition/pipeline.ts'
 import { defineFeatureService, defineFeatureView, last } from './feature.ts'
 import { materialize, trainingSet } from './feature-step.ts'
 import {
@@ -149,6 +150,18 @@ test('allowFailed() marks a source of any kind, and nothing else of it', () => {
   const [, plain, marked] = steps.map(({ inputs }) => Object.entries(inputs))
   expect(marked).toEqual(plain!.map(([name, input]) => [name, { ...input, allowFailed: true }]))
   expect(plain!.map(([, input]) => input.allowFailed)).toEqual([false, false, undefined, undefined])
+})
+
+test('an input that says allowFailed: false is the one that does not say it, from a step as from a dataset', () => {
+  for (const from of [
+    { from: 'step', step: 'make', output: 'first' },
+    { from: 'dataset', dataset: 'flights' },
+  ]) {
+    const silent = stepInput.parse(from)
+    expect(JSON.stringify(stepInput.parse({ ...from, allowFailed: false }))).toBe(JSON.stringify(silent))
+    expect(stepInput.parse({ ...from, allowFailed: true })).toEqual({ ...silent, allowFailed: true })
+  }
+  expect(stepInput.parse({ from: 'step', step: 'make', output: 'first' })).not.toHaveProperty('allowFailed')
 })
 
 test('trainingSet() reads every dataset behind its service, from where it is told', () => {

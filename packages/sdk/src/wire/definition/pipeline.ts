@@ -10,12 +10,15 @@ export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
  * failed its expectations is refused, unless `allowFailed` says otherwise.
  */
 export const stepInput = z.discriminatedUnion('from', [
-  z.strictObject({
-    from: z.literal('step'),
-    step: stepKey,
-    output: fieldName,
-    allowFailed: z.literal(true).optional(),
-  }),
+  z
+    .strictObject({
+      from: z.literal('step'),
+      step: stepKey,
+      output: fieldName,
+      allowFailed: z.boolean().optional(),
+    })
+    // `false` says what its absence does: one digest for both.
+    .overwrite(({ allowFailed, ...input }) => (allowFailed ? { ...input, allowFailed } : input)),
   z.strictObject({
     from: z.literal('dataset'),
     dataset: definitionName,
