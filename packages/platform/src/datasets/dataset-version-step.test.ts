@@ -6,7 +6,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { digestBytes } from '../kernel/digest.ts'
 import { latestVersion, locationsOf, registerVersion, requireVersion, verifyFiles, versionContent } from './index.ts'
-import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
+import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
 let database: TestDatabase
 let engine: QueryEngine
@@ -25,6 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine.close()
   await database.close()
+  removeTemporaryFolders()
 })
 beforeEach(() => database.clear())
 

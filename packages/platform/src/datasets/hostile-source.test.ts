@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { listSourceFiles } from './source-files.ts'
-import { declare, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
+import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 import { findAlteredFile, verifyFiles } from './verify-files.ts'
 
 let database: TestDatabase
@@ -25,6 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine.close()
   await database.close()
+  removeTemporaryFolders()
 })
 beforeEach(() => database.clear())
 
@@ -180,10 +181,10 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
 
 test('listSourceFiles() refuses a source of more than 10,000 files', async () => {
   const root = temporaryFolder()
+  onTestFinished(() => rmSync(root, { recursive: true }))
   for (let index = 0; index < 10_001; index += 1) writeFileSync(join(root, `${index}.csv`), '')
   const list = listSourceFiles({ root, path: '*.csv', allowAbsolute: false })
   await expect(list).rejects.toMatchObject({ kind: 'too_large', code: 'datasets.too_many_files' })
-  rmSync(root, { recursive: true })
 })
 
 test('verifyFiles() names the first altered file, also when only one byte differs', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
@@ -12,8 +12,18 @@ import { toManifest } from './content/manifest.ts'
 import { declareDataset } from './dataset.ts'
 import { datasetVersionStep } from './dataset-version-step.ts'
 
+const folders = new Set<string>()
+
 export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'plimsoll-datasets-'))
+  const folder = mkdtempSync(join(tmpdir(), 'plimsoll-datasets-'))
+  folders.add(folder)
+  return folder
+}
+
+/** For the end of a test file: files of one process share this module, and no hook of it would be theirs. */
+export function removeTemporaryFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  folders.clear()
 }
 
 /** Runs resolve, command and commit of `dataset-version` as an executor would, in this process. */
