@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
+import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { digestBytes } from '../kernel/digest.ts'
+import { datasetVersionStep } from './dataset-version-step.ts'
 import { latestVersion, locationsOf, registerVersion, requireVersion, verifyFiles, versionContent } from './index.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
@@ -128,6 +130,28 @@ const NUMBERS = {
   source: { format: 'csv', path: '', csv: { delimiter: ',', header: true, nullText: '' } },
   schema: { n: { type: 'int32', nullable: false } },
 } as const
+
+test('isCurrent() of dataset-version knows a result until another suite has moved the verdict of its version', async () => {
+  const path = join(temporaryFolder(), 'a.csv')
+  writeFileSync(path, 'n\n8\n')
+  const judge = async (max_value: number) => {
+    const expectations = [
+      { type: 'expect_column_values_to_be_between', kwargs: { column: 'n', min_value: 0, max_value } },
+    ]
+    await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, expectations })
+    return runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root })
+  }
+  const areCurrent = (...results: Json[]) =>
+    Promise.all(results.map((result) => datasetVersionStep.isCurrent!(database.ctx, result)))
+  const failed = await judge(1)
+  expect(failed).toMatchObject({ version: 1, verdict: 'failed' })
+  expect(await areCurrent(failed, { ...failed, version: 2 }, null)).toEqual([true, false, false])
+  const passed = await judge(9)
+  expect(passed).toMatchObject({ version: 1, verdict: 'passed' })
+  expect(await areCurrent(failed, passed)).toEqual([false, true])
+  expect(await judge(1)).toMatchObject({ version: 1, verdict: 'failed' })
+  expect(await areCurrent(failed, passed)).toEqual([true, false])
+})
 
 test('dataset-version takes the bins of the version it is told, and its profile says whose they are', async () => {
   const path = join(temporaryFolder(), 'a.csv')

@@ -1,4 +1,5 @@
 import { datasetProfile, datasetVersionParams, validationResult } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
@@ -111,6 +112,16 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   }
 }
 
+const made = z.object({ dataset: z.string(), version: z.int(), verdict: z.string() })
+
+/** Another suite may have moved the verdict of the same content since: the step then runs again and moves it back. */
+async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
+  const known = made.safeParse(result)
+  if (!known.success) return false
+  const version = await findVersion(ctx, known.data)
+  return version?.verdict === known.data.verdict
+}
+
 /** Reads the files of a declared dataset, checks and profiles them, and registers them as its next version. */
 export const datasetVersionStep: StepKind = {
   kind: 'dataset-version',
@@ -119,6 +130,7 @@ export const datasetVersionStep: StepKind = {
   resolve: resolveStep,
   command: runDatasetVersionCommand,
   commit: commitStep,
+  isCurrent,
 }
 
 export const stepKinds: readonly StepKind[] = [datasetVersionStep]

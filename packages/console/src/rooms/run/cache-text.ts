@@ -9,7 +9,7 @@ const MISSES: Record<CacheVerdict['reason'], string> = {
   'env-changed': 'environment changed',
   'kind-changed': 'kind changed',
   'outputs-missing': 'cached outputs are gone',
-  'result-gone': 'what it had made is gone',
+  'result-gone': 'what it had made is gone or was changed',
   tainted: 'cached result is tainted',
   forced: 'forced',
   disabled: 'cache is off',
