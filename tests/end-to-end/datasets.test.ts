@@ -6,20 +6,23 @@ import { openTestPlatform, type TestPlatform } from './platform.fixture.ts'
 // A whole platform with its processes; a loaded machine takes its time.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
-const PROJECT = `
-import { allowFailed, csv, datasetVersion, defineDataset, definePipeline, defineProject, expectColumn, int32, pinned, string, typescript } from '@plimsoll/sdk'
+const projectOf = (max: number) => `
+import { allowFailed, command, csv, datasetVersion, defineDataset, definePipeline, defineProject, expectColumn, int32, pinned, string, typescript } from '@plimsoll/sdk'
 export const project = defineProject({ name: 'copies' })
 const schema = { a: int32() }
 export const copied = defineDataset({ name: 'copied', source: csv('data/copied.csv'), schema, storage: 'copy' })
 export const placed = defineDataset({ name: 'placed', source: csv('data/placed.csv'), schema })
-export const judged = defineDataset({ name: 'judged', source: csv('data/judged.csv'), schema, expectations: [expectColumn('a').between(0, 1)] })
-const read = (name, source) => definePipeline({ name: 'read-' + name, params: { text: string(), round: string() },
-  build: (p) => typescript('steps/read.mts', { inputs: { data: source() },
-    params: { text: p.param('text'), round: p.param('round') }, outputs: { end: 'json' } }) })
+export const judged = defineDataset({ name: 'judged', source: csv('data/judged.csv'), schema, expectations: [expectColumn('a').between(0, ${max})] })
+const read = (name, source, beside = () => {}) => definePipeline({ name: 'read-' + name, params: { text: string(), round: string() },
+  build: (p) => {
+    beside(p)
+    typescript('steps/read.mts', { inputs: { data: source() },
+      params: { text: p.param('text'), round: p.param('round') }, outputs: { end: 'json' } })
+  } })
 export const readCopied = read('copied', () => pinned(copied, 1))
 export const readPlaced = read('placed', () => pinned(placed, 1))
 export const readNewest = read('judged', () => judged)
-export const readMade = read('made', () => datasetVersion(judged))
+export const readMade = read('made', () => datasetVersion(judged), (p) => command(['true', p.param('round')], { key: 'beside' }))
 export const readAllowed = read('judged-allowed', () => allowFailed(pinned(judged, 1)))
 export const readMadeAllowed = read('made-allowed', () => allowFailed(datasetVersion(judged)))
 `
@@ -48,7 +51,7 @@ beforeAll(async () => {
       'data/copied.csv': TEXT.copied,
       'data/placed.csv': TEXT.placed,
       'data/judged.csv': TEXT.judged,
-      'plimsoll.project.mts': PROJECT,
+      'plimsoll.project.mts': projectOf(1),
       'steps/read.mts': READ,
     },
     'copies',
@@ -59,11 +62,15 @@ beforeAll(async () => {
 afterAll(() => platform?.close())
 
 let rounds = 0
+/** Of a round before, the cache has what ended well. */
+function start(name: string, text: string, { round = `round-${++rounds}`, force = [] as readonly string[] } = {}) {
+  const params = ['--param', `text=${text}`, '--param', `round=${round}`]
+  return platform.run(['run', 'start', `read-${name}`, ...params, ...force.flatMap((step) => ['--force', step])])
+}
+
 /** Runs a step that reads version 1 and expects this in it: 'read', or why not. */
-async function read(name: string, text = TEXT[name as keyof typeof TEXT]): Promise<string> {
-  rounds += 1
-  const params = ['--param', `text=${text}`, '--param', `round=round-${rounds}`]
-  const { status, out, err } = await platform.run(['run', 'start', `read-${name}`, ...params])
+async function read(name: string, text: string = TEXT[name as keyof typeof TEXT]): Promise<string> {
+  const { status, out, err } = await start(name, text)
   if (status === 0) return 'read'
   return `${status}: ${out} ${err}`
 }
@@ -101,4 +108,31 @@ test('a version that failed its expectations is kept, and read only where that i
   const { judged: text } = TEXT
   expect([await read('judged'), await read('made', text)]).toEqual([refused, refused])
   expect([await read('judged-allowed', text), await read('made-allowed', text)]).toEqual(['read', 'read'])
+})
+
+/** States of the steps of a run of `read-made`. */
+async function statesOfMade(options: Parameters<typeof start>[2] = {}): Promise<Record<string, string>> {
+  const { out } = await start('made', TEXT.judged, options)
+  const { graph } = JSON.parse(out.trim().split('\n').at(-1)!) as { graph: { key: string; state: string }[] } // a run
+  return Object.fromEntries(graph.map(({ key, state }) => [key, state]))
+}
+
+test('a version that failed is refused to its reader alone, be it made in this run or taken from the cache', async () => {
+  const alone = { beside: 'succeeded', read: 'failed' }
+  expect(await statesOfMade({ force: ['version-judged'] })).toEqual({ ...alone, 'version-judged': 'succeeded' })
+  expect(await statesOfMade()).toEqual({ ...alone, 'version-judged': 'cached' })
+})
+
+test('a step in the cache stands for the suite that judged last, and its reader in the cache for one that passed', async () => {
+  for (const [max, version, beside, read] of [
+    [9, 'succeeded', 'succeeded', 'succeeded'],
+    [1, 'succeeded', 'cached', 'failed'],
+    [1, 'cached', 'cached', 'failed'],
+    [9, 'succeeded', 'cached', 'cached'],
+  ] as const) {
+    writeFileSync(join(platform.project, 'plimsoll.project.mts'), projectOf(max))
+    await platform.value(['apply', platform.project])
+    const states = await statesOfMade({ round: 'the same' })
+    expect(states, `between(0, ${max})`).toEqual({ 'version-judged': version, beside, read })
+  }
 })

@@ -5,7 +5,7 @@ import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, type DatabaseClock, databaseClock, givenRows, type Tx } from '../kernel/db/index.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
-import { type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
+import { type CacheHit, type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
 import { isProcessKind, type PipelineVersion, requirePipelineVersion, type StepKinds } from './pipeline.ts'
@@ -134,6 +134,26 @@ async function prepareEarly(
   return new Map([...prepared].map(([key, ready]) => [key, { prepared: ready, found: found.get(key) ?? {} }]))
 }
 
+function withHit(
+  plan: PlannedStep,
+  prepared: Pick<PlannedStep, 'spec' | 'inputs'>,
+  { verdict, outputs, result }: CacheHit,
+): PlannedStep {
+  const found = { ...plan, ...prepared, verdict }
+  if (plan.waiting === 0)
+    return { ...found, state: outputs ? 'cached' : 'ready', outputs: outputs ?? null, result: result ?? null }
+  // What the cache has now is taken when the step's turn comes.
+  return outputs ? plan : found
+}
+
+/**
+ * What another step of this run made has failed its expectations, which the step's own attempt will find and fail by: no
+ * step beside it is the worse for it.
+ */
+function unlessRefused(thrown: unknown): undefined {
+  if (toPlimsollError(thrown).code !== 'datasets.version_failed_expectations') throw thrown
+}
+
 async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Planned> {
   const pipeline = await requirePipelineVersion(ctx, run.pipeline_digest)
   const { steps } = pipeline.definition
@@ -161,19 +181,11 @@ async function walk(ctx: Context, deps: PlanDeps, run: PlannedRun): Promise<Plan
     let plan: PlannedStep = { ...BLOCKED, waiting, inputs: datasets.get(step.key)! }
     if (waiting === 0 || known) {
       const inputs = stepInputs(step, datasets.get(step.key)!, (key) => planned.get(key)?.outputs)
-      const prepared = known?.prepared ?? (await prepareStep(ctx, deps, step, preparedIn, inputs))
-      const { verdict, outputs, result } = await lookUp(ctx, deps, toWanted(step, prepared), known?.found)
-      const found = { spec: prepared.spec, inputs, verdict }
-      if (waiting === 0)
-        plan = {
-          ...found,
-          state: outputs ? 'cached' : 'ready',
-          waiting,
-          outputs: outputs ?? null,
-          result: result ?? null,
-        }
-      // What the cache has now is taken when the step's turn comes.
-      else if (!outputs) plan = { ...plan, ...found }
+      const prepared = known?.prepared ?? (await prepareStep(ctx, deps, step, preparedIn, inputs).catch(unlessRefused))
+      if (prepared) {
+        const hit = await lookUp(ctx, deps, toWanted(step, prepared), known?.found)
+        plan = withHit(plan, { spec: prepared.spec, inputs }, hit)
+      } else plan = { ...plan, state: 'ready' }
     }
     planned.set(step.key, plan)
     taken.push(...digestsOfOutputs(plan.outputs ?? {}))
