@@ -7,13 +7,25 @@ import { hashToken } from '../kernel/auth/verify/index.ts'
 /** A token of an operator or a person, or one of an attempt. */
 export const TOKEN = /plim_[0-9A-Za-z]{49}|plimstep_\d+_[0-9A-Za-z_-]{43}/
 
-/** Every regular file below the directory that holds the text, or one of that form. */
+/** What a running platform takes away between a listing and a look is not there. */
+async function unlessGone<Found>(found: Promise<Found>): Promise<Found | undefined> {
+  try {
+    return await found
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error // node:fs throws errno errors
+    return undefined
+  }
+}
+
+/** Every regular file below the directory, which must be there, that holds the text, or one of that form. */
 export async function filesWith(text: string | RegExp, directory: string): Promise<string[]> {
   const found: string[] = []
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
+  const entries = await readdir(directory, { withFileTypes: true })
+  for (let entry = entries.shift(); entry !== undefined; entry = entries.shift()) {
     const path = join(entry.parentPath, entry.name)
-    const bytes = await readFile(path)
+    if (entry.isDirectory()) entries.push(...((await unlessGone(readdir(path, { withFileTypes: true }))) ?? []))
+    const bytes = entry.isFile() ? await unlessGone(readFile(path)) : undefined
+    if (bytes === undefined) continue
     if (typeof text === 'string' ? bytes.includes(text) : text.test(bytes.toString('latin1'))) found.push(path)
   }
   return found
