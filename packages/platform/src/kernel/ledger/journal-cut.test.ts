@@ -55,32 +55,35 @@ const gone = (position: string, reason = /was journalled and is gone/) => ({
   broken: { position, where: 'journal', reason: expect.stringMatching(reason) },
 })
 
-test('a row is flushed to the journal, then to the mark beside it, before anybody hears that it was written', async () => {
-  await write(2)
-  const folder = basename(root)
-  const opened = await fileCallsOf(async () => {
-    await using _journal = await openJournal(path)
-  })
-  expect(opened).toEqual(['truncate ledger.log', 'sync ledger.log', `sync ${folder}`])
-  await restart(async (journal) => {
-    await write(1)
-    expect(await fileCallsOf(() => journalLedger(ctx, journal))).toEqual([
-      'appendFile ledger.log',
-      'datasync ledger.log',
-      'writeFile ledger.log.head.tmp',
-      'datasync ledger.log.head.tmp',
-      'rename ledger.log.head.tmp to ledger.log.head',
+test.runIf(process.platform === 'linux')(
+  'a row is flushed to the journal, then to the mark beside it, before anybody hears that it was written',
+  async () => {
+    await write(2)
+    const folder = basename(root)
+    const opened = await fileCallsOf(async () => {
+      await using _journal = await openJournal(path)
+    })
+    expect(opened).toEqual(['truncate ledger.log', 'sync ledger.log', `sync ${folder}`])
+    await restart(async (journal) => {
+      await write(1)
+      expect(await fileCallsOf(() => journalLedger(ctx, journal))).toEqual([
+        'appendFile ledger.log',
+        'datasync ledger.log',
+        'writeFile ledger.log.head.tmp',
+        'datasync ledger.log.head.tmp',
+        'rename ledger.log.head.tmp to ledger.log.head',
+      ])
+    })
+    await writeFile(path, await firstLines(2))
+    const repaired = await fileCallsOf(() => repairJournal(ctx, path, 'a test cut it'))
+    expect(repaired.slice(-4)).toEqual([
+      'sync ledger.log.repair',
+      expect.stringMatching(/^rename ledger.log to ledger.log.before-/),
+      'rename ledger.log.repair to ledger.log',
+      `sync ${folder}`,
     ])
-  })
-  await writeFile(path, await firstLines(2))
-  const repaired = await fileCallsOf(() => repairJournal(ctx, path, 'a test cut it'))
-  expect(repaired.slice(-4)).toEqual([
-    'sync ledger.log.repair',
-    expect.stringMatching(/^rename ledger.log to ledger.log.before-/),
-    'rename ledger.log.repair to ledger.log',
-    `sync ${folder}`,
-  ])
-})
+  },
+)
 
 test.each<[string, () => Promise<unknown>, string]>([
   ['emptied', () => truncate(path, 0), '1'],
@@ -240,18 +243,21 @@ test('rebuildLedger() does not take a journal that was written anew for the one 
   await expect(rebuildLedger(ctx, path, 'hide it')).rejects.toMatchObject({ code: 'ledger.journal_damaged' })
 })
 
-test('rebuildLedger() takes rows and marks that were rewritten in the database back', async () => {
-  await write(5)
-  await restart(async () => {})
-  await rewriteDatabase()
-  const calls = await fileCallsOf(async () => {
-    expect(await rebuildLedger(ctx, path, 'rewritten')).toMatchObject({ records: 5, restored: 4 })
-  })
-  const kept = calls[0]?.split(' ')[1]
-  expect(kept).toMatch(/^ledger.log.replaced-/)
-  expect(calls).toEqual([`appendFile ${kept}`, `sync ${kept}`, `sync ${basename(root)}`])
-  await restart(async () => {})
-  await sealLedger(ctx)
-  await restart(async () => {})
-  expect(await verify()).toMatchObject({ ok: true, verified: 6 })
-})
+test.runIf(process.platform === 'linux')(
+  'rebuildLedger() takes rows and marks that were rewritten in the database back',
+  async () => {
+    await write(5)
+    await restart(async () => {})
+    await rewriteDatabase()
+    const calls = await fileCallsOf(async () => {
+      expect(await rebuildLedger(ctx, path, 'rewritten')).toMatchObject({ records: 5, restored: 4 })
+    })
+    const kept = calls[0]?.split(' ')[1]
+    expect(kept).toMatch(/^ledger.log.replaced-/)
+    expect(calls).toEqual([`appendFile ${kept}`, `sync ${kept}`, `sync ${basename(root)}`])
+    await restart(async () => {})
+    await sealLedger(ctx)
+    await restart(async () => {})
+    expect(await verify()).toMatchObject({ ok: true, verified: 6 })
+  },
+)

@@ -51,13 +51,16 @@ test('verifySnapshot() refuses an approval that binds other digests, and a route
   )
 })
 
-test('loadSnapshot() gives back what storeSnapshot() kept, nothing when there is none, and never a damaged one', async () => {
-  const path = join(directory, 'deep', 'snapshot.json')
-  expect(await loadSnapshot(path, key.publicKey)).toBeUndefined()
-  const calls = await fileCallsOf(() => storeSnapshot(path, signed(exampleSnapshot())))
-  const name = basename(path)
-  expect(calls).toEqual([`writeFile ${name}.tmp`, `sync ${name}.tmp`, `rename ${name}.tmp to ${name}`])
-  expect((await loadSnapshot(path, key.publicKey))?.content.epoch).toBe(1)
-  writeFileSync(path, readFileSync(path, 'utf8').slice(0, 50))
-  await expect(loadSnapshot(path, key.publicKey)).rejects.toMatchObject({ code: 'serving.snapshot_malformed' })
-})
+test.runIf(process.platform === 'linux')(
+  'loadSnapshot() gives back what storeSnapshot() kept, nothing when there is none, and never a damaged one',
+  async () => {
+    const path = join(directory, 'deep', 'snapshot.json')
+    expect(await loadSnapshot(path, key.publicKey)).toBeUndefined()
+    const calls = await fileCallsOf(() => storeSnapshot(path, signed(exampleSnapshot())))
+    const name = basename(path)
+    expect(calls).toEqual([`writeFile ${name}.tmp`, `sync ${name}.tmp`, `rename ${name}.tmp to ${name}`])
+    expect((await loadSnapshot(path, key.publicKey))?.content.epoch).toBe(1)
+    writeFileSync(path, readFileSync(path, 'utf8').slice(0, 50))
+    await expect(loadSnapshot(path, key.publicKey)).rejects.toMatchObject({ code: 'serving.snapshot_malformed' })
+  },
+)
