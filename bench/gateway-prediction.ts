@@ -25,7 +25,7 @@ const ROUND_MS_MAX = 30_000
 const PAYLOAD_RATE = 0.1
 /** Alone, both sides wake for each request and for each answer of the model: what that costs, the machine says. */
 const LOADS: readonly { name: string; connections: number; model: Model; goalUs: number }[] = [
-  { name: 'unbatched', connections: 64, model: 'row', goalUs: 250 },
+  { name: 'unbatched, side by side', connections: 64, model: 'row', goalUs: 250 },
   { name: 'unbatched, one after the other', connections: 1, model: 'rows', goalUs: 250 },
   { name: 'batched', connections: 64, model: 'rows', goalUs: 150 },
 ]

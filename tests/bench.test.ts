@@ -17,7 +17,7 @@ test('npm run bench prints each figure beside its peer, of the gateway and of th
     machine: expect.stringMatching(/^\d+ cores, /),
     figures: [
       figure(steps, 3, 'ms CPU per step', 'processes alone'),
-      figure('gateway, unbatched', 250, ...gateway),
+      figure('gateway, unbatched, side by side', 250, ...gateway),
       figure('gateway, unbatched, one after the other', 250, ...gateway),
       figure('gateway, batched', 150, ...gateway),
     ],
