@@ -31,8 +31,20 @@ export function fail(message, action) {
   onFail()
 }
 
+const USAGE = `Runs the flight-delay example on a platform of its own, chapter by chapter.
+
+  npm run demo               ends with a table of addresses and stays up until Ctrl-C
+  npm run demo -- --exit     ends by itself, with status 0 only if every chapter showed what it must
+  npm run demo -- --json     prints the summary as JSON in place of the chapters
+  npm run demo -- --help     prints this
+`
+
 /** Before anything is made; status 2, as of a command that is not understood. */
 export function needKnownFlags() {
+  if (flags.has('--help')) {
+    process.stdout.write(USAGE)
+    process.exit(0)
+  }
   const unknown = [...flags].find((flag) => flag !== '--exit' && flag !== '--json')
   if (unknown === undefined) return
   process.stderr.write(

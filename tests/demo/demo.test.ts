@@ -88,8 +88,17 @@ test('demo says in one line that its folder cannot be used, or that it does not 
     1,
     `demo: ${join(scratch, 'absent')} is no folder that can be written to; set TMPDIR to one\n`,
   ])
-  const asked = spawnSync(process.execPath, ['scripts/demo.mjs', '--help'], { encoding: 'utf8' })
-  expect([asked.status, asked.stderr]).toEqual([2, expect.stringMatching(/^demo: --help is not known; .*\n$/)])
+  const asked = spawnSync(process.execPath, ['scripts/demo.mjs', '--hlep'], { encoding: 'utf8' })
+  expect([asked.status, asked.stderr]).toEqual([2, expect.stringMatching(/^demo: --hlep is not known; .*\n$/)])
+})
+
+test('demo --help prints each of its flags and makes nothing', () => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, ['scripts/demo.mjs', '--exit', '--help'], {
+    encoding: 'utf8',
+    env: { PATH: pathOf([]) }, // where a demo has nothing that it needs
+  })
+  expect([status, stderr]).toEqual([0, ''])
+  for (const flag of ['--exit', '--json', '--help']) expect(stdout).toContain(`npm run demo -- ${flag} `)
 })
 
 test('demo says in one line that there is no space', () => {
