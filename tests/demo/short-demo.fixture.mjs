@@ -6,12 +6,13 @@ import { removeLeftovers } from '../../scripts/demo/checks.mjs'
 import { runPipeline } from '../../scripts/demo/follow.mjs'
 import { runDemo } from '../../scripts/demo/run.mjs'
 
-/** Says how far it is, and ends when its gate is opened. */
+/** Says how far it is, and ends when its gate is opened, or when the file of its events has gone. */
 const STEP = `
 const { appendFileSync, existsSync, readFileSync } = require('node:fs')
 const { events } = JSON.parse(readFileSync(process.env.PLIMSOLL_STEP, 'utf8'))
 appendFileSync(events, JSON.stringify({ t: 'progress', fraction: 0.5, message: 'half of the way, and the rest is not far' }) + '\\n')
-const waiting = setInterval(() => existsSync(process.argv[1]) && clearInterval(waiting), 20)
+const isOver = () => existsSync(process.argv[1]) || !existsSync(events)
+const waiting = setInterval(() => isOver() && clearInterval(waiting), 20)
 `
 
 /** Writes until the disk takes no byte more. */

@@ -3,15 +3,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { readProcess } from '../../packages/platform/src/adapters/local-process/process-table.ts'
 
 const SHORT_DEMO = resolve(import.meta.dirname, 'short-demo.fixture.mjs')
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey is looked for
 const CONTROLS = /[\r\u001b]/
 
-// Two demos, one after the other.
-vi.setConfig({ testTimeout: 240_000 })
+// Two demos, one after the other; what a failed test leaves ends as orderly.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 90_000 })
 
 let scratch: string
 beforeAll(() => {
@@ -27,7 +28,17 @@ interface Shown {
   ended(): Promise<{ status: number | null; all: string; stderr: string }>
 }
 
-/** A demo that has shown its chapters and stays up, on free ports. */
+const workOf = (text: string) => /^Working in (.+)$/m.exec(text)?.[1] ?? ''
+
+/** Until the demo of that folder has ended, and its platform with it; at once where nothing is left of it. */
+async function untilEnded(work: string): Promise<void> {
+  const note = join(work, 'pid')
+  if (!existsSync(note)) return
+  const pid = Number(readFileSync(note, 'utf8'))
+  await vi.waitFor(() => expect(readProcess(pid)?.isZombie ?? true).toBe(true), { timeout: 80_000, interval: 100 })
+}
+
+/** A demo that has shown its chapters and stays up, on free ports, until its test has ended. */
 async function showDemo([program, ...args]: readonly string[] = [process.execPath, SHORT_DEMO]): Promise<Shown> {
   const child = spawn(program!, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -36,6 +47,11 @@ async function showDemo([program, ...args]: readonly string[] = [process.execPat
   const end = new Promise<number | null>((done) => child.once('close', done))
   let text = ''
   let stderr = ''
+  onTestFinished(async () => {
+    child.kill()
+    await end
+    await untilEnded(workOf(text))
+  })
   child.stderr.on('data', (chunk) => {
     stderr += String(chunk)
   })
@@ -46,8 +62,7 @@ async function showDemo([program, ...args]: readonly string[] = [process.execPat
     })
     void end.then((status) => refuse(new Error(`the demo ended with ${status}: ${text}${stderr}`)))
   })
-  const [, work = ''] = /^Working in (.+)$/m.exec(text) ?? []
-  return { child, text, work, ended: async () => ({ status: await end, all: text, stderr }) }
+  return { child, text, work: workOf(text), ended: async () => ({ status: await end, all: text, stderr }) }
 }
 
 test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C without a trace', async () => {
@@ -70,7 +85,8 @@ test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C wit
 /** What a terminal is told before a line takes the place of the one that is there. */
 const REPLACE = '\r\u001b[K'
 
-test('a demo on a terminal has one line that moves, no longer than that is wide; when its platform dies it ends with one line, and keeps what it did', async () => {
+test('a demo on a terminal has one line that moves, no longer than that is wide; when its platform dies it ends with one line, and keeps what it did', async (context) => {
+  if (spawnSync('script', ['--version']).status !== 0) return context.skip('script of util-linux is not installed')
   const narrow = `stty cols 40; '${process.execPath}' '${SHORT_DEMO}'`
   const { text, work, ended } = await showDemo(['script', '-qec', narrow, '/dev/null'])
   const [, ...replaced] = text.split(REPLACE)
