@@ -220,7 +220,7 @@ export const refresh = definePipeline({
   description: 'Brings the online store to what was known at an instant',
   params: { until: string() },
   build: (p) => {
-    materialize({ key: 'materialize', service: atDeparture, until: p.param('until'), slack: '6d' })
+    materialize({ key: 'materialize', service: atDeparture, until: p.param('until'), slack: '13d' })
   },
 })
 

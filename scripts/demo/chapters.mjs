@@ -22,6 +22,8 @@ import { isMoving } from './terminal.mjs'
 const EXAMPLE = resolve('examples/flight-delay')
 const FLIGHTS = 20_000
 const DAY_MS = 86_400_000
+/** Of the replay, before what is online has aged: nearly five minutes for release, warm-up and all flights. */
+const FILLED_DAYS = 12
 /** A slow machine replays a later day: scored offline, the days of April give .69 to .84, the plain features alone .62. */
 const LIVE_AUC_MIN = 0.65
 const APPROVER = 'ada'
@@ -182,7 +184,7 @@ async function releaseBest({ work, plimsoll }) {
 async function replay(platform) {
   const { addresses, plimsoll, projectDir } = platform
   const { time } = await (await fetch(`${addresses.api}/health`)).json()
-  const filledUntil = new Date(Date.parse(time) + 5 * DAY_MS).toISOString()
+  const filledUntil = new Date(Date.parse(time) + FILLED_DAYS * DAY_MS).toISOString()
   await runPipeline(platform, 'refresh', [`until=${filledUntil}`])
   const released = await releaseBest(platform)
   must(released.actor === APPROVER, `${APPROVER} released it (${released.actor})`)
