@@ -150,6 +150,7 @@ test('allowFailed() marks a source of any kind, and nothing else of it', () => {
   const [, plain, marked] = steps.map(({ inputs }) => Object.entries(inputs))
   expect(marked).toEqual(plain!.map(([name, input]) => [name, { ...input, allowFailed: true }]))
   expect(plain!.map(([, input]) => input.allowFailed)).toEqual([false, false, undefined, undefined])
+  expect(pinned({ ...flights, allowFailed: true }, 3)).toEqual(allowFailed(pinned(flights, 3)))
 })
 
 test('an input that says allowFailed: false is the one that does not say it, from a step as from a dataset', () => {

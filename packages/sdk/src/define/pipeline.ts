@@ -140,8 +140,8 @@ function keyFrom(path: string): string {
 }
 
 /** A version of a dataset at which a step is pinned. */
-export function pinned(dataset: { readonly name: string }, version: number): StepSource {
-  return { kind: 'dataset', name: dataset.name, version }
+export function pinned(dataset: { readonly name: string; readonly allowFailed?: true }, version: number): StepSource {
+  return { kind: 'dataset', name: dataset.name, version, ...(dataset.allowFailed ? { allowFailed: true } : {}) }
 }
 
 /** A source that is read even where the dataset version failed its expectations; any other use of such a version is refused. */
