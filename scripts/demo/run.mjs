@@ -17,8 +17,9 @@ All chapters showed what they must.
 
   Time               ${time}
   Memory             ${memory}
-
-  Console            ${api}/
+`)
+  if (!isExit)
+    say(`  Console            ${api}/
   Runs               ${api}/runs
   API, readable      ${api}/api
   Gateway            ${gateway}
