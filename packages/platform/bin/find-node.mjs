@@ -28,9 +28,10 @@ export function handOver(from, args) {
     )
     process.exit(5)
   }
+  // Before there is a child: one that is seen can be ended through its launcher.
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal))
   // The channel tells the child that its launcher has vanished, however it died.
   const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
-  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal))
   // Whoever started this with a channel may vanish too; only the channel tells.
   if (process.channel) process.once('disconnect', () => child.kill('SIGTERM'))
   child.on('error', (error) => {
