@@ -23,24 +23,20 @@ export async function forgetOutcomes(ctx: Context, ageMs: number): Promise<void>
 }
 
 /**
- * Forgets windows that were made longer ago than `ageMs`, with their drift and what only they pin. An alert that names one
- * stays, and names none. Returns how many went.
+ * Forgets some windows that were made longer ago than `ageMs`, with their drift and what only they pin. An alert that names
+ * one stays, and names none. Returns how many went.
  */
 export async function forgetWindows(ctx: Context, ageMs: number): Promise<number> {
-  for (let forgotten = 0; ; ) {
-    const gone = await ctx.transaction(async (tx) => {
-      const { rows } = await sql<{ project: string; id: string }>`
-        with old as materialized (
-          select project, id from monitor_window
-          where created_at < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'
-          order by created_at limit ${BATCH} for update skip locked)
-        delete from monitor_window w using old where w.project = old.project and w.id = old.id
-        returning w.project, w.id`.execute(tx.db)
-      for (const [project, own] of Map.groupBy(rows, (row) => row.project))
-        await unpinBlobs(tx.as({ project }), ...own.map((row) => windowOwner(row.id)))
-      return rows.length
-    })
-    forgotten += gone
-    if (gone < BATCH) return forgotten
-  }
+  return ctx.transaction(async (tx) => {
+    const { rows } = await sql<{ project: string; id: string }>`
+      with old as materialized (
+        select project, id from monitor_window
+        where created_at < clock_timestamp() - ${ageMs}::float8 * interval '1 millisecond'
+        order by created_at limit ${BATCH} for update skip locked)
+      delete from monitor_window w using old where w.project = old.project and w.id = old.id
+      returning w.project, w.id`.execute(tx.db)
+    for (const [project, own] of Map.groupBy(rows, (row) => row.project))
+      await unpinBlobs(tx.as({ project }), ...own.map((row) => windowOwner(row.id)))
+    return rows.length
+  })
 }

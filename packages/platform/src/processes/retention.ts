@@ -59,10 +59,10 @@ export function openRetention({ settings, blobs, runsDir, onlineStore }: Retenti
     },
     'predictions.retention': {
       everyMs: HOUR_MS,
-      run: async ({ ctx }) => {
-        await forgetPredictions(ctx, settings.predictionDays * DAY_MS)
-        await forgetOutcomes(ctx, settings.predictionDays * DAY_MS)
-        await forgetWindows(ctx, settings.predictionDays * DAY_MS)
+      run: async (call) => {
+        await forgetPredictions(call.ctx, settings.predictionDays * DAY_MS)
+        await forgetOutcomes(call.ctx, settings.predictionDays * DAY_MS)
+        await repeat(call, (ctx) => forgetWindows(ctx, settings.predictionDays * DAY_MS))
       },
     },
     'features.retention': {
