@@ -2,7 +2,7 @@ import { datasetProfile, datasetVersionParams, validationResult } from '@plimsol
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
-import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import { PlimsollError } from '../kernel/errors.ts'
 import type { StepKind, StepResult } from '../kernel/step-kind.ts'
 import { requireDataset } from './dataset.ts'
 import { runDatasetVersionCommand } from './dataset-version-command.ts'
@@ -13,17 +13,7 @@ import { listSourceFiles } from './source-files.ts'
 import { findVersion, registerVersion, versionContent } from './version.ts'
 
 async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<Json> {
-  const parsed = datasetVersionParams.safeParse(params)
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => ({
-      pointer: `/${issue.path.map(String).join('/')}`,
-      detail: issue.message,
-    }))
-    const first = `${faults[0]?.pointer} ${faults[0]?.detail}`
-    refuseFaults('datasets.bad_params', `Cannot make a dataset version: its params have faults, ${first}`, faults)
-    throw parsed.error
-  }
-  const { dataset: name, root, path, reference } = parsed.data
+  const { dataset: name, root, path, reference } = datasetVersionParams.parse(params)
   const dataset = await requireDataset(ctx, name)
   const { definition, definitionDigest, suiteDigest } = dataset
   if (!definition || !definitionDigest || !suiteDigest) {
@@ -126,6 +116,7 @@ async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
 export const datasetVersionStep: StepKind = {
   kind: 'dataset-version',
   outputs: { version: 'dataset', profile: 'json', validation: 'json', places: 'json' },
+  params: datasetVersionParams,
   cacheable: true,
   resolve: resolveStep,
   command: runDatasetVersionCommand,

@@ -314,9 +314,3 @@ test.each(['csv', 'parquet'] as const)(
     })
   },
 )
-
-test('dataset-version says which of its params has a fault, since of a step that does not start only the message is shown', async () => {
-  await expect(
-    runDatasetVersion(database.ctx, engine, { dataset: 'd', root: temporaryFolder(), path: '' }),
-  ).rejects.toMatchObject({ code: 'datasets.bad_params', message: expect.stringMatching(/faults, \/path .+/) })
-})

@@ -10,7 +10,7 @@ import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { requireEntity, requireFeatureService, requireFeatureView } from './declare.ts'
 import { type Declared, listMeanings } from './definition-store.ts'
 import { materializeSpec, runMaterializeCommand } from './materialize-command.ts'
-import { inputName, parseParams, requireDatasetInput } from './step-files.ts'
+import { inputName, requireDatasetInput } from './step-files.ts'
 
 const DAY_US = 86_400_000_000
 const DAY_MS = DAY_US / 1_000
@@ -100,7 +100,7 @@ async function resolveStep(
   { params, inputs }: { params: Json; inputs: Inputs },
   bound: BoundGenerations,
 ): Promise<Json> {
-  const wanted = parseParams(materializeParams, 'materialize', params)
+  const wanted = materializeParams.parse(params)
   refuseFarUntil(ctx, wanted.until)
   const names =
     wanted.view === undefined
@@ -154,6 +154,7 @@ export function materializeStep(bound: BoundGenerations): StepKind {
   return {
     kind: 'materialize',
     outputs: { report: 'json' },
+    params: materializeParams,
     cacheable: false,
     resolve: (ctx, step) => resolveStep(ctx, step, bound),
     command: runMaterializeCommand,

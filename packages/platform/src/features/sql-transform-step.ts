@@ -4,13 +4,13 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { runSqlTransformCommand, sqlTransformParams } from './sql-transform-command.ts'
-import { parseParams, requireDatasetInput } from './step-files.ts'
+import { requireDatasetInput } from './step-files.ts'
 
 async function resolveStep(
   _ctx: Context,
   { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> },
 ): Promise<Json> {
-  const wanted = parseParams(sqlTransformParams, 'sql-transform', params)
+  const wanted = sqlTransformParams.parse(params)
   for (const name of Object.keys(inputs)) requireDatasetInput(inputs, name, 'the statement reads it as a table')
   return JSON.parse(JSON.stringify(wanted)) as Json // plain data
 }
@@ -35,6 +35,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json | undefined>
 export const sqlTransformStep: StepKind = {
   kind: 'sql-transform',
   outputs: { result: 'dataset', manifest: 'json' },
+  params: sqlTransformParams,
   cacheable: true,
   resolve: resolveStep,
   command: runSqlTransformCommand,

@@ -2,11 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { InputRelation } from '@plimsoll/sdk/seams'
 import { type ColumnType, type DatasetManifest, type DatasetOutput, datasetManifest } from '@plimsoll/sdk/wire'
-import type { z } from 'zod'
 import { relationOf, toManifest } from '../datasets/content/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import { digestFile } from '../kernel/digest.ts'
-import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepOutput } from '../kernel/step-kind.ts'
 
 export interface ReadDataset {
@@ -36,22 +35,6 @@ export function outputPath(command: StepCommand, name: string): string {
 
 export async function writeJson(path: string, value: Json): Promise<void> {
   await writeFile(path, canonicalJson(value))
-}
-
-/** Params of a step, or one error that lists every fault. */
-export function parseParams<S extends z.ZodType>(schema: S, kind: string, params: Json): z.output<S> {
-  const parsed = schema.safeParse(params)
-  if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map((issue) => ({
-    pointer: `/${issue.path.map(String).join('/')}`,
-    detail: issue.message,
-  }))
-  refuseFaults(
-    'features.bad_params',
-    `Cannot prepare a step of kind ${kind}: its params have faults, ${faults[0]?.pointer} ${faults[0]?.detail}`,
-    faults,
-  )
-  throw parsed.error
 }
 
 /** A dataset's name as the name of a step's input: input names have no dash. */

@@ -7,7 +7,7 @@ import { type Fault, refuseFaults } from '../kernel/errors.ts'
 import { parseInstantUs } from '../kernel/instant.ts'
 import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
 import { checkView, requireFeatureService, type ServiceMember } from './declare.ts'
-import { inputName, parseParams, requireDatasetInput } from './step-files.ts'
+import { inputName, requireDatasetInput } from './step-files.ts'
 import { runTrainingSetCommand } from './training-set-command.ts'
 import { type TrainingSetSpec, trainingSetParams, trainingSetReport, trainingSetSpec } from './training-set-spec.ts'
 
@@ -62,7 +62,7 @@ async function resolveStep(
   ctx: Context,
   { params, inputs }: { params: Json; inputs: Readonly<Record<string, StepOutput>> },
 ): Promise<Json> {
-  const wanted = parseParams(trainingSetParams, 'training-set', params)
+  const wanted = trainingSetParams.parse(params)
   const { digest, members } = await requireFeatureService(ctx, wanted.service)
   const spineSchema = await schemaOf(ctx, requireDatasetInput(inputs, 'spine', 'the rows that want features'))
   const spineKeys = members.map((member) => member.keys.map((key) => wanted.keys[key] ?? key))
@@ -130,6 +130,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
 export const trainingSetStep: StepKind = {
   kind: 'training-set',
   outputs: { set: 'dataset', report: 'json', manifest: 'json' },
+  params: trainingSetParams,
   cacheable: true,
   resolve: resolveStep,
   command: runTrainingSetCommand,

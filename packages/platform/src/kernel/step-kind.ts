@@ -1,4 +1,5 @@
 import type { QueryEngine } from '@plimsoll/sdk/seams'
+import type { z } from 'zod'
 import type { Json } from './canonical.ts'
 import type { Context, Tx } from './db/context.ts'
 import type { Digest } from './digest.ts'
@@ -65,6 +66,8 @@ export interface StepResult {
 export interface StepKind {
   readonly kind: string
   readonly outputs: Readonly<Record<string, OutputType>>
+  /** What the kind takes as params: judged at `plan` by the pipeline's defaults, and again with a run's values. */
+  readonly params: z.ZodType
   /** False when a second run with equal inputs must still run `commit` (as `register` does). */
   readonly cacheable: boolean
   /** True when `commit` names what made the inputs: their making, and whether the commit is known, are then part of the cache key. */

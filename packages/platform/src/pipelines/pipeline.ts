@@ -6,6 +6,7 @@ import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { graphFaults } from './graph.ts'
+import { paramsIn, stepParamFaults } from './params.ts'
 import { pipelineOwner } from './pins.ts'
 import type { Bundles, Origin } from './tables.ts'
 
@@ -32,12 +33,6 @@ export function outputsOf(step: PipelineStep, kinds: StepKinds): PipelineStep['o
   return { ...kinds.get(step.kind)?.outputs, ...step.outputs }
 }
 
-function collectParams(value: unknown, found: Set<string>): void {
-  if (typeof value !== 'object' || value === null) return
-  if ('$param' in value && typeof value.$param === 'string') found.add(value.$param)
-  else for (const inner of Object.values(value)) collectParams(inner, found)
-}
-
 /** The digest of a bundle goes into passports: it is computed again, never believed. */
 function bundleFaults(bundle: CodeBundle | undefined, index: number): Fault[] {
   if (bundle === undefined) return []
@@ -50,8 +45,24 @@ function bundleFaults(bundle: CodeBundle | undefined, index: number): Fault[] {
   return faults
 }
 
+/** Only a version of a dataset can have failed its expectations. */
+function allowFailedFaults(steps: readonly PipelineStep[], kinds: StepKinds): Fault[] {
+  const byKey = new Map(steps.map((step) => [step.key, step]))
+  return steps.flatMap((step, index) =>
+    Object.entries(step.inputs).flatMap(([name, input]) => {
+      if (input.from !== 'step' || !input.allowFailed) return []
+      const source = byKey.get(input.step)
+      const type = source && outputsOf(source, kinds)[input.output]
+      if (type === undefined || type === 'dataset') return []
+      const detail = `step ${step.key} reads ${input.step}.${input.output} with allowFailed, which is for datasets: it is of type ${type}`
+      return [{ pointer: `/steps/${index}/inputs/${name}`, detail }]
+    }),
+  )
+}
+
 function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kinds: StepKinds): Fault[] {
   const faults = graphFaults(definition.steps, (step) => Object.keys(outputsOf(step, kinds)))
+  faults.push(...allowFailedFaults(definition.steps, kinds))
   definition.steps.forEach((step, index) => {
     if (!isProcessKind(step.kind) && !kinds.has(step.kind)) {
       faults.push({
@@ -62,14 +73,17 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
     faults.push(...bundleFaults(bundles[step.key], index))
     if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined)
       faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
-    const used = new Set<string>()
-    collectParams(step.params, used)
-    for (const name of used)
+    for (const name of paramsIn(step.params))
       if (!Object.hasOwn(definition.params, name))
         faults.push({
           pointer: `/steps/${index}/params`,
           detail: `step ${step.key} uses param ${name}, which the pipeline does not declare`,
         })
+    const kind = kinds.get(step.kind)
+    if (kind) {
+      const found = stepParamFaults(kind, step, definition.params)
+      faults.push(...found.map((fault) => ({ ...fault, pointer: `/steps/${index}${fault.pointer}` })))
+    }
   })
   return faults
 }

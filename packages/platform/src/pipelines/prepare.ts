@@ -7,6 +7,7 @@ import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import type { CacheComponents } from './cache.ts'
+import { bindParams, checkStepParams } from './params.ts'
 import { isProcessKind, type PipelineVersion, type StepKinds } from './pipeline.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
 
@@ -24,17 +25,6 @@ export interface PreparedStep {
 }
 
 const CONTRACT = '1'
-
-/** Replaces `{"$param": name}` by the run's value, anywhere in the params of a step. */
-export function bindParams(value: Json, params: Readonly<Record<string, Json>>): Json {
-  if (Array.isArray(value)) return value.map((item: Json) => bindParams(item, params))
-  if (typeof value !== 'object' || value === null) return value
-  const record = value as Readonly<Record<string, Json | undefined>> // an object that is no array
-  if (typeof record['$param'] === 'string' && Object.keys(record).length === 1) return params[record['$param']] ?? null
-  return Object.fromEntries(
-    Object.entries(record).map(([key, inner]) => [key, inner === undefined ? null : bindParams(inner, params)]),
-  )
-}
 
 /** Versions of the datasets that a step reads directly: pinned, or the newest that passed. */
 export async function datasetInputs(ctx: Context, step: PipelineStep): Promise<Record<string, StepOutput>> {
@@ -171,6 +161,7 @@ export async function prepareStep(
     }
   }
   const contributed: StepKind = deps.kinds.get(step.kind)!
+  checkStepParams(contributed, step, params)
   const spec = contributed.resolve ? await contributed.resolve(ctx, { params, inputs }) : params
   return {
     params,

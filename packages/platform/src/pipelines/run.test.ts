@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { z } from 'zod'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestTree, digestValue } from '../kernel/digest.ts'
@@ -13,9 +14,10 @@ import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from '.
 import { goingAttempt } from './going-attempt.fixture.ts'
 import { pipelineEndpoints } from './index.ts'
 import { readLog } from './log.ts'
+import { bindParams } from './params.ts'
 import { declarePipeline, removePipeline, requirePipeline } from './pipeline.ts'
 import { planRun } from './plan.ts'
-import { bindParams, prepareStep, stepInputs } from './prepare.ts'
+import { prepareStep, stepInputs } from './prepare.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun } from './run.ts'
 import { ensureTrackedRunOf } from './tracked-run.ts'
 import { listRuns, readRun, readStep } from './view.ts'
@@ -26,7 +28,13 @@ let api: TestApi
 let woken = 0
 const made: StepKind = {
   kind: 'make',
-  outputs: { out: 'file' },
+  outputs: { out: 'file', rows: 'dataset' },
+  params: z.strictObject({
+    argv: z.array(z.string()).optional(),
+    x: z.union([z.int(), z.string()]).optional(),
+    rows: z.int().positive().optional(),
+    spans: z.array(z.strictObject({ days: z.int().positive() })).optional(),
+  }),
   cacheable: false,
   resolve: async (_ctx, { params }) => ({ resolved: params }),
 }
@@ -90,6 +98,55 @@ test('declarePipeline() lists every fault: kinds, code and params that are not t
     '/steps/1 step b has no code bundle',
     '/steps/1/params step b uses param absent, which the pipeline does not declare',
     '/steps/2/params step c uses param constructor, which the pipeline does not declare',
+  ])
+})
+
+test('declarePipeline() judges the params of a platform step as far as they are known before a run', async () => {
+  const make = (key: string, params: Record<string, unknown>) => step(key, { kind: 'make', params })
+  const work = declare(
+    [
+      make('a', { rows: 'x' }),
+      make('b', { rows: 0, row: 1 }),
+      make('c', { rows: { $param: 'few' } }),
+      make('d', {
+        rows: { $param: 'asked' },
+        spans: [{ days: { $param: 'asked' } }, { days: -1 }, { $param: 'asked' }],
+      }),
+    ],
+    { few: { type: 'int', default: -1 }, asked: { type: 'int' } },
+  )
+  await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.invalid' })
+  expect(await faultsOf(work)).toEqual([
+    '/steps/0/params/rows step a, kind make: Invalid input: expected number, received string',
+    '/steps/1/params/rows step b, kind make: Too small: expected number to be >0',
+    '/steps/1/params step b, kind make: Unrecognized key: "row"',
+    '/steps/2/params/rows step c, kind make: Too small: expected number to be >0',
+    '/steps/3/params/spans/1/days step d, kind make: Too small: expected number to be >0',
+  ])
+})
+
+test('a run whose params a platform step does not take fails as it is planned, and says which', async () => {
+  await declare([step('m', { kind: 'make', params: { rows: { $param: 'rows' } } })], { rows: { type: 'int' } })
+  const { id: run } = await start({ rows: 0 })
+  await plan(run)
+  expect(await requireRun(ctx, run)).toMatchObject({
+    state: 'failed',
+    reason: 'Cannot prepare step m: its params have faults, /rows Too small: expected number to be >0',
+  })
+  expect(await database.events()).toContainEqual({
+    type: 'pipelines.run_finished',
+    subject: run,
+    data: { state: 'failed', code: 'pipelines.bad_step_params' },
+  })
+})
+
+test('declarePipeline() takes allowFailed for a dataset only, since nothing else can have failed its expectations', async () => {
+  const reading = (key: string, output: string) =>
+    step(key, { inputs: { in: { from: 'step', step: 'a', output, allowFailed: true } } })
+  const a = step('a', { kind: 'make' })
+  await declare([a, reading('b', 'rows')])
+  expect(await faultsOf(declare([a, reading('b', 'rows'), reading('c', 'out')]))).toEqual([
+    '/steps/2/inputs/in step c reads a.out with allowFailed, which is for datasets: it is of type file',
   ])
 })
 

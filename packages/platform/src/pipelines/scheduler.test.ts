@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { processesOf } from '../adapters/local-process/process-table.ts'
 import { realClock } from '../kernel/clock.ts'
 import { databaseClock } from '../kernel/db/index.ts'
@@ -15,12 +16,13 @@ import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
 import { claimingSteps } from './store.ts'
 
-const NOOP: StepKind = { kind: 'noop', outputs: {}, cacheable: false }
+const NOOP: StepKind = { kind: 'noop', outputs: {}, params: z.unknown(), cacheable: false }
 /** Results of this kind that are there. */
 const kept = new Set<string>()
 const KEEP: StepKind = {
   kind: 'keep',
   outputs: {},
+  params: z.unknown(),
   cacheable: true,
   commit: async (_, { run }) => {
     kept.add(run)
@@ -33,6 +35,7 @@ let mtimeMs = 1
 const LOOK: StepKind = {
   kind: 'look',
   outputs: {},
+  params: z.unknown(),
   cacheable: true,
   resolve: async () => ({ note: 'x'.repeat(3_000), files: [{ path: '/data/a.csv', mtimeMs }] }),
 }
@@ -41,6 +44,7 @@ let refusals = 0
 const LOCKED: StepKind = {
   kind: 'locked',
   outputs: {},
+  params: z.unknown(),
   cacheable: false,
   commit: async () => {
     refusals++

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { datasetDefinition, type PipelineDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { z } from 'zod'
 import { declareDataset, registerVersion } from '../datasets/index.ts'
 import { tryModel } from '../inference/index.ts'
 import { storeModel } from '../inference/model-file.fixture.ts'
@@ -93,7 +94,12 @@ const FILES = ['train.py', 'requirements.lock'].map((path) => ({
   executable: false,
 }))
 const BUNDLE = { digest: digestTree(FILES), files: FILES }
-const trainingSet: StepKind = { kind: 'training-set', outputs: { set: 'dataset' }, cacheable: true }
+const trainingSet: StepKind = {
+  kind: 'training-set',
+  outputs: { set: 'dataset' },
+  params: z.unknown(),
+  cacheable: true,
+}
 const kinds = new Map([registering, trainingSet].map((kind) => [kind.kind, kind]))
 const VIEW = { view: { name: 'departures' }, viewVersion: digestOf('view') }
 const TRAIN = pipelineDefinition.parse({

@@ -119,6 +119,7 @@ export const stepKinds: readonly StepKind[] = [
   {
     kind: 'register',
     outputs: { signature: 'json', metrics: 'json' },
+    params,
     cacheable: true,
     bindsProvenance: true,
     command: runRegisterCommand,
