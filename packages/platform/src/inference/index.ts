@@ -9,6 +9,7 @@ export {
   countRows,
   isMatrixOf,
   REQUEST_ROWS_MAX,
+  rowBounds,
   shapeFits,
   validateAgainst,
 } from './model-interface.ts'

@@ -5,6 +5,15 @@ import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from 
 /** Rows of one request, at most; a model whose batches are smaller runs them in pieces. */
 export const REQUEST_ROWS_MAX = 10_000
 
+/** How many rows one request may have: exactly those of a fixed first dimension, else 1 to REQUEST_ROWS_MAX. */
+export function rowBounds(model: Pick<ModelInterface, 'inputs'>): { min: number; max: number } {
+  for (const { shape } of model.inputs) {
+    const [fixed = -1] = shape
+    if (fixed > 0) return { min: fixed, max: fixed }
+  }
+  return { min: 1, max: REQUEST_ROWS_MAX }
+}
+
 /** True when every known dimension of `spec` equals that of `shape`. */
 export function shapeFits(spec: readonly number[], shape: readonly number[]): boolean {
   if (spec.length !== shape.length) return false

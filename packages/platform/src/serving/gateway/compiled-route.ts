@@ -5,7 +5,7 @@ import {
   halfBits,
   isMatrixOf,
   type ModelInterface,
-  REQUEST_ROWS_MAX,
+  rowBounds,
   type Tensor,
   type TensorData,
   textFault,
@@ -247,14 +247,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
   return {
     route,
     prepare(rows, nowUs, model, stated = null) {
-      if (rows.length === 0 || rows.length > REQUEST_ROWS_MAX) {
-        throw new PlimsollError(
-          'invalid',
-          'serving.bad_rows',
-          `Cannot predict ${countText(rows.length, 'row')}: expected 1 to ${REQUEST_ROWS_MAX}`,
-          { faults: [{ pointer: '/rows', detail: `expected 1 to ${REQUEST_ROWS_MAX} rows` }] },
-        )
-      }
+      refuseRowCount(rows.length, model)
       const faults: Fault[] = []
       const inputs = rows.map((row, index) => (faults.length < FAULTS_MAX ? checkRow(row, index, faults) : {}))
       refuseFaults(
@@ -275,6 +268,15 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       }
     },
   }
+}
+
+function refuseRowCount(rows: number, model: ModelInterface): void {
+  const { min, max } = rowBounds(model)
+  if (rows >= min && rows <= max) return
+  const detail = min === max ? `the model takes ${countText(max, 'row')} at a time` : `expected ${min} to ${max}`
+  throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot predict ${countText(rows, 'row')}: ${detail}`, {
+    faults: [{ pointer: '/rows', detail }],
+  })
 }
 
 /** One matrix input takes all columns in order; otherwise each column is the input of its name. */

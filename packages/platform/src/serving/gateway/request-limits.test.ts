@@ -10,8 +10,13 @@ beforeAll(async () => {
   opened = await openTestGateway()
   const delay = opened.control.addVersion(identityModel())
   const trips = opened.control.addVersion(tripsModel())
-  const routes = [routeTo(delay, 'delay', ['p', 'q']), routeTo(trips, 'trips', ['x'])]
-  expect(await opened.gateway.offer(opened.control.publish(1, routes, [delay, trips]))).toBe(true)
+  const single = opened.control.addVersion(identityModel('FP32', [1, 2]))
+  const routes = [
+    routeTo(delay, 'delay', ['p', 'q']),
+    routeTo(trips, 'trips', ['x']),
+    routeTo(single, 'single', ['p', 'q']),
+  ]
+  expect(await opened.gateway.offer(opened.control.publish(1, routes, [delay, trips, single]))).toBe(true)
 })
 afterAll(() => opened.close())
 
@@ -70,8 +75,45 @@ describe('a request of more rows than a batch takes', () => {
 })
 
 test('the description of a route says how many rows a request takes', async () => {
-  const text = await (await fetch(`${opened.url}/predict/delay/openapi.json`)).text()
-  expect(text).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
+  const textOf = async (route: string) => (await fetch(`${opened.url}/predict/${route}/openapi.json`)).text()
+  expect(await textOf('delay')).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
+  expect(await textOf('single')).toContain('"rows":{"type":"array","minItems":1,"maxItems":1,')
+})
+
+test.each([
+  [
+    '/predict/single',
+    { rows: [{ p: 1, q: 2 }] },
+    {
+      rows: [
+        { p: 1, q: 2 },
+        { p: 3, q: 4 },
+      ],
+    },
+  ],
+  [
+    '/invocations/single',
+    { dataframe_split: { columns: ['p', 'q'], data: [[1, 2]] } },
+    {
+      dataframe_split: {
+        columns: ['p', 'q'],
+        data: [
+          [1, 2],
+          [3, 4],
+        ],
+      },
+    },
+  ],
+])('%s says of a model of one row that it takes no two', async (path, one, two) => {
+  expect((await post(path, one)).status).toBe(200)
+  const refused = await post(path, two)
+  expect([refused.status, await bodyOf(refused)]).toEqual([
+    400,
+    expect.objectContaining({
+      code: 'serving.bad_rows',
+      detail: 'Cannot predict 2 rows: the model takes 1 row at a time',
+    }),
+  ])
 })
 
 test('the description of a route is OpenAPI 3.1', async () => {

@@ -1,5 +1,5 @@
 import type { ServedInput } from '@plimsoll/sdk/wire'
-import { REQUEST_ROWS_MAX } from '../../inference/index.ts'
+import { rowBounds } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type LiveState, versionOf } from './live-state.ts'
 
@@ -36,6 +36,10 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
       action: 'List the routes with GET /v2/models',
     })
   const { route } = entry
+  // Every arm takes so many rows.
+  const bounds = route.arms.map((arm) => rowBounds(live.interfaces.get(arm.artifact)!)) // loaded with the snapshot
+  const minItems = Math.max(...bounds.map(({ min }) => min))
+  const maxItems = Math.min(...bounds.map(({ max }) => max))
   const required = Object.entries(route.inputs)
     .filter(([, input]) => 'entity' in input || !input.nullable)
     .map(([input]) => input)
@@ -59,7 +63,7 @@ export function routeOpenApi(live: LiveState | undefined, name: string): object 
                 schema: {
                   type: 'object',
                   required: ['rows'],
-                  properties: { rows: { type: 'array', minItems: 1, maxItems: REQUEST_ROWS_MAX, items: row } },
+                  properties: { rows: { type: 'array', minItems, maxItems, items: row } },
                 },
               },
             },
