@@ -261,7 +261,7 @@ async function explain(platform) {
   const named = broken.links.find((link) => link.check === 'altered')
   must(named?.problem.includes('flights-2001-03.parquet'), 'the altered file is named')
   return {
-    links: chain.links.map((link) => link.kind).join(' ← '),
+    links: chain.links.map(({ kind, name }) => (kind.startsWith('feature-') ? `${kind} ${name}` : kind)).join(' ← '),
     'one byte altered': named.problem.split(':')[0].replace(projectDir, '…'),
   }
 }

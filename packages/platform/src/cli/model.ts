@@ -18,9 +18,13 @@ function short(digest: string | null): string {
   return digest === null ? 'none' : digest.slice(0, 19)
 }
 
+function metricText(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toPrecision(Math.abs(value) >= 1_000 ? 7 : 4)
+}
+
 function metricsText(metrics: Readonly<Record<string, number>>): string {
   return Object.entries(metrics)
-    .map(([name, value]) => `${name} ${value.toPrecision(4)}`)
+    .map(([name, value]) => `${name} ${metricText(value)}`)
     .join(', ')
 }
 

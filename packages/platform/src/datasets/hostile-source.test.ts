@@ -166,6 +166,17 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
   }
   await expect(list('data/none*.parquet')).rejects.toMatchObject({ code: 'datasets.no_files' })
   await expect(list('data')).rejects.toMatchObject({ code: 'datasets.not_regular' })
+  symlinkSync('circle', join(root, 'circle'))
+  symlinkSync('gone', join(root, 'dangling'))
+  for (const [path, reason] of [
+    ['circle', 'ELOOP'],
+    ['dangling', 'ENOENT'],
+    ['circl*', 'ELOOP'],
+  ] as const)
+    await expect(list(path)).rejects.toMatchObject({
+      code: 'datasets.not_regular',
+      message: expect.stringContaining(`it cannot be followed to a file (${reason})`),
+    })
   const secret = join(outside, 'secret.parquet')
   expect((await listSourceFiles({ root: undefined, path: secret, allowAbsolute: true })).length).toBe(1)
   await expect(listSourceFiles({ root: undefined, path: 'data', allowAbsolute: true })).rejects.toMatchObject({

@@ -60,7 +60,9 @@ export async function listSourceFiles(source: {
     throw fault('datasets.no_files', `Cannot find files for "${source.path}" in "${root}": nothing matches`)
   const files: SourceFile[] = []
   for (const path of paths.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
-    const real = await realpath(path)
+    const real = await realpath(path).catch((thrown: NodeJS.ErrnoException) => {
+      throw fault('datasets.not_regular', `Cannot read "${path}": it cannot be followed to a file (${thrown.code})`)
+    })
     if (!isFree && !isInside(root, real))
       throw fault(
         'datasets.path_outside',

@@ -277,7 +277,7 @@ test('planProject() warns of a view without known-at time, a dirty tree and a fo
     expect.stringContaining('changes that are not committed'),
   ])
   const bare = await plan(contentOf([], { origin: { commit: null, isDirty: false } }))
-  expect(bare.warnings).toEqual([expect.stringContaining('no git checkout')])
+  expect(bare.warnings).toEqual([expect.stringContaining('git knows no commit')])
 })
 
 test('a pipeline that did not change is declared again, so that its origin is this commit', async () => {

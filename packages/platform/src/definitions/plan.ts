@@ -166,7 +166,7 @@ export async function planProject(
   )
   if (content.origin.commit === null)
     warnings.push(
-      'the folder is no git checkout: versions made from it cannot be released, since their commit is unknown',
+      'git knows no commit of the folder: versions made from it cannot be released until it is committed and applied again',
     )
   else if (content.origin.isDirty)
     warnings.push('the tree has changes that are not committed: versions made from it cannot be released')
