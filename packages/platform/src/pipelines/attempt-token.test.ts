@@ -18,7 +18,7 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 /** The last character of 32 bytes has two bits of no meaning. */
 const otherSpelling = (last: string, bits: number) => BASE64URL[BASE64URL.indexOf(last) + bits]!
 
-const read = (value: string, scheme = 'bearer') => tokens.scheme(undefined as never, { scheme, value }, 'default')
+const read = (value: string, scheme = 'bearer') => tokens.provider(undefined as never, { scheme, value }, 'default')
 
 const runIds = async () => (await database.ctx.db.selectFrom('tracked_run').select('id').execute()).map(({ id }) => id)
 

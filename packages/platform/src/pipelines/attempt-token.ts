@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
-import type { Scheme } from '../kernel/auth/index.ts'
+import type { IdentityProvider } from '../kernel/auth/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { ClaimedStep } from './store.ts'
@@ -9,7 +9,7 @@ export interface AttemptTokens {
   /** By this token the program of an attempt writes its step's tracked run, as long as the attempt goes on. */
   tokenOf(step: Pick<ClaimedStep, 'run' | 'fence'>): string
   /** Reads such tokens. */
-  readonly scheme: Scheme
+  readonly provider: IdentityProvider
 }
 
 const PREFIX = 'plimstep_'
@@ -27,7 +27,7 @@ export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
     createHmac('sha256', key).update(`${run}/${fence}`).digest('base64url')
   return {
     tokenOf: ({ run, fence }) => `${PREFIX}${fence}_${digestOf(run, String(fence))}`,
-    scheme: async (_request, { scheme, value }) => {
+    provider: async (_request, { scheme, value }) => {
       if (scheme !== 'bearer' || !value.startsWith(PREFIX)) return undefined
       const [, fence, digest] = FORM.exec(value) ?? []
       const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))

@@ -12,10 +12,10 @@ import {
   createOperatorToken,
   createProject,
   createToken,
+  type IdentityProvider,
   listTokens,
   openAuthoriser,
   revokeToken,
-  type Scheme,
 } from '../kernel/auth/index.ts'
 import { formatToken, newSigningKey } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
@@ -40,7 +40,7 @@ let endpoints: AnyEndpoint[]
 const servers: Record<'open' | 'guarded', FastifyInstance | undefined> = { open: undefined, guarded: undefined }
 const tokens: Record<string, string> = {}
 const signingKey = newSigningKey()
-let schemes: readonly Scheme[] = []
+let providers: readonly IdentityProvider[] = []
 
 /** Only the table is read: nothing answers from a store. */
 const NO_BLOBS = { blobs: undefined as never }
@@ -66,7 +66,7 @@ function openServer(requireToken: boolean): FastifyInstance {
     clock: realClock,
     log: silentLog,
   })
-  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken, schemes })
+  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken, providers })
   mountEndpoints(app, endpoints.map(echoing), authoriser)
   void registerMlflowSurface(app, {
     endpoints: MLFLOW.map(({ method, path, access }) => ({
@@ -111,7 +111,7 @@ beforeAll(async () => {
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
-  schemes = domains.schemes
+  providers = domains.providers
   const { tokenOf } = openAttemptTokens(database.ctx, signingKey.privateKey)
   tokens.run = tokenOf(await goingAttempt(own, 1n))
   tokens['foreign run'] = tokenOf(await goingAttempt(own.as({ project: 'foreign' }), 2n))

@@ -5,11 +5,11 @@ import {
   auditEndpoints,
   authEndpoints,
   createOperatorToken,
+  type IdentityProvider,
   isOperatorTokenLive,
   openAuthoriser,
-  openOidcScheme,
-  openSshScheme,
-  type Scheme,
+  openOidcProvider,
+  openSshProvider,
 } from '../kernel/auth/index.ts'
 import { openOidcVerifier } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
@@ -145,7 +145,7 @@ async function openControlHttp(parts: {
   const authoriser = openAuthoriser({
     ctx,
     requireToken: config.auth.requireToken,
-    schemes: [...parts.domains.schemes, ...openSchemes(ctx, config.auth)],
+    providers: [...parts.domains.providers, ...openProviders(ctx, config.auth)],
   })
   mountEndpoints(
     app,
@@ -166,9 +166,9 @@ async function openControlHttp(parts: {
 }
 
 /** Logins of named people: their SSH keys, and an identity provider when one is configured. */
-function openSchemes(ctx: Context, auth: Config['auth']): Scheme[] {
+function openProviders(ctx: Context, auth: Config['auth']): IdentityProvider[] {
   const { oidcIssuer: issuer, oidcAudience: audience } = auth
-  const ssh = openSshScheme(ctx, auth.signatureWindowMs)
+  const ssh = openSshProvider(ctx, auth.signatureWindowMs)
   if (issuer === undefined || audience === undefined) return [ssh]
   const verifier = openOidcVerifier({
     issuer,
@@ -177,7 +177,7 @@ function openSchemes(ctx: Context, auth: Config['auth']): Scheme[] {
     principalClaim: auth.oidcPrincipalClaim,
     nowMs: realClock.nowMs,
   })
-  return [ssh, openOidcScheme(ctx, issuer, verifier)]
+  return [ssh, openOidcProvider(ctx, issuer, verifier)]
 }
 
 /** Who may see the project may read; a run's own token may write, and tracking holds it to its own run. */

@@ -4,7 +4,7 @@ import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
 import { endpoints as deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
 import { endpoints as featureEndpoints } from '../features/index.ts'
-import type { Scheme } from '../kernel/auth/index.ts'
+import type { IdentityProvider } from '../kernel/auth/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
 import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
@@ -70,7 +70,7 @@ const HOUR_MS = 3_600_000
 
 export interface Domains {
   /** Identities that domains give. */
-  readonly schemes: readonly Scheme[]
+  readonly providers: readonly IdentityProvider[]
   readonly endpoints: readonly AnyEndpoint[]
   /** Starts what runs in the background, once the address is known. */
   start(controlUrl: string): Promise<void>
@@ -117,7 +117,7 @@ export function openDomains(parts: DomainParts): Domains {
     }
   }
   return {
-    schemes: [attemptTokens.scheme],
+    providers: [attemptTokens.provider],
     endpoints: [
       ...blobEndpoints({ blobs }),
       ...deadLetterEndpoints,

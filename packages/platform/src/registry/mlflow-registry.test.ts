@@ -394,8 +394,8 @@ test('a pickled model is kept as it is, cannot be served, and nothing loads it',
 const becomeAttempt = async () => {
   const { ctx } = surface.database
   const attempt = await goingAttempt(ctx, 7n)
-  const { scheme, tokenOf } = openAttemptTokens(ctx, 'secret')
-  const identity = await scheme(undefined as never, { scheme: 'bearer', value: tokenOf(attempt) }, 'default')
+  const { provider, tokenOf } = openAttemptTokens(ctx, 'secret')
+  const identity = await provider(undefined as never, { scheme: 'bearer', value: tokenOf(attempt) }, 'default')
   surface.become(identity!.principal)
   return { attempt, principal: identity!.principal, run: identity!.principal.id.replace('run:', '') }
 }

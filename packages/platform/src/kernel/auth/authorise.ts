@@ -5,7 +5,7 @@ import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
 import { NAMED_ACTION, TOKEN_ACTION } from './action.ts'
 import { ALL_PROJECTS } from './grants.ts'
-import { confirmSignedBody } from './ssh-scheme.ts'
+import { confirmSignedBody } from './ssh-provider.ts'
 import { requireToken } from './tokens.ts'
 import './tables.ts'
 import { ASK_FOR_TOKEN, isTokenForm } from './verify/index.ts'
@@ -17,7 +17,7 @@ export interface Identity {
 }
 
 /** Reads a scheme of the Authorization header beyond our own tokens: SSH signatures, OIDC. */
-export type Scheme = (
+export type IdentityProvider = (
   request: FastifyRequest,
   credentials: { scheme: string; value: string },
   project: string,
@@ -27,7 +27,7 @@ export interface AuthoriserOptions {
   ctx: Context
   /** False on loopback unless asked for: then a caller without identity works as an editor. */
   requireToken: boolean
-  schemes?: readonly Scheme[]
+  providers?: readonly IdentityProvider[]
 }
 
 const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
@@ -100,7 +100,7 @@ async function identify(options: AuthoriserOptions, request: FastifyRequest, pro
   if (scheme === undefined || value === undefined)
     throw new PlimsollError('unauthenticated', 'auth.bad_header', 'The Authorization header cannot be read')
   if (scheme.toLowerCase() === 'bearer' && value.startsWith('plim_')) return identifyToken(options.ctx, value.trim())
-  for (const read of options.schemes ?? []) {
+  for (const read of options.providers ?? []) {
     const identity = await read(request, { scheme: scheme.toLowerCase(), value: value.trim() }, project)
     if (identity !== undefined) return identity
   }

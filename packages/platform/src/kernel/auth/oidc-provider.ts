@@ -1,10 +1,10 @@
 import type { Context } from '../db/context.ts'
-import type { Scheme } from './authorise.ts'
+import type { IdentityProvider } from './authorise.ts'
 import { grantedRole } from './grants.ts'
 import type { OidcVerifier } from './verify/index.ts'
 
 /** `Authorization: Bearer` with an ID token of the configured issuer: a named person with the roles that were granted. */
-export function openOidcScheme(ctx: Context, issuer: string, verifier: OidcVerifier): Scheme {
+export function openOidcProvider(ctx: Context, issuer: string, verifier: OidcVerifier): IdentityProvider {
   return async (_request, { scheme, value }) => {
     if (scheme !== 'bearer') return undefined
     const principal = await verifier.verify(value)

@@ -14,13 +14,13 @@ import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
 import { randomHex } from '../ids.ts'
 import { silentLog } from '../log.ts'
 import { removeGrant, revokeKey } from './grants.ts'
-import { createToken, openAuthoriser, openOidcScheme, openSshScheme, registerKey, setGrant } from './index.ts'
+import { createToken, openAuthoriser, openOidcProvider, openSshProvider, registerKey, setGrant } from './index.ts'
 import { openOidcVerifier, type RequestStatement } from './verify/index.ts'
 import { sshField } from './verify/ssh-wire.ts'
 
 let database: TestDatabase
 let app: FastifyInstance
-let provider: Server
+let issuerServer: Server
 let issuer: string
 const ssh = generateKeyPairSync('ed25519')
 const stranger = generateKeyPairSync('ed25519')
@@ -65,15 +65,15 @@ beforeAll(async () => {
   await setGrant(admin, 'alice', 'approver')
   await setGrant(admin, 'bob@example.com', 'approver')
   const jwk = { ...(await exportJWK(oidc.publicKey)), kid: 'k1', alg: 'RS256' }
-  provider = createServer((request, response) => {
+  issuerServer = createServer((request, response) => {
     response.setHeader('content-type', 'application/json')
     if (request.url === '/jwks') {
       keyRequests++
       response.end(JSON.stringify({ keys: [jwk] }))
     } else response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks` }))
   })
-  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve))
-  issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  await new Promise<void>((resolve) => issuerServer.listen(0, '127.0.0.1', resolve))
+  issuer = `http://127.0.0.1:${(issuerServer.address() as AddressInfo).port}`
   app = openHttp({
     http: settings.parse({}).http,
     host: '127.0.0.1',
@@ -86,7 +86,7 @@ beforeAll(async () => {
   const authoriser = openAuthoriser({
     ctx: database.ctx,
     requireToken: true,
-    schemes: [openSshScheme(database.ctx, 300_000), openOidcScheme(database.ctx, issuer, verifier)],
+    providers: [openSshProvider(database.ctx, 300_000), openOidcProvider(database.ctx, issuer, verifier)],
   })
   const who = endpoint({
     method: 'POST',
@@ -102,7 +102,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await app.close()
   await database.close()
-  provider.close()
+  issuerServer.close()
 })
 
 const BODY = '{"digest":"sha256:1"}'
@@ -250,7 +250,7 @@ test.each([
   expect(await approve(`Bearer ${await token()}`)).toMatchObject({ status: 401, json: { code: 'auth.oidc_refused' } })
 })
 
-test('unknown key ids do not make us ask the provider again and again', async () => {
+test('unknown key ids do not make us ask its server again and again', async () => {
   const before = keyRequests
   for (let index = 0; index < 5; index++) await approve(`Bearer ${await idToken({}, { kid: `u${index}` })}`)
   expect(keyRequests - before).toBeLessThanOrEqual(1)

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { realClock } from '../clock.ts'
 import type { Context } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
-import type { Scheme } from './authorise.ts'
+import type { IdentityProvider } from './authorise.ts'
 import { findKey, grantedRole } from './grants.ts'
 import { parseSignedRequest, type RequestStatement, verifySshSignature } from './verify/index.ts'
 
@@ -25,7 +25,7 @@ function checkStatement(statement: RequestStatement, request: FastifyRequest, pr
  * `Authorization: Plimsoll-SSH …`: a statement about this one request, signed by `ssh-keygen -Y sign -n plimsoll` with a
  * key that an admin of the project registered. The statement and its signature are kept: they prove who acted.
  */
-export function openSshScheme(ctx: Context, windowMs: number): Scheme {
+export function openSshProvider(ctx: Context, windowMs: number): IdentityProvider {
   return async (request, { scheme, value }, project) => {
     if (scheme !== 'plimsoll-ssh') return undefined
     if (request.routeOptions.config.confirmsBody !== true) refuse('this route does not take signed requests')
