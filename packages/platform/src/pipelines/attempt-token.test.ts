@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { presented } from '../kernel/auth/presented.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { findExperimentByName, setExperimentLifecycle } from '../tracking/experiment.ts'
 import { requireTrackedRun } from '../tracking/index.ts'
@@ -18,7 +19,7 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 /** The last character of 32 bytes has two bits of no meaning. */
 const otherSpelling = (last: string, bits: number) => BASE64URL[BASE64URL.indexOf(last) + bits]!
 
-const read = (value: string, scheme = 'bearer') => tokens.provider(undefined as never, { scheme, value }, 'default')
+const read = (value: string, scheme = 'bearer') => tokens.provider.identify(presented(value, { scheme }))
 
 const runIds = async () => (await database.ctx.db.selectFrom('tracked_run').select('id').execute()).map(({ id }) => id)
 

@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
-import type { IdentityProvider } from '../kernel/auth/index.ts'
+import type { IdentityProvider, ProvenIdentity } from '@plimsoll/sdk/seams'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { ClaimedStep } from './store.ts'
@@ -27,20 +27,29 @@ export function openAttemptTokens(ctx: Context, secret: string): AttemptTokens {
     createHmac('sha256', key).update(`${run}/${fence}`).digest('base64url')
   return {
     tokenOf: ({ run, fence }) => `${PREFIX}${fence}_${digestOf(run, String(fence))}`,
-    provider: async (_request, { scheme, value }) => {
-      if (scheme !== 'bearer' || !value.startsWith(PREFIX)) return undefined
-      const [, fence, digest] = FORM.exec(value) ?? []
-      const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
-      if (!attempt || !timingSafeEqual(Buffer.from(digestOf(attempt.run, fence!)), Buffer.from(digest!)))
-        throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
-      if (attempt.finished_at !== null) throw expired()
-      const trackedRun = attempt.tracked_run ?? (await ensureTrackedRunOf(ctx, attempt))
-      if (trackedRun === undefined) throw expired()
-      return {
-        principal: { id: `run:${trackedRun}`, kind: 'run', named: false, proof: `attempt:${fence}` },
-        roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
-      }
+    provider: {
+      name: 'attempts',
+      identify: async ({ scheme, value }) =>
+        scheme === 'bearer' && value.startsWith(PREFIX) ? identifyAttempt(ctx, value, digestOf) : undefined,
     },
+  }
+}
+
+async function identifyAttempt(
+  ctx: Context,
+  token: string,
+  digestOf: (run: string, fence: string) => string,
+): Promise<ProvenIdentity> {
+  const [, fence, digest] = FORM.exec(token) ?? []
+  const attempt = fence === undefined ? undefined : await findAttempt(ctx, BigInt(fence))
+  if (!attempt || !timingSafeEqual(Buffer.from(digestOf(attempt.run, fence!)), Buffer.from(digest!)))
+    throw new PlimsollError('unauthenticated', 'auth.token_unknown', 'The token is not known here')
+  if (attempt.finished_at !== null) throw expired()
+  const trackedRun = attempt.tracked_run ?? (await ensureTrackedRunOf(ctx, attempt))
+  if (trackedRun === undefined) throw expired()
+  return {
+    principal: { id: `run:${trackedRun}`, kind: 'run', named: false, proof: `attempt:${fence}` },
+    roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
   }
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { IdentityProvider } from '@plimsoll/sdk/seams'
 import { ROLES } from '@plimsoll/sdk/wire'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -12,9 +13,9 @@ import {
   createOperatorToken,
   createProject,
   createToken,
-  type IdentityProvider,
   listTokens,
   openAuthoriser,
+  openTokenProvider,
   revokeToken,
 } from '../kernel/auth/index.ts'
 import { formatToken, newSigningKey } from '../kernel/auth/verify/index.ts'
@@ -111,7 +112,7 @@ beforeAll(async () => {
     replay: undefined,
     paths: { runs: directory, environments: directory },
   } as Parameters<typeof openDomains>[0])
-  providers = domains.providers
+  providers = [openTokenProvider(database.ctx), ...domains.providers]
   const { tokenOf } = openAttemptTokens(database.ctx, signingKey.privateKey)
   tokens.run = tokenOf(await goingAttempt(own, 1n))
   tokens['foreign run'] = tokenOf(await goingAttempt(own.as({ project: 'foreign' }), 2n))

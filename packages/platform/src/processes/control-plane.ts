@@ -1,15 +1,15 @@
-import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { BlobStore, IdentityProvider } from '@plimsoll/sdk/seams'
 import type { FastifyRequest } from 'fastify'
 import { MIGRATIONS } from '../../migrations/all.ts'
 import {
   auditEndpoints,
   authEndpoints,
   createOperatorToken,
-  type IdentityProvider,
   isOperatorTokenLive,
   openAuthoriser,
   openOidcProvider,
   openSshProvider,
+  openTokenProvider,
 } from '../kernel/auth/index.ts'
 import { openOidcVerifier } from '../kernel/auth/verify/index.ts'
 import { realClock } from '../kernel/clock.ts'
@@ -145,7 +145,7 @@ async function openControlHttp(parts: {
   const authoriser = openAuthoriser({
     ctx,
     requireToken: config.auth.requireToken,
-    providers: [...parts.domains.providers, ...openProviders(ctx, config.auth)],
+    providers: [openTokenProvider(ctx), ...parts.domains.providers, ...openProviders(ctx, config.auth)],
   })
   mountEndpoints(
     app,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { plantingPickle } from '../inference/pickle.fixture.ts'
+import { presented } from '../kernel/auth/presented.fixture.ts'
 import { goingAttempt, PIPELINE_DIGEST } from '../pipelines/going-attempt.fixture.ts'
 import { openAttemptTokens } from '../pipelines/index.ts'
 import { type MlflowEndpoint, mlflowTrackingEndpoints } from '../tracking/index.ts'
@@ -392,12 +393,11 @@ test('a pickled model is kept as it is, cannot be served, and nothing loads it',
 
 /** Callers hold the token of an attempt that goes on, as the control plane reads it. */
 const becomeAttempt = async () => {
-  const { ctx } = surface.database
-  const attempt = await goingAttempt(ctx, 7n)
-  const { provider, tokenOf } = openAttemptTokens(ctx, 'secret')
-  const identity = await provider(undefined as never, { scheme: 'bearer', value: tokenOf(attempt) }, 'default')
-  surface.become(identity!.principal)
-  return { attempt, principal: identity!.principal, run: identity!.principal.id.replace('run:', '') }
+  const attempt = await goingAttempt(surface.database.ctx, 7n)
+  const { provider, tokenOf } = openAttemptTokens(surface.database.ctx, 'secret')
+  const { principal } = (await provider.identify(presented(tokenOf(attempt))))!
+  surface.become(principal)
+  return { attempt, principal, run: principal.id.replace('run:', '') }
 }
 
 test('a step registers its model with the token of its attempt, and the passport names the step', async () => {

@@ -1,4 +1,5 @@
 export type { BlobStore } from './blob-store.ts'
+export type { IdentityProvider, PresentedCredentials, ProvenIdentity } from './identity-provider.ts'
 export type {
   ModelRuntime,
   ModelSession,

@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import type { IdentityProvider, PresentedCredentials } from '@plimsoll/sdk/seams'
 import { ROLES, type Role } from '@plimsoll/sdk/wire'
 import type { FastifyRequest } from 'fastify'
 import type { Context, Principal } from '../db/context.ts'
@@ -5,29 +8,22 @@ import { PlimsollError } from '../errors.ts'
 import type { Authoriser, Scope } from '../http/index.ts'
 import { NAMED_ACTION, TOKEN_ACTION } from './action.ts'
 import { ALL_PROJECTS } from './grants.ts'
-import { confirmSignedBody } from './ssh-provider.ts'
-import { requireToken } from './tokens.ts'
 import './tables.ts'
-import { ASK_FOR_TOKEN, isTokenForm } from './verify/index.ts'
+import { ASK_FOR_TOKEN } from './verify/index.ts'
 
-/** Who calls, before any project is known. `roleOn` undefined: the caller may not know that the project exists. */
-export interface Identity {
+/** Who calls, before any project is known; anonymous as well. */
+interface Identity {
   readonly principal: Omit<Principal, 'role'>
+  readonly bodyDigest?: string
   roleOn(project: string): Promise<Role | undefined>
 }
-
-/** Reads a scheme of the Authorization header beyond our own tokens: SSH signatures, OIDC. */
-export type IdentityProvider = (
-  request: FastifyRequest,
-  credentials: { scheme: string; value: string },
-  project: string,
-) => Promise<Identity | undefined>
 
 export interface AuthoriserOptions {
   ctx: Context
   /** False on loopback unless asked for: then a caller without identity works as an editor. */
   requireToken: boolean
-  providers?: readonly IdentityProvider[]
+  /** Asked in this order. */
+  providers: readonly IdentityProvider[]
 }
 
 const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
@@ -43,12 +39,15 @@ export function hasRole(held: Role, needed: Role): boolean {
 
 /** Decides for every route: identity, project, role on it, and whether the scope asks for a named principal. */
 export function openAuthoriser(options: AuthoriserOptions): Authoriser {
+  /** Bodies that have not arrived yet, as credentials vouched for them. */
+  const expected = new WeakMap<FastifyRequest, string>()
   return {
-    confirm: confirmSignedBody,
+    confirm: (request) => confirmBody(request, expected.get(request)),
     async authorise(request, scope) {
       const project = projectOf(request)
       if (scope === 'public') return options.ctx.as({ project, principal: { ...ANONYMOUS.principal, role: 'viewer' } })
       const identity = await identify(options, request, project)
+      if (identity.bodyDigest !== undefined) expected.set(request, identity.bodyDigest)
       const role = await identity.roleOn(project)
       const exists = role === undefined ? false : await projectExists(options.ctx, project)
       if (role === undefined || !exists) throw projectNotFound(project, identity.principal.id, role)
@@ -99,38 +98,49 @@ async function identify(options: AuthoriserOptions, request: FastifyRequest, pro
   const [, scheme, value] = /^([A-Za-z][A-Za-z0-9-]*) +(\S.*)$/.exec(header) ?? []
   if (scheme === undefined || value === undefined)
     throw new PlimsollError('unauthenticated', 'auth.bad_header', 'The Authorization header cannot be read')
-  if (scheme.toLowerCase() === 'bearer' && value.startsWith('plim_')) return identifyToken(options.ctx, value.trim())
-  for (const read of options.providers ?? []) {
-    const identity = await read(request, { scheme: scheme.toLowerCase(), value: value.trim() }, project)
-    if (identity !== undefined) return identity
+  const presented = presentedBy(request, { scheme: scheme.toLowerCase(), value: value.trim(), project })
+  for (const provider of options.providers) {
+    const identity = await provider.identify(presented)
+    if (identity === undefined) continue
+    const isConfirmed = identity.bodyDigest === undefined || presented.request.confirmsBody
+    assert(isConfirmed, `${provider.name} vouches for a body that nothing compares`)
+    return identity
   }
-  if (scheme.toLowerCase() === 'bearer')
-    throw new PlimsollError('unauthenticated', 'auth.token_malformed', 'The token is none of this server', {
+  throw nobodysKind(presented)
+}
+
+function presentedBy(
+  request: FastifyRequest,
+  sent: Pick<PresentedCredentials, 'scheme' | 'value' | 'project'>,
+): PresentedCredentials {
+  const { method, url, headers, routeOptions } = request
+  const confirmsBody = routeOptions.config.confirmsBody === true
+  return { ...sent, request: { method, url, host: headers.host ?? '', confirmsBody } }
+}
+
+/** No provider takes such credentials. Any server takes tokens of a bearer, so that the text is at fault there. */
+function nobodysKind({ scheme }: PresentedCredentials): PlimsollError {
+  if (scheme === 'bearer')
+    return new PlimsollError('unauthenticated', 'auth.token_malformed', 'The token is none of this server', {
       action: ASK_FOR_TOKEN,
     })
-  throw new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login', {
+  return new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login', {
     action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
   })
 }
 
-async function identifyToken(ctx: Context, text: string): Promise<Identity> {
-  if (!isTokenForm(text))
-    throw new PlimsollError(
-      'unauthenticated',
-      'auth.token_malformed',
-      'The token is damaged: its check characters do not fit',
-      { action: 'Copy it whole' },
-    )
-  const row = await requireToken(ctx, text)
-  return {
-    principal: {
-      id: row.principal,
-      kind: 'token',
-      named: row.kind === 'named',
-      proof: `token:${row.id}`,
-    },
-    roleOn: async (project) => (row.project === ALL_PROJECTS || row.project === project ? row.role : undefined),
-  }
+/** Refuses a body that is not the one that the credentials are good for. @throws unauthenticated auth.bad_signature */
+function confirmBody(request: FastifyRequest, expected: string | undefined): void {
+  if (expected === undefined) return
+  const actual = createHash('sha256')
+    .update(request.rawBody ?? Buffer.alloc(0))
+    .digest('hex')
+  if (expected === `sha256:${actual}`) return
+  throw new PlimsollError(
+    'unauthenticated',
+    'auth.bad_signature',
+    'Cannot accept the signed request: its body is not the one that was signed',
+  )
 }
 
 function scopeMissing({ id, kind }: Identity['principal'], why: string): PlimsollError {
@@ -175,4 +185,11 @@ function requireScope(principal: Principal, scope: Exclude<Scope, 'public' | 'pl
   }
   if (!hasRole(principal.role, needed))
     throw scopeMissing(principal, `it needs the role ${needed} on the project, and has ${principal.role}`)
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether the route compares the body that credentials vouch for with the one that arrived. */
+    confirmsBody?: boolean
+  }
 }

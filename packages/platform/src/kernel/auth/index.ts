@@ -1,10 +1,11 @@
 export { NAMED_ACTION } from './action.ts'
 export { auditEndpoints } from './audit-endpoints.ts'
-export { type AuthoriserOptions, hasRole, type Identity, type IdentityProvider, openAuthoriser } from './authorise.ts'
+export { type AuthoriserOptions, hasRole, openAuthoriser } from './authorise.ts'
 export { authEndpoints } from './endpoints.ts'
 export { createProject, grantedRole, registerKey, setGrant } from './grants.ts'
 export { openOidcProvider } from './oidc-provider.ts'
 export { openSshProvider } from './ssh-provider.ts'
+export { openTokenProvider } from './token-provider.ts'
 export {
   createOperatorToken,
   createToken,

@@ -1,16 +1,19 @@
+import type { IdentityProvider } from '@plimsoll/sdk/seams'
 import type { Context } from '../db/context.ts'
-import type { IdentityProvider } from './authorise.ts'
 import { grantedRole } from './grants.ts'
 import type { OidcVerifier } from './verify/index.ts'
 
 /** `Authorization: Bearer` with an ID token of the configured issuer: a named person with the roles that were granted. */
 export function openOidcProvider(ctx: Context, issuer: string, verifier: OidcVerifier): IdentityProvider {
-  return async (_request, { scheme, value }) => {
-    if (scheme !== 'bearer') return undefined
-    const principal = await verifier.verify(value)
-    return {
-      principal: { id: principal, kind: 'user', named: true, proof: `oidc:${issuer}` },
-      roleOn: (project) => grantedRole(ctx, project, principal),
-    }
+  return {
+    name: 'oidc',
+    async identify({ scheme, value }) {
+      if (scheme !== 'bearer') return undefined
+      const principal = await verifier.verify(value)
+      return {
+        principal: { id: principal, kind: 'user', named: true, proof: `oidc:${issuer}` },
+        roleOn: (project) => grantedRole(ctx, project, principal),
+      }
+    },
   }
 }

@@ -14,7 +14,15 @@ import { endpoint, mountEndpoints, openHttp } from '../http/index.ts'
 import { randomHex } from '../ids.ts'
 import { silentLog } from '../log.ts'
 import { removeGrant, revokeKey } from './grants.ts'
-import { createToken, openAuthoriser, openOidcProvider, openSshProvider, registerKey, setGrant } from './index.ts'
+import {
+  createToken,
+  openAuthoriser,
+  openOidcProvider,
+  openSshProvider,
+  openTokenProvider,
+  registerKey,
+  setGrant,
+} from './index.ts'
 import { openOidcVerifier, type RequestStatement } from './verify/index.ts'
 import { sshField } from './verify/ssh-wire.ts'
 
@@ -86,7 +94,11 @@ beforeAll(async () => {
   const authoriser = openAuthoriser({
     ctx: database.ctx,
     requireToken: true,
-    providers: [openSshProvider(database.ctx, 300_000), openOidcProvider(database.ctx, issuer, verifier)],
+    providers: [
+      openTokenProvider(database.ctx),
+      openSshProvider(database.ctx, 300_000),
+      openOidcProvider(database.ctx, issuer, verifier),
+    ],
   })
   const who = endpoint({
     method: 'POST',

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createProject, createToken, openAuthoriser } from '../auth/index.ts'
+import { createProject, createToken, openAuthoriser, openTokenProvider } from '../auth/index.ts'
 import { realClock } from '../clock.ts'
 import { settings } from '../config/index.ts'
 import { openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
@@ -32,7 +32,11 @@ beforeAll(async () => {
   ctx = database.ctx.as({ principal: { ...database.ctx.principal, id: 'operator' } })
   const { http } = settings.parse({})
   app = openHttp({ http, host: '127.0.0.1', publicHosts: [], behindProxy: false, clock: realClock, log: silentLog })
-  mountEndpoints(app, deadLetterEndpoints, openAuthoriser({ ctx: database.ctx, requireToken: true }))
+  mountEndpoints(
+    app,
+    deadLetterEndpoints,
+    openAuthoriser({ ctx, requireToken: true, providers: [openTokenProvider(ctx)] }),
+  )
 })
 afterAll(async () => {
   await app.close()

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-const PREFIX = 'plim_'
+/** By it a token of ours is told from others. */
+export const TOKEN_PREFIX = 'plim_'
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const SECRET_CHARS = 43
 const CHECK_CHARS = 6
@@ -18,13 +19,14 @@ function toBase62(value: bigint, length: number): string {
 
 /** Text of a token: `plim_`, 32 bytes in base 62, CRC-32 of what stands before, so that scanners can tell one. */
 export function formatToken(secretHex: string): string {
-  const body = PREFIX + toBase62(BigInt(`0x${secretHex}`), SECRET_CHARS)
+  const body = TOKEN_PREFIX + toBase62(BigInt(`0x${secretHex}`), SECRET_CHARS)
   return body + toBase62(BigInt(crc32(body)), CHECK_CHARS)
 }
 
 /** True when the form and the check characters are right; says nothing about whether the token is known. */
 export function isTokenForm(text: string): boolean {
-  if (text.length !== PREFIX.length + SECRET_CHARS + CHECK_CHARS || !/^plim_[0-9A-Za-z]+$/.test(text)) return false
+  if (text.length !== TOKEN_PREFIX.length + SECRET_CHARS + CHECK_CHARS || !/^plim_[0-9A-Za-z]+$/.test(text))
+    return false
   const body = text.slice(0, -CHECK_CHARS)
   return toBase62(BigInt(crc32(body)), CHECK_CHARS) === text.slice(-CHECK_CHARS)
 }
