@@ -1,5 +1,7 @@
 import type { IdentityProvider } from '@plimsoll/sdk/seams'
+import { principalName } from '@plimsoll/sdk/wire'
 import type { Context } from '../db/context.ts'
+import { PlimsollError } from '../errors.ts'
 import { grantedRole } from './grants.ts'
 import type { OidcVerifier } from './verify/index.ts'
 
@@ -10,6 +12,12 @@ export function openOidcProvider(ctx: Context, issuer: string, verifier: OidcVer
     async identify({ scheme, value }) {
       if (scheme !== 'bearer') return undefined
       const principal = await verifier.verify(value)
+      if (!principalName.safeParse(principal).success)
+        throw new PlimsollError(
+          'unauthenticated',
+          'auth.oidc_refused',
+          `The identity token is refused: ${principal} is a name of the platform's own`,
+        )
       return {
         principal: { id: principal, kind: 'user', named: true, proof: `oidc:${issuer}` },
         roleOn: (project) => grantedRole(ctx, project, principal),

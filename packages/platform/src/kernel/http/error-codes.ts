@@ -6,7 +6,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'auth.bad_header': ['unauthenticated'],
   'auth.bad_key': ['invalid'],
   'auth.bad_project': ['invalid'],
-  'auth.bad_signature': ['invalid', 'unauthenticated'],
+  'auth.bad_signature': ['unauthenticated'],
   'auth.bad_ssh': ['invalid'],
   'auth.grant_not_found': ['not_found'],
   'auth.key_not_found': ['not_found'],

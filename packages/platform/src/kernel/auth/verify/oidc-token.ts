@@ -13,6 +13,8 @@ const FETCH_TIMEOUT_MS = 5_000
 const DISCOVERY_BYTES_MAX = 64 * 1024
 const KEYS_BYTES_MAX = 256 * 1024
 const TOKEN_CHARS_MAX = 8 * 1024
+/** The compact form, of which the library would pass over blanks. @source RFC 7515, section 3.1 */
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
 export interface OidcOptions {
   readonly issuer: string
@@ -108,6 +110,7 @@ export function openOidcVerifier(options: OidcOptions): OidcVerifier {
   return {
     async verify(token) {
       if (token.length > TOKEN_CHARS_MAX) throw refused('it is too long')
+      if (!COMPACT.test(token)) throw refused('it is not in the compact form of a signed token')
       const jose = await import('jose')
       let payload: JWTPayload
       try {

@@ -21,6 +21,7 @@ export type RequestStatement = z.output<typeof requestStatement>
 
 const envelope = z.strictObject({ statement: z.string().max(8_192), signature: z.string().max(8_192) })
 const ENVELOPE_CHARS_MAX = 14 * 1024
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 
 /** Value of `Authorization: Plimsoll-SSH …`. */
 export function formatSignedRequest(statement: RequestStatement, signature: string): string {
@@ -32,6 +33,8 @@ export function parseSignedRequest(value: string): { statement: RequestStatement
   const refuse = (detail: string) =>
     new PlimsollError('unauthenticated', 'auth.bad_signature', `Cannot accept the signed request: ${detail}`)
   if (value.length > ENVELOPE_CHARS_MAX) throw refuse('it is too long')
+  // Node passes over what is no base64, and ends at the padding: much else would be read as the same login.
+  if (!BASE64.test(value)) throw refuse('it is not base64')
   try {
     const { statement: text, signature } = envelope.parse(JSON.parse(Buffer.from(value, 'base64').toString('utf8')))
     const statement = requestStatement.parse(JSON.parse(text))

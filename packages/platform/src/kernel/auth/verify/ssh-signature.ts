@@ -14,7 +14,7 @@ export interface SshSignature {
 }
 
 function refuse(detail: string): never {
-  throw new PlimsollError('invalid', 'auth.bad_signature', `Cannot accept the SSH signature: ${detail}`)
+  throw new PlimsollError('unauthenticated', 'auth.bad_signature', `Cannot accept the SSH signature: ${detail}`)
 }
 
 function unarmour(text: string): Buffer {
@@ -28,7 +28,7 @@ function unarmour(text: string): Buffer {
  * Verifies what `ssh-keygen -Y sign -n plimsoll` made over the message, and returns the key that signed. Whether that
  * key may speak for anyone is for the caller to decide.
  *
- * @throws invalid auth.bad_signature · auth.bad_ssh
+ * @throws unauthenticated auth.bad_signature · invalid auth.bad_ssh
  * @source OpenSSH, PROTOCOL.sshsig
  */
 export function verifySshSignature(armoured: string, message: Uint8Array): SshSignature {

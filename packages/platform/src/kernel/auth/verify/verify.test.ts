@@ -138,6 +138,9 @@ test.each([
     ),
   ],
   ['too much', 'A'.repeat(20_000)],
+  ['a NUL before the login', `\0${formatSignedRequest(statement, 'sig')}`],
+  ['a blank in the login', formatSignedRequest(statement, 'sig').replace(/^./, '$& ')],
+  ['text behind the padding', `${formatSignedRequest(statement, 'sig12')}\r\nX: y`],
 ])('parseSignedRequest() refuses %s', (_name, value) => {
   expect(() => parseSignedRequest(value)).toThrow('Cannot accept the signed request')
 })
