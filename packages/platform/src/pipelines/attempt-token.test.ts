@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  IDENTITY_PROVIDER_CONTRACT,
+  type IdentityProviderSubject,
+} from '../../../sdk/src/seams/identity-provider.contract.ts'
 import { presented } from '../kernel/auth/presented.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { findExperimentByName, setExperimentLifecycle } from '../tracking/experiment.ts'
@@ -93,3 +97,34 @@ test('a token of another secret, attempt or form is not known; what is no such t
   for (const text of foreign) await expect(read(text)).rejects.toMatchObject({ code: 'auth.token_unknown' })
   expect([await read('plim_x'), await read(token, 'basic')]).toEqual([undefined, undefined])
 })
+
+let fences = 100n
+const nextAttempt = () => goingAttempt(database.ctx, fences++)
+const finish = ({ fence }: { fence: bigint }) =>
+  database.ctx.db.updateTable('attempt').set({ finished_at: new Date() }).where('fence', '=', fence).execute()
+
+async function openSubject(): Promise<IdentityProviderSubject> {
+  const attempts = { first: await nextAttempt(), second: await nextAttempt() }
+  const of = (attempt: typeof attempts.first) => presented(tokens.tokenOf(attempt))
+  return {
+    provider: tokens.provider,
+    declares: { kind: 'run', named: false, isOneUse: false, isForOneRequest: false, isRevocable: true },
+    otherProject: 'other',
+    make: async (person = 'first') => ({
+      presented: of(attempts[person]),
+      id: `run:${trackedRunOf(attempts[person])}`,
+      role: 'viewer',
+    }),
+    makeExpired: async () => {
+      const attempt = await nextAttempt()
+      await finish(attempt)
+      return of(attempt)
+    },
+    makeUnknown: async () => presented(openAttemptTokens(database.ctx, 'other').tokenOf(attempts.first)),
+    revoke: async () => {
+      await finish(attempts.first)
+    },
+  }
+}
+
+test.each(IDENTITY_PROVIDER_CONTRACT)('contract: $name', ({ run }) => run(openSubject))

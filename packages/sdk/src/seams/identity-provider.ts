@@ -47,8 +47,8 @@ export interface ProvenIdentity {
 }
 
 /**
- * Tells who calls by one kind of credentials. Providers are asked one after the other, in an order that the operator's
- * configuration gives; the first that does not answer `undefined` decides.
+ * Tells who calls by one kind of credentials. Providers are asked one after the other, and the first that does not answer
+ * `undefined` decides: one that takes a kind as wide as `bearer` stands last.
  */
 export interface IdentityProvider {
   /** Tells it from the others: lower-case letters, digits and `-`. */

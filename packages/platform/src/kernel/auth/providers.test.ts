@@ -4,8 +4,12 @@ import type { AddressInfo } from 'node:net'
 import type { IdentityProvider } from '@plimsoll/sdk/seams'
 import type { FastifyInstance } from 'fastify'
 import { exportJWK, type JWTPayload, SignJWT } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import {
+  IDENTITY_PROVIDER_CONTRACT,
+  type IdentityProviderSubject,
+} from '../../../../sdk/src/seams/identity-provider.contract.ts'
 import { canonicalJson } from '../canonical.ts'
 import { realClock } from '../clock.ts'
 import { settings } from '../config/index.ts'
@@ -23,9 +27,17 @@ import {
   openSshProvider,
   openTokenProvider,
   registerKey,
+  revokeToken,
   setGrant,
 } from './index.ts'
-import { type OidcVerifier, openOidcVerifier, type RequestStatement } from './verify/index.ts'
+import { presented } from './presented.fixture.ts'
+import {
+  formatSignedRequest,
+  formatToken,
+  type OidcVerifier,
+  openOidcVerifier,
+  type RequestStatement,
+} from './verify/index.ts'
 import { sshField } from './verify/ssh-wire.ts'
 
 const HTTP = {
@@ -308,6 +320,109 @@ test('a project that is not there is named, with the commands that list and make
     detail: 'There is no project "ranking"',
     action: expect.stringMatching(/plimsoll project list .*plimsoll project create ranking$/),
   })
+})
+
+let names = 0
+const newName = () => `person-${++names}@example.com`
+
+async function openTokenSubject(): Promise<IdentityProviderSubject> {
+  const ids = { first: newName(), second: newName() }
+  const issued: string[] = []
+  const issue = async (principal: string, days = 1) => {
+    const wanted = { principal, name: 'contract', role: 'editor', days, allProjects: false } as const
+    const { token, id } = await createToken(asAdmin(), wanted)
+    if (principal === ids.first) issued.push(id)
+    return presented(token)
+  }
+  return {
+    provider: openTokenProvider(database.ctx),
+    declares: { kind: 'token', named: true, isOneUse: false, isForOneRequest: false, isRevocable: true },
+    otherProject: 'foreign',
+    make: async (person = 'first') => ({ presented: await issue(ids[person]), id: ids[person], role: 'editor' }),
+    makeExpired: () => issue(ids.second, -1),
+    makeUnknown: async () => presented(formatToken(randomHex(32))),
+    revoke: async () => {
+      for (const id of issued) await revokeToken(asAdmin(), id)
+    },
+  }
+}
+
+async function openSshSubject(): Promise<IdentityProviderSubject> {
+  const newSigner = async () => {
+    const [id, key] = [newName(), generateKeyPairSync('ed25519')]
+    await setGrant(asAdmin(), id, 'approver')
+    await registerKey(asAdmin().as({ project: 'foreign' }), id, sshLine(key)) // known there as well, without a role
+    return { id, key, keyId: (await registerKey(asAdmin(), id, sshLine(key))).id }
+  }
+  const people = { first: await newSigner(), second: await newSigner() }
+  const signed = (...of: Parameters<typeof signedValue>) => presented(signedValue(...of), { scheme: 'plimsoll-ssh' })
+  const { id: principal, key } = people.first
+  return {
+    provider: openSshProvider(database.ctx, 300_000),
+    declares: { kind: 'user', named: true, isOneUse: true, isForOneRequest: true, isRevocable: true },
+    otherProject: 'foreign',
+    make: async (person = 'first') => ({
+      presented: signed(people[person].key, { principal: people[person].id }),
+      id: people[person].id,
+      role: 'approver',
+      bodyDigest: BODY_DIGEST,
+    }),
+    makeExpired: async () => signed(key, { principal, at: new Date(realClock.nowMs() - 3_600_000).toISOString() }),
+    makeUnknown: async () => signed(stranger, { principal }),
+    revoke: () => revokeKey(asAdmin(), people.first.keyId),
+    makeHostile: async () => [
+      signed(stranger, { principal: '\0' }),
+      signed(key, { principal: '\ud7ff' }, (statement) => JSON.stringify({ ...statement, principal: '\ud800' })),
+      signed(key, { principal: people.second.id }),
+      presented(formatSignedRequest(newStatement({ principal }), armoured(Buffer.alloc(0))), {
+        scheme: 'plimsoll-ssh',
+      }),
+      presented(
+        formatSignedRequest(newStatement({ principal }), armoured(Buffer.from('SSHSIG\0\0\0\u0001\0\0\0\u0001x'))),
+        { scheme: 'plimsoll-ssh' },
+      ),
+    ],
+  }
+}
+
+async function openOidcSubject(): Promise<IdentityProviderSubject> {
+  const ids = { first: newName(), second: newName() }
+  for (const id of Object.values(ids)) await setGrant(asAdmin(), id, 'approver')
+  const token = async (...of: Parameters<typeof idToken>) => presented(await idToken(...of))
+  const now = () => Math.floor(realClock.nowMs() / 1_000)
+  const other = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey
+  return {
+    provider: openOidcProvider(database.ctx, issuer, verifier),
+    declares: { kind: 'user', named: true, isOneUse: false, isForOneRequest: false, isRevocable: false },
+    otherProject: 'foreign',
+    make: async (person = 'first') => ({
+      presented: await token({ email: ids[person] }),
+      id: ids[person],
+      role: 'approver',
+    }),
+    makeExpired: () => token({ email: ids.first, exp: now() - 120 }),
+    makeUnknown: () => token({ email: ids.first }, { key: other }),
+    revoke: () => removeGrant(asAdmin(), ids.first),
+    makeHostile: () =>
+      Promise.all(
+        [
+          { email: { toString: 'x' } },
+          { email: [ids.first] },
+          { iss: [issuer] as never },
+          { aud: ['other'] },
+          { exp: 'never' as never },
+        ].map((claims) => token({ email: ids.first, ...claims })),
+      ),
+    makeCalled: (id) => token({ email: id }),
+  }
+}
+
+describe.each([
+  ['tokens', openTokenSubject],
+  ['SSH signatures', openSshSubject],
+  ['OIDC', openOidcSubject],
+])('the provider of %s', (_name, open) => {
+  test.each(IDENTITY_PROVIDER_CONTRACT)('$name', ({ run }) => run(open))
 })
 
 test('a provider that vouches for a body where none is compared ends the request', async () => {
