@@ -34,6 +34,15 @@ const collect = () => collectBlobs(database.ctx, store, { graceMs: 7 * DAY_MS, c
 const pin = (owner: string, digests: string[], ttlMs?: number) =>
   database.ctx.transaction((tx) => pinBlobs(tx, store, { owner, digests, ...(ttlMs === undefined ? {} : { ttlMs }) }))
 
+/** The store, with members of its own. */
+const storeWith = (own: Partial<BlobStore>): BlobStore =>
+  new Proxy(store, {
+    get: (target, name: keyof BlobStore) => {
+      const member = target[name]
+      return own[name] ?? (typeof member === 'function' ? member.bind(target) : member)
+    },
+  })
+
 test('collectBlobs() removes what is old and unpinned, and nothing else', async () => {
   const [pinned, loose] = [await put('pinned'), await put('loose')]
   await pin('run_1', [pinned, pinned])
@@ -76,6 +85,22 @@ test('what is stored again is young again', async () => {
   clock.advance(30 * DAY_MS)
   await put('again')
   expect((await collect()).deleted).toBe(0)
+  expect(await store.stat(digest)).toBeDefined()
+})
+
+test('what is stored again after a collection has listed it is left alone', async () => {
+  const digest = await put('again')
+  clock.advance(30 * DAY_MS)
+  const listed = storeWith({
+    async *list() {
+      yield* store.list()
+      await put('again')
+    },
+  })
+  expect(await collectBlobs(database.ctx, listed, { graceMs: 7 * DAY_MS, clock })).toMatchObject({
+    seen: 1,
+    deleted: 0,
+  })
   expect(await store.stat(digest)).toBeDefined()
 })
 
@@ -127,15 +152,10 @@ test('a collection that is asked to end stops before the next blob, and says wha
   for (let n = 0; n < 3; n++) await put(`loose ${n}`)
   clock.advance(30 * DAY_MS)
   const stop = new AbortController()
-  const slow: BlobStore = new Proxy(store, {
-    get: (target, name: keyof BlobStore) => {
-      if (name === 'delete')
-        return (digest: string) => {
-          stop.abort()
-          return target.delete(digest)
-        }
-      const member = target[name]
-      return typeof member === 'function' ? member.bind(target) : member
+  const slow = storeWith({
+    delete: (digest) => {
+      stop.abort()
+      return store.delete(digest)
     },
   })
   const options = { graceMs: DAY_MS, clock, signal: stop.signal }
