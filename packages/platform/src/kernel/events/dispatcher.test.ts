@@ -139,6 +139,22 @@ function declareCases(subject: Subject) {
     expect(seen).toEqual(['a0', 'a1', 'a2', 'a3', 'a4', 'a5'])
   })
 
+  test('the pause of a failing event doubles up to a hundred times the first', async () => {
+    const dispatcher = await open([recorder([], () => true)], 20)
+    await emit(subject.ctx, 'bad')
+    const failAfter = async (seconds: number) => {
+      time.advance(seconds * 1_000)
+      await dispatcher.settle()
+      return (await subject.ctx.db.selectFrom('outbox_parked').select('attempts').executeTakeFirstOrThrow()).attempts
+    }
+    while ((await failAfter(50)) < 7);
+    // 32 seconds.
+    expect(await failAfter(16)).toBe(7)
+    expect(await failAfter(17)).toBe(8)
+    while ((await failAfter(50)) < 12);
+    expect(await failAfter(50)).toBe(13)
+  })
+
   test('two dispatchers share a consumer: each event has its effect once', async () => {
     const effect: Consumer = {
       name: 'effect',

@@ -122,6 +122,23 @@ function declareCases(subject: Subject) {
     await expect(retryDeadJob(subject.ctx, id)).rejects.toMatchObject({ code: 'jobs.not_dead' })
   })
 
+  test('the pause after a failure doubles up to five minutes, and is at least half of that', async () => {
+    await add('greet', null, { attemptsMax: 20 })
+    const runner = open([{ kind: 'greet', run: () => Promise.reject(new Error('not today')) }])
+    await runner.settle()
+    const failAfter = async (seconds: number) => {
+      time.advance(seconds * 1_000)
+      await runner.settle()
+      return (await states())[0]
+    }
+    while ((await failAfter(300)) !== 'queued 9');
+    // 256 seconds, so 128 at least.
+    expect(await failAfter(100)).toBe('queued 9')
+    expect(await failAfter(157)).toBe('queued 10')
+    while ((await failAfter(300)) !== 'queued 19');
+    expect(await failAfter(300)).toBe('dead 20')
+  })
+
   test('retryDeadJob() refuses while another job of its key is open, and forgets that it was to be cancelled', async () => {
     const id = await add('greet', null, { dedupeKey: 'k', attemptsMax: 1 })
     await open([{ kind: 'greet', run: () => Promise.reject(new Error('not today')) }]).settle()
