@@ -256,6 +256,19 @@ test('the ledger spans all projects: its routes are for no role of one', () => {
   expect(scopes).toEqual(['platform', 'operator', 'operator'])
 })
 
+test('a viewer, and who is nobody, changes nothing: what they may ask for by another verb only reads', () => {
+  const [reads, mlflowReads] = [
+    endpoints.filter(({ scope }) => scope === 'viewer' || scope === 'public'),
+    MLFLOW.filter(({ access }) => access === 'read'),
+  ].map((table) => table.filter(({ method }) => method !== 'GET').map(({ method, path }) => `${method} ${path}`))
+  expect(reads).toEqual(['POST /api/v1/blobs/missing', 'POST /api/v1/plan'])
+  expect(mlflowReads).toEqual(
+    ['experiments/search', 'runs/search', 'logged-models/search', 'registered-models/get-latest-versions'].map(
+      (what) => `POST /mlflow/${what}`,
+    ),
+  )
+})
+
 test.each(['approve', 'release', 'rollback', 'retire'])('what can %s needs a named principal', (word) => {
   const paths = { approve: /\/approvals$/, release: /\/releases$/, rollback: /\/rollback$/, retire: /\/retire$/ }[word]!
   const found = endpoints.filter((endpoint) => endpoint.method === 'POST' && paths.test(endpoint.path))
