@@ -53,86 +53,138 @@ test('RETENTION_CLASSES names jobs that run and settings that are', () => {
 })
 
 const D = digestValue('something')
-/** An old row of each table of the class `predictions`. */
-const OLD_PREDICTIONS: Record<string, Record<string, string | number>> = {
-  gateway_status: { gateway: 'g', boot: 'b', epoch: 1, state: 'serving', spooled_bytes: 0, seen_at: '2001-01-01' },
-  prediction_segment: {
-    gateway: 'g',
-    boot: 'b',
-    sequence: 1,
-    digest: D,
-    size_bytes: 1,
-    records: 1,
-    first_ms: 1,
-    last_ms: 1,
-    received_at: '2001-01-01',
+type Row = Record<string, string | number>
+
+/** An old row of each table of these classes, whose jobs need the database only. */
+const OLD: Record<string, Record<string, Row>> = {
+  events: { outbox: { position: 1, type: 'test.happened', subject: 's', data: 'null', at: '2001-01-01' } },
+  jobs: {
+    job: {
+      id: 'old',
+      kind: 'k',
+      data: 'null',
+      state: 'done',
+      attempts_max: 1,
+      eligible_at: '2001-01-01',
+      finished_at: '2001-01-01',
+    },
   },
-  prediction_count: {
-    environment: 'e',
-    route: 'r',
-    release: 'x',
-    arm: 'champion',
-    artifact: D,
-    hour_ms: 0,
-    predictions: 1,
-    row_count: 1,
+  tokens: {
+    auth_token: {
+      id: 'old',
+      name: 'n',
+      principal: 'p',
+      role: 'viewer',
+      kind: 'named',
+      hash: 'old',
+      created_at: '2001-01-01',
+      created_by: 'p',
+      expires_at: '2001-01-01',
+    },
   },
-  prediction_label: { prediction: 'p', row_index: 0, label: 1, known_at_ms: 1, received_at: '2001-01-01' },
-  outcome: {
-    prediction: 'p',
-    row_index: 0,
-    environment: 'e',
-    route: 'r',
-    release: 'x',
-    arm: 'champion',
-    artifact: D,
-    at_ms: 1,
-    known_at_ms: 1,
-    score: 1,
-    label: 1,
-  },
-  monitor_window: {
-    id: 'w',
-    environment: 'e',
-    route: 'r',
-    monitor: 'm',
-    monitor_digest: D,
-    artifact: D,
-    start_ms: 0,
-    end_ms: 1,
-    revision: 1,
-    row_count: 1,
-    labelled: 0,
-    profile_digest: D,
-    created_at: '2001-01-01',
-  },
-  drift: {
-    monitor_window: 'w',
-    subject: 'features',
-    column_name: 'c',
-    statistic: 'psi',
-    reference_digest: D,
-    n: 1,
-    n_reference: 1,
+  predictions: {
+    gateway_status: { gateway: 'g', boot: 'b', epoch: 1, state: 'serving', spooled_bytes: 0, seen_at: '2001-01-01' },
+    prediction_segment: {
+      gateway: 'g',
+      boot: 'b',
+      sequence: 1,
+      digest: D,
+      size_bytes: 1,
+      records: 1,
+      first_ms: 1,
+      last_ms: 1,
+      received_at: '2001-01-01',
+    },
+    prediction_count: {
+      environment: 'e',
+      route: 'r',
+      release: 'x',
+      arm: 'champion',
+      artifact: D,
+      hour_ms: 0,
+      predictions: 1,
+      row_count: 1,
+    },
+    prediction_label: { prediction: 'p', row_index: 0, label: 1, known_at_ms: 1, received_at: '2001-01-01' },
+    outcome: {
+      prediction: 'p',
+      row_index: 0,
+      environment: 'e',
+      route: 'r',
+      release: 'x',
+      arm: 'champion',
+      artifact: D,
+      at_ms: 1,
+      known_at_ms: 1,
+      score: 1,
+      label: 1,
+    },
+    monitor_window: {
+      id: 'w',
+      environment: 'e',
+      route: 'r',
+      monitor: 'm',
+      monitor_digest: D,
+      artifact: D,
+      start_ms: 0,
+      end_ms: 1,
+      revision: 1,
+      row_count: 1,
+      labelled: 0,
+      profile_digest: D,
+      created_at: '2001-01-01',
+    },
+    drift: {
+      monitor_window: 'w',
+      subject: 'features',
+      column_name: 'c',
+      statistic: 'psi',
+      reference_digest: D,
+      n: 1,
+      n_reference: 1,
+    },
   },
 }
+/** What a young row has of its own, and what its age is counted from. */
+const YOUNG: Record<string, readonly [own: Row, from: string]> = {
+  outbox: [{ position: 2 }, 'at'],
+  job: [{ id: 'young' }, 'finished_at'],
+  auth_token: [{ id: 'young', hash: 'young' }, 'expires_at'],
+}
 
-test('every table of the class predictions is emptied of old rows by its job', async () => {
-  const ofClass = [...(await classesOfTables())].filter(([, name]) => name === 'predictions').map(([table]) => table)
-  expect(Object.keys(OLD_PREDICTIONS).sort()).toEqual(ofClass.sort())
-  const { ctx } = database
-  for (const [table, row] of Object.entries(OLD_PREDICTIONS)) {
-    const given = JSON.stringify({ project: ctx.project, ...row })
-    const columns = sql.join(['project', ...Object.keys(row)].map((name) => sql.ref(name)))
-    await sql`insert into ${sql.table(table)} (${columns})
-      select ${columns} from jsonb_populate_record(null::${sql.table(table)}, ${given}::jsonb)`.execute(ctx.db)
-  }
-  const job = handlers.find(({ kind }) => kind === 'predictions.retention')!
-  await job.run({ ctx, signal: new AbortController().signal } as Parameters<typeof job.run>[0]) // it takes no more
-  const left: string[] = []
-  for (const table of ofClass) {
-    const { rows } = await sql`select 1 from ${sql.table(table)}`.execute(ctx.db)
-    if (rows.length > 0) left.push(table)
-  }
-  expect(left).toEqual([])
-})
+async function insert(table: string, row: Row): Promise<void> {
+  const { db, project } = database.ctx
+  const columns = sql.join(['project', ...Object.keys(row)].map((name) => sql.ref(name)))
+  await sql`insert into ${sql.table(table)} (${columns})
+    select ${columns} from jsonb_populate_record(null::${sql.table(table)}, ${JSON.stringify({ project, ...row })}::jsonb)`.execute(
+    db,
+  )
+}
+
+test.each(Object.entries(OLD))(
+  'every table of the class %s is emptied of old rows by its job, and of no others',
+  async (name, tables) => {
+    const ofClass = [...(await classesOfTables())].filter((entry) => entry[1] === name).map(([table]) => table)
+    expect(Object.keys(tables).sort()).toEqual(ofClass.sort())
+    const { ctx } = database
+    for (const [table, row] of Object.entries(tables)) {
+      await insert(table, row)
+      const [own, from] = YOUNG[table] ?? []
+      if (own && from) await insert(table, { ...row, ...own, [from]: new Date().toISOString() })
+    }
+    // No consumer is behind.
+    await ctx.db
+      .insertInto('outbox_head')
+      .values({ position: 2n })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    const enforcer = RETENTION_CLASSES[name]!
+    const job = handlers.find(({ kind }) => 'job' in enforcer && kind === enforcer.job)!
+    await job.run({ ctx, signal: new AbortController().signal } as Parameters<typeof job.run>[0]) // it takes no more
+    for (const table of ofClass) {
+      const { rows } = await sql<{ row: object }>`select to_jsonb(t) as row from ${sql.table(table)} t`.execute(ctx.db)
+      const [own] = YOUNG[table] ?? []
+      expect(rows, table).toEqual(own ? [{ row: expect.objectContaining(own) }] : [])
+    }
+  },
+)
