@@ -1,6 +1,7 @@
 import { copyFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { QueryEngine } from '@plimsoll/sdk/seams'
+import { type ColumnType, valueType } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -178,6 +179,65 @@ test('dataset-version takes the bins of the version it is told, and its profile 
     s: { histogram: { counts: [0, 100], other: 100 } },
   })
 })
+
+/** Of each type of the SDK a value in SQL and as text, and the type that a column of it may not be declared as. */
+const TYPES: Record<ColumnType['type'], readonly [sql: string, text: string, not: ColumnType['type']]> = {
+  boolean: ['true', 'true', 'int32'],
+  int32: ['CAST(-7 AS INTEGER)', '-7', 'boolean'],
+  int64: ['CAST(9007199254740993 AS BIGINT)', '9007199254740993', 'float64'],
+  float32: ['CAST(1.5 AS FLOAT)', '1.5', 'int64'],
+  float64: ['CAST(0.1 AS DOUBLE)', '0.1', 'float32'],
+  text: ["'é'", 'é', 'bytes'],
+  timestamp: ["TIMESTAMP '2001-01-01 12:00:00.5'", '2001-01-01 12:00:00.5', 'date'],
+  date: ["DATE '2001-01-31'", '2001-01-31', 'timestamp'],
+  bytes: ["'a'::BLOB", 'a', 'text'],
+}
+const schemaOf = (typeOf: (type: ColumnType['type']) => ColumnType['type']) =>
+  Object.fromEntries(
+    valueType.options.map((name) => {
+      const type = typeOf(name)
+      return [name, { type, ...(type === 'timestamp' ? { zone: 'America/New_York' } : {}), nullable: false }]
+    }),
+  )
+
+test.each(['parquet', 'csv'] as const)(
+  'dataset-version reads %s with a column of each type of the SDK',
+  async (format) => {
+    const columns = valueType.options.map((type) => TYPES[type])
+    let path = join(temporaryFolder(), 'a.csv')
+    if (format === 'csv')
+      writeFileSync(path, [valueType.options, columns.map(([, text]) => text), ''].map(String).join('\n'))
+    else
+      path = await parquetFile(
+        `SELECT ${columns.map(([sql], at) => `${sql} AS "${valueType.options[at]}"`).join(', ')}`,
+      )
+    const definition = { name: 'typed', source: { format, path } }
+    await declare(database.ctx, { ...definition, schema: schemaOf((type) => type) })
+    const { verdict, profile } = await runDatasetVersion(database.ctx, engine, { dataset: 'typed', root })
+    expect(verdict).toBe('passed')
+    expect(profile).toMatchObject({
+      columns: {
+        int32: { min: -7 },
+        int64: { min: '9007199254740993' },
+        float32: { min: 1.5 },
+        float64: { min: 0.1 },
+        text: { min: 'é' },
+        timestamp: { min: '2001-01-01T17:00:00.500Z' },
+        date: { min: '2001-01-31' },
+      },
+    })
+    if (format === 'csv') return
+    await declare(database.ctx, { ...definition, schema: schemaOf((type) => TYPES[type][2]) })
+    const faults = valueType.options.map((type) => ({
+      pointer: `/schema/${type}`,
+      detail: expect.stringMatching(`: declared ${TYPES[type][2]}, found .*: declare ${type}\\(`),
+    }))
+    await expect(runDatasetVersion(database.ctx, engine, { dataset: 'typed', root })).rejects.toMatchObject({
+      code: 'datasets.schema_mismatch',
+      details: { faults: expect.arrayContaining(faults), faultCount: faults.length },
+    })
+  },
+)
 
 const localTimes = (path: string, format: 'csv' | 'parquet', zone = 'America/New_York') => ({
   name: 'visits',
