@@ -58,6 +58,23 @@ test('require() makes an environment once per lock, and again when somebody remo
   expect(installedBeside(again)).toBe('1\n2\n3\n4\n5\n')
 })
 
+test('steps of one lock that begin at once share one environment, and another lock has its own', async () => {
+  const environments = openPythonEnvironments(places, variables(), realClock)
+  const other = `sha256:${'1'.repeat(64)}` as Digest
+  const [first, second, third] = await Promise.all(
+    [LOCK, LOCK, other].map((lock) =>
+      environments.require(
+        lock,
+        async () => '',
+        () => {},
+      ),
+    ),
+  )
+  expect(second).toBe(first)
+  expect(third).not.toBe(first)
+  for (const python of [first, third]) expect(installedBeside(python!)).toBe('1\n2\n3\n4\n5\n')
+})
+
 test('require() after a kill shares nothing with the installer that lives on', async () => {
   const script = `import { openPythonEnvironments } from ${JSON.stringify(new URL('./python-environment.ts', import.meta.url).href)}
     import { realClock } from ${JSON.stringify(new URL('../kernel/clock.ts', import.meta.url).href)}
