@@ -145,12 +145,22 @@ const OLD: Record<string, Record<string, Row>> = {
     },
   },
 }
-/** What a young row has of its own, and what its age is counted from. */
-const YOUNG: Record<string, readonly [own: Row, from: string]> = {
+/** What a young row has of its own, and what its age is counted from; that of drift is its window's. */
+const YOUNG: Record<string, readonly [own: Row, from?: string]> = {
   outbox: [{ position: 2 }, 'at'],
   job: [{ id: 'young' }, 'finished_at'],
   auth_token: [{ id: 'young', hash: 'young' }, 'expires_at'],
+  gateway_status: [{ gateway: 'young' }, 'seen_at'],
+  prediction_segment: [{ sequence: 2 }, 'received_at'],
+  prediction_count: [{ route: 'young' }, 'hour_ms'],
+  prediction_label: [{ prediction: 'young' }, 'received_at'],
+  outcome: [{ prediction: 'young' }, 'at_ms'],
+  monitor_window: [{ id: 'young', revision: 2 }, 'created_at'],
+  drift: [{ monitor_window: 'young' }],
 }
+const hourAgo = new Date(Date.now() - 3_600_000)
+/** The instant as a column of that name holds it. */
+const hourAgoIn = (column: string) => (column.endsWith('_ms') ? hourAgo.getTime() : hourAgo.toISOString())
 
 async function insert(table: string, row: Row): Promise<void> {
   const { db, project } = database.ctx
@@ -169,8 +179,8 @@ test.each(Object.entries(OLD))(
     const { ctx } = database
     for (const [table, row] of Object.entries(tables)) {
       await insert(table, row)
-      const [own, from] = YOUNG[table] ?? []
-      if (own && from) await insert(table, { ...row, ...own, [from]: new Date().toISOString() })
+      const [own, from] = YOUNG[table]!
+      await insert(table, { ...row, ...own, ...(from === undefined ? {} : { [from]: hourAgoIn(from) }) })
     }
     // No consumer is behind.
     await ctx.db
@@ -183,8 +193,7 @@ test.each(Object.entries(OLD))(
     await job.run({ ctx, signal: new AbortController().signal } as Parameters<typeof job.run>[0]) // it takes no more
     for (const table of ofClass) {
       const { rows } = await sql<{ row: object }>`select to_jsonb(t) as row from ${sql.table(table)} t`.execute(ctx.db)
-      const [own] = YOUNG[table] ?? []
-      expect(rows, table).toEqual(own ? [{ row: expect.objectContaining(own) }] : [])
+      expect(rows, table).toEqual([{ row: expect.objectContaining(YOUNG[table]![0]) }])
     }
   },
 )
