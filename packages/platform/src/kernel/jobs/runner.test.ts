@@ -186,6 +186,29 @@ function declareCases(subject: Subject) {
     expect(await states()).toEqual(['done 2'])
   })
 
+  test('what a silent runner held is dead once its attempts are used up, and cancelled where that was asked for', async () => {
+    const [last, unwanted] = [await add('hang', null, { attemptsMax: 1 }), await add('hang')]
+    const bothStarted = Promise.withResolvers<void>()
+    let started = 0
+    const hanging: JobHandler = {
+      kind: 'hang',
+      run: (call) =>
+        new Promise((_resolve, reject) => {
+          call.signal.addEventListener('abort', () => reject(call.signal.reason))
+          if (++started === 2) bothStarted.resolve()
+        }),
+    }
+    open([hanging])
+    await bothStarted.promise
+    expect(await cancelJob(subject.ctx, unwanted)).toBe(true)
+    time.advance(2 * 3_600_000)
+    await open([{ kind: 'other', run: async () => undefined }]).settle()
+    expect((await states()).sort()).toEqual(['cancelled 1', 'dead 1'])
+    expect(await listDeadJobs(subject.ctx, 10)).toMatchObject([
+      { id: last, error: 'jobs.lease_expired: The runner went silent' },
+    ])
+  })
+
   test('renew() keeps a lease, and tells of cancellation and of a lost lease', async () => {
     const signals: AbortSignal[] = []
     const bothStarted = Promise.withResolvers<void>()
