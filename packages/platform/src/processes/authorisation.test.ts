@@ -249,6 +249,13 @@ test('figures of the whole platform are for a role on all projects, not for one 
   expect((await ask(token)).statusCode).toBe(401)
 })
 
+test('projects are made by who has a role on all of them, not by an admin of one', async () => {
+  const admin = database.ctx.as({ principal: { ...database.ctx.principal, id: 'own-admin', role: 'admin' } })
+  await expect(createProject(admin, 'annexed')).rejects.toMatchObject({ kind: 'forbidden', code: 'auth.not_operator' })
+  const made = database.ctx.db.selectFrom('auth_project').select('project').where('project', '=', 'annexed')
+  expect(await made.execute()).toEqual([])
+})
+
 test('the ledger spans all projects: its routes are for no role of one', () => {
   const scopes = ['verify', 'repair-journal', 'rebuild'].map(
     (what) => endpoints.find((endpoint) => endpoint.path === `/api/v1/audit/${what}`)?.scope,
