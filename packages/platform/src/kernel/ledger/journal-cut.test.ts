@@ -199,6 +199,18 @@ test('a row that waits for the journal is fine for a minute', async () => {
   expect(await verify()).toMatchObject(gone('2', /more than a minute ago/))
 })
 
+test('a row that was changed while it waited for the journal does not enter it', async () => {
+  await write(2)
+  await restart(async () => {})
+  const whole = await readFile(path, 'utf8')
+  await write(2)
+  await sql`alter table ledger_row disable trigger user`.execute(ctx.db)
+  await sql`update ledger_row set subject = 'other' where seq = (select max(seq) from ledger_row)`.execute(ctx.db)
+  await sql`alter table ledger_row enable trigger user`.execute(ctx.db)
+  await expect(restart(async () => {})).rejects.toMatchObject({ code: 'ledger.diverged', details: { position: '4' } })
+  expect(await readFile(path, 'utf8')).toBe(whole)
+})
+
 test('repairJournal() replaces a damaged line', async () => {
   await write(4)
   await restart(async () => {})
