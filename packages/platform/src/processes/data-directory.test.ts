@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -35,6 +35,11 @@ test.each<[string, (key: SigningKey) => unknown]>([
     message: `Cannot read ${path}: it is damaged`,
     details: { action: 'Put back a whole copy of the file' },
   })
+})
+
+test('openDataDirectory() makes a place for secrets that its owner alone reads', async () => {
+  const { secrets } = await openDataDirectory(makeDirectory())
+  expect(statSync(secrets).mode & 0o777).toBe(0o700)
 })
 
 test('openDataDirectory() says in one line why it cannot use a directory', async () => {

@@ -19,6 +19,7 @@ export function dataPaths(dataDir: string) {
     gateway: join(dataDir, 'gateway'),
     server: join(dataDir, 'server.json'),
     operatorToken: join(dataDir, 'operator-token'),
+    secrets: join(dataDir, 'secrets'),
     clock: join(dataDir, 'clock.json'),
     signingKey: join(dataDir, 'signing-key.json'),
   } as const
@@ -30,7 +31,7 @@ export async function openDataDirectory(dataDir: string): Promise<ReturnType<typ
   try {
     makeFolder(dataDir, 0o700)
     await chmod(dataDir, 0o700)
-    await mkdir(paths.logs, { recursive: true, mode: 0o700 })
+    for (const path of [paths.logs, paths.secrets]) await mkdir(path, { recursive: true, mode: 0o700 })
     await writeFile(join(dataDir, '.gitignore'), '*\n', { mode: 0o600 })
   } catch (error) {
     throw new PlimsollError(

@@ -11,6 +11,9 @@ const OTHER_NAMES = new Set([
   'PLIMSOLL_REQUIRE_SERVERS',
 ])
 
+/** Secrets of steps, by their names: a provider reads them, the configuration does not. */
+const SECRET_VARIABLE = /^PLIMSOLL_SECRET_[A-Z][A-Z0-9_]*$/
+
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** The environment of this process. Everything else receives values, never this. */
@@ -66,7 +69,7 @@ export function settingsFromEnvironment(env: Environment): { values: Record<stri
   }
   const known = new Set(SETTINGS.map((setting) => setting.name))
   const unknown = Object.keys(env).filter(
-    (name) => name.startsWith('PLIMSOLL_') && !known.has(name) && !OTHER_NAMES.has(name),
+    (name) => name.startsWith('PLIMSOLL_') && !known.has(name) && !OTHER_NAMES.has(name) && !SECRET_VARIABLE.test(name),
   )
   return { values, unknown }
 }

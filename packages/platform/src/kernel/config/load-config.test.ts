@@ -106,6 +106,15 @@ test('loadConfig() warns of names that look like settings', async () => {
   expect((await loadConfig({ env: { PLIMSOLL_HTPP_JSON_DEPTH: '3' } })).warnings).toEqual([
     'PLIMSOLL_HTPP_JSON_DEPTH is no setting of Plimsoll and was ignored',
   ])
+  const secrets = {
+    PLIMSOLL_SECRET_WAREHOUSE_PASSWORD: 'canary',
+    PLIMSOLL_SECRET_lower: 'canary',
+    PLIMSOLL_SECRET_: '',
+  }
+  expect((await loadConfig({ env: secrets })).warnings).toEqual([
+    'PLIMSOLL_SECRET_lower is no setting of Plimsoll and was ignored',
+    'PLIMSOLL_SECRET_ is no setting of Plimsoll and was ignored',
+  ])
 })
 
 test('every setting has its own name in the environment', () => {
