@@ -36,6 +36,7 @@ export { type MaterializeOptions, materialize, type TrainingSetOptions, training
 export { defineModel, latency, nonInferior, parity, slices } from './define/model.ts'
 export {
   allowFailed,
+  type CodeOptions,
   command,
   datasetVersion,
   definePipeline,

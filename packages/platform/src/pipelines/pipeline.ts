@@ -73,6 +73,11 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
     faults.push(...bundleFaults(bundles[step.key], index))
     if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined)
       faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
+    if (step.secrets !== undefined && !isProcessKind(step.kind))
+      faults.push({
+        pointer: `/steps/${index}/secrets`,
+        detail: `a ${step.kind} step takes no secrets: only ${PROCESS_KINDS.join(', ')} do`,
+      })
     for (const name of paramsIn(step.params))
       if (!Object.hasOwn(definition.params, name))
         faults.push({

@@ -147,7 +147,9 @@ export async function prepareStep(
     const lockPath = step.kind === 'python' ? byName['lock'] : undefined
     const files = (run.bundles[step.key]?.files ?? []).filter((file) => file.path !== lockPath)
     const code = Object.fromEntries(files.map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]))
-    const env: Record<string, string> = {}
+    // Names count, values never do: what hangs on a value is made again by --force.
+    const secrets = Object.entries(step.secrets ?? {})
+    const env = Object.fromEntries(secrets.map(([variable, secret]) => [`secret ${variable}`, secret]))
     if (step.kind === 'python') {
       const { version, platform } = await deps.python()
       const lock = bundleFile(run.bundles, step, lockPath, 'lock')

@@ -91,6 +91,7 @@ test('declarePipeline() lists every fault: kinds, code and params that are not t
     step('a', { kind: 'unheard-of' }),
     step('b', { kind: 'python', params: { script: 'b.py', trees: { $param: 'absent' } } }),
     step('c', { params: { argv: [{ deep: [{ $param: 'constructor' }] }] } }),
+    step('d', { kind: 'make', secrets: { PASSWORD: 'password' } }),
   ])
   await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.invalid' })
   expect(await faultsOf(work)).toEqual([
@@ -98,6 +99,7 @@ test('declarePipeline() lists every fault: kinds, code and params that are not t
     '/steps/1 step b has no code bundle',
     '/steps/1/params step b uses param absent, which the pipeline does not declare',
     '/steps/2/params step c uses param constructor, which the pipeline does not declare',
+    '/steps/3/secrets a make step takes no secrets: only command, python, typescript do',
   ])
 })
 
@@ -382,6 +384,26 @@ test('prepareStep() names everything that the result depends on: code with its m
   )
   expect(long.components.env['spec']).toMatch(/^sha256:/)
   expect(long.isCacheable).toBe(false)
+})
+
+test('names of secrets count in the digest and the cache key; a step without any keeps both', async () => {
+  const keyed = async (secrets: object) => {
+    const fit = step('a', { secrets })
+    const known = { params: {}, bundles: {}, origin: ORIGIN, keyOf: () => null, resultOf: () => null }
+    const python = async () => ({ version: '', platform: '' })
+    const { components } = await prepareStep(ctx, { kinds, python }, fit, known, {})
+    return { components, key: cacheKeyOf(components), digest: (await declare([fit])).digest }
+  }
+  const none = await keyed({})
+  expect(none.components.env).toEqual({})
+  // As before there were secrets.
+  expect(none.digest).toBe('sha256:79aa3c48e6864de4001d5dd90bf60b75530a22b136d90b31d0f988d2ddea660f')
+  const [one, other, moved] = [await keyed({ A: 'a' }), await keyed({ A: 'b' }), await keyed({ B: 'a' })]
+  expect(new Set([none, one, other, moved].map(({ key }) => key)).size).toBe(4)
+  expect(new Set([none, one, other, moved].map(({ digest }) => digest)).size).toBe(4)
+  expect(diffComponents(none.components, one.components)).toEqual([
+    { part: 'env', name: 'secret A', old: null, new: 'a' },
+  ])
 })
 
 test('diffComponents() names each cause in the order in which one looks for it', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { stepInput } from '../wire/definition/pipeline.ts'
+import { pipelineStep, stepInput } from '../wire/definition/pipeline.ts'
 import { defineFeatureService, defineFeatureView, last } from './feature.ts'
 import { materialize, trainingSet } from './feature-step.ts'
 import {
@@ -163,6 +163,45 @@ test('an input that says allowFailed: false is the one that does not say it, fro
     expect(stepInput.parse({ ...from, allowFailed: true })).toEqual({ ...silent, allowFailed: true })
   }
   expect(stepInput.parse({ from: 'step', step: 'make', output: 'first' })).not.toHaveProperty('allowFailed')
+})
+
+test('a step of own code names its secrets by variable, and none is the same as no member', () => {
+  const secrets = { WAREHOUSE_PASSWORD: 'warehouse-password', B_2: 'b' }
+  const stepsWith = (more: object) =>
+    stepsOf(() => {
+      python('a.py', more)
+      typescript('b.ts', more)
+      command(['true'], more)
+    })
+  expect(stepsWith({ secrets }).map((step) => step.secrets)).toEqual([secrets, secrets, secrets])
+  expect(JSON.stringify(stepsWith({ secrets: {} }))).toBe(JSON.stringify(stepsWith({})))
+  expect(JSON.stringify(stepsWith({}))).not.toContain('secrets')
+  expect(() => stepsOf(() => datasetVersion(flights, { secrets } as object))).toThrow('takes no "secrets"')
+})
+
+test('secrets of a step are refused by name: variables that the platform gives, and what is no name', () => {
+  const faultsOf = (secrets: object) =>
+    (
+      pipelineStep
+        .safeParse({ key: 'a', kind: 'command', secrets })
+        .error?.issues.map(({ path, message }) => `${path.join('/')} ${message.split(':')[0]}`) ?? []
+    ).sort()
+  const taken = 'the platform gives a step this variable'
+  for (const name of [
+    ...['PLIMSOLL_STEP', 'MLFLOW_TRACKING_TOKEN', 'PATH', 'HOME', 'LD_PRELOAD', 'PYTHONPATH', 'NODE_OPTIONS'],
+    ...['TMPDIR', 'OMP_NUM_THREADS', 'DO_NOT_TRACK', 'HTTPS_PROXY', 'BASH_ENV', 'IFS', '_'],
+  ])
+    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} ${taken}`])
+  expect(faultsOf({ password: 'a', 'A=B': 'a', '9A': 'a', OK: 'Upper', OTHER: '../x', LAST: { value: 'v' } })).toEqual([
+    'secrets/LAST Invalid input',
+    'secrets/OK expected the name of a secret',
+    'secrets/OTHER expected the name of a secret',
+  ])
+  for (const name of ['password', 'A=B', '9A', 'A-B', 'É', '', 'A'.repeat(129)])
+    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} expected the name of a variable`])
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`A${index}`, 'a']))
+  expect(faultsOf(many(32))).toEqual([])
+  expect(faultsOf(many(33))).toEqual(['secrets a step takes at most 32 secrets, and here are 33'])
 })
 
 test('trainingSet() reads every dataset behind its service, from where it is told', () => {

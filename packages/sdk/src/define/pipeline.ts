@@ -50,6 +50,11 @@ export interface StepOptions {
   cache?: boolean
 }
 
+/** What a step of the user's own code takes beside: `secrets` names by variable the secret whose value it is given when it runs. */
+export interface CodeOptions extends StepOptions {
+  secrets?: Readonly<Record<string, string>>
+}
+
 let building: PipelineStep[] | undefined
 
 const BYTES: Record<string, number> = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 }
@@ -101,6 +106,7 @@ export interface Shape {
   params: Record<string, Json>
   inputs?: Readonly<Record<string, StepSource>>
   outputs?: Readonly<Record<string, OutputType>>
+  secrets?: Readonly<Record<string, string>> | undefined
   first: string
 }
 
@@ -126,6 +132,7 @@ export function addStep(shape: Shape, options: StepOptions): StepRef {
     timeoutMs: options.timeout === undefined ? 3_600_000 : parseWith(MS, options.timeout, '30m'),
     retries: options.retries ?? 0,
     cache: options.cache ?? true,
+    ...(shape.secrets === undefined ? {} : { secrets: { ...shape.secrets } }),
   })
   return { key, first: shape.first, output: (name) => ({ step: key, output: name }) }
 }
@@ -152,7 +159,7 @@ export function allowFailed(source: StepSource): StepSource {
 /** A Python step: a script with its files and its lock. Outputs are what it must leave; the first is the default one. */
 export function python(
   script: string,
-  options: StepOptions & {
+  options: CodeOptions & {
     files?: readonly string[]
     lock?: string
     args?: readonly Json[]
@@ -161,7 +168,7 @@ export function python(
     outputs?: Record<string, OutputType>
   },
 ): StepRef {
-  const { files, lock, args, params, inputs, outputs = {} } = options
+  const { files, lock, args, params, inputs, outputs = {}, secrets } = options
   refuseTaken(script, params, ['script', 'files', 'lock', 'args'])
   const own = {
     ...params,
@@ -173,11 +180,12 @@ export function python(
   return addStep(
     {
       kind: 'python',
-      takes: ['files', 'lock', 'args', 'params', 'inputs', 'outputs'],
+      takes: ['files', 'lock', 'args', 'params', 'inputs', 'outputs', 'secrets'],
       key: keyFrom(script),
       params: own,
       ...(inputs ? { inputs } : {}),
       outputs,
+      secrets,
       first: Object.keys(outputs)[0] ?? '',
     },
     options,
@@ -187,23 +195,24 @@ export function python(
 /** A TypeScript step: bundled at apply; the bundle's digest is its code. */
 export function typescript(
   script: string,
-  options: StepOptions & {
+  options: CodeOptions & {
     args?: readonly Json[]
     params?: Record<string, Json>
     inputs?: Record<string, StepSource>
     outputs?: Record<string, OutputType>
   },
 ): StepRef {
-  const { args, params, inputs, outputs = {} } = options
+  const { args, params, inputs, outputs = {}, secrets } = options
   refuseTaken(script, params, ['script', 'args'])
   return addStep(
     {
       kind: 'typescript',
-      takes: ['args', 'params', 'inputs', 'outputs'],
+      takes: ['args', 'params', 'inputs', 'outputs', 'secrets'],
       key: keyFrom(script),
       params: { ...params, script, ...(args ? { args: [...args] } : {}) },
       ...(inputs ? { inputs } : {}),
       outputs,
+      secrets,
       first: Object.keys(outputs)[0] ?? '',
     },
     options,
@@ -213,17 +222,18 @@ export function typescript(
 /** A program with its arguments; never a shell line. */
 export function command(
   argv: readonly Json[],
-  options: StepOptions & { inputs?: Record<string, StepSource>; outputs?: Record<string, OutputType> } = {},
+  options: CodeOptions & { inputs?: Record<string, StepSource>; outputs?: Record<string, OutputType> } = {},
 ): StepRef {
-  const { inputs, outputs } = options
+  const { inputs, outputs, secrets } = options
   return addStep(
     {
       kind: 'command',
-      takes: ['inputs', 'outputs'],
+      takes: ['inputs', 'outputs', 'secrets'],
       key: keyFrom(String(argv[0])),
       params: { argv: [...argv] },
       ...(inputs ? { inputs } : {}),
       ...(outputs ? { outputs } : {}),
+      secrets,
       first: Object.keys(outputs ?? {})[0] ?? '',
     },
     options,

@@ -94,6 +94,7 @@ export {
   featureViewDefinition,
   fieldName,
   gate,
+  isReservedVariable,
   type ModelDefinition,
   modelDefinition,
   type PipelineDefinition,

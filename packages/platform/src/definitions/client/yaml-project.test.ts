@@ -67,6 +67,26 @@ test('the definitions of the example, of every kind there is, are the same as YA
   expect(await evaluateProject(folder)).toEqual({ source, definitions })
 })
 
+test('secrets of a step are written in YAML as in TypeScript, and a bad one is named with its line', async () => {
+  const withSecret = (line: string) => guideExample().replace('outputs: { metrics: json }', `$&\n        ${line}`)
+  write('plimsoll.project.yaml', withSecret('secrets: { WAREHOUSE_PASSWORD: warehouse-password }'))
+  const { definitions } = await evaluateProject(folder)
+  expect(definitions.find(({ kind }) => kind === 'pipeline')).toMatchObject({
+    steps: [expect.not.objectContaining({ secrets: {} }), { secrets: { WAREHOUSE_PASSWORD: 'warehouse-password' } }],
+  })
+  write('plimsoll.project.yaml', withSecret('secrets: { PATH: warehouse-password }'))
+  await expect(evaluateProject(folder)).rejects.toMatchObject({
+    details: {
+      faults: [
+        {
+          pointer: '/pipeline/sums/steps/1/secrets/PATH',
+          detail: expect.stringMatching(/^line 34: the platform gives a step this variable/),
+        },
+      ],
+    },
+  })
+})
+
 test('every fault of a definition is named with its line', async () => {
   write(
     'plimsoll.project.yaml',

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ordinal } from '../count.ts'
 import { definitionName, described, fieldName } from './name.ts'
+import { stepSecrets } from './step-secret.ts'
 
 /** Name of a step, unique in its pipeline: a lower-case letter, then letters, digits, _ or -, at most 63 characters. */
 export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
@@ -36,24 +37,29 @@ export const pipelineParam = z.strictObject({
 })
 
 /** `{"$param": "trees"}` anywhere in a step's params is replaced by the run's value. */
-export const pipelineStep = z.strictObject({
-  key: stepKey,
-  /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `materialize`, `register`. */
-  kind: z.string().regex(/^[a-z][a-z-]{0,62}$/),
-  /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
-  params: z.record(z.string(), z.json()).default({}),
-  inputs: z.record(fieldName, stepInput).default({}),
-  /** Steps that must succeed before, without passing data. */
-  after: z.array(stepKey).default([]),
-  /** Declared outputs by type; kinds contributed by domains bring their own. */
-  outputs: z.record(fieldName, z.enum(['file', 'json', 'directory', 'onnx', 'dataset'])).default({}),
-  resources: z
-    .strictObject({ cpu: z.number().positive().default(1), memoryBytes: z.int().positive().optional() })
-    .default({ cpu: 1 }),
-  timeoutMs: z.int().positive().max(604_800_000).default(3_600_000),
-  retries: z.int().min(0).max(20).default(0),
-  cache: z.boolean().default(true),
-})
+export const pipelineStep = z
+  .strictObject({
+    key: stepKey,
+    /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `materialize`, `register`. */
+    kind: z.string().regex(/^[a-z][a-z-]{0,62}$/),
+    /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
+    params: z.record(z.string(), z.json()).default({}),
+    inputs: z.record(fieldName, stepInput).default({}),
+    /** Steps that must succeed before, without passing data. */
+    after: z.array(stepKey).default([]),
+    /** Declared outputs by type; kinds contributed by domains bring their own. */
+    outputs: z.record(fieldName, z.enum(['file', 'json', 'directory', 'onnx', 'dataset'])).default({}),
+    resources: z
+      .strictObject({ cpu: z.number().positive().default(1), memoryBytes: z.int().positive().optional() })
+      .default({ cpu: 1 }),
+    timeoutMs: z.int().positive().max(604_800_000).default(3_600_000),
+    retries: z.int().min(0).max(20).default(0),
+    cache: z.boolean().default(true),
+    /** Of kinds that run the user's own code: by variable the secret that it holds when the step runs. Values are nowhere here. */
+    secrets: stepSecrets.optional(),
+  })
+  // No secrets are said by no member: steps without any keep their digests.
+  .overwrite(({ secrets, ...step }) => (secrets && Object.keys(secrets).length > 0 ? { ...step, secrets } : step))
 /** One step of a pipeline, its defaults filled in. */
 export type PipelineStep = z.output<typeof pipelineStep>
 
