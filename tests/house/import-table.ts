@@ -31,6 +31,8 @@ const KERNEL_LAYERS = [
     'directory-lock',
     'folder',
     'set-aside',
+    'redaction',
+    'secrets',
   ],
   ['config'],
   ['telemetry', 'http', 'auth/verify', 'blob/content'],

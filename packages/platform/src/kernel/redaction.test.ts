@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { HIDES_NOTHING, openRedactor } from './redaction.ts'
+
+const hidden = (values: string[], text: string) => openRedactor(values).hideText(text)
+
+test('openRedactor() puts a star for each byte of a value, and leaves the rest as it is', () => {
+  expect(hidden(['canary'], 'a canary, canarycanary canar')).toBe('a ******, ************ canar')
+  expect(hidden(['pässwörd'], 'é pässwörd é')).toBe(`é ${'*'.repeat(10)} é`)
+  expect(hidden(['line one\nline two'], 'x\nline one\nline two\n')).toBe(`x\n${'*'.repeat(17)}\n`)
+  expect(hidden([], 'canary')).toBe('canary')
+  expect(openRedactor([])).toBe(HIDES_NOTHING)
+})
+
+test('openRedactor() finds a value also as JSON quotes it', () => {
+  const value = 'say "x"\n\\end'
+  expect(hidden([value], JSON.stringify({ value }))).toBe(`{"value":"${'*'.repeat(16)}"}`)
+})
+
+test('openRedactor() hides values that overlap, themselves and each other', () => {
+  expect(hidden(['abaaba'], 'xabaabaabay')).toBe('x*********y')
+  expect(hidden(['aaaaaa'], 'baaaaaaaab')).toBe('b********b')
+  expect(hidden(['secret-one', 'one-and-two', 'secret'], 'secret-one-and-two secret')).toBe(
+    `${'*'.repeat(18)} ${'*'.repeat(6)}`,
+  )
+})
+
+test('openRedactor() takes bytes that are no text', () => {
+  const bytes = Buffer.concat([Buffer.from([0xff, 0xc3]), Buffer.from('canary'), Buffer.from([0, 0xff])])
+  expect([...openRedactor(['canary']).hide(bytes)]).toEqual([0xff, 0xc3, ...Buffer.from('******'), 0, 0xff])
+})
+
+test('openEndBytes() counts what may become a value, and nothing that cannot', () => {
+  const redactor = openRedactor(['canary', 'nary-2'])
+  const openEnd = (text: string) => redactor.openEndBytes(Buffer.from(text))
+  expect(['', 'x', 'c', 'a canar', 'canarx', 'can can', 'xcana', 'canary'].map(openEnd)).toEqual([
+    0, 0, 1, 5, 0, 3, 4, 4,
+  ])
+})
+
+const letters = (length: object) => fc.string({ unit: fc.constantFrom('a', 'b', 'é'), ...length })
+
+test('openRedactor() hides the same bytes whether it sees a text at once or a window around a part of it', () => {
+  fc.assert(
+    fc.property(
+      fc.array(letters({ minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 3 }),
+      letters({ maxLength: 40 }),
+      fc.nat(80),
+      fc.nat(80),
+      (values, text, one, other) => {
+        const redactor = openRedactor(values)
+        const bytes = Buffer.from(text)
+        const whole = redactor.hide(bytes)
+        // By its definition: a byte is hidden when an occurrence covers it.
+        const covered = new Set<number>()
+        for (const value of values.map((text) => Buffer.from(text)))
+          for (let at = 0; at + value.length <= bytes.length; at++)
+            if (bytes.subarray(at, at + value.length).equals(value))
+              for (let byte = at; byte < at + value.length; byte++) covered.add(byte)
+        expect([...whole]).toEqual([...bytes].map((byte, at) => (covered.has(at) ? 0x2a : byte)))
+        const [start, end] = [one, other].map((at) => Math.min(at, bytes.length)).sort((a, b) => a - b) as [
+          number,
+          number,
+        ]
+        const around = redactor.longestBytes - 1
+        const from = Math.max(0, start - around)
+        const part = redactor.hide(bytes.subarray(from, end + around)).subarray(start - from, end - from)
+        expect(part).toEqual(whole.subarray(start, end))
+        // What is held back at an end is all that what follows could still hide.
+        const seen = bytes.subarray(0, end)
+        const shown = end - redactor.openEndBytes(seen)
+        expect(redactor.hide(seen).subarray(0, shown)).toEqual(whole.subarray(0, shown))
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})

@@ -1,0 +1,72 @@
+const STAR = 0x2a
+
+/** Hides values in what others wrote. */
+export interface Redactor {
+  /** Bytes of the longest value; 0: it hides nothing. */
+  readonly longestBytes: number
+  /** As many bytes: a `*` for each of every occurrence, also of those that overlap. */
+  hide(bytes: Buffer): Buffer
+  hideText(text: string): string
+  /** How many bytes at the end may be the beginning of an occurrence, which what comes next would make whole. */
+  openEndBytes(bytes: Buffer): number
+}
+
+export const HIDES_NOTHING: Redactor = {
+  longestBytes: 0,
+  hide: (bytes) => bytes,
+  hideText: (text) => text,
+  openEndBytes: () => 0,
+}
+
+/** Of each beginning of the value the length of its longest proper beginning that is its end, too. @source Knuth, Morris, Pratt 1977 */
+function bordersOf(value: Buffer): Uint32Array {
+  const borders = new Uint32Array(value.length)
+  for (let at = 1, length = 0; at < value.length; at++) {
+    while (length > 0 && value[at] !== value[length]) length = borders[length - 1]!
+    if (value[at] === value[length]) length++
+    borders[at] = length
+  }
+  return borders
+}
+
+/** As it is, and as it stands in JSON, which is how logs and reprs quote what takes more than a line. */
+function formsOf(value: string): string[] {
+  const quoted = JSON.stringify(value).slice(1, -1)
+  return quoted === value ? [value] : [value, quoted]
+}
+
+/** Values must not be empty. What a value became by another encoding, and a part of it, is not found. */
+export function openRedactor(values: Iterable<string>): Redactor {
+  const patterns = [...new Set([...values].flatMap(formsOf))].map((form) => {
+    const value = Buffer.from(form)
+    const borders = bordersOf(value)
+    return { value, borders, period: value.length - borders.at(-1)! }
+  })
+  if (patterns.length === 0) return HIDES_NOTHING
+  const hide = (bytes: Buffer): Buffer => {
+    let hidden: Buffer | undefined
+    // The next occurrence is one period away at the soonest.
+    for (const { value, period } of patterns)
+      for (let at = bytes.indexOf(value); at !== -1; at = bytes.indexOf(value, at + period)) {
+        hidden ??= Buffer.from(bytes)
+        hidden.fill(STAR, at, at + value.length)
+      }
+    return hidden ?? bytes
+  }
+  return {
+    longestBytes: Math.max(...patterns.map(({ value }) => value.length)),
+    hide,
+    hideText: (text) => hide(Buffer.from(text)).toString('utf8'),
+    openEndBytes: (bytes) =>
+      Math.max(
+        ...patterns.map(({ value, borders }) => {
+          let length = 0
+          for (const byte of bytes.subarray(Math.max(0, bytes.length - value.length + 1))) {
+            while (length > 0 && byte !== value[length]) length = borders[length - 1]!
+            if (byte === value[length]) length++
+          }
+          return length
+        }),
+      ),
+  }
+}
