@@ -12,11 +12,13 @@ import { realClock } from '../packages/platform/src/kernel/clock.ts'
 import type { SqlBackend } from '../packages/platform/src/kernel/db/backend.ts'
 import { migrate, openContext, openDatabase } from '../packages/platform/src/kernel/db/index.ts'
 import { silentLog } from '../packages/platform/src/kernel/log.ts'
+import { openSecrets } from '../packages/platform/src/kernel/secrets.ts'
 import {
   declarePipeline,
   openAttemptTokens,
   openPythonEnvironments,
   openScheduler,
+  openStepSecrets,
   requirePipeline,
   startRun,
 } from '../packages/platform/src/pipelines/index.ts'
@@ -107,6 +109,12 @@ async function engineCost(
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
     tokenOf: openAttemptTokens(ctx, 'secret').tokenOf,
+    secrets: openStepSecrets(
+      openSecrets(
+        async () => [],
+        () => '',
+      ),
+    ),
     slots: SLOTS,
     cancelGraceMs: 1_000,
   })

@@ -85,7 +85,7 @@ function endpointsOf(config: Config): AnyEndpoint[] {
     blobs: absent,
     signingKey: newSigningKey(),
     replay: undefined,
-    paths: { runs: '', environments: '', online: '' },
+    paths: { runs: '', environments: '', online: '', secrets: '' },
   })
   const endpoints = [...authEndpoints(config.auth), ...auditEndpoints('', []), ...domains.endpoints]
   return [...platformEndpoints({ endpoints, metrics: absent, replayRate: undefined }), ...endpoints]

@@ -41,6 +41,11 @@ function addDebug(group: Command): void {
       process.stderr.write(
         `The step ran: ${view.argv.map((part) => JSON.stringify(part)).join(' ')}\nLeave with exit; files are in ${view.workDir}\n`,
       )
+      const kept = Object.entries(view.secrets).map(([variable, name]) => `${variable} (secret ${name})`)
+      if (kept.length > 0)
+        process.stderr.write(
+          `Not set here, since their values stay with the platform: ${kept.join(', ')}. Export what you need\n`,
+        )
       const child = spawn(shell, [], {
         cwd: view.cwd,
         env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' },

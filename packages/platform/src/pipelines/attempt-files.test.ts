@@ -1,8 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { lastLines } from './attempt-files.ts'
+import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { HIDES_NOTHING, openRedactor } from '../kernel/redaction.ts'
+import { lastLines, readProgress, shipLog } from './attempt-files.ts'
+import { readHidden } from './hidden-file.ts'
+import { readBlobText } from './work-files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-log-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -37,5 +42,73 @@ test.each([
   ['a trace cut off in its frames', TRACEBACK, `:\n${TRACEBACK.trimEnd().split('\n').slice(-5).join('\n')}`],
 ])('lastLines() tells of a log: %s', async (_title, log, told) => {
   writeFileSync(join(folder, 'log'), log)
-  expect(await lastLines(folder)).toBe(told)
+  expect(await lastLines(folder, HIDES_NOTHING)).toBe(told)
+})
+
+const VALUE = 'cänary'
+const STARS = '*'.repeat(7)
+const redactor = openRedactor([VALUE])
+
+test('shipLog() hides a value wherever it lies, also where the log is cut, and keeps the places of the rest', async () => {
+  const blobs = await openFilesBlobStore(join(folder, 'blobs'))
+  const ship = async (log: string, limitBytes: number) => {
+    writeFileSync(join(folder, 'log'), log)
+    return readBlobText(blobs, (await shipLog(blobs, folder, limitBytes, redactor))!.digest)
+  }
+  for (let at = 0; at <= 60; at++) {
+    const [before, after] = ['.'.repeat(at), '-'.repeat(60 - at)]
+    const hidden = `${before}${STARS}${after}`
+    expect(await ship(`${before}${VALUE}${after}`, 67)).toBe(hidden)
+    expect(await ship(`${before}${VALUE}${after}`, 40)).toBe(
+      `${hidden.slice(0, 10)}\n… 27 bytes left out …\n${hidden.slice(-30)}`,
+    )
+  }
+})
+
+test('shipLog(), lastLines() and readHidden() find a value that lies across the parts in which a log is read', async () => {
+  const blobs = await openFilesBlobStore(join(folder, 'blobs'))
+  const chunk = 256 * 1024
+  const log = `${'x'.repeat(chunk - 3)}${VALUE}${'y'.repeat(1_996)}`
+  const hidden = log.replace(VALUE, STARS)
+  writeFileSync(join(folder, 'log'), log)
+  const { digest } = (await shipLog(blobs, folder, 1 << 20, redactor))!
+  expect(await readBlobText(blobs, digest)).toBe(hidden)
+  // The last 2,000 bytes begin within the value.
+  expect(await lastLines(folder, redactor)).toBe(`:\n****${'y'.repeat(1_996)}`)
+  await using file = await open(join(folder, 'log'))
+  const parts = [0, chunk, 2 * chunk].map((start) =>
+    readHidden(file, { start, end: start + chunk, isGrowing: true }, redactor),
+  )
+  expect(Buffer.concat(await Promise.all(parts)).toString()).toBe(hidden)
+})
+
+test('readHidden() of a log that grows gives nothing of a value that has only begun, and no byte twice', async () => {
+  const path = join(folder, 'growing')
+  writeFileSync(path, '')
+  await using file = await open(path)
+  let shown = ''
+  for (const [written, seen] of [
+    ['a ', 'a '],
+    ['c', 'a '],
+    ['\u00e4na', 'a '],
+    ['ry', `a ${STARS}`],
+    [' can', `a ${STARS} can`],
+    [' c', `a ${STARS} can `],
+    ['at', `a ${STARS} can cat`],
+  ] as const) {
+    appendFileSync(path, written)
+    const start = Buffer.byteLength(shown)
+    shown += (await readHidden(file, { start, end: start + 1_000, isGrowing: true }, redactor)).toString()
+    expect(shown).toBe(seen)
+  }
+  // Who asks for the rest of a value that has begun gets none of it either.
+  appendFileSync(path, ' cäna')
+  const start = Buffer.byteLength(`${shown} cä`)
+  expect((await readHidden(file, { start, end: start + 1_000, isGrowing: true }, redactor)).length).toBe(0)
+})
+
+test('readProgress() hides a value before it cuts a long message', async () => {
+  const message = `${'x'.repeat(297)}${VALUE}`
+  writeFileSync(join(folder, 'events'), `${JSON.stringify({ t: 'progress', fraction: 0.5, message })}\n`)
+  expect(await readProgress(folder, redactor)).toEqual({ fraction: 0.5, message: `${'x'.repeat(297)}***` })
 })

@@ -1,7 +1,9 @@
-import { createReadStream, rmSync, statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
+import { readHidden, streamHidden } from './hidden-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
@@ -10,6 +12,9 @@ const MESSAGE_TAIL_BYTES = 2_000
 const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
 const PROGRESS_TEXT_MAX = 300
+
+/** Instead of what a step wrote whose secrets cannot be read any more: nobody could hide them in it. */
+const WITHHELD = 'withheld: a secret of the step cannot be read any more, and so not be hidden'
 
 /** What the launch left; undefined when it did not come so far, or the files are gone. */
 export async function readAttempt(workDir: string): Promise<AttemptFile | undefined> {
@@ -21,13 +26,13 @@ export async function readAttempt(workDir: string): Promise<AttemptFile | undefi
   }
 }
 
-async function readTail(path: string, bytes: number): Promise<string> {
+async function readTail(path: string, bytes: number, redactor: Redactor): Promise<string> {
   const file = await open(path).catch(() => undefined)
   if (!file) return ''
   try {
     const { size } = await file.stat()
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(bytes), position: Math.max(0, size - bytes) })
-    return buffer.subarray(0, bytesRead).toString('utf8')
+    const part = { start: Math.max(0, size - bytes), end: size, isGrowing: false }
+    return (await readHidden(file, part, redactor)).toString('utf8')
   } finally {
     await file.close()
   }
@@ -51,8 +56,9 @@ function endOfLog(lines: readonly string[]): readonly string[] {
 }
 
 /** The end of the log, for the reason of a failed step. */
-export async function lastLines(workDir: string): Promise<string> {
-  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES)).trimEnd()
+export async function lastLines(workDir: string, redactor: Redactor | undefined): Promise<string> {
+  if (redactor === undefined) return `: its log is ${WITHHELD}`
+  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES, redactor)).trimEnd()
   return tail === '' ? '' : `:\n${endOfLog(tail.split('\n')).join('\n')}`
 }
 
@@ -65,21 +71,29 @@ function sizeOf(path: string): number | undefined {
   }
 }
 
+/** What went wrong with what a step left, which may name what it holds. */
+export function faultText(text: string, redactor: Redactor | undefined): string {
+  return redactor === undefined ? `What is wrong is ${WITHHELD}` : redactor.hideText(text)
+}
+
 /** Stores the log; of one beyond the limit its beginning and its end, saying how much fell out between them. */
 export async function shipLog(
   blobs: BlobStore,
   workDir: string,
   limitBytes: number,
+  redactor: Redactor | undefined,
 ): Promise<{ digest: string; sizeBytes: number } | undefined> {
   const path = join(workDir, 'log')
   const size = sizeOf(path)
   if (size === undefined || size === 0) return undefined
-  if (size <= limitBytes) return blobs.put(createReadStream(path))
+  if (redactor === undefined) return blobs.put(Buffer.from(`The log is ${WITHHELD}\n`))
+  const part = (start: number, end: number) => streamHidden(path, { start, end }, redactor)
+  if (size <= limitBytes) return blobs.put(part(0, size))
   const headBytes = Math.min(LOG_HEAD_BYTES, Math.floor(limitBytes / 4))
   const cut = async function* () {
-    if (headBytes > 0) yield* createReadStream(path, { end: headBytes - 1 })
+    yield* part(0, headBytes)
     yield Buffer.from(`\n… ${size - limitBytes} bytes left out …\n`)
-    yield* createReadStream(path, { start: size - (limitBytes - headBytes), end: size - 1 })
+    yield* part(size - (limitBytes - headBytes), size)
   }
   return blobs.put(cut())
 }
@@ -95,13 +109,13 @@ export interface StepProgress {
 }
 
 /** The newest progress line that the step left in its events file. */
-export async function readProgress(workDir: string): Promise<StepProgress | undefined> {
-  const lines = (await readTail(join(workDir, 'events'), EVENTS_TAIL_BYTES)).split('\n').reverse()
+export async function readProgress(workDir: string, redactor: Redactor): Promise<StepProgress | undefined> {
+  const lines = (await readTail(join(workDir, 'events'), EVENTS_TAIL_BYTES, HIDES_NOTHING)).split('\n').reverse()
   for (const line of lines) {
     try {
       const event = JSON.parse(line) as { t?: unknown; fraction?: unknown; message?: unknown } // checked below
       if (event.t !== 'progress' || typeof event.fraction !== 'number') continue
-      const message = storable(String(event.message ?? '').slice(0, PROGRESS_TEXT_MAX))
+      const message = storable(redactor.hideText(String(event.message ?? '')).slice(0, PROGRESS_TEXT_MAX))
       return { fraction: Math.min(1, Math.max(0, event.fraction)), message }
     } catch {
       // A torn or foreign line.

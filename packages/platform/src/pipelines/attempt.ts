@@ -2,9 +2,10 @@ import type { StepExit } from '@plimsoll/sdk/seams'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
+import type { Redactor } from '../kernel/redaction.ts'
 import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
-import { dropLog, lastLines, readAttempt, shipLog } from './attempt-files.ts'
+import { dropLog, faultText, lastLines, readAttempt, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
 import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts'
@@ -93,8 +94,11 @@ async function runAttempt(runner: Runner, entry: Running): Promise<void> {
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     if (error.code === 'executor.closed') throw error // the next incarnation finds no process and tries again
-    ctx.log.warn({ run: step.run, step: step.key, code: error.code, reason: error.message }, 'a step could not start')
-    await commit(runner, step, failureOf(error), undefined, NO_OUTPUTS, undefined)
+    const redactor = await redactorOf(runner, step)
+    // Without a redactor there was no value either: it is the one that could not be read.
+    const message = redactor === undefined ? sayingOf(error) : redactor.hideText(sayingOf(error))
+    ctx.log.warn({ run: step.run, step: step.key, code: error.code, reason: message }, 'a step could not start')
+    await commit(runner, step, { ...failureOf(error), message }, { redactor })
     return
   }
   if (!launched) return
@@ -133,6 +137,7 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   if (!resolved) return undefined
   const { prepared, inputs, facts, step } = resolved
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
+  const secrets = await deps.secrets.give(step)
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
   if (claimed.verdict === null) await runner.record({ step })
   const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs })
@@ -144,7 +149,8 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   const { handle } = await deps.executor.submit({
     attempt: String(step.fence),
     argv,
-    environment,
+    // Here and nowhere else: what the launch wrote has none of them.
+    environment: { ...secrets, ...environment },
     cwd,
     workDir,
     timeoutMs,
@@ -224,10 +230,22 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
   if (plan && kind && kind.command === undefined) return finish(runner, step, { state: 'exited', exitCode: 0 }, plan)
   const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
   const found = await deps.executor.find({ attempt: String(step.fence), workDir, timeoutMs, ...limits })
-  if (!found) return commit(runner, step, NOT_STARTED, plan, NO_OUTPUTS, undefined)
+  if (!found) return commit(runner, step, NOT_STARTED, { plan, redactor: await redactorOf(runner, step) })
   entry.handle = found.handle
+  await redactorOf(runner, step)
   ctx.log.info({ run: step.run, step: step.key }, 'a running step was adopted')
   await finish(runner, step, await deps.executor.wait(found.handle), plan)
+}
+
+/** Undefined when a secret of the step cannot be read any more: what it wrote cannot be shown. */
+async function redactorOf({ deps, ctx }: Runner, step: ClaimedStep): Promise<Redactor | undefined> {
+  try {
+    return await deps.secrets.keep(step)
+  } catch (thrown) {
+    const { code, message } = toPlimsollError(thrown)
+    ctx.log.warn({ run: step.run, step: step.key, code, reason: message }, 'secrets of a step could not be read')
+    return undefined
+  }
 }
 
 /** After the attempt's end: its outputs are stored first, then the fenced transaction names them. */
@@ -235,6 +253,7 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
   const workDir = workDirOf(runner.deps.runsDir, step)
   let end = endOf(exit, step.definition.resources.memoryBytes)
   let collected = NO_OUTPUTS
+  const redactor = await redactorOf(runner, step)
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
   else if (end.outcome === 'succeeded' && plan) {
     try {
@@ -245,28 +264,35 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
         outcome: 'failed',
         failureClass: OUTPUT_FAULTS[error.code] ?? 'lost',
         exitCode: exit.exitCode,
-        message: sayingOf(error),
+        message: faultText(sayingOf(error), redactor),
       }
     }
   }
-  if (end.failureClass === 'user_error') end = { ...end, message: `${end.message ?? ''}${await lastLines(workDir)}` }
-  await commit(runner, step, end, plan, collected, exit.usage as Json | undefined) // plain numbers
+  if (end.failureClass === 'user_error')
+    end = { ...end, message: `${end.message ?? ''}${await lastLines(workDir, redactor)}` }
+  await commit(runner, step, end, { plan, redactor, collected, usage: exit.usage as Json | undefined }) // plain numbers
+}
+
+/** What an attempt left, beside how it ended. */
+interface Left {
+  readonly plan?: AttemptPlan | undefined
+  readonly redactor: Redactor | undefined
+  readonly collected?: CollectedOutputs
+  readonly usage?: Json | undefined
 }
 
 async function commit(
   runner: Runner,
   step: ClaimedStep,
   end: SeenEnd,
-  plan: AttemptPlan | undefined,
-  collected: CollectedOutputs,
-  usage: Json | undefined,
+  { plan, redactor, collected = NO_OUTPUTS, usage }: Left,
 ): Promise<void> {
   const { ctx, deps } = runner
   const done: FinishedAttempt = {
     step,
     end,
     usage,
-    log: await shipLog(deps.blobs, workDirOf(deps.runsDir, step), deps.limits.logBytes),
+    log: await shipLog(deps.blobs, workDirOf(deps.runsDir, step), deps.limits.logBytes, redactor),
     ...collected,
     components: plan?.prepared.components,
     isCacheable: plan?.prepared.isCacheable ?? false,
@@ -293,6 +319,7 @@ async function commit(
       end: { outcome: 'failed', failureClass: 'config', exitCode: end.exitCode, message: error.message },
     })
   }
+  deps.secrets.forget(step.fence)
   // What was cut is longer than the limit, by the line that says so.
   if (done.log && done.log.sizeBytes > deps.limits.logBytes) dropLog(workDirOf(deps.runsDir, step))
 }

@@ -12,17 +12,21 @@ import {
 } from '@plimsoll/sdk/wire'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { openLocalProcessExecutor } from '../adapters/local-process/step-executor.ts'
+import { openEnvironmentSecrets } from '../adapters/secret-environment/secret-provider.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { realClock } from '../kernel/clock.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context, DatabaseClock } from '../kernel/db/index.ts'
+import { openSecrets } from '../kernel/secrets.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import {
   openPythonEnvironments,
   openScheduler,
+  openStepSecrets,
   readRun,
   type Scheduler,
   type SchedulerDeps,
+  type StepSecrets,
   startRun,
 } from './index.ts'
 import { requirePipelineVersion, storePipelineVersion } from './pipeline.ts'
@@ -46,6 +50,8 @@ export interface Engine {
   readonly directory: string
   readonly deps: SchedulerDeps
   scheduler: Scheduler
+  /** Of this incarnation. */
+  secrets: StepSecrets
   /** Closes the scheduler and opens the next incarnation. */
   restart(): Promise<void>
   declare(
@@ -80,6 +86,8 @@ export async function openEngine(
     databaseClock?: DatabaseClock
     /** Where Python is looked for. */
     pythonFrom?: string
+    /** Variables of the platform that hold secrets, as they are when they are read. */
+    secretVariables?: Readonly<Record<string, string | undefined>>
   } = {},
 ): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-engine-'))
@@ -88,6 +96,10 @@ export async function openEngine(
   const { ctx } = database
   const kinds = new Map((options.kinds ?? []).map((kind) => [kind.kind, kind]))
   const openExecutor = options.executor ?? (() => openLocalProcessExecutor())
+  const secrets = openSecrets(
+    async () => [openEnvironmentSecrets(options.secretVariables ?? {})],
+    ({ name }) => `Set ${name}`,
+  )
   const deps = (): SchedulerDeps => ({
     blobs,
     kinds,
@@ -106,6 +118,7 @@ export async function openEngine(
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
     tokenOf: () => 'none',
+    secrets: openStepSecrets(secrets),
     slots: options.slots ?? 4,
     cancelGraceMs: 500,
     ...(options.databaseClock ? { databaseClock: options.databaseClock } : {}),
@@ -118,9 +131,12 @@ export async function openEngine(
     directory,
     deps: first,
     scheduler: openScheduler(ctx, first),
+    secrets: first.secrets,
     restart: async () => {
       await engine.scheduler.close()
-      engine.scheduler = openScheduler(ctx, deps())
+      const next = deps()
+      engine.secrets = next.secrets
+      engine.scheduler = openScheduler(ctx, next)
     },
     declare: (steps, more = {}) => {
       const definition = pipelineDefinition.parse({

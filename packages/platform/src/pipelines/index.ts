@@ -16,5 +16,6 @@ export { forgetCacheEntries, forgetRuns, type RunsHeld, removeWorkDirectories } 
 export { type PipelineEndpointDeps, pipelineEndpoints } from './routes.ts'
 export { cancelRun, requireRun, startNamedRun, startRun, startStep } from './run.ts'
 export { openScheduler, type Scheduler, type SchedulerDeps } from './scheduler.ts'
+export { openStepSecrets, type StepSecrets } from './step-secrets.ts'
 export type { Bundles, Origin } from './tables.ts'
 export { listRuns, readRun, readStep } from './view.ts'

@@ -13,6 +13,7 @@ import type { CacheComponents } from './cache.ts'
 import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
+import type { StepSecrets } from './step-secrets.ts'
 import type { ClaimedStep } from './store.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
 import { trackedRunOf } from './tracked-run.ts'
@@ -48,6 +49,7 @@ export interface LaunchDeps {
   /** Address of the control plane, once it listens. */
   readonly controlUrl: () => string
   readonly tokenOf: AttemptTokens['tokenOf']
+  readonly secrets: StepSecrets
 }
 
 /** What finishing an attempt needs. */
@@ -57,7 +59,7 @@ export interface AttemptPlan {
   readonly outputs: Readonly<Record<string, OutputType>>
 }
 
-/** How an attempt is started; without its token, which must not lie about, and the tracked run that the token makes. */
+/** How an attempt is started; without its token and its secrets, which must not lie about, and the tracked run that the token makes. */
 export interface AttemptLaunch {
   readonly cwd: string
   readonly argv: readonly string[]

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { isTerminalStep } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
+import { HIDES_NOTHING } from '../kernel/redaction.ts'
+import { readHidden } from './hidden-file.ts'
 import { requireStep } from './run.ts'
+import type { SecretAttempt, StepSecrets } from './step-secrets.ts'
 
 const CHUNK_BYTES = 256 * 1024
 
@@ -14,12 +17,20 @@ export interface LogChunk {
   readonly isEnd: boolean
 }
 
-async function readLive(workDir: string, offset: number): Promise<Buffer> {
+/** While the step goes on, what may become a secret waits for what comes next. */
+async function readLive(
+  workDir: string,
+  offset: number,
+  isOver: boolean,
+  secrets: StepSecrets,
+  attempt: SecretAttempt,
+): Promise<Buffer> {
   const file = await open(join(workDir, 'log')).catch(() => undefined)
   if (!file) return Buffer.alloc(0)
   try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(CHUNK_BYTES), position: offset })
-    return buffer.subarray(0, bytesRead)
+    const { size } = await file.stat()
+    const redactor = size > offset ? await secrets.redactorOf(attempt) : HIDES_NOTHING
+    return await readHidden(file, { start: offset, end: offset + CHUNK_BYTES, isGrowing: !isOver }, redactor)
   } finally {
     await file.close()
   }
@@ -36,7 +47,7 @@ async function readStored(blobs: BlobStore, digest: string, offset: number, size
 /** A part of the log of the newest attempt, from a byte offset: from its blob once it has ended, else from its file. */
 export async function readLog(
   ctx: Context,
-  deps: { blobs: BlobStore },
+  deps: { blobs: BlobStore; secrets: StepSecrets },
   run: string,
   key: string,
   offset: number,
@@ -44,7 +55,7 @@ export async function readLog(
   const step = await requireStep(ctx, run, key)
   const attempt = await ctx.db
     .selectFrom('attempt')
-    .select(['work_dir', 'log_digest', 'log_bytes'])
+    .select(['work_dir', 'log_digest', 'log_bytes', 'fence'])
     .where('run', '=', run)
     .where('key', '=', key)
     .orderBy('number', 'desc')
@@ -56,6 +67,9 @@ export async function readLog(
     const bytes = await readStored(deps.blobs, attempt.log_digest, offset, sizeBytes)
     return { bytes, nextOffset: offset + bytes.length, isEnd: isOver && offset + bytes.length >= sizeBytes }
   }
-  const bytes = attempt?.work_dir == null ? Buffer.alloc(0) : await readLive(attempt.work_dir, offset)
+  const bytes =
+    attempt?.work_dir == null
+      ? Buffer.alloc(0)
+      : await readLive(attempt.work_dir, offset, isOver, deps.secrets, { ...step, fence: attempt.fence })
   return { bytes, nextOffset: offset + bytes.length, isEnd: isOver && bytes.length === 0 }
 }

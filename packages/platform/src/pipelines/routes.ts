@@ -20,12 +20,15 @@ import { readAttempt } from './attempt-files.ts'
 import { readLog } from './log.ts'
 import { listPipelines, requirePipeline, type StepKinds } from './pipeline.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun, startStep } from './run.ts'
+import type { StepSecrets } from './step-secrets.ts'
 import { listRuns, readRun, readStep } from './view.ts'
 
 export interface PipelineEndpointDeps {
   readonly blobs: BlobStore
   readonly kinds: StepKinds
   readonly onStarted: () => void
+  /** Hides in logs what steps were given. */
+  readonly secrets: StepSecrets
 }
 
 const runParams = z.strictObject({ run: z.string().max(80) })
@@ -85,7 +88,13 @@ async function debugOf(ctx: Context, run: string, key: string) {
   const { cwd, argv, environment } = left.launch
   // Only a step that tracked something has the run: a shell without it makes one of its own.
   const named = step.tracked_run === null ? {} : { MLFLOW_RUN_ID: step.tracked_run }
-  return { workDir, cwd, argv: [...argv], environment: { ...environment, ...named } }
+  return {
+    workDir,
+    cwd,
+    argv: [...argv],
+    environment: { ...environment, ...named },
+    secrets: step.definition.secrets ?? {},
+  }
 }
 
 function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {

@@ -40,10 +40,11 @@ const made: StepKind = {
 }
 const kinds = new Map([[made.kind, made]])
 const blobs = undefined as never // nothing here is cached or logged
+const secrets = undefined as never // and none of it printed
 beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
-  api = openTestApi(pipelineEndpoints({ blobs, kinds, onStarted: () => (woken += 1) }), () => ctx)
+  api = openTestApi(pipelineEndpoints({ blobs, kinds, secrets, onStarted: () => (woken += 1) }), () => ctx)
 })
 beforeEach(() => database.clear())
 afterAll(async () => {
@@ -270,7 +271,7 @@ test('a run that ended before it had a plan says the same of its steps wherever 
     expect((await listRuns(ctx, { limit: 1 }))[0]).toMatchObject({ id, steps: run.steps })
     const { tries, ...shown } = await readStep(ctx, id, 'b')
     expect([tries, shown]).toEqual([[], expect.objectContaining(run.graph[1]!)])
-    const log = await readLog(ctx, { blobs }, id, 'b', 0)
+    const log = await readLog(ctx, { blobs, secrets }, id, 'b', 0)
     expect(log.bytes.length).toBe(0)
     return [run.steps.done, run.steps.total, shown.state, shown.reason, log.isEnd]
   }

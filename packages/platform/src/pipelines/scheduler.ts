@@ -140,7 +140,10 @@ async function renew(
     void deps.executor.cancel(entry.handle, deps.cancelGraceMs).catch(() => {})
   }
   for (const { step } of held) {
-    const progress = await readProgress(workDirOf(deps.runsDir, step))
+    const progress = await deps.secrets.redactorOf(step).then(
+      (redactor) => readProgress(workDirOf(deps.runsDir, step), redactor),
+      () => undefined, // what it says cannot be shown
+    )
     if (progress) await setProgress(ctx, step, progress)
   }
 }

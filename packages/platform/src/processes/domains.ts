@@ -19,19 +19,21 @@ import {
   openAttemptTokens,
   openPythonEnvironments,
   openScheduler,
+  openStepSecrets,
   pipelineEndpoints,
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
 import { findUnrecordedApproval, findUnrecordedRegistry, endpoints as registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
+import { openInstallationSecrets } from './secrets.ts'
 import { openStepKinds } from './step-kinds.ts'
 
 /** A log may grow to so many times what is kept of it. */
 const LOG_GROWTH = 16
 const CANCEL_GRACE_MS = 10_000
 /** Variables of ours that a step may see. Everything else stays here. */
-const STEP_VARIABLES = [
+export const STEP_VARIABLES = [
   'PATH',
   'HOME',
   'LANG',
@@ -62,7 +64,12 @@ export interface DomainParts {
   readonly blobs: BlobStore
   readonly signingKey: SigningKey
   readonly replay: ReplayClockSettings | undefined
-  readonly paths: { readonly runs: string; readonly environments: string; readonly online: string }
+  readonly paths: {
+    readonly runs: string
+    readonly environments: string
+    readonly online: string
+    readonly secrets: string
+  }
 }
 
 const HOUR_MS = 3_600_000
@@ -89,6 +96,7 @@ export function openDomains(parts: DomainParts): Domains {
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = ownVariables(STEP_VARIABLES)
+  const secrets = openStepSecrets(openInstallationSecrets(parts.paths.secrets))
   const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
@@ -111,6 +119,7 @@ export function openDomains(parts: DomainParts): Domains {
       environment,
       controlUrl: () => controlUrl,
       tokenOf: attemptTokens.tokenOf,
+      secrets,
       slots: config.steps.slots,
       cancelGraceMs: CANCEL_GRACE_MS,
     }
@@ -122,7 +131,7 @@ export function openDomains(parts: DomainParts): Domains {
       ...deadLetterEndpoints,
       ...datasetEndpoints,
       ...featureEndpoints,
-      ...pipelineEndpoints({ blobs, kinds, onStarted: wake }),
+      ...pipelineEndpoints({ blobs, kinds, secrets, onStarted: wake }),
       ...registryEndpoints,
       ...deliveryEndpoints,
       ...servingEndpoints({

@@ -188,6 +188,8 @@ export const stepDebugView = z.strictObject({
   cwd: z.string(),
   argv: z.array(z.string()),
   environment: z.record(z.string(), z.string()),
+  /** Secrets that the attempt was given besides, by variable their names. Their values stay with the platform. */
+  secrets: z.record(z.string(), z.string()),
 })
 /** Where and how an attempt ran. */
 export type StepDebugView = z.output<typeof stepDebugView>

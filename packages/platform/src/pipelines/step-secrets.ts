@@ -1,0 +1,80 @@
+import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { PlimsollError } from '../kernel/errors.ts'
+import { HIDES_NOTHING, openRedactor, type Redactor } from '../kernel/redaction.ts'
+import type { Secrets } from '../kernel/secrets.ts'
+
+/** A value of fewer characters cannot be told from other text, so that it could not be hidden. */
+const CHARS_MIN = 6
+/** Attempts whose values are known; more than ever run at once. */
+const KNOWN_MAX = 10_000
+
+/** An attempt of a step that may have secrets. */
+export interface SecretAttempt {
+  readonly project: string
+  readonly fence: bigint
+  readonly definition: Pick<PipelineStep, 'key' | 'secrets'>
+}
+
+/** Secrets of running attempts: what their processes are given, and what hides it in what they leave. */
+export interface StepSecrets {
+  /**
+   * Values by variable, read now, for the environment of the attempt and nothing else.
+   * @throws precondition pipelines.secret_missing · pipelines.secret_too_short
+   */
+  give(attempt: SecretAttempt): Promise<Readonly<Record<string, string>>>
+  /**
+   * What hides the values that the attempt was given. Of an attempt that an earlier incarnation started they are read again.
+   * @throws precondition pipelines.secret_missing, where what it wrote cannot be shown
+   */
+  redactorOf(attempt: SecretAttempt): Promise<Redactor>
+  /** The same, known until the attempt is forgotten: its values stay hidden when they change meanwhile. */
+  keep(attempt: SecretAttempt): Promise<Redactor>
+  forget(fence: bigint): void
+}
+
+export function openStepSecrets(secrets: Secrets): StepSecrets {
+  const known = new Map<bigint, Redactor>()
+  const know = (fence: bigint, redactor: Redactor): Redactor => {
+    if (redactor === HIDES_NOTHING) return redactor
+    if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
+    known.set(fence, redactor)
+    return redactor
+  }
+  const redactorOf = async (attempt: SecretAttempt): Promise<Redactor> =>
+    known.get(attempt.fence) ?? openRedactor(Object.values(await valuesOf(secrets, attempt)))
+  return {
+    async give(attempt) {
+      const values = await valuesOf(secrets, attempt)
+      know(attempt.fence, openRedactor(Object.values(values)))
+      return values
+    },
+    redactorOf,
+    keep: async (attempt) => know(attempt.fence, await redactorOf(attempt)),
+    forget: (fence) => void known.delete(fence),
+  }
+}
+
+async function valuesOf(secrets: Secrets, { project, definition }: SecretAttempt): Promise<Record<string, string>> {
+  const values: Record<string, string> = {}
+  const missing = new Set<string>()
+  for (const [variable, name] of Object.entries(definition.secrets ?? {})) {
+    const value = await secrets.find({ project, name })
+    if (value === undefined) missing.add(name)
+    else if (value.trim().length < CHARS_MIN)
+      throw new PlimsollError(
+        'precondition',
+        'pipelines.secret_too_short',
+        `Cannot give step ${definition.key} the secret ${name} of project ${project}: it has fewer than ${CHARS_MIN} characters`,
+        { action: 'So short a value could not be hidden in logs: choose a longer one, or give it as a param' },
+      )
+    else values[variable] = value
+  }
+  if (missing.size === 0) return values
+  const names = [...missing]
+  throw new PlimsollError(
+    'precondition',
+    'pipelines.secret_missing',
+    `Cannot give step ${definition.key} its secrets: project ${project} has no ${names.join(', ')}`,
+    { missing: names, action: names.map((name) => secrets.howToSet({ project, name })).join('. ') },
+  )
+}

@@ -1,0 +1,21 @@
+import { join } from 'node:path'
+import { readEnvironment } from '../kernel/config/index.ts'
+import { openSecrets, type Secrets } from '../kernel/secrets.ts'
+
+/** Secrets of an installation: variables of this process, then files below `directory`. */
+export function openInstallationSecrets(directory: string): Secrets {
+  return openSecrets(
+    async () => {
+      const { openEnvironmentSecrets } = await import('../adapters/secret-environment/secret-provider.ts')
+      const { openFileSecrets } = await import('../adapters/secret-files/secret-provider.ts')
+      return [openEnvironmentSecrets(readEnvironment()), openFileSecrets(directory)]
+    },
+    ({ project, name }) => {
+      const file = `Write the value to ${join(directory, project, name)}, with mode 600`
+      const variable = `PLIMSOLL_SECRET_${name.replaceAll('-', '_').toUpperCase()}`
+      return project === 'default'
+        ? `${file}, or start the platform with ${variable}`
+        : `${file} (${variable} would be one of project default)`
+    },
+  )
+}
