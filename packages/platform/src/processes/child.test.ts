@@ -34,6 +34,7 @@ function optionsOf(entry: URL, more: Partial<ChildOptions> = {}): ChildOptions {
     name: 'child',
     entry,
     logPath: join(directory, 'log'),
+    environment: process.env,
     clock: realClock,
     log: silentLog,
     drainMs: 1_000,

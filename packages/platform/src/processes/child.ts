@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, renameSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../kernel/clock.ts'
+import type { Environment } from '../kernel/config/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { Logger } from '../kernel/log.ts'
 import { type ChildMessage, failureOf, type HurryMessage, type ReadyInfo, type StartMessage } from './supervised.ts'
@@ -21,6 +22,7 @@ export interface ChildOptions {
   readonly name: string
   readonly entry: URL
   readonly logPath: string
+  readonly environment: Environment
   readonly clock: Clock
   readonly log: Logger
   /** What its drain may take, with the delay in front of it. */
@@ -53,6 +55,7 @@ function spawnChild(options: ChildOptions): ChildProcess {
   try {
     return spawn(process.execPath, ['--disable-proto=delete', fileURLToPath(options.entry)], {
       stdio: ['ignore', log, log, 'ipc'],
+      env: options.environment,
     })
   } finally {
     closeSync(log)

@@ -53,7 +53,7 @@ export interface Told {
 export async function tellAll(
   settings: Readonly<Record<string, string>>,
   broken: Readonly<Record<string, string>>,
-  work: (api: string, token: string) => Promise<void>,
+  work: (api: string, token: string, dataDir: string) => Promise<void>,
 ): Promise<Told> {
   const folder = await mkdtemp(join(tmpdir(), 'plimsoll-secret-'))
   const dataDir = join(folder, '.plimsoll')
@@ -62,7 +62,7 @@ export async function tellAll(
   const refused = await commandsWith(broken).run('up', '--port', '0', '--gateway-port', '0', '--grpc-port', '0')
   const platform = await openPlatform(commandsWith({}))
   try {
-    await work(platform.api, (await readFile(join(dataDir, 'operator-token'), 'utf8')).trim())
+    await work(platform.api, (await readFile(join(dataDir, 'operator-token'), 'utf8')).trim(), dataDir)
   } finally {
     await platform.close()
   }

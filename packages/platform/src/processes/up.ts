@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, realClock } from '../kernel/clock.ts'
-import type { Config } from '../kernel/config/index.ts'
+import { type Config, readEnvironment, withoutSecrets } from '../kernel/config/index.ts'
 import type { DirectoryCode } from '../kernel/directory-lock.ts'
 import { isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { openLog } from '../kernel/log.ts'
@@ -115,6 +115,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         name,
         entry: siblingModule(import.meta.url, module),
         logPath: join(paths.logs, `${name}.log`),
+        environment: name === 'control-plane' ? readEnvironment() : withoutSecrets(readEnvironment()),
         clock: realClock,
         log,
         drainMs: drainDelayMs(config) + config.server.drainMs,

@@ -21,6 +21,11 @@ export function readEnvironment(): Environment {
   return process.env
 }
 
+/** For processes of ours that start no steps. */
+export function withoutSecrets(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !SECRET_VARIABLE.test(name)))
+}
+
 export interface Setting {
   path: readonly string[]
   name: string
