@@ -518,6 +518,15 @@ test('what a step prints of its secrets is hidden in its log, while it grows and
   }
 })
 
+test('a reason that names what a step left has no secret either', async () => {
+  const value = 'canary-as-a-name'
+  secretVariables['PLIMSOLL_SECRET_NAME'] = value
+  const script = `mkdir -p ${outPath('tree')}; ln -s /etc/passwd ${outPath('tree')}/x-$NAME`
+  const run = await runOnce([shell('named', script, { secrets: { NAME: 'name' }, outputs: { tree: 'directory' } })])
+  expect(run.graph[0]!.reason).toContain(`holds "x-${'*'.repeat(value.length)}", which is no regular file`)
+  expect(await tablesWith(value)).toEqual([])
+})
+
 test('a secret that changes makes no step run again, and a step has no variable that could be one', async () => {
   const once = async (value: string) => {
     secretVariables['PLIMSOLL_SECRET_TOKEN_OF_X'] = value

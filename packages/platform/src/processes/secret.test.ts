@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { openCommandLine } from '../cli/process.fixture.ts'
 import { STEP_VARIABLES } from './domains.ts'
 import { filesWith, tellAll } from './secret.fixture.ts'
+import { openInstallationSecrets } from './secrets.ts'
 
 /** Like a platform that is at work: all but what was read first goes before the rest is looked at. */
 class Removing extends RegExp {
@@ -39,6 +40,16 @@ test('filesWith() passes over files and folders that go while it looks, but need
 
 test('no variable that the platform hands on to steps can be one of their secrets', () => {
   expect(STEP_VARIABLES.filter((name) => !isReservedVariable(name))).toEqual([])
+})
+
+test('openInstallationSecrets() says both ways to set a secret, and which of them a project has', () => {
+  const { howToSet } = openInstallationSecrets('/data/secrets')
+  expect(howToSet({ project: 'default', name: 'warehouse-password' })).toBe(
+    'Write the value to /data/secrets/default/warehouse-password, with mode 600, or start the platform with PLIMSOLL_SECRET_WAREHOUSE_PASSWORD',
+  )
+  expect(howToSet({ project: 'flights', name: 'a' })).toBe(
+    'Write the value to /data/secrets/flights/a, with mode 600 (PLIMSOLL_SECRET_A would be one of project default)',
+  )
 })
 
 /** Processes of which the environment holds the text, by what they run. */
