@@ -1,32 +1,20 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { plantingPickle } from '../inference/pickle.fixture.ts'
 import { presented } from '../kernel/auth/presented.fixture.ts'
 import { goingAttempt, PIPELINE_DIGEST } from '../pipelines/going-attempt.fixture.ts'
 import { openAttemptTokens } from '../pipelines/index.ts'
-import { type MlflowEndpoint, mlflowTrackingEndpoints } from '../tracking/index.ts'
+import { mlflowTrackingEndpoints } from '../tracking/index.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
 import { approve } from './approval.ts'
 import { mlflowRegistryEndpoints, passportGaps, projectChampion, requireModelVersion } from './index.ts'
 
 let surface: TestSurface
-/** The code of what an endpoint refused last: MLflow's answers have no room for it. */
-let refusedWith: unknown
-const noting = (endpoint: MlflowEndpoint): MlflowEndpoint => ({
-  ...endpoint,
-  handler: async (call) => {
-    try {
-      return await endpoint.handler(call)
-    } catch (error) {
-      refusedWith = (error as { code?: unknown }).code // whatever it is, it is compared
-      throw error
-    }
-  },
-})
 beforeAll(async () => {
-  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }).map(noting))
+  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }))
 })
 beforeEach(() => surface.database.clear())
 afterAll(() => surface.close())
@@ -241,7 +229,7 @@ test('stage Production is what serves: it is read from the champion, and no clie
   for (let i = 0; i < 3; i++) await version()
   for (const stage of ['Production', 'production', 'PRODUCTION']) {
     const refused = await transition('2', stage, true)
-    expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
+    expect([refused.status, surface.refusedWith()]).toEqual([403, 'registry.stage_protected'])
     for (const part of ['plimsoll release', 'signature', 'approvals']) expect(refused.json.message).toContain(part)
   }
   expect(await latest('Production')).toEqual([])
@@ -436,16 +424,16 @@ test('the token of an attempt approves nothing, takes nothing away and sets no c
   const { model: logged } = await surface.ok('POST', '/logged-models', { experiment_id: '0' })
   const { principal } = await becomeAttempt()
   try {
-    for (const [method, path, body] of [
-      ['DELETE', '/model-versions/delete', one],
-      ['DELETE', '/registered-models/delete', { name: 'm' }],
-      ['POST', '/registered-models/rename', { name: 'm', new_name: 'n' }],
-      ['DELETE', `/logged-models/${logged.info.model_id}`, undefined],
-      ['POST', '/registered-models/alias', { ...one, alias: 'champion' }],
-      ['POST', '/model-versions/transition-stage', { ...one, stage: 'Production' }],
+    for (const [code, method, path, body] of [
+      ['registry.run_scope', 'DELETE', '/model-versions/delete', one],
+      ['registry.run_scope', 'DELETE', '/registered-models/delete', { name: 'm' }],
+      ['registry.run_scope', 'POST', '/registered-models/rename', { name: 'm', new_name: 'n' }],
+      ['tracking.run_scope', 'DELETE', `/logged-models/${logged.info.model_id}`, undefined],
+      ['registry.alias_protected', 'POST', '/registered-models/alias', { ...one, alias: 'champion' }],
+      ['registry.stage_protected', 'POST', '/model-versions/transition-stage', { ...one, stage: 'Production' }],
     ] as const) {
-      const { status, json } = await surface.call(method, path, body)
-      expect([path, status, json.error_code]).toEqual([path, 403, 'PERMISSION_DENIED'])
+      const { status } = await surface.call(method, path, body)
+      expect([path, status, surface.refusedWith()]).toEqual([path, 403, code])
     }
   } finally {
     surface.become({})
@@ -489,17 +477,22 @@ const escaped = (body: object) =>
 test('descriptions and tags of 100,000 code points are kept, longer ones are refused', async () => {
   await version()
   const [whole, longer] = ['😀'.repeat(100_000), '😀'.repeat(100_001)]
-  const at = { name: 'm', version: '1' }
-  for (const [method, path, of] of [
-    ['PATCH', '/registered-models/update', (description: string) => ({ name: 'm', description })],
-    ['PATCH', '/model-versions/update', (description: string) => ({ ...at, description })],
-    ['POST', '/registered-models/set-tag', (value: string) => ({ name: 'm', key: 'k', value })],
-    ['POST', '/model-versions/set-tag', (value: string) => ({ ...at, key: 'k', value })],
-    ['POST', '/model-versions/create', (description: string) => ({ name: 'm', source: SOURCE, description })],
+  const [at, made] = [
+    { name: 'm', version: '1' },
+    { name: 'm', source: SOURCE },
+  ]
+  const [description, tag] = ['registry.description_too_long', 'registry.tag_too_long']
+  for (const [code, method, path, of] of [
+    [description, 'PATCH', '/registered-models/update', (text: string) => ({ name: 'm', description: text })],
+    [description, 'PATCH', '/model-versions/update', (text: string) => ({ ...at, description: text })],
+    [tag, 'POST', '/registered-models/set-tag', (value: string) => ({ name: 'm', key: 'k', value })],
+    [tag, 'POST', '/model-versions/set-tag', (value: string) => ({ ...at, key: 'k', value })],
+    [description, 'POST', '/model-versions/create', (text: string) => ({ ...made, description: text })],
   ] as const) {
     expect([path, (await surface.call(method, path, escaped(of(whole)))).status]).toEqual([path, 200])
     const refused = await surface.call(method, path, escaped(of(longer)))
-    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining('exceeds the maximum length')])
+    expect([path, refused.status, surface.refusedWith()]).toEqual([path, 400, code])
+    expect(refused.json.message).toContain('exceeds the maximum length of 100000 characters')
   }
   expect((await surface.ok('GET', '/model-versions/get?name=m&version=2')).model_version.description).toBe(whole)
 })
@@ -519,27 +512,33 @@ test.each<[string, number, string, object | undefined, RegExp]>([
   ['registry.bad_source', 400, '/model-versions/create', { name: 'm', source: 'file:///etc' }, /local path/],
 ])('refuses with %s: %i for %s', async (code, expected, path, body, message) => {
   await version('m', { source: 's3://elsewhere/m' })
-  refusedWith = undefined
   const { status, json } = await surface.call(body ? 'POST' : 'GET', path, body)
-  expect([refusedWith, status, json]).toEqual([
+  expect([surface.refusedWith(), status, json]).toEqual([
     code,
     expected,
     { error_code: expect.any(String), message: expect.stringMatching(message) },
   ])
 })
 
+test('model-versions/create refuses a directory of more files than one version may bind', async () => {
+  await sql`insert into tracking_artifact (project, path, digest, size_bytes)
+    select 'default', 'many/' || n, 'sha256:' || repeat('0', 64), 1 from generate_series(1, 10001) as n`.execute(
+    surface.database.ctx.db,
+  )
+  await model()
+  const refused = await surface.call('POST', '/model-versions/create', { name: 'm', source: 'mlflow-artifacts:/many' })
+  expect([surface.refusedWith(), refused.status, refused.json.message]).toEqual([
+    'tracking.too_many_artifacts',
+    400,
+    'Cannot read the artifacts below many: more than 10000 files',
+  ])
+})
+
 test('tags: reserved ones are refused, the rest set and removed', async () => {
   await version()
-  expect(
-    (
-      await surface.call('POST', '/model-versions/set-tag', {
-        name: 'm',
-        version: '1',
-        key: 'plimsoll.artifact',
-        value: 'x',
-      })
-    ).status,
-  ).toBe(403)
+  const forged = { name: 'm', version: '1', key: 'plimsoll.artifact', value: 'x' }
+  const refused = await surface.call('POST', '/model-versions/set-tag', forged)
+  expect([refused.status, surface.refusedWith()]).toEqual([403, 'registry.tag_reserved'])
   await surface.ok('POST', '/model-versions/set-tag', { name: 'm', version: '1', key: 'k', value: '' })
   expect((await found("tags.k = ''")).length).toBe(1)
   await surface.ok('DELETE', '/model-versions/delete-tag', { name: 'm', version: '1', key: 'k' })

@@ -31,13 +31,16 @@ test('an artifact comes back as it was put, as an attachment, also in ranges', a
 test('an artifact may be as large as the limit; a larger one is refused, and nothing of it is there', async () => {
   const sent = async (bytes: number) => {
     const answer = await put(`${root}/large`, 'x'.repeat(bytes))
+    const code = surface.refusedWith()
     const read = await fetch(`${surface.url}${PROXY}/${root}/large`)
-    return [answer.status, await answer.text(), read.status, (await read.arrayBuffer()).byteLength > ARTIFACT_BYTES / 2]
+    const isThere = (await read.arrayBuffer()).byteLength > ARTIFACT_BYTES / 2
+    return [answer.status, await answer.text(), code, read.status, isThere]
   }
   const message = `The artifact exceeds ${ARTIFACT_BYTES} bytes`
   const refusal = JSON.stringify({ error_code: 'INVALID_PARAMETER_VALUE', message })
-  expect(await sent(ARTIFACT_BYTES + 1)).toEqual([400, refusal, 404, false])
-  expect(await sent(ARTIFACT_BYTES)).toEqual([200, '{}', 200, true])
+  expect(await sent(ARTIFACT_BYTES + 1)).toEqual([400, refusal, 'tracking.artifact_too_large', 404, false])
+  expect(surface.refusedWith()).toBe('tracking.artifact_not_found')
+  expect(await sent(ARTIFACT_BYTES)).toEqual([200, '{}', undefined, 200, true])
   await fetch(`${surface.url}${PROXY}/${root}/large`, { method: 'DELETE' })
 })
 
@@ -199,16 +202,29 @@ test("an artifact is not stored below another experiment than the run's or the m
   const { model } = await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'placed' })
   const id = model.info.model_id
   expect((await put(`0/models/${id}/artifacts/f`, 'a')).status).toBe(200)
-  for (const [path, text] of [
-    [`${located}/${run}/artifacts/f`, `Run with id=${run} not found in experiment ${located}`],
-    [`${located}/${other.run_id}/artifacts/f`, `Run with id=${other.run_id} not found in experiment ${located}`],
-    [`${located}/models/${id}/artifacts/f`, `Logged model with ID '${id}' not found in experiment ${located}`],
+  for (const [path, code, text] of [
+    [
+      `${located}/${run}/artifacts/f`,
+      'tracking.run_not_found',
+      `Run with id=${run} not found in experiment ${located}`,
+    ],
+    [
+      `${located}/${other.run_id}/artifacts/f`,
+      'tracking.run_not_found',
+      `Run with id=${other.run_id} not found in experiment ${located}`,
+    ],
+    [
+      `${located}/models/${id}/artifacts/f`,
+      'tracking.model_not_found',
+      `Logged model with ID '${id}' not found in experiment ${located}`,
+    ],
   ] as const) {
     const answer = await raw('PUT', `${PROXY}/${path}`)
     expect([answer.status, JSON.parse(answer.text)]).toEqual([
       404,
       { error_code: 'RESOURCE_DOES_NOT_EXIST', message: expect.stringContaining(text) },
     ])
+    expect(surface.refusedWith()).toBe(code)
     expect((await raw('GET', `${PROXY}/${path}`)).status).toBe(404)
   }
 })
@@ -216,6 +232,7 @@ test("an artifact is not stored below another experiment than the run's or the m
 test('a multipart upload is refused with the text that makes clients send one PUT', async () => {
   const answer = await surface.call('POST', `/api/2.0/mlflow-artifacts/mpu/create/${root}`, { path: 'x', num_parts: 2 })
   expect([answer.status, answer.json.error_code]).toEqual([501, 'NOT_IMPLEMENTED'])
+  expect(surface.refusedWith()).toBe('tracking.no_multipart')
   expect(answer.json.message).toMatch(/^Multipart upload is not supported for the current artifact repository/)
 })
 
@@ -298,6 +315,7 @@ test('logged models: pending, params in parts, ready and failed, tags, metrics, 
   })
   await surface.ok('DELETE', `/logged-models/${id}/tags/k`)
   expect((await surface.call('DELETE', `/logged-models/${id}/tags/k`)).json.message).toContain('No tag with key')
+  expect(surface.refusedWith()).toBe('tracking.tag_not_found')
   await surface.ok('POST', '/logged-models', { experiment_id: '0', name: 'other' })
   const found = await surface.ok('POST', '/logged-models/search', {
     experiment_ids: ['0'],
@@ -322,6 +340,7 @@ test('logged models: pending, params in parts, ready and failed, tags, metrics, 
   expect((await surface.call('DELETE', `/logged-models/m-${'0'.repeat(32)}`)).status).toBe(404)
   const gone = await surface.call('GET', `/logged-models/${id}`)
   expect([gone.status, gone.json.message]).toEqual([404, expect.stringContaining('not found')])
+  expect(surface.refusedWith()).toBe('tracking.model_not_found')
   expect(
     (await surface.ok('POST', '/logged-models/search', { experiment_ids: ['0'], filter: "name = 'net'" })).models,
   ).toEqual([])

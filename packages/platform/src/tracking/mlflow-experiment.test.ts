@@ -72,6 +72,7 @@ test('a name of 500 code points is accepted, and doubly encoded JSON is decoded 
 test('get-by-name of an unknown experiment is RESOURCE_DOES_NOT_EXIST', async () => {
   const answer = await surface.call('GET', '/experiments/get-by-name?experiment_name=no')
   expect([answer.status, answer.json.error_code]).toEqual([404, 'RESOURCE_DOES_NOT_EXIST'])
+  expect(surface.refusedWith()).toBe('tracking.experiment_not_found')
 })
 
 test('delete flags the experiment; search shows it by view type, as name or number', async () => {
@@ -152,7 +153,10 @@ test('a POST needs a JSON content type; an unknown path, a wrong verb and a view
   }
   surface.become({ role: 'viewer' })
   const refused = await surface.call('POST', '/experiments/create', { name: 'b' })
-  expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
+  expect([refused.status, refused.json]).toEqual([
+    403,
+    { error_code: 'PERMISSION_DENIED', message: 'Permission denied: a viewer may not change anything' },
+  ])
   expect((await surface.call('GET', '/experiments/search')).status).toBe(200)
   surface.become({})
 })

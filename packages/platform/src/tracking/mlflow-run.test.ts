@@ -277,6 +277,7 @@ test('a deleted run is read, not written', async () => {
     error_code: 'RESOURCE_DOES_NOT_EXIST',
     message: `No tag with name: no in run with id ${run}`,
   })
+  expect(surface.refusedWith()).toBe('tracking.tag_not_found')
   await surface.ok('POST', '/runs/delete', { run_id: run })
   await surface.ok('POST', '/runs/delete', { run_id: run })
   const refused = await surface.call('POST', '/runs/delete-tag', { run_id: run, key: 'no' })
@@ -426,6 +427,7 @@ test("a run's token writes its own run and the runs it made, no other", async ()
     await surface.ok('POST', '/runs/set-tag', { run_id: child, key: 'k', value: 'v' })
     const refused = await surface.call('POST', '/runs/set-tag', { run_id: other, key: 'k', value: 'v' })
     expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
+    expect(surface.refusedWith()).toBe('tracking.run_scope')
     expect((await surface.call('POST', '/runs/delete', { run_id: run })).status).toBe(403)
     const forged = { key: 'plimsoll.run', value: 'forged' }
     for (const [path, body] of [

@@ -29,6 +29,8 @@ export interface TestSurface {
   /** The answer's JSON, or a failure that shows what came instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   ok(method: string, path: string, body?: unknown): Promise<any>
+  /** The code that an endpoint refused the last call with: MLflow's answers have no room for it. */
+  refusedWith(): unknown
   /** Callers are this principal from now on. */
   become(principal: Partial<Principal>): void
   close(): Promise<void>
@@ -43,9 +45,22 @@ export async function openTestSurface(
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-tracking-'))
   const blobs = await openFilesBlobStore(directory)
   let principal = EDITOR
+  let refusedWith: unknown
+  const noting = (endpoint: MlflowEndpoint): MlflowEndpoint => ({
+    ...endpoint,
+    handler: async (call) => {
+      refusedWith = undefined
+      try {
+        return await endpoint.handler(call)
+      } catch (error) {
+        refusedWith = (error as { code?: unknown }).code // whatever it is, it is compared
+        throw error
+      }
+    },
+  })
   const app = Fastify({ forceCloseConnections: true })
   await registerMlflowSurface(app, {
-    endpoints: [...mlflowTrackingEndpoints({ blobs, ...limits }), ...more(blobs)],
+    endpoints: [...mlflowTrackingEndpoints({ blobs, ...limits }), ...more(blobs)].map(noting),
     contextOf: async (request) =>
       database.ctx.as({
         project: (request.headers['x-mlflow-workspace'] as string | undefined) ?? 'default',
@@ -85,6 +100,7 @@ export async function openTestSurface(
       if (answer.status !== 200) throw new Error(`${method} ${path} answered ${answer.status} ${answer.text}`)
       return answer.json
     },
+    refusedWith: () => refusedWith,
     become: (change) => {
       principal = { ...EDITOR, ...change }
     },

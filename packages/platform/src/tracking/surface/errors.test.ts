@@ -56,6 +56,8 @@ test.each([
   ['registry.model_exists', 'conflict', 400, 'RESOURCE_ALREADY_EXISTS'],
   ['registry.alias_not_found', 'not_found', 400, 'INVALID_PARAMETER_VALUE'],
   ['registry.source_not_remote', 'internal', 500, 'INTERNAL_ERROR'],
+  ['tracking.method', 'method', 405, 'BAD_REQUEST'],
+  ['tracking.read_only', 'forbidden', 403, 'PERMISSION_DENIED'],
 ] as const)('renderError() of %s is the one that clients expect, with its text', (code, kind, status, name) => {
   const reply = renderError(new PlimsollError(kind, code, 'The text'), 'req_1')
   expect([reply.status, JSON.parse(reply.body)]).toEqual([status, { error_code: name, message: 'The text' }])

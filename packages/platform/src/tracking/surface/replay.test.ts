@@ -23,3 +23,11 @@ test('openReplay() forgets the oldest replies when those that it keeps are long 
   await ask('a')
   expect(runs).toBe(4)
 })
+
+test('openReplay() refuses an idempotency key that came with another body', async () => {
+  const replay = openReplay(realClock)
+  const ask = (body: string) =>
+    replay({ scope: 'a', body, idempotencyKey: 'one' }, cut(), async () => ({ body }) as never) // handed on as it is
+  expect(await ask('x')).toEqual({ body: 'x' })
+  await expect(ask('y')).rejects.toMatchObject({ kind: 'conflict', code: 'tracking.idempotency_key_reused' })
+})
