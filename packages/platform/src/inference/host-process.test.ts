@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { encodeJsonFrame, OPERATIONS } from './frame.ts'
+import { digestBytes } from '../kernel/digest.ts'
+import { encodeJsonFrame, OPERATIONS, type Operation, readJson } from './frame.ts'
 import { startHost } from './host-process.ts'
 
 afterEach(() => {
@@ -49,3 +50,22 @@ test.runIf(process.platform === 'linux')(
     expect(perFrame).toBeLessThan(1.2) // 2 on one socket
   },
 )
+
+test('a host answers what it cannot do with a code, and goes on', async () => {
+  const host = await startHost({ niceness: 0, hasArena: true })
+  const ask = async (operation: Operation, body: object) =>
+    readJson((await host.ask(encodeJsonFrame({ request: 1, session: 9, operation, micros: 0 }, body)))!)
+  const path = join(mkdtempSync(join(tmpdir(), 'plimsoll-host-')), 'noise')
+  writeFileSync(path, 'noise')
+  try {
+    expect(await ask(OPERATIONS.hello, {})).toMatchObject({ code: 'inference.operation_unknown' })
+    expect(await ask(OPERATIONS.run, {})).toMatchObject({ code: 'inference.session_unknown' })
+    expect(await ask(OPERATIONS.load, { digest: digestBytes(Buffer.from('noise')), path })).toMatchObject({
+      code: 'inference.runtime_refused',
+    })
+    expect(await ask(OPERATIONS.unload, {})).toEqual({})
+  } finally {
+    host.kill()
+    await host.gone
+  }
+})

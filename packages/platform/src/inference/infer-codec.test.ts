@@ -385,6 +385,12 @@ describe('encodeInferResponse()', () => {
     expect(decode(identity('FP32'), { ...input('FP32', [1, 2], [1, 2]), id: null })).not.toHaveProperty('id')
   })
 
+  test('throws where the model did not give an output that was asked for', () => {
+    const request = decode(two, input('FP32', [1, 2], [1, 2]))
+    const encode = () => encodeInferResponse({ modelName: 'r', request, maxBatchSize: 8, outputs: outputs.slice(1) })
+    expect(encode).toThrow(expect.objectContaining({ code: 'inference.output_missing' }))
+  })
+
   test('classifies as value:index[:label] with six decimals', () => {
     const request = { outputs: [{ name: 'a', isBinary: false, classification: 2 }] }
     const output: Tensor = { name: 'a', datatype: 'FP32', shape: [4], data: Float32Array.of(1.1, 3.3, 0.5, 2.4) }
@@ -421,9 +427,11 @@ describe('expandBody()', () => {
   test('expands gzip, stops at the limit, refuses other codings and broken bytes', async () => {
     expect(Buffer.from(await expandBody(gzipSync('abc'), 'GZIP', 10)).toString()).toBe('abc')
     await expect(expandBody(gzipSync(Buffer.alloc(1 << 24)), 'gzip', 1 << 20)).rejects.toMatchObject({
-      kind: 'too_large',
+      code: 'inference.body_too_large',
     })
-    await expect(expandBody(Buffer.from('abc'), 'gzip', 10)).rejects.toMatchObject({ kind: 'invalid' })
+    await expect(expandBody(Buffer.from('abc'), 'gzip', 10)).rejects.toMatchObject({
+      code: 'inference.encoding_malformed',
+    })
     await expect(expandBody(gzipSync('abc'), 'gzip, gzip', 10)).rejects.toMatchObject({ kind: 'media_type' })
   })
 

@@ -68,10 +68,19 @@ describe('inspectOnnx()', () => {
       /"x" has a dimension of 2147483648, at most 2147483647/,
     ],
     ['a graph alone', graph({ nodes: [], inputs: [], outputs: [] }), /./],
-    ['no bytes', new Uint8Array(0), /no graph/],
   ] as const)('refuses %s', (_, bytes, message) => {
     expect(() => inspectOnnx(bytes)).toThrow(
       expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) }),
+    )
+  })
+
+  test.each([
+    ['no bytes', new Uint8Array(0), 'it has no graph'],
+    ['a field that ends early', Uint8Array.of(0x3a, 0x05, 0x01), 'it is not well-formed protobuf'],
+    ['a producer that is no text', Uint8Array.of(0x12, 0x01, 0xff), 'a name is not UTF-8'],
+  ])('refuses %s as malformed', (_, bytes, why) => {
+    expect(() => inspectOnnx(bytes)).toThrow(
+      expect.objectContaining({ code: 'inference.onnx_malformed', message: expect.stringContaining(why) }),
     )
   })
 

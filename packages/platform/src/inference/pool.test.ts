@@ -526,6 +526,28 @@ test('close() lets running work finish and ends every host', async () => {
   await expect(pool.infer(digest, { inputs: [] })).rejects.toMatchObject({ code: 'inference.pool_closed' })
 })
 
+test('openModelPool() says when no host started in time', async () => {
+  const clock = { ...realClock, sleep: () => Promise.resolve() }
+  await expect(openModelPool({ clock })).rejects.toMatchObject({
+    code: 'inference.host_not_started',
+    message: 'Cannot open a model pool: no host started within 30000 ms',
+  })
+})
+
+test('a pool holds so many models at most, and close() waits for none that was not begun', async () => {
+  const pool = await openModelPool()
+  const order = async (n: number) =>
+    pool.load({ digest: digestBytes(Buffer.from(`${n}`)), path: join(directory, 'none') })
+  const loads = Array.from({ length: 4_096 }, (_, n) => order(n))
+  await expect(order(4_096)).rejects.toMatchObject({
+    code: 'inference.pool_full',
+    message: 'Cannot load the model: the pool holds 4096',
+  })
+  await pool.close()
+  const codes = (await Promise.allSettled(loads)).map((load) => load.status === 'rejected' && load.reason.code)
+  expect(codes.filter((code) => code !== 'inference.pool_closed').length).toBeLessThanOrEqual(1)
+})
+
 test.runIf(process.platform === 'linux')(
   'a host in a run without end is gone soon after its pool was killed',
   async () => {

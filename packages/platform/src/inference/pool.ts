@@ -172,7 +172,10 @@ class Pool implements ModelPool {
 
   /** In a process of its own, one at a time: a hostile model takes nothing else down. */
   #probe(slot: ModelSlot, maxBatchRows: number): Promise<ProbeResult> {
-    const next = this.#probing.then(() => probeApart(slot, this.#options, maxBatchRows))
+    const next = this.#probing.then(() => {
+      if (this.#isClosed) throw poolClosed() // else closing would wait for a process per model that still waits
+      return probeApart(slot, this.#options, maxBatchRows)
+    })
     this.#probing = next.catch(() => {})
     return next
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { realClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { type ChildOptions, openChild, type SupervisedChild } from './child.ts'
@@ -92,4 +92,19 @@ test('openChild() gives up on a child that dies again and again, and at once on 
     message: 'child died while starting (status 3)',
   })
   expect(readFileSync(join(directory, 'starts'), 'utf8')).toBe('x')
+})
+
+test('openChild() ends a child that does not get ready in time', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const opening = openChild(optionsOf(entryOf('await new Promise(() => setInterval(() => {}, 1_000))')))
+    const outcome = expect(opening).rejects.toMatchObject({
+      code: 'supervisor.child_slow',
+      message: 'child did not get ready within 120 s',
+    })
+    vi.advanceTimersByTime(120_000)
+    await outcome
+  } finally {
+    vi.useRealTimers()
+  }
 })

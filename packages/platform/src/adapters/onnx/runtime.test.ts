@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { modelRuntimeContract } from '../../../../sdk/src/seams/model-runtime.contract.ts'
-import { arithmeticModel, identityModel } from '../../inference/onnx.fixture.ts'
+import { arithmeticModel, identityModel, zipMapModel } from '../../inference/onnx.fixture.ts'
 import { digestBytes } from '../../kernel/digest.ts'
 import { openOnnxRuntime } from './runtime.ts'
 
@@ -36,5 +36,21 @@ test('openOnnxRuntime() carries every datatype unchanged', async () => {
     const tensor = { name: 'x', datatype: datatype as keyof typeof cases, shape: [1, 2], data: data as Float64Array }
     expect((await session.run([tensor], ['y']))[0]).toMatchObject({ datatype, shape: [1, 2], data })
   }
+  await runtime.close()
+})
+
+test('a session names what is wrong with a run, and the runtime what it does not serve', async () => {
+  const runtime = await openOnnxRuntime()
+  const session = await runtime.load(given(identityModel()))
+  const x = { name: 'x', datatype: 'FP32' as const, shape: [1, 2], data: Float32Array.of(1, 2) }
+  await expect(session.run([], ['y'])).rejects.toMatchObject({ code: 'onnx.input_missing' })
+  await expect(session.run([x, { ...x, name: 'z' }], ['y'])).rejects.toMatchObject({ code: 'onnx.input_unknown' })
+  await expect(session.run([x], ['nothing'])).rejects.toMatchObject({ code: 'onnx.output_unknown' })
+  await session.close()
+  await expect(session.run([x], ['y'])).rejects.toMatchObject({ code: 'onnx.session_closed' })
+  await expect(runtime.load(given(zipMapModel()))).rejects.toMatchObject({
+    code: 'onnx.value_unsupported',
+    message: expect.stringContaining('"probabilities" is a sequence or a map'),
+  })
   await runtime.close()
 })

@@ -341,7 +341,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'serving.route_unknown': ['not_found'],
   'serving.route_unready': ['unavailable'],
   'serving.segment_damaged': ['invalid'],
-  'serving.segment_too_large': ['too_large'],
   'serving.segment_unreadable': ['conflict'],
   'serving.snapshot_malformed': ['invalid'],
   'serving.snapshot_unapproved': ['invalid'],

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { COUNT_MAX, countText, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
-import { PlimsollError } from '../../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import { gatewayEndpoints, gatewayName } from './gateways.ts'
 import { openSnapshotPublisher } from './publisher.ts'
@@ -47,22 +47,6 @@ function endOf(request: FastifyRequest): AbortSignal {
   return AbortSignal.any([left.signal, request.closing])
 }
 
-async function readAll(body: unknown, limitBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body as Readable) {
-    size += (chunk as Buffer).length
-    if (size > limitBytes)
-      throw new PlimsollError(
-        'too_large',
-        'serving.segment_too_large',
-        `Cannot take the segment: it is larger than ${limitBytes} bytes`,
-      )
-    chunks.push(chunk as Buffer)
-  }
-  return Buffer.concat(chunks)
-}
-
 /** What gateways ask of the control plane, and what people ask of predictions. */
 export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
   const refresh = openSnapshotPublisher(deps)
@@ -97,7 +81,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       bodyLimitBytes: SEGMENT_BYTES_MAX,
       response: z.strictObject({ records: z.int() }),
       handler: async ({ ctx, params, body }) => {
-        const bytes = await readAll(body, SEGMENT_BYTES_MAX)
+        const bytes = await buffer(body as unknown as Readable) // a stream of at most that many bytes, as it has no schema
         const records = decodeSegment(bytes)
         if (records.length === 0) return { records: 0 }
         const stored = await deps.blobs.put(bytes)

@@ -34,6 +34,8 @@ beforeAll(async () => {
   const routes = Object.entries(versions).map(([name, version]) => routeTo(version, name, ['p', 'q']))
   routes.push(routeTo(versions.trips, 'narrow', ['x'], { inflightMax: 2 }))
   routes.push(routeTo(versions.delay, 'redacted', ['p', 'q'], { redacted: ['q'] }))
+  const idle = [{ arm: 'champion' as const, artifact: versions.delay.artifact, weight: 0 }]
+  routes.push(routeTo(versions.delay, 'idle', ['p', 'q'], { arms: idle }))
   routes.push(routeTo(versions.delay, 'unsampled', ['p', 'q'], { payloadRate: 0 }))
   expect(await gateway.offer(control.publish(1, routes, Object.values(versions)))).toBe(true)
 })
@@ -103,6 +105,11 @@ test('a problem has the title of its kind, as that of any other process has', as
     { status: 404, title: TITLES.not_found, code: 'serving.no_such_path' },
     { status: 415, title: TITLES.media_type, code: 'inference.encoding_unsupported' },
   ])
+})
+
+test('a route that sends no traffic to any version says so', async () => {
+  const answer = await post('/predict/idle', { p: 1, q: 2 })
+  expect([answer.status, (await bodyOf(answer)).code]).toEqual([503, 'serving.no_weight'])
 })
 
 test('the type of a problem leads to a page of the gateway', async () => {
@@ -223,7 +230,8 @@ describe('POST /predict/<route>', () => {
       const response = await post(path, { p: 1, q: 2 })
       expect([path, response.status === 404 || response.status === 405]).toEqual([path, true])
     }
-    expect((await raw({ path: '/predict/%zz' })).status).toBe(400)
+    const damaged = await raw({ path: '/predict/%zz' })
+    expect([damaged.status, JSON.parse(damaged.body.toString()).code]).toEqual([400, 'serving.bad_target'])
   })
 })
 
@@ -254,7 +262,8 @@ test('POST /invocations/<route> takes the four shapes of MLflow', async () => {
       ],
     })
   }
-  expect((await post('/invocations', shapes[0])).status).toBe(400)
+  const bare = await post('/invocations', shapes[0])
+  expect([bare.status, (await bodyOf(bare)).code]).toEqual([400, 'serving.route_ambiguous'])
 })
 
 describe('the Open Inference Protocol', () => {
@@ -283,7 +292,10 @@ describe('the Open Inference Protocol', () => {
     expect(index).toContainEqual({ name: 'chain', version: '7', state: 'READY' })
     const load = await post('/v2/repository/models/chain/load', '')
     expect([load.status, await load.text()]).toEqual([200, ''])
-    expect((await post('/v2/repository/models/chain/unload', '')).status).toBe(403)
+    const unload = await post('/v2/repository/models/chain/unload', '')
+    expect([unload.status, (await bodyOf(unload)).code]).toEqual([403, 'serving.route_decides'])
+    const absent = await infer('delay/versions/9', [x('FP32', [1, 2], [1, 2])])
+    expect([absent.status, (await bodyOf(absent)).code]).toEqual([404, 'serving.version_not_served'])
   })
 
   test.each([

@@ -8,6 +8,7 @@ import { afterEach, expect, test } from 'vitest'
 import { identityModel, model, tripsModel } from '../../inference/onnx.fixture.ts'
 import { newSigningKey } from '../../kernel/auth/verify/index.ts'
 import { realClock } from '../../kernel/clock.ts'
+import { digestBytes } from '../../kernel/digest.ts'
 import {
   type ControlPlane,
   type GatewayOptions,
@@ -16,6 +17,7 @@ import {
   openTestGateway,
   routeTo,
 } from './gateway.fixture.ts'
+import { openModelFiles } from './model-files.ts'
 import { readFrames } from './segment-frame.ts'
 
 const running: OpenedGateway[] = []
@@ -192,6 +194,26 @@ test('settledEpoch() is not raised by an unsigned snapshot, nor by a model that 
   control.blobs.set(served.artifact, bytes)
   expect(await gateway.gateway.offer(signed)).toBe(true)
   expect(gateway.gateway.refused()).toBeNull()
+})
+
+test('require() keeps nothing of model bytes that have another digest, or are more than there should be', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-models-'))
+  const options = { budgetBytes: 1, clock: realClock }
+  const link = {
+    fetchBlob: async function* () {
+      yield Buffer.from('abcd')
+    },
+  }
+  const files = openModelFiles(directory, link, options)
+  for (const [text, bytes] of [
+    ['abce', 4],
+    ['abcd', 3],
+  ] as const)
+    await expect(files.require(digestBytes(Buffer.from(text)), bytes)).rejects.toMatchObject({
+      kind: 'unavailable',
+      code: 'serving.model_altered',
+    })
+  expect(readdirSync(directory)).toEqual([])
 })
 
 test('offer() refuses model bytes of another digest, over the network and on disk', async () => {

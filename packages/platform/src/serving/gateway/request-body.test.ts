@@ -1,7 +1,20 @@
+import type { IncomingMessage } from 'node:http'
+import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
-import { parseJson } from './request-body.ts'
+import { discardBody, parseJson, readBody } from './request-body.ts'
+
+test.each([
+  ['readBody()', (request: IncomingMessage) => readBody(request, 1_000, undefined)],
+  ['discardBody()', (request: IncomingMessage) => discardBody(request, 1_000)],
+])('%s ends when its connection closes before the body has', async (_, read) => {
+  const request = Object.assign(new PassThrough(), { headers: {} })
+  const reading = read(request as unknown as IncomingMessage) // its headers and its bytes are looked at
+  request.write('half')
+  request.destroy()
+  await expect(reading).rejects.toMatchObject({ kind: 'invalid', code: 'serving.body_cut' })
+})
 
 test('parseJson() answers invalid to what is no JSON and to deep nesting', () => {
   expect(() => parseJson(Buffer.from('{'))).toThrow(
