@@ -7,6 +7,7 @@ import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { digestBytes } from '../kernel/digest.ts'
+import { toManifest } from './content/manifest.ts'
 import { datasetVersionStep } from './dataset-version-step.ts'
 import { latestVersion, locationsOf, registerVersion, requireVersion, verifyFiles, versionContent } from './index.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
@@ -453,4 +454,28 @@ test.each<[code: string, kind: string, said: RegExp, () => Promise<unknown>]>([
     kind,
     message: expect.stringMatching(said),
   })
+})
+
+test('dataset-version checks nothing with an engine of another dialect', async () => {
+  const path = await parquetFile('SELECT 1 AS x')
+  const schema = { x: { type: 'int32', nullable: false } } as const
+  await declare(database.ctx, { name: 'one', source: { format: 'parquet', path }, schema })
+  const other = { ...engine, dialect: 'spark' as const }
+  await expect(runDatasetVersion(database.ctx, other, { dataset: 'one', root })).rejects.toMatchObject({
+    kind: 'unsupported',
+    code: 'datasets.dialect',
+  })
+})
+
+test('dataset-version registers nothing of which an output or a file is missing', async () => {
+  const path = await parquetFile('SELECT 1 AS x')
+  const schema = { x: { type: 'int32', nullable: false } } as const
+  await declare(database.ctx, { name: 'one', source: { format: 'parquet', path }, schema })
+  const spec = await datasetVersionStep.resolve!(database.ctx, { params: { dataset: 'one', root }, inputs: {} })
+  const result = { spec, outputs: {}, json: {} } as never // what is read of it before
+  await expect(database.ctx.transaction((tx) => datasetVersionStep.commit!(tx, result))).rejects.toMatchObject({
+    code: 'datasets.output_missing',
+  })
+  const output = { format: 'parquet' as const, schema: {}, files: [{ path: 'a.parquet', rows: 1 }] }
+  expect(() => toManifest(output, new Map())).toThrow(expect.objectContaining({ code: 'datasets.file_not_stored' }))
 })

@@ -193,6 +193,13 @@ test('training-set joins each row as of its own time, keeps the order, and regis
   })
   const again = await runStep('training-set', { service: 'board', time: 'at' }, { spine, flights })
   expect(again.result).toEqual(result)
+  for (const [extra, code] of [
+    [{ engine: async () => ({ ...engine, dialect: 'spark' }) }, 'features.dialect'],
+    [{ outputs: {} }, 'features.output_missing'],
+  ] as const)
+    await expect(
+      runStep('training-set', { service: 'board', time: 'at' }, { spine, flights }, extra),
+    ).rejects.toMatchObject({ code })
   // As a spine it has the features' names already (42).
   const twice = { ...spine, digest: result.digest as Digest }
   await expect(

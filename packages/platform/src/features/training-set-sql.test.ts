@@ -94,6 +94,16 @@ test('writePointInTimeJoin() joins two entities to one spine, each by its own ke
   ])
 })
 
+test('writePointInTimeJoin() is of no use when the result has not exactly the rows of the spine', async () => {
+  const losing = { ...engine, write: async () => ({ files: [], rowCount: 1 }) }
+  const spine = await relation(`SELECT 'a' AS who, make_timestamptz(0) AS t FROM range(2)`)
+  const request = { spine, spineColumns: ['who', 't'], spineTime: 't', views: [], workDir: folder, output: folder }
+  await expect(writePointInTimeJoin({ ...request, engine: losing })).rejects.toMatchObject({
+    code: 'features.row_count',
+    message: 'Cannot make the training set: 2 spine rows became 1',
+  })
+})
+
 const NS = (nanos: string) => `TIMESTAMP_NS '2024-01-01 00:00:00.${nanos}'`
 
 test.each([

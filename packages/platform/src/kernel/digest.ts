@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { lstat, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { canonicalJson } from './canonical.ts'
 import { PlimsollError } from './errors.ts'
 
@@ -54,8 +52,6 @@ export interface TreeEntry {
   executable: boolean
 }
 
-const TREE_ENTRIES_MAX = 100_000
-
 /** Digest of a directory: that of its entries, sorted by path as UTF-8 bytes. Names, bytes and the exec bit count; times do not. */
 export function digestTree(entries: readonly TreeEntry[]): Digest {
   return digestValue({
@@ -66,37 +62,4 @@ export function digestTree(entries: readonly TreeEntry[]): Digest {
 
 function sortEntries(entries: readonly TreeEntry[]): TreeEntry[] {
   return [...entries].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
-}
-
-/**
- * Lists and hashes the regular files below `root`. Links, devices and sockets are refused.
- * @throws invalid digest.not_regular
- */
-export async function readTree(root: string): Promise<{ digest: Digest; entries: TreeEntry[] }> {
-  const entries: TreeEntry[] = []
-  const walk = async (relative: string): Promise<void> => {
-    for (const name of (await readdir(join(root, relative))).sort()) {
-      const path = relative ? `${relative}/${name}` : name
-      const stat = await lstat(join(root, path))
-      if (stat.isDirectory()) await walk(path)
-      else if (stat.isFile()) {
-        entries.push({ path, ...(await digestFile(join(root, path))), executable: (stat.mode & 0o111) !== 0 })
-      } else {
-        throw new PlimsollError(
-          'invalid',
-          'digest.not_regular',
-          `Cannot digest "${path}": it is not a regular file or directory`,
-        )
-      }
-      if (entries.length > TREE_ENTRIES_MAX) {
-        throw new PlimsollError(
-          'too_large',
-          'digest.tree_too_large',
-          `Cannot digest the directory: more than ${TREE_ENTRIES_MAX} files`,
-        )
-      }
-    }
-  }
-  await walk('')
-  return { digest: digestTree(entries), entries: sortEntries(entries) }
 }

@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
+import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { canonicalJson } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { digestTree, digestValue } from '../kernel/digest.ts'
+import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { requireTrackedRun } from '../tracking/index.ts'
@@ -15,12 +17,13 @@ import { goingAttempt } from './going-attempt.fixture.ts'
 import { pipelineEndpoints } from './index.ts'
 import { readLog } from './log.ts'
 import { bindParams } from './params.ts'
-import { declarePipeline, removePipeline, requirePipeline } from './pipeline.ts'
+import { declarePipeline, removePipeline, requirePipeline, requirePipelineVersion } from './pipeline.ts'
 import { planRun } from './plan.ts'
 import { prepareStep, stepInputs } from './prepare.ts'
 import { cancelRun, requireRun, requireStep, startNamedRun } from './run.ts'
 import { ensureTrackedRunOf } from './tracked-run.ts'
 import { listRuns, readRun, readStep } from './view.ts'
+import { placeInputs } from './work-files.ts'
 
 let database: TestDatabase
 let ctx: Context
@@ -257,6 +260,9 @@ test('planRun() fails a run that cannot be planned, with the reason and what to 
   const second = await start()
   await plan(second.id)
   expect((await readRun(ctx, second.id)).reason).toContain('its lock "absent.lock" is not among its files')
+  await expect(requirePipelineVersion(ctx, digestTree([]))).rejects.toMatchObject({
+    code: 'pipelines.version_not_found',
+  })
   const third = await start()
   await ctx.transaction((tx) => cancelRun(tx, third.id))
   const before = await database.events()
@@ -383,6 +389,11 @@ test('prepareStep() names everything that the result depends on: code with its m
     { params: {}, bundles, origin: ORIGIN, keyOf: () => null, resultOf: () => null },
     {},
   )
+  const unlocked = step('fit', { kind: 'python', params: { script: 'a.py', lock: 'absent.lock' } })
+  const run = { params: {}, bundles, origin: ORIGIN, keyOf: () => null, resultOf: () => null }
+  await expect(prepareStep(ctx, deps, unlocked, run, {})).rejects.toMatchObject({
+    code: 'pipelines.file_not_in_bundle',
+  })
   expect(long.components.env['spec']).toMatch(/^sha256:/)
   expect(long.isCacheable).toBe(false)
 })
@@ -481,4 +492,22 @@ test('a step that stands alone runs only code that its project has uploaded', as
   })
   expect([status, json.code]).toEqual([412, 'pipelines.code_missing'])
   expect(await ctx.db.selectFrom('blob_pin').selectAll().execute()).toEqual([])
+})
+
+test('placeInputs() refuses a dataset file that is neither stored nor known in place', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plimsoll-inputs-'))
+  const stored = await openFilesBlobStore(join(folder, 'blobs'))
+  try {
+    const file = { digest: digestValue('gone'), sizeBytes: 1, rows: 1 }
+    const manifest = { v: 1, format: 'parquet', schema: {}, rowCount: 1, files: [file] }
+    const { digest } = await stored.put(Buffer.from(canonicalJson(manifest)))
+    const input = { name: 'rows', type: 'dataset', digest: digest as Digest, sizeBytes: 1 } as const // as it was stored
+    await expect(placeInputs(ctx, stored, { rows: input }, folder)).rejects.toMatchObject({
+      code: 'pipelines.input_lost',
+      message: expect.stringContaining(digestValue('gone')),
+    })
+  } finally {
+    await stored.close()
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { queryEngineContract } from '../../../../sdk/src/seams/query-engine.contract.ts'
 import { digestFile } from '../../kernel/digest.ts'
+import { toQueryError } from './failure.ts'
 import { openDuckdbQueryEngine } from './index.ts'
 
 const directory = () => mkdtempSync(join(tmpdir(), 'plimsoll-duckdb-'))
@@ -103,4 +104,12 @@ test.each([0, 1])('an abort between two statements of a session stops the next o
   const sql = 'SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)'
   await expect(engine.rows({ sql, inputs: {}, signal })).rejects.toThrow('enough')
   await engine.close()
+})
+
+test.each([
+  ['INTERNAL Error: Attempted to access index 3', 'internal', 'query.internal'],
+  ['FATAL Error: the database has been invalidated', 'internal', 'query.internal'],
+  ['Binder Error: column "x" not found', 'invalid', 'query.failed'],
+])('toQueryError() tells a fault of the engine from one of the statement: %s', (text, kind, code) => {
+  expect(toQueryError(new Error(text), new Map())).toMatchObject({ kind, code })
 })

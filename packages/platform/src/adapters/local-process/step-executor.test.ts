@@ -161,6 +161,21 @@ test('the end of an attempt is seen also when the helper that started it is kill
   expect((await subject.executor.wait(next.handle)).exitCode).toBe(0)
 })
 
+test('submit() says why a process does not start, also where the helper that starts it ends', async () => {
+  const { executor, ...subject } = await openSubject()
+  const absent = sleeping({ executor, ...subject }, { cwd: join(subject.directory, 'absent') })
+  await expect(executor.submit(absent)).rejects.toMatchObject({ code: 'executor.spawn_failed' })
+  const { handle } = await executor.submit(sleeping({ executor, ...subject }))
+  const helper = readProcess((JSON.parse(handle) as { pid: number }).pid)!.parent
+  process.kill(helper, 'SIGSTOP')
+  const waiting = expect(executor.submit(sleeping({ executor, ...subject }))).rejects.toMatchObject({
+    code: 'executor.host_gone',
+  })
+  process.kill(helper, 'SIGKILL')
+  await waiting
+  await executor.cancel(handle, 0)
+})
+
 test('submit() after close() is refused', async () => {
   const subject = await openSubject()
   await subject.executor.close()

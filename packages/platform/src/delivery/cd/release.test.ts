@@ -157,6 +157,14 @@ test('release() asks for the approvals of the environment, and those bind what t
   await expect(releaseAs(ctx, version)).rejects.toMatchObject({ code: 'delivery.passport_gaps' })
 })
 
+test('release() serves nothing of a version whose row has lost its artifact', async () => {
+  await addModel(ctx, modelOf('delay', { approvals: { production: 0 } }))
+  await addRoute(ctx)
+  const version = await addVersion(ctx, 'delay', 'one')
+  await ctx.db.updateTable('model_version').set({ artifact: null }).execute()
+  await expect(releaseAs(ctx, version)).rejects.toMatchObject({ kind: 'internal', code: 'delivery.no_artifact' })
+})
+
 test('release() by the only approver is recorded as self-approved', async () => {
   const [one] = await addServable(ctx, ['one'])
   expect((await releaseAs(ctx, one!, { by: ADA })).isSelfApproved).toBe(true)

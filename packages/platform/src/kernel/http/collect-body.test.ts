@@ -1,6 +1,10 @@
-import { Readable } from 'node:stream'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { PassThrough, Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { collectBody } from './collect-body.ts'
+import { decompressBody } from './decompress.ts'
 
 const FAULTS = { tooLarge: () => new Error('too large'), cut: () => new Error('cut') }
 const collect = (chunks: Iterable<Buffer>, limitBytes = 1_000_000) =>
@@ -43,4 +47,13 @@ test('collectBody() refuses a stream that fails or closes before its end', async
   const closed = collectBody(closing, 10, FAULTS)
   closing.destroy()
   await expect(closed).rejects.toThrow('cut')
+})
+
+test('decompressBody() ends with the body that it unpacks', async () => {
+  const raw = Object.assign(new PassThrough(), { headers: { 'content-encoding': 'gzip' } })
+  const unpacked = decompressBody(raw as unknown as IncomingMessage, 1_000)! // its headers and its bytes are looked at
+  const fault = once(unpacked, 'error')
+  raw.write(gzipSync('whole').subarray(0, 12))
+  raw.destroy(new Error('aborted'))
+  expect(await fault).toMatchObject([{ kind: 'invalid', code: 'http.body_cut' }])
 })

@@ -116,8 +116,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'delivery.route_not_found': ['not_found'],
   'delivery.route_serves': ['precondition'],
   'digest.malformed': ['invalid'],
-  'digest.not_regular': ['invalid'],
-  'digest.tree_too_large': ['too_large'],
   'disk.full': ['full'],
   'events.bad_type': ['internal'],
   'events.not_dead': ['precondition'],

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import Fastify from 'fastify'
 import { afterEach, expect, test } from 'vitest'
 import type { Context } from '../db/context.ts'
 import { openLog } from '../log.ts'
@@ -197,4 +198,16 @@ test('openApiDocument() describes every endpoint with its scope and parameters',
       { name: 'n', in: 'query', required: false },
     ],
   })
+})
+
+test('mountEndpoints() runs nothing for a caller of whom nothing is known', async () => {
+  const app = Fastify()
+  let code: unknown
+  app.addHook('onError', async (_request, _reply, error) => {
+    code = error.code
+  })
+  mountEndpoints(app, PROBES, { authorise: async () => undefined as never }) // as an authoriser with a fault might
+  expect((await app.inject('/probe/a')).statusCode).toBe(500)
+  expect(code).toBe('http.no_context')
+  await app.close()
 })

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { suiteWith } from '../../../../../tests/servers.ts'
 import { openPostgres } from '../../adapters/postgres/backend.ts'
@@ -82,6 +83,21 @@ function declareCases(subject: Subject) {
     expect(await add('other', 2, { dedupeKey: 'k' })).not.toBe(first)
     await open([{ kind: 'greet', run: async () => undefined }]).settle()
     expect(await add('greet', 3, { dedupeKey: 'k' })).not.toBe(first)
+  })
+
+  test('enqueue() gives up on a key that is neither free nor taken', async () => {
+    const { db } = subject.ctx
+    // As if another job with the key ended between the two statements, each time.
+    await sql`create function test_refuse() returns trigger language plpgsql as 'begin return null; end'`.execute(db)
+    await sql`create trigger test_refuse before insert on job for each row execute function test_refuse()`.execute(db)
+    try {
+      await expect(add('greet', 1, { dedupeKey: 'k' })).rejects.toMatchObject({
+        kind: 'conflict',
+        code: 'jobs.dedupe_raced',
+      })
+    } finally {
+      await sql`drop function test_refuse cascade`.execute(db)
+    }
   })
 
   test('runAfterMs holds a job back until the database says so', async () => {
