@@ -103,3 +103,13 @@ test('a file with the rights of others is read once the command that the error n
   execFileSync('/bin/sh', ['-c', error.details.action.slice('Run '.length)])
   expect(await read()).toBe('canary')
 })
+
+test('a secret that the system does not let us open is refused with its path and the reason', async () => {
+  const directory = makeDirectory()
+  writeFileSync(join(directory, 'taken'), 'canary')
+  await expect(openFileSecrets(directory).read({ project: 'taken', name: 'found' })).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'secrets.unreadable',
+    message: `Cannot read secret ${join(directory, 'taken/found')}: ENOTDIR`,
+  })
+})
