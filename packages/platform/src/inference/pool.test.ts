@@ -541,7 +541,7 @@ test('a pool holds so many models at most, and close() waits for none that was n
   const loads = Array.from({ length: 4_096 }, (_, n) => order(n))
   await expect(order(4_096)).rejects.toMatchObject({
     code: 'inference.pool_full',
-    message: 'Cannot load the model: the pool holds 4096',
+    message: 'Cannot load the model: the pool holds 4096 models, as many as it may',
   })
   await pool.close()
   const codes = (await Promise.allSettled(loads)).map((load) => load.status === 'rejected' && load.reason.code)

@@ -132,7 +132,11 @@ class Pool implements ModelPool {
     if (known && known.state !== 'failed') return known.ready
     if (this.#slots.size >= MODELS_MAX) {
       return Promise.reject(
-        new PlimsollError('exhausted', 'inference.pool_full', `Cannot load the model: the pool holds ${MODELS_MAX}`),
+        new PlimsollError(
+          'exhausted',
+          'inference.pool_full',
+          `Cannot load the model: the pool holds ${MODELS_MAX} models, as many as it may`,
+        ),
       )
     }
     const counters = this.#counters.get(model.digest) ?? createCounters()

@@ -101,6 +101,7 @@ test('openChild() ends a child that does not get ready in time', async () => {
     const outcome = expect(opening).rejects.toMatchObject({
       code: 'supervisor.child_slow',
       message: 'child did not get ready within 120 s',
+      details: { action: `See ${join(directory, 'log')}` },
     })
     vi.advanceTimersByTime(120_000)
     await outcome

@@ -82,6 +82,7 @@ function untilReady(
           'deadline',
           'supervisor.child_slow',
           `${options.name} did not get ready within ${READY_LIMIT_MS / 1_000} s`,
+          { action: `See ${options.logPath}` },
         ),
       )
     }, READY_LIMIT_MS)

@@ -36,7 +36,7 @@ test('an artifact may be as large as the limit; a larger one is refused, and not
     const isThere = (await read.arrayBuffer()).byteLength > ARTIFACT_BYTES / 2
     return [answer.status, await answer.text(), code, read.status, isThere]
   }
-  const message = `The artifact exceeds ${ARTIFACT_BYTES} bytes`
+  const message = `Cannot store the artifact: it is larger than ${ARTIFACT_BYTES} bytes`
   const refusal = JSON.stringify({ error_code: 'INVALID_PARAMETER_VALUE', message })
   expect(await sent(ARTIFACT_BYTES + 1)).toEqual([400, refusal, 'tracking.artifact_too_large', 404, false])
   expect(surface.refusedWith()).toBe('tracking.artifact_not_found')

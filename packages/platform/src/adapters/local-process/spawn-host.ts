@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepSubmission } from '@plimsoll/sdk/seams'
 import type { Handle } from './attempt-process.ts'
@@ -41,7 +41,9 @@ function start({ id, submission }: SpawnRequest): void {
     env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt, PLIMSOLL_WORK_DIR: workDir },
   })
   closeSync(log)
-  child.once('error', (error) => reply({ id, kind: 'failed', message: error.message }))
+  // The system says of a directory that is not there that it found no shell.
+  const reasonOf = (error: Error) => (existsSync(submission.cwd) ? error.message : `${submission.cwd} is not there`)
+  child.once('error', (error) => reply({ id, kind: 'failed', message: reasonOf(error) }))
   child.once('exit', (code, signal) => reply({ id, kind: 'exited', code, signal }))
   child.once('spawn', () => {
     const pid = child.pid!

@@ -164,7 +164,10 @@ test('the end of an attempt is seen also when the helper that started it is kill
 test('submit() says why a process does not start, also where the helper that starts it ends', async () => {
   const { executor, ...subject } = await openSubject()
   const absent = sleeping({ executor, ...subject }, { cwd: join(subject.directory, 'absent') })
-  await expect(executor.submit(absent)).rejects.toMatchObject({ code: 'executor.spawn_failed' })
+  await expect(executor.submit(absent)).rejects.toMatchObject({
+    code: 'executor.spawn_failed',
+    message: `Cannot start the step: ${join(subject.directory, 'absent')} is not there`,
+  })
   const { handle } = await executor.submit(sleeping({ executor, ...subject }))
   const helper = readProcess((JSON.parse(handle) as { pid: number }).pid)!.parent
   process.kill(helper, 'SIGSTOP')

@@ -162,7 +162,11 @@ test('release() serves nothing of a version whose row has lost its artifact', as
   await addRoute(ctx)
   const version = await addVersion(ctx, 'delay', 'one')
   await ctx.db.updateTable('model_version').set({ artifact: null }).execute()
-  await expect(releaseAs(ctx, version)).rejects.toMatchObject({ kind: 'internal', code: 'delivery.no_artifact' })
+  await expect(releaseAs(ctx, version)).rejects.toMatchObject({
+    kind: 'internal',
+    code: 'delivery.no_artifact',
+    message: 'Cannot release delay 1: its row has no artifact, though its passport names one',
+  })
 })
 
 test('release() by the only approver is recorded as self-approved', async () => {

@@ -40,7 +40,11 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
     )
   }
   if (version.artifact === null)
-    throw new PlimsollError('internal', 'delivery.no_artifact', 'A version without an artifact has no gap')
+    throw new PlimsollError(
+      'internal',
+      'delivery.no_artifact',
+      `Cannot release ${model} ${request.version}: its row has no artifact, though its passport names one`,
+    )
   const { signature } = await compileSignature(tx, route.definition)
   const faults = misfits(signature, version.bound)
   if (faults.length > 0)

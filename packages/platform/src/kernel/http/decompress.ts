@@ -49,7 +49,9 @@ export function decompressBody(raw: IncomingMessage, limitBytes: number): BodySt
       new PlimsollError('invalid', 'http.bad_encoding', `Cannot read the body: it is not valid ${encoding}`),
     )
   unpack.on('error', fail)
-  raw.on('error', () => counted.destroy(new PlimsollError('invalid', 'http.body_cut', 'The body ended early')))
+  raw.on('error', () =>
+    counted.destroy(new PlimsollError('invalid', 'http.body_cut', 'Cannot read the body: it ended early')),
+  )
   counted.on('close', () => {
     raw.unpipe(unpack)
     unpack.destroy()

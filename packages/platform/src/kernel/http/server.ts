@@ -145,7 +145,7 @@ function bodyTooLarge(limitBytes: number): PlimsollError {
 function bodyCut(cause: unknown): PlimsollError {
   return isPlimsollError(cause)
     ? cause
-    : new PlimsollError('invalid', 'http.body_cut', 'The body ended early', {}, cause)
+    : new PlimsollError('invalid', 'http.body_cut', 'Cannot read the body: it ended early', {}, cause)
 }
 
 function readText(bytes: Uint8Array): string {

@@ -75,7 +75,11 @@ async function* bounded(stream: AsyncIterable<Uint8Array>, maxBytes: number): As
   for await (const chunk of stream) {
     size += chunk.length
     if (size > maxBytes)
-      throw new PlimsollError('too_large', 'tracking.artifact_too_large', `The artifact exceeds ${maxBytes} bytes`)
+      throw new PlimsollError(
+        'too_large',
+        'tracking.artifact_too_large',
+        `Cannot store the artifact: it is larger than ${maxBytes} bytes`,
+      )
     yield chunk
   }
 }
