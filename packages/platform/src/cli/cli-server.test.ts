@@ -22,22 +22,22 @@ import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { openDatabase } from '../kernel/db/index.ts'
 import { filesWith, filesWithDigestOf, TOKEN } from '../processes/secret.fixture.ts'
 import { askRunning } from './doctor/running.ts'
-import { LAUNCHER, openCommandLine, openPlatform, type Platform } from './process.fixture.ts'
+import {
+  LAUNCHER,
+  noteSaid,
+  openCommandLine,
+  openHostedCommandLine,
+  openPlatform,
+  type Platform,
+} from './process.fixture.ts'
 import { GIT_IDENTITY, writeSmallProject } from './project.fixture.ts'
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-server-'))
-const commands = openCommandLine(folder)
 const said: string[] = []
-const plimsoll: typeof commands = {
-  ...commands,
-  async run(...args) {
-    const ended = await commands.run(...args)
-    said.push(ended.out, ended.err)
-    return ended
-  },
-}
+const plimsoll = noteSaid(openHostedCommandLine(folder), said)
+const alone = noteSaid(openCommandLine(folder), said) // each command in a process of its own
 let platform: Platform
 
 beforeAll(async () => {
@@ -47,6 +47,7 @@ beforeAll(async () => {
   platform = await openPlatform(openCommandLine(folder, undefined, { PLIMSOLL_LOG_LEVEL: 'debug' }))
 })
 afterAll(async () => {
+  plimsoll.close()
   expect(await platform?.close()).toBe(0)
   rmSync(folder, { recursive: true, force: true })
 })
@@ -471,7 +472,7 @@ test.each([
   ['key', 'list'],
 ])('plimsoll %s %s is text for people, and one line of JSON with --json', async (...words) => {
   const args = words.map((word) => (word.startsWith('$') ? started[word.slice(1)]! : word))
-  const [people, machine] = await Promise.all([plimsoll.run(...args), json(...args)])
+  const [people, machine] = await Promise.all([alone.run(...args), json(...args)])
   expect(people).toMatchObject({ status: 0, err: '' })
   expect(people.out.trim()).not.toBe('')
   expect(people.out).not.toContain('\u001b')

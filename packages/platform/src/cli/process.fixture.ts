@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
 /** The command line of this checkout. */
 export const LAUNCHER = resolve(import.meta.dirname, '../../bin/plimsoll.mjs')
+
+const HOST = resolve(import.meta.dirname, 'command-host.fixture.ts')
 
 const STOP_MS = 30_000
 
@@ -54,6 +56,52 @@ export function openCommandLine(
         child.once('error', refuse)
         child.once('close', (status) => done({ status, out, err }))
       }),
+  }
+}
+
+export interface HostedCommandLine extends CommandLine {
+  close(): void
+}
+
+/**
+ * As `openCommandLine`, but one process runs the commands one after the other, so that none pays for the start of a
+ * process: for tests of what commands say and do. What runs beside another gets a process too.
+ */
+export function openHostedCommandLine(cwd: string, extra: Readonly<Record<string, string>> = {}): HostedCommandLine {
+  const idle: ChildProcess[] = []
+  const open = () =>
+    fork(HOST, { cwd, env: cleanEnvironment(extra), execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  return {
+    start: openCommandLine(cwd, undefined, extra).start,
+    run: (...args) =>
+      new Promise((done, refuse) => {
+        const host = idle.pop() ?? open()
+        const onExit = () => refuse(new Error(`plimsoll ${args.join(' ')} ended the process that ran it`))
+        host.once('error', refuse)
+        host.once('exit', onExit)
+        host.once('message', (ended: Ended) => {
+          host.off('error', refuse)
+          host.off('exit', onExit)
+          idle.push(host)
+          done(ended)
+        })
+        host.send(args)
+      }),
+    close() {
+      for (const host of idle.splice(0)) host.disconnect()
+    },
+  }
+}
+
+/** The same command line, which adds all that its commands say to a list. */
+export function noteSaid<C extends CommandLine>(commands: C, said: string[]): C {
+  return {
+    ...commands,
+    async run(...args) {
+      const ended = await commands.run(...args)
+      said.push(ended.out, ended.err)
+      return ended
+    },
   }
 }
 
