@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Ended, openCommandLine, openPlatform } from '../../packages/platform/src/cli/process.fixture.ts'
+import { type Ended, openHostedCommandLine, openPlatform } from '../../packages/platform/src/cli/process.fixture.ts'
 import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 
 /** A platform of one test: its folder, its processes, and its command line. */
@@ -32,7 +32,7 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
     })
   git('init', '--quiet')
   await layDatabase(join(dataDir, 'database'), { isMigrated: true })
-  const commands = openCommandLine(work)
+  const commands = openHostedCommandLine(work)
   const { api, gateway, pid, close } = await openPlatform(commands, '--data-dir', dataDir, ...args)
   const platform: TestPlatform = {
     work,
@@ -57,6 +57,7 @@ export async function openTestPlatform(args: readonly string[] = []): Promise<Te
       return JSON.parse(out.trim().split('\n').at(-1)!) as T // the caller names what the command answers
     },
     async close() {
+      commands.close()
       await close()
       rmSync(work, { recursive: true, force: true })
     },
