@@ -1,12 +1,33 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** The crash test takes as long as a quarter of the others together: begun last, it would keep one core waiting. */
+/**
+ * Files that take half a minute and more, longest first: begun last, each would keep the other cores waiting. Vitest knows
+ * only how long a file took here before, and without that how large it is.
+ */
+const LONGEST = [
+  'tests/crash/crash.test.ts',
+  'packages/platform/src/processes/up.test.ts',
+  'tests/browser/console.test.ts',
+  'tests/hostile/hostile.test.ts',
+  'packages/platform/src/cli/cli-server.test.ts',
+  'tests/package/pack.test.ts',
+  'tests/demo/demo.test.ts',
+  'tests/demo/stays-up.test.ts',
+  'packages/platform/src/inference/pool.test.ts',
+  'tests/end-to-end/features.test.ts',
+  'tests/end-to-end/datasets.test.ts',
+  'packages/platform/src/kernel/db/migrate.test.ts',
+  'tests/hostile/project.test.ts',
+  'packages/platform/src/adapters/s3/blob-store.test.ts',
+  'packages/platform/src/registry/mlflow-client.test.ts',
+]
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = (file: TestSpecification) => file.moduleId.endsWith('tests/crash/crash.test.ts')
     const sorted = await super.sort(files)
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+    const long = LONGEST.flatMap((path) => sorted.filter((file) => file.moduleId.endsWith(`/${path}`)))
+    return [...long, ...sorted.filter((file) => !long.includes(file))]
   }
 }
 
