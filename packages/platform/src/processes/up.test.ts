@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { LAUNCHER } from '../cli/process.fixture.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
@@ -31,14 +31,15 @@ class Up {
   readonly exit: Promise<{ code: number | null; signal: string | null }>
   readonly firstLine: Promise<string | undefined>
 
-  constructor(args: readonly string[] = [], env: Record<string, string> = {}) {
+  /** Of a test, which ends it, unless it has a directory of its own. */
+  constructor(args: readonly string[] = [], env: Record<string, string> = {}, directory?: string) {
     this.child = spawn(
       'node',
       [
         LAUNCHER,
         'up',
         '--data-dir',
-        dataDir,
+        directory ?? dataDir,
         '--port',
         '0',
         '--gateway-port',
@@ -59,7 +60,7 @@ class Up {
       lines.once('line', (line) => done(line))
       lines.once('close', () => done(undefined))
     })
-    started.push(this)
+    if (directory === undefined) started.push(this)
   }
 
   async ready(): Promise<Ready> {
@@ -154,34 +155,61 @@ test('a gateway that is stopped by SIGTERM serves for its drain delay, and Ctrl-
   expect(await up.exit).toEqual({ code: 0, signal: null })
 })
 
-test.runIf(process.platform === 'linux')(
-  'a killed control plane comes back on its port while the gateway goes on',
-  async () => {
-    await layData()
-    const up = new Up()
-    const ready = await up.ready()
-    const first = pidOf(ready.pid, 'control-plane')!
-    const gateway = pidOf(ready.pid, 'gateway')
-    const token = readFileSync(join(dataDir, 'operator-token'), 'utf8')
+describe('one platform', () => {
+  let own: string
+  let up: Up
+  let ready: Ready
+  beforeAll(async () => {
+    own = join(mkdtempSync(join(tmpdir(), 'plimsoll-up-')), 'data')
+    await layDatabase(join(own, 'database'), { isMigrated: true })
+    up = new Up([], {}, own)
+    ready = await up.ready()
+  })
+  afterAll(async () => {
+    up.child.kill('SIGTERM')
+    await up.exit
+    rmSync(resolve(own, '..'), { recursive: true, force: true })
+  })
+
+  test('refuses a second start on its data directory in one line that names the holder', async () => {
+    const second = new Up([], {}, own)
+    expect(await second.exit).toEqual({ code: 5, signal: null })
+    expect((JSON.parse(second.stderr) as { error: unknown }).error).toEqual({
+      code: 'pglite.directory_in_use',
+      message: `Cannot use ${own}: Plimsoll runs there already, as process ${ready.pid}`,
+      action: `End that one with Ctrl-C or kill ${ready.pid}, or choose another --data-dir`,
+    })
+  })
+
+  test.runIf(process.platform === 'linux')('brings a killed gateway back on its port', async () => {
+    const first = pidOf(ready.pid, 'gateway')!
     process.kill(first, 'SIGKILL')
     await expect.poll(() => isAlive(first), WAIT).toBe(false)
-    await expect.poll(() => health(ready.api), WAIT).toBe(200)
-    expect(pidOf(ready.pid, 'control-plane')).not.toBe(first)
-    expect(pidOf(ready.pid, 'gateway')).toBe(gateway)
-    expect(readFileSync(join(dataDir, 'operator-token'), 'utf8')).toBe(token)
-  },
-)
+    await expect
+      .poll(async () => (await fetch(`${ready.gateway}/v2/health/live`).catch(() => undefined))?.status, WAIT)
+      .toBe(200)
+  })
 
-test.runIf(process.platform === 'linux')('a killed gateway comes back on its port', async () => {
-  await layData()
-  const up = new Up()
-  const ready = await up.ready()
-  const first = pidOf(ready.pid, 'gateway')!
-  process.kill(first, 'SIGKILL')
-  await expect.poll(() => isAlive(first), WAIT).toBe(false)
-  await expect
-    .poll(async () => (await fetch(`${ready.gateway}/v2/health/live`).catch(() => undefined))?.status, WAIT)
-    .toBe(200)
+  test.runIf(process.platform === 'linux')(
+    'brings a killed control plane back on its port while the gateway goes on',
+    async () => {
+      const first = pidOf(ready.pid, 'control-plane')!
+      const gateway = pidOf(ready.pid, 'gateway')
+      expect(gateway).toBeDefined()
+      const token = readFileSync(join(own, 'operator-token'), 'utf8')
+      process.kill(first, 'SIGKILL')
+      await expect.poll(() => isAlive(first), WAIT).toBe(false)
+      await expect.poll(() => health(ready.api), WAIT).toBe(200)
+      expect(pidOf(ready.pid, 'control-plane')).not.toBe(first)
+      expect(pidOf(ready.pid, 'gateway')).toBe(gateway)
+      expect(readFileSync(join(own, 'operator-token'), 'utf8')).toBe(token)
+    },
+  )
+
+  test.runIf(process.platform === 'linux')('ends when its launcher is killed', async () => {
+    up.child.kill('SIGKILL')
+    await expect.poll(() => isAlive(ready.pid), WAIT).toBe(false)
+  })
 })
 
 test.runIf(process.platform === 'linux')(
@@ -215,27 +243,6 @@ test.runIf(process.platform === 'linux')(
     expect((await up.ready()).ready).toBe(true)
   },
 )
-
-test.runIf(process.platform === 'linux')('a killed launcher takes the supervisor with it', async () => {
-  await layData()
-  const up = new Up()
-  const ready = await up.ready()
-  up.child.kill('SIGKILL')
-  await expect.poll(() => isAlive(ready.pid), WAIT).toBe(false)
-})
-
-test('a second start on the same data directory is refused in one line that names the holder', async () => {
-  await layData()
-  const up = new Up()
-  const { pid } = await up.ready()
-  const second = new Up()
-  expect(await second.exit).toEqual({ code: 5, signal: null })
-  expect((JSON.parse(second.stderr) as { error: unknown }).error).toEqual({
-    code: 'pglite.directory_in_use',
-    message: `Cannot use ${dataDir}: Plimsoll runs there already, as process ${pid}`,
-    action: `End that one with Ctrl-C or kill ${pid}, or choose another --data-dir`,
-  })
-})
 
 /** Starts on a port that is taken, which is one line, and nothing on standard output. */
 async function refuseTaken(option: string): Promise<void> {
@@ -306,6 +313,7 @@ test('up on every address prints addresses that answer', async () => {
 })
 
 test('a data directory keeps the clock that it was made with', async () => {
+  await layData()
   const up = new Up(['--replay-origin', '2001-01-01T00:00:00Z', '--replay-rate', '60'])
   const { api } = await up.ready()
   expect(await (await fetch(`${api}/health`)).json()).toMatchObject({
