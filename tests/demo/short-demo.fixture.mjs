@@ -1,6 +1,7 @@
 // A demo of short chapters, the rest is the demo's own: it starts the platform, and follows a run of one step.
-// With --fill the disk of the folder is filled up before the run.
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
+// With --fill the disk of the folder is filled up before the run; its platform starts on a copy of the database in the folder
+// that the first argument names.
+import { closeSync, cpSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { removeLeftovers } from '../../scripts/demo/checks.mjs'
 import { runPipeline } from '../../scripts/demo/follow.mjs'
@@ -47,8 +48,13 @@ async function follow(platform) {
   return { run: state }
 }
 
+async function start(platform) {
+  cpSync(process.argv[2], join(platform.dataDir, 'database'), { recursive: true })
+  return { process: (await platform.start()).pid }
+}
+
 removeLeftovers()
 await runDemo([
-  ['1. A platform', async (platform) => ({ process: (await platform.start()).pid })],
+  ['1. A platform', start],
   ['2. A run', follow],
 ])

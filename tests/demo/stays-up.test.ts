@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { readProcess } from '../../packages/platform/src/adapters/local-process/process-table.ts'
+import { layDatabase } from '../../packages/platform/src/kernel/db/database-template.fixture.ts'
 
 const SHORT_DEMO = resolve(import.meta.dirname, 'short-demo.fixture.mjs')
 
@@ -15,10 +16,16 @@ const CONTROLS = /[\r\u001b]/
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 90_000 })
 
 let scratch: string
-beforeAll(() => {
+/** Holds a database that short demos start on a copy of: making one takes seconds. A small disk may hide `scratch`. */
+let laid: string
+beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'plimsoll-stays-up-'))
+  laid = mkdtempSync(join(tmpdir(), 'plimsoll-laid-'))
+  await layDatabase(laid, { isMigrated: true })
 })
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterAll(() => {
+  for (const folder of [scratch, laid]) rmSync(folder, { recursive: true, force: true })
+})
 
 interface Shown {
   readonly child: ChildProcess
@@ -39,7 +46,7 @@ async function untilEnded(work: string): Promise<void> {
 }
 
 /** A demo that has shown its chapters and stays up, on free ports, until its test has ended. */
-async function showDemo([program, ...args]: readonly string[] = [process.execPath, SHORT_DEMO]): Promise<Shown> {
+async function showDemo([program, ...args]: readonly string[] = [process.execPath, SHORT_DEMO, laid]): Promise<Shown> {
   const child = spawn(program!, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: scratch, PLIMSOLL_SERVER_PORT: '0', PLIMSOLL_SERVER_GATEWAY_PORT: '0' },
@@ -87,7 +94,7 @@ const REPLACE = '\r\u001b[K'
 
 test('a demo on a terminal has one line that moves, no longer than that is wide; when its platform dies it ends with one line, and keeps what it did', async (context) => {
   if (spawnSync('script', ['--version']).status !== 0) return context.skip('script of util-linux is not installed')
-  const narrow = `stty cols 40; '${process.execPath}' '${SHORT_DEMO}'`
+  const narrow = `stty cols 40; '${process.execPath}' '${SHORT_DEMO}' '${laid}'`
   const { text, work, ended } = await showDemo(['script', '-qec', narrow, '/dev/null'])
   const [, ...replaced] = text.split(REPLACE)
   const moving = replaced.filter((line) => line !== '' && !line.includes('\n'))
@@ -111,11 +118,11 @@ test('a demo whose disk fills up ends with one line that says so, and the next o
   const mounted = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt'])
   if (mounted.status !== 0) return context.skip('this user may not mount a disk of a small size')
   const twice = `mount -t tmpfs -o size=160m small "$TMPDIR" || exit
-    "$0" "$1" --exit --fill; echo "ended with $?"
-    "$0" "$1" --exit; echo "ended with $?"`
+    "$0" "$1" "$2" --exit --fill; echo "ended with $?"
+    "$0" "$1" "$2" --exit; echo "ended with $?"`
   const { stdout: text, stderr } = await promisify(execFile)(
     'unshare',
-    ['-rm', 'sh', '-c', twice, process.execPath, SHORT_DEMO],
+    ['-rm', 'sh', '-c', twice, process.execPath, SHORT_DEMO, laid],
     { env: { ...process.env, TMPDIR: scratch } },
   )
   expect(stderr).toMatch(
