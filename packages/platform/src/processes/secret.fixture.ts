@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Ended, openCommandLine, openPlatform } from '../cli/process.fixture.ts'
 import { hashToken } from '../kernel/auth/verify/index.ts'
+import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 
 /** A token of an operator or a person, or one of an attempt. */
 export const TOKEN = /plim_[0-9A-Za-z]{49}|plimstep_\d+_[0-9A-Za-z_-]{43}/
@@ -59,6 +60,7 @@ export async function tellAll(
   const dataDir = join(folder, '.plimsoll')
   const commandsWith = (more: object) =>
     openCommandLine(folder, undefined, { PLIMSOLL_LOG_LEVEL: 'debug', ...settings, ...more })
+  if (settings.PLIMSOLL_DATABASE_KIND === undefined) await layDatabase(join(dataDir, 'database'), { isMigrated: true })
   const refused = await commandsWith(broken).run('up', '--port', '0', '--gateway-port', '0', '--grpc-port', '0')
   const platform = await openPlatform(commandsWith({}))
   try {
