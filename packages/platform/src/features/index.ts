@@ -18,7 +18,6 @@ export {
 export { dropGenerations, type GenerationRetention } from './generation-retention.ts'
 export { findUnmaterialized, isDropped } from './materialization.ts'
 export type { MaterializeCommand } from './materialize-command.ts'
-export type { ServingSpec } from './online/index.ts'
 export { endpoints } from './routes.ts'
 export { servingSpec } from './serving-spec.ts'
 export { featureStepKinds } from './step-kinds.ts'

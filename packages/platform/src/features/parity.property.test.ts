@@ -1,14 +1,14 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FeatureViewDefinition } from '@plimsoll/sdk/wire'
+import type { FeatureServingSpec, FeatureViewDefinition } from '@plimsoll/sdk/wire'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { isThorough } from '../../../../tests/servers.ts'
 import { openDuckdbQueryEngine } from '../adapters/duckdb/index.ts'
 import { openLmdbOnlineStore } from '../adapters/lmdb/index.ts'
 import { materializeView } from './materialize-batch.ts'
-import { layoutOf, openOnlineReader, type ServingSpec } from './online/index.ts'
+import { layoutOf, openOnlineReader } from './online/index.ts'
 import { isNear, valueAt } from './oracle.fixture.ts'
 import { ENTITY, type HistoryRow, joinView, temporaryFolder, viewOf, writeHistory } from './point-in-time.fixture.ts'
 
@@ -30,11 +30,11 @@ const VIEW = viewOf(
   { ttlUs: 6 },
 )
 
-function specFor(view: FeatureViewDefinition): ServingSpec {
+function specFor(view: FeatureViewDefinition): FeatureServingSpec {
   const layout = layoutOf(view)
   const names = Object.keys(view.features)
-  const columns: ServingSpec['views'][number]['columns'] = []
-  const windows: ServingSpec['views'][number]['windows'] = []
+  const columns: FeatureServingSpec['views'][number]['columns'] = []
+  const windows: FeatureServingSpec['views'][number]['windows'] = []
   for (const [at, name] of names.entries()) {
     const feature = view.features[name]!
     if (feature.from === 'column') columns.push({ at, slot: layout.slots.findIndex((slot) => slot.feature === name) })

@@ -2,6 +2,7 @@ import {
   definitionName,
   featureDefinitionPage,
   featureDefinitionView,
+  featureServingSpec,
   materializationList,
   wholeText,
 } from '@plimsoll/sdk/wire'
@@ -9,7 +10,6 @@ import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
 import { listDefinitions, requireDefinition } from './definition-store.ts'
 import { listMaterializations } from './materialization.ts'
-import { servingSpecSchema } from './online/index.ts'
 import { servingSpec } from './serving-spec.ts'
 import type { FeatureKind } from './tables.ts'
 
@@ -48,7 +48,7 @@ const serving = endpoint({
   scope: 'viewer',
   summary: 'Show what a gateway is told to look up for a feature service',
   params: z.strictObject({ name: definitionName }),
-  response: servingSpecSchema,
+  response: featureServingSpec,
   handler: ({ ctx, params }) => servingSpec(ctx, params.name),
 })
 

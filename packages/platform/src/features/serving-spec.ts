@@ -1,13 +1,14 @@
+import { type FeatureServingSpec, featureServingSpec } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { requireFeatureService } from './declare.ts'
-import { layoutOf, type ServingSpec, servingSpecSchema } from './online/index.ts'
+import { layoutOf } from './online/index.ts'
 
 /**
  * What a gateway needs to look the features of a service up: views by digest, generations, keys, windows.
  * @throws not_found features.service_not_found · precondition features.not_online
  */
-export async function servingSpec(ctx: Context, service: string): Promise<ServingSpec> {
+export async function servingSpec(ctx: Context, service: string): Promise<FeatureServingSpec> {
   const { digest, members } = await requireFeatureService(ctx, service)
   const offline = members.find(({ view }) => !view.online)
   if (offline)
@@ -20,8 +21,8 @@ export async function servingSpec(ctx: Context, service: string): Promise<Servin
   const places = new Map(names.map((name, index) => [name, index]))
   const views = members.map((member) => {
     const layout = layoutOf(member.view)
-    const columns: ServingSpec['views'][number]['columns'] = []
-    const windows: ServingSpec['views'][number]['windows'] = []
+    const columns: FeatureServingSpec['views'][number]['columns'] = []
+    const windows: FeatureServingSpec['views'][number]['windows'] = []
     for (const { name, feature } of member.features) {
       const expression = member.view.features[feature]!
       const at = places.get(name)!
@@ -42,5 +43,5 @@ export async function servingSpec(ctx: Context, service: string): Promise<Servin
       windows,
     }
   })
-  return servingSpecSchema.parse({ v: 1, service, digest, names, views })
+  return featureServingSpec.parse({ v: 1, service, digest, names, views })
 }

@@ -1,5 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { labelsBody, liveView } from '@plimsoll/sdk/wire'
+import { labelsBody, liveView, receivedLabels } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
 import { requestJoin } from './join-job.ts'
@@ -16,7 +16,7 @@ export function monitoringEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       summary: 'Labels of predictions, as they become known',
       body: labelsBody,
       bodyLimitBytes: 8 << 20,
-      response: z.strictObject({ received: z.int() }),
+      response: receivedLabels,
       handler: async ({ ctx, body }) => {
         await ctx.transaction(async (tx) => {
           await recordLabels(tx, body.labels)

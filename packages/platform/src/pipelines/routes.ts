@@ -1,11 +1,13 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
-  codeBundle,
+  cancelledRun,
+  finishedRun,
   isTerminalRun,
-  pipelineDefinition,
-  RUN_STATES,
-  runSummary,
+  pipelineList,
+  pipelineVersion,
+  runList,
   runView,
+  startedRun,
   startRunBody,
   stepDebugView,
   stepDetail,
@@ -32,13 +34,6 @@ export interface PipelineEndpointDeps {
 }
 
 const runParams = z.strictObject({ run: z.string().max(80) })
-const pipelineVersion = z.strictObject({
-  name: z.string(),
-  digest: z.string(),
-  definition: pipelineDefinition,
-  bundles: z.record(z.string(), codeBundle),
-  origin: z.strictObject({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean() }),
-})
 const stepParams = z.strictObject({ run: z.string().max(80), step: z.string().max(63) })
 
 async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<typeof startRunBody>) {
@@ -105,7 +100,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       scope: 'editor',
       summary: 'Start a run of a pipeline, or of one step',
       body: startRunBody,
-      response: z.strictObject({ id: z.string(), isNew: z.boolean() }),
+      response: startedRun,
       handler: async ({ ctx, body }) => start(ctx, deps, body),
     }),
     endpoint({
@@ -118,7 +113,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
         pipeline: z.string().max(63).optional(),
         limit: wholeText({ min: 1, max: 500 }).default(50),
       }),
-      response: z.strictObject({ runs: z.array(runSummary) }),
+      response: runList,
       handler: async ({ ctx, query }) => ({ runs: await listRuns(ctx, query) }),
     }),
     endpoint({
@@ -136,7 +131,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       scope: 'editor',
       summary: 'Cancel a run',
       params: runParams,
-      response: z.strictObject({ state: z.enum(RUN_STATES) }),
+      response: cancelledRun,
       handler: async ({ ctx, params }) => {
         const state = await ctx.transaction((tx) => cancelRun(tx, params.run))
         deps.onStarted()
@@ -149,7 +144,7 @@ function runEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: '404 while the run goes on, 200 with its state once it has ended; an unknown run has ended as `unknown`',
       params: runParams,
-      response: z.strictObject({ state: z.enum([...RUN_STATES, 'unknown']) }),
+      response: finishedRun,
       handler: async ({ ctx, params }) => {
         const run = await requireRun(ctx, params.run).catch((error: PlimsollError) => {
           if (error.kind === 'not_found') return { state: 'unknown' as const }
@@ -213,7 +208,7 @@ export function pipelineEndpoints(deps: PipelineEndpointDeps): AnyEndpoint[] {
       path: '/api/v1/pipelines',
       scope: 'viewer',
       summary: 'Every pipeline of the project',
-      response: z.strictObject({ pipelines: z.array(z.strictObject({ name: z.string(), digest: z.string() })) }),
+      response: pipelineList,
       handler: async ({ ctx }) => ({ pipelines: await listPipelines(ctx) }),
     }),
     endpoint({

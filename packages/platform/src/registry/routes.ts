@@ -1,13 +1,13 @@
 import {
-  approvalView,
+  aliasView,
   approveBody,
+  givenApproval,
   type ModelVersionSummary,
-  modelSummary,
-  modelVersionSummary,
+  modelList,
+  modelVersionList,
   modelVersionView,
-  ordinal,
+  moveAliasBody,
   ordinalText,
-  passportGap,
   wholeText,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
@@ -87,7 +87,7 @@ const modelEndpoints: readonly AnyEndpoint[] = [
       after: z.string().max(250).optional(),
       limit: wholeText({ min: 1, max: 1_000 }).default(200),
     }),
-    response: z.strictObject({ models: z.array(modelSummary) }),
+    response: modelList,
     handler: async ({ ctx, query }) => {
       const models = await listModels(ctx, query)
       return {
@@ -114,7 +114,7 @@ const modelEndpoints: readonly AnyEndpoint[] = [
       before: ordinalText.optional(),
       limit: wholeText({ min: 1, max: 500 }).default(100),
     }),
-    response: z.strictObject({ versions: z.array(modelVersionSummary) }),
+    response: modelVersionList,
     handler: async ({ ctx, params, query }) => {
       await requireModel(ctx, params.model)
       const aliases = await listAliases(ctx, params.model)
@@ -158,7 +158,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     summary: 'Approve a version for an environment',
     params: versionParams,
     body: approveBody,
-    response: z.strictObject({ approval: approvalView, gaps: z.array(passportGap) }),
+    response: givenApproval,
     handler: async ({ ctx, params, body }) =>
       ctx.transaction(async (tx) => {
         const { at, ...approval } = await approve(tx, { ...params, ...body })
@@ -174,8 +174,8 @@ export const endpoints: readonly AnyEndpoint[] = [
     scope: 'editor',
     summary: 'Point an alias at a version',
     params: modelParams.extend({ alias: z.string().max(255) }),
-    body: z.strictObject({ version: ordinal, expected: ordinal.nullable().optional() }),
-    response: z.strictObject({ model: z.string(), alias: z.string(), version: z.int() }),
+    body: moveAliasBody,
+    response: aliasView,
     handler: async ({ ctx, params, body }) =>
       moveAlias(ctx, {
         ...params,

@@ -27,6 +27,7 @@ export {
   ledgerRestored,
   restoreBody,
 } from './audit.ts'
+export { missingBlobList, missingBlobsBody, type StoredBlob, storedBlob } from './blob.ts'
 export { COUNT_MAX, count, countText, ordinal, ordinalText, wholeText } from './count.ts'
 export {
   type DatasetVersionParams,
@@ -113,22 +114,29 @@ export {
 export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
 export {
   type FeatureDefinitionView,
+  type FeatureServingSpec,
   featureDefinitionPage,
   featureDefinitionView,
+  featureServingSpec,
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'
 export { ALERT_STATES, type AlertState, PROFILE_SUBJECTS, type ProfileSubject } from './monitor.ts'
 export {
   type ApprovalView,
+  aliasView,
   approvalView,
   approveBody,
+  givenApproval,
   type ModelSummary,
   type ModelVersionSummary,
   type ModelVersionView,
+  modelList,
   modelSummary,
+  modelVersionList,
   modelVersionSummary,
   modelVersionView,
+  moveAliasBody,
   type PassportBound,
   type PassportGap,
   type PassportNotes,
@@ -136,6 +144,7 @@ export {
   passportGap,
   passportNotes,
 } from './passport.ts'
+export { pipelineList, pipelineVersion } from './pipeline.ts'
 export {
   applyBody,
   type DefinitionChange,
@@ -148,6 +157,7 @@ export {
 } from './plan.ts'
 export {
   type GatewayView,
+  gatewayList,
   gatewayView,
   type LiveView,
   labelsBody,
@@ -156,10 +166,13 @@ export {
   type ReleaseAction,
   type ReleaseView,
   type RouteView,
+  receivedLabels,
   releaseBody,
+  releaseList,
   releaseView,
   retireBody,
   rollbackBody,
+  routeList,
   routeView,
 } from './release.ts'
 export {
@@ -177,6 +190,8 @@ export {
   CACHE_REASONS,
   type CacheVerdict,
   cacheVerdict,
+  cancelledRun,
+  finishedRun,
   isTerminalRun,
   isTerminalStep,
   RUN_STATES,
@@ -184,15 +199,18 @@ export {
   type RunState,
   type RunSummary,
   type RunView,
+  runList,
   runOptions,
   runSummary,
   runView,
   STEP_STATES,
+  type StartedRun,
   type StartRunBody,
   type StepDebugView,
   type StepDetail,
   type StepState,
   type StepView,
+  startedRun,
   startRunBody,
   stepDebugView,
   stepDetail,
@@ -202,6 +220,7 @@ export {
   TERMINAL_STEPS,
 } from './run.ts'
 export {
+  awaitedSnapshot,
   type GatewayStatus,
   gatewayStatus,
   LOGGED_ROWS_MIN,
@@ -221,5 +240,8 @@ export {
   servedVersion,
   signedSnapshot,
   snapshot,
+  storedPrediction,
+  takenSegment,
+  takenStatus,
 } from './snapshot.ts'
 export { CI_TRIGGERS, type CiTrigger, VERDICTS, type Verdict } from './verdict.ts'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ordinal } from './count.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -110,6 +111,9 @@ export const modelVersionSummary = z.strictObject({
 /** A model version as lists show it. */
 export type ModelVersionSummary = z.output<typeof modelVersionSummary>
 
+/** Versions of a model, newest first. */
+export const modelVersionList = z.object({ versions: z.array(modelVersionSummary) })
+
 /** One event in the life of a version, newest first: from the audit rows. */
 export const historyEntry = z.strictObject({
   at: z.iso.datetime(),
@@ -145,8 +149,23 @@ export const modelSummary = z.strictObject({
 /** A registered model as lists show it. */
 export type ModelSummary = z.output<typeof modelSummary>
 
+/** Registered models, by name. */
+export const modelList = z.object({ models: z.array(modelSummary) })
+
 /** Approves a version for an environment, in the name of whoever sends it. */
 export const approveBody = z.strictObject({
   environment: z.string().max(63).default('production'),
   comment: z.string().max(2_000).default(''),
 })
+
+/** An approval that was given, and what the version still lacks for its environment. */
+export const givenApproval = z.object({ approval: approvalView, gaps: z.array(passportGap) })
+
+/**
+ * Points an alias at a version. `expected` is the version that the caller believes it points at, null for none: it is
+ * refused when it points at another. Without it, any is replaced.
+ */
+export const moveAliasBody = z.strictObject({ version: ordinal, expected: ordinal.nullable().optional() })
+
+/** An alias of a model and the version that it points at. */
+export const aliasView = z.object({ model: z.string(), alias: z.string(), version: z.int() })

@@ -47,6 +47,9 @@ export const releaseView = z.strictObject({
 /** A release, rollback or retirement as it was recorded. */
 export type ReleaseView = z.output<typeof releaseView>
 
+/** Releases of a route, newest first. */
+export const releaseList = z.object({ releases: z.array(releaseView) })
+
 /** A route with what is assigned to it; null before its first release and after it was retired. */
 export const routeView = z.strictObject({
   environment: z.string(),
@@ -68,6 +71,9 @@ export const routeView = z.strictObject({
 /** A route and its assignment. */
 export type RouteView = z.output<typeof routeView>
 
+/** Every route of the project, in every environment. */
+export const routeList = z.object({ routes: z.array(routeView) })
+
 /** How a gateway said that it was: the epoch that it serves, and the snapshot that it refused, whole or in part. */
 export const gatewayView = z.strictObject({
   gateway: z.string(),
@@ -79,6 +85,9 @@ export const gatewayView = z.strictObject({
 })
 /** A gateway as it last reported. */
 export type GatewayView = z.output<typeof gatewayView>
+
+/** Gateways that have reported, by name. */
+export const gatewayList = z.object({ gateways: z.array(gatewayView) })
 
 /** Live figures of a route: counts by arm and hour, and quality where labels have come back. */
 export const liveView = z.strictObject({
@@ -133,3 +142,6 @@ export const labelsBody = z.strictObject({
     .min(1)
     .max(10_000),
 })
+
+/** How many labels were taken; their join with predictions comes after the answer. */
+export const receivedLabels = z.object({ received: z.int() })

@@ -137,6 +137,9 @@ export const runSummary = z.strictObject({
 /** A run as lists show it. */
 export type RunSummary = z.output<typeof runSummary>
 
+/** Runs, newest first. */
+export const runList = z.object({ runs: z.array(runSummary) })
+
 /** A run with its params and the graph of its steps. */
 export const runView = runSummary.extend({ params: z.record(z.string(), z.json()), graph: z.array(stepView) })
 /** A run as its page shows it. */
@@ -181,6 +184,17 @@ export const startRunBody = z.union([
 ])
 /** What a run is started with. */
 export type StartRunBody = z.output<typeof startRunBody>
+
+/** A run that was started; `isNew` is false where its idempotency key was known: `id` is then that of the earlier one. */
+export const startedRun = z.object({ id: z.string(), isNew: z.boolean() })
+/** A run that was started, or that was there before. */
+export type StartedRun = z.output<typeof startedRun>
+
+/** The state of a run that was asked to end: `cancelling` while steps of it still do. */
+export const cancelledRun = z.object({ state: z.enum(RUN_STATES) })
+
+/** The final state of a run; `unknown` for one that is not there. */
+export const finishedRun = z.object({ state: z.enum([...RUN_STATES, 'unknown']) })
 
 /** What `step debug` needs to open a shell where an attempt ran. */
 export const stepDebugView = z.strictObject({

@@ -113,6 +113,9 @@ export const signedSnapshot = z.strictObject({
 /** A snapshot with its signature, which whoever receives it verifies. */
 export type SignedSnapshot = z.output<typeof signedSnapshot>
 
+/** The newest snapshot after the epoch that was asked for; null when none came in the time that it was waited for. */
+export const awaitedSnapshot = z.object({ snapshot: signedSnapshot.nullable() })
+
 /** How long a route's newest answers took, from request to answer. */
 export const routeLatency = z.strictObject({
   answers: z.int().positive(),
@@ -135,6 +138,9 @@ export const gatewayStatus = z.strictObject({
 })
 /** The state of one gateway. */
 export type GatewayStatus = z.output<typeof gatewayStatus>
+
+/** Says no more than that a gateway's status was taken. */
+export const takenStatus = z.object({})
 
 /** Outputs of so many rows are in every record, and of more while they are small. */
 export const LOGGED_ROWS_MIN = 64
@@ -169,3 +175,9 @@ export const predictionRecord = z.strictObject({
 })
 /** The identity record of one prediction. */
 export type PredictionRecord = z.output<typeof predictionRecord>
+
+/** How many predictions a segment held that a gateway shipped; the same when it was shipped before. */
+export const takenSegment = z.object({ records: z.int() })
+
+/** The identity record of a prediction, and the digest of the segment that holds it. */
+export const storedPrediction = z.object({ record: predictionRecord, segment: z.string() })

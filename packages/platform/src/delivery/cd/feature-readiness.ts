@@ -1,14 +1,14 @@
-import type { PassportBound, PipelineDefinition, RouteSignature } from '@plimsoll/sdk/wire'
-import { findUnmaterialized, isDropped, type ServingSpec } from '../../features/index.ts'
+import type { FeatureServingSpec, PassportBound, PipelineDefinition, RouteSignature } from '@plimsoll/sdk/wire'
+import { findUnmaterialized, isDropped } from '../../features/index.ts'
 import type { Context, Tx } from '../../kernel/db/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { listPipelines, requirePipelineVersion } from '../../pipelines/index.ts'
 
-type LookedUpView = ServingSpec['views'][number]
+type LookedUpView = FeatureServingSpec['views'][number]
 
 /** Views that fill a column which the version takes: one that names its columns may need fewer than the route has. */
 function viewsTaken(signature: RouteSignature, bound: PassportBound): LookedUpView[] {
-  const spec = signature.features as ServingSpec | null // compiled by compileSignature
+  const spec = signature.features as FeatureServingSpec | null // compiled by compileSignature
   if (spec === null) return []
   const stated = bound.signature?.columns
   const taken = signature.columns.filter(({ name }) => !stated || stated.includes(name))
@@ -52,7 +52,7 @@ export async function requireFeatures(
 ): Promise<void> {
   const missing = await findUnmaterialized(tx, viewsTaken(signature, bound))
   if (missing.length === 0) return
-  const { service } = signature.features as ServingSpec // a view that is missing comes from it
+  const { service } = signature.features as FeatureServingSpec // a view that is missing comes from it
   const commands = new Map<string, string>()
   for (const { view } of missing) commands.set(view, await findCommand(tx, { service, view }))
   throw new PlimsollError(
@@ -71,6 +71,6 @@ export async function requireFeatures(
 
 /** Whether the online store has let go of what the signature looks up; it keeps the rest until this transaction ends. */
 export async function areFeaturesDropped(tx: Tx, signature: RouteSignature | null): Promise<boolean> {
-  const spec = (signature?.features ?? null) as ServingSpec | null // compiled by compileSignature
+  const spec = (signature?.features ?? null) as FeatureServingSpec | null // compiled by compileSignature
   return spec !== null && isDropped(tx, [...new Set(spec.views.map(({ generation }) => generation))])
 }

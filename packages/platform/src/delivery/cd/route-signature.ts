@@ -1,5 +1,5 @@
-import type { PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
-import { requireEntity, type ServingSpec, servingSpec } from '../../features/index.ts'
+import type { FeatureServingSpec, PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
+import { requireEntity, servingSpec } from '../../features/index.ts'
 import { isMatrixOf } from '../../inference/index.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import type { Fault } from '../../kernel/errors.ts'
@@ -30,7 +30,7 @@ async function entityInput(
 }
 
 /** Every key that is looked up by must be an input of its type. */
-function keyFaults({ views }: ServingSpec, inputs: Readonly<Record<string, Input>>): Fault[] {
+function keyFaults({ views }: FeatureServingSpec, inputs: Readonly<Record<string, Input>>): Fault[] {
   const faults: Fault[] = []
   for (const { view, keys } of views)
     for (const { input: key, type } of keys) {
@@ -58,7 +58,7 @@ const TIMES = ['timestamp', 'date', UNKNOWN]
 function sourceFault(
   { name, source }: RouteDefinition['columns'][number],
   typeOf: (input: string) => string | undefined,
-  spec: ServingSpec | null,
+  spec: FeatureServingSpec | null,
 ): string | undefined {
   if (source.from === 'feature') {
     if (spec === null) return `column ${name} needs a feature, but the route has no feature service`
@@ -84,7 +84,7 @@ function sourceFault(
 function columnFaults(
   { columns, inputs: declared }: RouteDefinition,
   inputs: Readonly<Record<string, Input>>,
-  spec: ServingSpec | null,
+  spec: FeatureServingSpec | null,
 ): Fault[] {
   // An input that is no key of its entity has no type, and is a fault already.
   const typeOf = (input: string) =>
@@ -182,7 +182,7 @@ function typeFaults({ inputs, columns }: RouteSignature, model: ModelSignature):
 }
 
 /** A view that the route would look up by another definition than the one that the version learned from. */
-function skewFaults(spec: ServingSpec | null, bound: PassportBound): Fault[] {
+function skewFaults(spec: FeatureServingSpec | null, bound: PassportBound): Fault[] {
   const trained = bound.features?.find(({ service }) => service === spec?.service)
   if (!spec || !trained) return []
   return trained.views.flatMap(({ view, version }) => {
@@ -204,6 +204,6 @@ export function misfits(signature: RouteSignature, bound: PassportBound): Fault[
   return [
     ...shapeFaults(signature, bound.signature),
     ...typeFaults(signature, bound.signature),
-    ...skewFaults(signature.features as ServingSpec | null, bound), // compiled above
+    ...skewFaults(signature.features as FeatureServingSpec | null, bound), // compiled above
   ]
 }

@@ -1,9 +1,11 @@
 import {
   ordinalText,
   releaseBody,
+  releaseList,
   releaseView,
   retireBody,
   rollbackBody,
+  routeList,
   routeView,
   wholeText,
 } from '@plimsoll/sdk/wire'
@@ -51,7 +53,7 @@ export const endpoints: readonly AnyEndpoint[] = [
     path: '/api/v1/routes',
     scope: 'viewer',
     summary: 'Every route of the project and what serves on it',
-    response: z.strictObject({ routes: z.array(routeView) }),
+    response: routeList,
     handler: async ({ ctx }) => ({
       routes: await Promise.all((await listRoutes(ctx)).map((route) => routeViewOf(ctx, route))),
     }),
@@ -77,7 +79,7 @@ export const endpoints: readonly AnyEndpoint[] = [
       before_epoch: ordinalText.optional(),
       limit: wholeText({ min: 1, max: 1_000 }).default(100),
     }),
-    response: z.strictObject({ releases: z.array(releaseView) }),
+    response: releaseList,
     handler: async ({ ctx, params, query }) => {
       await requireRoute(ctx, { environment: query.environment, name: params.route })
       const found = await listReleases(

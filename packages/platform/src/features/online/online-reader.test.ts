@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { OnlineStore } from '@plimsoll/sdk/seams'
+import type { FeatureServingSpec } from '@plimsoll/sdk/wire'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openLmdbOnlineStore } from '../../adapters/lmdb/index.ts'
 import {
@@ -11,7 +12,6 @@ import {
   encodeWindow,
   openOnlineReader,
   rowSection,
-  type ServingSpec,
   windowSection,
 } from './index.ts'
 
@@ -23,7 +23,7 @@ beforeEach(() => {
 })
 afterEach(() => store.close())
 
-function specOf(change: Partial<ServingSpec['views'][number]>): ServingSpec {
+function specOf(change: Partial<FeatureServingSpec['views'][number]>): FeatureServingSpec {
   const view = {
     view: 'v',
     viewVersion: 'sha256:0',

@@ -1,9 +1,9 @@
 import type { OnlineStore } from '@plimsoll/sdk/seams'
+import { type FeatureServingSpec, featureServingSpec } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { type EncodedKey, encodeKey, historyKey, type KeyValue, rowSection, windowSection } from './entity-key.ts'
 import { createHistoryReader } from './row-history.ts'
 import { createRowReader, type RowReader } from './row-value.ts'
-import { type ServingSpec, servingSpecSchema } from './serving-spec.ts'
 import { createWindowReader, type WindowTotals } from './window-value.ts'
 
 /**
@@ -27,7 +27,7 @@ export interface OnlineReader {
   lookup(inputs: Readonly<Record<string, unknown>>, nowUs: bigint): LookedUp
 }
 
-type ViewSpec = ServingSpec['views'][number]
+type ViewSpec = FeatureServingSpec['views'][number]
 type WindowSpec = ViewSpec['windows'][number]
 
 /** Aggregates that one pass answers: same column, same window. */
@@ -74,7 +74,7 @@ const isNullAggregate = (name: WindowSpec['function'], count: number): boolean =
 
 /** Reads the features of a service from a store on this host, by a spec that `servingSpec` made. */
 export function openOnlineReader(options: { store: OnlineStore; spec: unknown }): OnlineReader {
-  const spec = servingSpecSchema.parse(options.spec)
+  const spec = featureServingSpec.parse(options.spec)
   const { store } = options
   if (!store.readNow || !store.generationNow)
     throw new PlimsollError(

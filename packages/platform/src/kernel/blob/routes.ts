@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import { missingBlobList, missingBlobsBody, storedBlob } from '@plimsoll/sdk/wire'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../http/index.ts'
@@ -94,7 +95,7 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       params: digestParam,
       bodyKind: 'stream',
       bodyLimitBytes: BLOB_BYTES_MAX,
-      response: z.strictObject({ digest: z.string(), sizeBytes: z.int() }),
+      response: storedBlob,
       handler: async ({ ctx, params, body }) => {
         const stored = await deps.blobs.put(body as unknown as Readable, { expected: params.digest }) // bodyKind makes it a stream
         await holdUpload(ctx, deps.blobs, stored.digest)
@@ -106,8 +107,8 @@ export function blobEndpoints(deps: { blobs: BlobStore }): AnyEndpoint[] {
       path: '/api/v1/blobs/missing',
       scope: 'viewer',
       summary: 'Which of these blobs the project has yet to upload',
-      body: z.strictObject({ digests: z.array(z.string().regex(/^sha256:[0-9a-f]{64}$/)).max(10_000) }),
-      response: z.strictObject({ missing: z.array(z.string()) }),
+      body: missingBlobsBody,
+      response: missingBlobList,
       handler: async ({ ctx, body }) => ({ missing: await missingBlobs(ctx, deps.blobs, body.digests) }),
     }),
   ]

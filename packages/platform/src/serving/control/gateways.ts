@@ -1,4 +1,4 @@
-import { type GatewayStatus, type GatewayView, gatewayStatus, gatewayView } from '@plimsoll/sdk/wire'
+import { type GatewayStatus, type GatewayView, gatewayList, gatewayStatus, takenStatus } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
@@ -30,7 +30,7 @@ export function gatewayEndpoints(): AnyEndpoint[] {
       path: '/api/v1/serving/gateways',
       scope: 'viewer',
       summary: 'Gateways that have reported, with the epoch that each serves and what it refused',
-      response: z.strictObject({ gateways: z.array(gatewayView) }),
+      response: gatewayList,
       handler: async ({ ctx }) => ({ gateways: (await listGateways(ctx)).map(({ view }) => view) }),
     }),
     endpoint({
@@ -40,7 +40,7 @@ export function gatewayEndpoints(): AnyEndpoint[] {
       summary: 'A gateway says how it is',
       params: z.strictObject({ gateway: gatewayName }),
       body: gatewayStatus,
-      response: z.strictObject({}),
+      response: takenStatus,
       handler: async ({ ctx, params, body }) => {
         const row = {
           boot: body.boot,

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { COUNT_MAX, countText, predictionRecord, signedSnapshot, wholeText } from '@plimsoll/sdk/wire'
+import { awaitedSnapshot, COUNT_MAX, countText, storedPrediction, takenSegment, wholeText } from '@plimsoll/sdk/wire'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
@@ -60,7 +60,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
         after: wholeText({ min: -1, max: COUNT_MAX }).default(-1),
         wait_ms: wholeText({ min: 0, max: 30_000 }).default(0),
       }),
-      response: z.strictObject({ snapshot: signedSnapshot.nullable() }),
+      response: awaitedSnapshot,
       handler: async ({ ctx, query, request }) => {
         const signal = endOf(request)
         return { snapshot: (await awaitSnapshot(ctx, refresh, query.after, query.wait_ms, signal)) ?? null }
@@ -79,7 +79,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       }),
       bodyKind: 'stream',
       bodyLimitBytes: SEGMENT_BYTES_MAX,
-      response: z.strictObject({ records: z.int() }),
+      response: takenSegment,
       handler: async ({ ctx, params, body }) => {
         const bytes = await buffer(body as unknown as Readable) // a stream of at most that many bytes, as it has no schema
         const records = decodeSegment(bytes)
@@ -95,7 +95,7 @@ export function servingEndpoints(deps: ServingControlDeps): AnyEndpoint[] {
       scope: 'viewer',
       summary: 'The identity record of one prediction',
       params: z.strictObject({ prediction: z.string().max(64) }),
-      response: z.strictObject({ record: predictionRecord, segment: z.string() }),
+      response: storedPrediction,
       handler: async ({ ctx, params }) => requirePrediction(ctx, deps.blobs, params.prediction),
     }),
   ]
