@@ -3,6 +3,22 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type Client, openClient } from './client.ts'
+import {
+  aliasView,
+  cancelledRun,
+  finishedRun,
+  gatewayList,
+  health,
+  missingBlobList,
+  modelList,
+  modelVersionList,
+  pipelineList,
+  releaseList,
+  routeList,
+  runList,
+  startedRun,
+  storedBlob,
+} from './wire/index.ts'
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -41,6 +57,32 @@ beforeEach(() => {
 test('call() sends project and token in headers and checks the answer', async () => {
   expect(await client.call({ path: '/x', schema: z.object({ n: z.number() }) })).toEqual({ n: 1 })
   expect(asked[0]?.headers).toMatchObject({ 'x-plimsoll-project': 'p', authorization: 'Bearer plim_canary' })
+})
+
+test.each([
+  ['models', modelList],
+  ['versions', modelVersionList],
+  ['pipelines', pipelineList],
+  ['releases', releaseList],
+  ['routes', routeList],
+  ['gateways', gatewayList],
+  ['runs', runList],
+])('call() reads a list of %s by a newer server, which says more of it', async (name, schema) => {
+  answers = [json(200, { [name]: [], next: 'x' })]
+  expect(await client.call({ path: '/x', schema })).toEqual({ [name]: [] })
+})
+
+test.each([
+  [startedRun, { id: 'run_1', isNew: true }],
+  [cancelledRun, { state: 'cancelling' }],
+  [finishedRun, { state: 'unknown' }],
+  [storedBlob, { digest: 'sha256:0', sizeBytes: 1 }],
+  [missingBlobList, { missing: [] }],
+  [aliasView, { model: 'm', alias: 'champion', version: 1 }],
+  [health.pick({ replay_rate: true }), { replay_rate: null }],
+])('call() reads an answer %# of a newer server, which says more', async (schema, known) => {
+  answers = [json(200, { ...known, since: 'x' })]
+  expect(await client.call<z.ZodType>({ path: '/x', schema })).toEqual(known)
 })
 
 test('call() turns a problem into an error with code, faults and action', async () => {

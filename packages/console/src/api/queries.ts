@@ -1,36 +1,28 @@
 import {
   datasetPage,
+  health,
   isTerminalRun,
   isTerminalStep,
   liveView,
-  modelSummary,
-  modelVersionSummary,
+  modelList,
+  modelVersionList,
   modelVersionView,
-  releaseView,
-  routeView,
-  runSummary,
+  releaseList,
+  routeList,
+  runList,
   runView,
   stepDetail,
 } from '@plimsoll/sdk/wire'
 import { queryOptions } from '@tanstack/react-query'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { client } from './session.ts'
 
 const SLOW_MS = 15_000
 const LIVE_MS = 1_500
 const RUNS_MAX = 50
 
-const health = z.object({
-  status: z.string(),
-  version: z.string(),
-  time: z.string(),
-  replay_rate: z.number().nullable(),
-})
-const routePage = z.object({ routes: z.array(routeView) })
-const releasePage = z.object({ releases: z.array(releaseView) })
-const runPage = z.object({ runs: z.array(runSummary) })
-const modelPage = z.object({ models: z.array(modelSummary) })
-const versionPage = z.object({ versions: z.array(modelVersionSummary) })
+/** What we take from it: a newer server may say more of its status. */
+const healthTime = health.pick({ time: true, replay_rate: true })
 
 function get<S extends z.ZodType>(
   key: readonly unknown[],
@@ -46,13 +38,13 @@ function get<S extends z.ZodType>(
 
 const part = encodeURIComponent
 
-export const healthQuery = queryOptions({ ...get(['health'], '/health', health), refetchInterval: SLOW_MS })
+export const healthQuery = queryOptions({ ...get(['health'], '/health', healthTime), refetchInterval: SLOW_MS })
 
-export const routesQuery = queryOptions({ ...get(['routes'], '/api/v1/routes', routePage), refetchInterval: SLOW_MS })
+export const routesQuery = queryOptions({ ...get(['routes'], '/api/v1/routes', routeList), refetchInterval: SLOW_MS })
 
 export function releasesQuery(route: string, environment: string) {
   const path = `/api/v1/routes/${part(route)}/releases`
-  return queryOptions(get(['releases', environment, route], path, releasePage, { environment, limit: 1 }))
+  return queryOptions(get(['releases', environment, route], path, releaseList, { environment, limit: 1 }))
 }
 
 export function liveQuery(route: string, environment: string) {
@@ -66,7 +58,7 @@ export function liveQuery(route: string, environment: string) {
 export function runsQuery(before?: string) {
   const query = { limit: RUNS_MAX, ...(before === undefined ? {} : { before }) }
   return queryOptions({
-    ...get(['runs', before ?? ''], '/api/v1/runs', runPage, query),
+    ...get(['runs', before ?? ''], '/api/v1/runs', runList, query),
     refetchInterval: (answer) =>
       answer.state.data?.runs.some((run) => !isTerminalRun(run.state)) ? LIVE_MS * 2 : SLOW_MS,
   })
@@ -91,10 +83,10 @@ export const datasetsQuery = queryOptions({
   refetchInterval: SLOW_MS,
 })
 
-export const modelsQuery = queryOptions({ ...get(['models'], '/api/v1/models', modelPage), refetchInterval: SLOW_MS })
+export const modelsQuery = queryOptions({ ...get(['models'], '/api/v1/models', modelList), refetchInterval: SLOW_MS })
 
 export function versionsQuery(model: string) {
-  return queryOptions(get(['versions', model], `/api/v1/models/${part(model)}/versions`, versionPage))
+  return queryOptions(get(['versions', model], `/api/v1/models/${part(model)}/versions`, modelVersionList))
 }
 
 export function versionQuery(model: string, version: number) {

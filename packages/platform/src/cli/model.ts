@@ -1,13 +1,5 @@
-import {
-  approvalView,
-  type ModelVersionView,
-  modelSummary,
-  modelVersionSummary,
-  modelVersionView,
-  passportGap,
-} from '@plimsoll/sdk/wire'
+import { givenApproval, type ModelVersionView, modelList, modelVersionList, modelVersionView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
@@ -71,7 +63,7 @@ export function addModel(program: Command): void {
     action: async ({ io, options }) => {
       const { models } = await connect(options).client.call({
         path: '/api/v1/models',
-        schema: z.object({ models: z.array(modelSummary) }),
+        schema: modelList,
       })
       io.answer(
         { models },
@@ -95,7 +87,7 @@ export function addModel(program: Command): void {
     action: async ({ io, options, args }) => {
       const { versions } = await connect(options).client.call({
         path: `/api/v1/models/${segment(args[0], 'model')}/versions`,
-        schema: z.object({ versions: z.array(modelVersionSummary) }),
+        schema: modelVersionList,
       })
       io.answer(
         { versions },
@@ -144,7 +136,7 @@ export function addApprove(program: Command): void {
         method: 'POST',
         path: `${versionPath(args)}/approvals`,
         body: { environment: options.environment ?? 'production', comment: options.comment ?? '' },
-        schema: z.object({ approval: approvalView, gaps: z.array(passportGap) }),
+        schema: givenApproval,
         isIdempotent: true,
       })
       io.answer(answer, [

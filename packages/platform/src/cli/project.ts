@@ -1,7 +1,6 @@
 import type { Client } from '@plimsoll/sdk/client'
-import { type PlanView, planView } from '@plimsoll/sdk/wire'
+import { type PlanView, planView, storedBlob } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import type { CollectedProject } from '../definitions/client/index.ts'
 import { countText } from '../kernel/count-text.ts'
 import { addCommand, type Invocation } from './command.ts'
@@ -64,7 +63,7 @@ async function upload(client: Client, project: CollectedProject, missing: readon
       method: 'PUT',
       path: `/api/v1/blobs/${digest}`,
       bytes: project.blobs.get(digest)!,
-      schema: z.object({ digest: z.string() }),
+      schema: storedBlob.pick({ digest: true }),
     })
 }
 

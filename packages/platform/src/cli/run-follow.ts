@@ -6,8 +6,8 @@ import {
   type RunView,
   runView,
   type StepView,
+  startedRun,
 } from '@plimsoll/sdk/wire'
-import { z } from 'zod'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
@@ -160,7 +160,7 @@ export async function startAndFollow(
     method: 'POST',
     path: '/api/v1/runs',
     body,
-    schema: z.object({ id: z.string(), isNew: z.boolean() }),
+    schema: startedRun,
   })
   if (isDetached) {
     io.answer(started, started.id)

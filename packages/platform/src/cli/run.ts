@@ -1,4 +1,4 @@
-import { fieldName, runSummary, runView } from '@plimsoll/sdk/wire'
+import { cancelledRun, fieldName, runList, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { limitOf, readJson, segment } from './argument.ts'
@@ -80,7 +80,7 @@ export function addRun(program: Command): void {
       const { runs } = await connect(options).client.call({
         path: '/api/v1/runs',
         query: { limit: limitOf(options, 20), pipeline: options.pipeline },
-        schema: z.object({ runs: z.array(runSummary) }),
+        schema: runList,
       })
       io.answer(
         { runs },
@@ -133,7 +133,7 @@ export function addRun(program: Command): void {
         method: 'POST',
         path: `/api/v1/runs/${segment(args[0], 'run')}/cancel`,
         body: {},
-        schema: z.object({ state: z.string() }),
+        schema: cancelledRun.extend({ state: z.string() }), // of a newer server it may be one that we do not know
         isIdempotent: true,
       })
       io.answer({ run: args[0], state }, `${args[0]} is ${state}`)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Client, openClient } from '@plimsoll/sdk/client'
+import { missingBlobList } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { digestBytes } from '../kernel/digest.ts'
@@ -48,7 +49,7 @@ test('a viewer reads the models and the code of the own project, and nothing of 
       method: 'POST',
       path: '/api/v1/blobs/missing',
       body: { digests },
-      schema: z.object({ missing: z.array(z.string()) }),
+      schema: missingBlobList,
     })
   expect([await missing(own), await missing(foreign)]).toEqual([{ missing: [] }, { missing: digests }])
 })

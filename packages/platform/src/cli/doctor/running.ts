@@ -1,6 +1,5 @@
 import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
-import { type GatewayView, gatewayView } from '@plimsoll/sdk/wire'
-import { z } from 'zod'
+import { type GatewayView, gatewayList } from '@plimsoll/sdk/wire'
 import { realClock } from '../../kernel/clock.ts'
 import { type Config, readEnvironment } from '../../kernel/config/index.ts'
 import { countText } from '../../kernel/count-text.ts'
@@ -11,8 +10,6 @@ import { runningPid } from './host.ts'
 /** A gateway says how it is every few seconds; what it said before this has another one replaced, or nobody. */
 const SEEN_MS = 60_000
 const ABOUT = { group: 'what runs', name: 'gateways' } as const
-
-const gatewayList = z.object({ gateways: z.array(gatewayView) })
 
 function gatewayFinding({ gateway, epoch, refused }: GatewayView): Finding {
   if (refused === null) return { ...ABOUT, state: 'ok', found: `${gateway} serves epoch ${epoch}` }

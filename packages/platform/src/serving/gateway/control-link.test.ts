@@ -76,3 +76,12 @@ test('awaitSnapshot() says that an answer is no JSON', async () => {
     code: 'serving.control_answer',
   })
 })
+
+test.each([
+  ['one', { payload: '{}', signature: 's', keyId: 'k' }],
+  ['none', undefined],
+])('awaitSnapshot() takes %s from an answer with members that it does not know', async (_, snapshot) => {
+  const answer = JSON.stringify({ snapshot: snapshot ?? null, waitedMs: 1 })
+  const link = await linkTo((response) => response.writeHead(200).end(answer))
+  expect(await link.awaitSnapshot(0, 0, AbortSignal.timeout(60_000))).toEqual(snapshot)
+})

@@ -1,4 +1,4 @@
-import { type GatewayStatus, type SignedSnapshot, signedSnapshot } from '@plimsoll/sdk/wire'
+import { awaitedSnapshot, type GatewayStatus, type SignedSnapshot } from '@plimsoll/sdk/wire'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { answerText } from '../../kernel/http/answer-text.ts'
 
@@ -81,10 +81,8 @@ export function openControlLink(url: string, token: string): ControlLink {
         { signal },
         waitMs + REQUEST_TIMEOUT_MS,
       )
-      const body = await snapshotBody(response)
-      return body === null || (body as { snapshot?: unknown }).snapshot === null
-        ? undefined
-        : signedSnapshot.parse((body as { snapshot: unknown }).snapshot)
+      const answer = awaitedSnapshot.nullable().parse(await snapshotBody(response))
+      return answer?.snapshot ?? undefined
     },
     async *fetchBlob(digest) {
       const response = await call(`/api/v1/blobs/${digest}`, {}, 600_000)
