@@ -485,6 +485,20 @@ const PLANTED_TEXT: [string, string, string, string][] = [
   ['an element in a comment', 'packages/console/src/a.tsx', '// <Rows of={rows} />', 'commented-out'],
   ['code after words', 'examples/one/src/a.ts', 'open()\n\n// not yet:\n// close()', 'a.ts:4: commented-out'],
   ['code before a word to a tool', 'bench/a.ts', '// close()\n// biome-ignore lint/x/y: so\nopen()', 'commented-out'],
+  ...[
+    ['a body of an endpoint that is built in place', 'body: z.strictObject({ name })'],
+    ['a response of an endpoint that is built in place', 'response: z.array(named)'],
+    ['a response that its file declares', 'response: held'],
+    ['a response from beside it', 'response: other'],
+    ['a response that extends what its file declares', 'response: held.extend({ id })'],
+    ['a response that holds a contract', 'response: page(named)'],
+    ['a response that a member of the file has', 'response: held.shape.name'],
+  ].map(([name, member]): [string, string, string, string] => [
+    name!,
+    'packages/platform/src/datasets/routes.ts',
+    `import { named } from '@plimsoll/sdk/wire'\nimport { other } from './other.ts'\nconst held = z.object({})\nendpoint({\n  ${member},\n})`,
+    `routes.ts:5: the ${member!.split(':')[0]} of an endpoint is a contract of sdk/wire`,
+  ]),
 ]
 
 test.each(PLANTED_TEXT)('checkText() finds: %s', (_name, path, text, expected) => {
@@ -512,6 +526,14 @@ test.each([
 ])('checkText() lets pass: %s', (text) => {
   expect(checkText(new Map([['bench/a.ts', text]]))).toEqual([])
 })
+
+test.each(["'nothing'", 'named', 'named.extend({ id: z.int() })', 'named.extend({}).extend({ id: z.int() })'])(
+  'checkText() lets a response of an endpoint be %s',
+  (response) => {
+    const text = `import { named } from '@plimsoll/sdk/wire'\nendpoint({ body: named, query: z.object({}), response: ${response} })`
+    expect(checkText(new Map([['packages/platform/src/datasets/routes.ts', text]]))).toEqual([])
+  },
+)
 
 test('every workspace has the same version', () => {
   const versions = [

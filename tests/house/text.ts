@@ -1,4 +1,4 @@
-import { parseSync, type Statement } from 'oxc-parser'
+import { type Expression, parseSync, type Statement, Visitor } from 'oxc-parser'
 
 const BANNED_NAMES = /(^|[-/.])(services?|utils?|helpers?|types?|managers?|common|misc|base|impl)([-.]|$)/
 const LINES_MAX = 600
@@ -75,6 +75,7 @@ export function checkText(sources: ReadonlyMap<string, string>): string[] {
       })
     }
     if (path.startsWith('packages/sdk/src/') && !isTest(path)) problems.push(...undocumented(path, lines))
+    if (platform(path)) problems.push(...builtInPlace(path, text))
     for (const line of commentedOut(path, text)) problems.push(`${path}:${line}: commented-out code`)
   }
   return problems
@@ -86,6 +87,41 @@ function undocumented(path: string, lines: readonly string[]): string[] {
     if (name === undefined || (lines[index - 1] ?? '').trim().endsWith('*/')) return []
     return [`${path}:${index + 1}: ${name} has no doc comment`]
   })
+}
+
+const CONTRACTS = new Set(['body', 'response'])
+/** Where contracts are; the shape of OpenAPI, which is not ours, comes from the server. */
+const CONTRACTS_FROM = /^@plimsoll\/sdk\/wire$|\/kernel\/http\/index\.ts$/
+
+/**
+ * Bodies and responses of endpoints that are built in place or beside it. Allowed are text, a name from where contracts
+ * are, and such a name extended. A file that declares no endpoint is not parsed.
+ */
+function builtInPlace(path: string, text: string): string[] {
+  if (!/\bendpoint\(/.test(text)) return []
+  const { program, module } = parseSync(path, text)
+  const contracts = module.staticImports.filter(({ moduleRequest }) => CONTRACTS_FROM.test(moduleRequest.value))
+  const imported = new Set(contracts.flatMap(({ entries }) => entries.map((entry) => entry.localName.value)))
+  const isContract = (value: Expression): boolean => {
+    if (value.type === 'Literal') return typeof value.value === 'string'
+    if (value.type === 'Identifier') return imported.has(value.name)
+    if (value.type !== 'CallExpression' || value.callee.type !== 'MemberExpression') return false
+    const { object, property } = value.callee
+    return property.type === 'Identifier' && property.name === 'extend' && isContract(object)
+  }
+  const problems: string[] = []
+  new Visitor({
+    CallExpression({ callee, arguments: [declared] }) {
+      if (callee.type !== 'Identifier' || callee.name !== 'endpoint' || declared?.type !== 'ObjectExpression') return
+      for (const member of declared.properties) {
+        if (member.type !== 'Property' || member.key.type !== 'Identifier' || !CONTRACTS.has(member.key.name)) continue
+        if (isContract(member.value)) continue
+        const line = text.slice(0, member.start).split('\n').length
+        problems.push(`${path}:${line}: the ${member.key.name} of an endpoint is a contract of sdk/wire`)
+      }
+    },
+  }).visit(program)
+  return problems
 }
 
 /** A comment that speaks to a tool belongs to no remark. A reference begins with a third slash. */
