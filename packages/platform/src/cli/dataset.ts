@@ -6,10 +6,11 @@ import {
   datasetVersionDetail,
   datasetVersionPage,
   type ExpectationResult,
+  madeDatasetVersion,
   stepDetail,
 } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { countText } from '../kernel/count-text.ts'
 import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -158,17 +159,10 @@ function addLists(group: Command): void {
   })
 }
 
-const madeVersion = z.looseObject({
-  version: z.int(),
-  verdict: z.string(),
-  failed: z.int(),
-  evaluated: z.int(),
-})
-
 /** A version whose expectations failed is kept, and is a gate that said no. */
 async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
   const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: stepDetail })
-  const made = madeVersion.safeParse(step.result)
+  const made = madeDatasetVersion.safeParse(step.result)
   if (!made.success) return
   const { version, verdict, failed, evaluated } = made.data
   if (verdict !== 'failed') {

@@ -1,5 +1,10 @@
-import { datasetProfile, datasetVersionParams, validationResult } from '@plimsoll/sdk/wire'
-import { z } from 'zod'
+import {
+  datasetProfile,
+  datasetVersionParams,
+  type MadeDatasetVersion,
+  madeDatasetVersion,
+  validationResult,
+} from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -90,7 +95,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
     locations.map((place) => ({ ...place, digest: place.digest as `sha256:${string}` })),
   ) // a digest that our command made
   const { dataset, digest, verdict, expectations, rowCount, isNew } = registered
-  return {
+  const made: MadeDatasetVersion = {
     dataset,
     version: registered.version,
     digest,
@@ -100,13 +105,12 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
     rowCount,
     isNew,
   }
+  return made
 }
-
-const made = z.object({ dataset: z.string(), version: z.int(), verdict: z.string() })
 
 /** Another suite may have moved the verdict of the same content since: the step then runs again and moves it back. */
 async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
-  const known = made.safeParse(result)
+  const known = madeDatasetVersion.safeParse(result)
   if (!known.success) return false
   const version = await findVersion(ctx, known.data)
   return version?.verdict === known.data.verdict

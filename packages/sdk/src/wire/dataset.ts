@@ -23,6 +23,22 @@ export const datasetVersionParams = z.strictObject({
 /** Params of a `dataset-version` step as read. */
 export type DatasetVersionParams = z.output<typeof datasetVersionParams>
 
+/** What a `dataset-version` step says of the version that it made. */
+export const madeDatasetVersion = z.object({
+  dataset: definitionName,
+  version: z.int().positive(),
+  digest: z.string(),
+  verdict: z.enum(VERSION_VERDICTS),
+  /** Expectations that were evaluated, and those of them that failed. */
+  evaluated: z.int().nonnegative(),
+  failed: z.int().nonnegative(),
+  rowCount: z.int().nonnegative(),
+  /** False where the version was there already. */
+  isNew: z.boolean(),
+})
+/** What a `dataset-version` step made. */
+export type MadeDatasetVersion = z.output<typeof madeDatasetVersion>
+
 /** A dataset in a list, with its newest version; null where it has none. Times are ISO text in UTC. */
 export const datasetSummary = z.strictObject({
   name: definitionName,

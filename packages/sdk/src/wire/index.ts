@@ -39,6 +39,8 @@ export {
   datasetVersionPage,
   datasetVersionParams,
   datasetVersionSummary,
+  type MadeDatasetVersion,
+  madeDatasetVersion,
   VERSION_VERDICTS,
   type VersionVerdict,
 } from './dataset.ts'
