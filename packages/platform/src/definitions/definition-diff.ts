@@ -1,5 +1,6 @@
 import type { CodeBundle, DefinitionChange } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
+import { escapePointer } from '../kernel/errors.ts'
 
 type Diff = DefinitionChange['diff']
 
@@ -17,12 +18,7 @@ export function diffJson(old: Json | undefined, now: Json | undefined, pointer =
     typeof value === 'object' && value !== null
   if (isTree(old) && isTree(now) && Array.isArray(old) === Array.isArray(now)) {
     for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])])
-      diffJson(
-        member(old, key),
-        member(now, key),
-        `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-        found,
-      )
+      diffJson(member(old, key), member(now, key), `${pointer}/${escapePointer(key)}`, found)
   } else if (JSON.stringify(old) !== JSON.stringify(now))
     found.push({ pointer, old: (old ?? null) as never, new: (now ?? null) as never }) // JSON by construction
   return found

@@ -1,4 +1,4 @@
-import { PlimsollError } from './errors.ts'
+import { escapePointer, PlimsollError } from './errors.ts'
 
 const DEPTH_MAX = 64
 
@@ -48,7 +48,7 @@ function print(value: unknown, depth: number, path: string): string {
     .sort()
   const printed = keys.map((key) => {
     if (!key.isWellFormed()) refuse(path, 'a key with a lone surrogate')
-    return `${JSON.stringify(key)}:${print(members[key], depth + 1, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)}`
+    return `${JSON.stringify(key)}:${print(members[key], depth + 1, `${path}/${escapePointer(key)}`)}`
   })
   return `{${printed.join(',')}}`
 }

@@ -26,6 +26,11 @@ export interface Fault {
   detail: string
 }
 
+/** A member's name as a JSON pointer has it. */
+export function escapePointer(part: PropertyKey): string {
+  return String(part).replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
 export interface ErrorDetails {
   readonly [key: string]: unknown
   readonly faults?: readonly Fault[]

@@ -1,6 +1,6 @@
 import type { PipelineDefinition, PipelineStep } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
-import { type Fault, refuseFaults } from '../kernel/errors.ts'
+import { escapePointer, type Fault, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 
 /** The param that a value stands for, written `{"$param": name}`. */
@@ -27,25 +27,39 @@ export function bindParams(value: Json, params: Readonly<Record<string, Json>>):
   if (Array.isArray(value)) return value.map((item: Json) => bindParams(item, params))
   if (typeof value !== 'object' || value === null) return value
   const name = placeholderOf(value)
-  if (name !== undefined) return params[name] ?? null
+  if (name !== undefined) return (Object.hasOwn(params, name) ? params[name] : undefined) ?? null
   const record = value as Readonly<Record<string, Json | undefined>> // an object that is no array
   return Object.fromEntries(
     Object.entries(record).map(([key, inner]) => [key, inner === undefined ? null : bindParams(inner, params)]),
   )
 }
 
-function faultsOf(kind: StepKind, params: Json): { path: string[]; detail: string }[] {
-  const parsed = kind.params.safeParse(params)
-  if (parsed.success) return []
-  return parsed.error.issues.map((issue) => ({ path: issue.path.map(String), detail: issue.message }))
+interface ParamFault {
+  readonly path: readonly string[]
+  readonly detail: string
+  /** Of a name that the kind does not know: no value makes it right. */
+  readonly isOfName: boolean
 }
 
-/** Whether only a run can say what stands at that place: it is below a param without a default. */
+function faultsOf(kind: StepKind, params: Json): ParamFault[] {
+  const parsed = kind.params.safeParse(params)
+  if (parsed.success) return []
+  return parsed.error.issues.map(({ code, path, message }) => ({
+    path: path.map(String),
+    detail: message,
+    isOfName: code === 'unrecognized_keys',
+  }))
+}
+
+function pointerOf(path: readonly string[]): string {
+  return path.map((part) => `/${escapePointer(part)}`).join('')
+}
+
+/** Whether only a run can say what stands at that place: a param without a default is above it, or a part of it. */
 function isLeftToRun(value: unknown, path: readonly string[], defaults: Readonly<Record<string, Json>>): boolean {
-  const name = placeholderOf(value)
-  if (name !== undefined) return !Object.hasOwn(defaults, name)
   const [first, ...rest] = path
-  if (first === undefined || typeof value !== 'object' || value === null) return false
+  if (placeholderOf(value) !== undefined || first === undefined || typeof value !== 'object' || value === null)
+    return [...paramsIn(value)].some((name) => !Object.hasOwn(defaults, name))
   return isLeftToRun((value as Record<string, unknown>)[first], rest, defaults)
 }
 
@@ -55,9 +69,9 @@ export function stepParamFaults(kind: StepKind, step: PipelineStep, declared: Pi
     Object.entries(declared).flatMap(([name, param]) => (param.default === undefined ? [] : [[name, param.default]])),
   ) as Record<string, Json> // the wire schema makes them JSON
   return faultsOf(kind, bindParams(step.params as Json, defaults))
-    .filter(({ path }) => !isLeftToRun(step.params, path, defaults))
+    .filter(({ path, isOfName }) => isOfName || !isLeftToRun(step.params, path, defaults))
     .map(({ path, detail }) => ({
-      pointer: ['/params', ...path].join('/'),
+      pointer: `/params${pointerOf(path)}`,
       detail: `step ${step.key}, kind ${step.kind}: ${detail}`,
     }))
 }
@@ -67,7 +81,7 @@ export function stepParamFaults(kind: StepKind, step: PipelineStep, declared: Pi
  * @throws invalid pipelines.bad_step_params, with every fault
  */
 export function checkStepParams(kind: StepKind, step: PipelineStep, params: Json): void {
-  const faults = faultsOf(kind, params).map(({ path, detail }) => ({ pointer: ['', ...path].join('/'), detail }))
+  const faults = faultsOf(kind, params).map(({ path, detail }) => ({ pointer: pointerOf(path), detail }))
   // Of a step that does not start only the message is shown.
   const first = faults[0]?.pointer === '' ? faults[0].detail : `${faults[0]?.pointer} ${faults[0]?.detail}`
   refuseFaults('pipelines.bad_step_params', `Cannot prepare step ${step.key}: its params have faults, ${first}`, faults)

@@ -37,6 +37,8 @@ const made: StepKind = {
     x: z.union([z.int(), z.string()]).optional(),
     rows: z.int().positive().optional(),
     spans: z.array(z.strictObject({ days: z.int().positive() })).optional(),
+    by: z.record(z.string(), z.int()).optional(),
+    either: z.union([z.strictObject({ a: z.string() }), z.strictObject({ b: z.string() })]).optional(),
   }),
   cacheable: false,
   resolve: async (_ctx, { params }) => ({ resolved: params }),
@@ -118,6 +120,8 @@ test('declarePipeline() judges the params of a platform step as far as they are 
         rows: { $param: 'asked' },
         spans: [{ days: { $param: 'asked' } }, { days: -1 }, { $param: 'asked' }],
       }),
+      make('e', { by: { 'a/b~c': 'x' }, either: { a: { $param: 'asked' } } }),
+      make('f', { row: { $param: 'asked' }, either: { a: 1 } }),
     ],
     { few: { type: 'int', default: -1 }, asked: { type: 'int' } },
   )
@@ -128,6 +132,9 @@ test('declarePipeline() judges the params of a platform step as far as they are 
     '/steps/1/params step b, kind make: Unrecognized key: "row"',
     '/steps/2/params/rows step c, kind make: Too small: expected number to be >0',
     '/steps/3/params/spans/1/days step d, kind make: Too small: expected number to be >0',
+    '/steps/4/params/by/a~1b~0c step e, kind make: Invalid input: expected number, received string',
+    '/steps/5/params/either step f, kind make: Invalid input',
+    '/steps/5/params step f, kind make: Unrecognized key: "row"',
   ])
 })
 

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { countText } from '../count-text.ts'
 import type { Context } from '../db/context.ts'
-import { type Fault, PlimsollError } from '../errors.ts'
+import { escapePointer, type Fault, PlimsollError } from '../errors.ts'
 import { type AnyEndpoint, isMediaType, SCOPES, type Scope, successStatus } from './endpoint.ts'
 import { unstorableFaults } from './storable-text.ts'
 
@@ -120,10 +120,6 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
   const result: unknown = await endpoint.handler({ ctx, params, query, body, request, reply } as never) // the schemas above made the types true
   if (reply.sent || result === reply) return reply
   return shape(endpoint, result)
-}
-
-function escapePointer(part: PropertyKey): string {
-  return String(part).replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 function parsePart(
