@@ -15,6 +15,8 @@ test('openRedactor() puts a star for each byte of a value, and leaves the rest a
 test('openRedactor() finds a value also as JSON quotes it', () => {
   const value = 'say "x"\n\\end'
   expect(hidden([value], JSON.stringify({ value }))).toBe(`{"value":"${'*'.repeat(16)}"}`)
+  // As Python's json.dumps writes it.
+  expect(hidden(['pässwörd 🚢'], '"p\\u00e4ssw\\u00f6rd \\ud83d\\udea2"')).toBe(`"${'*'.repeat(31)}"`)
 })
 
 test('openRedactor() hides values that overlap, themselves and each other', () => {

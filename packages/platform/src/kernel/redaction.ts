@@ -29,10 +29,11 @@ function bordersOf(value: Buffer): Uint32Array {
   return borders
 }
 
-/** As it is, and as it stands in JSON, which is how logs and reprs quote what takes more than a line. */
+/** As it is, and as it stands in JSON, of JavaScript's kind and of Python's, which leaves nothing beyond ASCII. */
 function formsOf(value: string): string[] {
   const quoted = JSON.stringify(value).slice(1, -1)
-  return quoted === value ? [value] : [value, quoted]
+  const ascii = quoted.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return [value, quoted, ascii]
 }
 
 /** Values must not be empty. What a value became by another encoding, and a part of it, is not found. */
@@ -46,11 +47,14 @@ export function openRedactor(values: Iterable<string>): Redactor {
   const hide = (bytes: Buffer): Buffer => {
     let hidden: Buffer | undefined
     // The next occurrence is one period away at the soonest.
-    for (const { value, period } of patterns)
+    for (const { value, period } of patterns) {
+      let hiddenTo = 0
       for (let at = bytes.indexOf(value); at !== -1; at = bytes.indexOf(value, at + period)) {
         hidden ??= Buffer.from(bytes)
-        hidden.fill(STAR, at, at + value.length)
+        hidden.fill(STAR, Math.max(at, hiddenTo), at + value.length)
+        hiddenTo = at + value.length
       }
+    }
     return hidden ?? bytes
   }
   return {

@@ -7,6 +7,8 @@ import type { Secrets } from '../kernel/secrets.ts'
 const CHARS_MIN = 6
 /** Attempts whose values are known; more than ever run at once. */
 const KNOWN_MAX = 10_000
+/** Attempts that have ended and whose logs may still be being read as they were while they went on. */
+const ENDED_MAX = 64
 
 /** An attempt of a step that may have secrets. */
 export interface SecretAttempt {
@@ -29,11 +31,13 @@ export interface StepSecrets {
   redactorOf(attempt: SecretAttempt): Promise<Redactor>
   /** The same, known until the attempt is forgotten: its values stay hidden when they change meanwhile. */
   keep(attempt: SecretAttempt): Promise<Redactor>
+  /** Once it has ended and its log is stored. */
   forget(fence: bigint): void
 }
 
 export function openStepSecrets(secrets: Secrets): StepSecrets {
   const known = new Map<bigint, Redactor>()
+  const ended: bigint[] = []
   const know = (fence: bigint, redactor: Redactor): Redactor => {
     if (redactor === HIDES_NOTHING) return redactor
     if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
@@ -41,17 +45,26 @@ export function openStepSecrets(secrets: Secrets): StepSecrets {
     return redactor
   }
   const redactorOf = async (attempt: SecretAttempt): Promise<Redactor> =>
-    known.get(attempt.fence) ?? openRedactor(Object.values(await valuesOf(secrets, attempt)))
+    known.get(attempt.fence) ?? hiding(await valuesOf(secrets, attempt))
   return {
     async give(attempt) {
       const values = await valuesOf(secrets, attempt)
-      know(attempt.fence, openRedactor(Object.values(values)))
+      know(attempt.fence, hiding(values))
       return values
     },
     redactorOf,
     keep: async (attempt) => know(attempt.fence, await redactorOf(attempt)),
-    forget: (fence) => void known.delete(fence),
+    forget(fence) {
+      if (!known.has(fence)) return
+      ended.push(fence)
+      if (ended.length > ENDED_MAX) known.delete(ended.shift()!)
+    },
   }
+}
+
+/** Without the blanks at its ends, which a program that reads a value often takes off. */
+function hiding(values: Readonly<Record<string, string>>): Redactor {
+  return openRedactor(Object.values(values).map((value) => value.trim()))
 }
 
 async function valuesOf(secrets: Secrets, { project, definition }: SecretAttempt): Promise<Record<string, string>> {
@@ -60,11 +73,11 @@ async function valuesOf(secrets: Secrets, { project, definition }: SecretAttempt
   for (const [variable, name] of Object.entries(definition.secrets ?? {})) {
     const value = await secrets.find({ project, name })
     if (value === undefined) missing.add(name)
-    else if (value.trim().length < CHARS_MIN)
+    else if ([...value.trim()].length < CHARS_MIN)
       throw new PlimsollError(
         'precondition',
         'pipelines.secret_too_short',
-        `Cannot give step ${definition.key} the secret ${name} of project ${project}: it has fewer than ${CHARS_MIN} characters`,
+        `Cannot give step ${definition.key} the secret ${name} of project ${project}: it has fewer than ${CHARS_MIN} characters, blanks at its ends not counted`,
         { action: 'So short a value could not be hidden in logs: choose a longer one, or give it as a param' },
       )
     else values[variable] = value

@@ -30,7 +30,12 @@ async function openSecret(path: string): Promise<FileHandle | undefined> {
       'unavailable',
       'secrets.unreadable',
       `Cannot read secret ${path}: ${code}`,
-      { action: `Let the user who runs the platform read it: chmod 600 ${quoted(path)}, and 700 for its folder` },
+      {
+        action:
+          code === 'ENOTDIR'
+            ? 'Put a file for each secret into a folder with the name of the project'
+            : `Let the user who runs the platform read it: chmod 600 ${quoted(path)}, and 700 for its folder`,
+      },
       error,
     )
   }

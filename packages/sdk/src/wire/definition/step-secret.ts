@@ -17,6 +17,8 @@ const RESERVED_PREFIXES = [
   'OMP_',
   'LC_',
   'BASH',
+  'OPENSSL_',
+  'SSL_',
 ]
 
 /** Variables that the launch of a step sets or hands on, or that a shell reads before it starts the program. */
@@ -35,8 +37,10 @@ const RESERVED = new Set([
   'SHELLOPTS',
   'PS4',
   'DO_NOT_TRACK',
-  'SSL_CERT_FILE',
+  'GCONV_PATH',
   'REQUESTS_CA_BUNDLE',
+  'CURL_CA_BUNDLE',
+  'ALL_PROXY',
   'HTTPS_PROXY',
   'HTTP_PROXY',
   'NO_PROXY',
