@@ -90,8 +90,8 @@ async function takeAway(tx: Tx): Promise<ClaimedStep> {
 }
 
 test.each([
-  ['still runs', 'while :; do sleep 0.1; done'],
-  ['ends well', 'until [ -e go ]; do sleep 0.02; done'],
+  ['still runs', 'while [ -e log ]; do sleep 0.1; done'],
+  ['ends well', 'until [ -e go ] || [ ! -e log ]; do sleep 0.02; done'],
 ])(
   'a worker that lost its lease has no program left, and its outputs are not used where that %s',
   async (how, rest) => {
