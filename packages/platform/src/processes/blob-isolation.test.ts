@@ -59,6 +59,6 @@ test('an artifact beyond http.artifactBodyLimitBytes is refused, and one within 
     const url = `${plane.ready.urls['api']}/api/2.0/mlflow-artifacts/artifacts/notes/a.txt`
     return (await fetch(url, { method: 'PUT', body: Buffer.alloc(bytes, 'x') })).text()
   }
-  const refused = expect.stringContaining(`exceeds ${ARTIFACT_BYTES_MAX} bytes`)
+  const refused = expect.stringContaining(`larger than ${ARTIFACT_BYTES_MAX} bytes`)
   expect([await put(ARTIFACT_BYTES_MAX + 1), await put(ARTIFACT_BYTES_MAX)]).toEqual([refused, '{}'])
 })
