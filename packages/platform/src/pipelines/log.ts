@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { isTerminalStep } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
-import { HIDES_NOTHING } from '../kernel/redaction.ts'
 import { readHidden } from './hidden-file.ts'
 import { requireStep } from './run.ts'
 import type { SecretAttempt, StepSecrets } from './step-secrets.ts'
@@ -29,7 +28,8 @@ async function readLive(
   if (!file) return Buffer.alloc(0)
   try {
     const { size } = await file.stat()
-    const redactor = size > offset ? await secrets.redactorOf(attempt) : HIDES_NOTHING
+    if (size <= offset) return Buffer.alloc(0)
+    const redactor = await secrets.redactorOf(attempt)
     return await readHidden(file, { start: offset, end: offset + CHUNK_BYTES, isGrowing: !isOver }, redactor)
   } finally {
     await file.close()

@@ -21,12 +21,13 @@ export interface SecretAttempt {
 export interface StepSecrets {
   /**
    * Values by variable, read now, for the environment of the attempt and nothing else.
-   * @throws precondition pipelines.secret_missing · pipelines.secret_too_short
+   * @throws precondition pipelines.secret_missing · pipelines.secret_too_short, and what a provider throws
    */
   give(attempt: SecretAttempt): Promise<Readonly<Record<string, string>>>
   /**
-   * What hides the values that the attempt was given. Of an attempt that an earlier incarnation started they are read again.
-   * @throws precondition pipelines.secret_missing, where what it wrote cannot be shown
+   * What hides the values that the attempt was given. Of an attempt that an earlier incarnation started they are read again:
+   * one that changed meanwhile is not hidden as it was.
+   * @throws as `give`, where what it wrote cannot be shown
    */
   redactorOf(attempt: SecretAttempt): Promise<Redactor>
   /** The same, known until the attempt is forgotten: its values stay hidden when they change meanwhile. */
@@ -40,15 +41,16 @@ export function openStepSecrets(secrets: Secrets): StepSecrets {
   const ended: bigint[] = []
   const know = (fence: bigint, redactor: Redactor): Redactor => {
     if (redactor === HIDES_NOTHING) return redactor
-    if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
+    if (!known.has(fence) && known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
     known.set(fence, redactor)
     return redactor
   }
   const redactorOf = async (attempt: SecretAttempt): Promise<Redactor> =>
-    known.get(attempt.fence) ?? hiding(await valuesOf(secrets, attempt))
+    known.get(attempt.fence) ??
+    hiding(await valuesOf(secrets, attempt, `show what step ${attempt.definition.key} wrote`))
   return {
     async give(attempt) {
-      const values = await valuesOf(secrets, attempt)
+      const values = await valuesOf(secrets, attempt, `give step ${attempt.definition.key} its secrets`)
       know(attempt.fence, hiding(values))
       return values
     },
@@ -67,27 +69,36 @@ function hiding(values: Readonly<Record<string, string>>): Redactor {
   return openRedactor(Object.values(values).map((value) => value.trim()))
 }
 
-async function valuesOf(secrets: Secrets, { project, definition }: SecretAttempt): Promise<Record<string, string>> {
+/** Every one that is missing is named, and else every one that is too short. */
+async function valuesOf(
+  secrets: Secrets,
+  { project, definition }: SecretAttempt,
+  doing: string,
+): Promise<Record<string, string>> {
   const values: Record<string, string> = {}
   const missing = new Set<string>()
+  const short = new Set<string>()
   for (const [variable, name] of Object.entries(definition.secrets ?? {})) {
     const value = await secrets.find({ project, name })
     if (value === undefined) missing.add(name)
-    else if ([...value.trim()].length < CHARS_MIN)
-      throw new PlimsollError(
-        'precondition',
-        'pipelines.secret_too_short',
-        `Cannot give step ${definition.key} the secret ${name} of project ${project}: it has fewer than ${CHARS_MIN} characters, blanks at its ends not counted`,
-        { action: 'So short a value could not be hidden in logs: choose a longer one, or give it as a param' },
-      )
+    else if ([...value.trim()].length < CHARS_MIN) short.add(name)
     else values[variable] = value
   }
-  if (missing.size === 0) return values
-  const names = [...missing]
-  throw new PlimsollError(
-    'precondition',
-    'pipelines.secret_missing',
-    `Cannot give step ${definition.key} its secrets: project ${project} has no ${names.join(', ')}`,
-    { missing: names, action: names.map((name) => secrets.howToSet({ project, name })).join('. ') },
-  )
+  if (missing.size > 0) {
+    const names = [...missing]
+    throw new PlimsollError(
+      'precondition',
+      'pipelines.secret_missing',
+      `Cannot ${doing}: project ${project} has no ${names.join(', ')}`,
+      { missing: names, action: names.map((name) => secrets.howToSet({ project, name })).join('. ') },
+    )
+  }
+  if (short.size > 0)
+    throw new PlimsollError(
+      'precondition',
+      'pipelines.secret_too_short',
+      `Cannot ${doing}: ${[...short].join(', ')} of project ${project} has fewer than ${CHARS_MIN} characters, blanks at its ends not counted`,
+      { action: 'So short a value could not be hidden in logs: choose a longer one, or give it as a param' },
+    )
+  return values
 }

@@ -108,8 +108,9 @@ test('a secret that the system does not let us open is refused with its path and
   const directory = makeDirectory()
   writeFileSync(join(directory, 'taken'), 'canary')
   await expect(openFileSecrets(directory).read({ project: 'taken', name: 'found' })).rejects.toMatchObject({
-    kind: 'unavailable',
+    kind: 'precondition',
     code: 'secrets.unreadable',
     message: `Cannot read secret ${join(directory, 'taken/found')}: ENOTDIR`,
+    details: { action: expect.stringContaining('a folder with the name of the project') },
   })
 })

@@ -9,6 +9,13 @@ import { PlimsollError } from '../../kernel/errors.ts'
 const READ_BYTES_MAX = SECRET_BYTES_MAX + 3
 const GROUP_AND_OTHERS = 0o077
 
+/** What to do where trying again does not help. */
+const NOT_OPENED: Readonly<Record<string, string>> = {
+  EACCES: 'Let the user who runs the platform read it: chmod 600 PATH, and 700 for its folder',
+  EPERM: 'Let the user who runs the platform read it: chmod 600 PATH, and 700 for its folder',
+  ENOTDIR: 'Put a file for each secret into a folder with the name of the project',
+}
+
 function unsafe(path: string, state: string, action: string): PlimsollError {
   return new PlimsollError('precondition', 'secrets.unsafe_file', `Cannot read secret ${path}: ${state}`, { action })
 }
@@ -26,16 +33,12 @@ async function openSecret(path: string): Promise<FileHandle | undefined> {
     const { code } = error as NodeJS.ErrnoException // thrown by the call above
     if (code === 'ENOENT') return undefined
     if (code === 'ELOOP' || code === 'ENXIO') throw unsafe(path, 'it is no regular file', 'Put the file itself there')
+    const action = code === undefined ? undefined : NOT_OPENED[code]?.replace('PATH', () => quoted(path))
     throw new PlimsollError(
-      'unavailable',
+      action === undefined ? 'unavailable' : 'precondition',
       'secrets.unreadable',
       `Cannot read secret ${path}: ${code}`,
-      {
-        action:
-          code === 'ENOTDIR'
-            ? 'Put a file for each secret into a folder with the name of the project'
-            : `Let the user who runs the platform read it: chmod 600 ${quoted(path)}, and 700 for its folder`,
-      },
+      action === undefined ? {} : { action },
       error,
     )
   }

@@ -16,7 +16,7 @@ export function openOidcProvider(ctx: Context, issuer: string, verifier: OidcVer
         throw new PlimsollError(
           'unauthenticated',
           'auth.oidc_refused',
-          `The identity token is refused: ${principal} is a name of the platform's own`,
+          `The identity token is refused: ${JSON.stringify(principal.slice(0, 128))} is no name that a person may have here`,
         )
       return {
         principal: { id: principal, kind: 'user', named: true, proof: `oidc:${issuer}` },

@@ -306,7 +306,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'registry.version_not_found': ['not_found'],
   'secrets.not_text': ['precondition'],
   'secrets.too_large': ['precondition'],
-  'secrets.unreadable': ['unavailable'],
+  'secrets.unreadable': ['precondition', 'unavailable'],
   'secrets.unsafe_file': ['precondition'],
   'serving.bad_expectation': ['invalid'],
   'serving.bad_json': ['invalid'],
