@@ -6,7 +6,7 @@ import type { SqlBackend } from '../../kernel/db/backend.ts'
 import { migrateTestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { toPlimsollError } from '../../kernel/errors.ts'
-import { openPostgres, type PostgresOptions } from './backend.ts'
+import { isConnectionLost, openPostgres, type PostgresOptions } from './backend.ts'
 import { startCluster, type TestCluster } from './cluster.fixture.ts'
 
 /** Reads the counter, lets others work, and writes one more: serializable, so that whoever wrote between is not undone. */
@@ -18,6 +18,12 @@ function addOne(ctx: Context, onRead: () => Promise<unknown>): Promise<void> {
     await sql`update counter set n = ${rows[0]!.n + 1}`.execute(tx.db)
   })
 }
+
+test('isConnectionLost() tells codes of the system and of a server that goes from those of statements', () => {
+  const isLost = (code: unknown) => isConnectionLost(Object.assign(new Error('of the driver'), { code }))
+  expect(['EPIPE', 'ECONNRESET', 'ETIMEDOUT', '57P01', '08006', undefined].filter((code) => !isLost(code))).toEqual([])
+  expect(['23505', '40001', '57014', 'P0001', 'XX000', 'HV000', 'F0000'].filter(isLost)).toEqual([])
+})
 
 suiteWith('postgres', 'PostgreSQL backend', (initdb) => {
   let cluster: TestCluster

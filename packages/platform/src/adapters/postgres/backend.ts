@@ -34,10 +34,11 @@ function parserOf(oid: TypeId, format?: 'text' | 'binary'): unknown {
   return getTypeParser(oid, format as 'text')
 }
 
-function isConnectionLost(error: unknown): boolean {
+/** Whether what the driver threw is of the connection, and not of a statement. */
+export function isConnectionLost(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code
-  // A statement that the server refused carries a five-character SQLSTATE; anything else is the connection.
-  return typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || /^(57P0|08)/.test(code)
+  // A statement that the server refused carries a SQLSTATE, of a class that no code of the system begins with: EPIPE is as long.
+  return typeof code !== 'string' || !/^[0-9FHPX][0-9A-Z]{4}$/.test(code) || /^(57P0|08)/.test(code)
 }
 
 function unavailable(error: unknown): PlimsollError {
