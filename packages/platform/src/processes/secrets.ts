@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { secretVariable } from '@plimsoll/sdk/seams'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { openSecrets, type Secrets } from '../kernel/secrets.ts'
 
@@ -12,7 +13,7 @@ export function openInstallationSecrets(directory: string): Secrets {
     },
     ({ project, name }) => {
       const file = `Write the value to ${join(directory, project, name)}, with mode 600`
-      const variable = `PLIMSOLL_SECRET_${name.replaceAll('-', '_').toUpperCase()}`
+      const variable = secretVariable(name)
       return project === 'default'
         ? `${file}, or start the platform with ${variable}`
         : `${file} (${variable} would be one of project default)`

@@ -21,6 +21,6 @@ export type {
   QueryRequest,
   ResultColumn,
 } from './query-engine.ts'
-export { SECRET_BYTES_MAX, SECRET_NAME, SECRET_PROJECT } from './secret-name.ts'
+export { SECRET_BYTES_MAX, SECRET_NAME, SECRET_PROJECT, secretVariable } from './secret-name.ts'
 export type { SecretProvider, SecretReference } from './secret-provider.ts'
 export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'

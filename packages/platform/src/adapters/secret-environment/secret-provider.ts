@@ -1,13 +1,8 @@
-import { SECRET_BYTES_MAX, SECRET_NAME, type SecretProvider } from '@plimsoll/sdk/seams'
+import { SECRET_BYTES_MAX, SECRET_NAME, type SecretProvider, secretVariable } from '@plimsoll/sdk/seams'
 import { PlimsollError } from '../../kernel/errors.ts'
 
 /** The one project whose secrets an environment holds: it says no project, and who set it is the operator of the process. */
 const PROJECT = 'default'
-
-/** `PLIMSOLL_SECRET_WAREHOUSE_PASSWORD` holds `warehouse-password`: of names without `_` each has its own variable. */
-function variableOf(name: string): string {
-  return `PLIMSOLL_SECRET_${name.replaceAll('-', '_').toUpperCase()}`
-}
 
 /** Secrets of the project `default` that are variables of this process. */
 export function openEnvironmentSecrets(environment: Readonly<Record<string, string | undefined>>): SecretProvider {
@@ -15,7 +10,7 @@ export function openEnvironmentSecrets(environment: Readonly<Record<string, stri
     name: 'environment',
     async read({ project, name }) {
       if (project !== PROJECT || !SECRET_NAME.test(name)) return undefined
-      const variable = variableOf(name)
+      const variable = secretVariable(name)
       const value = environment[variable]?.replace(/\r?\n$/, '')
       if (value !== undefined && Buffer.byteLength(value) > SECRET_BYTES_MAX)
         throw new PlimsollError(
