@@ -50,6 +50,8 @@ const CASES: readonly Case[] = [
   c('8 without a ttl a row is never too old', 'a@4000000000', ['5=1'], 1),
   c('9 a winner with null is not skipped', 'a@10', ['2=1', '3=∅'], null),
   c('10 a tie on event time by created time', 'a@10', ['5/5=1', '5/6=2'], 2),
+  c('10 a tie on event time by created times before it', 'a@10', ['5/4#1=2', '5/3#2=1', '5/5#0=3'], 3),
+  c('10 the same, of rows known early alone', 'a@10', ['5/4#1=2', '5/3#2=1'], 2),
   c('11 a full tie by sequence', 'a@10', ['5/6#1=1', '5/6#2=2'], 2),
   c('12 the order of the file does not matter', 'a@10', ['5/6#2=2', '5/6#1=1'], 2),
   c('13 a null created time is lowest', 'a@10', ['5/∅#9=1', '5/4#1=2'], 2),
@@ -105,7 +107,7 @@ function spineOf(text: string): SpineRow {
   return { keys: keysOf(key!), t: micros(t!) }
 }
 
-describe('latestRowSql()', () => {
+describe('latestRowStatements()', () => {
   const folder = temporaryFolder()
   const engine: QueryEngine = openDuckdbQueryEngine({
     tempDirectory: folder,

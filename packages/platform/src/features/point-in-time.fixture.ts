@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cell, InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType, EntityDefinition, FeatureViewDefinition } from '@plimsoll/sdk/wire'
-import { latestRowSql } from './latest-row-sql.ts'
+import { latestRowStatements } from './latest-row-sql.ts'
 import { withSpine } from './training-set-sql.ts'
-import { columnFeatures, orderedSource, planView } from './view-plan.ts'
+import { orderedSource, planView } from './view-plan.ts'
 import { windowStatements } from './window-sql.ts'
 
 /** A row of a history; times are microseconds. */
@@ -124,12 +124,7 @@ export async function joinStatements(
   const values = tuples.length ? tuples.join(', ') : '(0, NULL, NULL, NULL)'
   const rows = `SELECT CAST(a AS BIGINT) AS rid, CAST(b AS VARCHAR) AS k0, CAST(c AS VARCHAR) AS k1, CAST(d AS BIGINT) AS t FROM (VALUES ${values}) v(a, b, c, d)${tuples.length ? '' : ' WHERE false'}`
   const inputs = { numbered: await write(engine, folder, rows), source: orderedSource(history, plan) }
-  const statements = [
-    ...(columnFeatures(plan).length > 0
-      ? [{ sql: latestRowSql(plan), columns: columnFeatures(plan).map(({ column }) => column) }]
-      : []),
-    ...windowStatements(plan, SCHEMA),
-  ]
+  const statements = [...(await latestRowStatements(engine, plan, inputs)), ...windowStatements(plan, SCHEMA)]
   return statements.map(({ sql, columns }) => ({ sql: withSpine(sql, 'SELECT * FROM numbered'), columns, inputs }))
 }
 

@@ -3,8 +3,8 @@ import type { InputRelation, QueryEngine } from '@plimsoll/sdk/seams'
 import type { ColumnType } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { latestRowSql } from './latest-row-sql.ts'
-import { columnFeatures, orderedSource, quoteName, type ViewPlan } from './view-plan.ts'
+import { latestRowStatements } from './latest-row-sql.ts'
+import { orderedSource, quoteName, type ViewPlan } from './view-plan.ts'
 import { windowStatements } from './window-sql.ts'
 
 /** A view to join, the relation that it reads, and the spine columns that hold its keys. */
@@ -91,19 +91,19 @@ async function writeView(
   directory: string,
 ): Promise<Part[]> {
   const names = new Map(view.plan.features.map(({ column }, index) => [column, view.names[index]!]))
+  const source = orderedSource(view.source, view.plan)
+  const signal = request.signal ? { signal: request.signal } : {}
   const statements = [
-    ...(columnFeatures(view.plan).length > 0
-      ? [{ sql: latestRowSql(view.plan), columns: columnFeatures(view.plan).map(({ column }) => column) }]
-      : []),
+    ...(await latestRowStatements(request.engine, view.plan, { source, ...signal })),
     ...windowStatements(view.plan, view.schema),
   ]
   const parts: Part[] = []
   for (const [index, { sql, columns }] of statements.entries()) {
     const { files } = await request.engine.write({
       sql: withSpine(sql, spineOf(view, request.spineTime)),
-      inputs: { numbered, source: orderedSource(view.source, view.plan) },
+      inputs: { numbered, source },
       output: { directory: `${directory}-${index}` },
-      ...(request.signal ? { signal: request.signal } : {}),
+      ...signal,
     })
     parts.push({
       relation: { format: 'parquet', files },
