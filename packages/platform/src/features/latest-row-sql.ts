@@ -112,7 +112,7 @@ const BY_EVENT_TIME = {
 /**
  * Of rows with equal event times the one that was created last is known last, so that the last of those which are the
  * newest wins in this order too. Where no row is known early the time at which a row is visible is its created time, and
- * the sort goes without it: a quarter less processor time, and half of the memory.
+ * the sort goes without it: less processor time and memory.
  */
 const BY_KNOWN_TIME = {
   time: `greatest(ev, coalesce(cr, ${NO_TIME}))`,
