@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { HIDES_NOTHING, openRedactor } from '../kernel/redaction.ts'
-import { lastLines, readProgress, shipLog } from './attempt-files.ts'
+import { faultText, lastLines, readProgress, shipLog } from './attempt-files.ts'
 import { readHidden } from './hidden-file.ts'
 import { readBlobText } from './work-files.ts'
 
@@ -48,6 +48,10 @@ test.each([
 const VALUE = 'cänary'
 const STARS = '*'.repeat(7)
 const redactor = openRedactor([VALUE])
+
+test('faultText() hides a value, and gives what a database can hold', () => {
+  expect(faultText(`names "${VALUE}\0"`, redactor)).toBe(`names "${STARS}\ufffd"`)
+})
 
 test('shipLog() hides a value wherever it lies, also where the log is cut, and keeps the places of the rest', async () => {
   const blobs = await openFilesBlobStore(join(folder, 'blobs'))

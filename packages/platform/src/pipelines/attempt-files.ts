@@ -73,7 +73,7 @@ function sizeOf(path: string): number | undefined {
 
 /** What went wrong with what a step left, which may name what it holds. */
 export function faultText(text: string, redactor: Redactor | undefined): string {
-  return redactor === undefined ? `What is wrong is ${WITHHELD}` : redactor.hideText(text)
+  return redactor === undefined ? `What is wrong is ${WITHHELD}` : storable(redactor.hideText(text))
 }
 
 /** Stores the log; of one beyond the limit its beginning and its end, saying how much fell out between them. */

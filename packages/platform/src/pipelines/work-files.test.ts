@@ -33,6 +33,10 @@ function workDirOf(left: Readonly<Record<string, string>>): string {
 const collect = (type: 'file' | 'json' | 'directory' | 'dataset', left: Readonly<Record<string, string>>) =>
   collectOutputs({ blobs, limits: { outputBytes: 1_000 } as never }, { key: 'fit' }, { made: type }, workDirOf(left)) // no other limit is read
 
+const DIGEST = `sha256:${'0'.repeat(64)}`
+const manifestText = (files: readonly object[]) => JSON.stringify({ format: 'csv', schema: {}, files })
+const manifestOf = (path: string) => ({ 'made/manifest.json': manifestText([{ path, rows: 1 }]) })
+
 test.each([
   ['a file that is not there', 'file', {}, 'is not there: write it to the path of output "made"'],
   ['a directory where a file should be', 'file', { 'made/x': '' }, 'is no regular file'],
@@ -40,11 +44,54 @@ test.each([
   ['JSON that is none', 'json', { made: '{' }, 'is not JSON'],
   ['a dataset of nothing', 'dataset', { 'made/x.csv': '' }, 'holds no manifest.json and no Parquet file'],
   ['a manifest that is wrong', 'dataset', { 'made/manifest.json': '[]' }, 'has a manifest.json that is wrong'],
+  [
+    'a manifest that is torn',
+    'dataset',
+    { 'made/manifest.json': '{"a": "canary-1' },
+    'has a manifest.json that is no JSON',
+  ],
+  ['a manifest of a part that is not there', 'dataset', manifestOf('x.csv'), 'names "x.csv", which is not there'],
+  ['a manifest of a name that is none', 'dataset', manifestOf('x\0'), 'names "x\0", which is not there'],
+  [
+    'a manifest of more rows than can be counted',
+    'dataset',
+    {
+      'made/manifest.json': manifestText([
+        { location: '/dev/null', digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
+        { location: '/dev/null', digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
+      ]),
+    },
+    'has a manifest.json that is wrong: rowCount',
+  ],
+  ['a manifest of what lies elsewhere', 'dataset', manifestOf('../x'), 'names "../x", which is no file of its own'],
+  [
+    'a manifest of a folder',
+    'dataset',
+    { ...manifestOf('x'), 'made/x/y': '' },
+    'names "x", which is no file of its own',
+  ],
+  [
+    'a manifest of a place where nothing is',
+    'dataset',
+    { 'made/manifest.json': manifestText([{ location: '/none/x.csv', digest: DIGEST, sizeBytes: 1, rows: 1 }]) },
+    'names "/none/x.csv", which is not there',
+  ],
 ] as const)('collectOutputs() refuses %s', async (_, type, left, why) => {
   await expect(collect(type, left)).rejects.toMatchObject({
     code: 'pipelines.output_missing',
     message: expect.stringContaining(`Step fit ended well, but its output "made" ${why}`),
   })
+})
+
+test('collectOutputs() says nothing of a torn manifest, and cuts nothing of what it says of a wrong one', async () => {
+  const torn = collect('dataset', { 'made/manifest.json': '{"password": canary-1}' })
+  await expect(torn).rejects.not.toThrow('cana')
+  // What is cut here could hold half a value, which nobody could hide any more.
+  const key = 'k'.repeat(600)
+  const wrong = collect('dataset', {
+    'made/manifest.json': JSON.stringify({ format: 'csv', schema: {}, files: [], [key]: 1 }),
+  })
+  await expect(wrong).rejects.toThrow(key)
 })
 
 test('collectOutputs() refuses more bytes than a step may hand on, all files of a directory counted', async () => {

@@ -6,10 +6,12 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
   type CodeBundle,
   type DatasetManifest,
+  type DatasetOutput,
   datasetManifest,
   datasetOutput,
   type PipelineStep,
 } from '@plimsoll/sdk/wire'
+import { z } from 'zod'
 import { type FileLocation, locationsOf, toManifest, verifyFiles } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -21,6 +23,8 @@ import type { NamedOutputs } from './tables.ts'
 
 const JSON_BYTES_MAX = 4 << 20
 const DIRECTORY_ENTRIES_MAX = 100_000
+/** Faults of a manifest that a reason names. */
+const MANIFEST_ISSUES_MAX = 5
 
 /** A manifest of a `directory` output: its files by digest. Stored as a blob, whose digest names the directory. */
 interface DirectoryManifest {
@@ -186,6 +190,21 @@ async function storeDirectory(
   }
 }
 
+/** Whole: what is cut before it is hidden may hold a part of a value. */
+function wrongManifest(step: string, name: string, { issues }: z.ZodError): PlimsollError {
+  const faults = issues.slice(0, MANIFEST_ISSUES_MAX).map(({ path, message }) => `${path.join('/')} ${message}`)
+  return missing(step, name, `has a manifest.json that is wrong: ${faults.join('; ')}`)
+}
+
+/** More files or rows than a manifest may name are the step's fault, too. */
+function manifestOf(output: DatasetOutput, stored: Parameters<typeof toManifest>[1], step: string, name: string) {
+  try {
+    return toManifest(output, stored)
+  } catch (error) {
+    throw error instanceof z.ZodError ? wrongManifest(step, name, error) : error
+  }
+}
+
 async function readDatasetOutput(root: string, step: string, name: string) {
   const names = await readdir(root)
   if (!names.includes('manifest.json')) {
@@ -193,16 +212,16 @@ async function readDatasetOutput(root: string, step: string, name: string) {
     if (parts.length === 0) throw missing(step, name, 'holds no manifest.json and no Parquet file')
     return { format: 'parquet' as const, schema: {}, files: parts.map((path) => ({ path, rows: 0 })) }
   }
-  const parsed = datasetOutput.safeParse(JSON.parse(await readFile(join(root, 'manifest.json'), 'utf8')))
-  if (!parsed.success)
-    throw missing(
-      step,
-      name,
-      `has a manifest.json that is wrong: ${parsed.error.issues
-        .map((issue) => `${issue.path.join('/')} ${issue.message}`)
-        .join('; ')
-        .slice(0, 500)}`,
-    )
+  let manifest: unknown
+  try {
+    manifest = JSON.parse(await readFile(join(root, 'manifest.json'), 'utf8'))
+  } catch (error) {
+    // Its message quotes a part of the text, of which no value could be hidden any more.
+    if (error instanceof SyntaxError) throw missing(step, name, 'has a manifest.json that is no JSON')
+    throw error
+  }
+  const parsed = datasetOutput.safeParse(manifest)
+  if (!parsed.success) throw wrongManifest(step, name, parsed.error)
   return parsed.data
 }
 
@@ -217,7 +236,8 @@ async function storeDataset(
   const locations: FileLocation[] = []
   for (const file of output.files) {
     if ('location' in file) {
-      const stat = await lstat(file.location)
+      const stat = await lstat(file.location).catch(() => undefined)
+      if (!stat) throw missing(step, name, `names "${file.location}", which is not there`)
       locations.push({
         digest: file.digest as Digest,
         location: file.location,
@@ -227,11 +247,16 @@ async function storeDataset(
       continue
     }
     const path = resolve(root, file.path)
-    if (!path.startsWith(root + sep) || !(await lstat(path)).isFile())
-      throw missing(step, name, `names "${file.path}", which is no file of its own`)
+    const stat = path.startsWith(root + sep) ? await lstat(path).catch(() => undefined) : null
+    if (!stat?.isFile())
+      throw missing(
+        step,
+        name,
+        `names "${file.path}", which is ${stat === undefined ? 'not there' : 'no file of its own'}`,
+      )
     stored.set(file.path, await storeFile(blobs, path))
   }
-  const manifest = toManifest(output, stored)
+  const manifest = manifestOf(output, stored, step, name)
   const { digest } = await blobs.put(Buffer.from(canonicalJson(manifest)))
   return {
     digest: digest as Digest,
