@@ -114,6 +114,7 @@ async function engineCost(
         async () => [],
         () => '',
       ),
+      { secret: 'secret', runsDir: join(directory, 'runs') },
     ),
     slots: SLOTS,
     cancelGraceMs: 1_000,

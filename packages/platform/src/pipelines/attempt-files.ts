@@ -13,8 +13,8 @@ const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
 const PROGRESS_TEXT_MAX = 300
 
-/** Instead of what a step wrote whose secrets cannot be read any more: nobody could hide them in it. */
-const WITHHELD = 'withheld: a secret of the step cannot be read any more, and so not be hidden'
+/** Instead of what a step wrote whose secrets are not known any more: nobody could hide them in it. */
+const WITHHELD = 'withheld: a secret of the step has changed or cannot be read any more, and so not be hidden'
 
 /** What the launch left; undefined when it did not come so far, or the files are gone. */
 export async function readAttempt(workDir: string): Promise<AttemptFile | undefined> {

@@ -94,9 +94,8 @@ async function runAttempt(runner: Runner, entry: Running): Promise<void> {
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     if (error.code === 'executor.closed') throw error // the next incarnation finds no process and tries again
-    const redactor = await redactorOf(runner, step)
-    // Without a redactor there was no value either: it is the one that could not be read.
-    const message = redactor === undefined ? sayingOf(error) : redactor.hideText(sayingOf(error))
+    const redactor = deps.secrets.redactorOfGiven(step)
+    const message = redactor.hideText(sayingOf(error))
     ctx.log.warn({ run: step.run, step: step.key, code: error.code, reason: message }, 'a step could not start')
     await commit(runner, step, { ...failureOf(error), message }, { redactor })
     return
@@ -137,10 +136,10 @@ async function launch(runner: Runner, ctx: Context, claimed: ClaimedStep) {
   if (!resolved) return undefined
   const { prepared, inputs, facts, step } = resolved
   const report = (message: string) => void setProgress(ctx, step, { fraction: 0, message }).catch(() => {})
-  const secrets = await deps.secrets.give(step)
+  const { environment: secrets, digest: secretsDigest } = await deps.secrets.give(step)
   const placed = await placeAttempt(ctx, deps, step, { prepared, inputs, bundles: facts.pipeline.bundles, report })
   if (claimed.verdict === null) await runner.record({ step })
-  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs })
+  const { environment, plan } = writeLaunch(deps, step, placed, { prepared, inputs, secretsDigest })
   const kind = deps.kinds.get(step.definition.kind)
   if (kind && kind.command === undefined) return { plan, step, handle: undefined }
   const { argv, cwd, workDir } = placed
@@ -237,7 +236,7 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
   await finish(runner, step, await deps.executor.wait(found.handle), plan)
 }
 
-/** Undefined when a secret of the step cannot be read any more: what it wrote cannot be shown. */
+/** Undefined when a secret of the step has changed or cannot be read any more: what it wrote cannot be shown. */
 async function redactorOf({ deps, ctx }: Runner, step: ClaimedStep): Promise<Redactor | undefined> {
   try {
     return await deps.secrets.keep(step)

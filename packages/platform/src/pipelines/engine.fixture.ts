@@ -118,7 +118,7 @@ export async function openEngine(
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
     tokenOf: () => 'none',
-    secrets: openStepSecrets(secrets),
+    secrets: openStepSecrets(secrets, { secret: 'of these tests', runsDir: join(directory, 'runs') }),
     slots: options.slots ?? 4,
     cancelGraceMs: 500,
     ...(options.databaseClock ? { databaseClock: options.databaseClock } : {}),

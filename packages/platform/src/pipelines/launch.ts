@@ -70,6 +70,8 @@ export interface AttemptLaunch {
 export interface AttemptFile {
   readonly plan: AttemptPlan
   readonly launch: AttemptLaunch
+  /** Digest of the values of its secrets, keyed; undefined when it has none. */
+  readonly secrets?: string | undefined
 }
 
 /** A step reports to nobody on its own: what its libraries would send to their makers is turned off. */
@@ -184,7 +186,7 @@ export function writeLaunch(
   deps: LaunchDeps,
   step: ClaimedStep,
   placed: PlacedAttempt,
-  parts: { prepared: PreparedStep; inputs: NamedOutputs },
+  parts: { prepared: PreparedStep; inputs: NamedOutputs; secretsDigest: string | undefined },
 ): { environment: Record<string, string>; plan: AttemptPlan } {
   const { workDir, code, argv, cwd } = placed
   const { spec, components, isCacheable, params } = parts.prepared
@@ -209,7 +211,8 @@ export function writeLaunch(
     inputs: parts.inputs,
     outputs: placed.outputs,
   }
-  const platform: AttemptFile = { plan, launch: { cwd, argv, environment: shown } }
+  const launch = { cwd, argv, environment: shown }
+  const platform: AttemptFile = { plan, launch, secrets: parts.secretsDigest }
   const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
   writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
   // Kinds of ours need no token, and have no tracked run: the token makes it.

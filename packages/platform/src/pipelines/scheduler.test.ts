@@ -559,25 +559,32 @@ test('a step without one of its secrets, or with one that is too short to hide, 
   )
 })
 
-test('after a restart secrets are read again to hide them; without one the log is withheld', async () => {
+test('after a restart secrets are read again to hide them; without one, or with another value, the log is withheld', async () => {
   const value = 'canary-of-a-restart'
+  const name = 'PLIMSOLL_SECRET_RESTARTED'
   const script = `printf 'one %s\n' "$A"; ${WAIT}; printf 'two %s\n' "$A"; exit 3`
-  for (const isThere of [true, false]) {
-    secretVariables['PLIMSOLL_SECRET_RESTARTED'] = value
+  for (const [after, refused] of [
+    [value, undefined],
+    [undefined, 'pipelines.secret_missing'],
+    ['another one by now', 'pipelines.secret_changed'],
+  ]) {
+    secretVariables[name] = value
     const step = shell('leak', script, { secrets: { A: 'restarted' } })
     const run = await engine.start(await engine.declare([step], { name: 'restarted' }))
     const stars = '*'.repeat(value.length)
     await engine.until(() => isStarted(run, 'leak'))
     await expect.poll(() => logOf(run, 'leak'), { timeout: 20_000 }).toBe(`one ${stars}\n`)
     const workDir = await workDirOf(run, 'leak')
-    if (!isThere) delete secretVariables['PLIMSOLL_SECRET_RESTARTED']
+    secretVariables[name] = after
     await engine.restart()
-    if (isThere) expect(await logOf(run, 'leak')).toBe(`one ${stars}\n`)
-    else await expect(logOf(run, 'leak')).rejects.toMatchObject({ code: 'pipelines.secret_missing' })
+    if (refused === undefined) expect(await logOf(run, 'leak')).toBe(`one ${stars}\n`)
+    else await expect(logOf(run, 'leak')).rejects.toMatchObject({ code: refused })
     writeFileSync(join(workDir, 'seen'), '')
     const { reason } = (await engine.ended(run)).graph[0]!
-    expect(reason).toContain(isThere ? `two ${stars}` : 'its log is withheld')
-    expect(await logOf(run, 'leak')).toMatch(isThere ? `one ${stars}\ntwo ${stars}\n` : /^The log is withheld/)
+    expect(reason).toContain(refused === undefined ? `two ${stars}` : 'its log is withheld')
+    expect(await logOf(run, 'leak')).toMatch(
+      refused === undefined ? `one ${stars}\ntwo ${stars}\n` : /^The log is withheld/,
+    )
     expect(readFileSync(join(workDir, 'log'), 'utf8')).toBe(`one ${value}\ntwo ${value}\n`)
   }
   expect(await tablesWith(value)).toEqual([])

@@ -1,7 +1,16 @@
-import { expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
 import { openEnvironmentSecrets } from '../adapters/secret-environment/secret-provider.ts'
 import { openSecrets } from '../kernel/secrets.ts'
-import { openStepSecrets } from './step-secrets.ts'
+import { CONTRACT_FILE, workDirOf } from './launch.ts'
+import { openStepSecrets, type SecretAttempt } from './step-secrets.ts'
+
+const runsDir = mkdtempSync(join(tmpdir(), 'plimsoll-step-secrets-'))
+afterAll(() => rmSync(runsDir, { recursive: true }))
+const OPTIONS = { secret: 'of these tests', runsDir }
+const RUN = { project: 'default', run: 'run_1' }
 
 test.each([
   ['none', 'pipelines.secret_missing'],
@@ -19,7 +28,7 @@ test.each([
     () => 'Set it',
   )
   const definition = { key: 'load', secrets: { PASSWORD: name } }
-  const giving = openStepSecrets(secrets).give({ project: 'default', fence: 1n, definition })
+  const giving = openStepSecrets(secrets, OPTIONS).give({ ...RUN, fence: 1n, definition })
   await expect(giving).rejects.toMatchObject({ code, message: expect.stringContaining(name) })
   await expect(giving).rejects.not.toThrow('p1n')
 })
@@ -31,17 +40,55 @@ function openChanging(variables: Record<string, string>) {
     () => 'Set it',
   )
   const attempt = (fence: bigint) => ({
-    project: 'default',
+    ...RUN,
     fence,
     definition: { key: 'load', secrets: { PASSWORD: 'password' } },
   })
-  return { steps: openStepSecrets(secrets), attempt }
+  const open = (secret = OPTIONS.secret) => openStepSecrets(secrets, { ...OPTIONS, secret })
+  return { open, steps: open(), attempt }
+}
+
+/** What a launch keeps with the files of an attempt. */
+function keepDigest(attempt: SecretAttempt, digest: string | undefined): void {
+  const workDir = workDirOf(runsDir, attempt)
+  mkdirSync(workDir, { recursive: true })
+  writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify({ platform: { secrets: digest } }))
 }
 
 test('redactorOf() hides a value without the blanks at its ends, which a program may take off', async () => {
   const { steps, attempt } = openChanging({ PLIMSOLL_SECRET_PASSWORD: ' canary-1\t' })
-  expect(await steps.give(attempt(1n))).toEqual({ PASSWORD: ' canary-1\t' })
+  expect((await steps.give(attempt(1n))).environment).toEqual({ PASSWORD: ' canary-1\t' })
   expect((await steps.redactorOf(attempt(1n))).hideText('[canary-1] [ canary-1\t]')).toBe('[********] [ ********\t]')
+})
+
+test('redactorOf() of a later incarnation hides what reads as it was given, and refuses what has changed', async () => {
+  const variables: Record<string, string> = { PLIMSOLL_SECRET_PASSWORD: 'canary-1' }
+  const { open, steps, attempt } = openChanging(variables)
+  const own = attempt(201n)
+  const hide = async (later = open()) => (await later.redactorOf(own)).hideText('canary-1 canary-2')
+  const { digest } = await steps.give(own)
+  await expect(hide()).rejects.toMatchObject({ code: 'pipelines.secret_changed' }) // what was given is not known
+  keepDigest(own, digest)
+  expect(await hide()).toBe('******** canary-2')
+  variables['PLIMSOLL_SECRET_PASSWORD'] = 'canary-2'
+  expect(await hide(steps)).toBe('******** canary-2')
+  await expect(hide()).rejects.toMatchObject({ kind: 'precondition', code: 'pipelines.secret_changed' })
+  await expect(hide()).rejects.not.toThrow(/canary/)
+  variables['PLIMSOLL_SECRET_PASSWORD'] = 'canary-1'
+  expect(await hide()).toBe('******** canary-2')
+})
+
+test('give() digests values so that neither another attempt nor another key has the same', async () => {
+  const { open, steps, attempt } = openChanging({ PLIMSOLL_SECRET_PASSWORD: 'canary-1' })
+  const digests = [
+    (await steps.give(attempt(202n))).digest,
+    (await steps.give(attempt(203n))).digest,
+    (await steps.give({ ...attempt(202n), run: 'run_2' })).digest,
+    (await open('another').give(attempt(202n))).digest,
+  ]
+  expect(new Set(digests).size).toBe(4)
+  expect((await open().give(attempt(202n))).digest).toBe(digests[0])
+  expect((await steps.give({ ...attempt(204n), definition: { key: 'load' } })).digest).toBeUndefined()
 })
 
 test('redactorOf() of an attempt that has just ended knows the value that it had, not a newer one; of many more it forgets it', async () => {
@@ -56,5 +103,5 @@ test('redactorOf() of an attempt that has just ended knows the value that it had
     await steps.give(attempt(fence))
     steps.forget(fence)
   }
-  expect(await hide(1n)).toBe('canary-1 ********')
+  await expect(hide(1n)).rejects.toMatchObject({ code: 'pipelines.secret_changed' })
 })

@@ -1,7 +1,11 @@
+import { createHmac, hkdfSync } from 'node:crypto'
 import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { canonicalJson } from '../kernel/canonical.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { HIDES_NOTHING, openRedactor, type Redactor } from '../kernel/redaction.ts'
 import type { Secrets } from '../kernel/secrets.ts'
+import { readAttempt } from './attempt-files.ts'
+import { workDirOf } from './launch.ts'
 
 /** A value of fewer characters cannot be told from other text, so that it could not be hidden. */
 const CHARS_MIN = 6
@@ -9,25 +13,38 @@ const CHARS_MIN = 6
 const KNOWN_MAX = 10_000
 /** Attempts that have ended and whose logs may still be being read as they were while they went on. */
 const ENDED_MAX = 64
+const KEY_BYTES = 32
+const PURPOSE = 'plimsoll step secrets'
 
 /** An attempt of a step that may have secrets. */
 export interface SecretAttempt {
   readonly project: string
+  readonly run: string
   readonly fence: bigint
   readonly definition: Pick<PipelineStep, 'key' | 'secrets'>
+}
+
+/** What an attempt is given of secrets. */
+export interface GivenSecrets {
+  /** Values by variable. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Tells a later incarnation of ours whether it reads the same values, and nobody without our key anything. Undefined: there are none. */
+  readonly digest: string | undefined
 }
 
 /** Secrets of running attempts: what their processes are given, and what hides it in what they leave. */
 export interface StepSecrets {
   /**
-   * Values by variable, read now, for the environment of the attempt and nothing else.
+   * Read now, for the environment of the attempt and nothing else; the digest is kept with its files.
    * @throws precondition pipelines.secret_missing · pipelines.secret_too_short, and what a provider throws
    */
-  give(attempt: SecretAttempt): Promise<Readonly<Record<string, string>>>
+  give(attempt: SecretAttempt): Promise<GivenSecrets>
+  /** What hides what `give` gave the attempt; nothing, when it gave nothing. */
+  redactorOfGiven(attempt: SecretAttempt): Redactor
   /**
    * What hides the values that the attempt was given. Of an attempt that an earlier incarnation started they are read again:
-   * one that changed meanwhile is not hidden as it was.
-   * @throws as `give`, where what it wrote cannot be shown
+   * when they are not those any more, nothing that it wrote can be shown.
+   * @throws precondition pipelines.secret_changed, and as `give`
    */
   redactorOf(attempt: SecretAttempt): Promise<Redactor>
   /** The same, known until the attempt is forgotten: its values stay hidden when they change meanwhile. */
@@ -36,7 +53,15 @@ export interface StepSecrets {
   forget(fence: bigint): void
 }
 
-export function openStepSecrets(secrets: Secrets): StepSecrets {
+export interface StepSecretsOptions {
+  /** This installation's own, for as long as its attempts go on. */
+  readonly secret: string
+  /** Directory of all work directories. */
+  readonly runsDir: string
+}
+
+export function openStepSecrets(secrets: Secrets, { secret, runsDir }: StepSecretsOptions): StepSecrets {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES))
   const known = new Map<bigint, Redactor>()
   const ended: bigint[] = []
   const know = (fence: bigint, redactor: Redactor): Redactor => {
@@ -45,15 +70,34 @@ export function openStepSecrets(secrets: Secrets): StepSecrets {
     known.set(fence, redactor)
     return redactor
   }
-  const redactorOf = async (attempt: SecretAttempt): Promise<Redactor> =>
-    known.get(attempt.fence) ??
-    hiding(await valuesOf(secrets, attempt, `show what step ${attempt.definition.key} wrote`))
+  const digestOf = ({ run, fence }: SecretAttempt, values: Readonly<Record<string, string>>): string | undefined =>
+    Object.keys(values).length === 0
+      ? undefined
+      : createHmac('sha256', key)
+          .update(canonicalJson({ run, fence: String(fence), values }))
+          .digest('base64url')
+  const redactorOf = async (attempt: SecretAttempt): Promise<Redactor> => {
+    const there = known.get(attempt.fence)
+    if (there) return there
+    const doing = `show what step ${attempt.definition.key} wrote`
+    const values = await valuesOf(secrets, attempt, doing)
+    const digest = digestOf(attempt, values)
+    if (digest !== undefined && digest !== (await readAttempt(workDirOf(runsDir, attempt)))?.secrets)
+      throw new PlimsollError(
+        'precondition',
+        'pipelines.secret_changed',
+        `Cannot ${doing}: its secrets are not those any more that it was given, so that those could not be hidden`,
+        { action: 'Set the values that it was given, or run it again' },
+      )
+    return hiding(values)
+  }
   return {
     async give(attempt) {
-      const values = await valuesOf(secrets, attempt, `give step ${attempt.definition.key} its secrets`)
-      know(attempt.fence, hiding(values))
-      return values
+      const environment = await valuesOf(secrets, attempt, `give step ${attempt.definition.key} its secrets`)
+      know(attempt.fence, hiding(environment))
+      return { environment, digest: digestOf(attempt, environment) }
     },
+    redactorOfGiven: ({ fence }) => known.get(fence) ?? HIDES_NOTHING,
     redactorOf,
     keep: async (attempt) => know(attempt.fence, await redactorOf(attempt)),
     forget(fence) {

@@ -96,7 +96,10 @@ export function openDomains(parts: DomainParts): Domains {
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = ownVariables(STEP_VARIABLES)
-  const secrets = openStepSecrets(openInstallationSecrets(parts.paths.secrets))
+  const secrets = openStepSecrets(openInstallationSecrets(parts.paths.secrets), {
+    secret: parts.signingKey.privateKey,
+    runsDir: parts.paths.runs,
+  })
   const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')

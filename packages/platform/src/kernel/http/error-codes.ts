@@ -255,6 +255,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'pipelines.output_missing': ['invalid'],
   'pipelines.output_too_large': ['invalid'],
   'pipelines.run_not_found': ['not_found'],
+  'pipelines.secret_changed': ['precondition'],
   'pipelines.secret_missing': ['precondition'],
   'pipelines.secret_too_short': ['precondition'],
   'pipelines.step_not_found': ['not_found'],
