@@ -31,6 +31,8 @@ test.each([
   const giving = openStepSecrets(secrets, OPTIONS).give({ ...RUN, fence: 1n, definition })
   await expect(giving).rejects.toMatchObject({ code, message: expect.stringContaining(name) })
   await expect(giving).rejects.not.toThrow('p1n')
+  // Every viewer sees a param.
+  await expect(giving).rejects.toMatchObject({ details: { action: expect.not.stringContaining('param') } })
 })
 
 /** Secrets of one step, by a variable that may change. */

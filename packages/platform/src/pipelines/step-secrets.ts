@@ -142,7 +142,7 @@ async function valuesOf(
       'precondition',
       'pipelines.secret_too_short',
       `Cannot ${doing}: ${[...short].join(', ')} of project ${project} has fewer than ${CHARS_MIN} characters, blanks at its ends not counted`,
-      { action: 'So short a value could not be hidden in logs: choose a longer one, or give it as a param' },
+      { action: 'So short a value could not be hidden in logs: choose a longer one' },
     )
   return values
 }
