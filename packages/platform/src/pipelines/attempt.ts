@@ -119,7 +119,7 @@ function failureOf(error: PlimsollError): SeenEnd {
   const isOurs =
     error.kind === 'internal' ||
     error.code.startsWith('db.') ||
-    error.code.startsWith('executor.') ||
+    (error.code.startsWith('executor.') && error.kind !== 'invalid') ||
     error.code === 'blob.collected'
   const failureClass = error.code === 'disk.full' ? 'disk_full' : isOurs ? 'lost' : 'config'
   return { outcome: 'failed', failureClass, exitCode: undefined, message: sayingOf(error) }

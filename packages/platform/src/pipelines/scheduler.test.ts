@@ -559,6 +559,13 @@ test('a step without one of its secrets, or with one that is too short to hide, 
   )
 })
 
+test('a step with an argument that no system takes fails for good, for what it is', async () => {
+  const run = await runOnce([shell('large', `: ${'x'.repeat(2 << 20)}`, { retries: 3 })], { name: 'large' })
+  const { tries, reason } = await readStep(engine.ctx, run.id, 'large')
+  expect(tries).toMatchObject([{ state: 'failed', failureClass: 'config' }])
+  expect(reason).toMatch(/^Cannot start the step: the system takes no arguments and variables of so many bytes/)
+})
+
 test('after a restart secrets are read again to hide them; without one, or with another value, the log is withheld', async () => {
   const value = 'canary-of-a-restart'
   const name = 'PLIMSOLL_SECRET_RESTARTED'

@@ -35,6 +35,29 @@ test.each([
   await expect(giving).rejects.toMatchObject({ details: { action: expect.not.stringContaining('param') } })
 })
 
+test('give() takes values of 96 KiB together, and refuses more, before the system does', async () => {
+  const most = 48 << 10
+  const variables = { PLIMSOLL_SECRET_ONE: 'x'.repeat(most), PLIMSOLL_SECRET_TWO: 'y'.repeat(most) }
+  const secrets = openSecrets(
+    async () => [openEnvironmentSecrets(variables)],
+    () => 'Set it',
+  )
+  const giving = () =>
+    openStepSecrets(secrets, OPTIONS).give({
+      ...RUN,
+      fence: 1n,
+      definition: { key: 'load', secrets: { ONE: 'one', TWO: 'two' } },
+    })
+  expect((await giving()).environment.TWO).toHaveLength(most)
+  variables.PLIMSOLL_SECRET_TWO += 'y'
+  await expect(giving()).rejects.toMatchObject({
+    kind: 'precondition',
+    code: 'pipelines.secrets_too_large',
+    message:
+      'Cannot give step load its secrets: they are 98305 bytes together, more than the 98304 that a step may be given',
+  })
+})
+
 /** Secrets of one step, by a variable that may change. */
 function openChanging(variables: Record<string, string>) {
   const secrets = openSecrets(

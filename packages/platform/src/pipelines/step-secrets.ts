@@ -9,6 +9,8 @@ import { workDirOf } from './launch.ts'
 
 /** A value of fewer characters cannot be told from other text, so that it could not be hidden. */
 const CHARS_MIN = 6
+/** Of all values of an attempt: a system may take no more than 128 KiB of arguments and variables, and the rest needs some. */
+const VALUES_BYTES_MAX = 96 << 10
 /** Attempts whose values are known; more than ever run at once. */
 const KNOWN_MAX = 10_000
 /** Attempts that have ended and whose logs may still be being read as they were while they went on. */
@@ -36,7 +38,7 @@ export interface GivenSecrets {
 export interface StepSecrets {
   /**
    * Read now, for the environment of the attempt and nothing else; the digest is kept with its files.
-   * @throws precondition pipelines.secret_missing · pipelines.secret_too_short, and what a provider throws
+   * @throws precondition pipelines.secret_missing · pipelines.secret_too_short · pipelines.secrets_too_large, and what a provider throws
    */
   give(attempt: SecretAttempt): Promise<GivenSecrets>
   /** What hides what `give` gave the attempt; nothing, when it gave nothing. */
@@ -143,6 +145,14 @@ async function valuesOf(
       'pipelines.secret_too_short',
       `Cannot ${doing}: ${[...short].join(', ')} of project ${project} has fewer than ${CHARS_MIN} characters, blanks at its ends not counted`,
       { action: 'So short a value could not be hidden in logs: choose a longer one' },
+    )
+  const bytes = Object.values(values).reduce((sum, value) => sum + Buffer.byteLength(value), 0)
+  if (bytes > VALUES_BYTES_MAX)
+    throw new PlimsollError(
+      'precondition',
+      'pipelines.secrets_too_large',
+      `Cannot ${doing}: they are ${bytes} bytes together, more than the ${VALUES_BYTES_MAX} that a step may be given`,
+      { action: 'Keep large values elsewhere, and a key to them here' },
     )
   return values
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepSubmission } from '@plimsoll/sdk/seams'
@@ -14,7 +14,7 @@ export interface SpawnRequest {
 
 export type SpawnReply =
   | { readonly id: number; readonly kind: 'started'; readonly handle: Handle }
-  | { readonly id: number; readonly kind: 'failed'; readonly message: string }
+  | { readonly id: number; readonly kind: 'failed'; readonly message: string; readonly isTooLarge: boolean }
   | { readonly id: number; readonly kind: 'exited'; readonly code: number | null; readonly signal: string | null }
 
 /**
@@ -29,21 +29,32 @@ function reply(message: SpawnReply): void {
   if (process.connected) process.send?.(message)
 }
 
-/** Starts the wrapper as leader of its own session and group, standard output and error in one file. */
-function start({ id, submission }: SpawnRequest): void {
-  const { workDir, argv, attempt, timeoutMs, memoryBytes } = submission
-  mkdirSync(workDir, { recursive: true, mode: 0o700 })
+function failed(id: number, error: NodeJS.ErrnoException, message: string = error.message): SpawnReply {
+  return { id, kind: 'failed', message, isTooLarge: error.code === 'E2BIG' }
+}
+
+/** As leader of its own session and group, standard output and error in one file. */
+function spawnWrapper({ workDir, argv, attempt, cwd, environment }: StepSubmission): ChildProcess {
   const log = openSync(join(workDir, 'log'), 'a', 0o600)
-  const child = spawn('/bin/sh', ['-c', WRAPPER, 'sh', workDir, ...argv], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: submission.cwd,
-    env: { ...submission.environment, PLIMSOLL_ATTEMPT: attempt, PLIMSOLL_WORK_DIR: workDir },
-  })
-  closeSync(log)
+  try {
+    return spawn('/bin/sh', ['-c', WRAPPER, 'sh', workDir, ...argv], {
+      detached: true,
+      stdio: ['ignore', log, log],
+      cwd,
+      env: { ...environment, PLIMSOLL_ATTEMPT: attempt, PLIMSOLL_WORK_DIR: workDir },
+    })
+  } finally {
+    closeSync(log) // also of what is refused at once
+  }
+}
+
+function start({ id, submission }: SpawnRequest): void {
+  const { workDir, attempt, timeoutMs, memoryBytes } = submission
+  mkdirSync(workDir, { recursive: true, mode: 0o700 })
+  const child = spawnWrapper(submission)
   // The system says of a directory that is not there that it found no shell.
   const reasonOf = (error: Error) => (existsSync(submission.cwd) ? error.message : `${submission.cwd} is not there`)
-  child.once('error', (error) => reply({ id, kind: 'failed', message: reasonOf(error) }))
+  child.once('error', (error) => reply(failed(id, error, reasonOf(error))))
   child.once('exit', (code, signal) => reply({ id, kind: 'exited', code, signal }))
   child.once('spawn', () => {
     const pid = child.pid!
@@ -60,7 +71,7 @@ process.on('message', (request: SpawnRequest) => {
   try {
     start(request)
   } catch (error) {
-    reply({ id: request.id, kind: 'failed', message: (error as Error).message })
+    reply(failed(request.id, error as Error)) // node throws nothing else
   }
 })
 // The terminal's signals are for the supervisor. When the control plane is gone, so are we; attempts go on.

@@ -25,6 +25,20 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
+/** The same the next time, too: it is no fault of ours. */
+function tooLarge(): PlimsollError {
+  return new PlimsollError(
+    'invalid',
+    'executor.too_large',
+    'Cannot start the step: the system takes no arguments and variables of so many bytes',
+    { action: 'Hand large values over in files' },
+  )
+}
+
+function spawnFailed(message: string): PlimsollError {
+  return new PlimsollError('unavailable', 'executor.spawn_failed', `Cannot start the step: ${message}`)
+}
+
 const HOST_MEMORY_MIB = 64
 
 /**
@@ -49,8 +63,7 @@ export function openSpawner(): Spawner {
     pending.delete(reply.id)
     told.delete(entry.attempt)
     if (reply.kind === 'exited') entry.events.onExit(reply.code, reply.signal)
-    else
-      entry.reject(new PlimsollError('unavailable', 'executor.spawn_failed', `Cannot start the step: ${reply.message}`))
+    else entry.reject(reply.isTooLarge ? tooLarge() : spawnFailed(reply.message))
   }
 
   const open = (): ChildProcess => {

@@ -1,6 +1,6 @@
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -177,6 +177,27 @@ test('submit() says why a process does not start, also where the helper that sta
   process.kill(helper, 'SIGKILL')
   await waiting
   await executor.cancel(handle, 0)
+})
+
+test('submit() refuses for good what no system takes, and the helper holds no log of it open', async () => {
+  const subject = await openSubject()
+  const { handle } = await subject.executor.submit(sleeping(subject))
+  const helper = readProcess((JSON.parse(handle) as { pid: number }).pid)!.parent
+  const large = { LARGE: 'x'.repeat(4 << 20) }
+  for (const more of [{ environment: large }, { argv: ['/bin/echo', large.LARGE] }])
+    await expect(subject.executor.submit(sleeping(subject, more))).rejects.toMatchObject({
+      kind: 'invalid',
+      code: 'executor.too_large',
+    })
+  const links = readdirSync(`/proc/${helper}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${helper}/fd/${fd}`)]
+    } catch {
+      return [] // closed in between
+    }
+  })
+  expect(links.filter((path) => path.startsWith(subject.directory))).toEqual([])
+  await subject.executor.cancel(handle, 0)
 })
 
 test('submit() after close() is refused', async () => {
