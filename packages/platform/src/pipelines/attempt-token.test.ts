@@ -32,6 +32,7 @@ test('a token speaks for the tracked run of its step, in its project only', asyn
   const id = `run:${trackedRunOf(attempt)}`
   const identity = await read(tokens.tokenOf(attempt))
   expect(identity?.principal).toEqual({ id, kind: 'run', named: false, proof: 'attempt:7' })
+  expect(identity?.project).toBe('default')
   expect([await identity?.roleOn('default'), await identity?.roleOn('other')]).toEqual(['viewer', undefined])
   expect((await read(tokens.tokenOf(attempt)))?.principal.id).toBe(id)
 })

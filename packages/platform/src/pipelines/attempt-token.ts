@@ -49,6 +49,7 @@ async function identifyAttempt(
   if (trackedRun === undefined) throw expired()
   return {
     principal: { id: `run:${trackedRun}`, kind: 'run', named: false, proof: `attempt:${fence}` },
+    project: attempt.project, // MLflow's client names none
     roleOn: async (project) => (project === attempt.project ? 'viewer' : undefined),
   }
 }

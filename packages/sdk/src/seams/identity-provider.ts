@@ -6,7 +6,7 @@ export interface PresentedCredentials {
   readonly scheme: string
   /** The rest of the header, without blanks around it. Never empty over HTTP; a provider takes any text. */
   readonly value: string
-  /** Name of the project that the request is about: lower-case letters, digits, `-` and `_`. */
+  /** Name of the project that the request is about, `default` where it names none: lower-case letters, digits, `-` and `_`. */
   readonly project: string
   readonly request: {
     /** In capitals: `POST`. */
@@ -37,6 +37,8 @@ export interface ProvenIdentity {
     /** How it was shown, for the audit: `ssh:SHA256:…`. At most 256 characters; nothing in it lets a reader do it again. */
     readonly proof: string
   }
+  /** The project that the credentials are for, taken where the request names none; absent when they are for no one project. */
+  readonly project?: string
   /** `sha256:` digest of the only body that the credentials are good for; absent when they are good for any. */
   readonly bodyDigest?: string
   /**

@@ -14,6 +14,7 @@ import { ASK_FOR_TOKEN } from './verify/index.ts'
 /** Who calls, before any project is known; anonymous as well. */
 interface Identity {
   readonly principal: Omit<Principal, 'role'>
+  readonly project?: string
   readonly bodyDigest?: string
   roleOn(project: string): Promise<Role | undefined>
 }
@@ -26,6 +27,7 @@ export interface AuthoriserOptions {
   providers: readonly IdentityProvider[]
 }
 
+const DEFAULT_PROJECT = 'default'
 const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
 
 const ANONYMOUS: Identity = {
@@ -44,9 +46,14 @@ export function openAuthoriser(options: AuthoriserOptions): Authoriser {
   return {
     confirm: (request) => confirmBody(request, expected.get(request)),
     async authorise(request, scope) {
-      const project = projectOf(request)
-      if (scope === 'public') return options.ctx.as({ project, principal: { ...ANONYMOUS.principal, role: 'viewer' } })
-      const identity = await identify(options, request, project)
+      const named = projectNamedBy(request)
+      if (scope === 'public')
+        return options.ctx.as({
+          project: named ?? DEFAULT_PROJECT,
+          principal: { ...ANONYMOUS.principal, role: 'viewer' },
+        })
+      const identity = await identify(options, request, named ?? DEFAULT_PROJECT)
+      const project = named ?? identity.project ?? DEFAULT_PROJECT
       if (identity.bodyDigest !== undefined) expected.set(request, identity.bodyDigest)
       const role = await identity.roleOn(project)
       const exists = role === undefined ? false : await projectExists(options.ctx, project)
@@ -59,10 +66,10 @@ export function openAuthoriser(options: AuthoriserOptions): Authoriser {
   }
 }
 
-function projectOf(request: FastifyRequest): string {
-  const header = request.headers['x-plimsoll-project'] ?? request.headers['x-mlflow-workspace']
-  const project = typeof header === 'string' && header !== '' ? header : 'default'
-  if (!PROJECT.test(project))
+function projectNamedBy(request: FastifyRequest): string | undefined {
+  const project = request.headers['x-plimsoll-project'] ?? request.headers['x-mlflow-workspace']
+  if (project === undefined || project === '') return undefined
+  if (typeof project !== 'string' || !PROJECT.test(project))
     throw new PlimsollError(
       'invalid',
       'auth.bad_project',

@@ -425,6 +425,34 @@ describe.each([
   test.each(IDENTITY_PROVIDER_CONTRACT)('$name', ({ run }) => run(open))
 })
 
+test('credentials for one project go to it where the request names none, and to no other', async () => {
+  const bound = openHttp(HTTP)
+  const provider: IdentityProvider = {
+    name: 'bound',
+    identify: async () => ({
+      principal: { id: 'run:1', kind: 'run', named: false, proof: 'none' },
+      project: 'foreign',
+      roleOn: async (project) => (project === 'foreign' ? 'viewer' : undefined),
+    }),
+  }
+  const authoriser = openAuthoriser({ ctx: database.ctx, requireToken: true, providers: [provider] })
+  const response = z.strictObject({ project: z.string() })
+  const handler = async ({ ctx }: { ctx: Context }) => ({ project: ctx.project })
+  mountEndpoints(
+    bound,
+    [endpoint({ method: 'GET', path: '/where', scope: 'viewer', summary: 'Says it', response, handler })],
+    authoriser,
+  )
+  const ask = async (project: Record<string, string>) => {
+    const answer = await bound.inject({ url: '/where', headers: { authorization: 'Any x', ...project } })
+    return [answer.statusCode, (answer.json() as { project?: string }).project]
+  }
+  expect(await ask({})).toEqual([200, 'foreign'])
+  expect(await ask({ 'x-mlflow-workspace': 'foreign' })).toEqual([200, 'foreign'])
+  expect(await ask({ 'x-plimsoll-project': 'default' })).toEqual([404, undefined])
+  await bound.close()
+})
+
 test('a provider that vouches for a body where none is compared ends the request', async () => {
   const careless = openHttp(HTTP)
   const provider: IdentityProvider = {
