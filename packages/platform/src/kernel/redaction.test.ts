@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { HIDES_NOTHING, openRedactor } from './redaction.ts'
+import { endsOf, HIDES_NOTHING, openRedactor, patternOf } from './redaction.ts'
 
 const hidden = (values: string[], text: string) => openRedactor(values).hideText(text)
 
@@ -38,6 +38,41 @@ test('openEndBytes() counts what may become a value, and nothing that cannot', (
   expect(['', 'x', 'c', 'a canar', 'canarx', 'can can', 'xcana', 'canary'].map(openEnd)).toEqual([
     0, 0, 1, 5, 0, 3, 4, 4,
   ])
+})
+
+/** Bytes that count how often they are looked at; a search for a text at worst at each of its bytes, from each place. */
+function counted(bytes: Buffer) {
+  let looks = 0
+  const seen = new Proxy(bytes, {
+    get: (target, key) => {
+      if (key === 'indexOf')
+        return (text: Buffer, from: number) => {
+          const found = target.indexOf(text, from)
+          looks += ((found === -1 ? target.length : found + 1) - from) * text.length
+          return found
+        }
+      if (typeof key === 'string' && /^\d+$/.test(key)) looks++
+      return Reflect.get(target, key, target) as unknown
+    },
+  })
+  return { seen, looks: () => looks }
+}
+
+test.each([
+  ['one that nearly occurs everywhere', `${'a'.repeat(3_000)}b${'a'.repeat(3_000)}`, 'a'],
+  ['one that occurs everywhere', 'a'.repeat(3_000), 'a'],
+  ['one of which only the head occurs', `${'a'.repeat(16)}${'b'.repeat(3_000)}`, `${'a'.repeat(16)}c`],
+  ['one that begins at each byte and goes no further', `${'a'.repeat(15)}b`, 'a'],
+  ['one that breaks off late', `${'ab'.repeat(1_500)}c`, `${'ab'.repeat(1_400)}d`],
+])('endsOf() looks at each byte a bounded number of times, for any value: %s', (_, value, unit) => {
+  const text = Buffer.from(unit.repeat(Math.ceil(20_000 / unit.length)))
+  const { seen, looks } = counted(text)
+  const ends = [...endsOf(patternOf(value), seen)]
+  const expected: number[] = []
+  for (let at = text.indexOf(value); at !== -1; at = text.indexOf(value, at + 1)) expected.push(at + value.length)
+  expect(ends).toEqual(expected)
+  // 16 for the search of the head, two each for a comparison that fails and one that does not.
+  expect(looks() / text.length).toBeLessThan(16 + 4)
 })
 
 const letters = (length: object) => fc.string({ unit: fc.constantFrom('a', 'b', 'é'), ...length })

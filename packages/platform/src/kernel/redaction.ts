@@ -36,23 +36,54 @@ function formsOf(value: string): string[] {
   return [value, quoted, ascii]
 }
 
-/** Values must not be empty. What a value became by another encoding, and a part of it, is not found. */
+/** Bytes of a value by which its beginning is looked for: so few that looking is linear, too, and enough to skip most of a text. */
+const HEAD_BYTES = 16
+
+interface Pattern {
+  readonly value: Buffer
+  readonly head: Buffer
+  readonly borders: Uint32Array
+}
+
+export function patternOf(form: string): Pattern {
+  const value = Buffer.from(form)
+  return { value, head: value.subarray(0, HEAD_BYTES), borders: bordersOf(value) }
+}
+
+/**
+ * The end of each occurrence, in order. Linear in `bytes`, whatever they and the value are: where nothing of the value has
+ * begun, the system looks for its head; from there on, no byte is compared with more than two of the value on average.
+ */
+export function* endsOf(
+  { value, head, borders }: Pattern,
+  bytes: Pick<Buffer, 'length' | 'indexOf'> & { readonly [at: number]: number | undefined },
+): Generator<number> {
+  let length = 0
+  for (let at = 0; at < bytes.length; at++) {
+    if (length === 0) {
+      at = bytes.indexOf(head, at)
+      if (at === -1) return
+    }
+    while (length > 0 && bytes[at] !== value[length]) length = borders[length - 1]!
+    if (bytes[at] === value[length]) length++
+    if (length < value.length) continue
+    yield at + 1
+    length = borders[length - 1]!
+  }
+}
+
+/** Values must not be empty. Each takes time in proportion to the bytes. What a value became by another encoding, and a part of it, is not found. */
 export function openRedactor(values: Iterable<string>): Redactor {
-  const patterns = [...new Set([...values].flatMap(formsOf))].map((form) => {
-    const value = Buffer.from(form)
-    const borders = bordersOf(value)
-    return { value, borders, period: value.length - borders.at(-1)! }
-  })
+  const patterns = [...new Set([...values].flatMap(formsOf))].map(patternOf)
   if (patterns.length === 0) return HIDES_NOTHING
   const hide = (bytes: Buffer): Buffer => {
     let hidden: Buffer | undefined
-    // The next occurrence is one period away at the soonest.
-    for (const { value, period } of patterns) {
+    for (const pattern of patterns) {
       let hiddenTo = 0
-      for (let at = bytes.indexOf(value); at !== -1; at = bytes.indexOf(value, at + period)) {
+      for (const end of endsOf(pattern, bytes)) {
         hidden ??= Buffer.from(bytes)
-        hidden.fill(STAR, Math.max(at, hiddenTo), at + value.length)
-        hiddenTo = at + value.length
+        hidden.fill(STAR, Math.max(end - pattern.value.length, hiddenTo), end)
+        hiddenTo = end
       }
     }
     return hidden ?? bytes
