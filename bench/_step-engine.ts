@@ -95,6 +95,7 @@ async function engineCost(
   const blobs = await openFilesBlobStore(join(directory, 'blobs'))
   let onEnd = () => {}
   const ctx = openContext({ db, backend, clock: realClock, log: silentLog, onEvents: () => onEnd() })
+  const { tokenOf } = openAttemptTokens(ctx, 'secret')
   const scheduler = openScheduler(ctx, {
     blobs,
     kinds: new Map(),
@@ -108,13 +109,13 @@ async function engineCost(
     pythonPath: '',
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
-    tokenOf: openAttemptTokens(ctx, 'secret').tokenOf,
+    tokenOf,
     secrets: openStepSecrets(
       openSecrets(
         async () => [],
         () => '',
       ),
-      { secret: 'secret', runsDir: join(directory, 'runs') },
+      { secret: 'secret', runsDir: join(directory, 'runs'), tokenOf },
     ),
     slots: SLOTS,
     cancelGraceMs: 1_000,

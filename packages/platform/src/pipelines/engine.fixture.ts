@@ -43,6 +43,11 @@ export function outPath(name: string): string {
   return `out/${name}`
 }
 
+/** As it looks; no server takes it. */
+export function attemptTokenOf({ fence }: { fence: bigint | string }): string {
+  return `plimstep_${fence}_${'t'.repeat(43)}`
+}
+
 export interface Engine {
   readonly database: TestDatabase
   readonly ctx: Context
@@ -117,8 +122,12 @@ export async function openEngine(
     pythonPath: '/nonexistent',
     environment: { PATH: '/usr/bin:/bin' },
     controlUrl: () => 'http://127.0.0.1:1',
-    tokenOf: () => 'none',
-    secrets: openStepSecrets(secrets, { secret: 'of these tests', runsDir: join(directory, 'runs') }),
+    tokenOf: attemptTokenOf,
+    secrets: openStepSecrets(secrets, {
+      secret: 'of these tests',
+      runsDir: join(directory, 'runs'),
+      tokenOf: attemptTokenOf,
+    }),
     slots: options.slots ?? 4,
     cancelGraceMs: 500,
     ...(options.databaseClock ? { databaseClock: options.databaseClock } : {}),

@@ -12,7 +12,7 @@ import { databaseClock } from '../kernel/db/index.ts'
 import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { filesWith } from '../processes/secret.fixture.ts'
-import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { attemptTokenOf, type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { cancelRun, readRun, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
@@ -557,6 +557,28 @@ test('a step without one of its secrets, or with one that is too short to hide, 
   expect(await failed({ A: 'here', B: 'pin' })).toMatch(
     /^Cannot give step never its secrets: pin of project default has fewer than 6 characters/,
   )
+})
+
+test('the token of an attempt is hidden in what its step prints, also after a restart', async () => {
+  const print = 'env | grep ^MLFLOW_TRACKING_TOKEN='
+  const run = await engine.start(
+    await engine.declare([shell('env', `${print}; ${WAIT}; ${print} >&2; exit 3`)], { name: 'token' }),
+  )
+  await engine.until(() => isStarted(run, 'env'))
+  const { fence } = (await readStep(engine.ctx, run, 'env')).tries[0]!
+  const token = attemptTokenOf({ fence })
+  const line = `MLFLOW_TRACKING_TOKEN=${'*'.repeat(token.length)}\n`
+  await expect.poll(() => logOf(run, 'env'), { timeout: 20_000 }).toBe(line)
+  const workDir = await workDirOf(run, 'env')
+  await engine.restart()
+  expect(await logOf(run, 'env')).toBe(line)
+  writeFileSync(join(workDir, 'seen'), '')
+  const ended = await engine.ended(run)
+  expect(ended.graph[0]!.reason).toBe(`The step ended with exit code 3:\n${line}${line.trimEnd()}`)
+  expect(await logOf(run, 'env')).toBe(`${line}${line}`)
+  expect(readFileSync(join(workDir, 'log'), 'utf8')).toContain(token)
+  expect(await tablesWith(token)).toEqual([])
+  expect(await filesWith(token, join(engine.directory, 'blobs'))).toEqual([])
 })
 
 test('a step with an argument that no system takes fails for good, for what it is', async () => {

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openEnvironmentSecrets } from '../adapters/secret-environment/secret-provider.ts'
 import { openSecrets } from '../kernel/secrets.ts'
+import { attemptTokenOf } from './engine.fixture.ts'
 import { CONTRACT_FILE, workDirOf } from './launch.ts'
 import { openStepSecrets, type SecretAttempt } from './step-secrets.ts'
 
 const runsDir = mkdtempSync(join(tmpdir(), 'plimsoll-step-secrets-'))
 afterAll(() => rmSync(runsDir, { recursive: true }))
-const OPTIONS = { secret: 'of these tests', runsDir }
+const OPTIONS = { secret: 'of these tests', runsDir, tokenOf: attemptTokenOf }
 const RUN = { project: 'default', run: 'run_1' }
 
 test.each([
@@ -27,7 +28,7 @@ test.each([
     async () => [provider],
     () => 'Set it',
   )
-  const definition = { key: 'load', secrets: { PASSWORD: name } }
+  const definition = { key: 'load', kind: 'command', secrets: { PASSWORD: name } }
   const giving = openStepSecrets(secrets, OPTIONS).give({ ...RUN, fence: 1n, definition })
   await expect(giving).rejects.toMatchObject({ code, message: expect.stringContaining(name) })
   await expect(giving).rejects.not.toThrow('p1n')
@@ -46,7 +47,7 @@ test('give() takes values of 96 KiB together, and refuses more, before the syste
     openStepSecrets(secrets, OPTIONS).give({
       ...RUN,
       fence: 1n,
-      definition: { key: 'load', secrets: { ONE: 'one', TWO: 'two' } },
+      definition: { key: 'load', kind: 'command', secrets: { ONE: 'one', TWO: 'two' } },
     })
   expect((await giving()).environment.TWO).toHaveLength(most)
   variables.PLIMSOLL_SECRET_TWO += 'y'
@@ -67,7 +68,7 @@ function openChanging(variables: Record<string, string>) {
   const attempt = (fence: bigint) => ({
     ...RUN,
     fence,
-    definition: { key: 'load', secrets: { PASSWORD: 'password' } },
+    definition: { key: 'load', kind: 'command', secrets: { PASSWORD: 'password' } },
   })
   const open = (secret = OPTIONS.secret) => openStepSecrets(secrets, { ...OPTIONS, secret })
   return { open, steps: open(), attempt }
@@ -103,6 +104,20 @@ test('redactorOf() of a later incarnation hides what reads as it was given, and 
   expect(await hide()).toBe('******** canary-2')
 })
 
+test('redactorOf() hides the token of an attempt that runs a program of its own, with secrets and without', async () => {
+  const { open, attempt } = openChanging({})
+  const bare = (kind: string) => ({ ...attempt(205n), definition: { key: 'load', kind } })
+  const text = `token ${attemptTokenOf(attempt(205n))}, ${attemptTokenOf(attempt(206n))}`
+  const shown = text.replace(/plimstep_205\w+/, (token) => '*'.repeat(token.length))
+  expect((await open().redactorOf(bare('command'))).hideText(text)).toBe(shown)
+  expect(open().redactorOfGiven(bare('python')).hideText(text)).toBe(shown)
+  expect((await open().redactorOf(bare('training-set'))).hideText(text)).toBe(text)
+  const { steps } = openChanging({ PLIMSOLL_SECRET_PASSWORD: 'canary-1' })
+  await steps.give(attempt(205n))
+  for (const redactor of [await steps.redactorOf(attempt(205n)), steps.redactorOfGiven(attempt(205n))])
+    expect(redactor.hideText(`canary-1 ${text}`)).toBe(`******** ${shown}`)
+})
+
 test('give() digests values so that neither another attempt nor another key has the same', async () => {
   const { open, steps, attempt } = openChanging({ PLIMSOLL_SECRET_PASSWORD: 'canary-1' })
   const digests = [
@@ -113,7 +128,7 @@ test('give() digests values so that neither another attempt nor another key has 
   ]
   expect(new Set(digests).size).toBe(4)
   expect((await open().give(attempt(202n))).digest).toBe(digests[0])
-  expect((await steps.give({ ...attempt(204n), definition: { key: 'load' } })).digest).toBeUndefined()
+  expect((await steps.give({ ...attempt(204n), definition: { key: 'load', kind: 'command' } })).digest).toBeUndefined()
 })
 
 test('redactorOf() of an attempt that has just ended knows the value that it had, not a newer one; of many more it forgets it', async () => {

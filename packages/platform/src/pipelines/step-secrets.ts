@@ -2,10 +2,12 @@ import { createHmac, hkdfSync } from 'node:crypto'
 import type { PipelineStep } from '@plimsoll/sdk/wire'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { HIDES_NOTHING, openRedactor, type Redactor } from '../kernel/redaction.ts'
+import { openRedactor, type Redactor } from '../kernel/redaction.ts'
 import type { Secrets } from '../kernel/secrets.ts'
 import { readAttempt } from './attempt-files.ts'
+import type { AttemptTokens } from './attempt-token.ts'
 import { workDirOf } from './launch.ts'
+import { isProcessKind } from './pipeline.ts'
 
 /** A value of fewer characters cannot be told from other text, so that it could not be hidden. */
 const CHARS_MIN = 6
@@ -23,7 +25,7 @@ export interface SecretAttempt {
   readonly project: string
   readonly run: string
   readonly fence: bigint
-  readonly definition: Pick<PipelineStep, 'key' | 'secrets'>
+  readonly definition: Pick<PipelineStep, 'key' | 'kind' | 'secrets'>
 }
 
 /** What an attempt is given of secrets. */
@@ -41,10 +43,10 @@ export interface StepSecrets {
    * @throws precondition pipelines.secret_missing · pipelines.secret_too_short · pipelines.secrets_too_large, and what a provider throws
    */
   give(attempt: SecretAttempt): Promise<GivenSecrets>
-  /** What hides what `give` gave the attempt; nothing, when it gave nothing. */
+  /** What hides the token of the attempt, and what `give` gave it, if it gave anything. */
   redactorOfGiven(attempt: SecretAttempt): Redactor
   /**
-   * What hides the values that the attempt was given. Of an attempt that an earlier incarnation started they are read again:
+   * What hides the token of the attempt and the values that it was given. Of an attempt that an earlier incarnation started they are read again:
    * when they are not those any more, nothing that it wrote can be shown.
    * @throws precondition pipelines.secret_changed, and as `give`
    */
@@ -60,18 +62,26 @@ export interface StepSecretsOptions {
   readonly secret: string
   /** Directory of all work directories. */
   readonly runsDir: string
+  readonly tokenOf: AttemptTokens['tokenOf']
 }
 
-export function openStepSecrets(secrets: Secrets, { secret, runsDir }: StepSecretsOptions): StepSecrets {
+export function openStepSecrets(secrets: Secrets, { secret, runsDir, tokenOf }: StepSecretsOptions): StepSecrets {
   const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES))
   const known = new Map<bigint, Redactor>()
   const ended: bigint[] = []
-  const know = (fence: bigint, redactor: Redactor): Redactor => {
-    if (redactor === HIDES_NOTHING) return redactor
-    if (!known.has(fence) && known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
-    known.set(fence, redactor)
+  const know = (attempt: SecretAttempt, redactor: Redactor): Redactor => {
+    if (Object.keys(attempt.definition.secrets ?? {}).length === 0) return redactor // of its token alone, it is made again
+    if (!known.has(attempt.fence) && known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
+    known.set(attempt.fence, redactor)
     return redactor
   }
+  /** Values without the blanks at their ends, which a program that reads one often takes off. */
+  const hiding = (attempt: SecretAttempt, values: Readonly<Record<string, string>>): Redactor =>
+    openRedactor([
+      ...Object.values(values).map((value) => value.trim()),
+      // By it whoever reads the log could write the tracked run of the step.
+      ...(isProcessKind(attempt.definition.kind) ? [tokenOf(attempt)] : []),
+    ])
   const digestOf = ({ run, fence }: SecretAttempt, values: Readonly<Record<string, string>>): string | undefined =>
     Object.keys(values).length === 0
       ? undefined
@@ -91,28 +101,23 @@ export function openStepSecrets(secrets: Secrets, { secret, runsDir }: StepSecre
         `Cannot ${doing}: its secrets are not those any more that it was given, so that those could not be hidden`,
         { action: 'Set the values that it was given, or run it again' },
       )
-    return hiding(values)
+    return hiding(attempt, values)
   }
   return {
     async give(attempt) {
       const environment = await valuesOf(secrets, attempt, `give step ${attempt.definition.key} its secrets`)
-      know(attempt.fence, hiding(environment))
+      know(attempt, hiding(attempt, environment))
       return { environment, digest: digestOf(attempt, environment) }
     },
-    redactorOfGiven: ({ fence }) => known.get(fence) ?? HIDES_NOTHING,
+    redactorOfGiven: (attempt) => known.get(attempt.fence) ?? hiding(attempt, {}),
     redactorOf,
-    keep: async (attempt) => know(attempt.fence, await redactorOf(attempt)),
+    keep: async (attempt) => know(attempt, await redactorOf(attempt)),
     forget(fence) {
       if (!known.has(fence)) return
       ended.push(fence)
       if (ended.length > ENDED_MAX) known.delete(ended.shift()!)
     },
   }
-}
-
-/** Without the blanks at its ends, which a program that reads a value often takes off. */
-function hiding(values: Readonly<Record<string, string>>): Redactor {
-  return openRedactor(Object.values(values).map((value) => value.trim()))
 }
 
 /** Every one that is missing is named, and else every one that is too short. */

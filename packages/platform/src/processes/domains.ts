@@ -96,11 +96,12 @@ export function openDomains(parts: DomainParts): Domains {
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = ownVariables(STEP_VARIABLES)
+  const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const secrets = openStepSecrets(openInstallationSecrets(parts.paths.secrets), {
     secret: parts.signingKey.privateKey,
     runsDir: parts.paths.runs,
+    tokenOf: attemptTokens.tokenOf,
   })
-  const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
     return {
