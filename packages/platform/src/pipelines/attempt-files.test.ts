@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { HIDES_NOTHING, openRedactor } from '../kernel/redaction.ts'
 import { faultText, lastLines, readProgress, shipLog } from './attempt-files.ts'
-import { readHidden } from './hidden-file.ts'
+import { readHidden } from './redacted-file.ts'
 import { readBlobText } from './work-files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-log-'))

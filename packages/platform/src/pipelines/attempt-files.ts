@@ -3,8 +3,8 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
-import { readHidden, streamHidden } from './hidden-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
+import { readHidden, streamHidden } from './redacted-file.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
 const LOG_HEAD_BYTES = 1 << 20

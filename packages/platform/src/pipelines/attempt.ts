@@ -229,15 +229,16 @@ async function followAttempt(runner: Runner, entry: Running): Promise<void> {
   if (plan && kind && kind.command === undefined) return finish(runner, step, { state: 'exited', exitCode: 0 }, plan)
   const limits = resources.memoryBytes === undefined ? {} : { memoryBytes: resources.memoryBytes }
   const found = await deps.executor.find({ attempt: String(step.fence), workDir, timeoutMs, ...limits })
-  if (!found) return commit(runner, step, NOT_STARTED, { plan, redactor: await redactorOf(runner, step) })
+  if (!found) return commit(runner, step, NOT_STARTED, { plan, redactor: await keepRedactor(runner, step) })
   entry.handle = found.handle
-  await redactorOf(runner, step)
+  // From now on: a secret that changes while the step goes on is hidden as the step has it.
+  await keepRedactor(runner, step)
   ctx.log.info({ run: step.run, step: step.key }, 'a running step was adopted')
   await finish(runner, step, await deps.executor.wait(found.handle), plan)
 }
 
 /** Undefined when a secret of the step has changed or cannot be read any more: what it wrote cannot be shown. */
-async function redactorOf({ deps, ctx }: Runner, step: ClaimedStep): Promise<Redactor | undefined> {
+async function keepRedactor({ deps, ctx }: Runner, step: ClaimedStep): Promise<Redactor | undefined> {
   try {
     return await deps.secrets.keep(step)
   } catch (thrown) {
@@ -252,7 +253,7 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
   const workDir = workDirOf(runner.deps.runsDir, step)
   let end = endOf(exit, step.definition.resources.memoryBytes)
   let collected = NO_OUTPUTS
-  const redactor = await redactorOf(runner, step)
+  const redactor = await keepRedactor(runner, step)
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
   else if (end.outcome === 'succeeded' && plan) {
     try {

@@ -3,11 +3,9 @@ import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { isTerminalStep } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
-import { readHidden } from './hidden-file.ts'
+import { CHUNK_BYTES, readHidden } from './redacted-file.ts'
 import { requireStep } from './run.ts'
 import type { SecretAttempt, StepSecrets } from './step-secrets.ts'
-
-const CHUNK_BYTES = 256 * 1024
 
 export interface LogChunk {
   readonly bytes: Buffer

@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Redactor } from '../kernel/redaction.ts'
 
-const CHUNK_BYTES = 256 * 1024
+/** What is read of a log at once, at most. */
+export const CHUNK_BYTES = 256 * 1024
 
 /**
  * Bytes of a file from `start` to `end`, as far as there are any, its values hidden, also one that reaches over either end.
