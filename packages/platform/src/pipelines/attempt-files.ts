@@ -1,13 +1,15 @@
-import { rmSync, statSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { lstatSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
+import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 import { readHidden, streamHidden } from './redacted-file.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
 const LOG_HEAD_BYTES = 1 << 20
+/** Params and inputs of a step are as large as a definition may be. */
+const CONTRACT_BYTES_MAX = 64 << 20
 const MESSAGE_TAIL_BYTES = 2_000
 const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
@@ -19,15 +21,15 @@ const WITHHELD = 'withheld: a secret of the step has changed or cannot be read a
 /** What the launch left; undefined when it did not come so far, or the files are gone. */
 export async function readAttempt(workDir: string): Promise<AttemptFile | undefined> {
   try {
-    const text = await readFile(join(workDir, CONTRACT_FILE), 'utf8')
-    return (JSON.parse(text) as { platform: AttemptFile }).platform // written by writeLaunch
+    const text = await readRegular(join(workDir, CONTRACT_FILE), CONTRACT_BYTES_MAX)
+    return (JSON.parse(String(text)) as { platform: AttemptFile }).platform // written by writeLaunch
   } catch {
     return undefined // a torn file too: the launch ended while it was written
   }
 }
 
 async function readTail(path: string, bytes: number, redactor: Redactor): Promise<string> {
-  const file = await open(path).catch(() => undefined)
+  const file = await openRegular(path)
   if (!file) return ''
   try {
     const { size } = await file.stat()
@@ -62,10 +64,11 @@ export async function lastLines(workDir: string, redactor: Redactor | undefined)
   return tail === '' ? '' : `:\n${endOfLog(tail.split('\n')).join('\n')}`
 }
 
-/** At once: a thread costs more. */
+/** At once: a thread costs more. Undefined of what the step put in its place. */
 function sizeOf(path: string): number | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false })?.size
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    return stat?.isFile() ? stat.size : undefined
   } catch {
     return undefined // the step took away our rights
   }

@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { isTerminalStep } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
+import { openRegular } from '../kernel/regular-file.ts'
 import { CHUNK_BYTES, readHidden } from './redacted-file.ts'
 import { requireStep } from './run.ts'
 import type { SecretAttempt, StepSecrets } from './step-secrets.ts'
@@ -22,7 +22,7 @@ async function readLive(
   secrets: StepSecrets,
   attempt: SecretAttempt,
 ): Promise<Buffer> {
-  const file = await open(join(workDir, 'log')).catch(() => undefined)
+  const file = await openRegular(join(workDir, 'log'))
   if (!file) return Buffer.alloc(0)
   try {
     const { size } = await file.stat()

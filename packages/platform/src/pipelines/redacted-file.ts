@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import type { Redactor } from '../kernel/redaction.ts'
+import { openRegular } from '../kernel/regular-file.ts'
 
 /** What is read of a log at once, at most. */
 export const CHUNK_BYTES = 256 * 1024
@@ -29,11 +29,8 @@ export async function* streamHidden(
   { start, end }: { start: number; end: number },
   redactor: Redactor,
 ): AsyncGenerator<Uint8Array> {
-  if (redactor.longestBytes === 0) {
-    if (end > start) yield* createReadStream(path, { start, end: end - 1 }) as AsyncIterable<Buffer> // no encoding is set
-    return
-  }
-  const file = await open(path)
+  const file = await openRegular(path)
+  if (file === undefined) return
   try {
     for (let at = start; at < end; at += CHUNK_BYTES) {
       const part = { start: at, end: Math.min(end, at + CHUNK_BYTES), isGrowing: false }

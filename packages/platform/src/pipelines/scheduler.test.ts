@@ -581,6 +581,23 @@ test('the token of an attempt is hidden in what its step prints, also after a re
   expect(await filesWith(token, join(engine.directory, 'blobs'))).toEqual([])
 })
 
+test('pipes and folders that a step puts in place of our files hold up nothing, neither its end nor its cancellation', async () => {
+  const replaced = 'cd "$PLIMSOLL_WORK_DIR"; rm log events; mkfifo events; mkdir log'
+  const run = await runOnce([shell('left', `${replaced}; exit 3`)], { name: 'replaced' })
+  expect((await readStep(engine.ctx, run.id, 'left')).reason).toBe('The step ended with exit code 3')
+  expect(await logOf(run.id, 'left')).toBe('')
+  // Whoever looks for the end of this one finds a pipe.
+  const orphan = shell('orphan', `${replaced}; mkfifo exit; kill -9 $PPID; sleep 1000`)
+  const orphaned = await runOnce([orphan], { name: 'orphaned' })
+  expect(orphaned.state).toBe('failed')
+  const going = await engine.start(await engine.declare([shell('go', `${replaced}; sleep 1000`)], { name: 'going' }))
+  await expect.poll(async () => existsSync(join(await workDirOf(going, 'go'), 'events'))).toBe(true)
+  await engine.restart()
+  await engine.ctx.transaction((tx) => cancelRun(tx, going))
+  expect((await engine.ended(going)).state).toBe('cancelled')
+  expect((await runOnce([shell('after', 'true')], { name: 'after' })).state).toBe('succeeded')
+})
+
 test('a step with an argument that no system takes fails for good, for what it is', async () => {
   const run = await runOnce([shell('large', `: ${'x'.repeat(2 << 20)}`, { retries: 3 })], { name: 'large' })
   const { tries, reason } = await readStep(engine.ctx, run.id, 'large')

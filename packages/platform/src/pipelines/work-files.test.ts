@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
@@ -57,8 +58,8 @@ test.each([
     'dataset',
     {
       'made/manifest.json': manifestText([
-        { location: '/dev/null', digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
-        { location: '/dev/null', digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
+        { location: import.meta.filename, digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
+        { location: import.meta.filename, digest: DIGEST, sizeBytes: 1, rows: Number.MAX_SAFE_INTEGER },
       ]),
     },
     'has a manifest.json that is wrong: rowCount',
@@ -76,10 +77,52 @@ test.each([
     { 'made/manifest.json': manifestText([{ location: '/none/x.csv', digest: DIGEST, sizeBytes: 1, rows: 1 }]) },
     'names "/none/x.csv", which is not there',
   ],
+  [
+    'a manifest of a device',
+    'dataset',
+    { 'made/manifest.json': manifestText([{ location: '/dev/zero', digest: DIGEST, sizeBytes: 1, rows: 1 }]) },
+    'names "/dev/zero", which is no file of its own',
+  ],
 ] as const)('collectOutputs() refuses %s', async (_, type, left, why) => {
   await expect(collect(type, left)).rejects.toMatchObject({
     code: 'pipelines.output_missing',
     message: expect.stringContaining(`Step fit ended well, but its output "made" ${why}`),
+  })
+})
+
+const pipe = (path: string) => execFileSync('mkfifo', [path])
+const link = (path: string) => symlinkSync('/etc/passwd', path)
+/** A name that is no UTF-8. */
+const odd = (path: string) => writeFileSync(Buffer.concat([Buffer.from(join(path, '..')), Buffer.from([47, 0xff])]), '')
+
+test.each([
+  ['a pipe as a manifest', 'dataset', 'made/manifest.json', pipe, 'has a manifest.json that is no regular file'],
+  ['a link as a manifest', 'dataset', 'made/manifest.json', link, 'has a manifest.json that is no regular file'],
+  ['a pipe as a part', 'dataset', 'made/x.parquet', pipe, 'names "x.parquet", which is no file of its own'],
+  ['a link as a part', 'dataset', 'made/x.parquet', link, 'names "x.parquet", which is no file of its own'],
+  ['a pipe in a directory', 'directory', 'made/x', pipe, 'holds "x", which is no regular file'],
+  [
+    'a name that is no UTF-8',
+    'directory',
+    'made/x',
+    odd,
+    'holds "\ufffd", which is no regular file with a name in UTF-8',
+  ],
+  ['a pipe as a file', 'file', 'made', pipe, 'is no regular file'],
+  ['a link as JSON', 'json', 'made', link, 'is no regular file'],
+] as const)('collectOutputs() neither waits for nor follows %s', async (_, type, path, plant, why) => {
+  const workDir = workDirOf({ [`${path}.beside`]: '' })
+  rmSync(join(workDir, 'out', `${path}.beside`))
+  plant(join(workDir, 'out', path))
+  const collecting = collectOutputs(
+    { blobs, limits: { outputBytes: 1_000 } as never }, // no other limit is read
+    { key: 'fit' },
+    { made: type },
+    workDir,
+  )
+  await expect(collecting).rejects.toMatchObject({
+    code: 'pipelines.output_missing',
+    message: expect.stringContaining(why),
   })
 })
 

@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { chmod, copyFile, lstat, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline as pipe } from 'node:stream/promises'
 import type { BlobStore } from '@plimsoll/sdk/seams'
@@ -17,11 +17,13 @@ import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { Digest, TreeEntry } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import type { OutputType, StepInputFiles, StepOutput } from '../kernel/step-kind.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { NamedOutputs } from './tables.ts'
 
 const JSON_BYTES_MAX = 4 << 20
+const MANIFEST_BYTES_MAX = 16 << 20
 const DIRECTORY_ENTRIES_MAX = 100_000
 /** Faults of a manifest that a reason names. */
 const MANIFEST_ISSUES_MAX = 5
@@ -131,8 +133,11 @@ export async function placeBundle(blobs: BlobStore, bundle: CodeBundle, director
   }
 }
 
-async function storeFile(blobs: BlobStore, path: string): Promise<{ digest: Digest; sizeBytes: number }> {
-  const stored = await blobs.put(createReadStream(path, { highWaterMark: 1 << 20 }))
+/** Undefined where there is no regular file. */
+async function storeFile(blobs: BlobStore, path: string): Promise<{ digest: Digest; sizeBytes: number } | undefined> {
+  const file = await openRegular(path)
+  if (file === undefined) return undefined
+  const stored = await blobs.put(file.createReadStream({ highWaterMark: 1 << 20 })) // closes it
   return { digest: stored.digest as Digest, sizeBytes: stored.sizeBytes } // the store gives digests of our form
 }
 
@@ -172,11 +177,15 @@ async function storeDirectory(
   const walk = async (relative: string): Promise<void> => {
     for (const child of (await readdir(join(root, relative))).sort()) {
       const path = relative ? `${relative}/${child}` : child
-      const stat = await lstat(join(root, path))
-      if (stat.isDirectory()) await walk(path)
-      else if (stat.isFile())
-        entries.push({ path, ...(await storeFile(blobs, join(root, path))), executable: (stat.mode & 0o111) !== 0 })
-      else throw missing(step, name, `holds "${path}", which is no regular file`)
+      const found = await lstat(join(root, path)).catch(() => undefined) // none by a name that is not UTF-8
+      if (found?.isDirectory()) {
+        await walk(path)
+        continue
+      }
+      const stored = found?.isFile() ? await storeFile(blobs, join(root, path)) : undefined
+      if (found === undefined || stored === undefined)
+        throw missing(step, name, `holds "${path}", which is no regular file with a name in UTF-8`)
+      entries.push({ path, ...stored, executable: (found.mode & 0o111) !== 0 })
       if (entries.length > DIRECTORY_ENTRIES_MAX)
         throw missing(step, name, `holds more than ${DIRECTORY_ENTRIES_MAX} files`)
     }
@@ -205,6 +214,8 @@ function manifestOf(output: DatasetOutput, stored: Parameters<typeof toManifest>
   }
 }
 
+const whyNot = (found: unknown) => (found === undefined ? 'which is not there' : 'which is no file of its own')
+
 async function readDatasetOutput(root: string, step: string, name: string) {
   const names = await readdir(root)
   if (!names.includes('manifest.json')) {
@@ -212,13 +223,15 @@ async function readDatasetOutput(root: string, step: string, name: string) {
     if (parts.length === 0) throw missing(step, name, 'holds no manifest.json and no Parquet file')
     return { format: 'parquet' as const, schema: {}, files: parts.map((path) => ({ path, rows: 0 })) }
   }
+  const bytes = await readRegular(join(root, 'manifest.json'), MANIFEST_BYTES_MAX)
+  if (bytes === undefined)
+    throw missing(step, name, `has a manifest.json that is no regular file of at most ${MANIFEST_BYTES_MAX} bytes`)
   let manifest: unknown
   try {
-    manifest = JSON.parse(await readFile(join(root, 'manifest.json'), 'utf8'))
-  } catch (error) {
-    // Its message quotes a part of the text, of which no value could be hidden any more.
-    if (error instanceof SyntaxError) throw missing(step, name, 'has a manifest.json that is no JSON')
-    throw error
+    manifest = JSON.parse(String(bytes))
+  } catch {
+    // The error quotes a part of the text, of which no value could be hidden any more.
+    throw missing(step, name, 'has a manifest.json that is no JSON')
   }
   const parsed = datasetOutput.safeParse(manifest)
   if (!parsed.success) throw wrongManifest(step, name, parsed.error)
@@ -236,25 +249,22 @@ async function storeDataset(
   const locations: FileLocation[] = []
   for (const file of output.files) {
     if ('location' in file) {
-      const stat = await lstat(file.location).catch(() => undefined)
-      if (!stat) throw missing(step, name, `names "${file.location}", which is not there`)
+      const found = await stat(file.location).catch(() => undefined)
+      if (!found?.isFile()) throw missing(step, name, `names "${file.location}", ${whyNot(found)}`)
       locations.push({
         digest: file.digest as Digest,
         location: file.location,
         sizeBytes: file.sizeBytes,
-        mtimeMs: stat.mtimeMs,
+        mtimeMs: found.mtimeMs,
       })
       continue
     }
     const path = resolve(root, file.path)
-    const stat = path.startsWith(root + sep) ? await lstat(path).catch(() => undefined) : null
-    if (!stat?.isFile())
-      throw missing(
-        step,
-        name,
-        `names "${file.path}", which is ${stat === undefined ? 'not there' : 'no file of its own'}`,
-      )
-    stored.set(file.path, await storeFile(blobs, path))
+    const isInside = path.startsWith(root + sep)
+    const found = isInside ? await lstat(path).catch(() => undefined) : null
+    const own = isInside ? await storeFile(blobs, path) : undefined
+    if (own === undefined) throw missing(step, name, `names "${file.path}", ${whyNot(found)}`)
+    stored.set(file.path, own)
   }
   const manifest = manifestOf(output, stored, step, name)
   const { digest } = await blobs.put(Buffer.from(canonicalJson(manifest)))
@@ -297,7 +307,7 @@ export async function collectOutputs(
     if (type === 'json') {
       if (stat.size > JSON_BYTES_MAX) throw missing(step.key, name, `is larger than ${JSON_BYTES_MAX} bytes`)
       try {
-        collected.json[name] = JSON.parse(await readFile(path, 'utf8')) as Json
+        collected.json[name] = JSON.parse(String(await readRegular(path, JSON_BYTES_MAX))) as Json
       } catch {
         throw missing(step.key, name, 'is not JSON')
       }
@@ -311,7 +321,11 @@ export async function collectOutputs(
       const { parts, ...stored } = await storeDirectory(blobs, path, step.key, name)
       collected.parts.set(stored.digest, parts)
       collected.outputs[name] = { name, type, ...stored }
-    } else collected.outputs[name] = { name, type, ...(await storeFile(blobs, path)) }
+    } else {
+      const stored = await storeFile(blobs, path)
+      if (stored === undefined) throw missing(step.key, name, 'is no regular file')
+      collected.outputs[name] = { name, type, ...stored }
+    }
   }
   return collected
 }

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StepSubmission } from '@plimsoll/sdk/seams'
+import { readRegularSync } from '../../kernel/regular-file.ts'
 import { bootId, readProcess, workDirOfProcess } from './process-table.ts'
 
 /** Identity of an attempt's process: the same pid with another start or boot is another process. */
@@ -14,12 +15,11 @@ export interface Handle {
   readonly memoryBytes: number | undefined
 }
 
+/** Of the marks of a wrapper and of the handle beside them. */
+const MARK_BYTES_MAX = 64 << 10
+
 function readText(path: string): string {
-  try {
-    return readFileSync(path, 'latin1')
-  } catch {
-    return ''
-  }
+  return readRegularSync(path, MARK_BYTES_MAX)?.toString('latin1') ?? ''
 }
 
 /** The exit code that the wrapper left, and the processor time of what it ran. */
