@@ -12,6 +12,43 @@ test('openRedactor() puts a star for each byte of a value, and leaves the rest a
   expect(openRedactor([])).toBe(HIDES_NOTHING)
 })
 
+test.each([
+  [
+    'a key of a service',
+    '{"type":"account","key":"-----BEGIN\\nabc\\n"}',
+    [
+      '\'{"type":"account","key":"-----BEGIN\\\\nabc\\\\n"}\'',
+      '\'{"type":"account","key":"-----BEGIN\\\\nabc\\\\n"}\'',
+      'b\'{"type":"account","key":"-----BEGIN\\\\nabc\\\\n"}\'',
+    ],
+  ],
+  [
+    'lines with a quote',
+    'one "1"\ntwo\ttabs\r\n',
+    ['\'one "1"\\ntwo\\ttabs\\r\\n\'', '\'one "1"\\ntwo\\ttabs\\r\\n\'', 'b\'one "1"\\ntwo\\ttabs\\r\\n\''],
+  ],
+  ['both kinds of quotes', 'it\'s "so"\\', ["'it\\'s \"so\"\\\\'", "'it\\'s \"so\"\\\\'", "b'it\\'s \"so\"\\\\'"]],
+  ['one kind of quotes', "it's so\n", ['"it\'s so\\n"', '"it\'s so\\n"', 'b"it\'s so\\n"']],
+  [
+    'letters, signs and what is not shown',
+    'p\u00e4\u20ac\ud83d\ude00\u00a0\u200b\u001b\u007f',
+    [
+      "'p\u00e4\u20ac\ud83d\ude00\\xa0\\u200b\\x1b\\x7f'",
+      "'p\\xe4\\u20ac\\U0001f600\\xa0\\u200b\\x1b\\x7f'",
+      "b'p\\xc3\\xa4\\xe2\\x82\\xac\\xf0\\x9f\\x98\\x80\\xc2\\xa0\\xe2\\x80\\x8b\\x1b\\x7f'",
+    ],
+  ],
+])(
+  'openRedactor() finds a value also as repr, ascii and the repr of bytes of Python show it: %s',
+  (_title, value, shown) => {
+    expect(shown.map((text) => hidden([value], text).replace(/\*+/, '*'))).toEqual([
+      expect.stringMatching(/^(['"])\*\1$/),
+      expect.stringMatching(/^(['"])\*\1$/),
+      expect.stringMatching(/^b(['"])\*\1$/),
+    ])
+  },
+)
+
 test('openRedactor() finds a value also as JSON quotes it', () => {
   const value = 'say "x"\n\\end'
   expect(hidden([value], JSON.stringify({ value }))).toBe(`{"value":"${'*'.repeat(16)}"}`)

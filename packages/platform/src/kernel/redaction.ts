@@ -29,11 +29,38 @@ function bordersOf(value: Buffer): Uint32Array {
   return borders
 }
 
-/** As it is, and as it stands in JSON, of JavaScript's kind and of Python's, which leaves nothing beyond ASCII. */
+const NAMED_ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+const NOT_PRINTABLE = /[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu
+const NOT_ASCII = /[\\\n\r\t]|[^ -~]/gu
+
+const hex = (code: number, digits: number) => code.toString(16).padStart(digits, '0')
+
+function pythonEscape(char: string): string {
+  const code = char.codePointAt(0)!
+  if (code < 0x100) return `\\x${hex(code, 2)}`
+  return code < 0x10000 ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`
+}
+
+/** As `repr`, `ascii` and the `repr` of its bytes show it: in `print({"key": value})`, in the message of a `KeyError`. */
+function pythonForms(value: string): string[] {
+  const escaped = (text: string, what: RegExp) =>
+    text.replace(what, (char) => NAMED_ESCAPES[char] ?? pythonEscape(char))
+  const forms = [
+    escaped(value, NOT_PRINTABLE),
+    escaped(value, NOT_ASCII),
+    escaped(Buffer.from(value).toString('latin1'), NOT_ASCII),
+  ]
+  // In single quotes, unless they alone are in it; JavaScript then takes a third kind, and escapes neither.
+  return value.includes("'") && value.includes('"')
+    ? [...forms, ...forms.map((form) => form.replaceAll("'", "\\'"))]
+    : forms
+}
+
+/** As it is, as it stands in JSON, of JavaScript's kind and of Python's, which leaves nothing beyond ASCII, and as Python shows it. */
 function formsOf(value: string): string[] {
   const quoted = JSON.stringify(value).slice(1, -1)
-  const ascii = quoted.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  return [value, quoted, ascii]
+  const ascii = quoted.replace(/[^\x20-\x7e]/g, (unit) => `\\u${hex(unit.charCodeAt(0), 4)}`)
+  return [value, quoted, ascii, ...pythonForms(value)]
 }
 
 /** Bytes of a value by which its beginning is looked for: so few that looking is linear, too, and enough to skip most of a text. */
