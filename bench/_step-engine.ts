@@ -115,7 +115,7 @@ async function engineCost(
         async () => [],
         () => '',
       ),
-      { secret: 'secret', runsDir: join(directory, 'runs'), tokenOf },
+      { secret: 'secret', runsDir: join(directory, 'runs'), tokenOf, clock: realClock },
     ),
     slots: SLOTS,
     cancelGraceMs: 1_000,

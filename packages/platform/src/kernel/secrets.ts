@@ -2,7 +2,7 @@ import type { SecretProvider, SecretReference } from '@plimsoll/sdk/seams'
 
 /** Secrets of this installation, whoever keeps them. */
 export interface Secrets {
-  /** The value of the first provider that has one of that name; it is kept nowhere. */
+  /** The value of the first provider that has one of that name, as it is now: nothing of it stays here. */
   find(secret: SecretReference): Promise<string | undefined>
   /** How an operator sets one that is not there, as one sentence. */
   howToSet(secret: SecretReference): string

@@ -127,6 +127,7 @@ export async function openEngine(
       secret: 'of these tests',
       runsDir: join(directory, 'runs'),
       tokenOf: attemptTokenOf,
+      clock: realClock,
     }),
     slots: options.slots ?? 4,
     cancelGraceMs: 500,

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type CodeBundle, isReservedVariable, type PipelineStep } from '@plimsoll/sdk/wire'
-import { sql } from 'kysely'
+import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { processesOf } from '../adapters/local-process/process-table.ts'
@@ -11,8 +10,7 @@ import { realClock } from '../kernel/clock.ts'
 import { databaseClock } from '../kernel/db/index.ts'
 import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
-import { filesWith } from '../processes/secret.fixture.ts'
-import { attemptTokenOf, type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { cancelRun, readRun, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import { planRun } from './plan.ts'
@@ -63,12 +61,10 @@ case "$1 $3" in
 esac
 `
 const pythonFrom = mkdtempSync(join(tmpdir(), 'plimsoll-python-'))
-/** Secrets of the platform, as a test sets them. */
-const secretVariables: Record<string, string | undefined> = {}
 let engine: Engine
 beforeAll(async () => {
   writeFileSync(join(pythonFrom, 'python3'), PYTHON, { mode: 0o700 })
-  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK, LOCKED], pythonFrom, secretVariables })
+  engine = await openEngine({ kinds: [NOOP, KEEP, LOOK, LOCKED], pythonFrom })
 })
 afterAll(async () => {
   await engine.close()
@@ -464,134 +460,20 @@ test('a step that is killed from outside is tried again once', async () => {
   expect(tries).toMatchObject([{ failureClass: 'killed' }, { failureClass: 'killed', number: 2 }])
 })
 
-/** Tables of which a row holds the text. */
-async function tablesWith(text: string): Promise<string[]> {
-  const { db } = engine.ctx
-  const tables = await sql<{
-    name: string
-  }>`select tablename as name from pg_tables where schemaname = 'public'`.execute(db)
-  const found: string[] = []
-  for (const { name } of tables.rows) {
-    const rows = sql`select 1 from ${sql.table(name)} t where strpos(t::text, ${text}) > 0 limit 1`
-    if ((await rows.execute(db)).rows.length > 0) found.push(name)
-  }
-  return found
-}
-
-const workDirOf = async (run: string, key: string) =>
-  join(engine.directory, 'runs', run, (await readStep(engine.ctx, run, key)).tries.at(-1)!.fence)
-const logOf = async (run: string, key: string) => (await readLog(engine.ctx, engine, run, key, 0)).bytes.toString()
-const WAIT = 'until [ -e seen ] || [ ! -e log ]; do sleep 0.05; done'
-const SECRETS = { WAREHOUSE_PASSWORD: 'warehouse-password', SIGNING_KEY: 'signing-key' }
-
-test('what a step prints of its secrets is hidden in its log, while it grows and after, its reason and its progress', async () => {
-  const password = 'c\u00e4nary-in-a-step'
-  const key = '-----BEGIN\ncanary-of-the-key\n-----END'
-  Object.assign(secretVariables, {
-    PLIMSOLL_SECRET_WAREHOUSE_PASSWORD: password,
-    PLIMSOLL_SECRET_SIGNING_KEY: `${key}\n`,
-  })
-  const script = `printf '{"t":"progress","fraction":0.5,"message":"with %s"}\n' "$WAREHOUSE_PASSWORD" >> events
-    printf 'out %s\n' "$WAREHOUSE_PASSWORD"; printf 'err %s\n' "$SIGNING_KEY" >&2
-    printf 'then '; printf %s "$WAREHOUSE_PASSWORD" | head -c 9; ${WAIT}; printf %s "$WAREHOUSE_PASSWORD" | tail -c +10; exit 3`
-  const run = await engine.start(
-    await engine.declare([shell('leak', script, { secrets: SECRETS })], { name: 'leaking' }),
-  )
-  const stars = '*'.repeat(Buffer.byteLength(password))
-  const half = `out ${stars}\nerr ${'*'.repeat(key.length)}\nthen `
-  const progress = async () => (await readRun(engine.ctx, run)).graph[0]!.progress
-  await expect.poll(progress, { timeout: 20_000 }).toEqual({ fraction: 0.5, message: `with ${stars}` })
-  await expect.poll(() => logOf(run, 'leak'), { timeout: 20_000 }).toBe(half)
-  const workDir = await workDirOf(run, 'leak')
-  // A secret that changes meanwhile is no other one for the step, which has the old one.
-  Object.assign(secretVariables, { PLIMSOLL_SECRET_WAREHOUSE_PASSWORD: 'another password' })
-  writeFileSync(join(workDir, 'seen'), '')
-  const ended = await engine.ended(run)
-  expect(ended.graph[0]!.reason).toBe(`The step ended with exit code 3:\n${half}${stars}`)
-  expect(await logOf(run, 'leak')).toBe(`${half}${stars}`)
-  expect(readFileSync(join(workDir, 'log'), 'utf8')).toContain(password)
-  for (const canary of [password, 'canary-of-the-key']) {
-    expect(await tablesWith(canary)).toEqual([])
-    expect(await filesWith(canary, join(engine.directory, 'blobs'))).toEqual([])
-    const left = (await filesWith(canary, workDir)).map((path) => path.slice(workDir.length + 1)).sort()
-    expect(left).toEqual(canary === password ? ['events', 'log'] : ['log'])
-  }
-})
-
-test('a reason that names what a step left has no secret either', async () => {
-  const value = 'canary-as-a-name'
-  secretVariables['PLIMSOLL_SECRET_NAME'] = value
-  const script = `mkdir -p ${outPath('tree')}; ln -s /etc/passwd ${outPath('tree')}/x-$NAME`
-  const run = await runOnce([shell('named', script, { secrets: { NAME: 'name' }, outputs: { tree: 'directory' } })])
-  expect(run.graph[0]!.reason).toContain(`holds "x-${'*'.repeat(value.length)}", which is no regular file`)
-  expect(await tablesWith(value)).toEqual([])
-})
-
-test('a secret that changes makes no step run again, and a step has no variable that could be one', async () => {
-  const once = async (value: string) => {
-    secretVariables['PLIMSOLL_SECRET_TOKEN_OF_X'] = value
-    const script = `env | cut -d= -f1; printf %s "\${#TOKEN}" > ${outPath('length')}`
-    return runOnce([shell('env', script, { secrets: { TOKEN: 'token-of-x' }, outputs: { length: 'json' } })], {
-      name: 'named',
-    })
-  }
-  const run = await once('a first value')
-  const names = (await logOf(run.id, 'env')).trim().split('\n')
-  expect(names).toContain('TOKEN')
-  expect(names.filter((name) => !isReservedVariable(name))).toEqual(['TOKEN'])
-  expect((await once('the second value')).graph[0]!.state).toBe('cached')
-})
-
-test('a step without one of its secrets, or with one that is too short to hide, fails for good and never starts', async () => {
-  Object.assign(secretVariables, { PLIMSOLL_SECRET_HERE: 'a long one', PLIMSOLL_SECRET_PIN: '12345' })
-  const failed = async (secrets: Record<string, string>) => {
-    const run = await runOnce([shell('never', 'touch started', { secrets, retries: 3 })], { name: 'missing' })
-    const { tries, reason } = await readStep(engine.ctx, run.id, 'never')
-    expect(tries).toMatchObject([{ state: 'failed', failureClass: 'config', logBytes: null }])
-    expect(existsSync(await workDirOf(run.id, 'never'))).toBe(false)
-    return reason
-  }
-  expect(await failed({ A: 'here', B: 'not-there', C: 'nor-there' })).toBe(
-    'Cannot give step never its secrets: project default has no not-there, nor-there. Set not-there. Set nor-there',
-  )
-  expect(await failed({ A: 'here', B: 'pin' })).toMatch(
-    /^Cannot give step never its secrets: pin of project default has fewer than 6 characters/,
-  )
-})
-
-test('the token of an attempt is hidden in what its step prints, also after a restart', async () => {
-  const print = 'env | grep ^MLFLOW_TRACKING_TOKEN='
-  const run = await engine.start(
-    await engine.declare([shell('env', `${print}; ${WAIT}; ${print} >&2; exit 3`)], { name: 'token' }),
-  )
-  await engine.until(() => isStarted(run, 'env'))
-  const { fence } = (await readStep(engine.ctx, run, 'env')).tries[0]!
-  const token = attemptTokenOf({ fence })
-  const line = `MLFLOW_TRACKING_TOKEN=${'*'.repeat(token.length)}\n`
-  await expect.poll(() => logOf(run, 'env'), { timeout: 20_000 }).toBe(line)
-  const workDir = await workDirOf(run, 'env')
-  await engine.restart()
-  expect(await logOf(run, 'env')).toBe(line)
-  writeFileSync(join(workDir, 'seen'), '')
-  const ended = await engine.ended(run)
-  expect(ended.graph[0]!.reason).toBe(`The step ended with exit code 3:\n${line}${line.trimEnd()}`)
-  expect(await logOf(run, 'env')).toBe(`${line}${line}`)
-  expect(readFileSync(join(workDir, 'log'), 'utf8')).toContain(token)
-  expect(await tablesWith(token)).toEqual([])
-  expect(await filesWith(token, join(engine.directory, 'blobs'))).toEqual([])
-})
-
 test('pipes and folders that a step puts in place of our files hold up nothing, neither its end nor its cancellation', async () => {
   const replaced = 'cd "$PLIMSOLL_WORK_DIR"; rm log events; mkfifo events; mkdir log'
   const run = await runOnce([shell('left', `${replaced}; exit 3`)], { name: 'replaced' })
   expect((await readStep(engine.ctx, run.id, 'left')).reason).toBe('The step ended with exit code 3')
-  expect(await logOf(run.id, 'left')).toBe('')
+  expect((await readLog(engine.ctx, engine, run.id, 'left', 0)).bytes.toString()).toBe('')
   // Whoever looks for the end of this one finds a pipe.
   const orphan = shell('orphan', `${replaced}; mkfifo exit; kill -9 $PPID; sleep 1000`)
   const orphaned = await runOnce([orphan], { name: 'orphaned' })
   expect(orphaned.state).toBe('failed')
   const going = await engine.start(await engine.declare([shell('go', `${replaced}; sleep 1000`)], { name: 'going' }))
-  await expect.poll(async () => existsSync(join(await workDirOf(going, 'go'), 'events'))).toBe(true)
+  await engine.until(() => isStarted(going, 'go'))
+  const { fence } = (await readStep(engine.ctx, going, 'go')).tries[0]!
+  const events = join(engine.directory, 'runs', going, fence, 'events')
+  await expect.poll(() => existsSync(events), { timeout: 20_000 }).toBe(true)
   await engine.restart()
   await engine.ctx.transaction((tx) => cancelRun(tx, going))
   expect((await engine.ended(going)).state).toBe('cancelled')
@@ -603,36 +485,4 @@ test('a step with an argument that no system takes fails for good, for what it i
   const { tries, reason } = await readStep(engine.ctx, run.id, 'large')
   expect(tries).toMatchObject([{ state: 'failed', failureClass: 'config' }])
   expect(reason).toMatch(/^Cannot start the step: the system takes no arguments and variables of so many bytes/)
-})
-
-test('after a restart secrets are read again to hide them; without one, or with another value, the log is withheld', async () => {
-  const value = 'canary-of-a-restart'
-  const name = 'PLIMSOLL_SECRET_RESTARTED'
-  const script = `printf 'one %s\n' "$A"; ${WAIT}; printf 'two %s\n' "$A"; exit 3`
-  for (const [after, refused] of [
-    [value, undefined],
-    [undefined, 'pipelines.secret_missing'],
-    ['another one by now', 'pipelines.secret_changed'],
-  ]) {
-    secretVariables[name] = value
-    const step = shell('leak', script, { secrets: { A: 'restarted' } })
-    const run = await engine.start(await engine.declare([step], { name: 'restarted' }))
-    const stars = '*'.repeat(value.length)
-    await engine.until(() => isStarted(run, 'leak'))
-    await expect.poll(() => logOf(run, 'leak'), { timeout: 20_000 }).toBe(`one ${stars}\n`)
-    const workDir = await workDirOf(run, 'leak')
-    secretVariables[name] = after
-    await engine.restart()
-    if (refused === undefined) expect(await logOf(run, 'leak')).toBe(`one ${stars}\n`)
-    else await expect(logOf(run, 'leak')).rejects.toMatchObject({ code: refused })
-    writeFileSync(join(workDir, 'seen'), '')
-    const { reason } = (await engine.ended(run)).graph[0]!
-    expect(reason).toContain(refused === undefined ? `two ${stars}` : 'its log is withheld')
-    expect(await logOf(run, 'leak')).toMatch(
-      refused === undefined ? `one ${stars}\ntwo ${stars}\n` : /^The log is withheld/,
-    )
-    expect(readFileSync(join(workDir, 'log'), 'utf8')).toBe(`one ${value}\ntwo ${value}\n`)
-  }
-  expect(await tablesWith(value)).toEqual([])
-  expect(await filesWith(value, join(engine.directory, 'blobs'))).toEqual([])
 })

@@ -92,6 +92,7 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
     while (!stop.signal.aborted) {
       await deps.clock.sleep(RENEW_MS, stop.signal).catch(() => {})
       if (stop.signal.aborted) return
+      deps.secrets.dropEnded()
       try {
         await renew(ctx, deps, claimant, running)
         await adopt(true)

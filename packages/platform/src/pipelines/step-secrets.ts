@@ -1,6 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 import type { PipelineStep } from '@plimsoll/sdk/wire'
 import { canonicalJson } from '../kernel/canonical.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { openRedactor, type Redactor } from '../kernel/redaction.ts'
 import type { Secrets } from '../kernel/secrets.ts'
@@ -15,8 +16,9 @@ const CHARS_MIN = 6
 const VALUES_BYTES_MAX = 96 << 10
 /** Attempts whose values are known; more than ever run at once. */
 const KNOWN_MAX = 10_000
-/** Attempts that have ended and whose logs may still be being read as they were while they went on. */
+/** Attempts that have ended and whose logs may still be being read as they were while they went on, and for how long. */
 const ENDED_MAX = 64
+const ENDED_MS = 5 * 60_000
 const KEY_BYTES = 32
 const PURPOSE = 'plimsoll step secrets'
 
@@ -53,8 +55,10 @@ export interface StepSecrets {
   redactorOf(attempt: SecretAttempt): Promise<Redactor>
   /** The same, known until the attempt is forgotten: its values stay hidden when they change meanwhile. */
   keep(attempt: SecretAttempt): Promise<Redactor>
-  /** Once it has ended and its log is stored. */
+  /** Once it has ended and its log is stored: soon nothing of its values is here. */
   forget(fence: bigint): void
+  /** Lets go what ended minutes ago. To be called now and then. */
+  dropEnded(): void
 }
 
 export interface StepSecretsOptions {
@@ -63,12 +67,16 @@ export interface StepSecretsOptions {
   /** Directory of all work directories. */
   readonly runsDir: string
   readonly tokenOf: AttemptTokens['tokenOf']
+  readonly clock: Clock
 }
 
-export function openStepSecrets(secrets: Secrets, { secret, runsDir, tokenOf }: StepSecretsOptions): StepSecrets {
+export function openStepSecrets(
+  secrets: Secrets,
+  { secret, runsDir, tokenOf, clock }: StepSecretsOptions,
+): StepSecrets {
   const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES))
   const known = new Map<bigint, Redactor>()
-  const ended: bigint[] = []
+  const ended: { fence: bigint; atMs: number }[] = []
   const know = (attempt: SecretAttempt, redactor: Redactor): Redactor => {
     if (Object.keys(attempt.definition.secrets ?? {}).length === 0) return redactor // of its token alone, it is made again
     if (!known.has(attempt.fence) && known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
@@ -114,8 +122,12 @@ export function openStepSecrets(secrets: Secrets, { secret, runsDir, tokenOf }: 
     keep: async (attempt) => know(attempt, await redactorOf(attempt)),
     forget(fence) {
       if (!known.has(fence)) return
-      ended.push(fence)
-      if (ended.length > ENDED_MAX) known.delete(ended.shift()!)
+      ended.push({ fence, atMs: clock.monotonicMs() })
+      if (ended.length > ENDED_MAX) known.delete(ended.shift()!.fence)
+    },
+    dropEnded() {
+      const untilMs = clock.monotonicMs() - ENDED_MS
+      while (ended[0] && ended[0].atMs <= untilMs) known.delete(ended.shift()!.fence)
     },
   }
 }

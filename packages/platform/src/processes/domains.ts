@@ -101,6 +101,7 @@ export function openDomains(parts: DomainParts): Domains {
     secret: parts.signingKey.privateKey,
     runsDir: parts.paths.runs,
     tokenOf: attemptTokens.tokenOf,
+    clock: realClock,
   })
   const schedulerDeps = async (controlUrl: string): Promise<SchedulerDeps> => {
     const { openLocalProcessExecutor } = await import('../adapters/local-process/step-executor.ts')
