@@ -270,7 +270,7 @@ test('a step without one of its secrets, or with one that is too short to hide, 
     'Cannot give step never its secrets: project default has no not-there, nor-there. Set not-there. Set nor-there',
   )
   expect(await failed({ A: 'here', B: 'pin' })).toMatch(
-    /^Cannot give step never its secrets: pin of project default has fewer than 6 characters/,
+    /^Cannot give step never its secrets: pin \(environment\) of project default has fewer than 6 characters/,
   )
 })
 

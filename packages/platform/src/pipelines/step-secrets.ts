@@ -142,10 +142,10 @@ async function valuesOf(
   const missing = new Set<string>()
   const short = new Set<string>()
   for (const [variable, name] of Object.entries(definition.secrets ?? {})) {
-    const value = await secrets.find({ project, name })
-    if (value === undefined) missing.add(name)
-    else if ([...value.trim()].length < CHARS_MIN) short.add(name)
-    else values[variable] = value
+    const found = await secrets.find({ project, name })
+    if (found === undefined) missing.add(name)
+    else if ([...found.value.trim()].length < CHARS_MIN) short.add(`${name} (${found.from})`)
+    else values[variable] = found.value
   }
   if (missing.size > 0) {
     const names = [...missing]

@@ -56,11 +56,13 @@ const values: SecretProviderCase[] = [
     },
   },
   {
-    name: 'read() tells an empty value from none',
+    name: 'read() takes an empty value for none',
     run: async (open) => {
       const { provider, project, set } = await open()
-      await set(NAME, '')
-      assert.equal(await provider.read({ project, name: NAME }), '')
+      for (const empty of ['', '\n', '\r\n']) {
+        await set(NAME, empty)
+        assert.equal(await provider.read({ project, name: NAME }), undefined)
+      }
     },
   },
   {
@@ -82,7 +84,6 @@ const values: SecretProviderCase[] = [
         ['one\n', 'one'],
         ['two\n\n', 'two\n'],
         ['three\r\n', 'three'],
-        ['\n', ''],
       ] as const) {
         await set(NAME, value)
         assert.equal(await provider.read({ project, name: NAME }), read)

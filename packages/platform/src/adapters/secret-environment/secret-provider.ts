@@ -19,7 +19,7 @@ export function openEnvironmentSecrets(environment: Readonly<Record<string, stri
           `Cannot read secret ${name}: ${variable} holds more than ${SECRET_BYTES_MAX} bytes`,
           { action: 'Keep large values elsewhere, and a key to them here' },
         )
-      return value
+      return value === '' ? undefined : value // so a compose file passes on what is not set
     },
   }
 }

@@ -96,7 +96,8 @@ export function openFileSecrets(directory: string): SecretProvider {
       if (!file) return undefined
       try {
         await refuseUnsafe(file, path)
-        return await readValue(file, path)
+        const value = await readValue(file, path)
+        return value === '' ? undefined : value
       } finally {
         await file.close()
       }
