@@ -1,3 +1,4 @@
+export { SECRET_BYTES_MAX, SECRET_NAME, SECRET_PROJECT, secretVariable } from '../wire/secret-name.ts'
 export type { BlobStore } from './blob-store.ts'
 export type { IdentityProvider, PresentedCredentials, ProvenIdentity } from './identity-provider.ts'
 export type {
@@ -21,6 +22,5 @@ export type {
   QueryRequest,
   ResultColumn,
 } from './query-engine.ts'
-export { SECRET_BYTES_MAX, SECRET_NAME, SECRET_PROJECT, secretVariable } from './secret-name.ts'
 export type { SecretProvider, SecretReference } from './secret-provider.ts'
 export type { StepExecutor, StepExit, StepSubmission, StepUsage } from './step-executor.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { SECRET_BYTES_MAX } from './secret-name.ts'
+import { SECRET_BYTES_MAX } from '../wire/secret-name.ts'
 import type { SecretProvider } from './secret-provider.ts'
 
 /** What a runner of the contract provides for one case: a provider that holds nothing yet. */

@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SECRET_NAME, secretVariable } from '@plimsoll/sdk/seams'
 import { afterAll, expect, test } from 'vitest'
 import type { PlimsollError } from '../errors.ts'
-import { describeConfig, loadConfig, SETTINGS } from './index.ts'
+import { describeConfig, loadConfig, SETTINGS, withoutSecrets } from './index.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-config-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -115,6 +116,15 @@ test('loadConfig() warns of names that look like settings', async () => {
     'PLIMSOLL_SECRET_lower is no setting of Plimsoll and was ignored',
     'PLIMSOLL_SECRET_ is no setting of Plimsoll and was ignored',
   ])
+})
+
+test('the variable of every name of a secret is kept from processes that start no steps, and is no unknown setting', async () => {
+  const names = ['a', 'a-', 'a--b', 'warehouse-password', 'k8s-token-2', `z${'-9'.repeat(31)}`]
+  expect(names.filter((name) => !SECRET_NAME.test(name))).toEqual([])
+  const env = Object.fromEntries(names.map((name) => [secretVariable(name), 'canary']))
+  expect(Object.keys(env)).toHaveLength(names.length)
+  expect(withoutSecrets({ ...env, PATH: '/bin' })).toEqual({ PATH: '/bin' })
+  expect((await loadConfig({ env })).warnings).toEqual([])
 })
 
 test('every setting has its own name in the environment', () => {

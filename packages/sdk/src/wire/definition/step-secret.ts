@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SECRET_NAME } from '../../seams/secret-name.ts'
+import { SECRET_NAME } from '../secret-name.ts'
 
 const SECRETS_MAX = 32
 const VARIABLE = /^[A-Z_][A-Z0-9_]{0,127}$/
