@@ -179,19 +179,27 @@ test('a step of own code names its secrets by variable, and none is the same as 
   expect(() => stepsOf(() => datasetVersion(flights, { secrets } as object))).toThrow('takes no "secrets"')
 })
 
-test('secrets of a step are refused by name: variables that the platform gives, and what is no name', () => {
+test('secrets of a step are refused by name: variables that the platform gives or that change how programs start, and what is no name', () => {
   const faultsOf = (secrets: object) =>
     (
       pipelineStep
         .safeParse({ key: 'a', kind: 'command', secrets })
         .error?.issues.map(({ path, message }) => `${path.join('/')} ${message.split(':')[0]}`) ?? []
     ).sort()
-  const taken = 'the platform gives a step this variable'
+  const given = 'the platform gives a step this variable'
   for (const name of [
-    ...['PLIMSOLL_STEP', 'MLFLOW_TRACKING_TOKEN', 'PATH', 'HOME', 'LD_PRELOAD', 'PYTHONPATH', 'NODE_OPTIONS'],
-    ...['TMPDIR', 'OMP_NUM_THREADS', 'DO_NOT_TRACK', 'HTTPS_PROXY', 'BASH_ENV', 'IFS', '_'],
+    ...['PLIMSOLL_STEP', 'MLFLOW_TRACKING_TOKEN', 'PATH', 'HOME', 'PYTHONPATH', 'LC_ALL', 'PIP_INDEX_URL'],
+    ...['TMPDIR', 'OMP_NUM_THREADS', 'DO_NOT_TRACK', 'HTTPS_PROXY', 'SSL_CERT_FILE'],
   ])
-    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} ${taken}`])
+    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} ${given}`])
+  const starting = 'this variable may change how programs start'
+  for (const name of ['LD_PRELOAD', 'NODE_OPTIONS', 'BASH_ENV', 'IFS', '_', 'PYTHONSTARTUP', 'OPENSSL_CONF'])
+    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} ${starting}`])
+  for (const name of [
+    ...['NODE_AUTH_TOKEN', 'SSL_KEY_PASSWORD', 'PIP_PASSWORD', 'MLFLOW_TRACKING_PASSWORD', 'PYTHON_INDEX_TOKEN'],
+    ...['OPENSSL_KEY', 'LC_KEY', 'ORT_KEY', 'OMP_KEY'],
+  ])
+    expect(faultsOf({ [name]: 'a' })).toEqual([])
   expect(faultsOf({ password: 'a', 'A=B': 'a', '9A': 'a', OK: 'Upper', OTHER: '../x', LAST: { value: 'v' } })).toEqual([
     'secrets/LAST Invalid input',
     'secrets/OK expected the name of a secret',

@@ -97,7 +97,6 @@ export {
   featureViewDefinition,
   fieldName,
   gate,
-  isReservedVariable,
   type ModelDefinition,
   modelDefinition,
   type PipelineDefinition,

@@ -38,7 +38,6 @@ export {
   stepInput,
 } from './pipeline.ts'
 export { type FeatureMapping, featureMapping, type RouteDefinition, routeDefinition, routeInput } from './route.ts'
-export { isReservedVariable } from './step-secret.ts'
 
 /** One thing that a project declares. */
 export const definition = z.discriminatedUnion('kind', [

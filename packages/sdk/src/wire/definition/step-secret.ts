@@ -4,51 +4,58 @@ import { SECRET_NAME } from '../secret-name.ts'
 const SECRETS_MAX = 32
 const VARIABLE = /^[A-Z_][A-Z0-9_]{0,127}$/
 
-/** Beginnings of variables that the launch of a step sets, and that change what its programs load. */
-const RESERVED_PREFIXES = [
-  'PLIMSOLL_',
-  'MLFLOW_',
-  'PYTHON',
-  'NODE_',
-  'LD_',
-  'DYLD_',
-  'PIP_',
-  'ORT_',
-  'OMP_',
-  'LC_',
-  'BASH',
-  'OPENSSL_',
-  'SSL_',
-]
-
-/** Variables that the launch of a step sets or hands on, or that a shell reads before it starts the program. */
-const RESERVED = new Set([
+/** Variables that the launch of a step sets or hands on, beside all that begin with `PLIMSOLL_`. */
+const GIVEN = new Set([
   'PATH',
   'HOME',
   'LANG',
+  'LC_ALL',
   'TZ',
   'TMPDIR',
-  'PWD',
-  'OLDPWD',
-  'SHLVL',
-  '_',
-  'IFS',
-  'ENV',
-  'SHELLOPTS',
-  'PS4',
-  'DO_NOT_TRACK',
-  'GCONV_PATH',
+  'PIP_INDEX_URL',
+  'PIP_EXTRA_INDEX_URL',
+  'PIP_CONFIG_FILE',
+  'PIP_CERT',
+  'SSL_CERT_FILE',
   'REQUESTS_CA_BUNDLE',
-  'CURL_CA_BUNDLE',
-  'ALL_PROXY',
   'HTTPS_PROXY',
   'HTTP_PROXY',
   'NO_PROXY',
+  'PYTHONPATH',
+  'DO_NOT_TRACK',
+  'MLFLOW_DISABLE_TELEMETRY',
+  'ORT_DISABLE_TELEMETRY',
+  'MLFLOW_TRACKING_URI',
+  'MLFLOW_TRACKING_TOKEN',
+  'MLFLOW_EXPERIMENT_NAME',
+  'MLFLOW_RUN_ID',
+  'MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR',
+  'MLFLOW_HTTP_REQUEST_MAX_RETRIES',
+  'OMP_NUM_THREADS',
+  'OMP_WAIT_POLICY',
 ])
 
-/** True of a variable that is not a step's to choose: the platform gives it. */
-export function isReservedVariable(name: string): boolean {
-  return RESERVED.has(name) || RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))
+/**
+ * Variables by which a shell, the loader, the C library, an interpreter or OpenSSL finds what it runs, or does something else
+ * than it was asked to. What only begins like one of them (`NODE_AUTH_TOKEN`) is a step's to choose.
+ */
+const STARTING = new Set([
+  ...['PWD', 'OLDPWD', 'SHLVL', '_', 'IFS', 'ENV', 'SHELLOPTS', 'PS4', 'CDPATH'],
+  ...['GCONV_PATH', 'GLIBC_TUNABLES', 'LOCPATH', 'NLSPATH', 'TZDIR', 'HOSTALIASES', 'LOCALDOMAIN', 'RES_OPTIONS'],
+  ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_COMPILE_CACHE'],
+  ...['NODE_REPL_EXTERNAL_MODULE', 'NODE_REDIRECT_WARNINGS', 'NODE_V8_COVERAGE', 'NODE_ICU_DATA'],
+  ...['OPENSSL_CONF', 'OPENSSL_CONF_INCLUDE', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'SSL_CERT_DIR', 'SSLKEYLOGFILE'],
+  ...['CURL_CA_BUNDLE', 'ALL_PROXY', 'PERL5LIB', 'PERL5OPT', 'RUBYLIB', 'RUBYOPT', 'CLASSPATH'],
+  ...['JAVA_TOOL_OPTIONS', 'JDK_JAVA_OPTIONS', '_JAVA_OPTIONS'],
+])
+/** Python's own have no `_` there, but for a few that say how it looks. */
+const STARTING_PREFIX = /^(?:LD_|DYLD_|BASH|PYTHON(?!_))/
+
+/** Why a variable is not a step's to choose; undefined when it is. */
+function reservation(name: string): string | undefined {
+  if (GIVEN.has(name) || name.startsWith('PLIMSOLL_')) return 'the platform gives a step this variable'
+  if (STARTING.has(name) || STARTING_PREFIX.test(name)) return 'this variable may change how programs start'
+  return undefined
 }
 
 const secretName = z
@@ -67,11 +74,10 @@ export const stepSecrets = z.record(z.string(), secretName).superRefine((secrets
       message: `a step takes at most ${SECRETS_MAX} secrets, and here are ${names.length}`,
     })
   for (const name of names) {
+    const reserved = reservation(name)
     const message = !VARIABLE.test(name)
       ? 'expected the name of a variable: capital letters, digits and _, no digit first, at most 128 characters'
-      : isReservedVariable(name)
-        ? 'the platform gives a step this variable: choose another name'
-        : undefined
+      : reserved && `${reserved}: choose another name`
     if (message !== undefined) check.addIssue({ code: 'custom', path: [name], message })
   }
 })
