@@ -159,12 +159,15 @@ function addLists(group: Command): void {
   })
 }
 
+/** What the verdict is read from: an answer without it is none, since silence would pass for a yes. */
+const madeVersion = stepDetail.extend({
+  result: madeDatasetVersion.pick({ version: true, verdict: true, failed: true, evaluated: true }),
+})
+
 /** A version whose expectations failed is kept, and is a gate that said no. */
-async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
-  const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: stepDetail })
-  const made = madeDatasetVersion.safeParse(step.result)
-  if (!made.success) return
-  const { version, verdict, failed, evaluated } = made.data
+export async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
+  const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: madeVersion })
+  const { version, verdict, failed, evaluated } = step.result
   if (verdict !== 'failed') {
     const checked = verdict === 'passed' ? `passed ${countText(evaluated, 'expectation')}` : 'has no expectation'
     if (!io.isJson) io.answer(undefined, `Version ${version} ${checked}`)
