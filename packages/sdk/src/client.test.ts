@@ -14,9 +14,11 @@ import {
   modelVersionList,
   pipelineList,
   releaseList,
+  routeDefinition,
   routeList,
   runList,
   startedRun,
+  stepDebugView,
   storedBlob,
 } from './wire/index.ts'
 
@@ -59,17 +61,79 @@ test('call() sends project and token in headers and checks the answer', async ()
   expect(asked[0]?.headers).toMatchObject({ 'x-plimsoll-project': 'p', authorization: 'Bearer plim_canary' })
 })
 
+const AT = '2026-01-02T03:04:05.000Z'
+const DIGEST = `sha256:${'0'.repeat(64)}`
+const ITEMS = {
+  model: { name: 'm', description: '', versions: 1, latest: 1, champion: null, updatedAt: AT },
+  version: {
+    model: 'm',
+    version: 1,
+    artifact: null,
+    passport: DIGEST,
+    sizeBytes: 0,
+    aliases: [],
+    run: null,
+    trackedRun: null,
+    metrics: {},
+    createdBy: 'ada',
+    createdAt: AT,
+  },
+  pipeline: { name: 'p', digest: DIGEST },
+  release: {
+    id: 'rel_1',
+    environment: 'production',
+    route: 'r',
+    epoch: 1,
+    action: 'release',
+    model: 'm',
+    version: 1,
+    artifact: DIGEST,
+    passport: DIGEST,
+    fromArtifact: null,
+    actor: 'ada',
+    isSelfApproved: false,
+    reason: 'it is better',
+    createdAt: AT,
+  },
+  route: {
+    environment: 'production',
+    name: 'r',
+    digest: DIGEST,
+    definition: routeDefinition.parse({
+      kind: 'route',
+      name: 'r',
+      model: 'm',
+      inputs: { a: { type: 'float64' } },
+      columns: [{ name: 'a', source: { from: 'input', input: 'a' } }],
+    }),
+    assignment: null,
+  },
+  gateway: { gateway: 'g', epoch: 1, state: 'ready', seenAt: AT, refused: null },
+  run: {
+    id: 'run_1',
+    pipeline: null,
+    pipelineDigest: DIGEST,
+    state: 'queued',
+    reason: null,
+    actor: 'ada',
+    createdAt: AT,
+    startedAt: null,
+    finishedAt: null,
+    steps: { total: 1, done: 0, cached: 0, failed: 0, running: 0 },
+  },
+}
+
 test.each([
-  ['models', modelList],
-  ['versions', modelVersionList],
-  ['pipelines', pipelineList],
-  ['releases', releaseList],
-  ['routes', routeList],
-  ['gateways', gatewayList],
-  ['runs', runList],
-])('call() reads a list of %s by a newer server, which says more of it', async (name, schema) => {
-  answers = [json(200, { [name]: [], next: 'x' })]
-  expect(await client.call({ path: '/x', schema })).toEqual({ [name]: [] })
+  ['models', modelList, ITEMS.model],
+  ['versions', modelVersionList, ITEMS.version],
+  ['pipelines', pipelineList, ITEMS.pipeline],
+  ['releases', releaseList, ITEMS.release],
+  ['routes', routeList, ITEMS.route],
+  ['gateways', gatewayList, ITEMS.gateway],
+  ['runs', runList, ITEMS.run],
+])('call() reads a list of %s by a newer server, which says more of it and of each', async (name, schema, item) => {
+  answers = [json(200, { [name]: [{ ...item, since: 'x' }], next: 'x' })]
+  expect(await client.call<z.ZodType>({ path: '/x', schema })).toEqual({ [name]: [item] })
 })
 
 test.each([
@@ -78,11 +142,18 @@ test.each([
   [finishedRun, { state: 'unknown' }],
   [storedBlob, { digest: 'sha256:0', sizeBytes: 1 }],
   [missingBlobList, { missing: [] }],
+  [stepDebugView, { workDir: '/w', cwd: '/w', argv: [], environment: {}, secrets: {} }],
   [aliasView, { model: 'm', alias: 'champion', version: 1 }],
   [health.pick({ replay_rate: true }), { replay_rate: null }],
 ])('call() reads an answer %# of a newer server, which says more', async (schema, known) => {
   answers = [json(200, { ...known, since: 'x' })]
   expect(await client.call<z.ZodType>({ path: '/x', schema })).toEqual(known)
+})
+
+test('call() reads the answer of an older server, which tells of no secrets', async () => {
+  const known = { workDir: '/w', cwd: '/w', argv: [], environment: {} }
+  answers = [json(200, known)]
+  expect(await client.call({ path: '/x', schema: stepDebugView })).toEqual({ ...known, secrets: {} })
 })
 
 test('call() turns a problem into an error with code, faults and action', async () => {

@@ -160,7 +160,7 @@ function addLists(group: Command): void {
 }
 
 /** What the verdict is read from: an answer without it is none, since silence would pass for a yes. */
-const madeVersion = stepDetail.extend({
+const madeVersion = stepDetail.pick({ result: true }).extend({
   result: madeDatasetVersion.pick({ version: true, verdict: true, failed: true, evaluated: true }),
 })
 

@@ -2,7 +2,7 @@ import {
   definitionName,
   featureDefinitionPage,
   featureDefinitionView,
-  featureServingSpec,
+  featureServingView,
   materializationList,
   wholeText,
 } from '@plimsoll/sdk/wire'
@@ -48,7 +48,7 @@ const serving = endpoint({
   scope: 'viewer',
   summary: 'Show what a gateway is told to look up for a feature service',
   params: z.strictObject({ name: definitionName }),
-  response: featureServingSpec,
+  response: featureServingView,
   handler: ({ ctx, params }) => servingSpec(ctx, params.name),
 })
 

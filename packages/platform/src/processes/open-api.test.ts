@@ -60,3 +60,20 @@ test('openApiDocument() tells bytes, text and pages by their type', () => {
   expect(contentOf('/api/v1/pipelines/{pipeline}')).toEqual(['application/json'])
   expect(contentOf('/api')).toEqual(['text/html; charset=utf-8'])
 })
+
+/** Places of a schema where members are named, and whether others are refused there. */
+function placesOf(schema: unknown, place = ''): { place: string; isClosed: boolean }[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const inner = Object.entries(schema).flatMap(([name, part]) => placesOf(part, `${place}/${name}`))
+  if (!('properties' in schema) || !('type' in schema)) return inner
+  return [{ place, isClosed: 'additionalProperties' in schema && schema.additionalProperties === false }, ...inner]
+}
+
+test('what is sent may hold no member that is not known, at any depth; what is answered may: a newer server says more', () => {
+  const bodies = operations.flatMap(({ operationId, requestBody }) => placesOf(requestBody, operationId))
+  const answers = operations.flatMap(({ operationId, responses }) => placesOf(responses, operationId))
+  expect(bodies.length).toBeGreaterThan(20)
+  expect(answers.length).toBeGreaterThan(100)
+  expect(bodies.filter(({ isClosed }) => !isClosed)).toEqual([])
+  expect(answers.filter(({ isClosed }) => isClosed)).toEqual([])
+})

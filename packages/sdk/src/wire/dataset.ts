@@ -4,6 +4,7 @@ import { datasetProfile } from './dataset-profile.ts'
 import { validationResult } from './dataset-validation.ts'
 import { datasetDefinition } from './definition/dataset.ts'
 import { columnType, definitionName } from './definition/name.ts'
+import { loosely } from './loosely.ts'
 
 /** What the expectations said of a version; `unchecked` when none were declared. */
 export const VERSION_VERDICTS = ['passed', 'failed', 'unchecked'] as const
@@ -40,7 +41,7 @@ export const madeDatasetVersion = z.object({
 export type MadeDatasetVersion = z.output<typeof madeDatasetVersion>
 
 /** A dataset in a list, with its newest version; null where it has none. Times are ISO text in UTC. */
-export const datasetSummary = z.strictObject({
+export const datasetSummary = z.object({
   name: definitionName,
   description: z.string().optional(),
   owner: z.string().optional(),
@@ -55,18 +56,18 @@ export const datasetSummary = z.strictObject({
 /** A dataset with the definition that declares it; null for one that steps derived. */
 export const datasetDetail = datasetSummary.extend({
   definitionDigest: z.string().nullable(),
-  definition: datasetDefinition.nullable(),
+  definition: loosely(datasetDefinition).nullable(),
 })
 
 /** A version in a list: its digest, how surely that names the content, and what the expectations said. */
-export const datasetVersionSummary = z.strictObject({
+export const datasetVersionSummary = z.object({
   dataset: definitionName,
   version: z.int().positive(),
   digest: z.string(),
   strength: z.enum(STRENGTHS),
   verdict: z.enum(VERSION_VERDICTS),
   /** Expectations evaluated and failed. */
-  expectations: z.strictObject({ evaluated: z.int(), failed: z.int() }),
+  expectations: z.object({ evaluated: z.int(), failed: z.int() }),
   rowCount: z.int().nonnegative(),
   sizeBytes: z.int().nonnegative(),
   fileCount: z.int().nonnegative(),
@@ -80,23 +81,21 @@ export type DatasetVersionSummary = z.output<typeof datasetVersionSummary>
 
 /** A version with its schema, manifest, profile and validation result; null for what it does not have. */
 export const datasetVersionDetail = datasetVersionSummary.extend({
-  schema: z.record(z.string(), columnType),
+  schema: z.record(z.string(), loosely(columnType)),
   definitionDigest: z.string().nullable(),
   suiteDigest: z.string().nullable(),
   profileDigest: z.string().nullable(),
-  manifest: datasetManifest.nullable(),
-  profile: datasetProfile.nullable(),
-  validation: validationResult.nullable(),
+  manifest: loosely(datasetManifest).nullable(),
+  profile: loosely(datasetProfile).nullable(),
+  validation: loosely(validationResult).nullable(),
   /** Where files were last seen, at most 1,000. */
-  locations: z.array(
-    z.strictObject({ digest: z.string(), location: z.string(), sizeBytes: z.int(), seenAt: z.string() }),
-  ),
+  locations: z.array(z.object({ digest: z.string(), location: z.string(), sizeBytes: z.int(), seenAt: z.string() })),
 })
 
 /** A page of datasets; `next` leads to the following one, null on the last. */
-export const datasetPage = z.strictObject({ datasets: z.array(datasetSummary), next: z.string().nullable() })
+export const datasetPage = z.object({ datasets: z.array(datasetSummary), next: z.string().nullable() })
 /** A page of versions; `next` leads to the following one, null on the last. */
-export const datasetVersionPage = z.strictObject({
+export const datasetVersionPage = z.object({
   versions: z.array(datasetVersionSummary),
   next: z.string().nullable(),
 })

@@ -6,7 +6,7 @@ export const LINK_CHECKS = ['verified', 'altered', 'missing', 'recorded'] as con
 export type LinkCheck = (typeof LINK_CHECKS)[number]
 
 /** One link of the spine, from the prediction back to the data. */
-export const spineLink = z.strictObject({
+export const spineLink = z.object({
   kind: z.enum([
     'prediction',
     'route',
@@ -32,6 +32,6 @@ export const spineLink = z.strictObject({
 export type SpineLink = z.output<typeof spineLink>
 
 /** A prediction walked back to commit and data. Intact: no link is altered or missing. */
-export const explanation = z.strictObject({ prediction: z.string(), isIntact: z.boolean(), links: z.array(spineLink) })
+export const explanation = z.object({ prediction: z.string(), isIntact: z.boolean(), links: z.array(spineLink) })
 /** The links of one prediction, from the route back to the data. */
 export type Explanation = z.output<typeof explanation>

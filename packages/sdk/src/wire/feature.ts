@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { definitionName } from './definition/name.ts'
+import { loosely } from './loosely.ts'
 
 /**
  * An entity, feature view or feature service as it was applied. `generation` is null but for views: the number under which
@@ -77,3 +78,6 @@ export const featureServingSpec = z.strictObject({
 })
 /** What a gateway looks up for a feature service. */
 export type FeatureServingSpec = z.output<typeof featureServingSpec>
+
+/** The same as an answer. */
+export const featureServingView = loosely(featureServingSpec)

@@ -119,6 +119,7 @@ export {
   featureDefinitionPage,
   featureDefinitionView,
   featureServingSpec,
+  featureServingView,
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ordinal } from './count.ts'
+import { loosely } from './loosely.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -61,7 +62,7 @@ export const passportBound = z.strictObject({
 export type PassportBound = z.output<typeof passportBound>
 
 /** What may change without voiding anything: purpose and people. */
-export const passportNotes = z.strictObject({
+export const passportNotes = z.object({
   description: z.string(),
   owner: z.string().nullable(),
   intendedUse: z.string().nullable(),
@@ -74,12 +75,12 @@ export const passportNotes = z.strictObject({
 export type PassportNotes = z.output<typeof passportNotes>
 
 /** Something that an environment demands and the version lacks, with the command that fills it. */
-export const passportGap = z.strictObject({ field: z.string(), detail: z.string(), command: z.string() })
+export const passportGap = z.object({ field: z.string(), detail: z.string(), command: z.string() })
 /** One thing that a version lacks for an environment. */
 export type PassportGap = z.output<typeof passportGap>
 
 /** Who approved which bytes and which passport for an environment, and by what proof. */
-export const approvalView = z.strictObject({
+export const approvalView = z.object({
   by: z.string(),
   proof: z.string(),
   environment: z.string(),
@@ -95,7 +96,7 @@ export const approvalView = z.strictObject({
 export type ApprovalView = z.output<typeof approvalView>
 
 /** A model version in a list. `artifact` is null while nothing is stored for it; times are ISO text in UTC. */
-export const modelVersionSummary = z.strictObject({
+export const modelVersionSummary = z.object({
   model: z.string(),
   version: z.int(),
   artifact: digest.nullable(),
@@ -115,7 +116,7 @@ export type ModelVersionSummary = z.output<typeof modelVersionSummary>
 export const modelVersionList = z.object({ versions: z.array(modelVersionSummary) })
 
 /** One event in the life of a version, newest first: from the audit rows. */
-export const historyEntry = z.strictObject({
+export const historyEntry = z.object({
   at: z.iso.datetime(),
   actor: z.string(),
   proof: z.string(),
@@ -127,7 +128,7 @@ export const historyEntry = z.strictObject({
 /** A version with its passport, and the gaps and approvals for one environment. */
 export const modelVersionView = modelVersionSummary.extend({
   description: z.string(),
-  bound: passportBound,
+  bound: loosely(passportBound),
   notes: passportNotes,
   gaps: z.array(passportGap),
   environment: z.string(),
@@ -138,7 +139,7 @@ export const modelVersionView = modelVersionSummary.extend({
 export type ModelVersionView = z.output<typeof modelVersionView>
 
 /** A registered model in a list: its newest version, and the one that serves; null where there is none. */
-export const modelSummary = z.strictObject({
+export const modelSummary = z.object({
   name: z.string(),
   description: z.string(),
   versions: z.int(),

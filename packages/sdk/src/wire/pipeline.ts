@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { codeBundle, pipelineDefinition } from './definition/pipeline.ts'
+import { loosely } from './loosely.ts'
 
 /** Pipelines of the project; `digest` is that of the definition which was applied last. */
-export const pipelineList = z.object({ pipelines: z.array(z.strictObject({ name: z.string(), digest: z.string() })) })
+export const pipelineList = z.object({ pipelines: z.array(z.object({ name: z.string(), digest: z.string() })) })
 
 /**
  * A pipeline as it was applied last: its definition, the code of its steps by their keys, and the project folder that
@@ -11,7 +12,7 @@ export const pipelineList = z.object({ pipelines: z.array(z.strictObject({ name:
 export const pipelineVersion = z.object({
   name: z.string(),
   digest: z.string(),
-  definition: pipelineDefinition,
-  bundles: z.record(z.string(), codeBundle),
-  origin: z.strictObject({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean() }),
+  definition: loosely(pipelineDefinition),
+  bundles: z.record(z.string(), loosely(codeBundle)),
+  origin: z.object({ source: z.string(), commit: z.string().nullable(), isDirty: z.boolean() }),
 })

@@ -24,17 +24,17 @@ export const applyBody = planBody.extend({ plan: digest })
  * What a plan does to one definition: `kept` is declared no longer and stays without `prune`. Pointers are JSON
  * pointers.
  */
-export const definitionChange = z.strictObject({
+export const definitionChange = z.object({
   kind: z.enum(DEFINITION_KINDS),
   name: z.string(),
   change: z.enum(['create', 'change', 'delete', 'unchanged', 'kept']),
-  diff: z.array(z.strictObject({ pointer: z.string(), old: z.json().nullable(), new: z.json().nullable() })),
+  diff: z.array(z.object({ pointer: z.string(), old: z.json().nullable(), new: z.json().nullable() })),
 })
 /** One change of a plan. */
 export type DefinitionChange = z.output<typeof definitionChange>
 
 /** `digest` binds the content and the state that it was compared with: a plan made against an older state is refused. */
-export const planView = z.strictObject({
+export const planView = z.object({
   digest,
   base: digest,
   changes: z.array(definitionChange),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { count, ordinal } from './count.ts'
 import { definitionName } from './definition/name.ts'
 import { routeDefinition } from './definition/route.ts'
+import { loosely } from './loosely.ts'
 import { gatewayStatus, routeLatency } from './snapshot.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
@@ -28,7 +29,7 @@ export type ReleaseAction = (typeof RELEASE_ACTIONS)[number]
 /**
  * One change of what a route serves: who did it and why, and the digests that it binds. `epoch` counts up with each.
  */
-export const releaseView = z.strictObject({
+export const releaseView = z.object({
   id: z.string(),
   environment: z.string(),
   route: z.string(),
@@ -51,13 +52,13 @@ export type ReleaseView = z.output<typeof releaseView>
 export const releaseList = z.object({ releases: z.array(releaseView) })
 
 /** A route with what is assigned to it; null before its first release and after it was retired. */
-export const routeView = z.strictObject({
+export const routeView = z.object({
   environment: z.string(),
   name: z.string(),
   digest,
-  definition: routeDefinition,
+  definition: loosely(routeDefinition),
   assignment: z
-    .strictObject({
+    .object({
       release: z.string(),
       epoch: z.int(),
       model: z.string(),
@@ -75,13 +76,13 @@ export type RouteView = z.output<typeof routeView>
 export const routeList = z.object({ routes: z.array(routeView) })
 
 /** How a gateway said that it was: the epoch that it serves, and the snapshot that it refused, whole or in part. */
-export const gatewayView = z.strictObject({
+export const gatewayView = z.object({
   gateway: z.string(),
   epoch: z.int(),
   state: z.string(),
   /** By the clock of the database. */
   seenAt: z.iso.datetime(),
-  refused: gatewayStatus.shape.refused,
+  refused: loosely(gatewayStatus.shape.refused),
 })
 /** A gateway as it last reported. */
 export type GatewayView = z.output<typeof gatewayView>
@@ -90,7 +91,7 @@ export type GatewayView = z.output<typeof gatewayView>
 export const gatewayList = z.object({ gateways: z.array(gatewayView) })
 
 /** Live figures of a route: counts by arm and hour, and quality where labels have come back. */
-export const liveView = z.strictObject({
+export const liveView = z.object({
   route: z.string(),
   environment: z.string(),
   predictions: z.int(),
@@ -98,7 +99,7 @@ export const liveView = z.strictObject({
   labelled: z.int(),
   unscored: z.int().default(0),
   arms: z.array(
-    z.strictObject({
+    z.object({
       release: z.string(),
       arm: z.string(),
       artifact: digest,
@@ -113,13 +114,13 @@ export const liveView = z.strictObject({
       logLoss: z.number().nullable(),
     }),
   ),
-  hours: z.array(z.strictObject({ hourMs: z.number(), predictions: z.int() })),
+  hours: z.array(z.object({ hourMs: z.number(), predictions: z.int() })),
   /** Why the route does not serve what is assigned to it, but what it served before. */
   fault: z.string().nullable().default(null),
   gateways: z.array(
     gatewayView.extend({
       /** Of the route's answers in the minute before `seenAt`; null without one. */
-      latency: routeLatency.nullable().default(null),
+      latency: loosely(routeLatency).nullable().default(null),
     }),
   ),
 })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { definitionName, fieldName } from './definition/name.ts'
 import { codeBundle, pipelineStep, stepKey } from './definition/pipeline.ts'
+import { loosely } from './loosely.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -66,20 +67,20 @@ export const CACHE_REASONS = [
 ] as const
 
 /** What the cache said of a step, and from which run its outputs come on a hit; `diff` names each part that differs. */
-export const cacheVerdict = z.strictObject({
+export const cacheVerdict = z.object({
   hit: z.boolean(),
   reason: z.enum(CACHE_REASONS),
   key: z.string().nullable(),
-  source: z.strictObject({ run: z.string(), step: z.string() }).nullable(),
+  source: z.object({ run: z.string(), step: z.string() }).nullable(),
   diff: z.array(
-    z.strictObject({ part: z.string(), name: z.string(), old: z.string().nullable(), new: z.string().nullable() }),
+    z.object({ part: z.string(), name: z.string(), old: z.string().nullable(), new: z.string().nullable() }),
   ),
 })
 /** The cache's verdict on one step. */
 export type CacheVerdict = z.output<typeof cacheVerdict>
 
 /** One stored output of a step. */
-export const stepOutputView = z.strictObject({
+export const stepOutputView = z.object({
   name: z.string(),
   type: z.enum(['file', 'json', 'directory', 'onnx', 'dataset']),
   digest,
@@ -87,7 +88,7 @@ export const stepOutputView = z.strictObject({
 })
 
 /** One try of a step. */
-export const attemptView = z.strictObject({
+export const attemptView = z.object({
   fence: z.string(),
   number: z.int(),
   state: z.enum(ATTEMPT_STATES),
@@ -104,7 +105,7 @@ export const attemptView = z.strictObject({
 export type AttemptView = z.output<typeof attemptView>
 
 /** A step of a run: its state, and why; `fraction` of its progress is 0 to 1. */
-export const stepView = z.strictObject({
+export const stepView = z.object({
   key: stepKey,
   kind: z.string(),
   state: z.enum(STEP_STATES),
@@ -113,7 +114,7 @@ export const stepView = z.strictObject({
   attempts: z.int(),
   cache: cacheVerdict.nullable(),
   outputs: z.array(stepOutputView),
-  progress: z.strictObject({ fraction: z.number(), message: z.string() }).nullable(),
+  progress: z.object({ fraction: z.number(), message: z.string() }).nullable(),
   trackedRun: z.string().nullable(),
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),
@@ -122,7 +123,7 @@ export const stepView = z.strictObject({
 export type StepView = z.output<typeof stepView>
 
 /** A run in a list, with how many of its steps are where. `pipeline` is null for a step that was started alone. */
-export const runSummary = z.strictObject({
+export const runSummary = z.object({
   id: z.string(),
   pipeline: z.string().nullable(),
   pipelineDigest: digest,
@@ -132,7 +133,7 @@ export const runSummary = z.strictObject({
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),
-  steps: z.strictObject({ total: z.int(), done: z.int(), cached: z.int(), failed: z.int(), running: z.int() }),
+  steps: z.object({ total: z.int(), done: z.int(), cached: z.int(), failed: z.int(), running: z.int() }),
 })
 /** A run as lists show it. */
 export type RunSummary = z.output<typeof runSummary>
@@ -147,7 +148,7 @@ export type RunView = z.output<typeof runView>
 
 /** A step with its definition, what it was given, what it returned and every try of it. */
 export const stepDetail = stepView.extend({
-  definition: pipelineStep,
+  definition: loosely(pipelineStep),
   /** As the run filled them in. */
   params: z.record(z.string(), z.json()),
   spec: z.json().nullable(),
@@ -197,13 +198,13 @@ export const cancelledRun = z.object({ state: z.enum(RUN_STATES) })
 export const finishedRun = z.object({ state: z.enum([...RUN_STATES, 'unknown']) })
 
 /** What `step debug` needs to open a shell where an attempt ran. */
-export const stepDebugView = z.strictObject({
+export const stepDebugView = z.object({
   workDir: z.string(),
   cwd: z.string(),
   argv: z.array(z.string()),
   environment: z.record(z.string(), z.string()),
   /** Secrets that the attempt was given besides, by variable their names. Their values stay with the platform. */
-  secrets: z.record(z.string(), z.string()),
+  secrets: z.record(z.string(), z.string()).default({}),
 })
 /** Where and how an attempt ran. */
 export type StepDebugView = z.output<typeof stepDebugView>

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { count } from './count.ts'
 import { columnType, definitionName, fieldName } from './definition/name.ts'
 import { featureMapping } from './definition/route.ts'
+import { loosely } from './loosely.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -114,7 +115,7 @@ export const signedSnapshot = z.strictObject({
 export type SignedSnapshot = z.output<typeof signedSnapshot>
 
 /** The newest snapshot after the epoch that was asked for; null when none came in the time that it was waited for. */
-export const awaitedSnapshot = z.object({ snapshot: signedSnapshot.nullable() })
+export const awaitedSnapshot = z.object({ snapshot: loosely(signedSnapshot).nullable() })
 
 /** How long a route's newest answers took, from request to answer. */
 export const routeLatency = z.strictObject({
@@ -180,4 +181,4 @@ export type PredictionRecord = z.output<typeof predictionRecord>
 export const takenSegment = z.object({ records: z.int() })
 
 /** The identity record of a prediction, and the digest of the segment that holds it. */
-export const storedPrediction = z.object({ record: predictionRecord, segment: z.string() })
+export const storedPrediction = z.object({ record: loosely(predictionRecord), segment: z.string() })

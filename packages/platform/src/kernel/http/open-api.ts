@@ -55,6 +55,11 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
     unrepresentable: 'any',
     reused: 'inline',
     cycles: 'ref',
+    // Of what is read, only what refuses an unknown member is closed: zod says so of all that leaves one out.
+    override: ({ zodSchema, jsonSchema: described }) => {
+      const { def } = zodSchema._zod
+      if (io === 'output' && def.type === 'object' && !def.catchall) delete described.additionalProperties
+    },
   })
   return rest
 }
