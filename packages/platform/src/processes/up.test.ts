@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { LAUNCHER } from '../cli/process.fixture.ts'
 import { layDatabase } from '../kernel/db/database-template.fixture.ts'
 import { lockDirectory } from '../kernel/directory-lock.ts'
@@ -31,7 +31,7 @@ class Up {
   readonly exit: Promise<{ code: number | null; signal: string | null }>
   readonly firstLine: Promise<string | undefined>
 
-  /** Of a test, which ends it, unless it has a directory of its own. */
+  /** Ended behind its test, unless it has a directory of its own. */
   constructor(args: readonly string[] = [], env: Record<string, string> = {}, directory?: string) {
     this.child = spawn(
       'node',
@@ -173,6 +173,10 @@ describe('one platform', () => {
 
   test('refuses a second start on its data directory in one line that names the holder', async () => {
     const second = new Up([], {}, own)
+    onTestFinished(async () => {
+      second.child.kill('SIGTERM')
+      await second.exit
+    })
     expect(await second.exit).toEqual({ code: 5, signal: null })
     expect((JSON.parse(second.stderr) as { error: unknown }).error).toEqual({
       code: 'pglite.directory_in_use',
@@ -206,6 +210,7 @@ describe('one platform', () => {
     },
   )
 
+  // The last one: it ends the platform that the others use.
   test.runIf(process.platform === 'linux')('ends when its launcher is killed', async () => {
     up.child.kill('SIGKILL')
     await expect.poll(() => isAlive(ready.pid), WAIT).toBe(false)

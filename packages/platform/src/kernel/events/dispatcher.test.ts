@@ -147,11 +147,11 @@ function declareCases(subject: Subject) {
       await dispatcher.settle()
       return (await subject.ctx.db.selectFrom('outbox_parked').select('attempts').executeTakeFirstOrThrow()).attempts
     }
-    while ((await failAfter(50)) < 7);
+    for (let attempt = 1; attempt <= 7; attempt++) expect(await failAfter(50)).toBe(attempt)
     // 32 seconds.
     expect(await failAfter(16)).toBe(7)
     expect(await failAfter(17)).toBe(8)
-    while ((await failAfter(50)) < 12);
+    for (let attempt = 9; attempt <= 12; attempt++) expect(await failAfter(50)).toBe(attempt)
     expect(await failAfter(50)).toBe(13)
   })
 
