@@ -11,6 +11,7 @@ for (const name of ['stdout', 'stderr'] as const)
     return true
   }
 
+process.once('disconnect', () => process.exit())
 process.on('message', async (args: string[]) => {
   written = { stdout: [], stderr: [] }
   const status = await runProgram(args, '0.0.0')

@@ -68,13 +68,21 @@ export interface HostedCommandLine extends CommandLine {
  * process: for tests of what commands say and do. What runs beside another gets a process too.
  */
 export function openHostedCommandLine(cwd: string, extra: Readonly<Record<string, string>> = {}): HostedCommandLine {
+  const hosts = new Set<ChildProcess>()
   const idle: ChildProcess[] = []
-  const open = () =>
-    fork(HOST, { cwd, env: cleanEnvironment(extra), execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  let isClosed = false
+  const open = () => {
+    const env = cleanEnvironment(extra)
+    const host = fork(HOST, { cwd, env, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    hosts.add(host)
+    host.once('exit', () => hosts.delete(host))
+    return host
+  }
   return {
     start: openCommandLine(cwd, undefined, extra).start,
     run: (...args) =>
       new Promise((done, refuse) => {
+        if (isClosed) throw new Error(`plimsoll ${args.join(' ')} begins behind the end`)
         const host = idle.pop() ?? open()
         const onExit = () => refuse(new Error(`plimsoll ${args.join(' ')} ended the process that ran it`))
         host.once('error', refuse)
@@ -87,8 +95,10 @@ export function openHostedCommandLine(cwd: string, extra: Readonly<Record<string
         })
         host.send(args)
       }),
+    // A host ends without its channel, whatever it runs: a command of a test that came to no end too.
     close() {
-      for (const host of idle.splice(0)) host.disconnect()
+      isClosed = true
+      for (const host of hosts) if (host.connected) host.disconnect()
     },
   }
 }
