@@ -109,7 +109,14 @@ async function openSubject(): Promise<IdentityProviderSubject> {
   const of = (attempt: typeof attempts.first) => presented(tokens.tokenOf(attempt))
   return {
     provider: tokens.provider,
-    declares: { kind: 'run', named: false, isOneUse: false, isForOneRequest: false, isRevocable: true },
+    declares: {
+      kind: 'run',
+      named: false,
+      isOneUse: false,
+      isForOneRequest: false,
+      isRevocable: true,
+      isNameClaimed: false,
+    },
     otherProject: 'other',
     make: async (person = 'first') => ({
       presented: of(attempts[person]),

@@ -25,6 +25,8 @@ export interface IdentityProviderSubject {
     readonly isForOneRequest: boolean
     /** False where they hold until they expire, and all that can be taken from the person is the role. */
     readonly isRevocable: boolean
+    /** They say a name that the caller claims. False where the platform keeps whose they are, and no name is read from them. */
+    readonly isNameClaimed: boolean
   }
   /** A project that is there, on which nobody of this case has a role. */
   readonly otherProject: string
@@ -38,7 +40,7 @@ export interface IdentityProviderSubject {
   revoke(): Promise<void>
   /** Credentials of this kind that were written to do harm, each with no more than its one fault. */
   makeHostile?(): Promise<readonly PresentedCredentials[]>
-  /** Credentials of somebody who goes by a name of their own choice. Absent where nobody can choose one. */
+  /** Credentials that hold but for the name that they claim; exactly where `declares.isNameClaimed`. */
   makeCalled?(id: string): Promise<PresentedCredentials>
 }
 
@@ -115,6 +117,20 @@ function withRequest(
 ): PresentedCredentials {
   return { ...presented, request: { ...presented.request, ...change } }
 }
+
+/** Names that the platform gives a meaning, and texts that are no name. */
+const MEANT_NAMES = [
+  'operator',
+  'system',
+  'anonymous',
+  'Operator',
+  'run:1',
+  '',
+  '../x',
+  'a b',
+  'a\nb',
+  'x'.repeat(4_096),
+]
 
 const telling: IdentityProviderCase[] = [
   {
@@ -294,23 +310,18 @@ const refusing: IdentityProviderCase[] = [
     },
   },
   {
-    name: 'identify() takes no name that has a meaning from somebody who chose it',
+    name: 'identify() refuses a claimed name that has a meaning or is none, and where none can be claimed takes none, as declared',
     run: async (open) => {
-      const { provider, makeCalled } = await open()
-      if (makeCalled === undefined) return
-      for (const id of [
-        'operator',
-        'system',
-        'anonymous',
-        'Operator',
-        'run:1',
-        '',
-        '../x',
-        'a b',
-        'a\nb',
-        'x'.repeat(4_096),
-      ])
-        await assertRefused(provider, await makeCalled(id), `somebody called ${JSON.stringify(id.slice(0, 20))}`)
+      const { provider, declares, make, makeCalled } = await open()
+      assert.equal(makeCalled !== undefined, declares.isNameClaimed, 'makeCalled is there where a name can be claimed')
+      const { presented } = await make()
+      for (const id of MEANT_NAMES) {
+        const what = `somebody called ${JSON.stringify(id.slice(0, 20))}`
+        if (makeCalled) await assertRefused(provider, await makeCalled(id), what)
+        else
+          for (const value of [id, `${id}:${presented.value}`, `${presented.value}:${id}`])
+            assert.notEqual(typeof (await outcomeOf(provider, withValue(presented, value), what)), 'object', what)
+      }
     },
   },
 ]

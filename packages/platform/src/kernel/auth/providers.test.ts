@@ -336,7 +336,14 @@ async function openTokenSubject(): Promise<IdentityProviderSubject> {
   }
   return {
     provider: openTokenProvider(database.ctx),
-    declares: { kind: 'token', named: true, isOneUse: false, isForOneRequest: false, isRevocable: true },
+    declares: {
+      kind: 'token',
+      named: true,
+      isOneUse: false,
+      isForOneRequest: false,
+      isRevocable: true,
+      isNameClaimed: false,
+    },
     otherProject: 'foreign',
     make: async (person = 'first') => ({ presented: await issue(ids[person]), id: ids[person], role: 'editor' }),
     makeExpired: () => issue(ids.second, -1),
@@ -359,7 +366,14 @@ async function openSshSubject(): Promise<IdentityProviderSubject> {
   const { id: principal, key } = people.first
   return {
     provider: openSshProvider(database.ctx, 300_000),
-    declares: { kind: 'user', named: true, isOneUse: true, isForOneRequest: true, isRevocable: true },
+    declares: {
+      kind: 'user',
+      named: true,
+      isOneUse: true,
+      isForOneRequest: true,
+      isRevocable: true,
+      isNameClaimed: true,
+    },
     otherProject: 'foreign',
     make: async (person = 'first') => ({
       presented: signed(people[person].key, { principal: people[person].id }),
@@ -370,6 +384,7 @@ async function openSshSubject(): Promise<IdentityProviderSubject> {
     makeExpired: async () => signed(key, { principal, at: new Date(realClock.nowMs() - 3_600_000).toISOString() }),
     makeUnknown: async () => signed(stranger, { principal }),
     revoke: () => revokeKey(asAdmin(), people.first.keyId),
+    makeCalled: async (id) => signed(key, { principal: id }),
     makeHostile: async () => [
       signed(stranger, { principal: '\0' }),
       signed(key, { principal: '\ud7ff' }, (statement) => JSON.stringify({ ...statement, principal: '\ud800' })),
@@ -393,7 +408,14 @@ async function openOidcSubject(): Promise<IdentityProviderSubject> {
   const other = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey
   return {
     provider: openOidcProvider(database.ctx, issuer, verifier),
-    declares: { kind: 'user', named: true, isOneUse: false, isForOneRequest: false, isRevocable: false },
+    declares: {
+      kind: 'user',
+      named: true,
+      isOneUse: false,
+      isForOneRequest: false,
+      isRevocable: false,
+      isNameClaimed: true,
+    },
     otherProject: 'foreign',
     make: async (person = 'first') => ({
       presented: await token({ email: ids[person] }),
