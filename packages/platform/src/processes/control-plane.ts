@@ -165,7 +165,7 @@ async function openControlHttp(parts: {
   return app
 }
 
-/** Logins of named people: their SSH keys, and an identity provider when one is configured. */
+/** Logins of named people: their SSH keys, and tokens of an OIDC issuer when one is configured. */
 function openProviders(ctx: Context, auth: Config['auth']): IdentityProvider[] {
   const { oidcIssuer: issuer, oidcAudience: audience } = auth
   const ssh = openSshProvider(ctx, auth.signatureWindowMs)

@@ -15,7 +15,7 @@ const CHUNK = Buffer.alloc(1 << 20, ' ')
 const UNREAD_MAX_BYTES = 32 << 20
 
 const pair = generateKeyPairSync('ed25519')
-let provider: Server
+let issuer: Server
 let origin: string
 let token: string
 let answers: Record<string, Answer>
@@ -45,14 +45,14 @@ const silent: Answer = () => {}
 const halfThenSilent: Answer = (_request, response) => response.write('{"issuer":')
 
 beforeAll(async () => {
-  provider = createServer((request, response) => {
+  issuer = createServer((request, response) => {
     asked.push(request.url ?? '')
     const answer = answers[request.url ?? '']
     if (answer) answer(request, response)
     else response.writeHead(404).end()
   })
-  await once(provider.listen(0, '127.0.0.1'), 'listening')
-  origin = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  await once(issuer.listen(0, '127.0.0.1'), 'listening')
+  origin = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`
   token = await new SignJWT({ email: 'bob@example.com', email_verified: true })
     .setProtectedHeader({ alg: 'EdDSA', kid: 'k1' })
     .setIssuer(origin)
@@ -63,8 +63,8 @@ beforeAll(async () => {
     .sign(pair.privateKey)
 })
 afterAll(() => {
-  provider.closeAllConnections()
-  provider.close()
+  issuer.closeAllConnections()
+  issuer.close()
 })
 
 const DISCOVERY = '/.well-known/openid-configuration'
@@ -86,7 +86,7 @@ const open = (change: Partial<OidcOptions> = {}) =>
 const UNREACHABLE = {
   kind: 'unavailable',
   code: 'auth.oidc_unreachable',
-  message: 'The identity provider does not answer',
+  message: 'The issuer of identity tokens does not answer',
 }
 
 test('verify() finds the keys by discovery, and asks for both once', async () => {
@@ -149,12 +149,12 @@ test.each([
   ['says nothing', { [DISCOVERY]: silent }],
   ['stops in the middle', { [DISCOVERY]: halfThenSilent }],
   ['says nothing of its keys', { '/jwks': silent }],
-])('verify() gives up on a provider that %s', async (_name, planted) => {
+])('verify() gives up on an issuer that %s', async (_name, planted) => {
   Object.assign(answers, planted)
   await expect(open({ timeoutMs: 50 }).verify(token)).rejects.toMatchObject(UNREACHABLE)
 })
 
-test('verify() asks again after a provider was out of reach', async () => {
+test('verify() asks again after an issuer was out of reach', async () => {
   const verifier = open()
   const found = answers[DISCOVERY]!
   answers[DISCOVERY] = status(503)
