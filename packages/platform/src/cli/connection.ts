@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
+import { projectName } from '@plimsoll/sdk/wire'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
@@ -30,8 +31,6 @@ export function flagsOf({ server, dataDir, project }: SharedOptions): string {
     ...(project === undefined ? [] : [` --project ${shellWord(project)}`]),
   ].join('')
 }
-
-const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
 
 interface Found {
   server: string
@@ -163,7 +162,7 @@ export interface Connection {
 export function connect(options: SharedOptions): Connection {
   const found = locate(options)
   const project = options.project ?? readEnvironment().PLIMSOLL_PROJECT
-  if (project !== undefined && !PROJECT.test(project))
+  if (project !== undefined && !projectName.safeParse(project).success)
     throw new UsageError(
       `Cannot use "${project}" as a project: a name has lower-case letters, digits, - and _, at most 63`,
     )

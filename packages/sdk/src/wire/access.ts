@@ -68,15 +68,13 @@ export const projectList = z.object({
   projects: z.array(z.object({ project: z.string(), role, created_at: at, created_by: z.string() })),
 })
 
+/** Name of a project. */
+export const projectName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must start with a letter and have lower-case letters, digits, - and _, at most 63')
+
 /** Names a project that is to be made. */
-export const createProjectBody = z.strictObject({
-  project: z
-    .string()
-    .regex(
-      /^[a-z][a-z0-9_-]{0,62}$/,
-      'must start with a letter and have lower-case letters, digits, - and _, at most 63',
-    ),
-})
+export const createProjectBody = z.strictObject({ project: projectName })
 
 /** A project that was made. */
 export const createdProject = z.object({ project: z.string() })

@@ -8,6 +8,7 @@ export {
   keyView,
   principalName,
   projectList,
+  projectName,
   ROLES,
   type Role,
   registerKeyBody,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import type { IdentityProvider, PresentedCredentials } from '@plimsoll/sdk/seams'
-import { ROLES, type Role } from '@plimsoll/sdk/wire'
+import { projectName, ROLES, type Role } from '@plimsoll/sdk/wire'
 import type { FastifyRequest } from 'fastify'
 import type { Context, Principal } from '../db/context.ts'
 import { PlimsollError } from '../errors.ts'
@@ -28,7 +28,6 @@ export interface AuthoriserOptions {
 }
 
 const DEFAULT_PROJECT = 'default'
-const PROJECT = /^[a-z][a-z0-9_-]{0,62}$/
 
 const ANONYMOUS: Identity = {
   principal: { id: 'anonymous', kind: 'anonymous', named: false, proof: 'none' },
@@ -69,7 +68,7 @@ export function openAuthoriser(options: AuthoriserOptions): Authoriser {
 function projectNamedBy(request: FastifyRequest): string | undefined {
   const project = request.headers['x-plimsoll-project'] ?? request.headers['x-mlflow-workspace']
   if (project === undefined || project === '') return undefined
-  if (typeof project !== 'string' || !PROJECT.test(project))
+  if (typeof project !== 'string' || !projectName.safeParse(project).success)
     throw new PlimsollError(
       'invalid',
       'auth.bad_project',
