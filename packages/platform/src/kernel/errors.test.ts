@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ERROR_KINDS, isPlimsollError, PlimsollError, refuseFaults, toPlimsollError } from './errors.ts'
+import { ERROR_KINDS, isPlimsollError, PlimsollError, pointerOf, refuseFaults, toPlimsollError } from './errors.ts'
 
 test.each([
   ['23505', 'conflict', 'db.duplicate'],
@@ -58,4 +58,9 @@ test('refuseFaults() throws all faults at once, and nothing for none', () => {
   expect(() => refuseFaults('a.b', 'Cannot take it', faults)).toThrow(
     expect.objectContaining({ kind: 'invalid', details: { faults } }),
   )
+})
+
+test('pointerOf() names the place of a path, also below names with / and ~, and the whole by nothing', () => {
+  expect(pointerOf([])).toBe('')
+  expect(pointerOf(['files', 0, 'a/b~1'])).toBe('/files/0/a~1b~01')
 })

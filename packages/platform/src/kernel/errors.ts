@@ -31,6 +31,11 @@ export function escapePointer(part: PropertyKey): string {
   return String(part).replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
+/** The JSON pointer of a path; empty for the whole. */
+export function pointerOf(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${escapePointer(part)}`).join('')
+}
+
 export interface ErrorDetails {
   readonly [key: string]: unknown
   readonly faults?: readonly Fault[]

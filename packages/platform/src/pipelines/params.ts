@@ -1,6 +1,6 @@
 import type { PipelineDefinition, PipelineStep } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
-import { escapePointer, type Fault, refuseFaults } from '../kernel/errors.ts'
+import { type Fault, pointerOf, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 
 /** The param that a value stands for, written `{"$param": name}`. */
@@ -51,10 +51,6 @@ function faultsOf(kind: StepKind, params: Json): ParamFault[] {
   }))
 }
 
-function pointerOf(path: readonly string[]): string {
-  return path.map((part) => `/${escapePointer(part)}`).join('')
-}
-
 /** Whether only a run can say what stands at that place: a param without a default is above it, or a part of it. */
 function isLeftToRun(value: unknown, path: readonly string[], defaults: Readonly<Record<string, Json>>): boolean {
   const [first, ...rest] = path
@@ -82,7 +78,9 @@ export function stepParamFaults(kind: StepKind, step: PipelineStep, declared: Pi
  */
 export function checkStepParams(kind: StepKind, step: PipelineStep, params: Json): void {
   const faults = faultsOf(kind, params).map(({ path, detail }) => ({ pointer: pointerOf(path), detail }))
+  const [first] = faults
+  if (first === undefined) return
   // Of a step that does not start only the message is shown.
-  const first = faults[0]?.pointer === '' ? faults[0].detail : `${faults[0]?.pointer} ${faults[0]?.detail}`
-  refuseFaults('pipelines.bad_step_params', `Cannot prepare step ${step.key}: its params have faults, ${first}`, faults)
+  const shown = `${first.pointer} ${first.detail}`.trimStart()
+  refuseFaults('pipelines.bad_step_params', `Cannot prepare step ${step.key}: its params have faults, ${shown}`, faults)
 }

@@ -1,5 +1,5 @@
 import type { ColumnType, DatasetDefinition, Expectation } from '@plimsoll/sdk/wire'
-import type { Fault } from '../../kernel/errors.ts'
+import { type Fault, pointerOf } from '../../kernel/errors.ts'
 import { EXPECTATION_ARGUMENTS, isExpectationType } from './arguments.ts'
 import { parseBound } from './bound.ts'
 
@@ -31,7 +31,7 @@ function checkOne(schema: DatasetDefinition['schema'], expectation: Expectation,
   const faults: Fault[] = []
   if (!parsed.success) {
     for (const issue of parsed.error.issues) {
-      faults.push({ pointer: [`${pointer}/kwargs`, ...issue.path.map(String)].join('/'), detail: issue.message })
+      faults.push({ pointer: `${pointer}/kwargs${pointerOf(issue.path)}`, detail: issue.message })
     }
   }
   faults.push(...checkBounds(schema, expectation, `${pointer}/kwargs`))

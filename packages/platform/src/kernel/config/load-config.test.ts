@@ -35,7 +35,7 @@ test('loadConfig() prefers flags, then the environment, then the file, then defa
 })
 
 test('loadConfig() reports every problem of every source at once, with where it came from', async () => {
-  const file = write('b.yaml', 'server: { prot: 1 }\nblob: { kind: s3 }\nzz: 1\n')
+  const file = write('b.yaml', 'server: { prot: 1 }\nblob: { kind: s3 }\nzz: 1\nserver/port: 1\n')
   const faults = await faultsOf({
     flags: { server: { port: 99_999 } },
     env: { PLIMSOLL_HTTP_JSON_DEPTH: 'deep' },
@@ -44,6 +44,7 @@ test('loadConfig() reports every problem of every source at once, with where it 
   expect(faults).toEqual([
     '/server/prot is no setting (from the file)',
     '/zz is no setting (from the file)',
+    '/server~1port is no setting (from the file)',
     '/server/port Too big: expected number to be <=65535 (from the flag)',
     '/http/jsonDepth Invalid input: expected number, received string (from PLIMSOLL_HTTP_JSON_DEPTH)',
     '/blob/bucket is needed with kind s3',

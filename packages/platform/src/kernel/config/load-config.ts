@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { countText } from '../count-text.ts'
-import { type Fault, PlimsollError } from '../errors.ts'
+import { type Fault, PlimsollError, pointerOf } from '../errors.ts'
 import { type Environment, getPath, SETTINGS, setPath, settingsFromEnvironment } from './environment.ts'
 import { type Config, settings, settingsFaults } from './settings.ts'
 
@@ -89,11 +89,10 @@ function withoutFaulty(merged: Record<string, unknown>, issues: readonly z.core.
 function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin>): Fault {
   const parts = issue.path.map(String)
   const setting = SETTINGS.find((known) => known.path.every((part, index) => parts[index] === part))
-  const pointer = `/${parts.join('/')}`
   const origin = setting && origins.get(`/${setting.path.join('/')}`)
   const where =
     origin === 'environment' ? ` (from ${setting?.name})` : origin === undefined ? '' : ` (from the ${origin})`
-  return { pointer, detail: `${setting?.isSecret ? 'is not valid' : issue.message}${where}` }
+  return { pointer: pointerOf(parts), detail: `${setting?.isSecret ? 'is not valid' : issue.message}${where}` }
 }
 
 function unknownKeys(file: unknown): Fault[] {
@@ -103,11 +102,11 @@ function unknownKeys(file: unknown): Fault[] {
   return parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({
-          pointer: `/${[...issue.path.map(String), key].join('/')}`,
+          pointer: pointerOf([...issue.path, key]),
           detail: 'is no setting (from the file)',
         }))
       : issue.path.length < 2 && issue.code === 'invalid_type'
-        ? [{ pointer: `/${issue.path.map(String).join('/')}`, detail: `${issue.message} (from the file)` }]
+        ? [{ pointer: pointerOf(issue.path), detail: `${issue.message} (from the file)` }]
         : [],
   )
 }

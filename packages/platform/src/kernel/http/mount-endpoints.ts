@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { countText } from '../count-text.ts'
 import type { Context } from '../db/context.ts'
-import { escapePointer, type Fault, PlimsollError } from '../errors.ts'
+import { type Fault, PlimsollError, pointerOf } from '../errors.ts'
 import { type AnyEndpoint, isMediaType, SCOPES, type Scope, successStatus } from './endpoint.ts'
 import { unstorableFaults } from './storable-text.ts'
 
@@ -93,12 +93,7 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
   const isStream = endpoint.bodyKind === 'stream'
   const body = isStream
     ? (request.body ?? Readable.from([]))
-    : parsePart(
-        endpoint.body,
-        request.body ?? undefined,
-        (path) => path.map((part) => `/${escapePointer(part)}`).join(''),
-        faults,
-      )
+    : parsePart(endpoint.body, request.body ?? undefined, pointerOf, faults)
   if (faults.length > 0) {
     const shown = faults.slice(0, FAULTS_MAX)
     throw new PlimsollError(
