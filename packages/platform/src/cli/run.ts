@@ -1,6 +1,5 @@
 import { cancelledRun, fieldName, runList, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
@@ -133,7 +132,7 @@ export function addRun(program: Command): void {
         method: 'POST',
         path: `/api/v1/runs/${segment(args[0], 'run')}/cancel`,
         body: {},
-        schema: cancelledRun.extend({ state: z.string() }), // of a newer server it may be one that we do not know
+        schema: cancelledRun,
         isIdempotent: true,
       })
       io.answer({ run: args[0], state }, `${args[0]} is ${state}`)

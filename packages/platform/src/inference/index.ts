@@ -5,10 +5,8 @@ export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request
 export { replaceNonFinite } from './json-scan.ts'
 export { textFault } from './json-tensor.ts'
 export {
-  compareInterfaces,
   countRows,
   isMatrixOf,
-  REQUEST_ROWS_MAX,
   rowBounds,
   shapeFits,
   validateAgainst,

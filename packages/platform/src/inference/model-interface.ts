@@ -109,34 +109,3 @@ export function validateAgainst(model: ModelInterface, inputs: readonly Tensor[]
   refuseFaults('inference.signature_mismatch', 'Cannot infer: the tensors do not fit the model', faults)
   return countRows(model, inputs)
 }
-
-/**
- * Differences between a declared interface and the one that the real model shows; empty when whatever fits the declared
- * one is accepted by the model. Names and datatypes must be equal; a declared −1 needs a −1 in the model.
- */
-export function compareInterfaces(
-  declared: Pick<ModelInterface, 'inputs' | 'outputs'>,
-  actual: ModelInterface,
-): Fault[] {
-  const faults: Fault[] = []
-  for (const side of ['inputs', 'outputs'] as const) {
-    const known = new Map(actual[side].map((spec) => [spec.name, spec]))
-    for (const [index, spec] of declared[side].entries()) {
-      const pointer = `/${side}/${index}`
-      const real = known.get(spec.name)
-      if (!real)
-        faults.push({ pointer, detail: `"${spec.name}" is not in the model, which has ${names(actual[side])}` })
-      else if (real.datatype !== spec.datatype) {
-        faults.push({ pointer: `${pointer}/datatype`, detail: `is ${spec.datatype}, the model has ${real.datatype}` })
-      } else if (!shapeFits(real.shape, spec.shape)) {
-        faults.push({ pointer: `${pointer}/shape`, detail: `is [${spec.shape}], the model has [${real.shape}]` })
-      }
-      known.delete(spec.name)
-    }
-    if (side === 'inputs') {
-      for (const name of known.keys())
-        faults.push({ pointer: '/inputs', detail: `"${name}" is missing, the model needs it` })
-    }
-  }
-  return faults
-}

@@ -4,8 +4,6 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** A blob that was stored, by the digest of its bytes. */
 export const storedBlob = z.object({ digest: z.string(), sizeBytes: z.int() })
-/** A stored blob and its size in bytes. */
-export type StoredBlob = z.output<typeof storedBlob>
 
 /** Asks which of these blobs the project has yet to upload. */
 export const missingBlobsBody = z.strictObject({ digests: z.array(digest).max(10_000) })

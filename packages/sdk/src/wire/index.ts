@@ -28,7 +28,7 @@ export {
   ledgerRestored,
   restoreBody,
 } from './audit.ts'
-export { missingBlobList, missingBlobsBody, type StoredBlob, storedBlob } from './blob.ts'
+export { missingBlobList, missingBlobsBody, storedBlob } from './blob.ts'
 export { COUNT_MAX, count, countText, ordinal, ordinalText, wholeText } from './count.ts'
 export {
   type DatasetVersionParams,
@@ -207,7 +207,6 @@ export {
   runSummary,
   runView,
   STEP_STATES,
-  type StartedRun,
   type StartRunBody,
   type StepDebugView,
   type StepDetail,

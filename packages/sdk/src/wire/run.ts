@@ -188,8 +188,6 @@ export type StartRunBody = z.output<typeof startRunBody>
 
 /** A run that was started; `isNew` is false where its idempotency key was known: `id` is then that of the earlier one. */
 export const startedRun = z.object({ id: z.string(), isNew: z.boolean() })
-/** A run that was started, or that was there before. */
-export type StartedRun = z.output<typeof startedRun>
 
 /** The state of a run that was asked to end: `cancelling` while steps of it still do. */
 export const cancelledRun = z.object({ state: z.enum(RUN_STATES) })
