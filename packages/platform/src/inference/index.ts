@@ -8,6 +8,7 @@ export {
   countRows,
   isMatrixOf,
   rowBounds,
+  rowsFault,
   shapeFits,
   validateAgainst,
 } from './model-interface.ts'

@@ -5,13 +5,25 @@ import { elementCount, type ModelInterface, type Tensor, type TensorSpec } from 
 /** Rows of one request, at most; a model whose batches are smaller runs them in pieces. */
 export const REQUEST_ROWS_MAX = 10_000
 
-/** How many rows one request may have: exactly those of a fixed first dimension, else 1 to REQUEST_ROWS_MAX. */
-export function rowBounds(model: Pick<ModelInterface, 'inputs'>): { min: number; max: number } {
-  for (const { shape } of model.inputs) {
-    const [fixed = -1] = shape
-    if (fixed > 0) return { min: fixed, max: fixed }
-  }
-  return { min: 1, max: REQUEST_ROWS_MAX }
+interface Shapes {
+  readonly inputs: readonly { readonly shape: readonly number[] }[]
+}
+
+/**
+ * How many rows one request may have: exactly those of a fixed first dimension, else 1 to REQUEST_ROWS_MAX. Where the model
+ * takes more than that at a time, the most is below the least: no request fits.
+ */
+export function rowBounds({ inputs }: Shapes): { min: number; max: number } {
+  const fixed = inputs.map(({ shape }) => shape[0] ?? -1).find((first) => first > 0)
+  return fixed === undefined
+    ? { min: 1, max: REQUEST_ROWS_MAX }
+    : { min: fixed, max: Math.min(fixed, REQUEST_ROWS_MAX) }
+}
+
+/** Why no request of rows fits a model, as what it does; undefined where one does. */
+export function rowsFault(model: Shapes): string | undefined {
+  const { min, max } = rowBounds(model)
+  return min > max ? `takes ${min} rows at a time, and a request has at most ${max}` : undefined
 }
 
 /** True when every known dimension of `spec` equals that of `shape`. */

@@ -1,6 +1,6 @@
 import type { FeatureServingSpec, PassportBound, RouteDefinition, RouteSignature } from '@plimsoll/sdk/wire'
 import { requireEntity, servingSpec } from '../../features/index.ts'
-import { isMatrixOf } from '../../inference/index.ts'
+import { isMatrixOf, rowsFault } from '../../inference/index.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import type { Fault } from '../../kernel/errors.ts'
 
@@ -134,6 +134,12 @@ export async function compileSignature(ctx: Context, definition: RouteDefinition
 
 type ModelSignature = NonNullable<PassportBound['signature']>
 
+/** A version that takes more rows at a time than any request has. */
+function rowFaults(model: ModelSignature): Fault[] {
+  const fault = rowsFault(model)
+  return fault === undefined ? [] : [{ pointer: '/model', detail: `the version ${fault}` }]
+}
+
 /** Columns that a version asks for by name, or whether those of the route fit it as they are. */
 function shapeFaults(signature: RouteSignature, model: ModelSignature): Fault[] {
   const offered = new Set(signature.columns.map(({ name }) => name))
@@ -198,10 +204,11 @@ function skewFaults(spec: FeatureServingSpec | null, bound: PassportBound): Faul
   })
 }
 
-/** Why a version cannot serve on a route: columns that are missing, views that mean something else now. */
+/** Why a version cannot serve on a route: rows that are too many, columns that are missing, views that mean something else now. */
 export function misfits(signature: RouteSignature, bound: PassportBound): Fault[] {
   if (bound.signature === null) return []
   return [
+    ...rowFaults(bound.signature),
     ...shapeFaults(signature, bound.signature),
     ...typeFaults(signature, bound.signature),
     ...skewFaults(signature.features as FeatureServingSpec | null, bound), // compiled above

@@ -176,6 +176,12 @@ test.each<[string, PassportBound['signature'], string[]]>([
   ['one matrix of the width', signatureOf({ x: [-1, 2] }), []],
   ['one matrix of any width', signatureOf({ x: [-1, -1] }), []],
   ['one matrix of another width', signatureOf({ x: [-1, 3] }), ['the version takes 3 columns, the route has 2']],
+  ['as many rows as a request may have', signatureOf({ x: [10_000, 2] }), []],
+  [
+    'more rows than a request may have',
+    signatureOf({ x: [10_001, 2] }),
+    ['the version takes 10001 rows at a time, and a request has at most 10000'],
+  ],
   ['an input for each column', signatureOf({ a: [-1], b: [-1, 1] }), []],
   ['one vector of its name', signatureOf({ b: [-1] }), []],
   [

@@ -61,6 +61,14 @@ test('prepare() lists every fault at once with its pointer', () => {
   ])
 })
 
+test('prepare() refuses rows of a model that takes more at a time than a request may have', () => {
+  const wide = { ...matrix, inputs: [{ ...matrix.inputs[0]!, shape: [10_001, 2] }] }
+  const rows = Array.from({ length: 10_001 }, () => ({ distance: 1, date: '2001-01-01T00:00:00Z' }))
+  expect(() => compileRoute(exampleRoute(), undefined).prepare(rows, 0n, wide)).toThrow(
+    'Cannot predict 10001 rows: the model takes 10001 rows at a time, and a request has at most 10000',
+  )
+})
+
 test('prepare() takes null, and a row without it, where the route takes it', () => {
   const { inputs } = exampleRoute()
   const route = exampleRoute({ inputs: { ...inputs, distance: { type: 'int32', nullable: true } } })

@@ -6,6 +6,7 @@ import {
   isMatrixOf,
   type ModelInterface,
   rowBounds,
+  rowsFault,
   type Tensor,
   type TensorData,
   textFault,
@@ -273,7 +274,9 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
 function refuseRowCount(rows: number, model: ModelInterface): void {
   const { min, max } = rowBounds(model)
   if (rows >= min && rows <= max) return
-  const detail = min === max ? `the model takes ${countText(max, 'row')} at a time` : `expected ${min} to ${max}`
+  const fault = rowsFault(model)
+  const fixed = fault ?? (min === max ? `takes ${countText(max, 'row')} at a time` : undefined)
+  const detail = fixed === undefined ? `expected ${min} to ${max}` : `the model ${fixed}`
   throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot predict ${countText(rows, 'row')}: ${detail}`, {
     faults: [{ pointer: '/rows', detail }],
   })
