@@ -61,26 +61,22 @@ async function deleteRuns(tx: Tx, runs: readonly string[]): Promise<number> {
   return runs.length
 }
 
-/** Forgets what the cache knows and nobody has used for `ageMs`. Returns how many entries went. */
+/** Forgets some of what the cache knows and nobody has used for `ageMs`. Returns how many entries went. */
 export async function forgetCacheEntries(ctx: Context, ageMs: number): Promise<number> {
-  for (let forgotten = 0; ; ) {
-    const gone = await ctx.transaction(async (tx) => {
-      const rows = await sql<{ project: string; key: string }>`
-        with old as materialized (
-          select project, key from cache_entry
-          where coalesce(last_hit_at, created_at) < ${databaseClock()} - ${ageMs}::float8 * interval '1 millisecond'
-          order by project, key limit ${BATCH} for update skip locked)
-        delete from cache_entry c using old where c.project = old.project and c.key = old.key
-        returning c.project, c.key`.execute(tx.db)
-      for (const project of new Set(rows.rows.map((row) => row.project))) {
-        const own = rows.rows.filter((row) => row.project === project)
-        await unpinBlobs(tx.as({ project }), ...own.map((row) => cacheOwner(row.key)))
-      }
-      return rows.rows.length
-    })
-    forgotten += gone
-    if (gone < BATCH) return forgotten
-  }
+  return ctx.transaction(async (tx) => {
+    const rows = await sql<{ project: string; key: string }>`
+      with old as materialized (
+        select project, key from cache_entry
+        where coalesce(last_hit_at, created_at) < ${databaseClock()} - ${ageMs}::float8 * interval '1 millisecond'
+        order by project, key limit ${BATCH} for update skip locked)
+      delete from cache_entry c using old where c.project = old.project and c.key = old.key
+      returning c.project, c.key`.execute(tx.db)
+    for (const project of new Set(rows.rows.map((row) => row.project))) {
+      const own = rows.rows.filter((row) => row.project === project)
+      await unpinBlobs(tx.as({ project }), ...own.map((row) => cacheOwner(row.key)))
+    }
+    return rows.rows.length
+  })
 }
 
 /** Removes the work directories of runs that ended longer ago than `ageMs`, and of runs that are no more. */

@@ -152,13 +152,31 @@ async function listYoung(): Promise<string[]> {
   return young
 }
 
-test('each rule is a job that the control plane runs by itself, and that leaves what is young', async () => {
+/** Rows of long ago, more than a rule takes at once. */
+async function layOld(): Promise<void> {
+  const { db } = plane.ctx
+  await sql`
+    insert into prediction_segment (gateway, boot, sequence, digest, size_bytes, records, first_ms, last_ms, received_at)
+    select 'old', 'old', n, 'sha256:old', 1, 1, 0, 0, now() - interval '9 years' from generate_series(1, 1001) n`.execute(
+    db,
+  )
+  await sql`
+    insert into cache_entry (project, key, pipeline, step, components, outputs, source_run, source_step, created_at)
+    select 'default', 'old ' || n, 'p', 's', '{}', '{}', 'r', 's', now() - interval '9 years' from generate_series(1, 1001) n`.execute(
+    db,
+  )
+}
+
+const isOld = (what: string) => /^(prediction_segment sha256:old|cache_entry old )/.test(what)
+
+test('each rule is a job that the control plane runs by itself, to its end, and that leaves what is young', async () => {
   const { ctx } = plane
   await put('a young orphan')
   await runSpine(plane.client)
   await runSpine(plane.client) // nothing is of this one, which came from the cache
   await releaseSpine(plane, 1)
   const before = await listYoung()
+  await layOld()
   expect(new Set(before.map((what) => what.split(' ')[0])).size).toBe(6)
   const kinds = [
     'blobs.collect',
@@ -177,6 +195,7 @@ test('each rule is a job that the control plane runs by itself, and that leaves 
   await expect.poll(async () => (await done()).map(({ kind }) => kind), { timeout: 30_000 }).toEqual(kinds)
   const after = new Set(await listYoung())
   expect(before.filter((what) => !after.has(what))).toEqual([])
+  expect([...after].filter(isOld)).toEqual([])
   expect(await listDeadJobs(ctx, 100)).toEqual([])
 })
 

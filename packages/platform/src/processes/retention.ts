@@ -51,8 +51,9 @@ export function openRetention({ settings, blobs, runsDir, onlineStore }: Retenti
     },
     'pipelines.retention': {
       everyMs: HOUR_MS,
-      run: async ({ ctx, signal }) => {
-        await forgetCacheEntries(ctx, settings.cacheDays * DAY_MS)
+      run: async (call) => {
+        const { ctx, signal } = call
+        await repeat(call, (inside) => forgetCacheEntries(inside, settings.cacheDays * DAY_MS))
         await forgetRuns(ctx, { ageMs: settings.runDays * DAY_MS, isHeld: runsOfVersions, signal })
         await removeWorkDirectories(ctx, runsDir, settings.workDirectoryDays * DAY_MS)
       },
@@ -60,7 +61,7 @@ export function openRetention({ settings, blobs, runsDir, onlineStore }: Retenti
     'predictions.retention': {
       everyMs: HOUR_MS,
       run: async (call) => {
-        await forgetPredictions(call.ctx, settings.predictionDays * DAY_MS)
+        await repeat(call, (ctx) => forgetPredictions(ctx, settings.predictionDays * DAY_MS))
         await forgetOutcomes(call.ctx, settings.predictionDays * DAY_MS)
         await repeat(call, (ctx) => forgetWindows(ctx, settings.predictionDays * DAY_MS))
       },
