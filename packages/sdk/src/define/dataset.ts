@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import {
   csvFormat,
   type DatasetDefinition,
@@ -7,6 +7,8 @@ import {
   type Expectation,
 } from '../wire/definition/dataset.ts'
 import { type ColumnType, columnType, type ValueType } from '../wire/definition/name.ts'
+import { shownValue } from '../wire/definition/words.ts'
+import { defined } from './refusal.ts'
 
 /** Options that every column type takes. */
 export interface ColumnOptions {
@@ -16,7 +18,7 @@ export interface ColumnOptions {
 }
 
 function column(type: ValueType, options: ColumnOptions & { zone?: string } = {}): ColumnType {
-  return columnType.parse({ type, ...options })
+  return defined(columnType, `A column of type ${type}`, { type, ...options })
 }
 
 /** True or false. */
@@ -69,7 +71,7 @@ export type DatasetSource = DatasetDefinition['source']
 
 /** Parquet files: a path or glob relative to the project folder, or an absolute one when they lie elsewhere. */
 export function parquet(path: string): DatasetSource {
-  return datasetSource.parse({ format: 'parquet', path })
+  return defined(datasetSource, 'A parquet source', { format: 'parquet', path })
 }
 
 /** CSV files, read as the schema says. Fields are separated by commas and the first line is a header, unless `columns` names the fields. */
@@ -82,10 +84,10 @@ export function csv(
     readonly nullText?: string
   } = {},
 ): DatasetSource {
-  return datasetSource.parse({
+  return defined(datasetSource, 'A csv source', {
     format: 'csv',
     path,
-    csv: csvFormat.parse({ ...options, ...(options.columns ? { header: false } : {}) }),
+    csv: defined(csvFormat, 'A csv source', { ...options, ...(options.columns ? { header: false } : {}) }),
   })
 }
 
@@ -250,7 +252,8 @@ export type DatasetOptions = Omit<z.input<typeof datasetDefinition>, 'kind' | 'e
  * Throws one error that lists every fault.
  */
 export function defineDataset(options: DatasetOptions): DatasetDefinition {
-  const parsed = datasetDefinition.safeParse({ kind: 'dataset', ...options })
-  if (parsed.success) return parsed.data
-  throw new TypeError(`Cannot define dataset "${options.name}": ${z.prettifyError(parsed.error)}`)
+  return defined(datasetDefinition, `Cannot define dataset ${shownValue(options?.name)}`, {
+    kind: 'dataset',
+    ...options,
+  })
 }

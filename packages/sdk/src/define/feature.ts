@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import {
   type AGGREGATES,
   type EntityDefinition,
@@ -11,6 +10,8 @@ import {
   featureViewDefinition,
 } from '../wire/definition/feature.ts'
 import type { ColumnType, ValueType } from '../wire/definition/name.ts'
+import { shownValue } from '../wire/definition/words.ts'
+import { DefinitionError, defined, isRecord, nameOf } from './refusal.ts'
 
 type Aggregate = (typeof AGGREGATES)[number]
 
@@ -44,7 +45,7 @@ export interface WindowedAggregate {
 function aggregate(name: Aggregate, column: string | undefined, type: ValueType): WindowedAggregate {
   return {
     over: (window) =>
-      featureExpression.parse({
+      defined(featureExpression, `The feature ${name} of ${shownValue(column ?? 'rows')}`, {
         from: 'aggregate',
         function: name,
         windowUs: durationUs(window),
@@ -86,7 +87,11 @@ export function std(column: string): WindowedAggregate {
 
 /** Value of a column in the newest row that was known: null when that row has none, is deleted, or is older than the view's `ttl`. */
 export function last(column: string, type: ValueType | ColumnType = 'float64'): FeatureExpression {
-  return featureExpression.parse({ from: 'column', column, type: typeof type === 'string' ? type : type.type })
+  return defined(featureExpression, `The feature last of ${shownValue(column)}`, {
+    from: 'column',
+    column,
+    type: typeof type === 'string' ? type : type.type,
+  })
 }
 
 /** What `defineEntity` takes: join keys in order, by name and type. */
@@ -97,19 +102,16 @@ export interface EntityOptions {
   readonly keys: Readonly<Record<string, ValueType | ColumnType>>
 }
 
-function parsed<S extends z.ZodType>(schema: S, what: string, name: string, value: unknown): z.output<S> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw new TypeError(`Cannot define ${what} "${name}": ${z.prettifyError(result.error)}`)
-}
-
 /** Declares an entity: what features belong to, and the typed keys that name one of it. */
 export function defineEntity(options: EntityOptions): EntityDefinition {
+  const what = `Cannot define entity ${shownValue(options?.name)}`
+  if (!isRecord(options?.keys))
+    throw new DefinitionError(`${what}: keys: expected a record of types by name, found ${shownValue(options?.keys)}`)
   const keys = Object.entries(options.keys).map(([name, type]) => ({
     name,
-    type: typeof type === 'string' ? type : type.type,
+    type: isRecord(type) ? type.type : type,
   }))
-  return parsed(entityDefinition, 'entity', options.name, { kind: 'entity', ...options, keys })
+  return defined(entityDefinition, what, { kind: 'entity', ...options, keys })
 }
 
 /** What `defineFeatureView` takes. `source` and `entity` are definitions or their names. */
@@ -132,15 +134,13 @@ export interface FeatureViewOptions {
   readonly online?: boolean
 }
 
-const nameOf = (named: { readonly name: string } | string): string => (typeof named === 'string' ? named : named.name)
-
 /** Views that were defined here, for those who need what is behind a service. */
 const views = new Map<string, FeatureViewDefinition>()
 
 /** Declares a feature view: features of one entity from one dataset, with the time of the fact and the time it was known. */
 export function defineFeatureView(options: FeatureViewOptions): FeatureViewDefinition {
   const { entity, source, keys, ttl, ...rest } = options
-  const made = parsed(featureViewDefinition, 'feature view', options.name, {
+  const made = defined(featureViewDefinition, `Cannot define feature view ${shownValue(options.name)}`, {
     kind: 'feature-view',
     ...rest,
     entity: nameOf(entity),
@@ -173,12 +173,16 @@ export interface FeatureServiceOptions {
 
 /** Declares a feature service: the features that a model takes. */
 export function defineFeatureService(options: FeatureServiceOptions): FeatureServiceDefinition {
-  const used = options.views.map((use) => {
+  const what = `Cannot define feature service ${shownValue(options?.name)}`
+  if (!Array.isArray(options?.views))
+    throw new DefinitionError(`${what}: views: expected a list of views, found ${shownValue(options?.views)}`)
+  const used = (options.views as FeatureServiceOptions['views']).map((use) => {
+    if (!isRecord(use as unknown)) return { view: use as unknown } // judged by the schema
     if ('kind' in use) return { view: use.name }
     const { view, ...rest } = use
     return { ...rest, view: nameOf(view) }
   })
-  return parsed(featureServiceDefinition, 'feature service', options.name, {
+  return defined(featureServiceDefinition, what, {
     kind: 'feature-service',
     ...options,
     views: used,

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import { type ModelDefinition, modelDefinition } from '../wire/definition/index.ts'
+import { type ModelDefinition, modelDefinition, shownValue } from '../wire/definition/index.ts'
+import { defined } from './refusal.ts'
 
 type Gate = ModelDefinition['gates'][number]
 
@@ -25,5 +26,5 @@ export function parity(operator: '>=', share: number): Gate {
 
 /** Declares a registered model: its gates, the approvals that each environment needs, its purpose and limits. */
 export function defineModel(options: Omit<z.input<typeof modelDefinition>, 'kind'>): ModelDefinition {
-  return modelDefinition.parse({ ...options, kind: 'model' })
+  return defined(modelDefinition, `Cannot define model ${shownValue(options?.name)}`, { ...options, kind: 'model' })
 }

@@ -325,3 +325,116 @@ test('a param of a script may not have the name of what the step says itself', (
   expect(() => stepsOf(() => typescript('a.ts', { params: { args: 1 } }))).toThrow('cannot be named "args"')
   expect(stepsOf(() => typescript('a.ts', { params: { lock: 1 } }))).toHaveLength(1)
 })
+
+test.each<[string, () => unknown, RegExp]>([
+  ['a command of nothing', () => command([]), /^step command: params\/argv: expected a program and its arguments/],
+  [
+    'a text for the arguments',
+    () => command('echo hello | wc' as never),
+    /^step command: params\/argv: expected a list, a program and its arguments, found "echo hello \| wc"$/,
+  ],
+  [
+    'a number among the arguments',
+    () => command(['echo', 5]),
+    /^step echo: params\/argv\/1: expected a text or a param, found 5$/,
+  ],
+  [
+    'a text for the list of files',
+    () => python('a.py', { files: 'steps/*.py' as never }),
+    /^step a: params\/files: expected a list of paths or patterns, found "steps\/\*\.py"$/,
+  ],
+  [
+    'a text for secrets',
+    () => python('a.py', { secrets: 'tok' as never }),
+    /^step a: secrets: expected a record \(members by name\), found "tok"$/,
+  ],
+  [
+    'a text for outputs',
+    () => typescript('a.ts', { outputs: 'metrics' as never }),
+    /^step a: outputs: expected a record \(members by name\), found "metrics"$/,
+  ],
+  [
+    'a list for params',
+    () => python('a.py', { params: ['x'] as never }),
+    /^The params of step a.py: expected a record, found \["x"\]$/,
+  ],
+  [
+    'a script that is no text',
+    () => python(['a.py'] as never, {}),
+    /^step python: params\/script: expected the path of a file of the project, found \["a.py"\]$/,
+  ],
+  [
+    'a text for the options',
+    () => python('a.py', 'b.py' as never),
+    /^A python step takes a record of .*, found "b.py"$/,
+  ],
+  [
+    'the name of a dataset for a source',
+    () => command(['true'], { inputs: { a: 'numbers' as never } }),
+    /^step true, inputs\/a: expected a step .*defineDataset\(…\) returns\), found "numbers"$/,
+  ],
+  [
+    'a source without its kind',
+    () => command(['true'], { inputs: { a: { name: 'numbers' } as never } }),
+    /^step true, inputs\/a: expected a step \(what python\(…\) or datasetVersion\(…\) return\).*, found \{"name":"numbers"\}$/,
+  ],
+  [
+    'such a source that may have failed',
+    () => allowFailed({ name: 'n' } as never),
+    /^allowFailed: expected a step .*"n"\}$/,
+  ],
+  [
+    'a step without outputs as a source',
+    () => command(['true'], { inputs: { a: command(['false']) } }),
+    /^step true, inputs\/a: step false has no outputs; to run behind it, name it in after$/,
+  ],
+  [
+    'the key of a step that comes before',
+    () => command(['true'], { after: ['a'] as never }),
+    /^step true, after: expected a list of steps, as python\(…\) or command\(…\) return them, found "a"$/,
+  ],
+  [
+    'the name of a dataset for itself',
+    () => datasetVersion('numbers' as never),
+    /^datasetVersion: expected a dataset, as defineDataset\(…\) returns it, found "numbers"$/,
+  ],
+  [
+    'a registration of nothing',
+    () => register({ model: 'm' } as never),
+    /^register, from: expected a step .*, found undefined$/,
+  ],
+  [
+    'two faults of one step',
+    () => command(['true'], { key: 'a', outputs: { '../o': 'file', b: 'fle' as never } }),
+    /^step a: outputs\/\.\.\/o: expected a letter or _, [^;]*; outputs\/b: expected one of file, json, [^;]*, found "fle"$/,
+  ],
+  [
+    'more faults than a line holds',
+    () =>
+      command(['true'], {
+        outputs: Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`o${n}`, 'fle' as never])),
+      }),
+    /found "fle"; and \d\d more$/,
+  ],
+])('a step refuses %s, in one line that names the member and what was expected', (_what, make, message) => {
+  const build = () => {
+    make()
+  }
+  expect(() => stepsOf(build)).toThrow(message)
+})
+
+test('python() and typescript() need no options', () => {
+  expect(stepsOf(() => [python('steps/a.py'), typescript('steps/b.ts')]).map(({ key }) => key)).toEqual(['a', 'b'])
+})
+
+test('definePipeline() refuses a default that is no value of its type, a build that is none and what it does not take', () => {
+  expect(() =>
+    stepsOf(() => command(['true']), { n: int('abc' as never), t: string(5 as never), w: int(1.5) }),
+  ).toThrow(
+    /^Cannot define pipeline "train": params\/n\/default: expected a whole number \(type int\), found "abc"; params\/t\/default: expected a text \(type text\), found 5; params\/w\/default: expected a whole number .*1.5$/,
+  )
+  expect(() => definePipeline({ name: 'p', biuld: () => {} } as never)).toThrow(
+    /^definePipeline takes no "biuld": it takes name, .*, build$/,
+  )
+  expect(() => definePipeline({ name: 'p' } as never)).toThrow('build: expected a function that makes the steps')
+})

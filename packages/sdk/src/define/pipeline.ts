@@ -1,4 +1,13 @@
-import { type PipelineDefinition, type PipelineStep, pipelineDefinition } from '../wire/definition/index.ts'
+import {
+  declaredPipeline,
+  declaredStep,
+  listedNames,
+  type PipelineDefinition,
+  type PipelineStep,
+  shownValue,
+} from '../wire/definition/index.ts'
+import { definitionName } from '../wire/definition/name.ts'
+import { DefinitionError, defined, isRecord, nameOf, refuseUnknown } from './refusal.ts'
 
 /** A value that params may hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
@@ -60,14 +69,29 @@ let building: PipelineStep[] | undefined
 const BYTES: Record<string, number> = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 }
 const MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 }
 
-function parseWith(units: Record<string, number>, text: string, example: string): number {
-  const match = /^(\d+)([A-Za-z]+)$/.exec(text)
+function parseWith(units: Record<string, number>, text: unknown, member: string, example: string): number {
+  const match = /^(\d+)([A-Za-z]+)$/.exec(String(text))
   const unit = match && Object.hasOwn(units, match[2]!) ? units[match[2]!] : undefined
-  if (!match || unit === undefined) throw new RangeError(`Cannot read "${text}": expected for example ${example}`)
+  if (!match || unit === undefined)
+    throw new DefinitionError(`${member}: Cannot read ${shownValue(text)}: expected for example ${example}`)
   return Number(match[1]) * unit
 }
 
-function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
+const A_SOURCE =
+  'expected a step (what python(…) or datasetVersion(…) return), one of its outputs (step.output(…)), or a dataset (what defineDataset(…) returns)'
+
+/** `place` is said where it is no source. */
+function requireSource(place: string, source: unknown): asserts source is StepSource {
+  const isOne =
+    isRecord(source) &&
+    ('first' in source ||
+      ('step' in source && 'output' in source) ||
+      (source['kind'] === 'dataset' && 'name' in source))
+  if (!isOne) throw new DefinitionError(`${place}: ${A_SOURCE}, found ${shownValue(source)}`)
+}
+
+function sourceOf(place: string, source: unknown): PipelineStep['inputs'][string] {
+  requireSource(place, source)
   if ('kind' in source)
     return {
       from: 'dataset',
@@ -76,25 +100,40 @@ function sourceOf(source: StepSource): PipelineStep['inputs'][string] {
       ...(source.version === undefined ? {} : { version: source.version }),
     }
   const [step, output] = 'first' in source ? [source.key, source.first] : [source.step, source.output]
+  if (output === '')
+    throw new DefinitionError(`${place}: step ${step} has no outputs; to run behind it, name it in after`)
   return { from: 'step', step, output, ...(source.allowFailed ? { allowFailed: true } : {}) }
+}
+
+function inputsOf(step: string, inputs: unknown): PipelineStep['inputs'] {
+  if (inputs === undefined) return {}
+  if (!isRecord(inputs))
+    throw new DefinitionError(`${step}, inputs: expected a record of sources by name, found ${shownValue(inputs)}`)
+  const entries = Object.entries(inputs)
+  return Object.fromEntries(entries.map(([name, source]) => [name, sourceOf(`${step}, inputs/${name}`, source)]))
+}
+
+function afterOf(step: string, after: unknown): string[] {
+  if (after === undefined) return []
+  const place = `${step}, after: expected a list of steps, as python(…) or command(…) return them`
+  if (!Array.isArray(after)) throw new DefinitionError(`${place}, found ${shownValue(after)}`)
+  return after.map((one: unknown) => {
+    if (!isRecord(one) || !('first' in one)) throw new DefinitionError(`${place}, found ${shownValue(one)}`)
+    return one['key'] as string // of a StepRef, which `first` marks
+  })
 }
 
 const STEP_OPTIONS = ['key', 'after', 'resources', 'timeout', 'retries', 'cache']
 
-/** Types are stripped, not checked, where a project is evaluated: a misspelt option would be no option at all. */
-function refuseUnknown(what: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).filter((name) => !known.includes(name))
-  if (unknown.length > 0)
-    throw new RangeError(
-      `${what} takes no ${unknown.map((name) => `"${name}"`).join(', ')}: it takes ${known.join(', ')}`,
-    )
-}
-
 /** A step's own params lie beside those of its kind. */
-function refuseTaken(script: string, params: object | undefined, taken: readonly string[]): void {
-  const own = Object.keys(params ?? {}).find((name) => taken.includes(name))
+function ownParams(script: string, params: unknown, taken: readonly string[]): Readonly<Record<string, Json>> {
+  if (params === undefined) return {}
+  if (!isRecord(params))
+    throw new DefinitionError(`The params of step ${script}: expected a record, found ${shownValue(params)}`)
+  const own = Object.keys(params).find((name) => taken.includes(name))
   if (own !== undefined)
-    throw new RangeError(`A param of step ${script} cannot be named "${own}": that is the step's own`)
+    throw new DefinitionError(`A param of step ${script} cannot be named "${own}": that is the step's own`)
+  return params as Readonly<Record<string, Json>> // the schema judges the values
 }
 
 /** What `addStep` is told of a kind of step. */
@@ -104,40 +143,51 @@ export interface Shape {
   takes: readonly string[]
   key: string
   params: Record<string, Json>
-  inputs?: Readonly<Record<string, StepSource>>
-  outputs?: Readonly<Record<string, OutputType>>
+  inputs?: Readonly<Record<string, StepSource>> | undefined
+  outputs?: Readonly<Record<string, OutputType>> | undefined
   secrets?: Readonly<Record<string, string>> | undefined
   first: string
 }
 
-/** Adds a step to the pipeline that is being built: what every kind's own function ends with. */
+/**
+ * Adds a step to the pipeline that is being built: what every kind's own function ends with. It is judged at once, so that
+ * a fault has the line where the step is made.
+ */
 export function addStep(shape: Shape, options: StepOptions): StepRef {
-  if (!building) throw new Error('Steps are made inside the build function of definePipeline')
+  if (!building) throw new DefinitionError('Steps are made inside the build function of definePipeline')
   refuseUnknown(`A ${shape.kind} step`, options, [...shape.takes, ...STEP_OPTIONS])
-  refuseUnknown('The member resources of a step', options.resources ?? {}, ['cpu', 'memory'])
-  const key = options.key ?? shape.key
-  building.push({
+  const { key = shape.key, resources = {}, timeout, retries = 0, cache = true } = options
+  const step = `step ${String(key)}`
+  refuseUnknown('The member resources of a step', resources, ['cpu', 'memory'])
+  const { cpu = 1, memory } = resources
+  const made: Record<keyof PipelineStep, unknown> = {
     key,
     kind: shape.kind,
-    params: shape.params as PipelineStep['params'],
-    inputs: Object.fromEntries(Object.entries(shape.inputs ?? {}).map(([name, source]) => [name, sourceOf(source)])),
-    after: (options.after ?? []).map((step) => step.key),
-    outputs: { ...shape.outputs },
+    params: shape.params,
+    inputs: inputsOf(step, shape.inputs),
+    after: afterOf(step, options.after),
+    outputs: shape.outputs === undefined ? {} : shape.outputs,
     resources: {
-      cpu: options.resources?.cpu ?? 1,
-      ...(options.resources?.memory === undefined
-        ? {}
-        : { memoryBytes: parseWith(BYTES, options.resources.memory, '2Gi') }),
+      cpu,
+      ...(memory === undefined ? {} : { memoryBytes: parseWith(BYTES, memory, `${step}, resources/memory`, '2Gi') }),
     },
-    timeoutMs: options.timeout === undefined ? 3_600_000 : parseWith(MS, options.timeout, '30m'),
-    retries: options.retries ?? 0,
-    cache: options.cache ?? true,
-    ...(shape.secrets === undefined ? {} : { secrets: { ...shape.secrets } }),
-  })
+    timeoutMs: timeout === undefined ? 3_600_000 : parseWith(MS, timeout, `${step}, timeout`, '30m'),
+    retries,
+    cache,
+    secrets: shape.secrets,
+  }
+  building.push(defined(declaredStep, step, made))
   return { key, first: shape.first, output: (name) => ({ step: key, output: name }) }
 }
 
-function keyFrom(path: string): string {
+/** Name of the first output, which a step stands for as an input. */
+function firstOf(outputs: object | undefined): string {
+  return Object.keys(outputs ?? {})[0] ?? ''
+}
+
+/** A key from what the step runs; of what is no text, the kind: its fault is found when the step is added. */
+function keyFrom(path: unknown, kind: string): string {
+  if (typeof path !== 'string') return kind
   return (path.split('/').at(-1) ?? path)
     .replace(/\.[a-z]+$/, '')
     .toLowerCase()
@@ -148,11 +198,13 @@ function keyFrom(path: string): string {
 
 /** A version of a dataset at which a step is pinned. */
 export function pinned(dataset: { readonly name: string; readonly allowFailed?: true }, version: number): StepSource {
+  requireSource('pinned', { kind: 'dataset', ...dataset })
   return { kind: 'dataset', name: dataset.name, version, ...(dataset.allowFailed ? { allowFailed: true } : {}) }
 }
 
 /** A source that is read even where the dataset version failed its expectations; any other use of such a version is refused. */
 export function allowFailed(source: StepSource): StepSource {
+  requireSource('allowFailed', source)
   return { ...source, allowFailed: true }
 }
 
@@ -166,27 +218,26 @@ export function python(
     params?: Record<string, Json>
     inputs?: Record<string, StepSource>
     outputs?: Record<string, OutputType>
-  },
+  } = {},
 ): StepRef {
-  const { files, lock, args, params, inputs, outputs = {}, secrets } = options
-  refuseTaken(script, params, ['script', 'files', 'lock', 'args'])
+  const { files, lock, args, params, inputs, outputs, secrets } = options
   const own = {
-    ...params,
+    ...ownParams(script, params, ['script', 'files', 'lock', 'args']),
     script,
-    ...(files ? { files: [...files] } : {}),
-    ...(lock ? { lock } : {}),
-    ...(args ? { args: [...args] } : {}),
+    ...(files === undefined ? {} : { files }),
+    ...(lock === undefined ? {} : { lock }),
+    ...(args === undefined ? {} : { args }),
   }
   return addStep(
     {
       kind: 'python',
       takes: ['files', 'lock', 'args', 'params', 'inputs', 'outputs', 'secrets'],
-      key: keyFrom(script),
+      key: keyFrom(script, 'python'),
       params: own,
-      ...(inputs ? { inputs } : {}),
+      inputs,
       outputs,
       secrets,
-      first: Object.keys(outputs)[0] ?? '',
+      first: firstOf(outputs),
     },
     options,
   )
@@ -200,20 +251,20 @@ export function typescript(
     params?: Record<string, Json>
     inputs?: Record<string, StepSource>
     outputs?: Record<string, OutputType>
-  },
+  } = {},
 ): StepRef {
-  const { args, params, inputs, outputs = {}, secrets } = options
-  refuseTaken(script, params, ['script', 'args'])
+  const { args, params, inputs, outputs, secrets } = options
+  const own = ownParams(script, params, ['script', 'args'])
   return addStep(
     {
       kind: 'typescript',
       takes: ['args', 'params', 'inputs', 'outputs', 'secrets'],
-      key: keyFrom(script),
-      params: { ...params, script, ...(args ? { args: [...args] } : {}) },
-      ...(inputs ? { inputs } : {}),
+      key: keyFrom(script, 'typescript'),
+      params: { ...own, script, ...(args === undefined ? {} : { args }) },
+      inputs,
       outputs,
       secrets,
-      first: Object.keys(outputs)[0] ?? '',
+      first: firstOf(outputs),
     },
     options,
   )
@@ -229,12 +280,12 @@ export function command(
     {
       kind: 'command',
       takes: ['inputs', 'outputs', 'secrets'],
-      key: keyFrom(String(argv[0])),
-      params: { argv: [...argv] },
-      ...(inputs ? { inputs } : {}),
-      ...(outputs ? { outputs } : {}),
+      key: keyFrom(Array.isArray(argv) ? argv[0] : undefined, 'command'),
+      params: { argv },
+      inputs,
+      outputs,
       secrets,
-      first: Object.keys(outputs ?? {})[0] ?? '',
+      first: firstOf(outputs),
     },
     options,
   )
@@ -248,6 +299,10 @@ export function datasetVersion(
   dataset: { readonly name: string },
   options: StepOptions & { path?: string; reference?: number } = {},
 ): StepRef {
+  if (typeof dataset?.name !== 'string')
+    throw new DefinitionError(
+      `datasetVersion: expected a dataset, as defineDataset(…) returns it, found ${shownValue(dataset)}`,
+    )
   const { path, reference } = options
   const params = {
     dataset: dataset.name,
@@ -268,6 +323,7 @@ export function datasetVersion(
 
 /** The output `metrics` of the step that `source` names, where that step declares one of type json. */
 function metricsBeside(source: StepSource): OutputRef | undefined {
+  requireSource('register, from', source)
   if ('kind' in source) return undefined
   const key = 'first' in source ? source.key : source.step
   const maker = building?.find((step) => step.key === key)
@@ -286,8 +342,10 @@ export function register(
     description?: string
   },
 ): StepRef {
+  const takes = ['model', 'from', 'metrics', 'description']
+  refuseUnknown('A register step', options, [...takes, ...STEP_OPTIONS])
   const metrics = options.metrics ?? metricsBeside(options.from)
-  const model = typeof options.model === 'string' ? options.model : options.model.name
+  const model = defined(definitionName, 'register, model', nameOf(options.model))
   const params: Record<string, Json> = {
     model,
     ...(options.description === undefined ? {} : { description: options.description }),
@@ -295,7 +353,7 @@ export function register(
   return addStep(
     {
       kind: 'register',
-      takes: ['model', 'from', 'metrics', 'description'],
+      takes,
       key: `register-${model}`,
       params,
       inputs: { model: options.from, ...(metrics === undefined ? {} : { metrics }) },
@@ -318,17 +376,25 @@ export function definePipeline(options: {
   params?: Record<string, Param>
   build: (p: PipelineBuilder) => unknown
 }): PipelineDefinition {
+  refuseUnknown('definePipeline', options, ['name', 'description', 'owner', 'params', 'build'])
   const { build, params, ...rest } = options
-  if (building) throw new Error('Cannot define a pipeline inside another one')
+  const what = `Cannot define pipeline ${shownValue(rest.name)}`
+  if (typeof build !== 'function')
+    throw new DefinitionError(`${what}: build: expected a function that makes the steps, found ${shownValue(build)}`)
+  if (building) throw new DefinitionError(`${what}: it is defined inside another one`)
   building = []
   try {
     build({
       param: (name) => {
-        if (!Object.hasOwn(params ?? {}, name)) throw new RangeError(`Pipeline ${options.name} has no param ${name}`)
+        const known = Object.keys(params ?? {})
+        if (!known.includes(name))
+          throw new DefinitionError(
+            `Pipeline ${options.name} has no param ${name}${known.length > 0 ? `: it has ${listedNames(known)}` : ''}`,
+          )
         return { $param: name }
       },
     })
-    return pipelineDefinition.parse({ kind: 'pipeline', ...rest, params: params ?? {}, steps: building })
+    return defined(declaredPipeline, what, { kind: 'pipeline', ...rest, params: params ?? {}, steps: building })
   } finally {
     building = undefined
   }
@@ -337,5 +403,5 @@ export function definePipeline(options: {
 /** Names the project: `apply` owns what it declares, and nothing else. */
 export function defineProject(options: { name: string }): { kind: 'project'; name: string } {
   refuseUnknown('defineProject', options, ['name'])
-  return { kind: 'project', name: options.name }
+  return { kind: 'project', name: defined(definitionName, 'Cannot define the project: name', options.name) }
 }

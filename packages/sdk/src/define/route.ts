@@ -1,7 +1,9 @@
 import type { z } from 'zod'
 import type { FeatureServiceDefinition } from '../wire/definition/feature.ts'
 import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
+import { shownValue } from '../wire/definition/words.ts'
 import { featuresOf } from './feature.ts'
+import { DefinitionError, defined, isRecord, nameOf } from './refusal.ts'
 
 type RouteInput = z.input<typeof routeDefinition>['inputs'][string]
 type Named = { readonly name: string }
@@ -53,17 +55,13 @@ export interface RouteOptions {
 
 function parseSloMs(text: string): number {
   const match = /^(\d+)(ms|s)$/.exec(text)
-  if (!match) throw new RangeError(`Cannot read the SLO "${text}": expected for example 50ms or 2s`)
+  if (!match) throw new DefinitionError(`Cannot read the SLO "${text}": expected for example 50ms or 2s`)
   return Number(match[1]) * (match[2] === 's' ? 1_000 : 1)
-}
-
-function nameOf(of: Named | string): string {
-  return typeof of === 'string' ? of : of.name
 }
 
 /** Each input that is no entity's key is a column of its own name, then each feature of the service. */
 function defaultColumns({ inputs, features }: RouteOptions): Record<string, FeatureMapping> {
-  const fields = Object.entries(inputs).filter(([, input]) => !('entity' in input))
+  const fields = Object.entries(inputs).filter(([, input]) => !(isRecord(input) && 'entity' in input))
   const looked = typeof features === 'object' ? featuresOf(features) : []
   return Object.fromEntries([
     ...fields.map(([name]) => [name, fromInput(name)]),
@@ -78,7 +76,10 @@ function defaultColumns({ inputs, features }: RouteOptions): Record<string, Feat
  */
 export function defineRoute(options: RouteOptions): RouteDefinition {
   const { model, slo, features, columns, ...rest } = options
-  return routeDefinition.parse({
+  const what = `Cannot define route ${shownValue(rest.name)}`
+  if (!isRecord(rest.inputs))
+    throw new DefinitionError(`${what}: inputs: expected a record of inputs by name, found ${shownValue(rest.inputs)}`)
+  return defined(routeDefinition, what, {
     ...rest,
     kind: 'route',
     model: nameOf(model),

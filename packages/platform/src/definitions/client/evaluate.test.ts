@@ -66,23 +66,51 @@ test('evaluateProject() says which bound a project met', async () => {
 
 test('evaluateProject() says the error of a project, not the line that threw it', async () => {
   writeProject(`throw new TypeError('boom')`)
-  await expect(evaluateProject(folder)).rejects.toThrow(/: TypeError: boom$/)
+  await expect(evaluateProject(folder)).rejects.toThrow(/: TypeError: line 3: boom$/)
   writeProject('throw null')
   await expect(evaluateProject(folder)).rejects.toThrow(/: Error: it threw null$/)
 }, 180_000)
 
-test('evaluateProject() says what a definition refused, where and in one line', async () => {
-  writeProject(`import { command, definePipeline } from '@plimsoll/sdk'
-export const bad = definePipeline({
+const SDK = `import * as sdk from '@plimsoll/sdk'
+const { command, defineDataset, defineModel, definePipeline, python, typescript } = sdk
+`
+const inPipeline = (step: string) => `${SDK}export const bad = definePipeline({
   name: 'bad',
-  build: () => command(['true'], { key: 'a', outputs: { '../o': 'file', b: 'fle' } }),
-})`)
+  build: () => {
+    ${step}
+  },
+})`
+
+test('evaluateProject() says what a definition refused, in one line with the line where it was made', async () => {
+  writeProject(inPipeline('command([])'))
   await expect(evaluateProject(folder)).rejects.toThrow(
-    /: DefinitionError: line 4: steps\/0\/outputs\/\.\.\/o: expected a letter or _, [^;]*; steps\/0\/outputs\/b: [^{[;\n]+"file"[^{;\n]*$/,
+    /: DefinitionError: line 8: step command: params\/argv: expected a program and its arguments, found an empty list$/,
   )
-  writeProject(`import { defineModel } from '@plimsoll/sdk'
-export const bad = defineModel({ name: 'bad', ownr: 'me' })`)
-  await expect(evaluateProject(folder)).rejects.toThrow(/: DefinitionError: (?:line \d+: )?Unrecognized key/)
+  writeProject(`${SDK}defineDataset({ name: 'd', source: 'a.csv', schema: { x: 'int64' } })`)
+  await expect(evaluateProject(folder)).rejects.toThrow(
+    /: DefinitionError: line 5: Cannot define dataset "d": source: expected a record .*, found "a.csv"; schema\/x: /,
+  )
+  writeProject(`${SDK}defineModel({ name: 'bad', ownr: 'me' })`)
+  await expect(evaluateProject(folder)).rejects.toThrow(/line 5: Cannot define model "bad": takes no "ownr": it takes /)
+}, 180_000)
+
+test('evaluateProject() says the line where a helper of the project was called, and the file and line of bad syntax', async () => {
+  writeFileSync(
+    join(folder, 'steps.mts'),
+    "import { command } from '@plimsoll/sdk'\nexport const none = () => command([])\n",
+  )
+  writeProject(`import { none } from './steps.mts'\n${inPipeline('none()')}`)
+  await expect(evaluateProject(folder)).rejects.toThrow(/: DefinitionError: line 9: step command: /)
+  writeFileSync(join(folder, 'steps.mts'), 'export const one = 1\nexport const none: = 5\n')
+  await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError \[\w+\]: steps\.mts line 2: /)
+  writeProject('const x: = 5')
+  await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError \[\w+\]: line 3: /)
+}, 180_000)
+
+test('python() and typescript() need no options', async () => {
+  writeProject(inPipeline(`python('steps/a.py')\n    typescript('steps/b.ts')`))
+  const { definitions } = await evaluateProject(folder)
+  expect(definitions).toMatchObject([{ steps: [{ key: 'a' }, { key: 'b' }] }])
 }, 180_000)
 
 test('evaluateProject() takes __proto__ from a project', async () => {

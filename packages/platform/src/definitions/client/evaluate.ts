@@ -3,7 +3,7 @@ import { lstat, realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Definition, definition, definitionName } from '@plimsoll/sdk/wire'
+import { type Definition, definition, definitionName, faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { siblingModule } from '../../kernel/sibling-module.ts'
 import { type ProcessUsage, usageOf } from './process-usage.ts'
@@ -22,6 +22,7 @@ export interface EvaluationLimits {
 const LIMITS: EvaluationLimits = { cpuMs: 20_000, wallMs: 180_000, memoryMib: 512 }
 const ANSWER_BYTES_MAX = 16 << 20
 const WATCH_MS = 100
+const LINE_SHOWN = 600
 /** So that we, who say why, are first to stop it. */
 const SPARE_SECONDS = 5
 /** What Node itself takes before the project does anything. */
@@ -145,7 +146,7 @@ function explain(file: string, errors: string, end: string): PlimsollError {
   return new PlimsollError(
     'invalid',
     isDenied ? 'definitions.access_denied' : 'definitions.evaluation_failed',
-    `Cannot evaluate ${file}: ${line.slice(0, 500)}`,
+    `Cannot evaluate ${file}: ${line.length > LINE_SHOWN ? `${line.slice(0, LINE_SHOWN - 1)}…` : line}`,
     {
       action: isDenied ? 'A project file may read its own folder only' : 'Correct the project file',
     },
@@ -169,6 +170,13 @@ function parseAnswer(file: string, text: string): unknown {
 type Where = (path: readonly PropertyKey[]) => string
 const nowhere: Where = () => ''
 
+/** Which step a fault is of: a pointer counts them only. */
+function stepNamed(value: unknown, [first, index]: readonly PropertyKey[]): string {
+  if (first !== 'steps' || typeof index !== 'number') return ''
+  const { key } = (value as { steps: { key?: unknown }[] }).steps[index] ?? {} // what has faults there is a list
+  return typeof key === 'string' ? `step ${key}: ` : ''
+}
+
 function parseDefinitions(file: string, found: unknown, where: Where): EvaluatedProject {
   const faults: Fault[] = []
   const definitions: Definition[] = []
@@ -179,13 +187,13 @@ function parseDefinitions(file: string, found: unknown, where: Where): Evaluated
       source = String(name)
       continue
     }
-    const parsed = definition.safeParse(value)
+    const parsed = definition.safeParse(value, IN_WORDS)
     if (parsed.success) definitions.push(parsed.data)
     else
       for (const issue of parsed.error.issues)
         faults.push({
           pointer: `/${String(kind)}/${String(name ?? index)}/${issue.path.join('/')}`,
-          detail: `${where([index, ...issue.path])}${issue.message}`,
+          detail: `${where([index, ...issue.path])}${stepNamed(value, issue.path)}${faultText(issue)}`,
         })
   }
   if (source === undefined)
@@ -193,7 +201,7 @@ function parseDefinitions(file: string, found: unknown, where: Where): Evaluated
   else if (!definitionName.safeParse(source).success)
     faults.push({
       pointer: '/project',
-      detail: `"${source.slice(0, 80)}" is no name: expected a lower-case letter, then letters, digits, _ or -, at most 63 characters`,
+      detail: `${where([0, 'name'])}"${source.slice(0, 80)}" is no name: expected a lower-case letter, then letters, digits, _ or -, at most 63 characters`,
     })
   refuseFaults('definitions.invalid', `Cannot read ${file}`, faults)
   definitions.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1))

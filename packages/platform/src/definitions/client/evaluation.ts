@@ -16,6 +16,8 @@ registerHooks({
 setInterval(() => process.ppid === Number(parent) || process.exit(1), 1_000).unref()
 
 const ANSWER_FD = 3
+// What is called from deep within is still told the line of the project.
+Error.stackTraceLimit = 50
 const url = pathToFileURL(file ?? '').href
 const loaded = await import(url).catch(refuse)
 const found = Object.values(loaded as Record<string, unknown>) // the user's module
@@ -24,23 +26,22 @@ const found = Object.values(loaded as Record<string, unknown>) // the user's mod
 const bytes = Buffer.from(JSON.stringify(found))
 for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_FD, bytes, offset)
 
-interface Issue {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-  /** Of a key: what is wrong with it. */
-  readonly issues?: readonly Issue[]
+/** Where the project's own code was: its file if that is among the callers, else another of its folder. */
+function placeOf(stack: string): string {
+  const folder = new URL('.', url).href
+  const own = [...stack.matchAll(/(file:\/\/[^\s()]+?):(\d+)/g)].filter(
+    ([, at]) => at!.startsWith(folder) && !at!.includes('/node_modules/') && at !== pathToFileURL(sdk ?? '').href,
+  )
+  const [, at, line] = own.find(([, file]) => file === url) ?? own[0] ?? []
+  if (at === undefined) return ''
+  return `${at === url ? '' : `${decodeURIComponent(at.slice(folder.length))} `}line ${line}: `
 }
 
-/** Says in one line what a definition refused: printed by Node, its faults would be a page of JSON. */
+/** Says in one line what went wrong and where: Node would print a page. */
 function refuse(thrown: unknown): never {
   if (!(thrown instanceof Error)) throw new Error(`it threw ${inspect(thrown)}`)
-  const { issues: found } = thrown as { issues?: unknown } // of zod
-  if (!Array.isArray(found)) throw thrown
-  const line = thrown.stack?.split(`${url}:`)[1]?.match(/^\d+/)?.[0]
-  const faults = (found as readonly Issue[]).map(
-    ({ path, message, issues }) =>
-      `${path.length === 0 ? '' : `${path.map(String).join('/')}: `}${issues?.[0]?.message ?? message}`,
-  )
-  writeSync(2, `DefinitionError: ${line === undefined ? '' : `line ${line}: `}${faults.join('; ')}\n`)
+  const { name, message, code } = thrown as Error & { code?: unknown } // of Node's own
+  const kind = typeof code === 'string' ? `${name} [${code}]` : name
+  writeSync(2, `${kind}: ${placeOf(thrown.stack ?? '')}${message.split('\n')[0]}\n`)
   process.exit(1)
 }

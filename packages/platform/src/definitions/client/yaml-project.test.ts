@@ -80,7 +80,7 @@ test('secrets of a step are written in YAML as in TypeScript, and a bad one is n
       faults: [
         {
           pointer: '/pipeline/sums/steps/1/secrets/PATH',
-          detail: expect.stringMatching(/^line 34: the platform gives a step this variable/),
+          detail: expect.stringMatching(/^line 34: step sum: the platform gives a step this variable/),
         },
       ],
     },
@@ -100,6 +100,49 @@ test('every fault of a definition is named with its line', async () => {
         { pointer: '/model/Sums/name', detail: expect.stringMatching(/^line 14: /) },
       ],
     },
+  })
+})
+
+test('what a step of YAML says wrongly is named with its step and its line', async () => {
+  write(
+    'plimsoll.project.yaml',
+    `project: p
+definitions:
+  - kind: pipeline
+    name: p
+    params: { n: { type: int, default: abc } }
+    steps:
+      - { key: a, kind: command, params: { argv: [] } }
+      - { key: b, kind: command, params: { argv: echo hi } }
+      - { key: c, kind: command, params: { argv: [echo, 5], cwd: x } }
+      - { key: d, kind: command }
+      - { key: e, kind: python, params: { scirpt: a.py } }
+      - { key: f, kind: python, params: { script: a.py, files: a.py, args: x } }
+      - { key: g, kind: python, params: { script: a.py }, after: a }
+`,
+  )
+  await expect(evaluateProject(folder)).rejects.toMatchObject({
+    details: {
+      faults: [
+        ['params/n/default', 'line 5: expected a whole number (type int), found "abc"'],
+        ['steps/0/params/argv', 'line 7: step a: expected a program and its arguments, found an empty list'],
+        ['steps/1/params/argv', 'line 8: step b: expected a list, a program and its arguments, found "echo hi"'],
+        ['steps/2/params', 'line 9: step c: takes no "cwd": it takes argv'],
+        ['steps/2/params/argv/1', 'line 9: step c: expected a text or a param, found 5'],
+        ['steps/3/params/argv', 'line 10: step d: is missing: expected a list, a program and its arguments'],
+        [
+          'steps/4/params/script',
+          "line 11: step e: is missing: expected the path of the step's program; there are scirpt",
+        ],
+        ['steps/5/params/args', 'line 12: step f: expected a list, the arguments of the script, found "x"'],
+        ['steps/5/params/files', 'line 12: step f: expected a list of paths or patterns, found "a.py"'],
+        ['steps/6/after', 'line 13: step g: expected a list, found "a"'],
+      ].map(([at, detail]) => ({ pointer: `/pipeline/p/${at}`, detail })),
+    },
+  })
+  write('plimsoll.project.yaml', 'definitions: []\nproject: Bad')
+  await expect(evaluateProject(folder)).rejects.toMatchObject({
+    details: { faults: [{ pointer: '/project', detail: expect.stringMatching(/^line 2: "Bad" is no name/) }] },
   })
 })
 

@@ -91,6 +91,6 @@ export async function readYamlProject(file: string): Promise<YamlProject> {
   refuseFaults('definitions.bad_yaml', `Cannot read ${file}: ${faults[0]?.detail ?? ''}`, faults)
   return {
     found: [{ kind: 'project', name: project }, ...(definitions as unknown[])],
-    where: ([index, ...rest]) => where(['definitions', Number(index) - 1, ...rest]),
+    where: ([index, ...rest]) => where(index === 0 ? ['project'] : ['definitions', Number(index) - 1, ...rest]),
   }
 }

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { datasetDefinition } from './dataset.ts'
+import { declaredPipeline } from './declared-pipeline.ts'
 import { entityDefinition, featureServiceDefinition, featureViewDefinition } from './feature.ts'
 import { modelDefinition } from './model.ts'
-import { pipelineDefinition } from './pipeline.ts'
 import { routeDefinition } from './route.ts'
 
 export { type DatasetDefinition, datasetDefinition, datasetSource, type Expectation, expectation } from './dataset.ts'
+export { declaredPipeline, declaredStep, paramValueFault } from './declared-pipeline.ts'
 export {
   AGGREGATES,
   type EntityDefinition,
@@ -38,6 +39,7 @@ export {
   stepInput,
 } from './pipeline.ts'
 export { type FeatureMapping, featureMapping, type RouteDefinition, routeDefinition, routeInput } from './route.ts'
+export { faultText, IN_WORDS, inWords, joinFaults, listedNames, shownValue } from './words.ts'
 
 /** One thing that a project declares. */
 export const definition = z.discriminatedUnion('kind', [
@@ -45,7 +47,7 @@ export const definition = z.discriminatedUnion('kind', [
   entityDefinition,
   featureViewDefinition,
   featureServiceDefinition,
-  pipelineDefinition,
+  declaredPipeline,
   modelDefinition,
   routeDefinition,
 ])

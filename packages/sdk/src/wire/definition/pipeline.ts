@@ -4,7 +4,9 @@ import { definitionName, described, fieldName } from './name.ts'
 import { stepSecrets } from './step-secret.ts'
 
 /** Name of a step, unique in its pipeline: a lower-case letter, then letters, digits, _ or -, at most 63 characters. */
-export const stepKey = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/)
+export const stepKey = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'expected a lower-case letter, then letters, digits, _ or -, at most 63 characters')
 
 /**
  * Where an input comes from: an output of a step, or a dataset (its newest passing version unless pinned). A version that
@@ -41,7 +43,7 @@ export const pipelineStep = z
   .strictObject({
     key: stepKey,
     /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `materialize`, `register`. */
-    kind: z.string().regex(/^[a-z][a-z-]{0,62}$/),
+    kind: z.string().regex(/^[a-z][a-z-]{0,62}$/, 'expected a kind of step: lower-case letters and -'),
     /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
     params: z.record(z.string(), z.json()).default({}),
     inputs: z.record(fieldName, stepInput).default({}),

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { columnType, definitionName, described, fieldName } from './name.ts'
 
 /** An input of a route: an entity's key, or a typed request field. */
-export const routeInput = z.union([z.strictObject({ entity: definitionName, key: fieldName.optional() }), columnType])
+export const routeInput = z.union([z.strictObject({ entity: definitionName, key: fieldName.optional() }), columnType], {
+  error: 'expected the key of an entity, or a type such as int32',
+})
 
 /** How one column of the model's input tensor is made from a request. */
 export const featureMapping = z.discriminatedUnion('from', [
