@@ -16,6 +16,7 @@ import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { requirePipeline } from '../pipelines/index.ts'
 import { findModel } from '../registry/index.ts'
 import { addVersion, approveAs, auditOf, modelOf, person } from '../registry/registry.fixture.ts'
+import { refuseUnknownDatasets } from './dataset-references.ts'
 import { diffCode, diffJson } from './definition-diff.ts'
 import { definitionEndpoints } from './index.ts'
 import { applyPlan, planProject, reviewPlan } from './plan.ts'
@@ -137,6 +138,41 @@ test('reviewPlan() answers as planProject() does, refuses what applyPlan() would
   const dropped = await review(contentOf(without('route')), true)
   expect(changes(dropped)).toMatchObject({ 'route/delay': 'delete' })
   expect(await declared()).toEqual(before)
+})
+
+test('reviewPlan() refuses a pipeline that reads a dataset which nobody knows, with those that there are', async () => {
+  const review = (...definitions: object[]) => reviewPlan(ctx, { blobs, kinds }, contentOf(definitions), false)
+  const reading = (dataset: string, ...more: object[]) => ({
+    ...TRAIN,
+    steps: [
+      ...more,
+      { key: 'fit', kind: 'command', params: { argv: ['true'] }, inputs: { rows: { from: 'dataset', dataset } } },
+    ],
+  })
+  await expect(review(FLIGHTS, reading('flihgts'))).rejects.toMatchObject({
+    code: 'pipelines.invalid',
+    details: {
+      faults: [
+        {
+          pointer: '/steps/0/inputs/rows',
+          detail: 'step fit reads dataset "flihgts", but there is no such dataset; there are flights',
+        },
+      ],
+    },
+  })
+  await expect(review(reading('flights'))).rejects.toMatchObject({
+    details: { faults: [{ detail: expect.stringMatching(/; declare one: defineDataset\(\) or kind: dataset$/) }] },
+  })
+  expect(changes(await review(FLIGHTS, reading('flights')))).toMatchObject({ 'pipeline/train': 'create' })
+  await apply(contentOf([FLIGHTS], { source: 'others' }))
+  expect(changes(await review(reading('flights')))).toEqual({ 'pipeline/train': 'create' })
+  const joined = { key: 'join', kind: 'training-set', params: { service: 'board' } }
+  const making = definition.parse(reading('board-training', joined))
+  await expect(refuseUnknownDatasets(ctx, [making], [])).resolves.toBeUndefined()
+  await expect(refuseUnknownDatasets(ctx, [definition.parse(reading('board-training'))], [])).rejects.toThrow()
+  await expect(
+    refuseUnknownDatasets(ctx, [definition.parse(reading('board-training'))], [making]),
+  ).resolves.toBeUndefined()
 })
 
 test('reviewPlan() of many definitions compares them, and says that it does no more', async () => {

@@ -24,6 +24,7 @@ import {
   type StepKinds,
 } from '../pipelines/index.ts'
 import { declareModel, undeclareModel } from '../registry/index.ts'
+import { refuseUnknownDatasets } from './dataset-references.ts'
 import { diffCode, diffJson, member } from './definition-diff.ts'
 import './tables.ts'
 
@@ -246,6 +247,12 @@ const READERS: readonly Definition['kind'][] = ['feature-view', 'feature-service
 
 async function declareAll(tx: Tx, deps: DeclareDeps, content: ProjectContent, plan: PlanView): Promise<void> {
   const changes = new Map(plan.changes.map((entry) => [keyOf(entry), entry.change]))
+  const others = (await readState(tx)).filter((row) => row.source !== content.source)
+  await refuseUnknownDatasets(
+    tx,
+    content.definitions,
+    others.map(({ definition }) => definition),
+  )
   const sorted = [...content.definitions].sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))
   for (const definition of sorted) {
     const isUnchanged = changes.get(definitionKey(definition)) === 'unchanged'

@@ -1,0 +1,60 @@
+import { type Definition, listedNames, type PipelineDefinition, type PipelineStep } from '@plimsoll/sdk/wire'
+import { findDataset, listDatasets } from '../datasets/index.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { type Fault, refuseFaults } from '../kernel/errors.ts'
+
+interface Reference {
+  readonly pointer: string
+  readonly step: string
+  readonly dataset: string
+}
+
+/** What a step reads by a dataset's name. What only a run's params say, a run judges. */
+function referencesOf({ steps }: PipelineDefinition): Reference[] {
+  return steps.flatMap(({ key, kind, params, inputs }, index) => {
+    const own = kind === 'dataset-version' && typeof params['dataset'] === 'string' ? params['dataset'] : undefined
+    return [
+      ...(own === undefined ? [] : [{ pointer: `/steps/${index}/params/dataset`, step: key, dataset: own }]),
+      ...Object.entries(inputs).flatMap(([name, input]) =>
+        input.from === 'dataset'
+          ? [{ pointer: `/steps/${index}/inputs/${name}`, step: key, dataset: input.dataset }]
+          : [],
+      ),
+    ]
+  })
+}
+
+/** Names under which a step's result will be registered when it first runs; undefined where a param says it. */
+function madeBy({ kind, params }: PipelineStep): (string | undefined)[] {
+  if (kind !== 'training-set') return []
+  const { dataset, service } = params
+  if (dataset === undefined && typeof service === 'string') return [`${service}-training`.slice(0, 63)]
+  return [typeof dataset === 'string' ? dataset : undefined]
+}
+
+/**
+ * Refuses pipelines that read datasets by names that nobody knows: neither this source, nor the server, nor a pipeline that
+ * makes them. @throws invalid pipelines.invalid
+ */
+export async function refuseUnknownDatasets(
+  ctx: Context,
+  declared: readonly Definition[],
+  others: readonly Definition[],
+): Promise<void> {
+  const own = declared.flatMap((one) => (one.kind === 'dataset' ? [one.name] : []))
+  const made = [...declared, ...others].flatMap((one) => (one.kind === 'pipeline' ? one.steps.flatMap(madeBy) : []))
+  if (made.includes(undefined)) return
+  const known = new Set<string | undefined>([...own, ...made])
+  for (const pipeline of declared) {
+    const faults: Fault[] = []
+    for (const { pointer, step, dataset } of pipeline.kind === 'pipeline' ? referencesOf(pipeline) : []) {
+      if (known.has(dataset) || (await findDataset(ctx, dataset))) known.add(dataset)
+      else faults.push({ pointer, detail: `step ${step} reads dataset "${dataset}", but there is no such dataset` })
+    }
+    if (faults.length === 0) continue
+    const there = [...new Set([...own, ...(await listDatasets(ctx)).datasets.map(({ name }) => name)])].sort()
+    const hint = there.length > 0 ? `there are ${listedNames(there)}` : 'declare one: defineDataset() or kind: dataset'
+    const told = faults.map(({ pointer, detail }) => ({ pointer, detail: `${detail}; ${hint}` }))
+    refuseFaults('pipelines.invalid', `Cannot declare pipeline "${pipeline.name}"`, told)
+  }
+}
