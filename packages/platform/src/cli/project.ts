@@ -48,13 +48,14 @@ export function describePlan(plan: PlanView): string[] {
 }
 
 async function planOf(client: Client, project: CollectedProject, prune: boolean): Promise<PlanView> {
-  return client.call({
+  const plan = await client.call({
     method: 'POST',
     path: '/api/v1/plan',
     body: { content: project.content, prune },
     schema: planView,
     isIdempotent: true,
   })
+  return { ...plan, warnings: [...project.warnings, ...plan.warnings] }
 }
 
 async function upload(client: Client, project: CollectedProject, missing: readonly string[]): Promise<void> {
@@ -100,7 +101,8 @@ async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<
     body: { content: project.content, prune, plan: options.plan ?? plan.digest },
     schema: planView,
   })
-  io.answer(applied, describePlan(applied))
+  const told = { ...applied, warnings: [...project.warnings, ...applied.warnings] }
+  io.answer(told, describePlan(told))
 }
 
 /** `plan` and `apply`. */

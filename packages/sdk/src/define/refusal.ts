@@ -6,10 +6,21 @@ export class DefinitionError extends TypeError {
   override readonly name = 'DefinitionError'
 }
 
+/** Where the evaluation of a project learns of what is defined, exported or not. */
+const MADE = Symbol.for('plimsoll.definitions')
+
+function tellMade(made: unknown): void {
+  const list = (globalThis as { [MADE]?: unknown[] })[MADE] // set by the evaluation only
+  if (isRecord(made) && 'kind' in made && 'name' in made) list?.push({ kind: made['kind'], name: made['name'] })
+}
+
 /** What the schema makes of a value. @throws DefinitionError with every fault: the member, what was found and what was expected */
 export function defined<S extends z.ZodType>(schema: S, what: string, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value, IN_WORDS)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    tellMade(parsed.data)
+    return parsed.data
+  }
   const faults = parsed.error.issues.map((issue) =>
     issue.path.length === 0 ? faultText(issue) : `${issue.path.map(String).join('/')}: ${faultText(issue)}`,
   )

@@ -86,6 +86,22 @@ test.each([
   await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'invalid', code })
 })
 
+test('collectProject() warns of a pattern that no file matches, and refuses a file that is not there', async () => {
+  write('a.py', '1')
+  write('lib/b.pyc', '1')
+  project(python({ script: 'a.py', files: ['a.py', 'lib/*', 'step/*.py'] }))
+  expect((await collectProject(folder)).warnings).toEqual([
+    'pipeline "train", files of step fit: no file matches "lib/*"',
+    'pipeline "train", files of step fit: no file matches "step/*.py"',
+  ])
+  project(python({ script: 'a.py', files: ['lib'] }))
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    code: 'definitions.bad_file',
+    message: 'Cannot take "lib" as code of step fit: there is no such file',
+    details: { action: 'For all of a folder write FOLDER/**' },
+  })
+})
+
 test.each([
   [
     'with hashes',

@@ -17,6 +17,8 @@ export interface CollectedProject {
   readonly content: ProjectContent
   /** Bytes of every file that a bundle names, by digest. */
   readonly blobs: ReadonlyMap<string, Buffer>
+  /** What is likely not as it was meant, beside what the server says. */
+  readonly warnings: readonly string[]
 }
 
 async function originOf(folder: string): Promise<ProjectContent['origin']> {
@@ -54,7 +56,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** Files of a Python step: its script, its lock, and what its globs match. Caches and byte code are left out. */
-async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> {
+async function pythonFiles(root: string, step: PipelineStep, warn: (text: string) => void): Promise<string[]> {
   const patterns = Array.isArray(step.params['files']) ? step.params['files'].map(String) : []
   const found = new Set<string>()
   for (const named of [step.params['script'], step.params['lock']]) if (textOf(named)) found.add(String(named))
@@ -65,11 +67,15 @@ async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> 
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern}" of step ${step.key}: it leaves the project`,
       )
+    let matched = 0
     for await (const path of glob(pattern, {
       cwd: root,
       exclude: (name) => basename(name) === '__pycache__' || basename(name).startsWith('.git'),
     })) {
-      if (extname(path) !== '.pyc' && (await lstat(join(root, path))).isFile()) found.add(path.split(sep).join('/'))
+      if (extname(path) !== '.pyc' && (await lstat(join(root, path))).isFile()) {
+        found.add(path.split(sep).join('/'))
+        matched += 1
+      }
       if (found.size > FILES_MAX)
         throw new PlimsollError(
           'too_large',
@@ -77,6 +83,15 @@ async function pythonFiles(root: string, step: PipelineStep): Promise<string[]> 
           `Cannot take the code of step ${step.key}: more than ${FILES_MAX} files`,
         )
     }
+    if (matched > 0) continue
+    if (!/[*?[{(]/.test(pattern))
+      throw new PlimsollError(
+        'invalid',
+        'definitions.bad_file',
+        `Cannot take "${pattern}" as code of step ${step.key}: there is no such file`,
+        { action: 'For all of a folder write FOLDER/**' },
+      )
+    warn(`files of step ${step.key}: no file matches "${pattern}"`)
   }
   return [...found].sort()
 }
@@ -119,7 +134,12 @@ async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
   return Buffer.from(built.outputFiles[0]!.contents)
 }
 
-async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buffer>): Promise<CodeBundle> {
+async function bundleOf(
+  root: string,
+  step: PipelineStep,
+  blobs: Map<string, Buffer>,
+  warn: (text: string) => void,
+): Promise<CodeBundle> {
   const entries: TreeEntry[] = []
   const add = (path: string, bytes: Buffer, executable: boolean) => {
     const digest = digestBytes(bytes)
@@ -134,7 +154,7 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
       false,
     )
   } else {
-    for (const path of await pythonFiles(root, step)) {
+    for (const path of await pythonFiles(root, step, warn)) {
       const { bytes, executable } = await readInside(root, path)
       if (path === step.params['lock']) checkLock(step, path, bytes.toString('utf8'))
       add(path, bytes, executable)
@@ -146,7 +166,8 @@ async function bundleOf(root: string, step: PipelineStep, blobs: Map<string, Buf
 /** A project folder made ready for `plan`: evaluated, its code collected, its commit named. Reads only. */
 export async function collectProject(folder: string): Promise<CollectedProject> {
   const root = await requireFolder(folder)
-  const { source, definitions } = await evaluateProject(root)
+  const { source, definitions, warnings: evaluated } = await evaluateProject(root)
+  const warnings = [...evaluated]
   const blobs = new Map<string, Buffer>()
   const bundles: Record<string, Record<string, CodeBundle>> = {}
   const elsewhere = new Set<unknown>(
@@ -157,12 +178,15 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
       if (definition.kind !== 'pipeline') return definition
       const own: Record<string, CodeBundle> = {}
       for (const step of definition.steps)
-        if (step.kind === 'python' || step.kind === 'typescript') own[step.key] = await bundleOf(root, step, blobs)
+        if (step.kind === 'python' || step.kind === 'typescript')
+          own[step.key] = await bundleOf(root, step, blobs, (text) =>
+            warnings.push(`pipeline "${definition.name}", ${text}`),
+          )
       bundles[definition.name] = own
       return { ...definition, steps: definition.steps.map((step) => bindFolder(step, root, elsewhere)) }
     }),
   )
-  return { content: { source, origin: await originOf(root), definitions: bound, bundles }, blobs }
+  return { content: { source, origin: await originOf(root), definitions: bound, bundles }, blobs, warnings }
 }
 
 /**

@@ -50,7 +50,7 @@ test('an evaluation ends after whoever asked for it was killed, and the system b
 test('evaluateProject() bounds what a project computes, not how long the machine takes over it', async () => {
   writeProject('await new Promise((resolve) => setTimeout(resolve, 4_000))')
   const limits = { cpuMs: 3_500, wallMs: 120_000, memoryMib: 512 }
-  expect(await evaluateProject(folder, limits)).toEqual({ source: 'slow', definitions: [] })
+  expect(await evaluateProject(folder, limits)).toEqual({ source: 'slow', definitions: [], warnings: [] })
 }, 180_000)
 
 test('evaluateProject() says which bound a project met', async () => {
@@ -107,13 +107,20 @@ test('evaluateProject() says the line where a helper of the project was called, 
   await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError \[\w+\]: line 3: /)
 }, 180_000)
 
-test('python() and typescript() need no options', async () => {
+test('evaluateProject() takes a python() and a typescript() without options, and warns of what is not exported', async () => {
   writeProject(inPipeline(`python('steps/a.py')\n    typescript('steps/b.ts')`))
-  const { definitions } = await evaluateProject(folder)
-  expect(definitions).toMatchObject([{ steps: [{ key: 'a' }, { key: 'b' }] }])
+  expect(await evaluateProject(folder)).toMatchObject({
+    definitions: [{ steps: [{ key: 'a' }, { key: 'b' }] }],
+    warnings: [],
+  })
+  writeProject(inPipeline('command(["true"])').replace('export const bad = ', ''))
+  expect(await evaluateProject(folder)).toMatchObject({
+    definitions: [],
+    warnings: ['pipeline "bad" is defined and not exported: it is left out'],
+  })
 }, 180_000)
 
 test('evaluateProject() takes __proto__ from a project', async () => {
   writeProject(`if ('__proto__' in {}) throw new Error('it is there')`)
-  expect(await evaluateProject(folder)).toEqual({ source: 'slow', definitions: [] })
+  expect(await evaluateProject(folder)).toEqual({ source: 'slow', definitions: [], warnings: [] })
 }, 180_000)

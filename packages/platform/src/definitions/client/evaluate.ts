@@ -23,6 +23,7 @@ const LIMITS: EvaluationLimits = { cpuMs: 20_000, wallMs: 180_000, memoryMib: 51
 const ANSWER_BYTES_MAX = 16 << 20
 const WATCH_MS = 100
 const LINE_SHOWN = 600
+const HIDDEN_SHOWN = 20
 /** So that we, who say why, are first to stop it. */
 const SPARE_SECONDS = 5
 /** What Node itself takes before the project does anything. */
@@ -33,6 +34,8 @@ export interface EvaluatedProject {
   /** Name of the project, from `defineProject`. */
   readonly source: string
   readonly definitions: readonly Definition[]
+  /** What is likely not as it was meant. */
+  readonly warnings: readonly string[]
 }
 
 async function findProjectFile(folder: string): Promise<string> {
@@ -205,7 +208,7 @@ function parseDefinitions(file: string, found: unknown, where: Where): Evaluated
     })
   refuseFaults('definitions.invalid', `Cannot read ${file}`, faults)
   definitions.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1))
-  return { source: source!, definitions }
+  return { source: source!, definitions, warnings: [] }
 }
 
 /** The real path of a folder. @throws not_found definitions.no_folder */
@@ -250,5 +253,9 @@ export async function evaluateProject(folder: string, limits = LIMITS): Promise<
       { action: 'Take time, chance and the environment out of the project file' },
     )
   }
-  return parseDefinitions(file, parseAnswer(file, first), nowhere)
+  const { found, hidden } = (parseAnswer(file, first) ?? {}) as { found?: unknown; hidden?: unknown } // both are looked at
+  const warnings = (Array.isArray(hidden) ? hidden : [])
+    .slice(0, HIDDEN_SHOWN)
+    .map((one) => `${String(one)} is defined and not exported: it is left out`)
+  return { ...parseDefinitions(file, found, nowhere), warnings }
 }

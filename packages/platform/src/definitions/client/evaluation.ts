@@ -19,12 +19,21 @@ const ANSWER_FD = 3
 // What is called from deep within is still told the line of the project.
 Error.stackTraceLimit = 50
 const url = pathToFileURL(file ?? '').href
+/** The sdk tells it what is defined, exported or not. */
+const made: { kind: string; name: string }[] = []
+Object.assign(globalThis, { [Symbol.for('plimsoll.definitions')]: made })
 const loaded = await import(url).catch(refuse)
 const found = Object.values(loaded as Record<string, unknown>) // the user's module
   .flatMap((value) => (Array.isArray(value) ? (value as unknown[]) : [value]))
   .filter((value) => typeof value === 'object' && value !== null && 'kind' in value && 'name' in value)
-const bytes = Buffer.from(JSON.stringify(found))
+const exported = new Set(found.map((value) => keyOf(value as { kind: string; name: string }))) // judged by who asks
+const hidden = [...new Set(made.map(keyOf))].filter((key) => !exported.has(key))
+const bytes = Buffer.from(JSON.stringify({ found, hidden }))
 for (let offset = 0; offset < bytes.length; ) offset += writeSync(ANSWER_FD, bytes, offset)
+
+function keyOf({ kind, name }: { kind: string; name: string }): string {
+  return `${kind} "${name}"`
+}
 
 /** Where the project's own code was: its file if that is among the callers, else another of its folder. */
 function placeOf(stack: string): string {
