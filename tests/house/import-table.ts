@@ -33,6 +33,7 @@ const KERNEL_LAYERS = [
     'set-aside',
     'redaction',
     'secrets',
+    'shell-word',
   ],
   ['config'],
   ['telemetry', 'http', 'auth/verify', 'blob/content'],
@@ -47,7 +48,7 @@ const KERNEL_LAYERS = [
 ]
 const FREE_LAYERS = 3
 
-/** What an adapter may use of the kernel: the words of its errors, and what makes, reads or names bytes, files and instants. */
+/** What an adapter may use of the kernel: the words of its errors, and what makes, reads or names bytes, files, instants and words of a shell. */
 const ADAPTER_KERNEL = [
   'errors',
   'count-text',
@@ -59,6 +60,7 @@ const ADAPTER_KERNEL = [
   'blob/content',
   'sibling-module',
   'directory-lock',
+  'shell-word',
 ]
 
 interface Place {

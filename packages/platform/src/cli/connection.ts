@@ -3,9 +3,12 @@ import { dirname, join, resolve } from 'node:path'
 import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
 import { projectName } from '@plimsoll/sdk/wire'
 import { readEnvironment } from '../kernel/config/index.ts'
+import { shellWord } from '../kernel/shell-word.ts'
 import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
 import { suggestingClient } from './suggest.ts'
+
+export { shellWord }
 
 /** Options that every command takes. */
 export interface SharedOptions {
@@ -16,11 +19,6 @@ export interface SharedOptions {
   signWith?: string
   as?: string
   json?: boolean
-}
-
-/** A word as a shell takes it. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
 /** What a command that we print has to repeat of the flags of this one, so that it finds the same server. */

@@ -52,6 +52,9 @@ test('openInstallationSecrets() says both ways to set a secret, and which of the
   expect(howToSet({ project: 'flights', name: 'a' })).toBe(
     'Write the value to /data/secrets/flights/a, with mode 600 (PLIMSOLL_SECRET_A would be one of project default)',
   )
+  expect(openInstallationSecrets("/it's here").howToSet({ project: 'flights', name: 'a' })).toContain(
+    `Write the value to '/it'\\''s here/flights/a', with mode 600`,
+  )
 })
 
 /** Processes of which the environment holds the text, by what they run. */

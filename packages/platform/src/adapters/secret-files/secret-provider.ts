@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SECRET_BYTES_MAX, SECRET_NAME, SECRET_PROJECT, type SecretProvider } from '@plimsoll/sdk/seams'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { shellWord } from '../../kernel/shell-word.ts'
 
 /** A value, a newline of two bytes, and one byte that says there is more. */
 const READ_BYTES_MAX = SECRET_BYTES_MAX + 3
@@ -20,11 +21,6 @@ function unsafe(path: string, state: string, action: string): PlimsollError {
   return new PlimsollError('precondition', 'secrets.unsafe_file', `Cannot read secret ${path}: ${state}`, { action })
 }
 
-/** As a shell takes it. */
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
-}
-
 /** Undefined when there is none. A link is not followed, and of a pipe nobody is waited for. */
 async function openSecret(path: string): Promise<FileHandle | undefined> {
   try {
@@ -33,7 +29,7 @@ async function openSecret(path: string): Promise<FileHandle | undefined> {
     const { code } = error as NodeJS.ErrnoException // thrown by the call above
     if (code === 'ENOENT') return undefined
     if (code === 'ELOOP' || code === 'ENXIO') throw unsafe(path, 'it is no regular file', 'Put the file itself there')
-    const action = code === undefined ? undefined : NOT_OPENED[code]?.replace('PATH', () => quoted(path))
+    const action = code === undefined ? undefined : NOT_OPENED[code]?.replace('PATH', () => shellWord(path))
     throw new PlimsollError(
       action === undefined ? 'unavailable' : 'precondition',
       'secrets.unreadable',
@@ -51,10 +47,14 @@ async function refuseUnsafe(file: FileHandle, path: string): Promise<void> {
   if (!stat.isFile()) throw unsafe(path, 'it is no regular file', 'Put the file itself there')
   const own = process.getuid?.()
   if (own !== undefined && uid !== own)
-    throw unsafe(path, `it belongs to user ${uid}, and the platform runs as ${own}`, `Run chown ${own} ${quoted(path)}`)
+    throw unsafe(
+      path,
+      `it belongs to user ${uid}, and the platform runs as ${own}`,
+      `Run chown ${own} ${shellWord(path)}`,
+    )
   if ((mode & GROUP_AND_OTHERS) !== 0) {
     const shown = (mode & 0o7777).toString(8).padStart(4, '0')
-    throw unsafe(path, `others than its owner may use it (mode ${shown})`, `Run chmod 600 ${quoted(path)}`)
+    throw unsafe(path, `others than its owner may use it (mode ${shown})`, `Run chmod 600 ${shellWord(path)}`)
   }
 }
 
