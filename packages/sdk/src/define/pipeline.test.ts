@@ -197,7 +197,7 @@ test('secrets of a step are refused by name: variables that the platform gives o
     expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} ${starting}`])
   for (const name of [
     ...['NODE_AUTH_TOKEN', 'SSL_KEY_PASSWORD', 'PIP_PASSWORD', 'MLFLOW_TRACKING_PASSWORD', 'PYTHON_INDEX_TOKEN'],
-    ...['OPENSSL_KEY', 'LC_KEY', 'ORT_KEY', 'OMP_KEY'],
+    ...['OPENSSL_KEY', 'BASHFUL_KEY', 'LC_KEY', 'ORT_KEY', 'OMP_KEY'],
   ])
     expect(faultsOf({ [name]: 'a' })).toEqual([])
   expect(faultsOf({ password: 'a', 'A=B': 'a', '9A': 'a', OK: 'Upper', OTHER: '../x', LAST: { value: 'v' } })).toEqual([

@@ -40,16 +40,16 @@ const GIVEN = new Set([
  * than it was asked to. What only begins like one of them (`NODE_AUTH_TOKEN`) is a step's to choose.
  */
 const STARTING = new Set([
-  ...['PWD', 'OLDPWD', 'SHLVL', '_', 'IFS', 'ENV', 'SHELLOPTS', 'PS4', 'CDPATH'],
+  ...['PWD', 'OLDPWD', 'SHLVL', '_', 'IFS', 'ENV', 'SHELLOPTS', 'BASHOPTS', 'PS4', 'CDPATH'],
   ...['GCONV_PATH', 'GLIBC_TUNABLES', 'LOCPATH', 'NLSPATH', 'TZDIR', 'HOSTALIASES', 'LOCALDOMAIN', 'RES_OPTIONS'],
   ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_COMPILE_CACHE'],
   ...['NODE_REPL_EXTERNAL_MODULE', 'NODE_REDIRECT_WARNINGS', 'NODE_V8_COVERAGE', 'NODE_ICU_DATA'],
   ...['OPENSSL_CONF', 'OPENSSL_CONF_INCLUDE', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'SSL_CERT_DIR', 'SSLKEYLOGFILE'],
-  ...['CURL_CA_BUNDLE', 'ALL_PROXY', 'PERL5LIB', 'PERL5OPT', 'RUBYLIB', 'RUBYOPT', 'CLASSPATH'],
+  ...['CURL_CA_BUNDLE', 'ALL_PROXY', 'PYTHON_PRESITE', 'PERL5LIB', 'PERL5OPT', 'RUBYLIB', 'RUBYOPT', 'CLASSPATH'],
   ...['JAVA_TOOL_OPTIONS', 'JDK_JAVA_OPTIONS', '_JAVA_OPTIONS'],
 ])
-/** Python's own have no `_` there, but for a few that say how it looks. */
-const STARTING_PREFIX = /^(?:LD_|DYLD_|BASH|PYTHON(?!_))/
+/** Python's own have no `_` there, but for a few of which one loads something. */
+const STARTING_PREFIX = /^(?:LD_|DYLD_|BASH_|PYTHON(?!_))/
 
 /** Why a variable is not a step's to choose; undefined when it is. */
 function reservation(name: string): string | undefined {
