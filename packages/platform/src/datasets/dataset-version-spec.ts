@@ -20,3 +20,12 @@ export const datasetPlaces = z.strictObject({
     z.strictObject({ digest: z.string(), location: z.string(), sizeBytes: z.int().nonnegative(), mtimeMs: z.number() }),
   ),
 })
+
+/** Also of one that another release resolved. */
+const resolved = z.looseObject({ files: z.array(z.looseObject({ path: z.string() })) })
+
+/** Where a `dataset-version` step found its files, by what it was resolved to; none for another step. */
+export function sourcePathsOf(spec: unknown): readonly string[] {
+  const parsed = resolved.safeParse(spec)
+  return parsed.success ? parsed.data.files.map(({ path }) => path) : []
+}

@@ -6,7 +6,7 @@ import {
   type PredictionRecord,
   type SpineLink,
 } from '@plimsoll/sdk/wire'
-import { findAlteredFile, locationsOf } from '../datasets/index.ts'
+import { findUnaltered, locationsOf } from '../datasets/index.ts'
 import { findRelease, isReleaseRecorded, type ReleaseRecord } from '../delivery/index.ts'
 import { isFeatureVersionWhole } from '../features/index.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -61,16 +61,17 @@ async function checkDataset(
       if (stored.check !== 'verified') return { check: stored.check, problem: stored.problem, detail }
       continue
     }
-    const path = places.get(file.digest)?.[0]?.location
-    if (path === undefined)
+    const known = (places.get(file.digest) ?? []).map(({ location }) => location)
+    const found = await findUnaltered(known, file)
+    if ('path' in found) continue
+    const altered = found.alteration
+    if (altered === undefined)
       return { check: 'missing', problem: `File ${file.digest} is neither stored nor known in place`, detail }
-    const altered = await findAlteredFile([{ path, digest: file.digest, sizeBytes: file.sizeBytes }])
-    if (altered)
-      return {
-        check: altered.state === 'altered' ? 'altered' : 'missing',
-        problem: `File ${path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest}` : ''}`,
-        detail,
-      }
+    return {
+      check: altered.state === 'altered' ? 'altered' : 'missing',
+      problem: `File ${altered.path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest}` : ''}`,
+      detail,
+    }
   }
   return { ...(manifest.files.length > FILES_HASHED_MAX ? RECORDED : VERIFIED), detail }
 }

@@ -10,6 +10,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
 import type { AttemptTokens } from './attempt-token.ts'
 import type { CacheComponents } from './cache.ts'
+import { ownPlaces } from './own-places.ts'
 import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
 import type { PythonEnvironments } from './python-environment.ts'
@@ -173,7 +174,7 @@ export async function placeAttempt(
   const trees = Object.entries(outputs).filter(([, type]) => type === 'dataset' || type === 'directory')
   const out = Object.keys(outputs).length > 0 ? ['out', ...trees.map(([name]) => `out/${name}`)] : []
   for (const directory of ['', ...out]) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
-  const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir)
+  const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir, await ownPlaces(ctx, step, parts.inputs))
   const bundle = parts.bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
   const params = parts.prepared.params as Readonly<Record<string, Json>> // the wire schema makes it a record

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,10 +6,11 @@ import { type PipelineDefinition, type PipelineStep, pipelineDefinition, pipelin
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { registerVersion, rememberLocations } from '../datasets/index.ts'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
+import { type Digest, digestBytes, digestTree, digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { requireTrackedRun } from '../tracking/index.ts'
@@ -16,6 +18,7 @@ import { type CacheComponents, cacheKeyOf, diffComponents, forcedSteps } from '.
 import { goingAttempt } from './going-attempt.fixture.ts'
 import { pipelineEndpoints } from './index.ts'
 import { readLog } from './log.ts'
+import { ownPlaces } from './own-places.ts'
 import { bindParams } from './params.ts'
 import { declarePipeline, removePipeline, requirePipeline, requirePipelineVersion } from './pipeline.ts'
 import { planRun } from './plan.ts'
@@ -517,4 +520,70 @@ test('placeInputs() refuses a dataset file that is neither stored nor known in p
     await stored.close()
     rmSync(folder, { recursive: true })
   }
+})
+
+test('placeInputs() reads a dataset file at any place that still has it, that of the run first, and never another file', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plimsoll-places-'))
+  const stored = await openFilesBlobStore(join(folder, 'blobs'))
+  try {
+    const bytes = Buffer.from('n\n1\n')
+    const file = { digest: digestBytes(bytes), sizeBytes: bytes.length, rows: 1 }
+    const manifest = { v: 1, format: 'csv', schema: {}, rowCount: 1, files: [file] }
+    const { digest } = await stored.put(Buffer.from(canonicalJson(manifest)))
+    const input = { name: 'rows', type: 'dataset', digest: digest as Digest, sizeBytes: 1 } as const // as it was stored
+    const places = ['a', 'b', 'c'].map((name) => join(folder, name))
+    const [own, other, third] = places as [string, string, string] // as many as were named
+    for (const location of places) {
+      const seen = { digest: file.digest, location, sizeBytes: bytes.length, mtimeMs: 1 }
+      await ctx.transaction((tx) => rememberLocations(tx, [seen]))
+      writeFileSync(location, bytes)
+    }
+    const read = async (first: string[] = []) =>
+      (await placeInputs(ctx, stored, { rows: input }, folder, new Set(first))).rows!.files
+    for (const place of places) expect(await read([place])).toEqual([place])
+    rmSync(third)
+    writeFileSync(other, 'n\n2\n')
+    expect(await read()).toEqual([own])
+    execFileSync('mkfifo', [third])
+    expect(await read()).toEqual([own])
+    rmSync(own)
+    await expect(read([own])).rejects.toMatchObject({
+      code: 'datasets.file_altered',
+      message: expect.stringMatching(/\/a": .*the file is missing; 2 other known places have it neither$/),
+    })
+  } finally {
+    await stored.close()
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('ownPlaces() of a step are those that the steps of its run found, or who registered the version that it reads', async () => {
+  const found = async (run: string, path: string) => {
+    const spec = { files: [{ path, sizeBytes: 1, mtimeMs: 1 }] }
+    await ctx.db
+      .updateTable('step')
+      .set({ kind: 'dataset-version', spec: JSON.stringify(spec) })
+      .where('run', '=', run)
+      .execute()
+  }
+  await declare([step('add')])
+  const [first, second] = [await start(), await start()]
+  for (const [index, { id }] of [first, second].entries()) {
+    await plan(id)
+    await found(id, `/d${index}/in.csv`)
+  }
+  const manifest = {
+    v: 1,
+    format: 'csv',
+    schema: {},
+    rowCount: 1,
+    files: [{ digest: digestValue('f'), sizeBytes: 1, rows: 1 }],
+  } as const
+  const made = { dataset: 'd', derived: true, manifest, strength: 'content', run: first.id, step: 'add' } as const
+  const { digest } = await ctx.transaction((tx) => registerVersion(tx, made as never)) // readonly lists
+  const rows = { name: 'rows', type: 'dataset', digest, sizeBytes: 1 } as const
+  const reading = (inputs: object) => ({ run: second.id, definition: step('read', { inputs: { rows: inputs } }) })
+  const own = (inputs: object) => ownPlaces(ctx, reading(inputs), { rows })
+  expect([...(await own({ from: 'step', step: 'add', output: 'out' }))]).toEqual(['/d1/in.csv'])
+  expect([...(await own({ from: 'dataset', dataset: 'd' }))].sort()).toEqual(['/d0/in.csv', '/d1/in.csv'])
 })

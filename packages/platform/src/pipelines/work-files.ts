@@ -12,7 +12,7 @@ import {
   type PipelineStep,
 } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { type FileLocation, locationsOf, toManifest, verifyFiles } from '../datasets/index.ts'
+import { type FileLocation, locationsOf, requireUnaltered, toManifest } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { Digest, TreeEntry } from '../kernel/digest.ts'
@@ -56,12 +56,13 @@ async function localFile(blobs: BlobStore, digest: string, inputsDir: string, na
   return path
 }
 
-/** Files of a dataset, in the manifest's order: blobs, or in-place files that still are what they were. */
+/** Files of a dataset, in the manifest's order: blobs, or in-place files that still are what they were, the `own` before others. */
 async function datasetFiles(
   ctx: Context,
   blobs: BlobStore,
   manifest: DatasetManifest,
   inputsDir: string,
+  own: ReadonlySet<string>,
 ): Promise<string[]> {
   const locations = await locationsOf(
     ctx,
@@ -69,13 +70,12 @@ async function datasetFiles(
   )
   const files: string[] = []
   for (const [index, file] of manifest.files.entries()) {
-    const places = locations.get(file.digest) ?? []
+    const places = (locations.get(file.digest) ?? []).map(({ location }) => location)
+    const [first, ...rest] = [...places.filter((place) => own.has(place)), ...places.filter((place) => !own.has(place))]
     if (await blobs.stat(file.digest))
       files.push(await localFile(blobs, file.digest, inputsDir, `${index}.${manifest.format}`))
-    else if (places[0]) {
-      await verifyFiles([{ path: places[0].location, digest: file.digest, sizeBytes: file.sizeBytes }])
-      files.push(places[0].location)
-    } else {
+    else if (first !== undefined) files.push(await requireUnaltered([first, ...rest], file))
+    else {
       throw new PlimsollError(
         'precondition',
         'pipelines.input_lost',
@@ -87,12 +87,16 @@ async function datasetFiles(
   return files
 }
 
-/** Makes the inputs of a step readable below its work directory. @throws precondition datasets.file_altered · pipelines.input_lost */
+/**
+ * Makes the inputs of a step readable below its work directory. Of equal files that lie in several places those in `own`
+ * are tried first. @throws precondition datasets.file_altered · pipelines.input_lost
+ */
 export async function placeInputs(
   ctx: Context,
   blobs: BlobStore,
   inputs: NamedOutputs,
   workDir: string,
+  own: ReadonlySet<string> = new Set(),
 ): Promise<Record<string, StepInputFiles>> {
   const placed: Record<string, StepInputFiles> = {}
   for (const [name, input] of Object.entries(inputs)) {
@@ -102,7 +106,7 @@ export async function placeInputs(
     if (input.type === 'dataset') {
       const manifest = datasetManifest.parse(JSON.parse(await readBlobText(blobs, digest)))
       const path = join(inputsDir, 'manifest.json')
-      const files = await datasetFiles(ctx, blobs, manifest, inputsDir)
+      const files = await datasetFiles(ctx, blobs, manifest, inputsDir, own)
       await writeFile(path, canonicalJson(manifest), { mode: 0o600 })
       placed[name] = { type: 'dataset', digest, path, files }
     } else if (input.type === 'directory') {
