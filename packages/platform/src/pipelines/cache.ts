@@ -7,6 +7,7 @@ import { digestValue } from '../kernel/digest.ts'
 import { needsOf } from './graph.ts'
 import type { StepKinds } from './pipeline.ts'
 import { diffSpecs } from './spec-diff.ts'
+import { areStored } from './stored-outputs.ts'
 import type { NamedOutputs } from './tables.ts'
 
 /** What a step's result depends on, as text by part and name; the cache key is the digest of it all. */
@@ -57,11 +58,6 @@ export function diffComponents(old: CacheComponents, now: CacheComponents): Cach
   })
 }
 
-async function areStored(blobs: BlobStore, outputs: NamedOutputs): Promise<boolean> {
-  for (const output of Object.values(outputs)) if ((await blobs.stat(output.digest)) === undefined) return false
-  return true
-}
-
 /** A step that is looked up. */
 export interface WantedStep {
   readonly pipeline: string
@@ -90,7 +86,7 @@ export async function lookUp(
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
-    if (!(await areStored(deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
+    if (!(await areStored(ctx, deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
     const isCurrent = deps.kinds.get(wanted.kind)?.isCurrent
     if (isCurrent && !(await isCurrent(ctx, entry.result))) return miss('result-gone', key, [], source)
     return {
