@@ -21,17 +21,19 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** What a step left, by path below `out`. */
-function workDirOf(left: Readonly<Record<string, string>>): string {
+/** What a step left, by path below `out`; without a text nothing but the directory. */
+type Left = Readonly<Record<string, string | undefined>>
+
+function workDirOf(left: Left): string {
   const workDir = mkdtempSync(join(folder, 'step-'))
   for (const [path, text] of Object.entries(left)) {
     mkdirSync(join(workDir, 'out', path, '..'), { recursive: true })
-    writeFileSync(join(workDir, 'out', path), text)
+    if (text !== undefined) writeFileSync(join(workDir, 'out', path), text)
   }
   return workDir
 }
 
-const collect = (type: 'file' | 'json' | 'directory' | 'dataset', left: Readonly<Record<string, string>>) =>
+const collect = (type: 'file' | 'json' | 'directory' | 'dataset', left: Left) =>
   collectOutputs({ blobs, limits: { outputBytes: 1_000 } as never }, { key: 'fit' }, { made: type }, workDirOf(left)) // no other limit is read
 
 const DIGEST = `sha256:${'0'.repeat(64)}`
@@ -42,6 +44,7 @@ test.each([
   ['a file that is not there', 'file', {}, 'is not there: write it to the path of output "made"'],
   ['a directory where a file should be', 'file', { 'made/x': '' }, 'is no regular file'],
   ['a file where a directory should be', 'directory', { made: '' }, 'is no regular directory'],
+  ['a directory without a file', 'directory', { 'made/in/gone': undefined }, 'holds no file: write at least one'],
   ['JSON that is none', 'json', { made: '{' }, 'is not JSON'],
   ['a dataset of nothing', 'dataset', { 'made/x.csv': '' }, 'holds no manifest.json and no Parquet file'],
   ['a manifest that is wrong', 'dataset', { 'made/manifest.json': '[]' }, 'has a manifest.json that is wrong'],

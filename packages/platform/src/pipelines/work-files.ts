@@ -195,6 +195,8 @@ async function storeDirectory(
     }
   }
   await walk('')
+  // The platform makes the directory: empty, it says nothing of the step.
+  if (entries.length === 0) throw missing(step, name, 'holds no file: write at least one below its path')
   const stored = await blobs.put(Buffer.from(canonicalJson({ directory: 1, entries } satisfies DirectoryManifest)))
   return {
     digest: stored.digest as Digest,
