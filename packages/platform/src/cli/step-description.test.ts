@@ -51,7 +51,9 @@ test('describeStep() says when a step ran, why, with what, and what came of it',
   ]
   const attempt = { fence: '1', number: 1, state: 'failed', exitCode: 1, signal: null, failureClass: 'exit' }
   const times = { startedAt: '2026-01-02T03:04:05.000Z', finishedAt: '2026-01-02T03:04:06.000Z' }
-  const tries = [{ ...attempt, ...times, message: 'first\nno memory\u001b[2J', logBytes: null, usage: null }]
+  const tries = [
+    { ...attempt, ...times, message: 'first\nno memory\u001b[2J\n    at fit (a.mjs:1:1)', logBytes: null, usage: null },
+  ]
   expect(describeStep(stepOf({ cache: verdict({ reason: 'code-changed', diff }), tries }))).toEqual([
     'fit (python) succeeded',
     '  time   2026-01-02T03:04:05.000Z – 2026-01-02T03:04:07.500Z  2.5 s',

@@ -54,7 +54,11 @@ function timeLines(step: StepDetail): string[] {
 }
 
 function tryLine({ number, state, startedAt, finishedAt, message }: StepDetail['tries'][number]): string {
-  const last = message?.trim().split('\n').at(-1)
+  // The last line of a failure of Node says where it was.
+  const last = message
+    ?.trim()
+    .split('\n')
+    .findLast((line) => !line.startsWith('    at '))
   return [`  try ${number}  ${state}`, `${startedAt} – ${finishedAt ?? 'now'}`, ...(last ? [last] : [])].join('  ')
 }
 

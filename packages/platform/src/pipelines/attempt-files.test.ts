@@ -22,6 +22,11 @@ Traceback (most recent call last):
                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 `
 
+const OWN = '    at deep (file:///w/code/fit.mjs:3:9)'
+const INNER = '    at ModuleJob.run (node:internal/modules/esm/module_job:569:25)'
+const nodeLog = (message: string, trace: string) =>
+  `epoch 1\nfile:///w/code/fit.mjs:3\n  throw x\n        ^\n\n${message}\n${trace}\n\nNode.js v26.10.0\n`
+
 test.each([
   ['nothing', ' \n\n', ''],
   ['five lines, indented as they were', '1\n2\n  3\n4\n5\n6\n', ':\n2\n  3\n4\n5\n6'],
@@ -40,6 +45,16 @@ test.each([
   ['the name and the end of a long one', `${TRACEBACK}E: 1\n 2\n 3\n 4\n 5\n 6\n`, ':\nE: 1\n…\n 4\n 5\n 6'],
   ['what follows a trace that was printed', `${TRACEBACK}E: 1\na\nb\nc\nno disk\n`, ':\nE: 1\na\nb\nc\nno disk'],
   ['a trace cut off in its frames', TRACEBACK, `:\n${TRACEBACK.trimEnd().split('\n').slice(-5).join('\n')}`],
+  ['an exception of Node, and where', nodeLog('RangeError: deep', OWN), `:\nRangeError: deep\n${OWN}`],
+  ['its lines', nodeLog('Error: a\nb\n\nc', `${INNER} {\n  code: 'X'\n}`), ':\nError: a\nb\n\nc'],
+  ['its name and its end', nodeLog('E: 1\n 2\n 3\n 4\n 5\n 6', INNER), ':\nE: 1\n…\n 4\n 5\n 6'],
+  [
+    'no cause in its place',
+    nodeLog('Error: out', `${OWN} {\n  [cause]: Error: in\n      at g (x:1:1)\n}`),
+    `:\nError: out\n${OWN}`,
+  ],
+  ['a thrown text', nodeLog('text', '(Use `node --trace-uncaught ...` to show where'), ':\ntext'],
+  ['an exception of Node with a long trace', nodeLog('E: 1', `${INNER}\n`.repeat(50).trimEnd()), ':\nE: 1'],
 ])('lastLines() tells of a log: %s', async (_title, log, told) => {
   writeFileSync(join(folder, 'log'), log)
   expect(await lastLines(folder, HIDES_NOTHING)).toBe(told)

@@ -5,12 +5,15 @@ import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
 import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 import { readHidden, streamHidden } from './redacted-file.ts'
+import { isNodeFailure, nodeException } from './node-failure.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
 const LOG_HEAD_BYTES = 1 << 20
 /** Params and inputs of a step are as large as a definition may be. */
 const CONTRACT_BYTES_MAX = 64 << 20
 const MESSAGE_TAIL_BYTES = 2_000
+/** Node writes its trace, and what the exception holds, below the exception. */
+const NODE_TAIL_BYTES = 16_384
 const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
 const PROGRESS_TEXT_MAX = 300
@@ -48,20 +51,31 @@ function storable(text: string): string {
 /** A frame of a Python traceback: what is indented below it is its source, and then comes the exception. */
 const PYTHON_FRAME = /^ +File ".*", line \d+/
 
-/** The last lines; of a Python traceback among them nothing but the exception, whose first line names it. */
+/** The last lines; of a Python traceback or a failure of Node among them nothing but the exception, whose first line names it. */
 function endOfLog(lines: readonly string[]): readonly string[] {
+  const ofNode = nodeException(lines)
+  if (ofNode) return shortened(ofNode)
   const frame = lines.findLastIndex((line) => PYTHON_FRAME.test(line))
   const exception = lines.findIndex((line, index) => index > frame && /^\S/.test(line))
   if (frame === -1 || exception === -1) return lines.slice(-MESSAGE_LINES)
-  const said = lines.slice(exception)
+  return shortened(lines.slice(exception))
+}
+
+function shortened(said: readonly string[]): readonly string[] {
   return said.length > MESSAGE_LINES ? [said[0]!, '…', ...said.slice(2 - MESSAGE_LINES)] : said
 }
 
 /** The end of the log, for the reason of a failed step. */
 export async function lastLines(workDir: string, redactor: Redactor | undefined): Promise<string> {
   if (redactor === undefined) return `: its log is ${WITHHELD}`
-  const tail = storable(await readTail(join(workDir, 'log'), MESSAGE_TAIL_BYTES, redactor)).trimEnd()
-  return tail === '' ? '' : `:\n${endOfLog(tail.split('\n')).join('\n')}`
+  const read = async (bytes: number) =>
+    storable(await readTail(join(workDir, 'log'), bytes, redactor))
+      .trimEnd()
+      .split('\n')
+  const tail = await read(MESSAGE_TAIL_BYTES)
+  const lines = isNodeFailure(tail) ? await read(NODE_TAIL_BYTES) : tail
+  const said = endOfLog(lines).join('\n')
+  return said === '' ? '' : `:\n${said.slice(0, MESSAGE_TAIL_BYTES)}`
 }
 
 /** At once: a thread costs more. Undefined of what the step put in its place. */
