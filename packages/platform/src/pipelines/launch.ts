@@ -6,14 +6,14 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
 import type { AttemptTokens } from './attempt-token.ts'
 import type { CacheComponents } from './cache.ts'
 import { ownPlaces } from './own-places.ts'
 import { isProcessKind, outputsOf, type StepKinds } from './pipeline.ts'
 import type { PreparedStep } from './prepare.ts'
-import type { PythonEnvironments } from './python-environment.ts'
+import { InstallerFailure, type PythonEnvironments } from './python-environment.ts'
 import type { StepSecrets } from './step-secrets.ts'
 import type { ClaimedStep } from './store.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
@@ -92,6 +92,18 @@ function texts(value: Json | undefined, what: string): string[] {
   return value.map(String)
 }
 
+/** Before a process is started that could only say that there is nothing. */
+function scriptOf(step: ClaimedStep, params: Readonly<Record<string, Json>>, bundle: CodeBundle | undefined): string {
+  if (typeof params.script === 'string' && bundle?.files.some((file) => file.path === params.script))
+    return params.script
+  throw new PlimsollError(
+    'invalid',
+    'pipelines.file_not_in_bundle',
+    `Cannot start step ${step.key}: its script "${String(params.script)}" is not among its files`,
+    { action: 'Name it in the files of the step and apply again' },
+  )
+}
+
 async function argvOf(
   deps: LaunchDeps,
   step: ClaimedStep,
@@ -108,12 +120,13 @@ async function argvOf(
     case 'command':
       return texts(params.argv, 'argv')
     case 'typescript':
-      return [deps.node, join(code, String(params.script)), ...args]
+      return [deps.node, join(code, scriptOf(step, params, bundle)), ...args]
     case 'python': {
+      const script = join(code, scriptOf(step, params, bundle))
       const lock = bundle?.files.find((file) => file.path === params.lock)
       const readLock = () => readBlobText(deps.blobs, lock!.digest)
       const python = await deps.python.require(lock?.digest as Digest | undefined, readLock, report) // checked at apply
-      return [python, '-u', join(code, String(params.script)), ...args]
+      return [python, '-u', script, ...args]
     }
     default:
       return [deps.node, deps.launcher, ...(deps.launcherArgs ?? [])]
@@ -178,7 +191,12 @@ export async function placeAttempt(
   const bundle = parts.bundles[step.key]
   if (bundle) await placeBundle(deps.blobs, bundle, code)
   const params = parts.prepared.params as Readonly<Record<string, Json>> // the wire schema makes it a record
-  const argv = await argvOf(deps, step, { params, code, bundle, report: parts.report })
+  const argv = await argvOf(deps, step, { params, code, bundle, report: parts.report }).catch((thrown: unknown) => {
+    // A step whose environment cannot be made has no other log.
+    const { cause } = toPlimsollError(thrown)
+    if (cause instanceof InstallerFailure) writeFileSync(join(workDir, 'log'), cause.output, { mode: 0o600 })
+    throw thrown
+  })
   return { workDir, argv, cwd: bundle ? code : workDir, code, inputs, outputs }
 }
 

@@ -103,8 +103,42 @@ async function findInterpreter(environment: Record<string, string>): Promise<Int
       )
 }
 
+/** What the installer said, for the log of the step that waited for it. */
+export class InstallerFailure extends Error {
+  readonly output: string
+
+  constructor(output: string) {
+    super('the installer failed')
+    this.output = output
+  }
+}
+
+const PACKAGES_NAMED_MAX = 5
+
+/** Packages of the lock that pip refuses by their hashes; undefined when hashes are not what is wrong. */
+function refusedHashes(output: string): string | undefined {
+  const isMissing = /Hashes are required in --require-hashes mode/.test(output)
+  if (!isMissing && !/DO NOT MATCH THE HASHES/.test(output)) return undefined
+  const names = [...output.matchAll(/^ {4}(\S+) (?:from |--hash=)/gm)].map((found) => found[1]!.slice(0, 100))
+  const named = names.length === 0 ? 'packages' : names.slice(0, PACKAGES_NAMED_MAX).join(', ')
+  const more = names.length > PACKAGES_NAMED_MAX ? ` and ${names.length - PACKAGES_NAMED_MAX} more` : ''
+  const isOne = names.length === 1
+  const what = isMissing ? (isOne ? 'has no hash' : 'have no hash') : isOne ? 'has another hash' : 'have other hashes'
+  return `${named}${more} ${what} ${isMissing ? 'in' : 'than in'} the lock`
+}
+
 /** What went wrong, from what pip said: one clear line. */
 function explain(output: string): PlimsollError {
+  const { kind, code, message, details } = explained(output)
+  return new PlimsollError(kind, code, message, details, new InstallerFailure(output))
+}
+
+function explained(output: string): PlimsollError {
+  const refused = refusedHashes(output)
+  if (refused !== undefined)
+    return new PlimsollError('invalid', 'python.install_failed', `Cannot install the locked packages: ${refused}`, {
+      action: 'Make the lock again, unless somebody changed the package. The log of the step has what pip said',
+    })
   const line =
     output
       .split('\n')

@@ -111,6 +111,16 @@ test('require() makes an environment once for a lock, also for callers at once, 
   expect(other).not.toBe(first)
 })
 
+/** As pip 24 writes it. */
+const WRONG_HASH = `Collecting six==1.16.0 (from -r l.lock (line 1))
+ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated them: Connection.
+    six==1.16.0 from https://index.test/six.whl (from -r l.lock (line 1)):
+        Expected sha256 0000
+             Got        8abb`
+const NO_HASH = `ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.
+    six==1.16.0 --hash=sha256:8abb
+    idna==3.7 --hash=sha256:1234`
+
 test.each([
   [
     'a Python without ensurepip',
@@ -133,12 +143,34 @@ test.each([
     'invalid',
     'python.install_failed',
   ],
+  [
+    'a hash that differs, by its package',
+    { pip: `echo "${WRONG_HASH}"; exit 1` },
+    'invalid',
+    'python.install_failed',
+    'six==1.16.0 has another hash than in the lock',
+  ],
+  [
+    'packages without a hash, by name',
+    { pip: `echo "${NO_HASH}"; exit 1` },
+    'invalid',
+    'python.install_failed',
+    'six==1.16.0, idna==3.7 have no hash in the lock',
+  ],
   ['a word of its own', { pip: 'echo "something else"; exit 3' }, 'invalid', 'python.install_failed'],
-])('require() says so in one line for %s, and leaves nothing that looks whole', async (_title, change, kind, code) => {
-  addPython(change)
-  const python = open()
-  await expect(ask(python)).rejects.toMatchObject({ kind, code })
-  addPython()
-  const path = await ask(python)
-  expect(existsSync(path)).toBe(true)
-})
+])(
+  'require() says so in one line for %s, and leaves nothing that looks whole',
+  async (_title, change, kind, code, said = '') => {
+    addPython(change)
+    const python = open()
+    await expect(ask(python)).rejects.toMatchObject({
+      kind,
+      code,
+      message: expect.stringContaining(said),
+      cause: { output: expect.stringMatching(/\S/) },
+    })
+    addPython()
+    const path = await ask(python)
+    expect(existsSync(path)).toBe(true)
+  },
+)
