@@ -54,13 +54,34 @@ function signalName(number: number): string {
 
 const MIB = 1 << 20
 
-/** What the executor saw, as the state machine reads it; `memoryBytes` is the limit that the step had. */
-export function endOf({ state, exitCode, signal, endedBy }: StepExit, memoryBytes?: number): SeenEnd {
-  if (endedBy === 'memory_limit' && memoryBytes !== undefined) {
-    const { message, ...end } = ENDED_BY.memory_limit
-    return { ...end, exitCode, message: `${message} of ${Math.round(memoryBytes / MIB)} MiB` }
+const UNITS = [
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+] as const
+
+/** In the largest unit of which it is a whole number. */
+function durationText(ms: number): string {
+  const [unitMs, unit] = UNITS.find(([size]) => ms % size === 0) ?? [1_000, 's']
+  return `${ms / unitMs} ${unit}`
+}
+
+/** What the executor saw, as the state machine reads it; with the limits that the step had. */
+export function endOf(
+  { state, exitCode, signal, endedBy }: StepExit,
+  { memoryBytes, timeoutMs }: { memoryBytes?: number | undefined; timeoutMs?: number | undefined } = {},
+): SeenEnd {
+  if (endedBy) {
+    const limit =
+      endedBy === 'memory_limit' && memoryBytes !== undefined
+        ? `${Math.round(memoryBytes / MIB)} MiB`
+        : endedBy === 'timeout' && timeoutMs !== undefined
+          ? durationText(timeoutMs)
+          : undefined
+    const { message, ...end } = ENDED_BY[endedBy]
+    return limit === undefined || message === undefined
+      ? { ...ENDED_BY[endedBy], exitCode }
+      : { ...end, exitCode, message: `${message} of ${limit}` }
   }
-  if (endedBy) return { ...ENDED_BY[endedBy], exitCode }
   if (state === 'lost') return LOST
   if (signal !== undefined) return killed(signal, undefined)
   if (exitCode !== undefined && exitCode > SIGNAL_BASE && exitCode <= SIGNAL_BASE + SIGNAL_MAX) {

@@ -251,7 +251,8 @@ async function keepRedactor({ deps, ctx }: Runner, step: ClaimedStep): Promise<R
 /** After the attempt's end: its outputs are stored first, then the fenced transaction names them. */
 async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: AttemptPlan | undefined): Promise<void> {
   const workDir = workDirOf(runner.deps.runsDir, step)
-  let end = endOf(exit, step.definition.resources.memoryBytes)
+  const { timeoutMs, resources } = step.definition
+  let end = endOf(exit, { memoryBytes: resources.memoryBytes, timeoutMs })
   let collected = NO_OUTPUTS
   const redactor = await keepRedactor(runner, step)
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }

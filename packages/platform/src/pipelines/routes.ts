@@ -7,6 +7,7 @@ import {
   pipelineVersion,
   runList,
   runView,
+  type StepState,
   startedRun,
   startRunBody,
   stepDebugView,
@@ -58,12 +59,33 @@ async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<ty
   return started
 }
 
+const REASON_CHARS_MAX = 1_000
+const NOT_STARTED: Partial<Record<StepState, string>> = {
+  blocked: 'it waits for other steps',
+  upstream_failed: 'a step that it needs has failed',
+  not_run: 'its run has not come to it',
+}
+
+/** Why a step left no files here, and what to do. `attempt` is its newest. */
+function whereFilesAre(
+  { state, reason, cache_verdict }: Awaited<ReturnType<typeof requireStep>>,
+  attempt: { failure_class: string | null; exit_code: number | null } | undefined,
+): string {
+  const source = state === 'cached' ? cache_verdict?.source : undefined
+  if (source) return `It came from the cache. See what made it: plimsoll step debug ${source.run}/${source.step}`
+  const why = reason === null ? '' : `: ${reason.slice(0, REASON_CHARS_MAX)}`
+  if (attempt === undefined) return `It has not been started: ${NOT_STARTED[state] ?? `it is ${state}`}${why}`
+  if (attempt.failure_class === 'config' && attempt.exit_code === null)
+    return `It failed before its program was started${why}`
+  return 'They are removed after a while, and there are none before the program is started; run it again with --force'
+}
+
 /** Where an attempt ran: only on this host, and only while its files are there. */
 async function debugOf(ctx: Context, run: string, key: string) {
   const step = await requireStep(ctx, run, key)
   const attempt = await ctx.db
     .selectFrom('attempt')
-    .select('work_dir')
+    .select(['work_dir', 'failure_class', 'exit_code'])
     .where('run', '=', run)
     .where('key', '=', key)
     .where('work_dir', 'is not', null)
@@ -77,7 +99,7 @@ async function debugOf(ctx: Context, run: string, key: string) {
       'not_found',
       'pipelines.attempt_gone',
       `Cannot open step ${key} of run ${run}: it left no files here`,
-      { action: 'Cached and skipped steps have none; run it again with --force' },
+      { action: whereFilesAre(step, attempt) },
     )
   }
   const { cwd, argv, environment } = left.launch

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import type { CodeBundle } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Digest, digestBytes, digestTree } from '../kernel/digest.ts'
+import { openTestApi } from '../kernel/http/http.fixture.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
-import { readStep } from './index.ts'
+import { pipelineEndpoints, readStep } from './index.ts'
 import { readLog } from './log.ts'
 import type { Bundles } from './tables.ts'
 
@@ -70,4 +71,22 @@ test('a step whose script is not among its files fails before it starts, naming 
     state: 'failed',
     reason: expect.stringContaining('Cannot start step fit: its script "a.mjs" is not among its files'),
   })
+})
+
+test('step debug says why a step has no files here, and of a cached one which step has them', async () => {
+  const { blobs, ctx, secrets } = engine
+  const api = openTestApi(pipelineEndpoints({ blobs, kinds: new Map(), secrets, onStarted: () => {} }), () => ctx)
+  const adviceOn = async (run: string, step: string) =>
+    (await api.call('GET', `/api/v1/runs/${run}/steps/${step}/debug`)).json.action
+  const secret = shell('secret', 'true', { secrets: { PASSWORD: 'absent' } })
+  const failed = await runOnce([secret, shell('after', 'true', { after: ['secret'] })], 'no-secret')
+  expect(await adviceOn(failed.id, 'secret')).toMatch(/^It failed before its program was started: .*absent/)
+  expect(await adviceOn(failed.id, 'after')).toBe('It has not been started: a step that it needs has failed')
+  const [first, second] = [await runOnce([shell('a', 'true')], 'once'), await runOnce([shell('a', 'true')], 'once')]
+  expect(await adviceOn(second.id, 'a')).toBe(
+    `It came from the cache. See what made it: plimsoll step debug ${first.id}/a`,
+  )
+  rmSync(join(engine.directory, 'runs', first.id), { recursive: true })
+  expect(await adviceOn(first.id, 'a')).toMatch(/^They are removed after a while/)
+  await api.close()
 })

@@ -84,7 +84,17 @@ test('endOf() names the signal behind an exit code above 128', () => {
   expect(endOf({ state: 'exited', exitCode: 137, endedBy: 'memory_limit' })).toMatchObject({
     failureClass: 'memory_limit',
   })
-  expect(endOf({ state: 'exited', exitCode: 137, endedBy: 'memory_limit' }, 256 << 20).message).toBe(
+  expect(endOf({ state: 'exited', exitCode: 137, endedBy: 'memory_limit' }, { memoryBytes: 256 << 20 }).message).toBe(
     'The step used more memory than its limit of 256 MiB',
   )
+})
+
+test.each([
+  [1_500, '1.5 s'],
+  [90_000, '90 s'],
+  [120_000, '2 min'],
+  [7_200_000, '2 h'],
+])('endOf() says how long a step may take that took longer: %s ms', (timeoutMs, said) => {
+  const { message } = endOf({ state: 'exited', signal: 'SIGTERM', endedBy: 'timeout' }, { timeoutMs })
+  expect(message).toBe(`The step took longer than its timeout of ${said}`)
 })
