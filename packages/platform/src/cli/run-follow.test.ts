@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { ClientError, openClient } from '@plimsoll/sdk/client'
 import { afterEach, expect, test } from 'vitest'
 import type { Io } from './io.ts'
+import { openCommandLine } from './process.fixture.ts'
 import { follow, startAndFollow } from './run-follow.ts'
 
 const RUN = 'run_1'
@@ -20,12 +21,32 @@ const VIEW = {
   graph: [],
 }
 
+/** How often the client itself asks before it gives up. */
+const CLIENT_TRIES = 3
+/** Requests that met a server which is away. */
+let refused = 0
+
 let server: Server | undefined
 afterEach(() => close())
 
-/** A server on loopback that has one run, in that state. */
+/** What its one step has written. */
+let log = ''
+
+/** A server on loopback that has one run, in that state, and the log of a step. */
 async function serve(state: string, port = 0): Promise<number> {
   server = createServer((request, response) => {
+    if (state === 'away') {
+      refused++
+      request.socket.destroy()
+      return
+    }
+    if (request.url?.includes('/log')) {
+      const offset = Number(new URL(request.url, 'http://x').searchParams.get('offset'))
+      const isEnd = state === 'running' ? '0' : '1'
+      response.writeHead(200, { 'x-plimsoll-next-offset': String(log.length), 'x-plimsoll-end': isEnd })
+      response.end(log.slice(offset))
+      return
+    }
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(request.method === 'POST' ? { id: RUN, isNew: true } : { ...VIEW, state }))
   })
@@ -83,3 +104,23 @@ test('follow() gives up on a server that stays away, and says how to go on', asy
   })
   await expect(ended).rejects.toBeInstanceOf(ClientError)
 })
+
+test('logs --follow goes on when the server goes away and comes back, and shows each line once', async () => {
+  log = 'one\n'
+  const port = await serve('running')
+  const where = ['--server', `http://127.0.0.1:${port}`]
+  const following = openCommandLine(import.meta.dirname).start('logs', RUN, 'fit', '--follow', ...where)
+  let out = ''
+  const ended = new Promise((done) => following.once('close', done))
+  following.stdout!.on('data', (chunk) => {
+    out += String(chunk)
+  }) // it is piped
+  await expect.poll(() => out, { timeout: 30_000 }).toBe('one\n')
+  await close()
+  log = 'one\ntwo\n'
+  await serve('away', port)
+  await expect.poll(() => refused, { timeout: 30_000 }).toBeGreaterThan(CLIENT_TRIES)
+  await close()
+  await serve('succeeded', port)
+  expect([await ended, out]).toEqual([0, log])
+}, 60_000)

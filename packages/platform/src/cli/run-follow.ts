@@ -7,12 +7,13 @@ import {
   runView,
   type StepView,
   startedRun,
+  stepDetail,
 } from '@plimsoll/sdk/wire'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
-import { table } from './table.ts'
+import { table, terminalWidth } from './table.ts'
 
 const POLL_MS = 500
 /** A control plane that restarts is there again long before. */
@@ -37,10 +38,24 @@ export function verdictOf({ state, startedAt, cache }: StepView): CacheVerdict |
   return startedAt === null && TURNLESS_STEPS.has(state) && !cache?.hit ? null : cache
 }
 
+/** A state in words. */
+export function stateText(state: StepView['state']): string {
+  return state === 'upstream_failed' || state === 'not_run' ? 'not run' : state
+}
+
+/** How far a running step says it is. */
+export function progressText({ state, progress }: StepView): string {
+  if (state !== 'running' || progress === null) return ''
+  return `${Math.floor(progress.fraction * 100)} %${progress.message ? ` ${progress.message}` : ''}`
+}
+
 function whyOf(step: StepView): string {
+  const progress = progressText(step)
+  if (progress) return progress
+  if (step.state === 'upstream_failed') return 'a step that it needs failed'
   const cache = verdictOf(step)
   if (!cache) return ''
-  if (cache.hit) return `same as ${cache.source?.run ?? 'before'}`
+  if (cache.hit) return `from ${cache.source?.run ?? 'before'}`
   const [first, ...more] = cache.diff
   return `${cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
@@ -50,24 +65,43 @@ export function tookOf({ startedAt, finishedAt }: { startedAt: string | null; fi
   return `${((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000).toFixed(1)} s`
 }
 
-/** A run as people read it: its steps, why each ran or came from the cache, and where to look when one failed, with `flags`. */
-export function describeRun(run: RunView, flags = ''): string[] {
+/** Of a run that failed, the first step that did and has a log: one that failed before it started has none. */
+async function findLogged(client: Client, run: RunView): Promise<string | undefined> {
+  for (const { key } of run.graph.filter(({ state }) => state === 'failed').slice(0, FAILED_ASKED_MAX)) {
+    const path = `/api/v1/runs/${segment(run.id, 'run')}/steps/${segment(key, 'step')}`
+    const step = await client.call({ path, schema: stepDetail }).catch(() => undefined)
+    if (step === undefined || step.tries.at(-1)?.logBytes) return key
+  }
+  return undefined
+}
+
+const FAILED_ASKED_MAX = 5
+
+/** Answers with a run as people read it. */
+export async function answerRun(client: Client, io: Io, run: RunView, flags = ''): Promise<void> {
+  io.answer(run, io.isJson ? '' : describeRun(run, flags, await findLogged(client, run)))
+}
+
+const INDENT = '  '
+
+/** A run as people read it: its steps, why each ran or came from the cache, and with `flags` where the log is to look into. */
+export function describeRun(run: RunView, flags = '', logged?: string): string[] {
   const { steps } = run
-  const failed = run.graph.find((step) => step.state === 'failed')
   return [
     `${run.id}  ${run.state}  ${run.pipeline ?? ''}  ${steps.done}/${steps.total} steps, ${steps.cached} from the cache`,
     ...(run.reason ? [`  ${printable(run.reason)}`] : []),
     ...table(
       ['', { elastic: 'step' }, 'state', 'took', { elastic: 'why' }],
-      run.graph.map((step) => [MARKS[step.state] ?? ' ', step.key, step.state, tookOf(step), whyOf(step)]),
+      run.graph.map((step) => [MARKS[step.state] ?? ' ', step.key, stateText(step.state), tookOf(step), whyOf(step)]),
       'It has no steps',
-    ).map((line) => `  ${line}`),
+      terminalWidth() - INDENT.length,
+    ).map((line) => `${INDENT}${line}`),
     ...run.graph.flatMap((step) =>
       step.reason && step.reason !== run.reason
         ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)]
         : [],
     ),
-    ...(failed ? [`  Its log: plimsoll logs ${run.id} ${failed.key}${flags}`] : []),
+    ...(logged ? [`  Its log: plimsoll logs ${run.id} ${logged}${flags}`] : []),
   ]
 }
 
@@ -77,16 +111,21 @@ function noteEnded(io: Io, run: RunView, told: Set<string>): void {
     if (told.has(step.key) || !isTerminalStep(step.state)) continue
     told.add(step.key)
     io.endProgress()
-    io.note(`${MARKS[step.state] ?? ' '} ${step.key}  ${step.state}  ${tookOf(step)}`.trimEnd())
+    io.note(`${MARKS[step.state] ?? ' '} ${step.key}  ${stateText(step.state)}  ${tookOf(step)}`.trimEnd())
   }
 }
 
-/** Reads the run, and waits for a server that is away; the run goes on without it. */
-async function readRun(client: Client, io: Io, id: string, awayMsMax: number): Promise<RunView> {
-  const giveUpMs = realClock.monotonicMs() + awayMsMax
+/** Repeats what only reads while the server is away: what it is asked about goes on without it. */
+export async function untilServed<T>(
+  client: Client,
+  io: Io,
+  read: () => Promise<T>,
+  following: { readonly what: string; readonly next: string; readonly awayMsMax?: number },
+): Promise<T> {
+  const giveUpMs = realClock.monotonicMs() + (following.awayMsMax ?? AWAY_MS_MAX)
   for (;;) {
     try {
-      return await client.call({ path: `/api/v1/runs/${segment(id, 'run')}`, schema: runView })
+      return await read()
     } catch (error) {
       if (!(error instanceof ClientError) || !AWAY_STATUS.has(error.status)) throw error
       const { status, code, message, requestId } = error
@@ -95,13 +134,18 @@ async function readRun(client: Client, io: Io, id: string, awayMsMax: number): P
           status,
           code,
           requestId,
-          detail: `Cannot follow run ${id} any longer: ${message}`,
-          action: `When the server is there again, go on with plimsoll run show ${id}`,
+          detail: `Cannot follow ${following.what} any longer: ${message}`,
+          action: `When the server is there again, go on with ${following.next}`,
         })
       io.progress(0, `waiting for ${client.server}`)
       await realClock.sleep(POLL_MS)
     }
   }
+}
+
+function readRun(client: Client, io: Io, id: string, awayMsMax: number): Promise<RunView> {
+  const read = () => client.call({ path: `/api/v1/runs/${segment(id, 'run')}`, schema: runView })
+  return untilServed(client, io, read, { what: `run ${id}`, next: `plimsoll run show ${id}`, awayMsMax })
 }
 
 /** Waits for the end of a run: on a terminal with a bar and a line per step that ends, else in silence. */
@@ -168,7 +212,7 @@ export async function startAndFollow(
   }
   io.tell({ run: started.id }, `Run ${started.id}`)
   const run = await follow(client, io, started.id, { flags })
-  io.answer(run, describeRun(run, flags))
+  await answerRun(client, io, run, flags)
   endAs(run)
   return run
 }

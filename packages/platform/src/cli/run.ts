@@ -5,7 +5,7 @@ import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
-import { describeRun, endAs, follow, startAndFollow } from './run-follow.ts'
+import { answerRun, endAs, follow, startAndFollow } from './run-follow.ts'
 import { table } from './table.ts'
 
 interface StartFlags {
@@ -34,6 +34,9 @@ export function parseParams(given: readonly string[]): Record<string, unknown> {
   }
   return Object.fromEntries(params)
 }
+
+/** Of an instant in UTC, up to its seconds. */
+const SECONDS_CHARS = 19
 
 const collect = ['--param <name=value...>', 'a param of the pipeline; JSON or text'] as [string, string]
 
@@ -90,7 +93,7 @@ export function addRun(program: Command): void {
             entry.state,
             entry.pipeline ?? '',
             `${entry.steps.done}/${entry.steps.total}`,
-            entry.createdAt.slice(0, 19),
+            `${entry.createdAt.slice(0, SECONDS_CHARS)}Z`,
             entry.actor,
           ]),
           options.pipeline === undefined
@@ -105,11 +108,9 @@ export function addRun(program: Command): void {
     summary: 'show one run: steps, and why each ran or came from the cache',
     example: 'plimsoll run show run_01…',
     action: async ({ io, options, args }) => {
-      const view = await connect(options).client.call({
-        path: `/api/v1/runs/${segment(args[0], 'run')}`,
-        schema: runView,
-      })
-      io.answer(view, describeRun(view, flagsOf(options)))
+      const { client } = connect(options)
+      const view = await client.call({ path: `/api/v1/runs/${segment(args[0], 'run')}`, schema: runView })
+      await answerRun(client, io, view, flagsOf(options))
     },
   })
   addCommand(run, {
@@ -118,8 +119,9 @@ export function addRun(program: Command): void {
     example: 'plimsoll run follow run_01…',
     action: async ({ io, options, args }) => {
       const flags = flagsOf(options)
-      const view = await follow(connect(options).client, io, args[0]!, { flags })
-      io.answer(view, describeRun(view, flags))
+      const { client } = connect(options)
+      const view = await follow(client, io, args[0]!, { flags })
+      await answerRun(client, io, view, flags)
       endAs(view)
     },
   })

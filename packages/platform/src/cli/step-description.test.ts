@@ -115,6 +115,22 @@ test.each([
   expect(describeRun(runOf(step)).some((line) => line.includes('code-changed'))).toBe(isTold)
 })
 
+test('describeStep() and describeRun() tell how far a running step is, and the secrets that a step has', () => {
+  const progress = { fraction: 0.456, message: 'epoch 3' }
+  const secrets = { PASSWORD: 'warehouse' }
+  const step = stepOf({ state: 'running', finishedAt: null, progress, definition: { ...DEFINITION, secrets } })
+  expect(describeStep(step)).toEqual(expect.arrayContaining(['  at     45 % epoch 3', '  secret PASSWORD  warehouse']))
+  expect(describeRun(runOf(step))).toContain('  ▸  fit   running        45 % epoch 3')
+})
+
+test('describeRun() says of a step whose turn never came that it was not run, and names only a log that there is', () => {
+  const step = stepOf({ state: 'upstream_failed', startedAt: null, finishedAt: null })
+  expect(describeRun(runOf(step))).toContain('  ·  fit   not run        a step that it needs failed')
+  const failed = runOf(stepOf({ state: 'failed' }))
+  expect(describeRun(failed).some((line) => line.includes('Its log'))).toBe(false)
+  expect(describeRun(failed, ' --project p', 'fit')).toContain('  Its log: plimsoll logs run_1 fit --project p')
+})
+
 test('describeRun() tells once what kept its steps from running', () => {
   const reason = 'Cannot start step fit: trips failed its expectations'
   const lines = describeRun({ ...runOf(stepOf({ state: 'not_run', reason })), reason })

@@ -1,7 +1,7 @@
 import type { CacheVerdict, StepDetail } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { printable } from './io.ts'
-import { tookOf, verdictOf } from './run-follow.ts'
+import { progressText, stateText, tookOf, verdictOf } from './run-follow.ts'
 
 const DIFFS_SHOWN_MAX = 10
 const VALUE_CHARS_MAX = 100
@@ -64,8 +64,9 @@ function tryLine({ number, state, startedAt, finishedAt, message }: StepDetail['
 
 /** A step as people read it: when it ran and why, with what, and what came of it. */
 export function describeStep(step: StepDetail): string[] {
+  const progress = progressText(step)
   return [
-    `${step.key} (${step.kind}) ${step.state}`,
+    `${step.key} (${step.kind}) ${stateText(step.state)}`,
     ...(step.reason
       ? step.reason
           .trimEnd()
@@ -73,10 +74,12 @@ export function describeStep(step: StepDetail): string[] {
           .map((line) => `      ${line}`)
       : []),
     ...timeLines(step),
+    ...(progress ? [`  at     ${progress}`] : []),
     ...cacheLines(verdictOf(step)),
     ...Object.entries(step.params)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
+    ...Object.entries(step.definition.secrets ?? {}).map(([variable, name]) => `  secret ${variable}  ${name}`),
     ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
     ...step.outputs.map(
       (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${countText(output.sizeBytes, 'byte')}`,

@@ -1,50 +1,88 @@
-import type { Client } from '@plimsoll/sdk/client'
+import { type Client, ClientError } from '@plimsoll/sdk/client'
 import { runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
 import { addCommand } from './command.ts'
-import { connect } from './connection.ts'
-import { printable } from './io.ts'
+import { connect, flagsOf } from './connection.ts'
+import { EXIT } from './exit-code.ts'
+import { type Io, printable } from './io.ts'
+import { stateText, untilServed } from './run-follow.ts'
 import { openTerminalText } from './terminal-text.ts'
 
 const POLL_MS = 500
 
-/** Reads a step's log from its start, piece by piece; with `isFollowed` until the step has ended. */
+interface Asked {
+  readonly client: Client
+  readonly io: Io
+  readonly run: string
+  readonly path: string
+  readonly isFollowed: boolean
+}
+
+/** Reads a step's log from its start, piece by piece; with `isFollowed` until the step has ended. True when there was any. */
 async function readLog(
-  client: Client,
-  path: string,
-  isFollowed: boolean,
+  { client, io, path, isFollowed, run }: Asked,
   onBytes: (bytes: Uint8Array) => void,
-): Promise<void> {
+): Promise<boolean> {
+  let hasBytes = false
   for (let offset = 0, isEnd = false; !isEnd; ) {
-    const response = await client.fetch({ path, query: { offset } })
-    onBytes(new Uint8Array(await response.arrayBuffer()))
+    const read = async () => {
+      const response = await client.fetch({ path, query: { offset } })
+      const bytes = await response.arrayBuffer().catch(() => {
+        throw new ClientError({ status: 503, code: 'client.unreachable', detail: `${client.server} ended its answer` })
+      })
+      return { response, bytes: new Uint8Array(bytes) }
+    }
+    const following = { what: `the log of run ${run}`, next: `plimsoll logs ${run} --follow` }
+    const { response, bytes } = isFollowed ? await untilServed(client, io, read, following) : await read()
+    io.endProgress()
+    hasBytes ||= bytes.length > 0
+    onBytes(bytes)
     const next = Number(response.headers.get('x-plimsoll-next-offset'))
     isEnd = response.headers.get('x-plimsoll-end') === '1' || (next === offset && !isFollowed)
     if (next === offset && !isEnd) await realClock.sleep(POLL_MS)
     offset = next
   }
+  return hasBytes
 }
 
 /** Prints a log: on a terminal what is safe there, else the bytes as they are. */
-async function printLog(client: Client, path: string, isFollowed: boolean): Promise<void> {
-  if (process.stdout.isTTY !== true) {
-    await readLog(client, path, isFollowed, (bytes) => process.stdout.write(bytes))
-    return
-  }
+async function printLog(asked: Asked): Promise<boolean> {
+  if (process.stdout.isTTY !== true) return readLog(asked, (bytes) => process.stdout.write(bytes))
   const decoder = new TextDecoder()
   const terminal = openTerminalText()
-  await readLog(client, path, isFollowed, (bytes) =>
-    process.stdout.write(terminal.push(decoder.decode(bytes, { stream: true }))),
-  )
-  process.stdout.write(terminal.push(decoder.decode()) + terminal.end())
+  const end = () => process.stdout.write(terminal.push(decoder.decode()) + terminal.end())
+  const leave = () => {
+    end()
+    process.exit(EXIT.interrupted)
+  }
+  process.once('SIGINT', leave)
+  try {
+    return await readLog(asked, (bytes) => process.stdout.write(terminal.push(decoder.decode(bytes, { stream: true }))))
+  } finally {
+    end()
+    process.removeListener('SIGINT', leave)
+  }
 }
 
-async function textOfLog(client: Client, path: string, isFollowed: boolean): Promise<string> {
+/** Why a step has no log: nobody looks for one in vain. */
+async function tellEmpty({ client, run }: Asked, key: string, flags: string): Promise<void> {
+  const view = await client.call({ path: `/api/v1/runs/${segment(run, 'run')}`, schema: runView })
+  const step = view.graph.find((found) => found.key === key)
+  const source = step?.cache?.hit ? step.cache.source : null
+  const why = source
+    ? `cached, see plimsoll logs ${source.run} ${source.step}${flags}`
+    : step === undefined || step.startedAt !== null
+      ? 'nothing was written'
+      : stateText(step.state)
+  process.stderr.write(`${printable(key)} has no log: ${printable(why)}\n`)
+}
+
+async function textOfLog(asked: Asked): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
-  await readLog(client, path, isFollowed, (bytes) => {
+  await readLog(asked, (bytes) => {
     text += decoder.decode(bytes, { stream: true })
   })
   return text + decoder.decode()
@@ -65,13 +103,13 @@ export function addLogs(program: Command): void {
       const logs: Record<string, string> = {}
       for (const step of steps) {
         const log = `${path}/steps/${segment(step, 'step')}/log`
-        const isFollowed = options.follow === true
+        const asked = { client, io, run: args[0]!, path: log, isFollowed: options.follow === true }
         if (io.isJson) {
-          logs[step] = await textOfLog(client, log, isFollowed)
+          logs[step] = await textOfLog(asked)
           continue
         }
         if (steps.length > 1) process.stdout.write(`── ${printable(step)}\n`)
-        await printLog(client, log, isFollowed)
+        if (!(await printLog(asked))) await tellEmpty(asked, step, flagsOf(options))
       }
       if (io.isJson) io.answer({ logs }, '')
     },

@@ -1,12 +1,16 @@
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { UsageError } from './exit-code.ts'
+import { CommandEnd, UsageError } from './exit-code.ts'
 import { describeStep } from './step-description.ts'
+
+/** A shell reports a program that signal n ended as 128 + n. */
+const SIGNAL_BASE = 128
 
 function stepPath(text: string | undefined): string {
   const [run, step, ...rest] = (text ?? '').split('/')
@@ -51,10 +55,11 @@ function addDebug(group: Command): void {
         env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' },
         stdio: 'inherit',
       })
-      await new Promise<void>((resolve, reject) => {
-        child.once('exit', () => resolve())
+      const status = await new Promise<number>((resolve, reject) => {
+        child.once('exit', (code, signal) => resolve(code ?? SIGNAL_BASE + (signal ? constants.signals[signal] : 0)))
         child.once('error', reject)
       })
+      if (status !== 0) throw new CommandEnd(status)
     },
   })
 }

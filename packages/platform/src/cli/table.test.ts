@@ -35,6 +35,21 @@ test('table() gives each row several lines where even that is too wide, and cuts
   ])
 })
 
+test('table() never cuts what people copy, also in a column that it may shorten', () => {
+  const id = `run_${'0'.repeat(32)}`
+  const rows = [
+    ['fit', `from ${id}`],
+    ['a-step-with-a-rather-long-name', 'x'.repeat(60)],
+  ]
+  const columns = [{ elastic: 'step' }, { elastic: 'why' }]
+  expect(table(columns, rows, 'none', 56)).toEqual([
+    'step           why',
+    `fit            from ${id}`,
+    `a-step-with-…  ${'x'.repeat(40)}…`,
+  ])
+  expect(table(columns, rows, 'none', 50)).toContain(`why   from ${id}`)
+})
+
 test('table() keeps within the width whatever it is, or stacks', () => {
   for (let width = 1; width < 80; width++) {
     const lines = table(COLUMNS, ROWS, 'none', width)

@@ -7,6 +7,8 @@ export interface ElasticColumn {
 
 const GAP = '  '
 const ELASTIC_MIN_CHARS = 12
+/** What people copy is never cut, wherever it stands. */
+const ID = /\b[a-z]+_[0-9a-f-]{16,}/
 
 /** Columns of the terminal, or without bound: a pipe and a file get everything. */
 export function terminalWidth(): number {
@@ -30,12 +32,12 @@ function totalOf(widths: readonly number[]): number {
   return widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1)
 }
 
-/** Takes from the widest elastic column until all fit, or none can give any more. */
-function squeeze(widths: number[], isElastic: readonly boolean[], available: number): void {
+/** Takes from the widest elastic column until all fit, or none can give any more; `least` is what each keeps. */
+function squeeze(widths: number[], least: readonly number[], available: number): void {
   while (totalOf(widths) > available) {
     let widest = -1
     for (const [column, width] of widths.entries())
-      if (isElastic[column] && width > ELASTIC_MIN_CHARS && (widest < 0 || width > widths[widest]!)) widest = column
+      if (width > least[column]! && (widest < 0 || width > widths[widest]!)) widest = column
     if (widest < 0) return
     widths[widest]!--
   }
@@ -67,7 +69,11 @@ export function table(
   const widths = titles.map((_, column) => Math.max(...all.map((row) => lengthOf(row[column] ?? ''))))
   squeeze(
     widths,
-    columns.map((column) => typeof column !== 'string'),
+    columns.map((column, index) =>
+      typeof column === 'string'
+        ? Number.POSITIVE_INFINITY
+        : Math.max(ELASTIC_MIN_CHARS, ...cells.map((row) => (ID.test(row[index] ?? '') ? lengthOf(row[index]!) : 0))),
+    ),
     width,
   )
   if (totalOf(widths) > width) return stacked(titles, cells)

@@ -10,6 +10,8 @@ function shown(...pieces: string[]): string {
 test.each([
   ['text, tabs, both line ends', 'one\ttwo ü 名\r\n', 'one\ttwo ü 名\r\n'],
   ['colours', '\u001b[1;38;5;9mred\u001b[0m\u001b[m\n', '\u001b[1;38;5;9mred\u001b[0m\u001b[m\n'],
+  ['a colour that stays open', 'a\u001b[31mred', 'a\u001b[31mred\u001b[0m\n'],
+  ['a colour that stays open after its line', '\u001b[38;5;0mred\n', '\u001b[38;5;0mred\n\u001b[0m'],
   ['a title that ends with BEL', 'a\u001b]0;title\u0007b\n', 'ab\n'],
   ['a title that ends with ST', 'a\u001b]0;title\u001b\\b\n', 'ab\n'],
   ['a title that never ends', 'a\u001b]0;title\nb\n', 'a\nb\n'],

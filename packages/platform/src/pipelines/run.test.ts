@@ -298,7 +298,7 @@ test('a run that ended before it had a plan says the same of its steps wherever 
   await expect(readStep(ctx, refused.id, 'x')).rejects.toMatchObject({ code: 'pipelines.step_not_found' })
   const cancelled = await start()
   await ctx.transaction((tx) => cancelRun(tx, cancelled.id))
-  expect(await seen(cancelled.id)).toEqual([2, 2, 'cancelled', 'run cancelled', true])
+  expect(await seen(cancelled.id)).toEqual([0, 2, 'cancelled', 'run cancelled', true])
 })
 
 test('the debug of a step names its tracked run once it has one', async () => {

@@ -1,4 +1,4 @@
-import { isTerminalStep, type RunSummary, type RunView, type StepDetail, type StepView } from '@plimsoll/sdk/wire'
+import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
 import { type Selectable, sql } from 'kysely'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -44,7 +44,8 @@ function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
   const of = (states: readonly string[]) => rows.filter((row) => states.includes(row.state)).length
   return {
     total: rows.length,
-    done: rows.filter((row) => isTerminalStep(row.state) && row.state !== 'not_run').length,
+    // What has been made or tried: neither what a failure or a cancellation kept from starting.
+    done: of(['succeeded', 'cached', 'failed']),
     cached: of(['cached']),
     failed: of(['failed', 'upstream_failed']),
     running: of(['running']),
