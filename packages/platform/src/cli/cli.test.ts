@@ -122,6 +122,11 @@ test('init writes a project once, and names what is in the way', () => {
     err: expect.stringContaining('plimsoll.project.mts, steps/draw.py, steps/estimate.py are there already'),
   })
   expect(readFileSync(join(folder, 'first/steps/draw.py'), 'utf8')).toBe('mine')
+  writeFileSync(join(folder, 'a-file'), '')
+  expect(plimsoll('init', 'a-file')).toMatchObject({
+    status: 2,
+    err: expect.stringMatching(/Cannot write a project into .*\/a-file: a file is where a folder should be/),
+  })
 })
 
 test('doctor says what is here and what is not promised', () => {

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { makeFolder } from '../kernel/folder.ts'
 import { addCommand } from './command.ts'
@@ -70,10 +70,9 @@ function openFolder(folder: string): void {
   try {
     makeFolder(folder)
   } catch (error) {
-    throw new UsageError(
-      `Cannot write a project into ${folder}: ${(error as NodeJS.ErrnoException).code}`,
-      'Choose an empty folder',
-    )
+    const { code } = error as NodeJS.ErrnoException // node:fs throws errno errors
+    const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a file is where a folder should be' : code
+    throw new UsageError(`Cannot write a project into ${dirname(folder)}: ${why}`, 'Choose an empty folder')
   }
 }
 

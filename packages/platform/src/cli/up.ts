@@ -91,7 +91,8 @@ export function addUp(program: Command): void {
         'Press Ctrl-C to stop.',
       ])
       const isHurried = await stopped
-      io.note('Draining …')
+      // Also off a terminal: who asked waits.
+      if (!io.isJson) process.stderr.write('Stopping. Steps that run go on, and are followed again at the next start\n')
       await up.close(isHurried)
       process.exitCode = EXIT.ok
     },
