@@ -4,8 +4,8 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
 import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
-import { readHidden, streamHidden } from './redacted-file.ts'
 import { isNodeFailure, nodeException } from './node-failure.ts'
+import { readHidden, streamHidden } from './redacted-file.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
 const LOG_HEAD_BYTES = 1 << 20
