@@ -1,15 +1,11 @@
 import type { CodeBundle, DefinitionChange } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import { escapePointer } from '../kernel/errors.ts'
+import { member } from '../kernel/own-member.ts'
 
 type Diff = DefinitionChange['diff']
 
 const DIFF_MAX = 100
-
-/** Columns may have names such as `constructor`, which every object answers to. */
-export function member<T>(of: { readonly [key: string]: T }, key: string): T | undefined {
-  return Object.hasOwn(of, key) ? of[key] : undefined
-}
 
 /** Every place where two JSON values differ, as JSON pointers. */
 export function diffJson(old: Json | undefined, now: Json | undefined, pointer = '', found: Diff = []): Diff {

@@ -16,6 +16,7 @@ import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import { member } from '../kernel/own-member.ts'
 import {
   declarePipeline,
   findPipelineDigest,
@@ -25,7 +26,7 @@ import {
 } from '../pipelines/index.ts'
 import { declareModel, undeclareModel } from '../registry/index.ts'
 import { refuseUnknownDatasets } from './dataset-references.ts'
-import { diffCode, diffJson, member } from './definition-diff.ts'
+import { diffCode, diffJson } from './definition-diff.ts'
 import './tables.ts'
 
 export interface PlanDeps {

@@ -7,6 +7,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
+import { member } from '../kernel/own-member.ts'
 import type { OutputType, StepInputFiles } from '../kernel/step-kind.ts'
 import type { AttemptTokens } from './attempt-token.ts'
 import type { CacheComponents } from './cache.ts'
@@ -188,7 +189,7 @@ export async function placeAttempt(
   const out = Object.keys(outputs).length > 0 ? ['out', ...trees.map(([name]) => `out/${name}`)] : []
   for (const directory of ['', ...out]) mkdirSync(join(workDir, directory), { recursive: true, mode: 0o700 })
   const inputs = await placeInputs(ctx, deps.blobs, parts.inputs, workDir, await ownPlaces(ctx, step, parts.inputs))
-  const bundle = parts.bundles[step.key]
+  const bundle = member(parts.bundles, step.key)
   if (bundle) await placeBundle(deps.blobs, bundle, code)
   const params = parts.prepared.params as Readonly<Record<string, Json>> // the wire schema makes it a record
   const argv = await argvOf(deps, step, { params, code, bundle, report: parts.report }).catch((thrown: unknown) => {

@@ -4,6 +4,7 @@ import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { type Fault, PlimsollError, refuseFaults } from '../kernel/errors.ts'
+import { member } from '../kernel/own-member.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { graphFaults } from './graph.ts'
 import { paramsIn, stepParamFaults } from './params.ts'
@@ -52,7 +53,7 @@ function allowFailedFaults(steps: readonly PipelineStep[], kinds: StepKinds): Fa
     Object.entries(step.inputs).flatMap(([name, input]) => {
       if (input.from !== 'step' || !input.allowFailed) return []
       const source = byKey.get(input.step)
-      const type = source && outputsOf(source, kinds)[input.output]
+      const type = source && member(outputsOf(source, kinds), input.output)
       if (type === undefined || type === 'dataset') return []
       const detail = `step ${step.key} reads ${input.step}.${input.output} with allowFailed, which is for datasets: it is of type ${type}`
       return [{ pointer: `/steps/${index}/inputs/${name}`, detail }]
@@ -70,8 +71,9 @@ function definitionFaults(definition: PipelineDefinition, bundles: Bundles, kind
         detail: `there is no step kind ${step.kind}; there are ${[...PROCESS_KINDS, ...kinds.keys()].join(', ')}`,
       })
     }
-    faults.push(...bundleFaults(bundles[step.key], index))
-    if ((step.kind === 'python' || step.kind === 'typescript') && bundles[step.key] === undefined)
+    const bundle = member(bundles, step.key)
+    faults.push(...bundleFaults(bundle, index))
+    if ((step.kind === 'python' || step.kind === 'typescript') && bundle === undefined)
       faults.push({ pointer: `/steps/${index}`, detail: `step ${step.key} has no code bundle` })
     if (step.secrets !== undefined && !isProcessKind(step.kind))
       faults.push({

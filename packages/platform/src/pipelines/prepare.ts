@@ -5,6 +5,7 @@ import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import { member } from '../kernel/own-member.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import type { CacheComponents } from './cache.ts'
 import { bindParams, checkStepParams } from './params.ts'
@@ -53,7 +54,8 @@ export function stepInputs(
   const inputs: Record<string, StepOutput> = { ...fromDatasets }
   for (const [name, input] of Object.entries(step.inputs)) {
     if (input.from !== 'step') continue
-    const output = outputsOfStep(input.step)?.[input.output]
+    const made = outputsOfStep(input.step)
+    const output = made && member(made, input.output)
     if (!output)
       throw new PlimsollError(
         'internal',
@@ -68,7 +70,7 @@ export function stepInputs(
 /** Digest of one file of a bundle. @throws invalid pipelines.file_not_in_bundle */
 function bundleFile(bundles: Bundles, step: PipelineStep, path: unknown, what: string): Digest | undefined {
   if (path === undefined || path === null) return undefined
-  const file = bundles[step.key]?.files.find((entry) => entry.path === path)
+  const file = member(bundles, step.key)?.files.find((entry) => entry.path === path)
   if (!file)
     throw new PlimsollError(
       'invalid',
@@ -145,7 +147,7 @@ export async function prepareStep(
   if (isProcessKind(step.kind)) {
     // The lock is among the files: another one is another environment, and no other code.
     const lockPath = step.kind === 'python' ? byName['lock'] : undefined
-    const files = (run.bundles[step.key]?.files ?? []).filter((file) => file.path !== lockPath)
+    const files = (member(run.bundles, step.key)?.files ?? []).filter((file) => file.path !== lockPath)
     const code = Object.fromEntries(files.map((file) => [file.path, `${file.digest}${file.executable ? '+x' : ''}`]))
     // Names count, values never do: what hangs on a value is made again by --force.
     const secrets = Object.entries(step.secrets ?? {})

@@ -54,7 +54,10 @@ beforeAll(async () => {
   ctx = database.ctx
   api = openTestApi(pipelineEndpoints({ blobs, kinds, secrets, onStarted: () => (woken += 1) }), () => ctx)
 })
-beforeEach(() => database.clear())
+beforeEach(() => {
+  woken = 0
+  return database.clear()
+})
 afterAll(async () => {
   await api.close()
   await database.close()
@@ -110,6 +113,21 @@ test('declarePipeline() lists every fault: kinds, code and params that are not t
     '/steps/2/params step c uses param constructor, which the pipeline does not declare',
     '/steps/3/secrets a make step takes no secrets: only command, python, typescript do',
   ])
+})
+
+test('a step may have the name of what every object answers to: it has no code and no output of that name', async () => {
+  await declare([step('constructor')])
+  const lone = { key: 'constructor', kind: 'command', params: { argv: ['true'] } }
+  expect((await api.call('POST', '/api/v1/runs', { step: lone })).json.isNew).toBe(true)
+  const run = { params: {}, bundles: {}, origin: ORIGIN, keyOf: () => null, resultOf: () => null }
+  const deps = { kinds, python: async () => ({ version: '', platform: '' }) }
+  expect((await prepareStep(ctx, deps, step('constructor'), run, {})).components.code).toEqual({})
+  const coded = step('constructor', { kind: 'python', params: { script: 'a.py' } })
+  await expect(declare([coded])).rejects.toMatchObject({
+    details: { faults: [{ detail: 'step constructor has no code bundle' }] },
+  })
+  const reading = step('b', { inputs: { x: { from: 'step', step: 'constructor', output: 'constructor' } } })
+  expect(() => stepInputs(reading, {}, () => ({}))).toThrow('constructor.constructor has not been stored')
 })
 
 test('declarePipeline() judges the params of a platform step as far as they are known before a run', async () => {
