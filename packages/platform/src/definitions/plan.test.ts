@@ -209,6 +209,14 @@ test('applyPlan() refuses a plan that was made against an older state, or for ot
   expect(await declared()).toEqual(['entity/airport'])
 })
 
+test('applyPlan() refuses a plan of another project, though both have the same state', async () => {
+  const { digest } = await plan(contentOf([FLIGHTS]))
+  const other = ctx.as({ project: 'other' })
+  await expect(applyPlan(other, { blobs, kinds }, contentOf([FLIGHTS]), false, digest)).rejects.toMatchObject({
+    code: 'definitions.stale_plan',
+  })
+})
+
 test('of two plans of one state that are applied at once, one wins', async () => {
   const [one, two] = [contentOf([FLIGHTS]), contentOf([FLIGHTS, AIRPORT])]
   const plans = [await plan(one), await plan(two)]

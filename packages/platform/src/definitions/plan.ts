@@ -173,7 +173,7 @@ export async function planProject(
   else if (content.origin.isDirty)
     warnings.push('the tree has changes that are not committed: versions made from it cannot be released')
   return {
-    digest: digestValue({ base, prune, content }),
+    digest: digestValue({ project: ctx.project, base, prune, content }),
     base,
     changes,
     warnings,
