@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { codeBundle, DEFINITION_KINDS, definition, definitionName } from './definition/index.ts'
+import { json } from './json.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
@@ -28,7 +29,7 @@ export const definitionChange = z.object({
   kind: z.enum(DEFINITION_KINDS),
   name: z.string(),
   change: z.enum(['create', 'change', 'delete', 'unchanged', 'kept']),
-  diff: z.array(z.object({ pointer: z.string(), old: z.json().nullable(), new: z.json().nullable() })),
+  diff: z.array(z.object({ pointer: z.string(), old: json.nullable(), new: json.nullable() })),
 })
 /** One change of a plan. */
 export type DefinitionChange = z.output<typeof definitionChange>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { definitionName, fieldName } from './definition/name.ts'
 import { codeBundle, pipelineStep, stepKey } from './definition/pipeline.ts'
+import { json } from './json.ts'
 import { loosely } from './loosely.ts'
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
@@ -172,7 +173,7 @@ export type RunOptions = z.output<typeof runOptions>
 export const startRunBody = z.union([
   z.strictObject({
     pipeline: definitionName,
-    params: z.record(fieldName, z.json()).default({}),
+    params: z.record(fieldName, json).default({}),
     options: runOptions.default({ cache: true, force: [], forceFrom: [] }),
     idempotencyKey: z.string().min(1).max(200).optional(),
   }),

@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { json } from '../json.ts'
 import { columnType, definitionName, described, fieldName } from './name.ts'
 
 /** Types and arguments carry Great Expectations' names, for example `expect_column_values_to_be_between`. */
 export const expectation = z.strictObject({
   type: z.string().regex(/^expect_[a-z_]{1,120}$/, 'expected a name such as expect_column_values_to_be_between'),
-  kwargs: z.record(z.string(), z.json()),
+  kwargs: z.record(z.string(), json),
 })
 /** One check on a dataset, in Great Expectations' names. */
 export type Expectation = z.output<typeof expectation>

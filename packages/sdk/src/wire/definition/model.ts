@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { json } from '../json.ts'
 import { definitionName, described } from './name.ts'
 
 /** A declared criterion. Stored and shown now; judged by the gates of delivery. */
 export const gate = z.strictObject({
   type: z.string().regex(/^[a-z][a-z-]{0,62}$/, 'expected a kind of gate: lower-case letters and -'),
-  kwargs: z.record(z.string(), z.json()).default({}),
+  kwargs: z.record(z.string(), json).default({}),
 })
 
 /**

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ordinal } from '../count.ts'
+import { json } from '../json.ts'
 import { definitionName, described, fieldName } from './name.ts'
 import { stepSecrets } from './step-secret.ts'
 
@@ -35,7 +36,7 @@ export type StepInput = z.output<typeof stepInput>
 /** A param that a run may set. Without a default every run must. */
 export const pipelineParam = z.strictObject({
   type: z.enum(['int', 'float', 'text', 'boolean', 'json']),
-  default: z.json().optional(),
+  default: json.optional(),
 })
 
 /** `{"$param": "trees"}` anywhere in a step's params is replaced by the run's value. */
@@ -45,7 +46,7 @@ export const pipelineStep = z
     /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `materialize`, `register`. */
     kind: z.string().regex(/^[a-z][a-z-]{0,62}$/, 'expected a kind of step: lower-case letters and -'),
     /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
-    params: z.record(z.string(), z.json()).default({}),
+    params: z.record(z.string(), json).default({}),
     inputs: z.record(fieldName, stepInput).default({}),
     /** Steps that must succeed before, without passing data. */
     after: z.array(stepKey).default([]),
