@@ -13,17 +13,26 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * @source RFC 8785
  */
 export function canonicalJson(value: unknown): string {
-  return print(value, 0, '')
+  return print(value, [])
 }
 
-function refuse(path: string, what: string): never {
-  throw new PlimsollError('invalid', 'canonical.not_json', `Cannot print canonical JSON: ${path || '/'} is ${what}`, {
-    faults: [{ pointer: path, detail: `is ${what}` }],
-  })
+/** Where a value is: names and places from the outside in. A text of it is made only for a refusal. */
+type Path = PropertyKey[]
+
+function refuse(path: Path, what: string): never {
+  const pointer = path.map((part) => `/${escapePointer(part)}`).join('')
+  throw new PlimsollError(
+    'invalid',
+    'canonical.not_json',
+    `Cannot print canonical JSON: ${pointer || '/'} is ${what}`,
+    {
+      faults: [{ pointer, detail: `is ${what}` }],
+    },
+  )
 }
 
-function print(value: unknown, depth: number, path: string): string {
-  if (depth > DEPTH_MAX) refuse(path, `nested deeper than ${DEPTH_MAX} levels`)
+function print(value: unknown, path: Path): string {
+  if (path.length > DEPTH_MAX) refuse(path, `nested deeper than ${DEPTH_MAX} levels`)
   if (value === null) return 'null'
   switch (typeof value) {
     case 'boolean':
@@ -39,16 +48,21 @@ function print(value: unknown, depth: number, path: string): string {
     default:
       refuse(path, `a ${typeof value}`)
   }
-  if (Array.isArray(value)) {
-    return `[${value.map((item, index) => print(item === undefined ? null : item, depth + 1, `${path}/${index}`)).join(',')}]`
+  const within = (part: PropertyKey, inner: unknown): string => {
+    path.push(part)
+    const printed = print(inner, path)
+    path.pop()
+    return printed
   }
+  if (Array.isArray(value))
+    return `[${value.map((item, index) => within(index, item === undefined ? null : item)).join(',')}]`
   const members = value as Record<string, unknown> // narrowed by the switch: a non-null object
   const keys = Object.keys(members)
     .filter((key) => members[key] !== undefined)
     .sort()
   const printed = keys.map((key) => {
     if (!key.isWellFormed()) refuse(path, 'a key with a lone surrogate')
-    return `${JSON.stringify(key)}:${print(members[key], depth + 1, `${path}/${escapePointer(key)}`)}`
+    return `${JSON.stringify(key)}:${within(key, members[key])}`
   })
   return `{${printed.join(',')}}`
 }
