@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { isPlimsollError, PlimsollError } from '../errors.ts'
 
 const FIRST_BYTES = 16_384
 
@@ -34,6 +35,13 @@ export interface BodyFaults {
   tooLarge(): Error
   /** The connection closed, or the unpacking failed. */
   cut(cause: unknown): Error
+}
+
+/** For a body that fails as it is read: what its reader threw stands, all else is a client that left. */
+export function bodyCut(cause: unknown): PlimsollError {
+  return isPlimsollError(cause)
+    ? cause
+    : new PlimsollError('invalid', 'http.body_cut', 'Cannot read the body: it ended early', {}, cause)
 }
 
 /** A whole body of at most `limitBytes`. */

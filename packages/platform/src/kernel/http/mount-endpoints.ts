@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { countText } from '../count-text.ts'
 import type { Context } from '../db/context.ts'
 import { type Fault, PlimsollError, pointerOf } from '../errors.ts'
+import { bodyCut } from './collect-body.ts'
 import { type AnyEndpoint, isMediaType, SCOPES, type Scope, successStatus } from './endpoint.ts'
 import { unstorableFaults } from './storable-text.ts'
 
@@ -59,10 +60,14 @@ function tooLarge(limitBytes: number): PlimsollError {
 function cappedStream(source: AsyncIterable<Buffer>, limitBytes: number): Readable {
   const count = async function* () {
     let total = 0
-    for await (const chunk of source) {
-      total += chunk.length
-      if (total > limitBytes) throw tooLarge(limitBytes)
-      yield chunk
+    try {
+      for await (const chunk of source) {
+        total += chunk.length
+        if (total > limitBytes) throw tooLarge(limitBytes)
+        yield chunk
+      }
+    } catch (error) {
+      throw bodyCut(error)
     }
   }
   return Readable.from(count(), { objectMode: false })

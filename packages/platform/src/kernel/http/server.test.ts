@@ -79,6 +79,19 @@ test('every fault of params, query and body is listed at once', async () => {
   expect(answer.errors.map((fault) => fault.pointer).sort()).toEqual([':name', '?', '?n'])
 })
 
+test('a client that leaves in the middle of a stream is told from a failure of ours', async () => {
+  const lines: string[] = []
+  const log = openLog({ level: 'debug', name: 'test', destination: { write: (line) => void lines.push(line) } })
+  const { port } = await open({ log })
+  const socket = connect(port, '127.0.0.1')
+  const head = [`host: 127.0.0.1:${port}`, 'content-type: a/b', 'content-length: 100', 'expect: 100-continue']
+  socket.write(`PUT /stream HTTP/1.1\r\n${head.join('\r\n')}\r\n\r\n`)
+  await new Promise((resolve) => socket.once('data', resolve)) // the route has been found
+  socket.end('half')
+  await expect.poll(() => lines.join('')).toContain('a client left before its body had ended')
+  expect(lines.join('')).not.toContain('db.unavailable')
+})
+
 test('a bigint is a number where that is exact, else a text', async () => {
   const { url } = await open()
   expect(await (await fetch(`${url}/big`)).json()).toEqual({ small: 5, large: '9007199254740993' })

@@ -2,12 +2,12 @@ import type { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/index.ts'
-import { isPlimsollError, PlimsollError } from '../errors.ts'
+import { PlimsollError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Logger } from '../log.ts'
 import { traceIdOf } from '../telemetry/trace-parent.ts'
 import { clientErrorHandler } from './client-error.ts'
-import { collectBody } from './collect-body.ts'
+import { bodyCut, collectBody } from './collect-body.ts'
 import { decompressBody } from './decompress.ts'
 import { formatJson, refuseDeepJson, refuseRepeatedMember } from './json.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
@@ -88,6 +88,8 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     const problem = problemOf(error, request.id)
     if (problem.status >= 500 && error.kind !== 'overloaded') logFailure(log, error, request)
     return reply
+    else if (error.code === 'http.body_cut')
+      log.debug({ request: request.id, route: request.routeOptions.url }, 'a client left before its body had ended')
       .headers({ ...SECURITY_HEADERS, ...errorHeaders(error) }) // in the place of those of the answer that failed
       .code(problem.status)
       .type('application/problem+json')
@@ -140,12 +142,6 @@ function logFailure(log: Logger, error: PlimsollError, request: FastifyRequest):
 
 function bodyTooLarge(limitBytes: number): PlimsollError {
   return new PlimsollError('too_large', 'http.body_too_large', `The body is larger than ${limitBytes} bytes`)
-}
-
-function bodyCut(cause: unknown): PlimsollError {
-  return isPlimsollError(cause)
-    ? cause
-    : new PlimsollError('invalid', 'http.body_cut', 'Cannot read the body: it ended early', {}, cause)
 }
 
 function readText(bytes: Uint8Array): string {
