@@ -16,7 +16,6 @@ export interface Authoriser {
 }
 
 const PATH = /^\/(?:[a-z0-9._~-]+|:[a-z][a-zA-Z0-9_]*|\*)(?:\/(?:[a-zA-Z0-9._~-]+|:[a-zA-Z][a-zA-Z0-9_]*|\*))*$/
-const FAULTS_MAX = 100
 /** A misspelt parameter must not look as if it had been heard. */
 const NO_QUERY = z.strictObject({})
 
@@ -100,12 +99,11 @@ async function answer(endpoint: AnyEndpoint, request: FastifyRequest, reply: Fas
     ? (request.body ?? Readable.from([]))
     : parsePart(endpoint.body, request.body ?? undefined, pointerOf, faults)
   if (faults.length > 0) {
-    const shown = faults.slice(0, FAULTS_MAX)
     throw new PlimsollError(
       'invalid',
       'http.invalid_request',
       `Cannot take the request: ${countText(faults.length, 'fault')}`,
-      { faults: shown },
+      { faults },
     )
   }
   if (isStream) {

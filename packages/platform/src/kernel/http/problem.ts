@@ -1,5 +1,6 @@
 import type { FastifyError } from 'fastify'
-import { ERROR_KINDS, type ErrorKind, isPlimsollError, PlimsollError, toPlimsollError } from '../errors.ts'
+import { countText } from '../count-text.ts'
+import { ERROR_KINDS, type ErrorKind, type Fault, isPlimsollError, PlimsollError, toPlimsollError } from '../errors.ts'
 
 /** RFC 9457 problem details, with the house's code, every fault, and what to do next. */
 export interface Problem {
@@ -36,6 +37,31 @@ export const TITLES: Record<ErrorKind, string> = {
 }
 
 const FAULTS_MAX = 100
+/** Characters of a text of a problem: what a caller sent may be part of it. */
+const TEXT_CHARS_MAX = 2_000
+const FAULT_CHARS_MAX = 500
+
+/** The beginning of a text, and how much of it is left out. */
+export function clipText(text: string, charsMax = TEXT_CHARS_MAX): string {
+  if (text.length <= charsMax) return text
+  return `${text.slice(0, charsMax).toWellFormed()}… (${text.length - charsMax} more characters)`
+}
+
+/** The first faults, clipped; the last entry says how many more there are. */
+export function shownFaults(faults: readonly Fault[]): Fault[] {
+  const shown = faults.slice(0, FAULTS_MAX).map(({ pointer, detail }) => ({
+    pointer: clipText(pointer, FAULT_CHARS_MAX),
+    detail: clipText(detail, FAULT_CHARS_MAX),
+  }))
+  const more = faults.length - shown.length
+  return more > 0 ? [...shown, { pointer: '', detail: `and ${countText(more, 'more fault')}` }] : shown
+}
+
+/** A detail of an error as a problem shows it: texts and lists may be a caller's. */
+function clipDetail(value: unknown): unknown {
+  if (typeof value === 'string') return clipText(value)
+  return Array.isArray(value) ? value.slice(0, FAULTS_MAX).map(clipDetail) : value
+}
 
 /** Faults of Fastify itself, by its code. */
 const FASTIFY_KINDS: Record<string, [ErrorKind, string, string]> = {
@@ -92,18 +118,20 @@ export function problemOf(error: PlimsollError, requestId: string): Problem {
     }
   }
   const { faults, action, retryAfterMs, ...rest } = error.details
-  const shown = faults?.slice(0, FAULTS_MAX)
+  const shown = shownFaults(faults ?? [])
   return {
     type: `/docs/errors#${error.code}`,
     title,
     status,
-    detail: error.message,
+    detail: clipText(error.message),
     instance: requestId,
     code: error.code,
-    ...(shown && shown.length > 0 ? { errors: shown } : {}),
-    ...(action === undefined ? {} : { action }),
+    ...(shown.length > 0 ? { errors: shown } : {}),
+    ...(action === undefined ? {} : { action: clipText(action) }),
     ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
-    ...(Object.keys(rest).length > 0 ? { details: rest } : {}),
+    ...(Object.keys(rest).length > 0
+      ? { details: Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, clipDetail(value)])) }
+      : {}),
   }
 }
 

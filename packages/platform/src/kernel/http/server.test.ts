@@ -79,6 +79,24 @@ test('every fault of params, query and body is listed at once', async () => {
   expect(answer.errors.map((fault) => fault.pointer).sort()).toEqual([':name', '?', '?n'])
 })
 
+test('a problem lists 100 faults and says how many more there are; what it echoes is cut', async () => {
+  const { url } = await open()
+  const post = async (body: unknown) => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${url}/probe`, { method: 'POST', headers, body: JSON.stringify(body) })
+    return (await answer.json()) as { detail: string; errors: { pointer: string; detail: string }[] }
+  }
+  const many = await post(Array(150).fill('\0'))
+  expect([many.detail, many.errors.length]).toEqual(['Cannot take the request: 150 faults', 101])
+  expect(many.errors[100]).toEqual({ pointer: '', detail: 'and 50 more faults' })
+  const names = Array.from({ length: 5_000 }, (_, at) => [`name${at}`, 0])
+  const wide = await post({ a: 1, ...Object.fromEntries(names) })
+  expect(wide.errors[0]?.detail).toMatch(/^Unrecognized keys: "name0".*… \(\d+ more characters\)$/)
+  const long = await post({ ['n'.repeat(10_000)]: '\0' })
+  expect(long.errors[0]?.pointer).toMatch(/^\/n{499}… \(9501 more characters\)$/)
+  for (const { errors } of [wide, long]) expect(JSON.stringify(errors).length).toBeLessThan(1_500)
+})
+
 test('a client that leaves in the middle of a stream is told from a failure of ours', async () => {
   const lines: string[] = []
   const log = openLog({ level: 'debug', name: 'test', destination: { write: (line) => void lines.push(line) } })

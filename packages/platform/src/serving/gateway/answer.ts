@@ -1,7 +1,7 @@
 import { elementCount, halvesOf, type Tensor, type TensorData } from '../../inference/index.ts'
 import { countText } from '../../kernel/count-text.ts'
 import { ERROR_KINDS, PlimsollError, toPlimsollError } from '../../kernel/errors.ts'
-import { errorHeaders, problemOf } from '../../kernel/http/problem.ts'
+import { clipText, errorHeaders, problemOf, shownFaults } from '../../kernel/http/problem.ts'
 
 export type CellValue = number | string | boolean | null
 
@@ -78,11 +78,11 @@ export function problemAnswer(thrown: unknown, requestId: string): Answer {
 
 /** The message, then each fault that it does not say itself. */
 function oipText({ message, details }: PlimsollError): string {
-  const faults = details.faults ?? []
+  const faults = shownFaults(details.faults ?? [])
   const untold = faults.filter(({ detail }) => !message.includes(detail))
-  if (untold.length === 0) return message
+  if (untold.length === 0) return clipText(message)
   const told = untold.map(({ pointer, detail }) => `${pointer} ${detail}`.trim()).join('; ')
-  return `${message}${untold.length < faults.length ? '; ' : ': '}${told}`
+  return `${clipText(message)}${untold.length < faults.length ? '; ' : ': '}${told}`
 }
 
 /** The protocol's error shape. The content type is exactly `application/json`: a client compares it with `==`. */
