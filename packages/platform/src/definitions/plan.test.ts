@@ -181,6 +181,17 @@ test('reviewPlan() of many definitions compares them, and says that it does no m
   expect([found.length, warnings]).toEqual([201, [expect.stringContaining('shows at apply')]])
 })
 
+test('the route of a plan refuses more values than a large project has, before it looks at them', async () => {
+  const content = { a: Array(500_001).fill(0) }
+  expect(await api.call('POST', '/api/v1/plan', { content })).toMatchObject({
+    status: 413,
+    json: { code: 'http.json_too_large', detail: expect.stringContaining('500000 values') },
+  })
+  expect((await api.call('POST', '/api/v1/plan', { content: { a: Array(200_000).fill(0) } })).json.code).toBe(
+    'http.invalid_request',
+  )
+})
+
 test('applyPlan() leaves nothing when one definition is refused', async () => {
   const content = contentOf([FLIGHTS, AIRPORT, viewOf({ eventTime: 'absent' }), BOARD])
   await expect(apply(content)).rejects.toMatchObject({ kind: 'invalid', code: 'features.bad_view' })

@@ -46,6 +46,8 @@ export interface Endpoint<
   /** Status of success: 204 where the answer is `nothing`, 200 otherwise, unless said. */
   readonly status?: number
   readonly bodyLimitBytes?: number
+  /** Values that its JSON may hold, where those of all endpoints are too few. */
+  readonly bodyValuesMax?: number
   /** `stream`: the body is not parsed; `request.body` is a `Readable` that ends with an error beyond the limit. */
   readonly bodyKind?: 'json' | 'stream'
   handler(call: {

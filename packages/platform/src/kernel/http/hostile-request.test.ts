@@ -207,6 +207,29 @@ const CASES: readonly Case[] = [
     status: 400,
     code: 'http.json_too_deep',
   },
+  {
+    name: 'more values than are taken, in little text',
+    input: json(`[${'[[[]]],'.repeat(30_000)}0]`),
+    status: 413,
+    code: 'http.json_too_large',
+  },
+  {
+    name: 'an object of more members than are taken',
+    input: json(`{${Array.from({ length: 20_001 }, (_, at) => `"k${at}":0`).join()}}`),
+    status: 413,
+    code: 'http.json_too_large',
+  },
+  {
+    name: 'JSON in UTF-16',
+    input: post(['content-type: application/json; charset=utf-16'], '{"a":1}'),
+    status: 415,
+    code: 'http.charset',
+  },
+  {
+    name: 'JSON that says UTF-8',
+    input: post(['content-type: application/json; charset="UTF-8"'], '{"a":1}'),
+    status: 200,
+  },
   { name: 'brackets inside a text', input: json(`{"a":1,"b":"${'['.repeat(100)}\\"${'{'.repeat(100)}"}`), status: 200 },
   { name: 'a member named twice', input: json('{"a":1,"a":2}'), status: 400, code: 'http.bad_json' },
   {

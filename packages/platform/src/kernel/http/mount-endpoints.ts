@@ -84,7 +84,10 @@ function mountOne(app: FastifyInstance, endpoint: AnyEndpoint, authoriser: Autho
     onRequest: async (request) => {
       contexts.set(request, await authoriser.authorise(request, endpoint.scope))
     },
-    config: { confirmsBody: endpoint.bodyKind !== 'stream' && authoriser.confirm !== undefined },
+    config: {
+      confirmsBody: endpoint.bodyKind !== 'stream' && authoriser.confirm !== undefined,
+      ...(endpoint.bodyValuesMax === undefined ? {} : { jsonValuesMax: endpoint.bodyValuesMax }),
+    },
     preValidation: async (request) => authoriser.confirm?.(request),
     handler: (request, reply) => answer(endpoint, request, reply),
   })

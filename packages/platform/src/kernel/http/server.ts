@@ -9,7 +9,8 @@ import { traceIdOf } from '../telemetry/trace-parent.ts'
 import { clientErrorHandler } from './client-error.ts'
 import { bodyCut, collectBody } from './collect-body.ts'
 import { decompressBody } from './decompress.ts'
-import { formatJson, refuseDeepJson, refuseRepeatedMember } from './json.ts'
+import { formatJson, refuseCharset, refuseRepeatedMember, refuseUnboundedJson } from './json.ts'
+import { JSON_VALUES_MAX } from './json-outline.ts'
 import { errorHeaders, problemOf, toHttpError } from './problem.ts'
 import { guardRequest } from './request-guard.ts'
 import { formatServerUrl } from './server-url.ts'
@@ -87,9 +88,9 @@ export function openHttp(options: HttpOptions): FastifyInstance {
     const error = toHttpError(thrown)
     const problem = problemOf(error, request.id)
     if (problem.status >= 500 && error.kind !== 'overloaded') logFailure(log, error, request)
-    return reply
     else if (error.code === 'http.body_cut')
       log.debug({ request: request.id, route: request.routeOptions.url }, 'a client left before its body had ended')
+    return reply
       .headers({ ...SECURITY_HEADERS, ...errorHeaders(error) }) // in the place of those of the answer that failed
       .code(problem.status)
       .type('application/problem+json')
@@ -157,12 +158,15 @@ function addParsers(app: FastifyInstance, jsonDepth: number): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: Readable) => {
+    refuseCharset(request.headers['content-type'])
     const limitBytes = request.routeOptions.bodyLimit
     const faults = { tooLarge: () => bodyTooLarge(limitBytes), cut: bodyCut }
     if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw faults.tooLarge()
     const bytes = await collectBody(payload, limitBytes, faults)
     request.rawBody = bytes
-    const outline = refuseDeepJson(bytes, jsonDepth)
+    const outline = refuseUnboundedJson(bytes, jsonDepth, {
+      valuesMax: request.routeOptions.config.jsonValuesMax ?? JSON_VALUES_MAX,
+    })
     const body = await new Promise((resolve, reject) => {
       void parseJson(request, readText(bytes), (error, value) => (error ? reject(error) : resolve(value)))
     })
@@ -241,6 +245,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route reads `request.raw` itself: nothing else may read it beside. */
     takesRawBody?: boolean
+    /** Values that a JSON body may hold, where they may be more than `JSON_VALUES_MAX`. */
+    jsonValuesMax?: number
   }
   interface FastifyRequest {
     /** Bytes of a JSON body, for signatures over it. */
