@@ -181,6 +181,17 @@ test('reviewPlan() of many definitions compares them, and says that it does no m
   expect([found.length, warnings]).toEqual([201, [expect.stringContaining('shows at apply')]])
 })
 
+test('reviewPlan() of a large definition compares it only, as it does of many', async () => {
+  const large = contentOf([
+    { kind: 'pipeline', name: 'p', steps: [{ key: 'a', kind: 'python', params: { rows: Array(100_000).fill(0) } }] },
+  ])
+  const { changes: found, warnings } = await reviewPlan(ctx, { blobs, kinds }, large, false)
+  expect([found, warnings]).toEqual([
+    [expect.objectContaining({ change: 'create' })],
+    [expect.stringContaining('more than 100000 values')],
+  ])
+})
+
 test('the route of a plan refuses more values than a large project has, before it looks at them', async () => {
   const content = { a: Array(500_001).fill(0) }
   expect(await api.call('POST', '/api/v1/plan', { content })).toMatchObject({

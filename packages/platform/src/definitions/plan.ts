@@ -295,6 +295,24 @@ class TriedOut extends Error {
 
 /** More definitions than these are compared only: trying them out would hold the database for seconds, for whoever may look. */
 const TRIED_MAX = 200
+/** The same of one definition that is large. */
+const TRIED_VALUES_MAX = 100_000
+
+function hasMoreValues(content: unknown, max: number): boolean {
+  let left = max
+  const count = (value: unknown): void => {
+    left -= 1
+    if (typeof value !== 'object' || value === null || left < 0) return
+    for (const inner of Object.values(value)) count(inner)
+  }
+  count(content)
+  return left < 0
+}
+
+function comparedOnly(plan: PlanView, what: string): PlanView {
+  const warning = `more than ${what}: what the server would refuse of them shows at apply`
+  return { ...plan, warnings: [...plan.warnings, warning] }
+}
 
 /** The plan, with every refusal that `applyPlan` would answer: all of it is tried out in a transaction that is undone. */
 export async function reviewPlan(
@@ -303,13 +321,12 @@ export async function reviewPlan(
   content: ProjectContent,
   prune: boolean,
 ): Promise<PlanView> {
+  if (hasMoreValues(content, TRIED_VALUES_MAX))
+    return comparedOnly(await planProject(ctx, deps, content, prune), `${TRIED_VALUES_MAX} values`)
   try {
     return await ctx.transaction(async (tx) => {
       const plan = await planProject(tx, deps, content, prune)
-      if (plan.changes.length > TRIED_MAX) {
-        const warning = `more than ${TRIED_MAX} definitions: what the server would refuse of them shows at apply`
-        return { ...plan, warnings: [...plan.warnings, warning] }
-      }
+      if (plan.changes.length > TRIED_MAX) return comparedOnly(plan, `${TRIED_MAX} definitions`)
       await declareAll(tx, { kinds: deps.kinds, blobs: undefined }, content, plan)
       await removeDropped(tx, plan)
       throw new TriedOut(plan)
