@@ -43,6 +43,13 @@ test('prepare() fills named inputs, and says which the route lacks', () => {
   ).toThrow(/speed/)
 })
 
+test('prepare() stops at 100 faults, in one row as in many', () => {
+  const row = Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`k${at}`, at]))
+  expect(faultsOf([row])).toHaveLength(100)
+  expect(faultsOf(Array(50).fill({ distance: 'far', date: 1, x: 1 }))).toHaveLength(100)
+  expect(() => compileRoute(exampleRoute(), undefined).prepare([row], 0n, matrix)).toThrow(/at least 100 faults/)
+})
+
 test('prepare() lists every fault at once with its pointer', () => {
   expect(
     faultsOf([

@@ -220,6 +220,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
     const given = row as Record<string, unknown> // narrowed above
     const checked: Record<string, unknown> = {}
     for (const name of names) {
+      if (faults.length >= FAULTS_MAX) break
       const input = route.inputs[name]!
       const value = Object.hasOwn(given, name) ? given[name] : undefined
       const isOptional = 'nullable' in input && input.nullable
@@ -236,6 +237,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       checked[name] = value
     }
     for (const name of Object.keys(given)) {
+      if (faults.length >= FAULTS_MAX) break
       if (!Object.hasOwn(route.inputs, name))
         faults.push({
           pointer: `/rows/${index}/${name}`,
@@ -253,7 +255,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       const inputs = rows.map((row, index) => (faults.length < FAULTS_MAX ? checkRow(row, index, faults) : {}))
       refuseFaults(
         'serving.invalid_input',
-        `Cannot predict with route ${route.name}: ${countText(faults.length, 'fault')} in the input`,
+        `Cannot predict with route ${route.name}: ${faults.length < FAULTS_MAX ? '' : 'at least '}${countText(faults.length, 'fault')} in the input`,
         faults,
       )
       const taken = takenBy(stated)
