@@ -71,9 +71,34 @@ describe('decodeInferRequest()', () => {
     ['a number for an id', { ...input('FP32', [1, 2], [1, 2]), id: 7 }, /id/],
     ['not JSON', '{"inputs":[}', /Cannot read/],
     ['a member named twice', '{"inputs":[{"name":"x","name":"x","data":[NaN]}]}', /names a member twice/],
+    [
+      'a number that no double holds',
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1e400,2]}]}',
+      /beyond what a double holds: 1e400/,
+    ],
+    [
+      'one beside NaN',
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[-1.5E+0309,NaN]}]}',
+      /double holds: -1.5E\+0309/,
+    ],
+    [
+      'one of many digits',
+      `{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[${'9'.repeat(250)}e60,2]}]}`,
+      /beyond what/,
+    ],
     ['a million brackets', '['.repeat(1_000_000), /nested deeper/],
   ])('refuses %s', (_, body, message) => {
     expect(() => decode(identity('FP32'), body)).toThrow(refused(message))
+  })
+
+  test('refuses more elements than JSON is read of, and says how to send them', () => {
+    const body = `{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[${'1,'.repeat(2_000_001)}1]}]}`
+    expect(() => decode(identity('FP32'), body)).toThrow(
+      expect.objectContaining({
+        code: 'http.json_too_large',
+        details: { action: 'Send the tensors as binary data' },
+      }),
+    )
   })
 
   test('takes a dimension of 0 with no data, and no dimension as one element', () => {

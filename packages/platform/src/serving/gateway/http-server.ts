@@ -15,7 +15,7 @@ import { demandCaller } from './caller.ts'
 import { UNKNOWN_ROUTE } from './gateway-metrics.ts'
 import { demandKnownExpectation, demandMethod } from './method.ts'
 import { answerOip } from './oip-surface.ts'
-import type { PredictionDeps } from './predict.ts'
+import { jsonValuesMax, type PredictionDeps } from './predict.ts'
 import { answerInvocations, answerPredict, onlyRoute, type PredictCall } from './predict-surface.ts'
 import { readJson } from './request-body.ts'
 import { readTimeoutMs } from './request-timeout.ts'
@@ -68,7 +68,10 @@ async function predictCall(deps: GatewayServerDeps, call: Call, route: string): 
   const { request, arrivedMs, requestId, traceId, signal } = call
   const timeoutMs = readTimeoutMs(request.headers)
   const bytes = await readAdmitted(deps, call, route, { arrivedMs, timeoutMs })
-  const body = readJson(request, bytes, { nanIsNull: call.segments[0] === 'invocations' })
+  const body = readJson(request, bytes, {
+    nanIsNull: call.segments[0] === 'invocations',
+    valuesMax: jsonValuesMax(deps, route),
+  })
   const sticky = request.headers['x-plimsoll-key']
   const stickyKey = typeof sticky === 'string' ? sticky : undefined
   return { route, body, stickyKey, arrivedMs, requestId, traceId, timeoutMs, signal }

@@ -1,5 +1,6 @@
 import { decodeInferRequest, encodeInferResponse, type ModelInterface, type TensorSpec } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { refuseCharset } from '../../kernel/http/json.ts'
 import { type Arrival, readAdmitted } from './admission.ts'
 import { type Answer, jsonAnswer } from './answer.ts'
 import { findArm, type LiveRoute, type LiveState, requireLiveRoute, versionOf } from './live-state.ts'
@@ -152,6 +153,7 @@ function least(one: number | undefined, other: number | undefined): number | und
 async function infer(deps: OipDeps, call: OipCall, name: string, version: string | undefined): Promise<Answer> {
   const headerMs = readTimeoutMs(call.request.headers)
   const body = await readAdmitted(deps, call, name, { arrivedMs: call.arrivedMs, timeoutMs: headerMs })
+  refuseCharset(call.request.headers['content-type'])
   const sticky = call.request.headers['x-plimsoll-key']
   const target = chooseTarget(deps, name, version, typeof sticky === 'string' ? sticky : undefined)
   const length = call.request.headers['inference-header-content-length']

@@ -1,7 +1,15 @@
 import { LOGGED_ROWS_MIN, type ServedArm, type ServedRoute, type ServedVersion } from '@plimsoll/sdk/wire'
-import type { ModelInterface, ModelPool, PoolResult, Tensor } from '../../inference/index.ts'
+import {
+  type ModelInterface,
+  type ModelPool,
+  type PoolResult,
+  REQUEST_ROWS_MAX,
+  rowBounds,
+  type Tensor,
+} from '../../inference/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { JSON_VALUES_MAX } from '../../kernel/http/json-outline.ts'
 import { uuidv7 } from '../../kernel/ids.ts'
 import { type CellValue, jsonElements } from './answer.ts'
 import type { Gateway } from './gateway.ts'
@@ -139,6 +147,18 @@ export function findRefusal(deps: PredictionDeps, name: string, timing: Timing):
     if (!refusal) return undefined
   }
   return refusal
+}
+
+/**
+ * Values that a JSON body of rows may hold: those of the most rows, and some, so that a few rows too many are told as such.
+ * Undefined for a route that is not there.
+ */
+export function jsonValuesMax(deps: PredictionDeps, name: string): number | undefined {
+  const live = deps.gateway.live()
+  const entry = live?.routes.get(name)
+  if (!live || !entry) return undefined
+  const rows = entry.route.arms.map(({ artifact }) => rowBounds(live.interfaces.get(artifact)!).max)
+  return Math.max(REQUEST_ROWS_MAX, ...rows) * (Object.keys(entry.route.inputs).length + 2) + JSON_VALUES_MAX
 }
 
 /** Runs the model within the deadline, which counts from the arrival of the request; one request of the route's bound. @throws overloaded serving.route_full, and what the pool throws */

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { expandBody, replaceNonFinite } from '../../inference/index.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { collectBody } from '../../kernel/http/collect-body.ts'
-import { hasRepeatedMember, outlineJson } from '../../kernel/http/json-outline.ts'
+import { refuseCharset, refuseLargeJson } from '../../kernel/http/json.ts'
+import { hasRepeatedMember, JSON_DEPTH_MAX, JSON_VALUES_MAX, outlineJson } from '../../kernel/http/json-outline.ts'
 
 function tooLarge(limitBytes: number): PlimsollError {
   return new PlimsollError(
@@ -73,10 +74,11 @@ function parseWithNaN(text: string): unknown {
   }
 }
 
-/** With `nanIsNull` a bare NaN is null. @throws invalid serving.bad_json */
-export function parseJson(body: Uint8Array, { nanIsNull = false } = {}): unknown {
-  const outline = outlineJson(body)
+/** With `nanIsNull` a bare NaN is null. @throws invalid serving.bad_json · too_large http.json_too_large */
+export function parseJson(body: Uint8Array, { nanIsNull = false, valuesMax = JSON_VALUES_MAX } = {}): unknown {
+  const outline = outlineJson(body, JSON_DEPTH_MAX, { valuesMax })
   if (outline.isTooDeep) throw badJson('its JSON nests deeper than 64 levels')
+  refuseLargeJson(outline, 'Send fewer rows at a time')
   // Buffer would put a replacement character there: another key than the one that was sent
   if (!isUtf8(body)) throw badJson('its body is not UTF-8')
   let value: unknown
@@ -93,8 +95,13 @@ export function parseJson(body: Uint8Array, { nanIsNull = false } = {}): unknown
 /** What a client names that sends JSON, or says nothing of it. */
 const JSON_TYPES = /^application\/(?:(?:[\w.-]+\+)?json|octet-stream)$/
 
-/** @throws invalid serving.bad_json · media_type serving.media_type */
-export function readJson(request: IncomingMessage, body: Uint8Array, options: { nanIsNull: boolean }): unknown {
+/** @throws invalid serving.bad_json · too_large http.json_too_large · media_type serving.media_type · http.charset */
+export function readJson(
+  request: IncomingMessage,
+  body: Uint8Array,
+  options: { nanIsNull: boolean; valuesMax: number | undefined },
+): unknown {
+  refuseCharset(request.headers['content-type'])
   try {
     return parseJson(body, options)
   } catch (error) {

@@ -74,6 +74,24 @@ describe('a request of more rows than a batch takes', () => {
   )
 })
 
+test.each([
+  ['/predict/delay', (count: number) => `{"rows":[${'[],'.repeat(count)}0]}`],
+  ['/invocations/delay', (count: number) => `{"dataframe_records":[${'{},'.repeat(count)}{}]}`],
+  ['/predict/delay', (count: number) => `{${Array.from({ length: count / 4 }, (_, at) => `"k${at}":0`)}}`],
+])('%s refuses JSON of far more values than its rows have before it is parsed', async (path, bodyOfCount) => {
+  const headers = { 'content-type': 'application/json' }
+  const refused = await fetch(`${opened.url}${path}`, { method: 'POST', headers, body: bodyOfCount(100_000) })
+  expect([refused.status, await bodyOf(refused)]).toEqual([
+    413,
+    expect.objectContaining({ code: 'http.json_too_large', action: 'Send fewer rows at a time' }),
+  ])
+})
+
+test.each(['/predict/delay', '/v2/models/delay/infer'])('%s takes JSON in UTF-8 only', async (path) => {
+  const refused = await post(path, { p: 1, q: 2 }, { 'content-type': 'application/json; charset=utf-16' })
+  expect([refused.status, (await bodyOf(refused)).code]).toEqual([415, 'http.charset'])
+})
+
 test('the description of a route says how many rows a request takes', async () => {
   const textOf = async (route: string) => (await fetch(`${opened.url}/predict/${route}/openapi.json`)).text()
   expect(await textOf('delay')).toContain('"rows":{"type":"array","minItems":1,"maxItems":10000,')
