@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realClock } from '../packages/platform/src/kernel/clock.ts'
 import { cpuMs } from './_cpu.ts'
-import { median, noteFigure } from './_figure.ts'
+import { isSmall, median, noteFigure } from './_figure.ts'
 
 /**
  * Requests of log_batch per second of one core, beside a real MLflow server on SQLite, in one run. The processor time is
@@ -15,9 +15,9 @@ import { median, noteFigure } from './_figure.ts'
 const MLFLOW = '3.17.2'
 /** Made by the first run, kept for later ones. */
 const ENVIRONMENT = new URL(`../node_modules/.cache/plimsoll-python/mlflow-server-${MLFLOW}/`, import.meta.url).pathname
-const ROUNDS = 5
-const ROUND_MS = 3_000
-const WARM_MS = 1_000
+const ROUNDS = isSmall ? 1 : 5
+const ROUND_MS = isSmall ? 500 : 3_000
+const WARM_MS = isSmall ? 100 : 1_000
 const CONNECTIONS = 4
 const SIZES = [10, 100, 1_000] as const
 const START_MS = 90_000
