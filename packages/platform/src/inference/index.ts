@@ -7,6 +7,7 @@ export { textFault } from './json-tensor.ts'
 export {
   countRows,
   isMatrixOf,
+  REQUEST_ROWS_MAX,
   rowBounds,
   rowsFault,
   shapeFits,
