@@ -1,5 +1,6 @@
 import type { PassportBound } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
+import { findVersion } from '../datasets/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { requirePipelineVersion } from '../pipelines/index.ts'
 
@@ -12,6 +13,7 @@ interface StepRecord {
   }
   inputs: Record<string, { digest: string; type: string }> | null
   spec: unknown
+  result: unknown
 }
 
 /** The parts of a passport that the run itself knows: code, data, features, environment. */
@@ -50,6 +52,21 @@ function featuresOf(steps: readonly StepRecord[]): NonNullable<PassportBound['fe
   return found.sort((a, b) => (a.service < b.service ? -1 : 1))
 }
 
+const made = z.looseObject({ dataset: z.string() })
+
+/** What an input is called as a version of the dataset that was named, or that the step said it made; undefined when it is none. */
+async function versionName(
+  ctx: Context,
+  digest: string,
+  declared: { dataset?: string; step?: string } | undefined,
+  steps: ReadonlyMap<string, StepRecord>,
+): Promise<string | undefined> {
+  const result = made.safeParse(declared?.step === undefined ? undefined : steps.get(declared.step)?.result)
+  const dataset = declared?.dataset ?? result.data?.dataset
+  const version = dataset === undefined ? undefined : await findVersion(ctx, { dataset, digest })
+  return version && `${version.dataset}/${version.version}`
+}
+
 /** Reads, from the run's own rows, what made the output that `producer` left. */
 export async function provenanceOf(
   ctx: Context,
@@ -64,7 +81,7 @@ export async function provenanceOf(
     .executeTakeFirstOrThrow()
   const rows = await ctx.db
     .selectFrom('step')
-    .select(['key', 'kind', 'definition', 'inputs', 'spec'])
+    .select(['key', 'kind', 'definition', 'inputs', 'spec', 'result'])
     .where('run', '=', run)
     .execute()
   const steps = new Map(rows.map((row) => [row.key, row as unknown as StepRecord])) // jsonb of the shapes named above
@@ -82,7 +99,7 @@ export async function provenanceOf(
       const isOwn = step.key === producer
       data.push({
         role: isOwn ? 'training' : 'source',
-        name: declared?.dataset ?? declared?.step ?? name,
+        name: (await versionName(ctx, input.digest, declared, steps)) ?? declared?.dataset ?? declared?.step ?? name,
         digest: input.digest as `sha256:${string}`,
         step: step.key,
       })

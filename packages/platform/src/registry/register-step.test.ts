@@ -285,7 +285,7 @@ test('the passport of a registered version is what the rows of its run prove, wi
     code: { source: 'flights', commit: 'c0ffee', isDirty: false, bundle: BUNDLE.digest },
     data: [
       { role: 'training', name: 'set', digest: digestOf('set'), step: 'fit' },
-      { role: 'source', name: 'flights', digest: dataset, step: 'set' },
+      { role: 'source', name: 'flights/1', digest: dataset, step: 'set' },
     ],
     environment: { lock: digestOf('requirements.lock'), interpreter: 'cpython-3.12.1', platform: 'linux-x86_64' },
     features: [
@@ -376,17 +376,20 @@ test('a step without code has no bundle and no lock; all that it came from is na
     set: output('set', 'dataset', 'set'),
     raw: { ...output('raw', 'dataset', 'x'), digest: dataset },
     note: output('note', 'file', 'note'),
+    more: { ...output('more', 'dataset', 'x'), digest: dataset },
   }
   await update('fit', { inputs: JSON.stringify(inputs) })
+  await update('more', { result: JSON.stringify({ dataset: 'flights', version: 1 }) })
   await commit(run)
   const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
   expect(bound).toMatchObject({ code: { bundle: null }, environment: { lock: null } })
   expect(bound.features!.map((used) => used.service)).toEqual(['another', 'board'])
   expect(bound.data.map(({ role, name, step }) => [role, name, step])).toEqual([
-    ['training', 'flights', 'fit'],
+    ['training', 'flights/1', 'fit'],
+    ['training', 'flights/1', 'fit'],
     ['training', 'set', 'fit'],
-    ['source', 'flights', 'more'],
-    ['source', 'flights', 'set'],
+    ['source', 'flights/1', 'more'],
+    ['source', 'flights/1', 'set'],
   ])
 })
 
