@@ -109,9 +109,8 @@ test('run start tells its run at once, says off a terminal nothing else but the 
   expect(second.value).toMatchObject({ state: 'succeeded', steps: { total: 2, done: 2, cached: 2 } })
   expect(JSON.parse(second.err)).toEqual({ run: second.value.id })
   started.hello = second.value.id
-  expect((await plimsoll.run('logs', second.value.id, 'greet')).err).toMatch(
-    /cached, see plimsoll logs run_\S+ greet$/m,
-  )
+  const { err } = await plimsoll.run('logs', second.value.id, 'greet')
+  expect(err).toMatch(/cached, see plimsoll logs run_\S+ greet$/m)
 })
 
 test('a run that fails is status 1, and says where to look', async () => {
@@ -174,9 +173,7 @@ test('step debug opens a shell in the directory and environment of the attempt',
   writeFileSync(
     join(folder, 'shell'),
     '#!/bin/sh\npwd; echo "$PLIMSOLL_STEP"; env | grep -c MLFLOW_TRACKING_TOKEN; env | grep -cE "TELEMETRY|NOT_TRACK"; echo "$OMP_NUM_THREADS $OMP_WAIT_POLICY"; exit 3\n',
-    {
-      mode: 0o700,
-    },
+    { mode: 0o700 },
   )
   const { status, out } = await shell.run('step', 'debug', `${value.id}/greet`)
   const [cwd, step, token, silenced, threads] = out.split('\n')
