@@ -128,7 +128,9 @@ function refusedHashes(output: string): string | undefined {
 }
 
 /** What went wrong, from what pip said: one clear line. */
-function explain(output: string): PlimsollError {
+function explain(said: string): PlimsollError {
+  // The address of an index may have a password in it, which not every pip hides.
+  const output = said.replace(/(?<=:\/\/)[^\s/@]+(?=@)/g, '****')
   const { kind, code, message, details } = explained(output)
   return new PlimsollError(kind, code, message, details, new InstallerFailure(output))
 }
