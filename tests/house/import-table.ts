@@ -34,6 +34,8 @@ const KERNEL_LAYERS = [
     'redaction',
     'secrets',
     'shell-word',
+    'regular-file',
+    'own-member',
   ],
   ['config'],
   ['telemetry', 'http', 'auth/verify', 'blob/content'],
@@ -61,6 +63,7 @@ const ADAPTER_KERNEL = [
   'sibling-module',
   'directory-lock',
   'shell-word',
+  'regular-file',
 ]
 
 interface Place {

@@ -183,7 +183,11 @@ test('reviewPlan() of many definitions compares them, and says that it does no m
 
 test('reviewPlan() of a large definition compares it only, as it does of many', async () => {
   const large = contentOf([
-    { kind: 'pipeline', name: 'p', steps: [{ key: 'a', kind: 'python', params: { rows: Array(100_000).fill(0) } }] },
+    {
+      kind: 'pipeline',
+      name: 'p',
+      steps: [{ key: 'a', kind: 'python', params: { script: 'a.py', rows: Array(100_000).fill(0) } }],
+    },
   ])
   const { changes: found, warnings } = await reviewPlan(ctx, { blobs, kinds }, large, false)
   expect([found, warnings]).toEqual([

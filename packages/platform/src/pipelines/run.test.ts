@@ -70,14 +70,7 @@ const step = (key: string, more: Record<string, unknown> = {}): PipelineStep =>
 const pipeline = (steps: PipelineStep[], params: object = {}): PipelineDefinition =>
   pipelineDefinition.parse({ kind: 'pipeline', name: 'train', params, steps })
 const declare = (steps: PipelineStep[], params: object = {}, bundles = {}) =>
-  ctx.transaction((tx) =>
-    declarePipeline(tx, pipeline(steps, params), {
-      bundles,
-      origin: ORIGIN,
-      kinds,
-      blobs,
-    }),
-  )
+  ctx.transaction((tx) => declarePipeline(tx, pipeline(steps, params), { bundles, origin: ORIGIN, kinds, blobs }))
 const start = (params = {}, options = {}, idempotencyKey?: string) =>
   ctx.transaction((tx) =>
     startNamedRun(tx, { pipeline: 'train', params, options: { ...OPTIONS, ...options }, idempotencyKey }),
@@ -89,10 +82,7 @@ const plan = async (id: string) =>
     (await requireRun(ctx, id)) as never,
   ) // its jsonb is what startRun wrote
 const faultsOf = async (work: Promise<unknown>) => {
-  const error: unknown = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
+  const error = await work.catch((thrown: unknown) => thrown)
   return (error as { details: { faults: { pointer: string; detail: string }[] } }).details.faults.map(
     ({ pointer, detail }) => `${pointer} ${detail}`,
   )
