@@ -47,14 +47,18 @@ export function describePlan(plan: PlanView): string[] {
   ]
 }
 
+/** What the server refuses of a project in YAML is said with its lines. */
+function orPlaced(project: CollectedProject): (thrown: unknown) => never {
+  return (thrown) => {
+    throw project.placed(thrown)
+  }
+}
+
 async function planOf(client: Client, project: CollectedProject, prune: boolean): Promise<PlanView> {
-  const plan = await client.call({
-    method: 'POST',
-    path: '/api/v1/plan',
-    body: { content: project.content, prune },
-    schema: planView,
-    isIdempotent: true,
-  })
+  const body = { content: project.content, prune }
+  const plan = await client
+    .call({ method: 'POST', path: '/api/v1/plan', body, schema: planView, isIdempotent: true })
+    .catch(orPlaced(project))
   return { ...plan, warnings: [...project.warnings, ...plan.warnings] }
 }
 
@@ -95,12 +99,10 @@ async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<
     await upload(client, project, plan.missingBlobs)
     plan = await planOf(client, project, prune)
   }
-  const applied = await client.call({
-    method: 'POST',
-    path: '/api/v1/apply',
-    body: { content: project.content, prune, plan: options.plan ?? plan.digest },
-    schema: planView,
-  })
+  const body = { content: project.content, prune, plan: options.plan ?? plan.digest }
+  const applied = await client
+    .call({ method: 'POST', path: '/api/v1/apply', body, schema: planView })
+    .catch(orPlaced(project))
   const told = { ...applied, warnings: [...project.warnings, ...applied.warnings] }
   io.answer(told, describePlan(told))
 }

@@ -27,8 +27,8 @@ export function inOrder(steps: readonly PipelineStep[]): PipelineStep[] {
   return ordered
 }
 
-/** Names one cycle, `a → b → a`, or undefined when there is none. */
-export function findCycle(steps: readonly PipelineStep[]): string | undefined {
+/** The steps of one cycle, `[a, b, a]`, or undefined when there is none. */
+export function findCycle(steps: readonly PipelineStep[]): readonly string[] | undefined {
   const ordered = new Set(inOrder(steps).map((step) => step.key))
   const stuck = steps.filter((step) => !ordered.has(step.key))
   const first = stuck[0]
@@ -36,7 +36,7 @@ export function findCycle(steps: readonly PipelineStep[]): string | undefined {
   const byKey = new Map(stuck.map((step) => [step.key, step]))
   const trail: string[] = []
   for (let step: PipelineStep = first; ; ) {
-    if (trail.includes(step.key)) return [...trail.slice(trail.indexOf(step.key)), step.key].join(' → ')
+    if (trail.includes(step.key)) return [...trail.slice(trail.indexOf(step.key)), step.key]
     trail.push(step.key)
     step = byKey.get(needsOf(step).find((need) => byKey.has(need)) ?? first.key)!
   }
@@ -79,6 +79,10 @@ export function graphFaults(
         })
   })
   const cycle = faults.length === 0 ? findCycle(steps) : undefined
-  if (cycle) faults.push({ pointer: '/steps', detail: `the steps form a cycle: ${cycle}` })
+  if (cycle)
+    faults.push({
+      pointer: `/steps/${steps.findIndex(({ key }) => key === cycle[0])}`,
+      detail: `the steps form a cycle: ${cycle.join(' → ')}`,
+    })
   return faults
 }

@@ -1,4 +1,4 @@
-import type { PipelineDefinition, PipelineStep } from '@plimsoll/sdk/wire'
+import { faultText, IN_WORDS, type PipelineDefinition, type PipelineStep } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import { type Fault, pointerOf, refuseFaults } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
@@ -42,12 +42,12 @@ interface ParamFault {
 }
 
 function faultsOf(kind: StepKind, params: Json): ParamFault[] {
-  const parsed = kind.params.safeParse(params)
+  const parsed = kind.params.safeParse(params, IN_WORDS)
   if (parsed.success) return []
-  return parsed.error.issues.map(({ code, path, message }) => ({
-    path: path.map(String),
-    detail: message,
-    isOfName: code === 'unrecognized_keys',
+  return parsed.error.issues.map((issue) => ({
+    path: issue.path.map(String),
+    detail: faultText(issue),
+    isOfName: issue.code === 'unrecognized_keys',
   }))
 }
 

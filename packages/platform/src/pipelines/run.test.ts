@@ -138,14 +138,14 @@ test('declarePipeline() judges the params of a platform step as far as they are 
   )
   await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.invalid' })
   expect(await faultsOf(work)).toEqual([
-    '/steps/0/params/rows step a, kind make: Invalid input: expected number, received string',
-    '/steps/1/params/rows step b, kind make: Too small: expected number to be >0',
-    '/steps/1/params step b, kind make: Unrecognized key: "row"',
-    '/steps/2/params/rows step c, kind make: Too small: expected number to be >0',
-    '/steps/3/params/spans/1/days step d, kind make: Too small: expected number to be >0',
-    '/steps/4/params/by/a~1b~0c step e, kind make: Invalid input: expected number, received string',
-    '/steps/5/params/either step f, kind make: Invalid input',
-    '/steps/5/params step f, kind make: Unrecognized key: "row"',
+    '/steps/0/params/rows step a, kind make: expected a number, found "x"',
+    '/steps/1/params/rows step b, kind make: expected a number above 0, found 0',
+    '/steps/1/params step b, kind make: takes no "row": it takes argv, x, rows, spans, by, either',
+    '/steps/2/params/rows step c, kind make: expected a number above 0, found -1',
+    '/steps/3/params/spans/1/days step d, kind make: expected a number above 0, found -1',
+    '/steps/4/params/by/a~1b~0c step e, kind make: expected a number, found "x"',
+    '/steps/5/params/either step f, kind make: expected another value, found {"a":1}',
+    '/steps/5/params step f, kind make: takes no "row": it takes argv, x, rows, spans, by, either',
   ])
 })
 
@@ -155,7 +155,7 @@ test('a run whose params a platform step does not take fails as it is planned, a
   await plan(run)
   expect(await requireRun(ctx, run)).toMatchObject({
     state: 'failed',
-    reason: 'Cannot prepare step m: its params have faults, /rows Too small: expected number to be >0',
+    reason: 'Cannot prepare step m: its params have faults, /rows expected a number above 0, found 0',
   })
   expect(await database.events()).toContainEqual({
     type: 'pipelines.run_finished',
@@ -204,10 +204,10 @@ test('startNamedRun() lists every param that is unknown, missing or of another t
   await expect(work).rejects.toMatchObject({ kind: 'invalid', code: 'pipelines.bad_params' })
   expect(await faultsOf(work)).toEqual([
     '/params/tree there is no param tree; there are any, deep, note, rate, trees',
-    '/params/deep expected boolean, found 1',
+    '/params/deep expected true or false (type boolean), found 1',
     '/params/note is missing: expected text',
-    '/params/rate expected float, found "x"',
-    '/params/trees expected int, found 1.5',
+    '/params/rate expected a number (type float), found "x"',
+    '/params/trees expected a whole number (type int), found 1.5',
   ])
   const { id } = await start({ rate: 1, note: '', deep: false })
   expect((await requireRun(ctx, id)).params).toEqual({ trees: 200, rate: 1, note: '', deep: false, any: null })

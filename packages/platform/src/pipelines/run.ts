@@ -1,5 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { isTerminalRun, type PipelineStep, type RunOptions, type RunState } from '@plimsoll/sdk/wire'
+import { isTerminalRun, type PipelineStep, paramValueFault, type RunOptions, type RunState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -26,14 +26,6 @@ export interface StartRun {
   readonly idempotencyKey?: string | undefined
 }
 
-const PARAM_CHECKS: Record<string, (value: Json) => boolean> = {
-  int: (value) => typeof value === 'number' && Number.isSafeInteger(value),
-  float: (value) => typeof value === 'number',
-  text: (value) => typeof value === 'string',
-  boolean: (value) => typeof value === 'boolean',
-  json: () => true,
-}
-
 function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string, Json>>): Record<string, Json> {
   const declared = pipeline.definition.params
   const faults: Fault[] = []
@@ -47,12 +39,10 @@ function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string,
   }
   for (const [name, param] of Object.entries(declared)) {
     const value = Object.hasOwn(given, name) ? given[name]! : (param.default as Json | undefined)
-    if (value === undefined) faults.push({ pointer: `/params/${name}`, detail: `is missing: expected ${param.type}` })
-    else if (!PARAM_CHECKS[param.type]!(value))
-      faults.push({
-        pointer: `/params/${name}`,
-        detail: `expected ${param.type}, found ${JSON.stringify(value).slice(0, 80)}`,
-      })
+    const pointer = `/params/${name}`
+    const fault = value === undefined ? undefined : paramValueFault(param.type, value)
+    if (value === undefined) faults.push({ pointer, detail: `is missing: expected ${param.type}` })
+    else if (fault !== undefined) faults.push({ pointer, detail: fault })
     else resolved[name] = value
   }
   refuseFaults('pipelines.bad_params', `Cannot start pipeline "${pipeline.name}"`, faults)

@@ -91,13 +91,13 @@ test('collectProject() warns of a pattern that no file matches, and refuses a fi
   write('lib/b.pyc', '1')
   project(python({ script: 'a.py', files: ['a.py', 'lib/*', 'step/*.py'] }))
   expect((await collectProject(folder)).warnings).toEqual([
-    'pipeline "train", files of step fit: no file matches "lib/*"',
-    'pipeline "train", files of step fit: no file matches "step/*.py"',
+    'pipeline "train", files of step fit (line 1): no file matches "lib/*"',
+    'pipeline "train", files of step fit (line 1): no file matches "step/*.py"',
   ])
   project(python({ script: 'a.py', files: ['lib'] }))
   await expect(collectProject(folder)).rejects.toMatchObject({
     code: 'definitions.bad_file',
-    message: 'Cannot take "lib" as code of step fit: there is no such file',
+    message: 'Cannot take "lib" as code of step fit (line 1): there is no such file',
     details: { action: 'For all of a folder write FOLDER/**' },
   })
 })
@@ -125,7 +125,7 @@ test.each([
   await expect(collectProject(folder)).rejects.toMatchObject({
     kind: 'invalid',
     code: 'definitions.bad_lock',
-    message: 'Cannot take "lock.txt" as the lock of step fit: numpy==2.4.1 has no hash',
+    message: 'Cannot take "lock.txt" as the lock of step fit (line 1): numpy==2.4.1 has no hash',
   })
 })
 

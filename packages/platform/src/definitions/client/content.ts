@@ -6,7 +6,8 @@ import type { CodeBundle, PipelineStep, ProjectContent } from '@plimsoll/sdk/wir
 import { build } from 'esbuild'
 import { digestBytes, digestTree, type TreeEntry } from '../../kernel/digest.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
-import { evaluateProject, requireFolder } from './evaluate.ts'
+import { readProject, requireFolder } from './evaluate.ts'
+import { placeFaults } from './placed-faults.ts'
 
 const run = promisify(execFile)
 const FILES_MAX = 10_000
@@ -19,6 +20,8 @@ export interface CollectedProject {
   readonly blobs: ReadonlyMap<string, Buffer>
   /** What is likely not as it was meant, beside what the server says. */
   readonly warnings: readonly string[]
+  /** The failure of a server to take it, each fault with its line where the project is YAML. */
+  placed(failure: unknown): unknown
 }
 
 async function originOf(folder: string): Promise<ProjectContent['origin']> {
@@ -31,22 +34,26 @@ async function originOf(folder: string): Promise<ProjectContent['origin']> {
   }
 }
 
-async function readInside(root: string, path: string): Promise<{ bytes: Buffer; executable: boolean }> {
+async function readInside(root: string, path: string, of: string): Promise<{ bytes: Buffer; executable: boolean }> {
   const full = join(root, path)
   const found = await lstat(full).catch(() => undefined)
   if (!found?.isFile())
     throw new PlimsollError(
       'invalid',
       'definitions.bad_file',
-      `Cannot take "${path}" as code: it is no regular file of the project`,
+      `Cannot take "${path}" as code of ${of}: it is no regular file of the project`,
     )
   if (!(await realpath(full)).startsWith(root + sep))
-    throw new PlimsollError('invalid', 'definitions.bad_file', `Cannot take "${path}" as code: it leaves the project`)
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bad_file',
+      `Cannot take "${path}" as code of ${of}: it leaves the project`,
+    )
   if (found.size > FILE_BYTES_MAX)
     throw new PlimsollError(
       'too_large',
       'definitions.file_too_large',
-      `Cannot take "${path}" as code: it is larger than ${FILE_BYTES_MAX} bytes`,
+      `Cannot take "${path}" as code of ${of}: it is larger than ${FILE_BYTES_MAX} bytes`,
     )
   return { bytes: await readFile(full), executable: (found.mode & 0o111) !== 0 }
 }
@@ -56,7 +63,12 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** Files of a Python step: its script, its lock, and what its globs match. Caches and byte code are left out. */
-async function pythonFiles(root: string, step: PipelineStep, warn: (text: string) => void): Promise<string[]> {
+async function pythonFiles(
+  root: string,
+  step: PipelineStep,
+  of: string,
+  warn: (text: string) => void,
+): Promise<string[]> {
   const patterns = Array.isArray(step.params['files']) ? step.params['files'].map(String) : []
   const found = new Set<string>()
   for (const named of [step.params['script'], step.params['lock']]) if (textOf(named)) found.add(String(named))
@@ -65,7 +77,7 @@ async function pythonFiles(root: string, step: PipelineStep, warn: (text: string
       throw new PlimsollError(
         'invalid',
         'definitions.bad_glob',
-        `Cannot use the pattern "${pattern}" of step ${step.key}: it leaves the project`,
+        `Cannot use the pattern "${pattern}" of ${of}: it leaves the project`,
       )
     let matched = 0
     for await (const path of glob(pattern, {
@@ -80,7 +92,7 @@ async function pythonFiles(root: string, step: PipelineStep, warn: (text: string
         throw new PlimsollError(
           'too_large',
           'definitions.too_many_files',
-          `Cannot take the code of step ${step.key}: more than ${FILES_MAX} files`,
+          `Cannot take the code of ${of}: more than ${FILES_MAX} files`,
         )
     }
     if (matched > 0) continue
@@ -88,16 +100,16 @@ async function pythonFiles(root: string, step: PipelineStep, warn: (text: string
       throw new PlimsollError(
         'invalid',
         'definitions.bad_file',
-        `Cannot take "${pattern}" as code of step ${step.key}: there is no such file`,
+        `Cannot take "${pattern}" as code of ${of}: there is no such file`,
         { action: 'For all of a folder write FOLDER/**' },
       )
-    warn(`files of step ${step.key}: no file matches "${pattern}"`)
+    warn(`files of ${of}: no file matches "${pattern}"`)
   }
   return [...found].sort()
 }
 
 /** pip would refuse it too, when the run has begun. @source pip's page on the requirements file format */
-function checkLock(step: PipelineStep, path: string, text: string): void {
+function checkLock(of: string, path: string, text: string): void {
   const lines = text
     .replaceAll(/(^|\s)#.*$/gm, '')
     .replaceAll(/\\\r?\n/g, ' ')
@@ -109,12 +121,12 @@ function checkLock(step: PipelineStep, path: string, text: string): void {
     throw new PlimsollError(
       'invalid',
       'definitions.bad_lock',
-      `Cannot take "${path}" as the lock of step ${step.key}: ${unlocked.slice(0, LOCK_LINE_SHOWN)} has no hash`,
+      `Cannot take "${path}" as the lock of ${of}: ${unlocked.slice(0, LOCK_LINE_SHOWN)} has no hash`,
       { action: 'Make the lock with pip-compile --generate-hashes' },
     )
 }
 
-async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
+async function bundleTypeScript(root: string, script: string, of: string): Promise<Buffer> {
   const built = await build({
     entryPoints: [join(root, script)],
     bundle: true,
@@ -128,7 +140,7 @@ async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
     throw new PlimsollError(
       'invalid',
       'definitions.bundle_failed',
-      `Cannot bundle ${script}: ${error.message.split('\n').slice(0, 3).join(' ')}`,
+      `Cannot bundle ${script} of ${of}: ${error.message.split('\n').slice(0, 3).join(' ')}`,
     )
   })
   return Buffer.from(built.outputFiles[0]!.contents)
@@ -137,6 +149,7 @@ async function bundleTypeScript(root: string, script: string): Promise<Buffer> {
 async function bundleOf(
   root: string,
   step: PipelineStep,
+  of: string,
   blobs: Map<string, Buffer>,
   warn: (text: string) => void,
 ): Promise<CodeBundle> {
@@ -147,16 +160,16 @@ async function bundleOf(
     entries.push({ path, digest, sizeBytes: bytes.length, executable })
   }
   if (step.kind === 'typescript') {
-    await readInside(root, String(step.params['script']))
+    await readInside(root, String(step.params['script']), of)
     add(
       String(step.params['script']).replace(/\.m?ts$/, '.mjs'),
-      await bundleTypeScript(root, String(step.params['script'])),
+      await bundleTypeScript(root, String(step.params['script']), of),
       false,
     )
   } else {
-    for (const path of await pythonFiles(root, step, warn)) {
-      const { bytes, executable } = await readInside(root, path)
-      if (path === step.params['lock']) checkLock(step, path, bytes.toString('utf8'))
+    for (const path of await pythonFiles(root, step, of, warn)) {
+      const { bytes, executable } = await readInside(root, path, of)
+      if (path === step.params['lock']) checkLock(of, path, bytes.toString('utf8'))
       add(path, bytes, executable)
     }
   }
@@ -166,8 +179,9 @@ async function bundleOf(
 /** A project folder made ready for `plan`: evaluated, its code collected, its commit named. Reads only. */
 export async function collectProject(folder: string): Promise<CollectedProject> {
   const root = await requireFolder(folder)
-  const { source, definitions, warnings: evaluated } = await evaluateProject(root)
-  const warnings = [...evaluated]
+  const project = await readProject(root)
+  const { source, definitions } = project
+  const warnings = [...project.warnings]
   const blobs = new Map<string, Buffer>()
   const bundles: Record<string, Record<string, CodeBundle>> = {}
   const elsewhere = new Set<unknown>(
@@ -177,16 +191,19 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
     definitions.map(async (definition) => {
       if (definition.kind !== 'pipeline') return definition
       const own: Record<string, CodeBundle> = {}
-      for (const step of definition.steps)
-        if (step.kind === 'python' || step.kind === 'typescript')
-          own[step.key] = await bundleOf(root, step, blobs, (text) =>
-            warnings.push(`pipeline "${definition.name}", ${text}`),
-          )
+      for (const [index, step] of definition.steps.entries()) {
+        if (step.kind !== 'python' && step.kind !== 'typescript') continue
+        const line = project.lineOf(definition, ['steps', index]).replace(/: $/, '')
+        const of = `step ${step.key}${line && ` (${line})`}`
+        const warn = (text: string) => warnings.push(`pipeline "${definition.name}", ${text}`)
+        own[step.key] = await bundleOf(root, step, of, blobs, warn)
+      }
       bundles[definition.name] = own
       return { ...definition, steps: definition.steps.map((step) => bindFolder(step, root, elsewhere)) }
     }),
   )
-  return { content: { source, origin: await originOf(root), definitions: bound, bundles }, blobs, warnings }
+  const content = { source, origin: await originOf(root), definitions: bound, bundles }
+  return { content, blobs, warnings, placed: (failure) => placeFaults(project, failure) }
 }
 
 /**

@@ -171,7 +171,6 @@ function parseAnswer(file: string, text: string): unknown {
 }
 
 type Where = (path: readonly PropertyKey[]) => string
-const nowhere: Where = () => ''
 
 /** Which step a fault is of: a pointer counts them only. */
 function stepNamed(value: unknown, [first, index]: readonly PropertyKey[]): string {
@@ -234,16 +233,32 @@ async function evaluateTwice(file: string, limits: EvaluationLimits): Promise<[s
   }
 }
 
-/**
- * Evaluates a project folder: `plimsoll.project.mts` in a restricted child, twice with equal bytes, or the same schema as
- * YAML. @throws invalid definitions.* · not_found definitions.no_project
- */
-export async function evaluateProject(folder: string, limits = LIMITS): Promise<EvaluatedProject> {
-  const file = await findProjectFile(await requireFolder(folder))
-  if (!file.endsWith('.mts')) {
-    const { found, where } = await readYamlProject(file)
-    return parseDefinitions(file, found, where)
+/** A project as it was read: `lineOf` gives `line 7: ` of a place in a definition that YAML declares, else nothing. */
+export interface ReadProject extends EvaluatedProject {
+  lineOf(of: { readonly kind: string; readonly name: string }, path: readonly PropertyKey[]): string
+}
+
+async function readYaml(file: string): Promise<ReadProject> {
+  const { found, where } = await readYamlProject(file)
+  return {
+    ...parseDefinitions(file, found, where),
+    lineOf: ({ kind, name }, path) => {
+      const index = found.findIndex((value) => {
+        const one = value as { kind?: unknown; name?: unknown } // definitions were parsed
+        return one.kind === kind && one.name === name
+      })
+      return index === -1 ? '' : where([index, ...path])
+    },
   }
+}
+
+/**
+ * Reads a project folder: `plimsoll.project.mts` is evaluated in a restricted child, twice with equal bytes; or the same
+ * schema as YAML. @throws invalid definitions.* · not_found definitions.no_project
+ */
+export async function readProject(folder: string, limits = LIMITS): Promise<ReadProject> {
+  const file = await findProjectFile(await requireFolder(folder))
+  if (!file.endsWith('.mts')) return readYaml(file)
   const [first, second] = await evaluateTwice(file, limits)
   if (first !== second) {
     throw new PlimsollError(
@@ -257,5 +272,11 @@ export async function evaluateProject(folder: string, limits = LIMITS): Promise<
   const warnings = (Array.isArray(hidden) ? hidden : [])
     .slice(0, HIDDEN_SHOWN)
     .map((one) => `${String(one)} is defined and not exported: it is left out`)
-  return { ...parseDefinitions(file, found, nowhere), warnings }
+  return { ...parseDefinitions(file, found, () => ''), warnings, lineOf: () => '' }
+}
+
+/** What a project folder declares. @throws as readProject() */
+export async function evaluateProject(folder: string, limits = LIMITS): Promise<EvaluatedProject> {
+  const { source, definitions, warnings } = await readProject(folder, limits)
+  return { source, definitions, warnings }
 }

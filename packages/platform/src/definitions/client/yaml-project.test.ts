@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { ClientError } from '@plimsoll/sdk/client'
 import { DEFINITION_KINDS } from '@plimsoll/sdk/wire'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { stringify } from 'yaml'
@@ -144,6 +145,34 @@ definitions:
   await expect(evaluateProject(folder)).rejects.toMatchObject({
     details: { faults: [{ pointer: '/project', detail: expect.stringMatching(/^line 2: "Bad" is no name/) }] },
   })
+})
+
+test('a script that is not there is named with its step and its line, and so is what the server refuses', async () => {
+  write('plimsoll.project.yaml', guideExample())
+  await expect(collectProject(folder)).rejects.toThrow(
+    /^Cannot take "steps\/sum.py" as code of step sum \(line 25\): it is no regular file of the project$/,
+  )
+  write('steps/sum.py', 'print(1)\n')
+  const refusal = (detail: string, ...pointers: string[]) =>
+    new ClientError({
+      status: 400,
+      code: 'pipelines.invalid',
+      detail,
+      faults: pointers.map((pointer) => ({ pointer, detail: 'why' })),
+    })
+  const { placed } = await collectProject(folder)
+  const faultsOf = (failure: ClientError) => (placed(failure) as ClientError).faults.map(({ detail }) => detail)
+  expect(faultsOf(refusal('Cannot declare pipeline "sums"', '/steps/1/inputs/numbers', '/steps/0', '/steps'))).toEqual([
+    'line 32: why',
+    'line 22: why',
+    'line 22: why',
+  ])
+  expect(faultsOf(refusal('Cannot declare dataset "numbers": it has faults', '/expectations/0/kwargs/a~1b'))).toEqual([
+    'line 11: why',
+  ])
+  expect(faultsOf(refusal('Cannot declare pipeline "other"', '/steps/0'))).toEqual(['why'])
+  const other = refusal('Cannot plan', '/definitions/1')
+  expect(placed(other)).toBe(other)
 })
 
 test.each<[string, string | Uint8Array, string, RegExp]>([

@@ -63,7 +63,7 @@ export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
       return issue.issues[0]?.message
     case 'invalid_union': {
       const { options, note } = issue as { options?: unknown; note?: unknown } // of a discriminated union
-      return note === 'No matching discriminator' && Array.isArray(options) ? oneOf(options) : undefined
+      return note === 'No matching discriminator' && Array.isArray(options) ? oneOf(options) : 'expected another value'
     }
     case 'too_small':
       return atLeast(issue)
