@@ -1,4 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
+import { listedNames } from '@plimsoll/sdk/wire'
 
 const DISTANCE_MAX = 3
 const LISTED_MAX = 200
@@ -79,11 +80,7 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
       : failure
   const meant = nearest(word, names)
   const hint =
-    meant === undefined
-      ? names.length > 0
-        ? `There are ${names.slice(0, 8).join(', ')}`
-        : undefined
-      : `Did you mean ${meant}?`
+    meant === undefined ? (names.length > 0 ? `There are ${listedNames(names)}` : undefined) : `Did you mean ${meant}?`
   if (hint === undefined) return failure
   // The server may have listed them as well, or mean those of a model that is not there.
   const isMoot = failure.action?.startsWith('There are ') || failure.code === 'registry.version_not_found'

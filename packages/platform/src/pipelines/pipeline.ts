@@ -1,5 +1,11 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { type CodeBundle, type PipelineDefinition, type PipelineStep, pipelineDefinition } from '@plimsoll/sdk/wire'
+import {
+  type CodeBundle,
+  listedNames,
+  type PipelineDefinition,
+  type PipelineStep,
+  pipelineDefinition,
+} from '@plimsoll/sdk/wire'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
@@ -199,7 +205,7 @@ export async function requirePipeline(ctx: Context, name: string): Promise<Pipel
   if (digest === undefined) {
     const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
     throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, {
-      action: known.length > 0 ? `There are ${known.slice(0, 10).join(', ')}` : 'Declare one and run plimsoll apply',
+      action: known.length > 0 ? `There are ${listedNames(known)}` : 'Declare one and run plimsoll apply',
     })
   }
   return requirePipelineVersion(ctx, digest)

@@ -1,5 +1,12 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import { isTerminalRun, type PipelineStep, paramValueFault, type RunOptions, type RunState } from '@plimsoll/sdk/wire'
+import {
+  isTerminalRun,
+  listedNames,
+  type PipelineStep,
+  paramValueFault,
+  type RunOptions,
+  type RunState,
+} from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { missingBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -57,7 +64,7 @@ function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
     `Cannot start pipeline "${pipeline.name}"`,
     unknown.map((key) => ({
       pointer: '/options',
-      detail: `there is no step ${key}; there are ${[...keys].join(', ')}`,
+      detail: `there is no step ${key}; there are ${listedNames([...keys])}`,
     })),
   )
 }

@@ -47,3 +47,15 @@ test('defineDataset() lists every fault at once', () => {
     })
   expect(define).toThrow(/expected a lower-case letter[\s\S]*only by case[\s\S]*Mars\/Base[\s\S]*timestamps only/)
 })
+
+test('defineDataset() names the member of each fault, what was found and what was expected', () => {
+  const define = (options: object) => () => defineDataset({ name: 'd', schema: { x: int32() }, ...options } as never)
+  expect(define({ source: 'a.csv', schema: { x: 'int64' } })).toThrow(
+    /^Cannot define dataset "d": source: expected a record \(members by name\), found "a.csv"; schema\/x: expected a record .*, found "int64"$/,
+  )
+  expect(define({ source: csv('a.csv'), storage: 'moved', columns: {} })).toThrow(
+    /^Cannot define dataset "d": storage: expected one of in-place, copy, found "moved"; takes no "columns": it takes kind, name, /,
+  )
+  expect(() => csv(5 as never)).toThrow('A csv source: path: expected a text, found 5')
+  expect(() => expectColumn('x').oneOf('abc' as never)).toThrow('expectColumn("x").oneOf: expected a list, found "abc"')
+})

@@ -8,7 +8,7 @@ import {
 } from '../wire/definition/dataset.ts'
 import { type ColumnType, columnType, type ValueType } from '../wire/definition/name.ts'
 import { shownValue } from '../wire/definition/words.ts'
-import { defined } from './refusal.ts'
+import { defined, listOf } from './refusal.ts'
 
 /** Options that every column type takes. */
 export interface ColumnOptions {
@@ -179,13 +179,16 @@ export interface ColumnExpectations {
 /** Starts an expectation on a column: `expectColumn('delay').between(-120, 2_000).mostly(0.999)`. */
 export function expectColumn(name: string): ColumnExpectations {
   const on = { column: name }
+  const place = `expectColumn(${shownValue(name)})`
   const aggregate = (what: string) => (min: Bound, max: Bound, strictness?: Strictness) =>
     plain(`expect_column_${what}_to_be_between`, { ...on, ...bounds(min, max, strictness) })
   return {
     between: (min, max, strictness) =>
       perValue('expect_column_values_to_be_between', { ...on, ...bounds(min, max, strictness) }),
-    oneOf: (values) => perValue('expect_column_values_to_be_in_set', { ...on, value_set: [...values] }),
-    notOneOf: (values) => perValue('expect_column_values_to_not_be_in_set', { ...on, value_set: [...values] }),
+    oneOf: (values) =>
+      perValue('expect_column_values_to_be_in_set', { ...on, value_set: listOf(`${place}.oneOf`, values) }),
+    notOneOf: (values) =>
+      perValue('expect_column_values_to_not_be_in_set', { ...on, value_set: listOf(`${place}.notOneOf`, values) }),
     matches: (regex) => perValue('expect_column_values_to_match_regex', { ...on, regex }),
     doesNotMatch: (regex) => perValue('expect_column_values_to_not_match_regex', { ...on, regex }),
     lengthBetween: (min, max) => perValue('expect_column_value_lengths_to_be_between', { ...on, ...bounds(min, max) }),
@@ -234,11 +237,17 @@ export function expectTable(): TableExpectations {
     columnCountEquals: (value) => plain('expect_table_column_count_to_equal', { value }),
     columnsMatchSet: (names, options) =>
       plain('expect_table_columns_to_match_set', {
-        column_set: [...names],
+        column_set: listOf('expectTable().columnsMatchSet', names),
         ...(options?.exact === false ? { exact_match: false } : {}),
       }),
-    columnsMatchList: (names) => plain('expect_table_columns_to_match_ordered_list', { column_list: [...names] }),
-    compoundUnique: (columns) => perValue('expect_compound_columns_to_be_unique', { column_list: [...columns] }),
+    columnsMatchList: (names) =>
+      plain('expect_table_columns_to_match_ordered_list', {
+        column_list: listOf('expectTable().columnsMatchList', names),
+      }),
+    compoundUnique: (columns) =>
+      perValue('expect_compound_columns_to_be_unique', {
+        column_list: listOf('expectTable().compoundUnique', columns),
+      }),
   }
 }
 

@@ -1,6 +1,8 @@
 import type { FeatureServiceDefinition } from '../wire/definition/feature.ts'
+import { shownValue } from '../wire/definition/words.ts'
 import { durationUs, sourcesOf } from './feature.ts'
-import { addStep, type Json, type StepOptions, type StepRef, type StepSource } from './pipeline.ts'
+import { addStep, type Json, STEP_OPTIONS, type StepOptions, type StepRef, type StepSource } from './pipeline.ts'
+import { DefinitionError, isRecord, listOf, refuseUnknown } from './refusal.ts'
 
 /** Where the datasets behind a service are read from: a step of this pipeline, or a dataset's newest passing version. */
 interface Sources {
@@ -33,6 +35,16 @@ export interface MaterializeOptions extends StepOptions, Sources {
   readonly slack?: string
 }
 
+/** What both kinds need first: their options, and a service to look behind. */
+function requireService(kind: string, takes: readonly string[], options: { service?: unknown }): void {
+  refuseUnknown(`A ${kind} step`, options, [...takes, ...STEP_OPTIONS])
+  const { service } = options
+  if (!isRecord(service) || !Array.isArray(service['views']))
+    throw new DefinitionError(
+      `A ${kind} step, service: expected a feature service, as defineFeatureService(…) returns it, found ${shownValue(service)}`,
+    )
+}
+
 /** Inputs of a step, one for each dataset behind the service; names of inputs have no dash. */
 function inputsOf(service: FeatureServiceDefinition, sources: Sources['sources']): Record<string, StepSource> {
   const names = sourcesOf(service)
@@ -51,23 +63,26 @@ function inputsOf(service: FeatureServiceDefinition, sources: Sources['sources']
  * version. Its first output is the set.
  */
 export function trainingSet(options: TrainingSetOptions): StepRef {
+  const takes = ['service', 'spine', 'time', 'columns', 'keys', 'dataset', 'asOf', 'sources']
+  requireService('training-set', takes, options)
   const { service, spine, time, columns, keys, dataset, asOf, sources } = options
   const params: Record<string, Json> = {
     service: service.name,
     time,
-    ...(columns ? { columns: [...columns] } : {}),
+    ...(columns ? { columns: listOf('trainingSet, columns', columns) } : {}),
     ...(keys ? { keys: { ...keys } } : {}),
     ...(dataset === undefined ? {} : { dataset }),
     ...(asOf === undefined ? {} : { asOf }),
   }
   const inputs = { ...inputsOf(service, sources), spine }
-  const takes = ['service', 'spine', 'time', 'columns', 'keys', 'dataset', 'asOf', 'sources']
   const key = `training-set-${service.name}`
   return addStep({ kind: 'training-set', takes, key, params, inputs, first: 'set' }, options)
 }
 
 /** Brings the online store to what was known of a service's views at an instant. */
 export function materialize(options: MaterializeOptions): StepRef {
+  const takes = ['service', 'until', 'slack', 'sources']
+  requireService('materialize', takes, options)
   const { service, until, slack, sources } = options
   const params: Record<string, Json> = {
     service: service.name,
@@ -75,7 +90,6 @@ export function materialize(options: MaterializeOptions): StepRef {
     ...(slack === undefined ? {} : { slackUs: durationUs(slack) }),
   }
   const inputs = inputsOf(service, sources)
-  const takes = ['service', 'until', 'slack', 'sources']
   return addStep(
     { kind: 'materialize', takes, key: `materialize-${service.name}`, params, inputs, first: 'report' },
     { ...options, cache: false },

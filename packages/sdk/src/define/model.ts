@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { type ModelDefinition, modelDefinition, shownValue } from '../wire/definition/index.ts'
-import { defined } from './refusal.ts'
+import { defined, listOf } from './refusal.ts'
 
 type Gate = ModelDefinition['gates'][number]
 
@@ -11,7 +11,13 @@ export function nonInferior(metric: string, options: { to: 'champion'; margin: n
 
 /** No protected slice may get worse; watched ones are shown. */
 export function slices(options: { protected: readonly string[]; watch?: readonly string[] }): Gate {
-  return { type: 'slices', kwargs: { protected: [...options.protected], watch: [...(options.watch ?? [])] } }
+  return {
+    type: 'slices',
+    kwargs: {
+      protected: listOf('slices, protected', options.protected),
+      watch: listOf('slices, watch', options.watch ?? []),
+    },
+  }
 }
 
 /** A latency percentile on named hardware, for example `latency('p99', '<=', '5ms')`. */

@@ -356,7 +356,7 @@ test.each<[string, () => unknown, RegExp]>([
   [
     'a list for params',
     () => python('a.py', { params: ['x'] as never }),
-    /^The params of step a.py: expected a record, found \["x"\]$/,
+    /^The params of step "a.py": expected a record, found \["x"\]$/,
   ],
   [
     'a script that is no text',

@@ -123,13 +123,16 @@ function afterOf(step: string, after: unknown): string[] {
   })
 }
 
-const STEP_OPTIONS = ['key', 'after', 'resources', 'timeout', 'retries', 'cache']
+/** Options of every step. */
+export const STEP_OPTIONS = ['key', 'after', 'resources', 'timeout', 'retries', 'cache']
 
 /** A step's own params lie beside those of its kind. */
 function ownParams(script: string, params: unknown, taken: readonly string[]): Readonly<Record<string, Json>> {
   if (params === undefined) return {}
   if (!isRecord(params))
-    throw new DefinitionError(`The params of step ${script}: expected a record, found ${shownValue(params)}`)
+    throw new DefinitionError(
+      `The params of step ${shownValue(script)}: expected a record, found ${shownValue(params)}`,
+    )
   const own = Object.keys(params).find((name) => taken.includes(name))
   if (own !== undefined)
     throw new DefinitionError(`A param of step ${script} cannot be named "${own}": that is the step's own`)
@@ -223,7 +226,7 @@ export function python(
   const { files, lock, args, params, inputs, outputs, secrets } = options
   const own = {
     ...ownParams(script, params, ['script', 'files', 'lock', 'args']),
-    script,
+    ...(script === undefined ? {} : { script }),
     ...(files === undefined ? {} : { files }),
     ...(lock === undefined ? {} : { lock }),
     ...(args === undefined ? {} : { args }),
@@ -260,7 +263,7 @@ export function typescript(
       kind: 'typescript',
       takes: ['args', 'params', 'inputs', 'outputs', 'secrets'],
       key: keyFrom(script, 'typescript'),
-      params: { ...own, script, ...(args === undefined ? {} : { args }) },
+      params: { ...own, ...(script === undefined ? {} : { script }), ...(args === undefined ? {} : { args }) },
       inputs,
       outputs,
       secrets,

@@ -47,3 +47,9 @@ export function refuseUnknown(what: string, given: unknown, known: readonly stri
 export function nameOf(of: { readonly name: string } | string): string {
   return isRecord(of) ? (of.name as string) : (of as string) // judged by the schema where it is neither
 }
+
+/** A list as it was given: a text would be taken for a list of its characters. */
+export function listOf<T>(what: string, values: readonly T[]): T[] {
+  if (!Array.isArray(values)) throw new DefinitionError(`${what}: expected a list, found ${shownValue(values)}`)
+  return [...values]
+}

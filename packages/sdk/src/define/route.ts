@@ -3,7 +3,7 @@ import type { FeatureServiceDefinition } from '../wire/definition/feature.ts'
 import { type FeatureMapping, type RouteDefinition, routeDefinition } from '../wire/definition/index.ts'
 import { shownValue } from '../wire/definition/words.ts'
 import { featuresOf } from './feature.ts'
-import { DefinitionError, defined, isRecord, nameOf } from './refusal.ts'
+import { DefinitionError, defined, isRecord, listOf, nameOf } from './refusal.ts'
 
 type RouteInput = z.input<typeof routeDefinition>['inputs'][string]
 type Named = { readonly name: string }
@@ -15,7 +15,7 @@ export function entity(of: Named, key?: string): RouteInput {
 
 /** Canary steps in percent of traffic. */
 export function canary(options: { steps: readonly number[] }): NonNullable<RouteDefinition['rollout']> {
-  return { type: 'canary', steps: [...options.steps] }
+  return { type: 'canary', steps: listOf('canary, steps', options.steps) }
 }
 
 /** A model column that is a request input, as it comes. */
