@@ -364,6 +364,21 @@ test.each<[string, () => unknown, RegExp]>([
     /^step python: params\/script: expected the path of a file of the project, found \["a.py"\]$/,
   ],
   [
+    'no script',
+    () => python(undefined as never, { lock: 'a.lock' }),
+    /^step python: params\/script: is missing: expected the path of the step's program; there are lock$/,
+  ],
+  [
+    'a text for the columns of a training set',
+    () => trainingSet({ service: board, spine: flights, time: 'at', columns: 'delay' as never }),
+    /^trainingSet, columns: expected a list, found "delay"$/,
+  ],
+  [
+    'the name of a service for itself',
+    () => materialize({ service: 'board' as never, until: 'x' }),
+    /^A materialize step, service: expected a feature service, as .*, found "board"$/,
+  ],
+  [
     'a text for the options',
     () => python('a.py', 'b.py' as never),
     /^A python step takes a record of .*, found "b.py"$/,
