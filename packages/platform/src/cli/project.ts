@@ -54,7 +54,8 @@ function orPlaced(project: CollectedProject): (thrown: unknown) => never {
   }
 }
 
-async function planOf(client: Client, project: CollectedProject, prune: boolean): Promise<PlanView> {
+/** The server's plan of a project, with what only the client can warn of. */
+export async function planOf(client: Client, project: CollectedProject, prune: boolean): Promise<PlanView> {
   const body = { content: project.content, prune }
   const plan = await client
     .call({ method: 'POST', path: '/api/v1/plan', body, schema: planView, isIdempotent: true })
