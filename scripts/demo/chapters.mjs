@@ -51,10 +51,9 @@ function stepsOf(run) {
 async function prepare(platform) {
   const { projectDir } = platform
   mkdirSync(join(projectDir, 'data'), { recursive: true })
-  for (const name of ['plimsoll.project.mts', 'steps'])
+  for (const name of ['plimsoll.project.mts', 'steps', '.gitignore'])
     cpSync(join(EXAMPLE, name), join(projectDir, name), { recursive: true })
   await platform.node([join(EXAMPLE, 'src/prepare.ts'), join(projectDir, 'data')])
-  writeFileSync(join(projectDir, '.gitignore'), 'data/\n')
   git(platform, 'init', '--quiet')
   git(platform, 'add', '--all')
   git(platform, 'commit', '--quiet', '--message', 'flight delay')
