@@ -22,7 +22,7 @@ import { observeLedger } from '../kernel/ledger/index.ts'
 import { type Logger, openLog } from '../kernel/log.ts'
 import { type Metrics, openMetrics } from '../kernel/telemetry/index.ts'
 import { openLabelJoin } from '../monitoring/index.ts'
-import { mlflowRegistryEndpoints } from '../registry/index.ts'
+import { mlflowRegistryEndpoints, versionMount } from '../registry/index.ts'
 import { mlflowTrackingEndpoints, registerMlflowSurface } from '../tracking/index.ts'
 import { openBackground } from './background.ts'
 import { openBlobs } from './blob-store.ts'
@@ -155,7 +155,11 @@ async function openControlHttp(parts: {
   await registerConsole(app)
   await registerMlflowSurface(app, {
     endpoints: [
-      ...mlflowTrackingEndpoints({ blobs: parts.blobs, artifactMaxBytes: config.http.artifactBodyLimitBytes }),
+      ...mlflowTrackingEndpoints({
+        blobs: parts.blobs,
+        artifactMaxBytes: config.http.artifactBodyLimitBytes,
+        mounts: [versionMount],
+      }),
       ...mlflowRegistryEndpoints({ blobs: parts.blobs }),
     ],
     contextOf: (request) => mlflowContext(authoriser, request),

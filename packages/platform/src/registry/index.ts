@@ -27,3 +27,4 @@ export {
   runsOfVersions,
   versionsOfArtifact,
 } from './version.ts'
+export { versionMount } from './version-mount.ts'

@@ -1,7 +1,11 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { identityModel } from '../inference/onnx.fixture.ts'
+import type { Digest } from '../kernel/digest.ts'
 import { openPython, runPython } from '../tracking/python.fixture.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
-import { mlflowRegistryEndpoints, requireModelVersion } from './index.ts'
+import { mlflowRegistryEndpoints, registerModelVersion, requireModelVersion, versionMount } from './index.ts'
+import { boundOf } from './registry.fixture.ts'
 
 const PACKAGES = [
   'mlflow-skinny==3.17.2',
@@ -18,7 +22,7 @@ const why = 'reason' in found ? ` (left out: ${found.reason})` : ''
 
 let surface: TestSurface
 beforeAll(async () => {
-  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }))
+  surface = await openTestSurface((blobs) => mlflowRegistryEndpoints({ blobs }), { mounts: [versionMount] })
 })
 afterAll(() => surface.close())
 
@@ -102,6 +106,94 @@ clientTest(`the unmodified client tracks, logs a model, registers it and loads i
     artifact: expect.stringMatching(/^sha256:/),
     bound: { artifact: { format: 'onnx' }, metrics: { auc: 0.75 } },
   })
+})
+
+const STEP_MADE = `
+import json, os, mlflow, mlflow.onnx, mlflow.pyfunc, numpy as np, pandas as pd
+client = mlflow.MlflowClient()
+client.set_registered_model_alias('made', 'best', '1')
+folder = mlflow.artifacts.download_artifacts('models:/made/1')
+assert sorted(os.listdir(folder)) == ['MLmodel', 'conda.yaml', 'model.onnx', 'python_env.yaml', 'registered_model_meta', 'requirements.txt'], os.listdir(folder)
+one = mlflow.artifacts.download_artifacts('models:/made@best/model.onnx')
+assert open(one, 'rb').read() == open(folder + '/model.onnx', 'rb').read()
+assert mlflow.onnx.load_model('models:/made@best').graph.output[0].name == 'y'
+model = mlflow.pyfunc.load_model('models:/made/1')
+assert model.metadata.run_id == 'f' * 32, model.metadata
+assert model.metadata.signature.inputs.input_names() == ['distance', 'hour'], model.metadata.signature
+rows = pd.DataFrame({'hour': [3.0, None], 'distance': [100.5, 2.0]})
+assert np.array_equal(model.predict(rows)['y'], [100.5, 3, 2, np.nan], equal_nan=True), model.predict(rows)
+assert mlflow.models.get_model_info('models:/made/2').signature.inputs.to_dict() == [{'type': 'tensor', 'tensor-spec': {'dtype': 'float32', 'shape': (-1, 2)}}]
+lone = mlflow.pyfunc.load_model('models:/made/2').predict(np.array([[1, 2]], dtype=np.float32))
+assert np.array_equal(lone['y'], [[1, 2]]), lone
+copied = client.copy_model_version('models:/made/1', 'made-copy')
+assert mlflow.onnx.load_model('models:/made-copy/1').graph.output[0].name == 'y'
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+store = get_artifact_repository(client.get_model_version_download_uri('made', '1'))
+for change in [lambda: store.log_artifact(folder + '/MLmodel'), lambda: store.delete_artifacts('MLmodel')]:
+    try:
+        change()
+        raise SystemExit('a file of a version was changed')
+    except Exception as refused:
+        assert 'made by the server' in str(refused), refused
+print('DONE')
+`
+
+/** A version as a \`register\` step leaves it. */
+async function addMade(word: string, columns?: string[]): Promise<Digest> {
+  const { ctx } = surface.database
+  const bytes = identityModel()
+  const stored = await surface.blobs.put(bytes)
+  const digest = stored.digest as Digest // the store's own
+  const tensor = { datatype: 'FP32', shape: [-1, 2] }
+  const signature = {
+    inputs: [{ name: 'x', ...tensor }],
+    outputs: [{ name: 'y', ...tensor }],
+    maxBatchSize: 0,
+    ...(columns === undefined ? {} : { columns }),
+  }
+  const { environment, origin } = boundOf(word)
+  const bound = boundOf(word, {
+    artifact: { digest, sizeBytes: stored.sizeBytes, format: 'onnx' },
+    signature,
+    environment: { ...environment!, interpreter: null },
+    origin: { ...origin, trackedRun: 'f'.repeat(32) },
+  })
+  await ctx.transaction((tx) => registerModelVersion(tx, { model: 'made', source: 'plimsoll:run_1/fit', bound }))
+  return digest
+}
+
+function flipByte(path: string): void {
+  const bytes = readFileSync(path)
+  bytes[bytes.length >> 1]! ^= 1
+  writeFileSync(path, bytes)
+}
+
+clientTest(`the unmodified client loads what a step registered, and cannot change it${why}`, async () => {
+  await addMade('with columns', ['distance', 'hour'])
+  const digest = await addMade('without')
+  const output = await runPython(python, STEP_MADE, environment())
+  expect(output).toContain('DONE')
+  const warnings = output.split('\n').filter((line) => /WARN|ERROR/.test(line))
+  expect(warnings.filter((line) => !line.includes('specified Python version'))).toEqual([]) // its passport has none
+
+  const { artifact_uri: uri } = await surface.ok('GET', '/model-versions/get-download-uri?name=made&version=1')
+  const at = `/api/2.0/mlflow-artifacts/artifacts/${uri.replace('mlflow-artifacts:/', '')}`
+  const statusOf = async (path: string, workspace = 'default') =>
+    (await surface.call('GET', path, undefined, { 'x-mlflow-workspace': workspace })).status
+  expect(await statusOf(`${at}/MLmodel`)).toBe(200)
+  for (const path of [at, `${at}/absent`, `${at}/MLmodel/deeper`, at.replace(/.$/, 'x')])
+    expect(await statusOf(path), path).toBe(404)
+  expect(await statusOf(`${at}/MLmodel`, 'another'), 'in a project that has no such version').toBe(404)
+  const shown = await fetch(`${surface.url}/model-versions/get-artifact?name=made&version=1&path=MLmodel`)
+  expect(await shown.json()).toMatchObject({ run_id: 'f'.repeat(32) })
+
+  flipByte(surface.blobs.localPath!(digest)!)
+  const broken = runPython(
+    python,
+    "import mlflow; mlflow.artifacts.download_artifacts('models:/made/1')",
+    environment(),
+  )
+  await expect(broken).rejects.toThrow()
 })
 
 const RESUMED = `

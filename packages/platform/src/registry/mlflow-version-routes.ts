@@ -22,7 +22,8 @@ import { searchVersionKeys } from './search.ts'
 import { deleteTag, isReservedTag, setTags } from './tag.ts'
 import { findModelVersion, type ModelVersion } from './version.ts'
 import { deleteVersion, describeVersion, parseStage, transitionStage } from './version-edit.ts'
-import { resolveSource } from './version-source.ts'
+import { filesOf } from './version-mount.ts'
+import { resolveVersion } from './version-source.ts'
 
 const VERSIONS = '/mlflow/model-versions'
 const key = { name: required(text()), version: required(text()) }
@@ -192,7 +193,7 @@ const readEndpoints: readonly MlflowEndpoint[] = [
     access: 'read',
     fields: key,
     handler: async ({ ctx, fields }) => ({
-      artifact_uri: (await resolveSource(ctx, (await requireVersion(ctx, fields)).source)).uri,
+      artifact_uri: (await resolveVersion(ctx, await requireVersion(ctx, fields))).uri,
     }),
   }),
 ]
@@ -208,7 +209,10 @@ export function versionRoutes(deps: { blobs: BlobStore }): readonly MlflowEndpoi
       fields: { ...key, path: required(text()) },
       handler: async ({ ctx, fields, request }) => {
         const path = checkArtifactPath(fields.path)
-        const { root } = await resolveSource(ctx, (await requireVersion(ctx, fields)).source)
+        const version = await requireVersion(ctx, fields)
+        const made = filesOf(version).get(path)
+        if (made) return sendArtifact(deps.blobs, made, request.headers.range)
+        const { root } = await resolveVersion(ctx, version)
         if (root === undefined)
           throw new PlimsollError(
             'not_found',

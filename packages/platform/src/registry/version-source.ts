@@ -2,7 +2,8 @@ import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { artifactRoot, requireLoggedModel, requireTrackedRun } from '../tracking/index.ts'
 import { versionOfAlias } from './alias.ts'
-import { requireModelVersion } from './version.ts'
+import { type ModelVersion, requireModelVersion } from './version.ts'
+import { mountedUri } from './version-mount.ts'
 
 const HOPS_MAX = 8
 const DECODE_ROUNDS_MAX = 8
@@ -11,7 +12,7 @@ const SOURCE_MAX = 2_000
 /** Where the files of a version are, and what made them. */
 export interface ResolvedSource {
   readonly uri: string
-  /** Below this path our own artifact store holds the files; undefined for a source elsewhere. */
+  /** Below this path the artifacts that clients logged hold the files; undefined for a source elsewhere. */
   readonly root: string | undefined
   readonly trackedRun: string | null
   readonly loggedModel: string | null
@@ -89,11 +90,17 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
     const model = decodeName(named[1]!)
     const version =
       named[2] === undefined ? await versionOfAlias(ctx, { model, alias: decodeName(named[3]!) }) : Number(named[2])
-    return resolveSource(ctx, (await requireModelVersion(ctx, { model, version })).source, hops + 1)
+    return resolveVersion(ctx, await requireModelVersion(ctx, { model, version }), hops + 1)
   }
   const run = /^runs:\/+([0-9a-zA-Z][\w-]*)\/?(.*)$/.exec(source)
   if (run) return ofRun(ctx, run[1]!, run[2]!.replace(/\/+$/, ''))
   return elsewhere(source)
+}
+
+/** Where the files of a version are: those of one that a step made are laid out by the server. */
+export async function resolveVersion(ctx: Context, version: ModelVersion, hops = 0): Promise<ResolvedSource> {
+  const uri = mountedUri(version)
+  return uri === undefined ? resolveSource(ctx, version.source, hops) : { ...elsewhere(uri), root: undefined }
 }
 
 async function ofLoggedModel(ctx: Context, id: string): Promise<ResolvedSource> {

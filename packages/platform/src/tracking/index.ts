@@ -6,6 +6,7 @@ export {
   putArtifact,
   requireArtifact,
 } from './artifact.ts'
+export type { ArtifactContent, ArtifactMount } from './artifact-mount.ts'
 export { checkArtifactPath } from './artifact-path.ts'
 export { createExperiment, ensureExperiment, nowMs, type Pair, requireExperiment } from './experiment.ts'
 export { type Comparison, parseFilter } from './filter.ts'

@@ -7,7 +7,7 @@ import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Principal } from '../kernel/db/index.ts'
 import { silentLog } from '../kernel/log.ts'
-import { type MlflowEndpoint, mlflowTrackingEndpoints, registerMlflowSurface } from './index.ts'
+import { type ArtifactMount, type MlflowEndpoint, mlflowTrackingEndpoints, registerMlflowSurface } from './index.ts'
 
 const EDITOR: Principal = { id: 'anonymous', kind: 'anonymous', named: false, role: 'editor', proof: 'none' }
 
@@ -39,7 +39,7 @@ export interface TestSurface {
 /** The whole MLflow surface over real HTTP, on a real database and blob store. */
 export async function openTestSurface(
   more: (blobs: BlobStore) => readonly MlflowEndpoint[] = () => [],
-  limits: { artifactMaxBytes?: number } = {},
+  options: { artifactMaxBytes?: number; mounts?: readonly ArtifactMount[] } = {},
 ): Promise<TestSurface> {
   const database = await openTestDatabase()
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-tracking-'))
@@ -60,7 +60,7 @@ export async function openTestSurface(
   })
   const app = Fastify({ forceCloseConnections: true })
   await registerMlflowSurface(app, {
-    endpoints: [...mlflowTrackingEndpoints({ blobs, ...limits }), ...more(blobs)].map(noting),
+    endpoints: [...mlflowTrackingEndpoints({ blobs, ...options }), ...more(blobs)].map(noting),
     contextOf: async (request) =>
       database.ctx.as({
         project: (request.headers['x-mlflow-workspace'] as string | undefined) ?? 'default',

@@ -4,6 +4,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { FastifyReply } from 'fastify'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { artifactRoot, deleteArtifacts, listArtifacts, putArtifact, requireArtifact } from '../artifact.ts'
+import { type ArtifactContent, type ArtifactMount, mountOf, refuseMounted, requireMounted } from '../artifact-mount.ts'
 import { checkArtifactDirectory, checkArtifactPath, decodeArtifactPath } from '../artifact-path.ts'
 import { missing, refusal } from '../failure.ts'
 import { requireLoggedModel } from '../logged-model.ts'
@@ -44,14 +45,11 @@ export function parseRange(header: string | undefined, sizeBytes: number): ByteR
 }
 
 /** Streams an artifact, or one range of it, as an attachment. */
-export function sendArtifact(
-  blobs: BlobStore,
-  found: { path: string; digest: string; sizeBytes: number },
-  header: string | undefined,
-): RawReply {
+export function sendArtifact(blobs: BlobStore, found: ArtifactContent, header: string | undefined): RawReply {
   const name = found.path.split('/').at(-1)!
-  const range = parseRange(header, found.sizeBytes)
-  const sizeBytes = range ? range.end - range.start : found.sizeBytes
+  const wholeBytes = 'bytes' in found ? found.bytes.length : found.sizeBytes
+  const range = parseRange(header, wholeBytes)
+  const sizeBytes = range ? range.end - range.start : wholeBytes
   const plain = name.replaceAll(/[^\w. -]/g, '_')
   return new RawReply(async (reply: FastifyReply) => {
     // hijacked: the body is written as it is read, with the reader held back by the writer
@@ -64,9 +62,10 @@ export function sendArtifact(
       'content-security-policy': "sandbox; default-src 'none'",
       'accept-ranges': 'bytes',
       'cache-control': 'private, no-store',
-      ...(range ? { 'content-range': `bytes ${range.start}-${range.end - 1}/${found.sizeBytes}` } : {}),
+      ...(range ? { 'content-range': `bytes ${range.start}-${range.end - 1}/${wholeBytes}` } : {}),
     })
-    await pipeline(Readable.from(blobs.get(found.digest, range), { objectMode: false }), reply.raw)
+    const content = 'bytes' in found ? [found.bytes.subarray(range?.start, range?.end)] : blobs.get(found.digest, range)
+    await pipeline(Readable.from(content, { objectMode: false }), reply.raw)
   })
 }
 
@@ -84,7 +83,10 @@ async function* bounded(stream: AsyncIterable<Uint8Array>, maxBytes: number): As
   }
 }
 
-function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
+function proxyEndpoints(
+  blobs: BlobStore,
+  { artifactMaxBytes: maxBytes, mounts }: { artifactMaxBytes: number; mounts: readonly ArtifactMount[] },
+): MlflowEndpoint[] {
   return [
     mlflowEndpoint({
       method: 'PUT',
@@ -94,6 +96,7 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
       fields: {},
       handler: async ({ ctx, rest, stream, request }) => {
         const path = decodeArtifactPath(rest)
+        refuseMounted(mounts, path)
         const length = request.headers['content-length']
         const lengthBytes = length === undefined ? undefined : Number(length)
         await putArtifact(ctx, blobs, { path, content: bounded(stream, maxBytes), lengthBytes })
@@ -106,8 +109,12 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
       access: 'read',
       body: 'stream',
       fields: {},
-      handler: async ({ ctx, rest, request }) =>
-        sendArtifact(blobs, await requireArtifact(ctx, decodeArtifactPath(rest)), request.headers.range),
+      handler: async ({ ctx, rest, request }) => {
+        const path = decodeArtifactPath(rest)
+        const mounted = mountOf(mounts, path)
+        const found = mounted ? await requireMounted(ctx, mounted) : await requireArtifact(ctx, path)
+        return sendArtifact(blobs, found, request.headers.range)
+      },
     }),
     mlflowEndpoint({
       method: 'GET',
@@ -115,7 +122,9 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
       access: 'read',
       fields: { path: text() },
       handler: async ({ ctx, fields }) => {
-        const files = await listArtifacts(ctx, checkArtifactDirectory(fields.path))
+        const path = checkArtifactDirectory(fields.path)
+        const mounted = mountOf(mounts, path)
+        const files = mounted ? await mounted.mount.list(ctx, mounted.rest) : await listArtifacts(ctx, path)
         return { files: files.map((file) => wireFile(file)) }
       },
     }),
@@ -125,7 +134,9 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
       access: 'write',
       fields: {},
       handler: async ({ ctx, rest }) => {
-        await deleteArtifacts(ctx, decodeArtifactPath(rest))
+        const path = decodeArtifactPath(rest)
+        refuseMounted(mounts, path)
+        await deleteArtifacts(ctx, path)
         return {}
       },
     }),
@@ -149,7 +160,11 @@ function proxyEndpoints(blobs: BlobStore, maxBytes: number): MlflowEndpoint[] {
 }
 
 /** Listings by run, and the artifact proxy over the blob store. */
-export function artifactEndpoints(deps: { blobs: BlobStore; artifactMaxBytes: number }): MlflowEndpoint[] {
+export function artifactEndpoints(deps: {
+  blobs: BlobStore
+  artifactMaxBytes: number
+  mounts: readonly ArtifactMount[]
+}): MlflowEndpoint[] {
   const { blobs } = deps
   return [
     mlflowEndpoint({
@@ -195,6 +210,6 @@ export function artifactEndpoints(deps: { blobs: BlobStore; artifactMaxBytes: nu
         )
       },
     }),
-    ...proxyEndpoints(blobs, deps.artifactMaxBytes),
+    ...proxyEndpoints(blobs, deps),
   ]
 }

@@ -1,4 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
+import type { ArtifactMount } from '../artifact-mount.ts'
 import { type MlflowEndpoint, mlflowEndpoint } from '../surface/endpoint.ts'
 import { artifactEndpoints } from './artifact-routes.ts'
 import { experimentEndpoints } from './experiment-routes.ts'
@@ -30,6 +31,8 @@ export function mlflowTrackingEndpoints(deps: {
   blobs: BlobStore
   /** Of one artifact. */
   artifactMaxBytes?: number
+  /** What other domains lay beside the artifacts that were logged. */
+  mounts?: readonly ArtifactMount[]
 }): readonly MlflowEndpoint[] {
   return [
     serverInfo,
@@ -37,6 +40,10 @@ export function mlflowTrackingEndpoints(deps: {
     ...runEndpoints,
     ...metricEndpoints,
     ...loggedModelEndpoints,
-    ...artifactEndpoints({ blobs: deps.blobs, artifactMaxBytes: deps.artifactMaxBytes ?? ARTIFACT_MAX_BYTES }),
+    ...artifactEndpoints({
+      blobs: deps.blobs,
+      artifactMaxBytes: deps.artifactMaxBytes ?? ARTIFACT_MAX_BYTES,
+      mounts: deps.mounts ?? [],
+    }),
   ]
 }

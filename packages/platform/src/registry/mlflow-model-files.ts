@@ -1,0 +1,92 @@
+import type { PassportBound } from '@plimsoll/sdk/wire'
+import type { ArtifactContent } from '../tracking/index.ts'
+
+const MODEL_FILE = 'model.onnx'
+
+/** Names of NumPy for the datatypes of the inference protocol. */
+const DTYPES: Readonly<Record<string, string>> = {
+  BOOL: 'bool',
+  UINT8: 'uint8',
+  UINT16: 'uint16',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+  INT8: 'int8',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  FP16: 'float16',
+  FP32: 'float32',
+  FP64: 'float64',
+  BYTES: 'str',
+}
+
+type Tensors = NonNullable<PassportBound['signature']>['inputs']
+
+/** Undefined where MLflow has no name for a type. A name is left out of a lone tensor: then it takes a frame as well. */
+function tensorsOf(tensors: Tensors): string | undefined {
+  if (tensors.some(({ datatype }) => DTYPES[datatype] === undefined)) return undefined
+  return JSON.stringify(
+    tensors.map(({ name, datatype, shape }) => ({
+      type: 'tensor',
+      'tensor-spec': { dtype: DTYPES[datatype], shape },
+      ...(tensors.length > 1 ? { name } : {}),
+    })),
+  )
+}
+
+/** Columns by name where the model states them: numbers, which the loader brings to the precision of the tensor. */
+function signatureOf(
+  signature: PassportBound['signature'],
+): { inputs: string; outputs: string; params: null } | undefined {
+  if (signature === null) return undefined
+  const { inputs, outputs, columns } = signature
+  const isTable = columns !== undefined && inputs.length === 1 && /^FP(32|64)$/.test(inputs[0]!.datatype)
+  const wanted = isTable
+    ? JSON.stringify(columns.map((name) => ({ type: 'double', name, required: true })))
+    : tensorsOf(inputs)
+  const given = tensorsOf(outputs)
+  return wanted === undefined || given === undefined ? undefined : { inputs: wanted, outputs: given, params: null }
+}
+
+/** Of `cpython-3.12.1`, the digits. */
+const pythonOf = (bound: PassportBound) => /(\d+\.\d+(?:\.\d+)?)/.exec(bound.environment?.interpreter ?? '')?.[1]
+
+const REQUIREMENTS = ['mlflow', 'onnx', 'onnxruntime']
+
+/** `MLmodel` as `mlflow.onnx.save_model` writes it, as far as the passport knows it. JSON is YAML. */
+function describe(bound: PassportBound): object {
+  const python = pythonOf(bound)
+  const signature = signatureOf(bound.signature)
+  return {
+    flavors: {
+      onnx: { code: null, data: MODEL_FILE, onnx_session_options: null, providers: ['CPUExecutionProvider'] },
+      python_function: {
+        data: MODEL_FILE,
+        env: { conda: 'conda.yaml', virtualenv: 'python_env.yaml' },
+        loader_module: 'mlflow.onnx',
+        ...(python === undefined ? {} : { python_version: python }),
+      },
+    },
+    model_size_bytes: bound.artifact.sizeBytes,
+    ...(bound.origin.trackedRun === null ? {} : { run_id: bound.origin.trackedRun }),
+    ...(signature === undefined ? {} : { signature }),
+  }
+}
+
+/** The files of a version that MLflow's loaders for ONNX read: its own bytes by digest, and beside them what names them. */
+export function layOutModel(bound: PassportBound): ReadonlyMap<string, ArtifactContent> {
+  const python = pythonOf(bound)
+  const text = (path: string, value: string | object): [string, ArtifactContent] => [
+    path,
+    { path, bytes: Buffer.from(typeof value === 'string' ? value : `${JSON.stringify(value, undefined, 2)}\n`) },
+  ]
+  const pythonPin = python === undefined ? {} : { python }
+  const conda = [...(python === undefined ? [] : [`python=${python}`]), 'pip', { pip: REQUIREMENTS }]
+  return new Map([
+    text('MLmodel', describe(bound)),
+    text('conda.yaml', { channels: ['conda-forge'], dependencies: conda, name: 'mlflow-env' }),
+    [MODEL_FILE, { path: MODEL_FILE, digest: bound.artifact.digest!, sizeBytes: bound.artifact.sizeBytes }],
+    text('python_env.yaml', { ...pythonPin, build_dependencies: ['pip'], dependencies: ['-r requirements.txt'] }),
+    text('requirements.txt', `${REQUIREMENTS.join('\n')}\n`),
+  ])
+}
