@@ -10,6 +10,8 @@ import { outputPath, readDatasetInput, writeJson } from './step-files.ts'
 export const materializeSpec = z.strictObject({
   untilUs: z.string(),
   slackUs: z.int(),
+  /** When look-ups are exact from, and what the clock of the server showed, where that was earlier. */
+  ahead: z.strictObject({ exactFrom: z.string(), clock: z.string() }).optional(),
   views: z.array(
     z.strictObject({
       view: featureViewDefinition,
@@ -39,6 +41,11 @@ export async function runMaterializeCommand(command: StepCommand): Promise<void>
       'unavailable',
       'features.no_online_store',
       'Cannot materialize: no online store was given to the step',
+    )
+  if (spec.ahead)
+    command.log.warn(
+      spec.ahead,
+      `look-ups before ${spec.ahead.exactFrom} (until − slack) are INVALID where something has changed since, and the clock of the server shows ${spec.ahead.clock}: give an earlier until, or more slack`,
     )
   const engine = await command.engine()
   const store = await onlineStore()

@@ -95,6 +95,13 @@ function refuseFarUntil(ctx: Context, until: string): void {
   ])
 }
 
+/** Look-ups before `until − slack` are `INVALID`; those of now are among them where it is ahead of the clock. */
+function aheadOf(ctx: Context, { until, slackUs }: { until: string; slackUs: number }): { ahead?: object } {
+  const exactFromMs = Date.parse(until) - slackUs / 1_000
+  if (exactFromMs <= ctx.clock.nowMs()) return {}
+  return { ahead: { exactFrom: new Date(exactFromMs).toISOString(), clock: nowIso(ctx.clock) } }
+}
+
 async function resolveStep(
   ctx: Context,
   { params, inputs }: { params: Json; inputs: Inputs },
@@ -113,7 +120,8 @@ async function resolveStep(
     views.push(await targetOf(ctx, inputs, current), ...(await olderTargets(ctx, inputs, name, bound)))
   }
   const untilUs = String(parseInstantUs(wanted.until))
-  return JSON.parse(JSON.stringify({ untilUs, slackUs: wanted.slackUs, views })) as Json // plain data
+  const ahead = aheadOf(ctx, wanted)
+  return JSON.parse(JSON.stringify({ untilUs, slackUs: wanted.slackUs, ...ahead, views })) as Json // plain data
 }
 
 async function commitStep(tx: Tx, result: StepResult): Promise<Json> {

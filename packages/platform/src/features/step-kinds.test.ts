@@ -363,7 +363,7 @@ test('training-set and view refuse a key of another type, an int64 for a double 
   })
 })
 
-test('materialize fills the online store up to an instant, and a second run applies nothing', async () => {
+test('materialize fills the online store up to an instant, a second run applies nothing, and one that is exact only later says so', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()
   const directory = mkdtempSync(join(tmpdir(), 'plimsoll-online-'))
@@ -390,6 +390,23 @@ test('materialize fills the online store up to an instant, and a second run appl
     destination__newest: 30,
   })
   await store.close()
+
+  const warned: object[] = []
+  const log = { ...silentLog, warn: (fields: object) => warned.push(fields) }
+  const fill = (untilMs: number, slackDays: number) =>
+    runStep(
+      'materialize',
+      { service: 'board', until: new Date(untilMs).toISOString(), slackUs: slackDays * 86_400_000_000 },
+      { flights },
+      { ...onlineStore, log },
+    )
+  const inTwoDaysMs = database.ctx.clock.nowMs() + 2 * 86_400_000
+  await fill(inTwoDaysMs, 3)
+  expect(warned, 'what is looked up now is exact').toEqual([])
+  await fill(inTwoDaysMs, 1)
+  expect(warned).toEqual([
+    { exactFrom: new Date(inTwoDaysMs - 86_400_000).toISOString(), clock: expect.stringMatching(/^20.*Z$/) },
+  ])
 })
 
 test('materialize refuses an instant more than 30 days ahead of the clock, and names both', async () => {
