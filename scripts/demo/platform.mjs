@@ -102,6 +102,8 @@ export function openPlatform() {
     dataDir,
     projectDir,
     addresses: {},
+    /** What to say at the end, as pairs of a name and a command. */
+    closing: [],
     plimsoll,
     node,
     get pid() {

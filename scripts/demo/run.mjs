@@ -2,7 +2,7 @@
 import { tellMarks } from './marks.mjs'
 import { openPlatform } from './platform.mjs'
 import { watchMemory } from './process-tree.mjs'
-import { fail, isExit, isJson, say, still, whenFailed } from './terminal.mjs'
+import { fail, hush, isExit, isJson, say, still, whenFailed } from './terminal.mjs'
 
 const SIGNALS = [
   ['SIGINT', 130],
@@ -10,7 +10,7 @@ const SIGNALS = [
   ['SIGHUP', 129],
 ]
 
-function sayEnd({ addresses: { api, gateway }, dataDir }, summary) {
+function sayEnd({ addresses: { api, gateway }, dataDir, closing }, summary) {
   const { time, memory } = tellMarks(summary)
   say(`
 All chapters showed what they must.
@@ -26,7 +26,7 @@ All chapters showed what they must.
   Its OpenAPI        ${gateway}/predict/flight-delay/openapi.json
   Metrics            ${api}/metrics  ${gateway}/metrics
   Data directory     ${dataDir}
-`)
+${closing.map(([name, line]) => `  ${name}\n    ${line}\n`).join('')}`)
 }
 
 /** Chapters are pairs of a title and what shows facts of a platform, or throws what did not hold. */
@@ -55,6 +55,7 @@ export async function runDemo(chapters) {
     process.on(signal, () => {
       still()
       say('\nStopping')
+      hush() // steps that end with their platform are no news
       void stop(code)
     })
 

@@ -5,13 +5,20 @@ export const isExit = flags.has('--exit')
 /** True where a line may be replaced by the next one: on a terminal. */
 export const isMoving = process.stderr.isTTY === true && !isJson
 
+let isHushed = false
+
+/** Nothing more is said but why it cannot go on. */
+export function hush() {
+  isHushed = true
+}
+
 export function say(line) {
-  if (!isJson) process.stdout.write(`${line}\n`)
+  if (!isJson && !isHushed) process.stdout.write(`${line}\n`)
 }
 
 /** A line that the next one replaces; only on a terminal. */
 export function move(line) {
-  if (isMoving) process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`)
+  if (isMoving && !isHushed) process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`)
 }
 
 export function still() {
@@ -28,6 +35,7 @@ export function whenFailed(action) {
 export function fail(message, action) {
   still()
   process.stderr.write(`demo: ${message.split('\n')[0]}${action ? `; ${action}` : ''}\n`)
+  hush()
   onFail()
 }
 

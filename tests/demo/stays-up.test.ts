@@ -89,6 +89,20 @@ test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C wit
   expect(existsSync(work)).toBe(false)
 })
 
+test('a demo that is stopped in a chapter says so, and no more of the steps that end with it', async () => {
+  const child = spawn(process.execPath, [resolve(import.meta.dirname, 'stopped.fixture.mjs')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: scratch },
+  })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    if (!text.includes('following') && String(chunk).includes('following')) child.kill('SIGINT')
+    text += String(chunk)
+  })
+  expect(await new Promise((done) => child.once('close', done))).toBe(130)
+  expect(text.split('\n').slice(-2)).toEqual(['Stopping', ''])
+})
+
 /** What a terminal is told before a line takes the place of the one that is there. */
 const REPLACE = '\r\u001b[K'
 
