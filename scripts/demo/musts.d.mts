@@ -15,15 +15,20 @@ interface Run {
   data?: { metrics?: { key: string; value: number }[]; params?: unknown[] }
   outputs?: { model_outputs?: unknown[] }
 }
+interface Shares {
+  p50: number
+  p95: number
+  p99: number
+}
 interface Found {
   requests: number
   failures: number
   failuresByName: Record<string, number>
   labelled: number
   parity: { values: number; differing: number }
-  p50Ms: number
-  p95Ms: number
-  p99Ms: number
+  tookMs: Shares
+  waitedMs: Shares
+  lagMinutes: Shares
   cpuUsPerPrediction: number | null
 }
 export function mustTellDamage(

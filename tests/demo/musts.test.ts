@@ -32,9 +32,9 @@ function sound() {
       failuresByName: {} as Record<string, number>,
       labelled: FLIGHTS,
       parity: { values: 100, differing: 0 },
-      p50Ms: 5,
-      p95Ms: 10,
-      p99Ms: 20,
+      tookMs: { p50: 5, p95: 10, p99: 20 },
+      waitedMs: { p50: 0, p95: 1, p99: 2 },
+      lagMinutes: { p50: 60, p95: 200, p99: 300 },
       cpuUsPerPrediction: 400 as number | null,
     },
     chain: {
@@ -112,7 +112,14 @@ test.each<[what: string, breakIt: (demo: Demo) => void, says: string]>([
   ['a feature that differs', ({ found }) => (found.parity.differing = 1), 'online equals offline (1 of 100 differ)'],
   ['no feature compared', ({ found }) => (found.parity.values = 0), 'online equals offline'],
   ['a flight without a label', ({ found }) => (found.labelled = FLIGHTS - 1), 'gets its label (19999 did)'],
-  ['latencies that are none', ({ found }) => (found.p95Ms = Number.NaN), 'latencies are measured'],
+  ['latencies that are none', ({ found }) => (found.tookMs.p95 = Number.NaN), 'latencies are measured'],
+  ['waiting that is none', ({ found }) => (found.waitedMs.p50 = Number.NaN), 'waiting is measured'],
+  [
+    'features of an hour later',
+    ({ found }) => (found.lagMinutes.p50 = 61),
+    'at most 60 minutes of the replay after it (61.0)',
+  ],
+  ['features of nobody knows when', ({ found }) => (found.lagMinutes.p50 = Number.NaN), 'asked at their departure'],
   [
     'processor time that is not measured',
     ({ found }) => (found.cpuUsPerPrediction = null),

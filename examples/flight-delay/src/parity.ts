@@ -3,6 +3,7 @@ import { HONEST_VIEWS, joinFeatures, MODEL_COLUMNS, openFlights } from './oracle
 /** A prediction with the keys that it was asked with. */
 export interface Asked {
   readonly prediction: string
+  readonly departsAtMs: number
   readonly origin: string
   readonly destination: string
 }
@@ -13,6 +14,8 @@ export interface Parity {
   readonly values: number
   /** Values that differ from those that plain SQL finds in the files, as of the instant of the prediction. */
   readonly differing: number
+  /** How long after its departure each was looked up, by the clock of the replay. */
+  readonly lagMs: readonly number[]
 }
 
 interface Logged {
@@ -85,7 +88,12 @@ export async function compareFeatures(api: string, dataDir: string, sample: read
       const expected = offline.get(asked.prediction) ?? []
       for (const [index, value] of values.entries()) if (!isEqual(value, expected[index])) differing++
     }
-    return { predictions: logged.length, values: logged.length * (MODEL_COLUMNS.length - 3), differing }
+    return {
+      predictions: logged.length,
+      values: logged.length * (MODEL_COLUMNS.length - 3),
+      differing,
+      lagMs: logged.map(({ asked, atMs }) => atMs - asked.departsAtMs),
+    }
   } finally {
     close()
   }

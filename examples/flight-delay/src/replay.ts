@@ -4,13 +4,15 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { failureName } from './failure-name.ts'
+import { askInTime, type ReplayClock } from './pace.ts'
 import { compareFeatures } from './parity.ts'
 
 /**
  * Replays flights over real HTTP, each at its own departure by the replay clock of the platform, and joins labels back once
  * a flight has landed. Then looks a sample of predictions up and computes their features from the files. Prints one JSON
- * object: requests, failures with their statuses, latency percentiles from the time at which each request was due, CPU-µs per prediction of the
- * given processes, and how many features of the sample agree.
+ * object: requests, flights left out because the machine was busy, failures with their statuses, how long a request waited
+ * in here and how long its answer took, CPU-µs per prediction of the given processes, how many features of the sample
+ * agree, and how long after its departure each of the sample was looked up.
  */
 const { values } = parseArgs({
   options: {
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     api: { type: 'string' },
     data: { type: 'string' },
     count: { type: 'string', default: '20000' },
+    until: { type: 'string', default: '2001-07-01T00:00:00Z' },
     sample: { type: 'string', default: '600' },
     pids: { type: 'string', default: '' },
     progress: { type: 'boolean', default: false },
@@ -30,10 +33,10 @@ process.on('uncaughtException', (error) => {
 const count = Number(values.count)
 const SOCKETS = 64
 const TICK_US = 10_000
-/** A busy gateway is asked again for so long, after pauses that double from the first to the longest. */
-const PATIENCE_MS = 120_000
+/** Of the replay's time, which runs an hour a second in the demo: what is known ten minutes later tells little more. */
+const LATE_MS_MAX = 600_000
+/** A busy gateway is asked again while the departure is not too long ago, after a pause. */
 const AGAIN_MS = 50
-const AGAIN_MS_MAX = 2_000
 const LABELS_PER_CALL = 5_000
 const LABELS_EVERY_MS = 500
 const LEAD_MS = 1_500
@@ -51,20 +54,20 @@ interface Answered {
 }
 
 /** The clock of the platform, read once and carried on. */
-async function openReplayClock(): Promise<{ rate: number; nowMs: () => number }> {
+async function openReplayClock(): Promise<ReplayClock> {
   const answer = (await (await fetch(`${values.api}/health`)).json()) as { time: string; replay_rate: number | null }
   const [readAtMs, atMs, rate] = [performance.now(), Date.parse(answer.time), answer.replay_rate ?? 1]
   return { rate, nowMs: () => atMs + (performance.now() - readAtMs) * rate }
 }
 
-async function readFlights(fromMs: number): Promise<Flight[]> {
+async function readFlights(fromMs: number, untilMs: number): Promise<Flight[]> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
   await connection.run("set timezone = 'UTC'")
   const path = join(String(values.data), 'flights-2001-0[4-6].parquet').replaceAll("'", "''")
   const found = await connection.runAndReadAll(`
     select hour, day_of_week, distance, origin, destination, late, epoch_ms(date), epoch_ms(landed_at)
-    from read_parquet('${path}') where epoch_ms(date) >= ${Math.round(fromMs)} order by date, flight_id limit ${count}`)
+    from read_parquet('${path}') where epoch_ms(date) > ${Math.round(fromMs)} and epoch_ms(date) <= ${untilMs} order by date, flight_id limit ${count}`)
   const flights = found.getRows().map((cells): Flight => {
     const [hour, day, distance, origin, destination, late, departs, lands] = cells
     const row = {
@@ -79,6 +82,16 @@ async function readFlights(fromMs: number): Promise<Flight[]> {
   connection.closeSync()
   instance.closeSync()
   return flights
+}
+
+/** More are read when a busy machine has left so many out that those which were read do not suffice. */
+async function* flightsUntil(untilMs: number): AsyncGenerator<Flight> {
+  for (let lastMs = 0; ; ) {
+    const read = await readFlights(Math.max(lastMs, clock.nowMs() + LEAD_MS * clock.rate), untilMs)
+    yield* read
+    if (read.length < count) return
+    lastMs = read.at(-1)!.departsAtMs
+  }
 }
 
 /** CPU time of processes, in microseconds. */
@@ -114,26 +127,28 @@ function percentile(sorted: readonly number[], share: number): number {
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms))
 const clock = await openReplayClock()
-const flights = await readFlights(clock.nowMs() + LEAD_MS * clock.rate)
-const latencies: number[] = []
+const waitedMs: number[] = []
+const tookMs: number[] = []
 const answered: Answered[] = []
 const pids = values.pids.split(',').filter(Boolean)
 const cpuBefore = cpuUs(pids)
-const startedMs = performance.now()
+let startedMs: number | undefined
 let failures = 0
 const failuresByName: Record<string, number> = {}
 let askedAgain = 0
 let labelled = 0
 
-/** A gateway that is busy says so (503), or that a deadline has passed (504): asked again, as clients do. */
-async function ask(row: Flight['row']): Promise<{ status: number; text: string }> {
-  const beganMs = performance.now()
-  for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(AGAIN_MS_MAX, pauseMs * 2)) {
-    const answer = await post(`${values.gateway}/predict/flight-delay`, { rows: [row] })
-    const isBusy = answer.status === 503 || answer.status === 504
-    if (!isBusy || performance.now() - beganMs > PATIENCE_MS) return answer
+/** By so much of the replay's time a flight has left. */
+const lateMs = (flight: Flight) => clock.nowMs() - flight.departsAtMs
+
+/** A gateway that is busy says so (503), or that a deadline has passed (504): asked again, as clients do, while it is time. */
+async function ask(flight: Flight): Promise<{ status: number; text: string } | undefined> {
+  for (;;) {
+    const answer = await post(`${values.gateway}/predict/flight-delay`, { rows: [flight.row] })
+    if (answer.status !== 503 && answer.status !== 504) return answer
+    await pause(AGAIN_MS)
+    if (lateMs(flight) > LATE_MS_MAX) return undefined
     askedAgain++
-    await pause(pauseMs)
   }
 }
 
@@ -143,31 +158,32 @@ function noteFailure(failure: Parameters<typeof failureName>[0]): void {
   failuresByName[name] = (failuresByName[name] ?? 0) + 1
 }
 
-/** Sends one flight and measures from the moment at which it was due, so that a stall is not hidden by waiting. */
-async function predict(flight: Flight, dueMs: number): Promise<void> {
+/** Sends one flight; false where the gateway was busy until its departure was too long ago. */
+async function predict(flight: Flight): Promise<boolean> {
+  const behindMs = Math.max(0, lateMs(flight)) / clock.rate
+  const sentMs = performance.now()
+  startedMs ??= sentMs
   try {
-    const { status, text } = await ask(flight.row)
-    latencies.push(performance.now() - dueMs)
+    const answer = await ask(flight)
+    if (answer === undefined) return false
+    waitedMs.push(behindMs)
+    tookMs.push(performance.now() - sentMs)
+    const { status, text } = answer
     if (status !== 200) noteFailure({ status, text })
     else answered.push({ prediction: (JSON.parse(text) as { prediction_id: string }).prediction_id, flight })
   } catch (thrown) {
     noteFailure(thrown as Error) // of the socket, or of JSON
   }
+  if (values.progress && answered.length % 500 === 0)
+    process.stderr.write(`\r  ${answered.length} of ${count} flights, ${new Date(clock.nowMs()).toISOString()}`)
+  return true
 }
 
-async function sendAll(): Promise<void> {
-  const running: Promise<void>[] = []
-  for (const flight of flights) {
-    const aheadMs = (flight.departsAtMs - clock.nowMs()) / clock.rate
-    if (aheadMs > 1) await pause(aheadMs)
-    running.push(predict(flight, performance.now() + Math.min(0, aheadMs)))
-    if (values.progress && running.length % 500 === 0)
-      process.stderr.write(
-        `\r  ${running.length} of ${flights.length} flights, ${new Date(clock.nowMs()).toISOString()}`,
-      )
-  }
-  await Promise.all(running)
+async function sendAll(): Promise<{ asked: number; leftOut: number }> {
+  const pace = { clock, wanted: count, atOnce: SOCKETS, lateMsMax: LATE_MS_MAX, pause }
+  const sent = await askInTime(flightsUntil(Date.parse(values.until)), predict, pace)
   if (values.progress) process.stderr.write('\r\x1b[K')
+  return sent
 }
 
 /** Sends the labels of the flights that have landed by now. */
@@ -201,33 +217,38 @@ async function followLabels(): Promise<void> {
 }
 
 const labels = followLabels()
-await sendAll()
-const seconds = (performance.now() - startedMs) / 1_000
+const { asked, leftOut } = await sendAll()
+const seconds = (performance.now() - (startedMs ?? 0)) / 1_000
 const cpu = cpuUs(pids) - cpuBefore
 isSent = true
 await labels
 agent.destroy()
 const sample = answered.filter((_, index) => index % Math.ceil(answered.length / Number(values.sample)) === 0)
-const parity = await compareFeatures(
+const { lagMs, ...parity } = await compareFeatures(
   String(values.api),
   String(values.data),
-  sample.map(({ prediction, flight: { row } }) => ({ prediction, ...row })),
+  sample.map(({ prediction, flight: { row, departsAtMs } }) => ({ prediction, departsAtMs, ...row })),
 )
-const sorted = latencies.toSorted((a, b) => a - b)
+const shares = (found: readonly number[]) => {
+  const sorted = found.toSorted((a, b) => a - b)
+  return { p50: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), p99: percentile(sorted, 0.99) }
+}
+const departures = answered.map(({ flight }) => flight.departsAtMs).toSorted((a, b) => a - b)
 process.stdout.write(
   `${JSON.stringify({
-    requests: flights.length,
+    requests: asked,
+    leftOut,
     failures,
     failuresByName,
     askedAgain,
     labelled,
     seconds,
-    since: new Date(flights[0]?.departsAtMs ?? 0).toISOString(),
-    until: new Date(flights.at(-1)?.departsAtMs ?? 0).toISOString(),
-    p50Ms: percentile(sorted, 0.5),
-    p95Ms: percentile(sorted, 0.95),
-    p99Ms: percentile(sorted, 0.99),
-    cpuUsPerPrediction: pids.length > 0 ? cpu / flights.length : null,
+    since: new Date(departures[0] ?? 0).toISOString(),
+    until: new Date(departures.at(-1) ?? 0).toISOString(),
+    tookMs: shares(tookMs),
+    waitedMs: shares(waitedMs),
+    lagMinutes: shares(lagMs.map((ms) => ms / 60_000)),
+    cpuUsPerPrediction: pids.length > 0 ? cpu / asked : null,
     lastPrediction: answered.at(-1)?.prediction ?? null,
     parity,
   })}\n`,
