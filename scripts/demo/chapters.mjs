@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { closingLines } from './closing.mjs'
 import { runPipeline } from './follow.mjs'
 import { must, mustNameOrigin, mustReach, mustReplay, mustTellDamage, mustTrack } from './musts.mjs'
 import { commandOf, treeOf } from './process-tree.mjs'
@@ -213,7 +214,8 @@ async function replay(platform) {
   const liveAuc = live.arms[0].auc
   must(liveAuc > LIVE_AUC_MIN, `the live AUC is that of a model that has its features (${liveAuc?.toFixed(3)})`)
   const { definition } = await platform.read('routes/flight-delay')
-  platform.closing = await closingLines(platform, found)
+  const health = await (await fetch(`${addresses.api}/health`)).json()
+  platform.closing = closingLines(platform.dataDir, found.lastPrediction, health, FILLED_DAYS)
   const version = await plimsoll(['model', 'show', 'flight-delay', String(released.version)])
   return replayFacts(found, live, released, version, definition.sloMs)
 }
@@ -225,22 +227,6 @@ async function awaitLabels({ read }, expected) {
     must(tries < LABEL_TRIES, `every label finds its prediction (${live.labelled} of ${expected})`)
     await pause(500)
   }
-}
-
-const ROW = { hour: 17, day_of_week: 5, distance: 900, origin: 'JFK', destination: 'ORD' }
-
-/** Commands that work at once. The clock runs on, so that minutes later what is online has aged and is brought up first. */
-async function closingLines({ addresses, dataDir }, { lastPrediction }) {
-  const plimsoll = (command) => `npx plimsoll ${command} --data-dir ${dataDir}`
-  const { time, replay_rate: rate } = await (await fetch(`${addresses.api}/health`)).json()
-  // The replay's seconds are those of the machine's clock, times the rate, and something.
-  const offset = Math.round((Date.parse(time) - Date.now() * rate + FILLED_DAYS * DAY_MS) / 1_000)
-  const until = `until=$(date -u -d @$(( $(date +%s) * ${rate} ${offset < 0 ? '-' : '+'} ${Math.abs(offset)} )) +%FT%TZ)`
-  return [
-    ['Predict', plimsoll(`predict flight-delay '${JSON.stringify(ROW)}'`)],
-    ['  minutes later, first', plimsoll(`run start refresh --param ${until}`)],
-    ['Explain', plimsoll(`explain ${lastPrediction}`)],
-  ]
 }
 
 const leftOutOf = ({ leftOut }) =>
