@@ -23,6 +23,9 @@ const REASON_OF = {
   env: 'env-changed',
 } as const
 
+/** The component `commit` of a step from a tree without changes. */
+export const CLEAN = 'clean'
+
 export function cacheKeyOf(components: CacheComponents): string {
   return digestValue({ v: 1, ...components })
 }
@@ -58,6 +61,15 @@ export function diffComponents(old: CacheComponents, now: CacheComponents): Cach
   })
 }
 
+/**
+ * What a clean tree made of the same code and inputs is as good for one with changes elsewhere: its passport names the commit
+ * that has them. What a tree with changes made is never taken for a clean one.
+ */
+function asOfClean(components: CacheComponents): CacheComponents | undefined {
+  const { commit = CLEAN } = components.env
+  return commit === CLEAN ? undefined : { ...components, env: { ...components.env, commit: CLEAN } }
+}
+
 /** A step that is looked up. */
 export interface WantedStep {
   readonly pipeline: string
@@ -82,6 +94,9 @@ export async function lookUp(
   const key = cacheKeyOf(wanted.components)
   if (wanted.isDisabled) return miss('disabled', null)
   if (wanted.isForced) return miss('forced', key)
+  const clean = asOfClean(wanted.components)
+  const better = clean && (await lookUp(ctx, deps, { ...wanted, components: clean }))
+  if (better?.verdict.hit) return better
   const { entry, before } = found ?? (await findEntries(ctx, wanted.pipeline, [wanted])).get(wanted.step) ?? {}
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }

@@ -30,7 +30,7 @@ import {
   startRun,
 } from './index.ts'
 import { requirePipelineVersion, storePipelineVersion } from './pipeline.ts'
-import type { Bundles } from './tables.ts'
+import type { Bundles, Origin } from './tables.ts'
 
 export const RUN_OPTIONS: RunOptions = { cache: true, force: [], forceFrom: [] }
 
@@ -61,7 +61,7 @@ export interface Engine {
   restart(): Promise<void>
   declare(
     steps: readonly PipelineStep[],
-    options?: { name?: string; params?: PipelineDefinition['params']; bundles?: Bundles },
+    options?: { name?: string; params?: PipelineDefinition['params']; bundles?: Bundles; origin?: Origin },
   ): Promise<string>
   start(
     digest: string,
@@ -158,7 +158,7 @@ export async function openEngine(
       return ctx.transaction((tx) =>
         storePipelineVersion(tx, definition, {
           bundles: more.bundles ?? {},
-          origin: { source: 'test', commit: null, isDirty: false },
+          origin: more.origin ?? { source: 'test', commit: null, isDirty: false },
           kinds,
           blobs,
         }),

@@ -7,7 +7,7 @@ import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { member } from '../kernel/own-member.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
-import type { CacheComponents } from './cache.ts'
+import { type CacheComponents, CLEAN } from './cache.ts'
 import { bindParams, checkStepParams } from './params.ts'
 import { isProcessKind, type PipelineVersion, type StepKinds } from './pipeline.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
@@ -114,7 +114,7 @@ function provenance(step: PipelineStep, { origin, keyOf }: PreparedIn): Record<s
   )
   return {
     ...Object.fromEntries(makers),
-    commit: origin.commit === null ? 'unknown' : origin.isDirty ? 'dirty' : 'clean',
+    commit: origin.commit === null ? 'unknown' : origin.isDirty ? 'dirty' : CLEAN,
   }
 }
 
