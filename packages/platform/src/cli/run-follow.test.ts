@@ -33,7 +33,7 @@ afterEach(() => close())
 let log = ''
 
 /** A server on loopback that has one run, in that state, and the log of a step. */
-async function serve(state: string, port = 0): Promise<number> {
+async function serve(state: string, port = 0, reason: string | null = null): Promise<number> {
   server = createServer((request, response) => {
     if (state === 'away') {
       refused++
@@ -48,7 +48,7 @@ async function serve(state: string, port = 0): Promise<number> {
       return
     }
     response.setHeader('content-type', 'application/json')
-    response.end(JSON.stringify(request.method === 'POST' ? { id: RUN, isNew: true } : { ...VIEW, state }))
+    response.end(JSON.stringify(request.method === 'POST' ? { id: RUN, isNew: true } : { ...VIEW, state, reason }))
   })
   await new Promise<void>((done) => server!.listen(port, '127.0.0.1', done))
   return (server.address() as AddressInfo).port // it listens on TCP
@@ -90,6 +90,21 @@ test('follow() goes on when the server goes away and comes back, and the run is 
   await moved
   expect(said[0]).toBe(`Run ${RUN}`)
   expect(seen.slice(0, 3)).toEqual(['0/1 running', ...Array(2).fill(`waiting for http://127.0.0.1:${port}`)])
+})
+
+test('follow() says once why a run is still queued', async () => {
+  const port = await serve('queued', 0, 'There is no Python')
+  let looks = 0
+  const { io, said } = listen(() => {
+    looks++
+    if (looks === 2) void close().then(() => serve('succeeded', port))
+  })
+  await startAndFollow(openClient({ server: `http://127.0.0.1:${port}` }), io, {})
+  expect(said.slice(0, 3)).toEqual([
+    `Run ${RUN}`,
+    'It waits, and goes on by itself: There is no Python',
+    expect.stringContaining('succeeded'),
+  ])
 })
 
 test('follow() gives up on a server that stays away, and says how to go on', async () => {

@@ -156,6 +156,7 @@ export async function follow(
   { flags = '', awayMsMax = AWAY_MS_MAX } = {},
 ): Promise<RunView> {
   const told = new Set<string>()
+  let waitsFor: string | null = null
   const leave = () => {
     io.endProgress()
     io.tell(
@@ -169,6 +170,14 @@ export async function follow(
     for (;;) {
       const run = await readRun(client, io, id, awayMsMax)
       noteEnded(io, run, told)
+      if (run.state === 'queued' && run.reason !== null && run.reason !== waitsFor) {
+        io.endProgress()
+        io.tell(
+          { run: id, state: run.state, reason: run.reason },
+          `It waits, and goes on by itself: ${printable(run.reason)}`,
+        )
+        waitsFor = run.reason
+      }
       const running = run.graph.filter((step) => step.state === 'running')
       const within = running.reduce((sum, step) => sum + (step.progress?.fraction ?? 0), 0)
       const [first] = running

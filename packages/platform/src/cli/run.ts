@@ -1,4 +1,4 @@
-import { cancelledRun, fieldName, runList, runView } from '@plimsoll/sdk/wire'
+import { cancelledRun, fieldName, type RunSummary, runList, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -66,6 +66,11 @@ function addStart(run: Command): void {
   })
 }
 
+/** Why a run is still queued; empty for all others. */
+function waitOf({ state, reason }: RunSummary): string {
+  return state === 'queued' ? (reason ?? '') : ''
+}
+
 /** `run start|list|show|follow` and `cancel`. */
 export function addRun(program: Command): void {
   const run = addGroup(program, 'run', 'start pipelines and look at their runs')
@@ -84,10 +89,14 @@ export function addRun(program: Command): void {
         query: { limit: limitOf(options, 20), pipeline: options.pipeline },
         schema: runList,
       })
+      const waits = runs.some((entry) => waitOf(entry) !== '')
       io.answer(
         { runs },
         table(
-          ['run', 'state', { elastic: 'pipeline' }, 'steps', 'created', { elastic: 'by' }],
+          [
+            ...['run', 'state', { elastic: 'pipeline' }, 'steps', 'created', { elastic: 'by' }],
+            ...(waits ? [{ elastic: 'waits for' }] : []),
+          ],
           runs.map((entry) => [
             entry.id,
             entry.state,
@@ -95,6 +104,7 @@ export function addRun(program: Command): void {
             `${entry.steps.done}/${entry.steps.total}`,
             `${entry.createdAt.slice(0, SECONDS_CHARS)}Z`,
             entry.actor,
+            ...(waits ? [waitOf(entry)] : []),
           ]),
           options.pipeline === undefined
             ? `No runs yet. Start one: plimsoll run start PIPELINE${flagsOf(options)}`

@@ -81,6 +81,7 @@ export function addUp(program: Command): void {
         await opening.then((late) => late.close(true)).catch(() => {})
         return
       }
+      for (const warning of up.warnings) io.tell({ warning }, `Warning: ${warning}`)
       io.answer({ ready: true, api: up.api, gateway: up.gateway ?? null, grpc: up.grpc ?? null, pid: process.pid }, [
         `Plimsoll is up: ${up.api}`,
         ...(isConsoleBuilt() ? [] : ['  console  not built: run npm run build in the checkout, then start again']),

@@ -11,6 +11,7 @@ export {
   requirePipelineVersion,
   type StepKinds,
 } from './pipeline.ts'
+export { reasonOf } from './plan.ts'
 export { openPythonEnvironments, type PythonEnvironments } from './python-environment.ts'
 export { forgetCacheEntries, forgetRuns, type RunsHeld, removeWorkDirectories } from './retention.ts'
 export { type PipelineEndpointDeps, pipelineEndpoints } from './routes.ts'

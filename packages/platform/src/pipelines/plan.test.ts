@@ -1,8 +1,13 @@
-import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
+import { readRun } from './index.ts'
 
 /** Enters what a step made under the commit that it was made from, as a registration does. */
 const ENTER: StepKind = {
@@ -13,12 +18,38 @@ const ENTER: StepKind = {
   bindsProvenance: true,
   commit: async (_, { run }) => run,
 }
+const NO_PYTHON = '#!/bin/sh\nexit 1\n'
+const PYTHON = `#!/bin/sh
+case "$1" in
+  -u) . "$2" ;;
+  *) echo '[[3, 12, 0], "cpython", "linux-x86_64", "'"$0"'"]' ;;
+esac
+`
+const pythonFrom = mkdtempSync(join(tmpdir(), 'plimsoll-python-'))
+/** All names under which Python is looked for, so that none of the machine is found. */
+const pythons = ['', '3', '3.14', '3.13', '3.12', '3.11', '3.10'].map((minor) => join(pythonFrom, `python${minor}`))
 let engine: Engine
 beforeAll(async () => {
-  engine = await openEngine({ kinds: [ENTER] })
+  for (const python of pythons) writeFileSync(python, NO_PYTHON, { mode: 0o700 })
+  engine = await openEngine({ kinds: [ENTER], pythonFrom })
 })
 afterAll(async () => {
   await engine.close()
+  rmSync(pythonFrom, { recursive: true })
+})
+
+test('a run without its Python says why it waits, and goes on by itself when there is one', async () => {
+  const { digest, sizeBytes } = await engine.blobs.put(Buffer.from(`printf made > ../${outPath('file')}`))
+  const files: CodeBundle['files'] = [{ path: 'fit.py', digest: digest as Digest, sizeBytes, executable: false }]
+  const bundles = { fit: { digest: digestTree(files as TreeEntry[]), files } }
+  const fit = shell('fit', '', { kind: 'python', params: { script: 'fit.py' }, outputs: { file: 'file' } })
+  const run = await engine.start(await engine.declare([fit], { bundles }))
+  await engine.until(async () => (await readRun(engine.ctx, run)).reason !== null)
+  const waiting = await readRun(engine.ctx, run)
+  expect(waiting).toMatchObject({ state: 'queued', reason: expect.stringMatching(/no Python 3.10 .* Install Python/) })
+  expect(waiting.graph[0]).toMatchObject({ state: 'blocked', reason: waiting.reason })
+  writeFileSync(pythons[0]!, PYTHON)
+  expect(await engine.ended(run)).toMatchObject({ state: 'succeeded', reason: null })
 })
 
 test('what was entered from a clean tree is taken for one with changes elsewhere, and never the other way round', async () => {

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { type Context, type DatabaseClock, databaseClock, givenRows, type Tx } from '../kernel/db/index.ts'
-import { toPlimsollError } from '../kernel/errors.ts'
+import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { type CacheHit, type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
@@ -39,6 +39,7 @@ interface PlannedStep {
 }
 
 const INSERT_BATCH = 500
+const REASON_CHARS_MAX = 4_000
 
 /**
  * Plans a queued run: walks the graph in order, resolves from the cache what can be resolved, and inserts all steps in
@@ -67,7 +68,7 @@ export async function planRun(
         .updateTable('pipeline_run')
         .set({
           state: 'failed',
-          reason: `${error.message}${error.details.action ? `. ${error.details.action}` : ''}`.slice(0, 4_000),
+          reason: reasonOf(error),
           started_at: databaseClock(),
           finished_at: databaseClock(),
         })
@@ -78,6 +79,11 @@ export async function planRun(
       await tx.emit({ type: 'pipelines.run_finished', subject: run.id, data: { state: 'failed', code: error.code } })
     })
   }
+}
+
+/** What keeps a run from a plan, and what to do. */
+export function reasonOf({ message, details }: PlimsollError): string {
+  return `${message}${details.action ? `. ${details.action}` : ''}`.slice(0, REASON_CHARS_MAX)
 }
 
 interface Planned {
@@ -270,6 +276,7 @@ async function insertSteps(tx: Tx, deps: PlanDeps, run: string, { rows, edges, t
     .updateTable('pipeline_run')
     .set({
       state,
+      reason: null, // of why it waited
       open,
       started_at: databaseClock(),
       ...(open === 0 ? { finished_at: databaseClock() } : {}),

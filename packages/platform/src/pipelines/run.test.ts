@@ -333,6 +333,9 @@ test('cancelRun() ends the tracked run of a step that waits for its next try', a
 test('cancelRun() of a queued run ends it, and repeats for free', async () => {
   await declare([step('a')])
   const { id } = await start()
+  const reason = 'Cannot run Python steps'
+  await ctx.db.updateTable('pipeline_run').set({ reason }).where('id', '=', id).execute()
+  expect((await readRun(ctx, id)).graph[0]).toMatchObject({ state: 'blocked', reason })
   const cancel = (run: string) => ctx.transaction((tx) => cancelRun(tx, run))
   expect(await cancel(id)).toBe('cancelled')
   const before = await database.events()
@@ -340,7 +343,7 @@ test('cancelRun() of a queued run ends it, and repeats for free', async () => {
   expect(await cancel(id)).toBe('cancelled')
   expect(await database.events()).toEqual(before)
   await plan(id)
-  expect((await readRun(ctx, id)).state).toBe('cancelled')
+  expect(await readRun(ctx, id)).toMatchObject({ state: 'cancelled', reason: null })
   await expect(cancel('run_x')).rejects.toMatchObject({ code: 'pipelines.run_not_found' })
 })
 

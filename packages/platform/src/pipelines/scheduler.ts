@@ -5,7 +5,7 @@ import { openAttemptRunner, type Running } from './attempt.ts'
 import { readProgress } from './attempt-files.ts'
 import { openDoorbell } from './doorbell.ts'
 import { type LaunchDeps, workDirOf } from './launch.ts'
-import { planRun } from './plan.ts'
+import { planRun, reasonOf } from './plan.ts'
 import { openSlots } from './slots.ts'
 import { type Claimant, claimingSteps, renewLeases, setProgress, takeOver, toClaimedSteps } from './store.ts'
 
@@ -149,11 +149,24 @@ async function renew(
   }
 }
 
+/** A run that stays queued says why, wherever it is looked at; told in the log once, not at each try. */
+async function tellWait(ctx: Context, run: { id: string; reason: string | null }, thrown: unknown): Promise<void> {
+  const reason = reasonOf(toPlimsollError(thrown))
+  if (reason === run.reason) return
+  await ctx.db
+    .updateTable('pipeline_run')
+    .set({ reason })
+    .where('id', '=', run.id)
+    .where('state', '=', 'queued')
+    .execute()
+  ctx.log.warn({ run: run.id, error: reason }, 'a run cannot be planned now; it stays queued and is tried again')
+}
+
 /** Plans what is queued; a run that cannot be planned now holds up no other. True when more may be queued. */
 async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
   const queued = await ctx.db
     .selectFrom('pipeline_run')
-    .select(['id', 'project', 'pipeline_digest', 'params', 'options'])
+    .select(['id', 'project', 'pipeline_digest', 'params', 'options', 'reason'])
     .where('state', '=', 'queued')
     .orderBy('created_at')
     .limit(QUEUED_PER_TURN)
@@ -162,13 +175,7 @@ async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
   const planned = await Promise.allSettled(
     queued.map((run) => planRun(ctx.as({ project: run.project }), { ...deps, python }, run)),
   )
-  for (const [index, outcome] of planned.entries()) {
-    if (outcome.status === 'rejected') {
-      ctx.log.warn(
-        { run: queued[index]!.id, error: String(outcome.reason) },
-        'a run could not be planned now; it stays queued',
-      )
-    }
-  }
+  for (const [index, outcome] of planned.entries())
+    if (outcome.status === 'rejected') await tellWait(ctx, queued[index]!, outcome.reason)
   return queued.length === QUEUED_PER_TURN && planned.some((outcome) => outcome.status === 'fulfilled')
 }

@@ -31,7 +31,7 @@ function summaryOf(run: Selectable<PipelineRunRow>, steps: Counted): RunSummary 
     pipeline: run.pipeline,
     pipelineDigest: run.pipeline_digest,
     state: run.state,
-    reason: run.reason,
+    reason: run.state === 'cancelled' ? null : run.reason, // of one that was queued it is why it waited
     actor: run.actor,
     createdAt: run.created_at.toISOString(),
     startedAt: iso(run.started_at),

@@ -83,6 +83,7 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   stack.defer(() => blobs.close())
   const domains = openDomains({ config, ctx, blobs, signingKey: await openSigningKey(config.dataDir), replay, paths })
   stack.defer(() => domains.close())
+  const warnings = domains.warnings()
   const app = await openControlHttp({ config, ctx, log, metrics, domains, blobs, replayRate: replay?.rate })
   const { url, port } = await listenHttp(app, config.server.host, start.ports.api ?? config.server.port)
   await domains.start(url)
@@ -109,7 +110,7 @@ export async function openControlPlane(start: StartMessage): Promise<ControlPlan
   return {
     ctx,
     blobs,
-    ready: { ports: { api: port }, urls: { api: url } },
+    ready: { ports: { api: port }, urls: { api: url }, warnings: await warnings },
     async close(drainMs) {
       await drainHttp(app, drainMs)
       await rest.disposeAsync()

@@ -10,6 +10,7 @@ import { type ReplayClockSettings, realClock } from '../kernel/clock.ts'
 import { type Config, readEnvironment } from '../kernel/config/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { deadLetterEndpoints } from '../kernel/dead-letters/index.ts'
+import { toPlimsollError } from '../kernel/errors.ts'
 import type { AnyEndpoint } from '../kernel/http/index.ts'
 import type { LedgerCheck } from '../kernel/ledger/index.ts'
 import { siblingModule } from '../kernel/sibling-module.ts'
@@ -21,6 +22,7 @@ import {
   openScheduler,
   openStepSecrets,
   pipelineEndpoints,
+  reasonOf,
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
@@ -80,6 +82,8 @@ export interface Domains {
   readonly endpoints: readonly AnyEndpoint[]
   /** Starts what runs in the background, once the address is known. */
   start(controlUrl: string): Promise<void>
+  /** What will not work as things are, for who started the platform. */
+  warnings(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -96,6 +100,7 @@ export function openDomains(parts: DomainParts): Domains {
   const kinds = openStepKinds(config.retention.rollbackHours * HOUR_MS)
   const wake = () => scheduler?.wake()
   const environment = ownVariables(STEP_VARIABLES)
+  const python = openPythonEnvironments(parts.paths.environments, environment, realClock)
   const attemptTokens = openAttemptTokens(ctx, parts.signingKey.privateKey)
   const secrets = openStepSecrets(openInstallationSecrets(parts.paths.secrets), {
     secret: parts.signingKey.privateKey,
@@ -112,7 +117,7 @@ export function openDomains(parts: DomainParts): Domains {
         logBytesMax: LOG_GROWTH * config.steps.logLimitBytes,
         processesMax: config.steps.processLimit,
       }),
-      python: openPythonEnvironments(parts.paths.environments, environment, realClock),
+      python,
       clock: realClock,
       runsDir: parts.paths.runs,
       limits: { logBytes: config.steps.logLimitBytes, outputBytes: config.steps.outputLimitBytes },
@@ -154,6 +159,11 @@ export function openDomains(parts: DomainParts): Domains {
     async start(controlUrl) {
       scheduler = openScheduler(ctx, await schedulerDeps(controlUrl))
     },
+    warnings: () =>
+      python.interpreter().then(
+        () => [],
+        (error: unknown) => [reasonOf(toPlimsollError(error))],
+      ),
     async close() {
       await scheduler?.close()
     },

@@ -17,6 +17,8 @@ export interface StartMessage {
 export interface ReadyInfo {
   readonly ports: Readonly<Record<string, number>>
   readonly urls: Readonly<Record<string, string>>
+  /** What will not work as things are, for the terminal. */
+  readonly warnings?: readonly string[]
 }
 
 export interface FailedMessage {

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_proces
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -305,16 +305,18 @@ test('every problem of the settings is told at once, with exit status 2', async 
   ])
 })
 
-test('up on every address prints addresses that answer', async () => {
+test('up on every address prints addresses that answer, and warns where there is no Python', async () => {
   await layData()
   const up = new Up(['--host', '0.0.0.0'], {
     PLIMSOLL_AUTH_REQUIRE_TOKEN: 'true',
     PLIMSOLL_SERVER_BEHIND_PROXY: 'true',
     PLIMSOLL_SERVER_ACCEPT_PGLITE_LOSS: 'true',
+    PATH: dirname(process.execPath),
   })
   const { api, gateway } = await up.ready()
   expect(await health(api)).toBe(200)
   expect((await fetch(`${gateway}/v2/health/live`)).status).toBe(200)
+  await expect.poll(() => up.stderr).toMatch(/"warning":"Cannot run Python steps: .* Install Python/)
 })
 
 test('a data directory keeps the clock that it was made with', async () => {

@@ -35,6 +35,7 @@ export interface Up {
   readonly gateway: string | undefined
   readonly grpc: string | undefined
   readonly logs: string
+  readonly warnings: readonly string[]
   readonly children: readonly SupervisedChild[]
   /** Drains. In a hurry, as at a terminal, without the delay in which balancers see that the gateway leaves. */
   close(isHurried?: boolean): Promise<void>
@@ -148,6 +149,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
     gateway: urls?.gateway,
     grpc: urls?.grpc,
     logs: dataPaths(config.dataDir).logs,
+    warnings: control.ready.warnings ?? [],
     children: gateway ? [control, gateway] : [control],
     close(hurry = false) {
       isHurried = hurry
