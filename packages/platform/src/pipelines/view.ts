@@ -44,8 +44,8 @@ function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
   const of = (states: readonly string[]) => rows.filter((row) => states.includes(row.state)).length
   return {
     total: rows.length,
-    // What has been made or tried: neither what a failure or a cancellation kept from starting.
-    done: of(['succeeded', 'cached', 'failed']),
+    // Neither what failed nor what a failure or a cancellation kept from starting.
+    done: of(['succeeded', 'cached']),
     cached: of(['cached']),
     failed: of(['failed', 'upstream_failed']),
     running: of(['running']),
