@@ -15,7 +15,7 @@ const FILES_MAX = 500
 const FILE_BYTES_MAX = 8 << 20
 const NONCE_BYTES = 18
 const NONCE_MARK = '__PLIMSOLL_NONCE__'
-/** Paths of the console's own rooms; any other unknown path stays a problem, not a page. */
+/** Paths of the console's own rooms; any other unknown path is a 404, to a browser with the console's own words. */
 const ROOMS = ['/', '/runs', '/runs/*', '/models', '/models/*']
 const MISSING_PAGE =
   '<!doctype html><html lang="en"><meta charset="utf-8"><title>Plimsoll</title><p>The console is not built. Run npm run build, then start again. The API is described at <a href="/api">/api</a>.</p></html>'
@@ -77,11 +77,11 @@ function contentPolicy(nonce: string): string {
   ].join('; ')
 }
 
-function sendPage(reply: FastifyReply, build: ConsoleBuild | undefined): FastifyReply {
+function sendPage(reply: FastifyReply, build: ConsoleBuild | undefined, status = 200): FastifyReply {
   const nonce = randomHex(NONCE_BYTES)
   return reply
     .headers({ 'content-security-policy': contentPolicy(nonce), 'cache-control': 'no-store' })
-    .code(build === undefined ? 503 : 200)
+    .code(build === undefined ? 503 : status)
     .type('text/html; charset=utf-8')
     .serializer(String)
     .send(build === undefined ? MISSING_PAGE : build.index.replaceAll(NONCE_MARK, nonce))
@@ -98,6 +98,7 @@ export async function registerConsole(
   let build: ConsoleBuild | undefined
   for (const directory of directories) build ??= await readBuild(directory)
   for (const room of ROOMS) app.get(room, (_request: FastifyRequest, reply: FastifyReply) => sendPage(reply, build))
+  if (build !== undefined) app.decorate('missingPage', (reply: FastifyReply) => sendPage(reply, build, 404))
   for (const [path, file] of build?.files ?? []) {
     const caching = path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache'
     app.get(path, (_request: FastifyRequest, reply: FastifyReply) =>

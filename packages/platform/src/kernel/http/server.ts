@@ -97,10 +97,18 @@ export function openHttp(options: HttpOptions): FastifyInstance {
       .serializer(formatJson)
       .send(problem)
   })
-  app.setNotFoundHandler((request) => {
-    throw noRoute(app, request)
+  app.setNotFoundHandler((request, reply) => {
+    const fault = noRoute(app, request)
+    const page = fault.kind === 'not_found' && isForPeople(request) ? app.missingPage?.(reply) : undefined
+    if (page === undefined) throw fault
+    return page
   })
   return app
+}
+
+/** What a browser opens; of the API it shows the problem, which says more. */
+function isForPeople({ method, url, headers }: FastifyRequest): boolean {
+  return method === 'GET' && !url.startsWith('/api/') && (headers.accept ?? '').includes('text/html')
 }
 
 /** The framework looks for a path among those of the method: it may be there for others. */
@@ -247,6 +255,10 @@ declare module 'fastify' {
     takesRawBody?: boolean
     /** Values that a JSON body may hold, where they may be more than `JSON_VALUES_MAX`. */
     jsonValuesMax?: number
+  }
+  interface FastifyInstance {
+    /** Answers a browser that asks for a page that is not there; absent where there are no pages. */
+    missingPage?: (reply: FastifyReply) => FastifyReply
   }
   interface FastifyRequest {
     /** Bytes of a JSON body, for signatures over it. */
