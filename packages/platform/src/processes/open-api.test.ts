@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { auditEndpoints, authEndpoints } from '../kernel/auth/index.ts'
 import { newSigningKey } from '../kernel/auth/verify/index.ts'
 import { settings } from '../kernel/config/index.ts'
-import { type AnyEndpoint, openApiDocument } from '../kernel/http/index.ts'
+import { type AnyEndpoint, openApiDocument, renderApiPage } from '../kernel/http/index.ts'
 import { openMetrics } from '../kernel/telemetry/index.ts'
 import { openDomains } from './domains.ts'
 import { platformEndpoints } from './platform-endpoints.ts'
@@ -76,4 +76,27 @@ test('what is sent may hold no member that is not known, at any depth; what is a
   expect(answers.length).toBeGreaterThan(100)
   expect(bodies.filter(({ isClosed }) => !isClosed)).toEqual([])
   expect(answers.filter(({ isClosed }) => isClosed)).toEqual([])
+})
+
+test('renderApiPage() tells types in a few words, in sections that have names', () => {
+  const { html: page } = renderApiPage(document)
+  const html = page.slice(page.indexOf('<body'))
+  const sections = [...html.matchAll(/<h2>([^<]*)</g)].map(([, name]) => name!)
+  expect(sections.slice(0, 2)).toEqual(['platform', 'tokens'])
+  expect(sections.filter((name) => !/^[a-z ]+$/.test(name))).toEqual(['Named types'])
+  expect(html).not.toMatch(/\$ref|"type"|\(\?:/)
+  for (const said of [
+    'string date-time',
+    'integer ≥ 0',
+    '"queued" | "running"',
+    '1–1024 characters',
+    'array of object',
+  ])
+    expect(html.replaceAll('&quot;', '"')).toContain(said)
+  expect(
+    html
+      .replaceAll(/<[^>]*>/g, ' ')
+      .split(/\s+/)
+      .filter((word) => word.length > 120),
+  ).toEqual([])
 })

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { type Answer, type AnyEndpoint, isMediaType, successStatus } from './endpoint.ts'
-import { escapeHtml, type Page, renderPage } from './page.ts'
 
-interface Operation {
+export interface Operation {
   operationId: string
   summary: string
   tags: string[]
@@ -87,6 +86,19 @@ function successOf(response: Answer): object {
   return { description: 'Success', content }
 }
 
+/** Of what stands alone under its path: the section where one looks for it. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  docs: 'platform',
+  health: 'platform',
+  metrics: 'platform',
+  'openapi.json': 'platform',
+  whoami: 'tokens',
+}
+
+function sectionOf(part = 'platform'): string {
+  return SECTIONS[part] ?? part
+}
+
 function operationOf(endpoint: AnyEndpoint): Operation {
   const parts = endpoint.path.split('/').filter((part) => part !== '' && part !== 'v1' && part !== 'api')
   const body =
@@ -98,7 +110,7 @@ function operationOf(endpoint: AnyEndpoint): Operation {
   return {
     operationId: `${endpoint.method.toLowerCase()}_${parts.join('_').replace(/[^a-zA-Z0-9_]/g, '')}`,
     summary: endpoint.summary,
-    tags: [parts[0] ?? 'platform'],
+    tags: [sectionOf(parts[0])],
     'x-scope': endpoint.scope,
     security: endpoint.scope === 'public' ? [] : [{ token: [] }],
     parameters: [
@@ -158,29 +170,4 @@ export function openApiDocument(
     paths: described,
     components: { schemas: { Problem: PROBLEM, ...Object.fromEntries(recursive) }, securitySchemes: { token: TOKEN } },
   }
-}
-
-/** The same as one readable page without scripts or outside assets; its style is allowed by hash. */
-export function renderApiPage(document: OpenApiDocument): Page {
-  const byTag = new Map<string, string[]>()
-  for (const [path, operations] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(operations)) {
-      const tag = operation.tags[0]!
-      const contract = JSON.stringify(
-        { parameters: operation.parameters, requestBody: operation.requestBody, responses: operation.responses },
-        null,
-        2,
-      )
-      const entry = `<details><summary><span class="m">${method.toUpperCase()}</span> <code>${escapeHtml(path)}</code> — ${escapeHtml(operation.summary)}<span class="s">${escapeHtml(operation['x-scope'])}</span></summary><pre>${escapeHtml(contract)}</pre></details>`
-      byTag.set(tag, [...(byTag.get(tag) ?? []), entry])
-    }
-  }
-  const sections = [...byTag]
-    .map(([tag, entries]) => `<section><h2>${escapeHtml(tag)}</h2>${entries.join('')}</section>`)
-    .join('')
-  const intro = `<p>Every operation with the role it asks for. The project comes from the header <code>X-Plimsoll-Project</code>. The same as data: <a href="/api/v1/openapi.json">OpenAPI 3.1</a>.</p>`
-  return renderPage(
-    `${document.info.title} API`,
-    `<h1>${escapeHtml(document.info.title)} ${escapeHtml(document.info.version)}</h1>${intro}${sections}`,
-  )
 }

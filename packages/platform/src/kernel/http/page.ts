@@ -6,7 +6,7 @@ export interface Page {
   readonly contentSecurityPolicy: string
 }
 
-const STYLE = `:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:2rem auto;padding:0 1rem}h1{border-bottom:3px solid #e8590c}h2{margin-top:2rem;text-transform:capitalize}details{border-top:1px solid #8884;padding:.4rem 0}summary{cursor:pointer}code{font-variant-numeric:tabular-nums}.m{display:inline-block;width:4.5rem;font-weight:600;color:#1864ab}.s{float:right;opacity:.7;font-size:.85em}pre{overflow:auto;background:#8881;padding:.8rem;border-radius:4px}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .6rem .2rem 0;border-top:1px solid #8884}:target{background:#e8590c33}`
+const STYLE = `:root{color-scheme:light dark;background:Canvas;color:CanvasText;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:2rem auto;padding:0 1rem}h1{border-bottom:3px solid #e8590c}h2{margin-top:2rem}h2::first-letter{text-transform:uppercase}h4{margin:.8rem 0 0}p{margin:.4rem 0}ul{margin:.2rem 0;padding-left:1.4rem;overflow-wrap:anywhere}details{border-top:1px solid #8884;padding:.4rem 0}summary{cursor:pointer;overflow-wrap:anywhere}summary::after{content:"";display:block;clear:both}code{font-variant-numeric:tabular-nums}.m{display:inline-block;width:4.5rem;font-weight:600;color:light-dark(#1864ab,#74b4ef)}.s{float:right;opacity:.8;font-size:.85em}table{border-collapse:collapse;width:100%;overflow-wrap:anywhere}td,th{text-align:left;padding:.2rem .6rem .2rem 0;border-top:1px solid #8884}:target{background:#e8590c33}`
 
 export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
