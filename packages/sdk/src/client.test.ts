@@ -190,6 +190,11 @@ test('call() never repeats a POST unless told that it may', async () => {
   expect(await client.call({ method: 'POST', path: '/x', body: {}, isIdempotent: true })).toEqual({ n: 1 })
 })
 
+test('call() says why a server cannot be reached, also where no system has been asked', async () => {
+  const refused = openClient({ server: 'http://127.0.0.1:1' }).call({ method: 'POST', path: '/x' })
+  await expect(refused).rejects.toThrow('Cannot reach http://127.0.0.1:1: bad port')
+})
+
 test('call() gives up after three attempts', async () => {
   answers = [busy, busy, busy, busy]
   await expect(client.call({ path: '/x' })).rejects.toMatchObject({ code: 'serving.queue_full' })

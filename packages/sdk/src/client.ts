@@ -109,7 +109,7 @@ type RawCall = Omit<Call<undefined>, 'schema'>
 const LOST_CODES = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 
 function unreachable(server: string, error: unknown, sent: { isLate: boolean; mayRepeat: boolean }): ClientError {
-  const { code } = ((error as Error).cause ?? {}) as { code?: string } // undici's, where it is one
+  const { code, message } = ((error as Error).cause ?? {}) as { code?: string; message?: string } // undici's, where it is one
   if (!sent.mayRepeat && (sent.isLate || LOST_CODES.has(code ?? '')))
     return new ClientError({
       status: sent.isLate ? 504 : 503,
@@ -119,7 +119,7 @@ function unreachable(server: string, error: unknown, sent: { isLate: boolean; ma
     })
   if (sent.isLate)
     return new ClientError({ status: 504, code: 'client.timeout', detail: `${server} did not answer in time` })
-  const why = code ?? (error as Error).message
+  const why = code ?? message ?? (error as Error).message
   return new ClientError({
     status: 503,
     code: 'client.unreachable',

@@ -8,8 +8,6 @@ import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
 import { suggestingClient } from './suggest.ts'
 
-export { shellWord }
-
 /** Options that every command takes. */
 export interface SharedOptions {
   server?: string
@@ -78,10 +76,10 @@ function readTokenFile(path: string): string {
       `Cannot read the token file ${path}${text === '' ? ': it is empty' : ''}`,
       existsSync(path) && text !== ''
         ? undefined
-        : `Make one with plimsoll token create NAME --role ROLE --out ${path}`,
+        : `Make one with plimsoll token create NAME --role ROLE --out ${shellWord(path)}`,
     )
   if (process.platform !== 'win32' && (statSync(path).mode & GROUP_AND_OTHERS) !== 0)
-    throw new UsageError(`Cannot use the token file ${path}: others may read it`, `Run chmod 600 ${path}`)
+    throw new UsageError(`Cannot use the token file ${path}: others may read it`, `Run chmod 600 ${shellWord(path)}`)
   return text
 }
 

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { makeFolder } from '../kernel/folder.ts'
+import { shellWord } from '../kernel/shell-word.ts'
 import { addCommand } from './command.ts'
-import { shellWord } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 
 const NAME = /^[a-z][a-z0-9_-]{0,62}$/

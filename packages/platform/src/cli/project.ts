@@ -3,8 +3,9 @@ import { type PlanView, planView, storedBlob } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import type { CollectedProject } from '../definitions/client/index.ts'
 import { countText } from '../kernel/count-text.ts'
+import { shellWord } from '../kernel/shell-word.ts'
 import { addCommand, type Invocation } from './command.ts'
-import { connect, flagsOf, shellWord } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { printable } from './io.ts'
 
 interface PlanFlags {

@@ -159,7 +159,7 @@ export async function requireDataset(ctx: Context, name: string): Promise<Datase
     'datasets.dataset_not_found',
     `Cannot find dataset "${name}" in project "${ctx.project}"`,
     {
-      action: 'Declare it with defineDataset() and run plimsoll apply',
+      action: 'Declare it (defineDataset(), or kind: dataset in YAML) and run plimsoll apply',
     },
   )
 }
