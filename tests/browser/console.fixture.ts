@@ -111,6 +111,7 @@ export async function openConsole(program: string): Promise<OpenedConsole> {
   return opened
 }
 
-export function shot(page: Page, name: string): Promise<unknown> {
-  return page.screenshot({ path: join(SHOTS, `${name.toLowerCase().replaceAll(' ', '-')}.png`), fullPage: true })
+/** Of the whole page, or of what the window has of it. */
+export function shot(page: Page, name: string, fullPage = true): Promise<unknown> {
+  return page.screenshot({ path: join(SHOTS, `${name.toLowerCase().replaceAll(' ', '-')}.png`), fullPage })
 }

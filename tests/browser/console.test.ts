@@ -4,10 +4,10 @@ import { z } from 'zod'
 import { openTestPlane, releaseSpine } from '../../packages/platform/src/processes/spine.fixture.ts'
 import { suiteWith } from '../servers.ts'
 import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
-import { answersOf, attemptOf, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
-import { EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
-import { LONG_NAME, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
-import { expectReadable, meeting, REFUSALS, ROOMS } from './room-state.fixture.ts'
+import { answersOf, attemptOf, DIGEST, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
+import { CUT_TABLES, EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
+import { LONG_NAME, NO_PYTHON, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
+import { expectApiReadable, expectReadable, meeting, REFUSALS, ROOMS } from './room-state.fixture.ts'
 
 const LIVE_MS = 120_000
 vi.setConfig({ testTimeout: 180_000 })
@@ -36,7 +36,12 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('epoch 3 of 4').waitFor()
           await page.getByText('version 5 fails its checks').waitFor()
           await page.getByText('Replay × 60').waitFor()
+          await page.getByText('predictions since 2001-04-22').waitFor()
+          await page.getByRole('heading', { name: 'Predictions per hour' }).waitFor()
+          await page.getByText('2001-04-22 12:00 to 2001-04-23 12:00 UTC').waitFor()
+          await page.getByText(NO_PYTHON).waitFor()
           await page.locator('canvas').waitFor()
+          expect(await page.evaluate(CUT_TABLES)).toEqual([])
           await shot(page, `overview-${scheme}`)
         },
         { scheme },
@@ -67,8 +72,10 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       await opened.open(url('/'), async (page) => {
         await page.getByRole('link', { name: 'echo version 1' }).waitFor()
         await page.getByText('released by ada').first().waitFor()
+        await page.getByText('no answer in the last minute').waitFor()
         await shot(page, 'live-overview')
       })
+      for (const width of [400, 1_280]) await opened.open(url('/api'), expectApiReadable, { width })
     } finally {
       await plane.close(1_000)
     }
@@ -137,7 +144,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         'full',
         '/runs/run_1?step=flight-delay',
         async (page, api) => {
-          await page.getByLabel('Step ingest: from the cache').waitFor()
+          await page.getByLabel('Step ingest: from the cache').getByText('same as run_0').waitFor()
           expect(await page.locator('.node').count()).toBe(7)
           await page.getByText('tree 84 of 200').last().waitFor()
           await page.getByText('cache miss: a param changed (trees)').last().waitFor()
@@ -345,6 +352,39 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     )
   })
 
+  test.each([
+    [1_280, 'light'],
+    [400, 'dark'],
+  ] as const)(
+    'Run says why it waits, what differs from before, and what the platform wrote (%d px, %s)',
+    async (width, scheme) => {
+      const now = {
+        part: 'input',
+        name: 'files[/data/a-file-with-a-long-name.csv].mtimeMs',
+        old: 'w'.repeat(100),
+        new: `${DIGEST}+x`,
+      }
+      const cache = { hit: false, reason: 'input-changed' as const, key: null, source: null, diff: [now] }
+      await visit(
+        'full',
+        '/runs/run_1',
+        async (page, api) => {
+          api.log = '{"level":30,"time":1,"pid":7,"name":"step register","digest":"ab","msg":"a model was loaded"}\n'
+          await page.getByText(`It waits, and goes on by itself: ${NO_PYTHON}`).waitFor()
+          await page.getByRole('log').getByText('a model was loaded  digest="ab"', { exact: true }).waitFor()
+          await page.getByRole('cell', { name: '555555555555…+x' }).waitFor()
+          expect(await page.evaluate(CUT_TABLES)).toEqual([])
+          await shot(page, `run-waits-${width}`)
+        },
+        {
+          width,
+          scheme,
+          answers: answersOf(runOf([ranStep('register', [], 0, { cache })], 'queued', { reason: NO_PYTHON })),
+        },
+      )
+    },
+  )
+
   const WIDE = 'w'.repeat(120)
 
   test('Run keeps within a phone whatever its names', async () => {
@@ -524,7 +564,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   })
 
   test('an address that is none of a room, or of a version that is no number, is no page', async () => {
-    for (const path of ['/models/a/b', '/models/flight-delay/versions/1e3'])
+    for (const path of ['/nothere', '/models/a/b', '/models/flight-delay/versions/1e3'])
       await visit('full', path, async (page) => {
         await page.getByText('There is no such page').waitFor()
       })

@@ -1,7 +1,7 @@
 import { runView, type StepDetail, type StepState, type StepView, stepDetail } from '@plimsoll/sdk/wire'
 
 const STARTED = Date.parse('2001-04-23T11:50:00.000Z')
-const DIGEST = `sha256:${'5'.repeat(64)}`
+export const DIGEST = `sha256:${'5'.repeat(64)}`
 
 type Shape = 'chain' | 'fan-out'
 export type Run = ReturnType<typeof runView.parse>

@@ -18,6 +18,11 @@ export const EDGES_THROUGH_NODES = `(() => {
   return { edges, through: [...through] }
 })()`
 
+/** Tables that are wider than their place, of which columns are cut. */
+export const CUT_TABLES = `[...document.querySelectorAll('.scroll:not(.sheet)')]
+  .filter((place) => place.scrollWidth > place.clientWidth)
+  .map((place) => place.textContent.slice(0, 80))`
+
 /** Texts whose contrast with what is behind them is below 4.5, by the formula of WCAG 2.2. */
 export const FAINT_TEXTS = `(() => {
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number)

@@ -13,6 +13,8 @@ const at = (minutesAgo: number) => new Date(Date.parse(NOW) - minutesAgo * 60_00
 export const LONG_NAME = `delay${'_with_a_name_that_goes_on'.repeat(2)}`.slice(0, 63)
 const HOSTILE = '<img src=x onerror="document.title=1">\u202egpj.exe {{7*7}}'
 
+export const NO_PYTHON = 'Cannot run Python steps: there is no Python 3.10 or newer on the PATH. Install Python'
+
 const hit = { hit: true, reason: 'hit' as const, key: hex('1'), source: { run: 'run_0', step: 'ingest' }, diff: [] }
 const miss = {
   hit: false,
@@ -283,7 +285,15 @@ function answers(name: string): Record<string, unknown> {
         },
       ],
     },
-    '/api/v1/runs': { runs: z.array(runSummary).parse([running, summaryOf('run_0', 'succeeded', 'train')]) },
+    '/api/v1/runs': {
+      runs: z
+        .array(runSummary)
+        .parse([
+          running,
+          { ...summaryOf('run_01kb5x3k9v8q2w4e6r8t0y2u4i', 'queued', 'train'), reason: NO_PYTHON, startedAt: null },
+          summaryOf('run_01kb5x3k9v8q2w4e6r8t0y2u4h', 'succeeded', 'train'),
+        ]),
+    },
     '/api/v1/runs/run_1': runView.parse({ ...running, params: { trees: 200 }, graph: graph(name) }),
     [`/api/v1/runs/run_1/steps/${name}`]: stepDetail.parse({ ...detail, key: name }),
     '/api/v1/runs/run_1/steps/audit': stepDetail.parse({ ...detail, key: 'audit', state: 'failed', finishedAt: at(5) }),

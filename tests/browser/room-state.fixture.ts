@@ -1,5 +1,6 @@
 import type { Page, Route } from 'playwright-core'
 import { expect } from 'vitest'
+import { shot } from './console.fixture.ts'
 import { answersOf, runOf } from './large-run.fixture.ts'
 import { FAINT_TEXTS } from './page-probe.fixture.ts'
 import { bareVersion, NOTHING, problemJson } from './recorded-api.fixture.ts'
@@ -129,4 +130,15 @@ export async function expectReadable(page: Page): Promise<void> {
     expect(await page.evaluate(FAINT_TEXTS), colorScheme).toEqual([])
   }
   expect(await page.locator('#root').textContent()).not.toMatch(/TypeError|index\.js|\[object|undefined|NaN/)
+}
+
+/** The page of the API with every entry open: it keeps within its window, and can be read by day and by night. */
+export async function expectApiReadable(page: Page): Promise<void> {
+  await page.getByRole('heading', { name: 'Named types' }).waitFor()
+  await page.evaluate('for (const entry of document.querySelectorAll("details")) entry.open = true')
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    expect(await page.evaluate(FAINT_TEXTS), colorScheme).toEqual([])
+    await shot(page, `api-${colorScheme}-${page.viewportSize()!.width}`, false) // the whole is very long
+  }
 }

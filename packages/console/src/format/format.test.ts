@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { actorText } from './actor.ts'
-import { formatBytes, formatMetric, plainLog, plainText, shortDigest } from './amount.ts'
+import { formatBytes, formatMetric, plainLog, plainText, readableLog, shortDigest } from './amount.ts'
 import { levelOf, loadOf, MARK_AT } from './load.ts'
 import { formatAbsolute, formatDuration, formatRelative, replayTime } from './time.ts'
 
@@ -57,6 +57,18 @@ test('loadOf() is over only beyond the mark, and the level on the mark reaches t
 
 test('plainLog() keeps lines, and drops colours and what reorders text', () => {
   expect(plainLog('\u001b[31ma\u001b[0m\tb\r\nc\u202ed\n')).toBe('a\tb\nc\ufffdd\n')
+})
+
+test('readableLog() shows the message of what the platform wrote, and all else as it is', () => {
+  const own = (more: object) => JSON.stringify({ level: 30, time: 1, pid: 7, name: 'step a', ...more })
+  const kept = ['epoch 1', '{"level":"high","msg":"mine"}', '{"level":30,"time":1}', '{"level":30,cut']
+  const lines = [
+    own({ msg: 'loaded' }),
+    own({ level: 40, rows: 3, msg: 'few' }),
+    own({ level: 50, msg: 'lost' }),
+    ...kept,
+  ]
+  expect(readableLog(lines.join('\n')).split('\n')).toEqual(['loaded', 'warning: few  rows=3', 'error: lost', ...kept])
 })
 
 test.each([

@@ -7,16 +7,19 @@ export function LoadLine({
   label,
   value,
   mark,
+  none = 'nothing measured',
   format,
 }: {
   label: string
   value: number | null
   mark: number
+  /** What is said where nothing was measured. */
+  none?: string
   format: (value: number) => string
 }) {
   const load = value === null ? 'below' : loadOf(value, mark)
   const text =
-    value === null ? `nothing measured, line at ${format(mark)}` : `${format(value)} of ${format(mark)}, ${WORDS[load]}`
+    value === null ? `${none}, line at ${format(mark)}` : `${format(value)} of ${format(mark)}, ${WORDS[load]}`
   return (
     <div className="load" data-load={load}>
       <div className="row between soft">

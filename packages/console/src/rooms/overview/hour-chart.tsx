@@ -6,22 +6,23 @@ import { CanvasRenderer } from 'echarts/renderers'
 import { useEffect, useMemo, useRef } from 'react'
 import { formatCount } from '../../format/amount.ts'
 import { formatAbsolute } from '../../format/time.ts'
+import { type Buckets, bucketHours, type Hour, widthText } from './bucket.ts'
 
 use([BarChart, GridComponent, TooltipComponent, CanvasRenderer])
 
 const HOUR_MS = 3_600_000
-const HOURS_MAX = 48
+const TIME_CHARS = 'YYYY-MM-DD HH:MM'.length
+const DAY_HOURS = 24
 
-interface Hour {
-  readonly hourMs: number
-  readonly predictions: number
+function timeOf(ms: number): string {
+  return formatAbsolute(ms).slice(0, TIME_CHARS)
 }
 
-function optionOf(hours: readonly Hour[], colour: string, ink: string) {
+function optionOf({ bars, widthHours }: Buckets, colour: string, ink: string) {
   const label = { color: ink, fontSize: 11, hideOverlap: true }
   return {
     animation: false,
-    grid: { left: 4, right: 4, top: 6, bottom: 18 },
+    grid: { left: 52, right: 4, top: 8, bottom: 20 },
     // The rich text form draws on the canvas: the other one needs inline styles, which the policy refuses.
     tooltip: {
       trigger: 'axis',
@@ -30,17 +31,23 @@ function optionOf(hours: readonly Hour[], colour: string, ink: string) {
     },
     xAxis: {
       type: 'category',
-      data: hours.map((hour) => formatAbsolute(hour.hourMs).slice(5, 16)),
+      data: bars.map(({ fromMs }) => (widthHours < DAY_HOURS ? timeOf(fromMs).slice(5) : timeOf(fromMs).slice(0, 10))),
       axisLabel: label,
       axisTick: { show: false },
       axisLine: { lineStyle: { color: ink, opacity: 0.4 } },
     },
-    yAxis: { type: 'value', show: false },
+    yAxis: {
+      type: 'value',
+      splitNumber: 2,
+      minInterval: 1,
+      axisLabel: { ...label, formatter: formatCount },
+      splitLine: { lineStyle: { color: ink, opacity: 0.2 } },
+    },
     series: [
       {
         type: 'bar',
         name: '',
-        data: hours.map((hour) => hour.predictions),
+        data: bars.map(({ predictions }) => predictions),
         itemStyle: { color: colour },
         barCategoryGap: '20%',
       },
@@ -48,20 +55,9 @@ function optionOf(hours: readonly Hour[], colour: string, ink: string) {
   }
 }
 
-/** Every hour of the last two days that ended with one: hours without a prediction have their place. */
-function lastHours(hours: readonly Hour[]): Hour[] {
-  const counts = new Map(hours.map((hour) => [hour.hourMs, hour.predictions]))
-  const [firstMs, lastMs] = [hours[0]?.hourMs ?? 0, hours.at(-1)?.hourMs ?? 0]
-  const fromMs = Math.max(firstMs, lastMs - (HOURS_MAX - 1) * HOUR_MS)
-  return Array.from({ length: (lastMs - fromMs) / HOUR_MS + 1 }, (_, index) => {
-    const hourMs = fromMs + index * HOUR_MS
-    return { hourMs, predictions: counts.get(hourMs) ?? 0 }
-  })
-}
-
-/** Predictions by hour. */
-export function HourChart({ hours: counted }: { hours: readonly Hour[] }) {
-  const hours = useMemo(() => lastHours(counted), [counted])
+/** How many predictions there were over time, all that the count beside it has. */
+export function HourChart({ hours }: { hours: readonly Hour[] }) {
+  const buckets = useMemo(() => bucketHours(hours), [hours])
   const place = useRef<HTMLDivElement>(null)
   const scheme = useComputedColorScheme('light')
   useEffect(() => {
@@ -69,21 +65,24 @@ export function HourChart({ hours: counted }: { hours: readonly Hour[] }) {
     if (element === null || scheme === undefined) return
     const chart = init(element)
     const style = getComputedStyle(document.documentElement)
-    chart.setOption(optionOf(hours, style.getPropertyValue('--series-1'), style.getPropertyValue('--ink-soft')))
+    chart.setOption(optionOf(buckets, style.getPropertyValue('--series-1'), style.getPropertyValue('--ink-soft')))
     const observer = new ResizeObserver(() => chart.resize())
     observer.observe(element)
     return () => {
       observer.disconnect()
       chart.dispose()
     }
-  }, [hours, scheme])
-  const most = hours.reduce((max, hour) => Math.max(max, hour.predictions), 0)
+  }, [buckets, scheme])
+  const most = buckets.bars.reduce((max, bar) => Math.max(max, bar.predictions), 0)
+  const title = `Predictions per ${widthText(buckets.widthHours)}`
+  const span = `${timeOf(hours[0]?.hourMs ?? 0)} to ${timeOf((hours.at(-1)?.hourMs ?? 0) + HOUR_MS)} UTC`
   return (
-    <div
-      className="chart"
-      ref={place}
-      role="img"
-      aria-label={`Predictions by hour, ${hours.length} hours, at most ${formatCount(most)} in one`}
-    />
+    <div className="stack">
+      <div className="row between">
+        <h3>{title}</h3>
+        <span className="soft">{span}</span>
+      </div>
+      <div className="chart" ref={place} role="img" aria-label={`${title}, ${span}, at most ${formatCount(most)}`} />
+    </div>
   )
 }

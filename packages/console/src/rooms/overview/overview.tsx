@@ -70,7 +70,7 @@ export function Overview() {
           )
         }
       </Answer>
-      <div className="pair">
+      <div className="pair wide">
         <section className="surface stack" aria-labelledby="runs">
           <div className="row between">
             <h2 id="runs">Recent runs</h2>

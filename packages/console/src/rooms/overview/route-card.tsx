@@ -5,7 +5,7 @@ import { lazy, Suspense } from 'react'
 import { liveQuery, releasesQuery } from '../../api/queries.ts'
 import { actorText } from '../../format/actor.ts'
 import { formatCount, formatMetric } from '../../format/amount.ts'
-import { formatDuration } from '../../format/time.ts'
+import { formatAbsolute, formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
@@ -49,16 +49,20 @@ function Serving({ route }: { route: RouteView }) {
   )
 }
 
+const DATE_CHARS = 'YYYY-MM-DD'.length
 const UNSCORED = 'Unscored labels measure nothing: the record of their prediction has no score of their row.'
 
 function Quality({ live }: { live: LiveView }) {
+  const since = live.hours[0]?.hourMs
   const arm = live.arms.find((one) => one.auc !== null || one.brier !== null)
   return (
     <>
       <div className="figures">
         <div>
           <div className="figure">{formatCount(live.predictions)}</div>
-          <div className="soft">predictions</div>
+          <div className="soft">
+            predictions{since !== undefined && ` since ${formatAbsolute(since).slice(0, DATE_CHARS)}`}
+          </div>
         </div>
         <div>
           <div className="figure">{formatCount(live.labelled)}</div>
@@ -133,6 +137,7 @@ export function RouteCard({ route }: { route: RouteView }) {
               label="Latency, 99 of 100 answers of the last minute"
               value={latencyMsP99(data)}
               mark={route.definition.sloMs}
+              none="no answer in the last minute"
               format={formatDuration}
             />
             <Quality live={data} />

@@ -2,7 +2,7 @@ import type { CacheVerdict } from '@plimsoll/sdk/wire'
 
 const MISSES: Record<CacheVerdict['reason'], string> = {
   hit: 'taken from the cache',
-  'first-run': 'nothing of this step',
+  'first-run': 'nothing cached before',
   'code-changed': 'code changed',
   'param-changed': 'a param changed',
   'input-changed': 'an input changed',
@@ -15,9 +15,15 @@ const MISSES: Record<CacheVerdict['reason'], string> = {
   disabled: 'cache is off',
 }
 
-/** Why a step was taken from the cache, or had to run: the first cause, and its name when there is one. */
+/** Whose result a step took from the cache; or why it had to run: the first cause, and its name when there is one. */
 export function cacheText(cache: CacheVerdict): string {
+  return cache.hit ? causeText(cache) : `cache miss: ${causeText(cache)}`
+}
+
+/** The same where there is little room. */
+export function causeText(cache: CacheVerdict): string {
+  if (cache.hit) return cache.source === null ? MISSES.hit : `same as ${cache.source.run}`
   const name = cache.diff[0]?.name
   const isNamed = name !== undefined && ['param-changed', 'input-changed'].includes(cache.reason)
-  return `${cache.hit ? 'cache hit' : 'cache miss'}: ${MISSES[cache.reason]}${isNamed ? ` (${name})` : ''}`
+  return `${MISSES[cache.reason]}${isNamed ? ` (${name})` : ''}`
 }

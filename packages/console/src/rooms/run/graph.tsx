@@ -3,7 +3,7 @@ import type { StepView } from '@plimsoll/sdk/wire'
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { plainText } from '../../format/amount.ts'
 import { lookOf, State } from '../../parts/state.tsx'
-import { cacheText } from './cache-text.ts'
+import { causeText } from './cache-text.ts'
 import { type Edge, layOut, NODE_HEIGHT, NODE_WIDTH } from './layout.ts'
 
 const DIM = new Set(['blocked', 'upstream_failed', 'not_run', 'cancelled'])
@@ -17,7 +17,7 @@ function noteOf(step: StepView): string {
   if (step.state === 'running' && step.progress !== null)
     return `${Math.round(step.progress.fraction * 100)} % ${step.progress.message}`
   if (step.state === 'failed' && step.reason !== null) return step.reason.replaceAll(/\s+/g, ' ')
-  return step.cache === null ? step.kind : cacheText(step.cache)
+  return step.cache === null ? step.kind : causeText(step.cache)
 }
 
 /** Drawn again only when its own step changes: a poll of a long run touches few. */

@@ -38,6 +38,11 @@ export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
               </td>
               <td>
                 <State look={lookOf(run.state)} />
+                {run.state === 'queued' && run.reason !== null && (
+                  <div className="soft">
+                    <Clip text={run.reason} />
+                  </div>
+                )}
               </td>
               <td className="nowrap">
                 {run.steps.done} of {run.steps.total}

@@ -86,7 +86,12 @@ function Head({ run }: { run: RunView }) {
           {plainText(params.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join('  '), 1_000)}
         </p>
       )}
-      {run.reason !== null && <p className="lines">{plainLines(run.reason)}</p>}
+      {run.reason !== null && (
+        <p className="lines" data-tone={run.state === 'queued' ? 'signal' : undefined}>
+          {run.state === 'queued' && 'It waits, and goes on by itself: '}
+          {plainLines(run.reason)}
+        </p>
+      )}
     </header>
   )
 }

@@ -5,7 +5,7 @@ import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { stepQuery } from '../../api/queries.ts'
 import { type StepLog, useStepLog } from '../../api/step-log.ts'
-import { formatBytes, plainLines, plainLog, plainText } from '../../format/amount.ts'
+import { formatBytes, plainLines, plainText, readableLog, shortDigest } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
@@ -21,9 +21,9 @@ const NOT_RUN: Partial<Record<StepState, string>> = {
 }
 
 /** Several lines are the end of a log, which may point at a word of the line above. */
-function Reason({ text }: { text: string }) {
+function Reason({ text, tone = 'harm' }: { text: string; tone?: 'harm' | 'signal' }) {
   return (
-    <p className={text.includes('\n') ? 'lines mono' : 'lines'} data-tone="harm">
+    <p className={text.includes('\n') ? 'lines mono' : 'lines'} data-tone={tone}>
       {plainLines(text)}
     </p>
   )
@@ -66,6 +66,19 @@ function Outputs({ step }: { step: StepDetail }) {
   ))
 }
 
+const SHOWN_CHARS_MAX = 120
+
+/** What a component of the cache key was: digests shortened, the whole on hover. */
+function Value({ text }: { text: string | null }) {
+  const whole = plainText(text ?? '–')
+  const short = whole.replaceAll(/sha256:[0-9a-f]{64}/g, (digest) => `${shortDigest(digest)}…`)
+  return (
+    <td className="mono" title={whole}>
+      {plainText(short, SHOWN_CHARS_MAX)}
+    </td>
+  )
+}
+
 function CacheDiff({ step }: { step: StepDetail }) {
   if (step.cache === null)
     return (
@@ -76,7 +89,7 @@ function CacheDiff({ step }: { step: StepDetail }) {
       <p>{cacheText(step.cache)}</p>
       {step.cache.diff.length > 0 && (
         <div className="scroll">
-          <table className="plain">
+          <table className="plain even">
             <thead>
               <tr>
                 <th scope="col">What</th>
@@ -88,14 +101,10 @@ function CacheDiff({ step }: { step: StepDetail }) {
               {step.cache.diff.map((one) => (
                 <tr key={`${one.part}/${one.name}`}>
                   <td>
-                    {one.part} <Clip text={one.name} />
+                    {one.part} {plainText(one.name, SHOWN_CHARS_MAX)}
                   </td>
-                  <td>
-                    <Clip className="mono" text={one.old ?? '–'} />
-                  </td>
-                  <td>
-                    <Clip className="mono" text={one.new ?? '–'} />
-                  </td>
+                  <Value text={one.old} />
+                  <Value text={one.new} />
                 </tr>
               ))}
             </tbody>
@@ -141,7 +150,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text ? plainLog(log.text) : emptyLog(log, hasEnded)}
+        {log.text ? readableLog(log.text) : emptyLog(log, hasEnded)}
       </pre>
     </div>
   )
@@ -195,7 +204,9 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
               <h2 className="wrap">{step.key}</h2>
               <State look={lookOf(step.state)} />
             </div>
-            {step.reason !== null && <Reason text={step.reason} />}
+            {step.reason !== null && (
+              <Reason text={step.reason} tone={isTerminalStep(step.state) ? 'harm' : 'signal'} />
+            )}
             <Running step={step} />
             <div className="pair">
               {step.attempts === 0 ? <NoLog step={step} /> : <Log run={run} step={step} />}
