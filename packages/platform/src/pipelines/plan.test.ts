@@ -38,16 +38,20 @@ afterAll(async () => {
   rmSync(pythonFrom, { recursive: true })
 })
 
-test('a run without its Python says why it waits, and goes on by itself when there is one', async () => {
+test('a run without its Python says why it waits, holds up no other, and goes on by itself when there is one', async () => {
   const { digest, sizeBytes } = await engine.blobs.put(Buffer.from(`printf made > ../${outPath('file')}`))
   const files: CodeBundle['files'] = [{ path: 'fit.py', digest: digest as Digest, sizeBytes, executable: false }]
   const bundles = { fit: { digest: digestTree(files as TreeEntry[]), files } }
   const fit = shell('fit', '', { kind: 'python', params: { script: 'fit.py' }, outputs: { file: 'file' } })
-  const run = await engine.start(await engine.declare([fit], { bundles }))
+  const fitting = await engine.declare([fit], { bundles })
+  const run = await engine.start(fitting)
   await engine.until(async () => (await readRun(engine.ctx, run)).reason !== null)
   const waiting = await readRun(engine.ctx, run)
   expect(waiting).toMatchObject({ state: 'queued', reason: expect.stringMatching(/no Python 3.10 .* Install Python/) })
   expect(waiting.graph[0]).toMatchObject({ state: 'blocked', reason: waiting.reason })
+  for (let others = 0; others < 16; others++) await engine.start(fitting)
+  const needsNone = await engine.declare([shell('say', 'true')], { name: 'saying' })
+  expect((await engine.ended(await engine.start(needsNone))).state).toBe('succeeded')
   writeFileSync(pythons[0]!, PYTHON)
   expect(await engine.ended(run)).toMatchObject({ state: 'succeeded', reason: null })
 })

@@ -168,6 +168,7 @@ async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
     .selectFrom('pipeline_run')
     .select(['id', 'project', 'pipeline_digest', 'params', 'options', 'reason'])
     .where('state', '=', 'queued')
+    .orderBy((eb) => eb('reason', 'is not', null)) // those that wait for something come after the others
     .orderBy('created_at')
     .limit(QUEUED_PER_TURN)
     .execute()
