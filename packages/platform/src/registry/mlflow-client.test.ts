@@ -119,12 +119,12 @@ assert open(one, 'rb').read() == open(folder + '/model.onnx', 'rb').read()
 assert mlflow.onnx.load_model('models:/made@best').graph.output[0].name == 'y'
 model = mlflow.pyfunc.load_model('models:/made/1')
 assert model.metadata.run_id == 'f' * 32, model.metadata
-assert model.metadata.signature.inputs.input_names() == ['distance', 'hour'], model.metadata.signature
+assert model.metadata.metadata == {'columns': ['distance', 'hour']}, model.metadata
+assert model.metadata.signature.inputs.to_dict() == [{'type': 'tensor', 'tensor-spec': {'dtype': 'float32', 'shape': (-1, 2)}}]
 rows = pd.DataFrame({'hour': [3.0, None], 'distance': [100.5, 2.0]})
-assert np.array_equal(model.predict(rows)['y'], [100.5, 3, 2, np.nan], equal_nan=True), model.predict(rows)
-assert mlflow.models.get_model_info('models:/made/2').signature.inputs.to_dict() == [{'type': 'tensor', 'tensor-spec': {'dtype': 'float32', 'shape': (-1, 2)}}]
-lone = mlflow.pyfunc.load_model('models:/made/2').predict(np.array([[1, 2]], dtype=np.float32))
-assert np.array_equal(lone['y'], [[1, 2]]), lone
+for given in [rows[model.metadata.metadata['columns']].astype('float32'), np.array([[100.5, 3], [2, np.nan]], dtype=np.float32)]:
+    assert np.array_equal(model.predict(given)['y'], [[100.5, 3], [2, np.nan]], equal_nan=True), model.predict(given)
+assert mlflow.models.get_model_info('models:/made/2').metadata is None
 copied = client.copy_model_version('models:/made/1', 'made-copy')
 assert mlflow.onnx.load_model('models:/made-copy/1').graph.output[0].name == 'y'
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

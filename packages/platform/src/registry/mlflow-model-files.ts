@@ -22,7 +22,7 @@ const DTYPES: Readonly<Record<string, string>> = {
 
 type Tensors = NonNullable<PassportBound['signature']>['inputs']
 
-/** Undefined where MLflow has no name for a type. A name is left out of a lone tensor: then it takes a frame as well. */
+/** Undefined where NumPy has no name for a type. A lone tensor has none: so it takes an array or a frame whole. */
 function tensorsOf(tensors: Tensors): string | undefined {
   if (tensors.some(({ datatype }) => DTYPES[datatype] === undefined)) return undefined
   return JSON.stringify(
@@ -34,18 +34,16 @@ function tensorsOf(tensors: Tensors): string | undefined {
   )
 }
 
-/** Columns by name where the model states them: numbers, which the loader brings to the precision of the tensor. */
+/**
+ * Tensors, also where the model states its columns: with columns MLflow gives a frame back, into which outputs of several
+ * values a row, such as probabilities, do not fit.
+ */
 function signatureOf(
   signature: PassportBound['signature'],
 ): { inputs: string; outputs: string; params: null } | undefined {
-  if (signature === null) return undefined
-  const { inputs, outputs, columns } = signature
-  const isTable = columns !== undefined && inputs.length === 1 && /^FP(32|64)$/.test(inputs[0]!.datatype)
-  const wanted = isTable
-    ? JSON.stringify(columns.map((name) => ({ type: 'double', name, required: true })))
-    : tensorsOf(inputs)
-  const given = tensorsOf(outputs)
-  return wanted === undefined || given === undefined ? undefined : { inputs: wanted, outputs: given, params: null }
+  const inputs = signature && tensorsOf(signature.inputs)
+  const outputs = signature && tensorsOf(signature.outputs)
+  return inputs && outputs ? { inputs, outputs, params: null } : undefined
 }
 
 /** Of `cpython-3.12.1`, the digits. */
@@ -67,6 +65,7 @@ function describe(bound: PassportBound): object {
         ...(python === undefined ? {} : { python_version: python }),
       },
     },
+    ...(bound.signature?.columns === undefined ? {} : { metadata: { columns: bound.signature.columns } }),
     model_size_bytes: bound.artifact.sizeBytes,
     ...(bound.origin.trackedRun === null ? {} : { run_id: bound.origin.trackedRun }),
     ...(signature === undefined ? {} : { signature }),
