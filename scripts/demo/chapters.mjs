@@ -25,7 +25,7 @@ const FLIGHTS = 20_000
 const DAY_MS = 86_400_000
 /** Of the replay, before what is online has aged: nearly five minutes for release, warm-up and all flights. */
 const FILLED_DAYS = 12
-/** A slow machine replays a later day: scored offline, the days of April give .69 to .84, the plain features alone .62. */
+/** A slow machine replays a later day: scored offline, the days of April give .71 to .84, the plain features alone .62. */
 const LIVE_AUC_MIN = 0.65
 const APPROVER = 'ada'
 const READY_TRIES = 300
@@ -280,7 +280,7 @@ async function explain(platform) {
     links: [
       ...new Set(chain.links.map(({ kind, name }) => (kind.startsWith('feature-') ? `${kind} ${name}` : kind))),
     ].join(' ← '),
-    'one byte flipped in place': `${named.problem.split(':')[0].replace(projectDir, '…')}, which is the user's own file; put back since`,
+    'one byte flipped in place': `${named.problem.split(':')[0].replace(projectDir, '…')} (the user's own file; put back since)`,
   }
 }
 
