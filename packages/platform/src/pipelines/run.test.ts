@@ -112,8 +112,7 @@ test('a step may have the name of what every object answers to: it has no code a
   const run = { params: {}, bundles: {}, origin: ORIGIN, keyOf: () => null, resultOf: () => null }
   const deps = { kinds, python: async () => ({ version: '', platform: '' }) }
   expect((await prepareStep(ctx, deps, step('constructor'), run, {})).components.code).toEqual({})
-  const coded = step('constructor', { kind: 'python', params: { script: 'a.py' } })
-  await expect(declare([coded])).rejects.toMatchObject({
+  await expect(declare([step('constructor', { kind: 'python', params: { script: 'a.py' } })])).rejects.toMatchObject({
     details: { faults: [{ detail: 'step constructor has no code bundle' }] },
   })
   const reading = step('b', { inputs: { x: { from: 'step', step: 'constructor', output: 'constructor' } } })

@@ -170,6 +170,14 @@ const CALLERS: Caller[] = [
   ...ROLES.map((role): Caller => `foreign ${role}`),
 ]
 
+/** Whoever is known elsewhere only asks for this project: the token of a run elsewhere would else be taken to its own. */
+function headersOf(caller: Caller): Record<string, string> {
+  return {
+    ...(tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {}),
+    ...(caller.startsWith('foreign') ? { 'x-plimsoll-project': 'default' } : {}),
+  }
+}
+
 test.each(CALLERS)('every route answers %s as its scope says', async (caller) => {
   const wrong: string[] = []
   for (const kind of ['open', 'guarded'] as const) {
@@ -178,7 +186,7 @@ test.each(CALLERS)('every route answers %s as its scope says', async (caller) =>
       const answer = await servers[kind]!.inject({
         method: endpoint.method,
         url,
-        headers: tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {},
+        headers: headersOf(caller),
       })
       const status = expected(endpoint.scope, caller, kind === 'guarded')
       const wanted = [status, expectedCode(endpoint.scope, caller, status)]
@@ -201,10 +209,7 @@ test.each(CALLERS)('every route of the tracking surface answers %s as its access
           .replace(/^\/v3/, '')
           .replace(/:[a-z_]+/g, 'x')
           .replace('*', 'x')}`,
-        headers: {
-          ...(method === 'GET' ? {} : { 'content-type': 'application/json' }),
-          ...(tokens[caller] ? { authorization: `Bearer ${tokens[caller]}` } : {}),
-        },
+        headers: { ...(method === 'GET' ? {} : { 'content-type': 'application/json' }), ...headersOf(caller) },
         ...(method === 'GET' ? {} : { payload: '{}' }),
       })
       // The token of a run writes what is its own: which that is, tracking says.
@@ -214,6 +219,12 @@ test.each(CALLERS)('every route of the tracking surface answers %s as its access
     }
   }
   expect(wrong).toEqual([])
+})
+
+test('the token of a run acts in its own project where the request names none', async () => {
+  const headers = { authorization: `Bearer ${tokens['foreign run']}` }
+  const answer = await servers.guarded!.inject({ url: '/api/v1/whoami', headers })
+  expect(answer.json()).toMatchObject({ as: expect.stringMatching(/^run:/), in: 'foreign' })
 })
 
 test('a foreign project and one that does not exist look the same', async () => {
