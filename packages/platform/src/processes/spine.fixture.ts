@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
-  command,
   csv,
   datasetVersion,
   defineDataset,
@@ -12,6 +11,7 @@ import {
   float32,
   int64,
   register,
+  typescript,
 } from '@plimsoll/sdk'
 import { type Client, openClient } from '@plimsoll/sdk/client'
 import {
@@ -91,8 +91,8 @@ async function projectIn(folder: string): Promise<ProjectContent> {
     name: 'train',
     build: () => {
       const data = datasetVersion(rows)
-      const fit = command([process.execPath, 'fit.mjs'], {
-        key: 'fit',
+      const fit = typescript('fit.mjs', {
+        params: { lock: 'requirements.lock' },
         inputs: { rows: data },
         outputs: { model: 'onnx', metrics: 'json', report: 'directory', scored: 'dataset' },
       })
@@ -100,7 +100,6 @@ async function projectIn(folder: string): Promise<ProjectContent> {
     },
   })
   for (const step of pipeline.steps) {
-    if (step.key === 'fit') step.params['lock'] = 'requirements.lock'
     if (step.kind === 'dataset-version') step.params['root'] = folder
   }
   const route = defineRoute({ name: 'echo', model, slo: '50ms', inputs: { a: float32(), b: float32() } })
