@@ -79,14 +79,13 @@ export function mustReach({ isIntact, links }, commit) {
     named('commit').some(({ name }) => name === commit),
     `the chain leads to the commit ${commit}`,
   )
-  // Data are named by the step that gave them.
-  for (const [kind, name] of [
-    ['training-data', 'training-set'],
-    ['source-data', 'version-flights'],
-    ['source-data', 'version-labels'],
+  for (const [kind, dataset] of [
+    ['training-data', 'at-departure-training'],
+    ['source-data', 'flights'],
+    ['source-data', 'labels'],
   ])
     must(
-      named(kind).some((link) => link.name === name && link.check === 'verified'),
-      `the chain leads to the ${kind} ${name}, and its bytes are verified`,
+      named(kind).some(({ name, check }) => name.startsWith(`${dataset}/`) && check === 'verified'),
+      `the chain leads to a version of the ${kind} ${dataset}, and its bytes are verified`,
     )
 }

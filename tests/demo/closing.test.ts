@@ -15,3 +15,12 @@ test('closingLines() refreshes ahead of the clock of the replay, also when it is
   // A second of the machine, in which the shell runs, is an hour of the replay.
   expect(Math.abs(made - nowMs - 12 * 24 * HOUR_MS) / HOUR_MS).toBeLessThan(24)
 })
+
+test('closingLines() quotes a data directory for a shell', () => {
+  const lines = Object.fromEntries(
+    closingLines("/tmp/Ada's data", 'pred_1', { time: '2001-04-17T00:00:00Z', replay_rate: 1 }, 1),
+  )
+  expect(execFileSync('sh', ['-c', `printf '%s|' ${lines.Explain}`], { encoding: 'utf8' })).toBe(
+    "npx|plimsoll|explain|pred_1|--data-dir|/tmp/Ada's data|",
+  )
+})

@@ -40,9 +40,9 @@ function sound() {
     chain: {
       isIntact: true,
       links: [
-        ['training-data', 'training-set', 'verified'],
-        ['source-data', 'version-flights', 'verified'],
-        ['source-data', 'version-labels', 'verified'],
+        ['training-data', 'at-departure-training/1', 'verified'],
+        ['source-data', 'flights/5', 'verified'],
+        ['source-data', 'labels/1', 'verified'],
         ['commit', COMMIT, 'recorded'],
       ].map(([kind, name, check]) => ({ kind: kind!, name: name!, check: check! })),
     },
@@ -131,18 +131,18 @@ test.each<[what: string, breakIt: (demo: Demo) => void, says: string]>([
   ['a chain to another commit', ({ chain }) => (chain.links[3]!.name = 'unknown'), 'the chain leads to the commit'],
   [
     'a chain without the training data',
-    (demo) => without(demo, 'training-data', 'training-set'),
-    'leads to the training-data training-set',
+    (demo) => without(demo, 'training-data', 'at-departure-training/1'),
+    'leads to a version of the training-data at-departure-training',
   ],
   [
     'a chain without a source',
-    (demo) => without(demo, 'source-data', 'version-flights'),
-    'leads to the source-data version-flights',
+    (demo) => without(demo, 'source-data', 'flights/5'),
+    'leads to a version of the source-data flights',
   ],
   [
     'data whose bytes nobody looked at',
     ({ chain }) => (chain.links[2]!.check = 'recorded'),
-    'leads to the source-data version-labels, and its bytes are verified',
+    'leads to a version of the source-data labels, and its bytes are verified',
   ],
 ])('the demo ends at %s', (_what, breakIt, says) => {
   const demo = sound()
