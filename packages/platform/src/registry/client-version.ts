@@ -96,7 +96,7 @@ export async function registerClientVersion(ctx: Context, blobs: BlobStore, want
           .where('id', '=', trackedRun)
           .executeTakeFirst()
       : undefined
-    const bound = await boundOf(tx, resolved, known?.id ?? null)
+    const bound = resolved.bound ?? (await boundOf(tx, resolved, known?.id ?? null))
     const { version } = await registerModelVersion(tx, {
       model: wanted.model,
       source: wanted.source,

@@ -126,7 +126,11 @@ for given in [rows[model.metadata.metadata['columns']].astype('float32'), np.arr
     assert np.array_equal(model.predict(given)['y'], [[100.5, 3], [2, np.nan]], equal_nan=True), model.predict(given)
 assert mlflow.models.get_model_info('models:/made/2').metadata is None
 copied = client.copy_model_version('models:/made/1', 'made-copy')
-assert mlflow.onnx.load_model('models:/made-copy/1').graph.output[0].name == 'y'
+assert copied.source == 'models:/made/1', copied
+client.delete_model_version('made', '2')
+client.copy_model_version('models:/made-copy/1', 'made-again')
+client.delete_registered_model('made-copy')
+assert mlflow.onnx.load_model('models:/made-again/1').graph.output[0].name == 'y'
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 store = get_artifact_repository(client.get_model_version_download_uri('made', '1'))
 for change in [lambda: store.log_artifact(folder + '/MLmodel'), lambda: store.delete_artifacts('MLmodel')]:
@@ -186,6 +190,12 @@ clientTest(`the unmodified client loads what a step registered, and cannot chang
   expect(await statusOf(`${at}/MLmodel`, 'another'), 'in a project that has no such version').toBe(404)
   const shown = await fetch(`${surface.url}/model-versions/get-artifact?name=made&version=1&path=MLmodel`)
   expect(await shown.json()).toMatchObject({ run_id: 'f'.repeat(32) })
+  const { bound, passport } = await requireModelVersion(surface.database.ctx, { model: 'made', version: 1 })
+  const again = { model: 'made-again', version: 1 }
+  expect(await requireModelVersion(surface.database.ctx, again)).toMatchObject({ bound, passport, artifact: digest })
+  expect(
+    (await fetch(`${surface.url}/model-versions/get-artifact?name=made-again&version=1&path=MLmodel`)).status,
+  ).toBe(200)
 
   flipByte(surface.blobs.localPath!(digest)!)
   const broken = runPython(

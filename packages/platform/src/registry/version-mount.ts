@@ -4,13 +4,15 @@ import { layOutModel } from './mlflow-model-files.ts'
 import type { ModelVersion } from './version.ts'
 
 const ROOT = 'plimsoll-models'
-const MADE_BY_STEP = 'plimsoll:'
 
-type Version = Pick<ModelVersion, 'source' | 'passport' | 'bound'>
+type Version = Pick<ModelVersion, 'passport' | 'bound'>
 
-/** Only what a step registered has no place of its own among the artifacts; a client says where its files are. */
-function isMounted({ source, bound: { artifact } }: Version): boolean {
-  return source.startsWith(MADE_BY_STEP) && artifact.format === 'onnx' && artifact.digest !== null
+/**
+ * Only what a step registered, and copies of it, have no place of their own among the artifacts; a client says where its
+ * files are. A step's registration runs the model, so that the passport has a signature.
+ */
+function isMounted({ bound: { artifact, signature } }: Version): boolean {
+  return artifact.format === 'onnx' && artifact.digest !== null && signature !== null
 }
 
 /** Its files are what its passport says, so that the passport's digest names them. */
@@ -27,15 +29,14 @@ async function filesAt(ctx: Context, id: string): Promise<ReadonlyMap<string, Ar
   if (!/^[0-9a-f]{64}$/.test(id)) return new Map()
   const row = await ctx.db
     .selectFrom('model_version')
-    .select(['source', 'passport', 'passport_digest'])
+    .select('passport')
     .where('project', '=', ctx.project)
     .where('passport_digest', '=', `sha256:${id}`)
-    .where('source', 'like', `${MADE_BY_STEP}%`)
     .where('deleted_at', 'is', null)
     .limit(1)
     .executeTakeFirst()
   return row
-    ? filesOf({ source: row.source, bound: row.passport, passport: `sha256:${id}` as ModelVersion['passport'] }) // as it was asked for
+    ? filesOf({ bound: row.passport, passport: `sha256:${id}` as ModelVersion['passport'] }) // as it was asked for
     : new Map()
 }
 

@@ -1,3 +1,4 @@
+import type { PassportBound } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { artifactRoot, requireLoggedModel, requireTrackedRun } from '../tracking/index.ts'
@@ -16,6 +17,8 @@ export interface ResolvedSource {
   readonly root: string | undefined
   readonly trackedRun: string | null
   readonly loggedModel: string | null
+  /** What is known of the files, where a step registered them: a copy of the version is bound to the same. */
+  readonly bound?: PassportBound
 }
 
 function refuse(message: string): PlimsollError {
@@ -100,7 +103,9 @@ export async function resolveSource(ctx: Context, source: string, hops = 0): Pro
 /** Where the files of a version are: those of one that a step made are laid out by the server. */
 export async function resolveVersion(ctx: Context, version: ModelVersion, hops = 0): Promise<ResolvedSource> {
   const uri = mountedUri(version)
-  return uri === undefined ? resolveSource(ctx, version.source, hops) : { ...elsewhere(uri), root: undefined }
+  return uri === undefined
+    ? resolveSource(ctx, version.source, hops)
+    : { ...elsewhere(uri), root: undefined, bound: version.bound }
 }
 
 async function ofLoggedModel(ctx: Context, id: string): Promise<ResolvedSource> {
