@@ -55,6 +55,8 @@ const REFUSED: [string, unknown, string][] = [
   ['a lone surrogate', '{"name":"\\ud800"}', 'surrogate'],
   ['a member named twice', '{"name":"a","name":"b"}', 'names a member twice'],
   ['deep nesting', `{"name":"x","tags":${'['.repeat(100)}${']'.repeat(100)}}`, 'nested deeper'],
+  ['too many values', `{"name":"x","tags":[${'0,'.repeat(100_001)}0]}`, 'its JSON holds more than 100000 values'],
+  ['the same, encoded twice', JSON.stringify(`{"tags":[${'0,'.repeat(100_001)}0]}`), 'holds more than 100000 values'],
 ]
 test.each(REFUSED)('experiments/create refuses %s', async (_what, body, message) => {
   const answer = await surface.call('POST', '/experiments/create', body)

@@ -1,4 +1,4 @@
-import { hasRepeatedMember, JSON_DEPTH_MAX, outlineJson } from '../../kernel/http/json-outline.ts'
+import { hasRepeatedMember, JSON_DEPTH_MAX, JSON_VALUES_MAX, outlineJson } from '../../kernel/http/json-outline.ts'
 import { refusal } from '../failure.ts'
 
 const LONG_INTEGER = /(?<![\d.eE+])-?\d{16,}(?![\d.eE])/
@@ -20,7 +20,7 @@ class NumberSource {
 
 /**
  * Parses a request body. Integers beyond 2^53 become bigint. Doubly encoded JSON is decoded once more, an empty body is
- * `{}`. NUL and lone surrogates are refused: the database cannot store them; so is a member that is named twice.
+ * `{}`. NUL and lone surrogates are refused: the database cannot store them; so are a member that is named twice, and more than the server can check at once.
  * @throws invalid tracking.invalid_parameter
  */
 export function parseBody(text: string): Record<string, unknown> {
@@ -34,8 +34,9 @@ export function parseBody(text: string): Record<string, unknown> {
 }
 
 function parseText(text: string): unknown {
-  const outline = outlineJson(Buffer.from(text))
+  const outline = outlineJson(Buffer.from(text), JSON_DEPTH_MAX, { valuesMax: JSON_VALUES_MAX })
   if (outline.isTooDeep) throw refusal(`Invalid request body: nested deeper than ${JSON_DEPTH_MAX} levels`)
+  if (outline.excess !== undefined) throw refusal(`Invalid request body: ${outline.excess}`)
   let value: unknown
   try {
     value = LONG_INTEGER.test(text) ? JSON.parse(text, keepLongIntegers) : JSON.parse(text)
