@@ -5,6 +5,7 @@ import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type Digest, digestTree, type TreeEntry } from '../kernel/digest.ts'
+import { PlimsollError } from '../kernel/errors.ts'
 import type { StepKind } from '../kernel/step-kind.ts'
 import { type Engine, openEngine, outPath, shell } from './engine.fixture.ts'
 import { readRun } from './index.ts'
@@ -17,6 +18,21 @@ const ENTER: StepKind = {
   cacheable: true,
   bindsProvenance: true,
   commit: async (_, { run }) => run,
+}
+/** Cannot be planned before its param is among what has come. */
+const come = new Set<string>()
+const AWAIT: StepKind = {
+  kind: 'await',
+  outputs: {},
+  params: z.unknown(),
+  cacheable: false,
+  resolve: async (_, { params }) => {
+    const { what } = z.object({ what: z.string() }).parse(params)
+    if (what === 'a fault') throw new Error('connection string: secret')
+    if (!come.has(what)) throw new PlimsollError('unavailable', 'test.awaited', `There is no ${what} yet`)
+    return null
+  },
+  commit: async () => null,
 }
 const NO_PYTHON = '#!/bin/sh\nexit 1\n'
 const PYTHON = `#!/bin/sh
@@ -31,7 +47,7 @@ const pythons = ['', '3', '3.14', '3.13', '3.12', '3.11', '3.10'].map((minor) =>
 let engine: Engine
 beforeAll(async () => {
   for (const python of pythons) writeFileSync(python, NO_PYTHON, { mode: 0o700 })
-  engine = await openEngine({ kinds: [ENTER], pythonFrom })
+  engine = await openEngine({ kinds: [ENTER, AWAIT], pythonFrom })
 })
 afterAll(async () => {
   await engine.close()
@@ -54,6 +70,29 @@ test('a run without its Python says why it waits, holds up no other, and goes on
   expect((await engine.ended(await engine.start(needsNone))).state).toBe('succeeded')
   writeFileSync(pythons[0]!, PYTHON)
   expect(await engine.ended(run)).toMatchObject({ state: 'succeeded', reason: null })
+})
+
+test('runs that wait take turns, however many there are', async () => {
+  const awaiting = async (what: string) =>
+    engine.declare([{ ...shell('wait', ''), kind: 'await', params: { what } }], { name: `for-${what}` })
+  const never = await awaiting('never')
+  const others: string[] = []
+  for (let count = 0; count < 20; count++) others.push(await engine.start(never))
+  const later = await engine.start(await awaiting('later'))
+  await engine.until(async () => (await readRun(engine.ctx, later)).reason === 'There is no later yet')
+  come.add('later')
+  expect((await engine.ended(later)).state).toBe('succeeded')
+  come.add('never')
+  for (const run of others) await engine.ended(run)
+})
+
+test('a fault of ours that keeps a run from its plan is told in the log, not to whoever looks at the run', async () => {
+  const steps = [{ ...shell('wait', ''), kind: 'await', params: { what: 'a fault' } }]
+  const run = await engine.ended(await engine.start(await engine.declare(steps, { name: 'faulty' })))
+  expect(run).toMatchObject({
+    state: 'failed',
+    reason: 'The control plane met a fault of its own, which its log tells',
+  })
 })
 
 test('what was entered from a clean tree is taken for one with changes elsewhere, and never the other way round', async () => {

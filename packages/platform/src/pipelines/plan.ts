@@ -82,7 +82,8 @@ export async function planRun(
 }
 
 /** What keeps a run from a plan, and what to do. */
-export function reasonOf({ message, details }: PlimsollError): string {
+export function reasonOf({ kind, message, details }: PlimsollError): string {
+  if (kind === 'internal') return 'The control plane met a fault of its own, which its log tells'
   return `${message}${details.action ? `. ${details.action}` : ''}`.slice(0, REASON_CHARS_MAX)
 }
 

@@ -48,11 +48,12 @@ export function openScheduler(ctx: Context, deps: SchedulerDeps): Scheduler {
     replace: slots.replace((step) => hold(step, attempts.run)),
   })
   let mayBeQueued = true
+  const waited = { last: '' }
 
   const turn = async (): Promise<void> => {
     if (mayBeQueued) {
       mayBeQueued = false
-      const isLeft = await planQueued(ctx, deps)
+      const isLeft = await planQueued(ctx, deps, waited)
       mayBeQueued ||= isLeft
     }
     const free = slots.free()
@@ -162,16 +163,22 @@ async function tellWait(ctx: Context, run: { id: string; reason: string | null }
   ctx.log.warn({ run: run.id, error: reason }, 'a run cannot be planned now; it stays queued and is tried again')
 }
 
-/** Plans what is queued; a run that cannot be planned now holds up no other. True when more may be queued. */
-async function planQueued(ctx: Context, deps: SchedulerDeps): Promise<boolean> {
+/**
+ * Plans what is queued; a run that cannot be planned now holds up no other: those that wait come after the others, and take
+ * turns after `waited.last`, which is moved. True when more may be queued.
+ */
+async function planQueued(ctx: Context, deps: SchedulerDeps, waited: { last: string }): Promise<boolean> {
   const queued = await ctx.db
     .selectFrom('pipeline_run')
     .select(['id', 'project', 'pipeline_digest', 'params', 'options', 'reason'])
     .where('state', '=', 'queued')
-    .orderBy((eb) => eb('reason', 'is not', null)) // those that wait for something come after the others
-    .orderBy('created_at')
+    .orderBy((eb) => eb('reason', 'is not', null))
+    .orderBy((eb) => eb.and([eb('reason', 'is not', null), eb('id', '<=', waited.last)]))
+    .orderBy((eb) => eb.case().when('reason', 'is', null).then(eb.ref('created_at')).end())
+    .orderBy('id')
     .limit(QUEUED_PER_TURN)
     .execute()
+  waited.last = queued.findLast(({ reason }) => reason !== null)?.id ?? waited.last
   const python = () => deps.python.interpreter()
   const planned = await Promise.allSettled(
     queued.map((run) => planRun(ctx.as({ project: run.project }), { ...deps, python }, run)),
