@@ -7,8 +7,9 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Undefined where there is no regular file, or one that we may not read. A link in place of the file is not followed. */
 export async function openRegular(path: string): Promise<FileHandle | undefined> {
   const file = await open(path, FLAGS).catch(() => undefined)
-  if (file === undefined || (await file.stat()).isFile()) return file
-  await file.close()
+  const stat = await file?.stat().catch(() => undefined)
+  if (stat?.isFile()) return file
+  await file?.close()
   return undefined
 }
 

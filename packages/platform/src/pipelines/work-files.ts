@@ -141,8 +141,12 @@ export async function placeBundle(blobs: BlobStore, bundle: CodeBundle, director
 async function storeFile(blobs: BlobStore, path: string): Promise<{ digest: Digest; sizeBytes: number } | undefined> {
   const file = await openRegular(path)
   if (file === undefined) return undefined
-  const stored = await blobs.put(file.createReadStream({ highWaterMark: 1 << 20 })) // closes it
-  return { digest: stored.digest as Digest, sizeBytes: stored.sizeBytes } // the store gives digests of our form
+  try {
+    const stored = await blobs.put(file.createReadStream({ highWaterMark: 1 << 20, autoClose: false }))
+    return { digest: stored.digest as Digest, sizeBytes: stored.sizeBytes } // the store gives digests of our form
+  } finally {
+    await file.close()
+  }
 }
 
 function missing(step: string, name: string, detail: string): PlimsollError {
