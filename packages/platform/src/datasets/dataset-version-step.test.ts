@@ -9,7 +9,14 @@ import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixtu
 import { digestBytes } from '../kernel/digest.ts'
 import { toManifest } from './content/manifest.ts'
 import { datasetVersionStep } from './dataset-version-step.ts'
-import { latestVersion, locationsOf, registerVersion, requireVersion, verifyFiles, versionContent } from './index.ts'
+import {
+  latestVersion,
+  locationsOf,
+  registerVersion,
+  requireUnaltered,
+  requireVersion,
+  versionContent,
+} from './index.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
 
 let database: TestDatabase
@@ -76,7 +83,7 @@ test('dataset-version registers a passing version in place, with profile, places
     'datasets.dataset_declared',
     'datasets.version_registered',
   ])
-  await verifyFiles(places.map((place) => ({ path: place.location, digest: place.digest, sizeBytes: place.sizeBytes })))
+  for (const place of places) expect(await requireUnaltered([place.location], place)).toBe(place.location)
   const again = await runDatasetVersion(database.ctx, engine, { dataset: 'flights', root })
   expect(again).toMatchObject({ version: 1, isNew: false })
 })

@@ -164,6 +164,17 @@ export async function requireDataset(ctx: Context, name: string): Promise<Datase
   )
 }
 
+/** Of these names, those that datasets have. */
+export async function namesOfDatasets(ctx: Context, names: readonly string[]): Promise<string[]> {
+  const rows = await ctx.db
+    .selectFrom('dataset')
+    .select('name')
+    .where('project', '=', ctx.project)
+    .where(sql<boolean>`name = any(${[...names]}::text[])`)
+    .execute()
+  return rows.map(({ name }) => name)
+}
+
 const PAGE_MAX = 200
 
 /** Datasets by name; `after` is the last name of the page before. */

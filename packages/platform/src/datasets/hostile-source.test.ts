@@ -7,7 +7,7 @@ import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixtu
 import { toPlimsollError } from '../kernel/errors.ts'
 import { listSourceFiles } from './source-files.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
-import { findAlteredFile, verifyFiles } from './verify-files.ts'
+import { findUnaltered, requireUnaltered } from './verify-files.ts'
 
 let database: TestDatabase
 let engine: QueryEngine
@@ -198,17 +198,19 @@ test('listSourceFiles() refuses a source of more than 10,000 files', async () =>
   await expect(list).rejects.toMatchObject({ kind: 'too_large', code: 'datasets.too_many_files' })
 })
 
-test('verifyFiles() names the first altered file, also when only one byte differs', async () => {
+test('requireUnaltered() names an altered file, also when only one byte differs', async () => {
   const path = join(temporaryFolder(), 'a')
   writeFileSync(path, 'abc')
-  const file = { path, digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', sizeBytes: 3 }
-  await verifyFiles([file])
+  const content = { digest: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', sizeBytes: 3 }
+  expect(await requireUnaltered([`${path}.gone`, path], content)).toBe(path)
   writeFileSync(path, 'abd')
-  await expect(verifyFiles([file])).rejects.toMatchObject({
+  await expect(requireUnaltered([path], content)).rejects.toMatchObject({
     code: 'datasets.file_altered',
-    details: { alteration: { path, state: 'altered' } },
+    details: { alteration: { path, state: 'altered', found: { digest: expect.stringMatching(/^sha256:a52d159f/) } } },
   })
-  expect(await findAlteredFile([{ ...file, path: `${path}.gone` }])).toMatchObject({ state: 'missing' })
+  expect(await findUnaltered([`${path}.gone`], content)).toMatchObject({ alteration: { state: 'missing' } })
+  writeFileSync(path, 'abcd')
+  await expect(requireUnaltered([path], content)).rejects.toThrow(/ \(3 bytes\), found 4 bytes$/)
 })
 
 test('dataset-version reads CSV without a header by the declared order of its fields', async () => {

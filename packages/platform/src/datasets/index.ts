@@ -1,17 +1,10 @@
 export { type StoredFile, toManifest } from './content/index.ts'
-export { type Dataset, declareDataset, findDataset, listDatasets, requireDataset } from './dataset.ts'
+export { type Dataset, declareDataset, findDataset, listDatasets, namesOfDatasets, requireDataset } from './dataset.ts'
 export { sourcePathsOf } from './dataset-version-spec.ts'
 export { stepKinds } from './dataset-version-step.ts'
 export { type FileLocation, locationsOf, rememberLocations, type SeenLocation } from './location.ts'
 export { endpoints } from './routes.ts'
-export {
-  type ExpectedFile,
-  type FileAlteration,
-  findAlteredFile,
-  findUnaltered,
-  requireUnaltered,
-  verifyFiles,
-} from './verify-files.ts'
+export { findUnaltered, requireUnaltered } from './verify-files.ts'
 export {
   type DatasetVersion,
   findVersion,

@@ -5,70 +5,47 @@ import { countText } from '../kernel/count-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 
 /** A file and what it should be. */
-export interface ExpectedFile {
+interface ExpectedFile {
   readonly path: string
   readonly digest: string
   readonly sizeBytes: number
 }
 
-export interface FileAlteration {
+interface FileAlteration {
   readonly path: string
   readonly state: 'missing' | 'unreadable' | 'altered'
   readonly expected: { readonly digest: string; readonly sizeBytes: number }
-  readonly found?: { readonly digest: string; readonly sizeBytes: number }
+  /** A file of another size is not hashed. */
+  readonly found?: { readonly digest?: string; readonly sizeBytes: number }
 }
 
-interface VerifyOptions {
-  readonly signal?: AbortSignal
-  readonly onProgress?: (bytesDone: number) => void
-}
-
-/** Hashes the files again, as streams and in order; returns the first that is not what it was, undefined when all are. */
-export async function findAlteredFile(
-  files: readonly ExpectedFile[],
-  options: VerifyOptions = {},
-): Promise<FileAlteration | undefined> {
-  let bytesDone = 0
-  for (const file of files) {
-    const { path, digest, sizeBytes } = file
-    const expected = { digest, sizeBytes }
-    const hash = createHash('sha256')
-    let found = 0
-    try {
-      // A pipe would be waited for, a device may have no end.
-      if (!(await stat(path)).isFile()) return { path, state: 'unreadable', expected }
-      for await (const chunk of createReadStream(path, {
-        highWaterMark: 1 << 20,
-        ...(options.signal ? { signal: options.signal } : {}),
-      })) {
-        hash.update(chunk)
-        found += chunk.length
-      }
-    } catch (thrown) {
-      options.signal?.throwIfAborted()
-      return { path, state: (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : 'unreadable', expected } // node:fs throws errno errors
+/** Hashes a file again, as a stream; undefined when it is what it was. */
+async function findAlteration({ path, digest, sizeBytes }: ExpectedFile): Promise<FileAlteration | undefined> {
+  const expected = { digest, sizeBytes }
+  const hash = createHash('sha256')
+  let bytes = 0
+  try {
+    const seen = await stat(path)
+    // A pipe would be waited for, a device may have no end.
+    if (!seen.isFile()) return { path, state: 'unreadable', expected }
+    if (seen.size !== sizeBytes) return { path, state: 'altered', expected, found: { sizeBytes: seen.size } }
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+      hash.update(chunk)
+      bytes += chunk.length
     }
-    const actual = `sha256:${hash.digest('hex')}`
-    if (actual !== digest || found !== sizeBytes)
-      return { path, state: 'altered', expected, found: { digest: actual, sizeBytes: found } }
-    bytesDone += found
-    options.onProgress?.(bytesDone)
+  } catch (thrown) {
+    return { path, state: (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : 'unreadable', expected } // node:fs throws errno errors
   }
-  return undefined
-}
-
-/**
- * Like `findAlteredFile`, but refuses.
- * @throws precondition datasets.file_altered (details: alteration) naming the first file that changed
- */
-export async function verifyFiles(files: readonly ExpectedFile[], options: VerifyOptions = {}): Promise<void> {
-  const alteration = await findAlteredFile(files, options)
-  if (alteration) throw refusal(alteration)
+  const actual = `sha256:${hash.digest('hex')}`
+  if (actual === digest && bytes === sizeBytes) return undefined
+  return { path, state: 'altered', expected, found: { digest: actual, sizeBytes: bytes } }
 }
 
 function refusal(alteration: FileAlteration, others = 0): PlimsollError {
   const { path, state, expected, found } = alteration
-  const what = found ? `found ${found.digest} (${found.sizeBytes} bytes)` : `the file is ${state}`
+  const what = found
+    ? `found ${found.digest === undefined ? `${found.sizeBytes} bytes` : `${found.digest} (${found.sizeBytes} bytes)`}`
+    : `the file is ${state}`
   const elsewhere =
     others === 0 ? '' : `; ${countText(others, 'other known place has', 'other known places have')} it neither`
   return new PlimsollError(
@@ -92,7 +69,7 @@ export async function findUnaltered(
 ): Promise<{ readonly path: string } | { readonly alteration: FileAlteration | undefined }> {
   let alteration: FileAlteration | undefined
   for (const path of places.slice(0, PLACES_MAX)) {
-    const found = await findAlteredFile([{ path, digest: content.digest, sizeBytes: content.sizeBytes }])
+    const found = await findAlteration({ path, digest: content.digest, sizeBytes: content.sizeBytes })
     if (!found) return { path }
     alteration ??= found
   }

@@ -1,5 +1,5 @@
 import { type Definition, listedNames, type PipelineDefinition, type PipelineStep } from '@plimsoll/sdk/wire'
-import { findDataset, listDatasets } from '../datasets/index.ts'
+import { listDatasets, namesOfDatasets } from '../datasets/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
 
@@ -26,8 +26,9 @@ function referencesOf({ steps }: PipelineDefinition): Reference[] {
 
 /** Names under which a step's result will be registered when it first runs; undefined where a param says it. */
 function madeBy({ kind, params }: PipelineStep): (string | undefined)[] {
-  if (kind !== 'training-set') return []
   const { dataset, service } = params
+  if (kind === 'sql-transform') return dataset === undefined ? [] : [typeof dataset === 'string' ? dataset : undefined]
+  if (kind !== 'training-set') return []
   if (dataset === undefined && typeof service === 'string') return [`${service}-training`.slice(0, 63)]
   return [typeof dataset === 'string' ? dataset : undefined]
 }
@@ -45,16 +46,22 @@ export async function refuseUnknownDatasets(
   const made = [...declared, ...others].flatMap((one) => (one.kind === 'pipeline' ? one.steps.flatMap(madeBy) : []))
   if (made.includes(undefined)) return
   const known = new Set<string | undefined>([...own, ...made])
-  for (const pipeline of declared) {
-    const faults: Fault[] = []
-    for (const { pointer, step, dataset } of pipeline.kind === 'pipeline' ? referencesOf(pipeline) : []) {
-      if (known.has(dataset) || (await findDataset(ctx, dataset))) known.add(dataset)
-      else faults.push({ pointer, detail: `step ${step} reads dataset "${dataset}", but there is no such dataset` })
-    }
+  const read = declared.flatMap((one) =>
+    one.kind === 'pipeline' ? [{ name: one.name, references: referencesOf(one) }] : [],
+  )
+  const asked = new Set(read.flatMap(({ references }) => references.map(({ dataset }) => dataset)))
+  for (const name of await namesOfDatasets(ctx, [...asked.difference(known)])) known.add(name)
+  for (const { name: pipeline, references } of read) {
+    const faults: Fault[] = references
+      .filter(({ dataset }) => !known.has(dataset))
+      .map(({ pointer, step, dataset }) => ({
+        pointer,
+        detail: `step ${step} reads dataset "${dataset}", but there is no such dataset`,
+      }))
     if (faults.length === 0) continue
     const there = [...new Set([...own, ...(await listDatasets(ctx)).datasets.map(({ name }) => name)])].sort()
     const hint = there.length > 0 ? `there are ${listedNames(there)}` : 'declare one: defineDataset() or kind: dataset'
     const told = faults.map(({ pointer, detail }) => ({ pointer, detail: `${detail}; ${hint}` }))
-    refuseFaults('pipelines.invalid', `Cannot declare pipeline "${pipeline.name}"`, told)
+    refuseFaults('pipelines.invalid', `Cannot declare pipeline "${pipeline}"`, told)
   }
 }

@@ -173,6 +173,8 @@ test('reviewPlan() refuses a pipeline that reads a dataset which nobody knows, w
   await expect(
     refuseUnknownDatasets(ctx, [definition.parse(reading('board-training'))], [making]),
   ).resolves.toBeUndefined()
+  const summed = { key: 'sum', kind: 'sql-transform', params: { sql: 'select 1 as n', dataset: 'sums' } }
+  await expect(refuseUnknownDatasets(ctx, [definition.parse(reading('sums', summed))], [])).resolves.toBeUndefined()
 })
 
 test('reviewPlan() of many definitions compares them, and says that it does no more', async () => {

@@ -69,7 +69,7 @@ async function checkDataset(
       return { check: 'missing', problem: `File ${file.digest} is neither stored nor known in place`, detail }
     return {
       check: altered.state === 'altered' ? 'altered' : 'missing',
-      problem: `File ${altered.path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest}` : ''}`,
+      problem: `File ${altered.path} is ${altered.state}: expected ${file.digest}${altered.found ? `, found ${altered.found.digest ?? `${altered.found.sizeBytes} bytes`}` : ''}`,
       detail,
     }
   }
