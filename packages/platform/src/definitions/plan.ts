@@ -295,7 +295,7 @@ class TriedOut extends Error {
 
 /** More definitions than these are compared only: trying them out would hold the database for seconds, for whoever may look. */
 const TRIED_MAX = 200
-/** The same of one definition that is large. */
+/** More values than these, in all, are compared only for the same reason. */
 const TRIED_VALUES_MAX = 100_000
 
 function hasMoreValues(content: unknown, max: number): boolean {

@@ -43,7 +43,8 @@ export const pipelineParam = z.strictObject({
 export const pipelineStep = z
   .strictObject({
     key: stepKey,
-    /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `materialize`, `register`. */
+    /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `sql-transform`,
+     * `materialize`, `register`. */
     kind: z.string().regex(/^[a-z][a-z-]{0,62}$/, 'expected a kind of step: lower-case letters and -'),
     /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
     params: z.record(z.string(), json).default({}),
