@@ -191,11 +191,15 @@ test('a prediction is explained back to the commit and the data, by way of its t
     explained = await platform.run(['explain', String(body['prediction_id'])])
   }
   const { links, isIntact } = JSON.parse(explained.out) as {
-    links: { kind: string; name: string }[]
+    links: { kind: string; name: string; detail: Record<string, unknown> }[]
     isIntact: boolean
   }
   expect(isIntact).toBe(true)
   const kinds = links.map(({ kind }) => kind)
+  const steps = links.filter(({ kind }) => kind.endsWith('-data')).map(({ name, detail }) => [name, detail['strength']])
+  expect(steps.length).toBeGreaterThan(1)
+  for (const [name, strength] of steps) expect(strength, String(name)).toBe('content')
+  expect(links.find(({ kind }) => kind === 'commit')).toMatchObject({ check: 'verified' })
   for (const kind of [
     'prediction',
     'route',

@@ -7,10 +7,9 @@ import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect, flagsOf, requireUrl } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
+import { explanationLines } from './explanation-lines.ts'
 import { printable } from './io.ts'
 import { suggestingClient, withAction } from './suggest.ts'
-
-const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
 
 function parseRow(text: string): unknown {
   const row = readJson(text, 'the row ')
@@ -85,12 +84,7 @@ export function addPredict(program: Command): void {
         path: `/api/v1/predictions/${segment(args[0], 'prediction')}/explanation`,
         schema: explanation,
       })
-      const lines = answer.links.flatMap((link) => [
-        `${MARKS[link.check]} ${link.kind.padEnd(14)} ${printable(link.name)}`,
-        ...(link.digest ? [`    ${link.digest}`] : []),
-        ...(link.problem ? [`    ${link.check}: ${printable(link.problem)}`] : []),
-      ])
-      io.answer(answer, [...lines, answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
+      io.answer(answer, [...explanationLines(answer), answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
       if (!answer.isIntact) throw new CommandEnd(EXIT.failed)
     },
   })

@@ -15,6 +15,7 @@ import {
   registerVersion,
   requireUnaltered,
   requireVersion,
+  strengthOf,
   versionContent,
 } from './index.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
@@ -357,11 +358,20 @@ test('dataset-version copies no other bytes than those it checked, though size a
 })
 
 /** Registers a version of one row that has no profile, as a step does that wrote it. */
-const writeVersion = (dataset: string, more: { derived?: boolean; digest?: string } = {}) => {
+const writeVersion = (dataset: string, more: { derived?: boolean; digest?: string; strength?: 'declared' } = {}) => {
   const files = [{ digest: digestBytes('n\n1\n'), sizeBytes: 4, rows: 1 }]
   const manifest = { v: 1, format: 'parquet', schema: NUMBERS.schema, rowCount: 1, files } as const
   return database.ctx.transaction((tx) => registerVersion(tx, { dataset, manifest, strength: 'content', ...more }))
 }
+test('strengthOf() is the least that is said of a digest, and nothing of one that no version has', async () => {
+  await declareNumbers()
+  const { digest } = await writeVersion('numbers')
+  expect(await strengthOf(database.ctx, digest)).toBe('content')
+  const { digest: other } = await writeVersion('copied', { derived: true, strength: 'declared' })
+  expect([other, await strengthOf(database.ctx, digest)]).toEqual([digest, 'declared'])
+  expect(await strengthOf(database.ctx, digestBytes('none'))).toBeUndefined()
+})
+
 const declareNumbers = (path = join(root, 'none.csv'), more: Partial<Parameters<typeof declare>[1]> = {}) =>
   declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, ...more })
 const addNumbers = (params: { reference?: number } = {}) => {

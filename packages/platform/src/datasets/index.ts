@@ -13,6 +13,7 @@ export {
   type NewVersion,
   registerVersion,
   requireVersion,
+  strengthOf,
   type VersionRef,
   versionContent,
 } from './version.ts'

@@ -3,6 +3,7 @@ import {
   type DatasetProfile,
   datasetManifest,
   datasetProfile,
+  STRENGTHS,
   type Strength,
   type ValidationResult,
   type VersionVerdict,
@@ -150,6 +151,19 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
     data,
   })
   return { ...toDatasetVersion(row), isNew: !known }
+}
+
+/** How sure the digest of a version is; the least of those that say so, undefined where none has this digest. */
+export async function strengthOf(ctx: Context, digest: string): Promise<Strength | undefined> {
+  const rows = await ctx.db
+    .selectFrom('dataset_version')
+    .select('strength')
+    .distinct()
+    .where('project', '=', ctx.project)
+    .where('digest', '=', digest)
+    .execute()
+  const order = rows.map((row) => STRENGTHS.indexOf(row.strength))
+  return STRENGTHS[Math.max(...order)]
 }
 
 function verdictOf(validation: ValidationResult | undefined): {

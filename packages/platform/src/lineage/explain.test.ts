@@ -2,7 +2,13 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { DatasetManifest, Explanation, PassportBound, PredictionRecord } from '@plimsoll/sdk/wire'
+import {
+  type DatasetManifest,
+  type Explanation,
+  type PassportBound,
+  type PredictionRecord,
+  pipelineDefinition,
+} from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
@@ -13,9 +19,10 @@ import { requireFeatureService, type ServiceMember } from '../features/index.ts'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { type Digest, digestBytes } from '../kernel/digest.ts'
+import { type Digest, digestBytes, digestTree } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
-import { addModel, addVersion, approveAs, digestOf, modelOf, person } from '../registry/registry.fixture.ts'
+import { storePipelineVersion } from '../pipelines/pipeline.ts'
+import { addModel, addVersion, approveAs, modelOf, person } from '../registry/registry.fixture.ts'
 import { recordOf, segmentOf, shipSegment } from '../serving/control/segment.fixture.ts'
 import { explainPrediction } from './explain.ts'
 import { lineageEndpoints } from './index.ts'
@@ -47,15 +54,32 @@ interface Chain {
   record: PredictionRecord
   artifact: Digest
   lock: Digest
+  script: Digest
+  /** Of the pipeline, and of its code. */
+  pipeline: Digest
+  bundle: Digest
   stored: Digest
   manifest: Digest
   inPlace: string
+}
+
+/** A pipeline of one step, which runs the script. */
+async function addPipeline(script: Digest, sizeBytes: number): Promise<{ digest: Digest; bundle: Digest }> {
+  const file = { path: 'steps/fit.py', digest: script, sizeBytes, executable: false }
+  const bundle = { digest: digestTree([file]), files: [file] }
+  const steps = [{ key: 'fit', kind: 'python', params: { script: 'steps/fit.py' } }]
+  const definition = pipelineDefinition.parse({ kind: 'pipeline', name: 'train', steps })
+  const origin = { source: 'test', commit: 'c0ffee'.padEnd(40, '0'), isDirty: false }
+  const code = { bundles: { fit: bundle }, origin, kinds: new Map(), blobs }
+  return { digest: await ctx.transaction((tx) => storePipelineVersion(tx, definition, code)), bundle: bundle.digest }
 }
 
 /** A served prediction with everything behind it: a stored data file, one in place, lock and artifact. */
 async function addChain(change: Partial<PassportBound> = {}): Promise<Chain> {
   made += 1
   const [artifact, lock, stored] = [await put(`model ${made}`), await put(`lock ${made}`), await put(`rows ${made}`)]
+  const script = await put(`fit(${made})`)
+  const { digest: pipeline, bundle } = await addPipeline(script, `fit(${made})`.length)
   const folder = join(directory, `in-place-${made}`)
   mkdirSync(folder)
   const inPlace = join(folder, 'b.parquet')
@@ -80,13 +104,15 @@ async function addChain(change: Partial<PassportBound> = {}): Promise<Chain> {
     artifact: { digest: artifact, sizeBytes: 7, format: 'onnx' },
     data: [{ role: 'training', name: 'flights', digest: manifest, step: 'fit' }],
     environment: { lock, interpreter: 'cpython-3.12.1', platform: 'linux-x86_64' },
+    code: { source: 'test', commit: 'c0ffee'.padEnd(40, '0'), isDirty: false, bundle },
+    origin: { pipeline: 'train', pipelineDigest: pipeline, run: 'run_1', step: 'fit', trackedRun: 'tr_1' },
     ...change,
   })
   await approveAs(ctx, person('ada'), { model: 'delay', version })
   const release = await releaseAs(ctx, version)
   const record = recordOf({ artifact, release: release.id })
   await shipSegment(ctx, blobs, [record], { sequence: made })
-  return { record, artifact, lock, stored, manifest, inPlace }
+  return { record, artifact, lock, script, pipeline, bundle, stored, manifest, inPlace }
 }
 
 const explain = (record: PredictionRecord) => explainPrediction(ctx, blobs, record.id)
@@ -97,15 +123,14 @@ const WHOLE = {
   release: 'verified',
   'model-version': 'verified',
   artifact: 'verified',
-  run: 'recorded',
+  run: 'verified',
   'training-data': 'verified',
   environment: 'verified',
-  commit: 'recorded',
+  commit: 'verified',
 }
 
 test('explainPrediction() walks from the prediction to commit and data, each link by its digest', async () => {
-  const origin = { pipeline: 'train', pipelineDigest: digestOf('p'), run: 'run_1', step: 'fit', trackedRun: 'tr_1' }
-  const { record, artifact, lock, manifest } = await addChain({ origin })
+  const { record, artifact, lock, pipeline, bundle, manifest } = await addChain()
   const explanation = await explain(record)
   expect(explanation).toMatchObject({ prediction: record.id, isIntact: true })
   expect(checks(explanation)).toEqual(WHOLE)
@@ -115,15 +140,15 @@ test('explainPrediction() walks from the prediction to commit and data, each lin
     ['release', record.release, artifact],
     ['model-version', 'delay/1', expect.stringMatching(/^sha256:/)],
     ['artifact', 'onnx', artifact],
-    ['run', 'run_1/fit', digestOf('p')],
+    ['run', 'run_1/fit', pipeline],
     ['training-data', 'flights', manifest],
     ['environment', 'cpython-3.12.1 linux-x86_64', lock],
-    ['commit', 'c0ffee'.padEnd(40, '0'), digestOf('bundle')],
+    ['commit', 'c0ffee'.padEnd(40, '0'), bundle],
   ])
   const details = Object.fromEntries(explanation.links.map((link) => [link.kind, link.detail]))
   expect(details['prediction']).toMatchObject({ at: '2001-01-01T08:30:00.000Z', outputs: { p: [0.25] } })
   expect(details['release']).toMatchObject({ by: 'ben', selfApproved: false, action: 'release', reason: 'better' })
-  expect(details['training-data']).toEqual({ rows: 3, files: 2, step: 'fit' })
+  expect(details['training-data']).toEqual({ rows: 3, files: 2, strength: null, step: 'fit' })
   expect(await api.call('GET', `/api/v1/predictions/${record.id}/explanation`)).toEqual({
     status: 200,
     json: explanation,
@@ -180,12 +205,12 @@ test.each(['altered', 'missing'] as const)(
 test.each([
   ['artifact', (chain: Chain) => placeOf(chain.artifact)],
   ['environment', (chain: Chain) => placeOf(chain.lock)],
+  ['commit', (chain: Chain) => placeOf(chain.script)],
   ['training-data', (chain: Chain) => placeOf(chain.manifest)],
   ['training-data', (chain: Chain) => placeOf(chain.stored)],
   ['training-data', (chain: Chain) => chain.inPlace],
 ] as const)('one altered or missing file behind %s is found and named, and nothing else', async (kind, pathOf) => {
-  const origin = { pipeline: 'train', pipelineDigest: digestOf('p'), run: 'run_1', step: 'fit', trackedRun: null }
-  const chain = await addChain({ origin })
+  const chain = await addChain()
   const path = pathOf(chain)
   writeFileSync(path, 'altered')
   const altered = await explain(chain.record)
@@ -197,6 +222,23 @@ test.each([
   const missing = await explain(chain.record)
   expect(checks(missing)).toEqual({ ...WHOLE, [kind]: 'missing' })
   expect(missing.links.find((link) => link.kind === kind)!.problem).not.toBeNull()
+})
+
+test('a pipeline that says something else than its digest is altered, and one that is gone takes its code with it', async () => {
+  const { record } = await addChain()
+  await sql`update pipeline_version set definition = jsonb_set(definition, '{steps,0,timeoutMs}', '1')`.execute(ctx.db)
+  const altered = await explain(record)
+  expect(checks(altered)).toEqual({ ...WHOLE, run: 'altered' })
+  expect(altered.links.find((link) => link.kind === 'run')!.problem).toContain('pipeline train')
+  await sql`delete from pipeline_version`.execute(ctx.db)
+  expect(checks(await explain(record))).toEqual({ ...WHOLE, run: 'missing', commit: 'missing' })
+})
+
+test('a file of the code that is altered is named by its path', async () => {
+  const { record, script } = await addChain()
+  writeFileSync(placeOf(script), 'altered')
+  const { links } = await explain(record)
+  expect(links.find((link) => link.kind === 'commit')!.problem).toMatch(/^File steps\/fit\.py of the code: /)
 })
 
 test('a data file that is neither stored nor known in place is missing', async () => {
@@ -247,7 +289,7 @@ test.each([
   await sql.raw(change).execute(ctx.db)
   const explanation = await explain(record)
   expect(explanation.isIntact).toBe(false)
-  expect(checks(explanation)).toEqual({ ...WHOLE, release: 'altered', run: expect.any(String) })
+  expect(checks(explanation)).toEqual({ ...WHOLE, release: 'altered' })
   expect(explanation.links.find((link) => link.kind === 'release')!.problem).toMatch(problem)
 })
 

@@ -6,12 +6,13 @@ import {
   type PredictionRecord,
   type SpineLink,
 } from '@plimsoll/sdk/wire'
-import { findUnaltered, locationsOf } from '../datasets/index.ts'
+import { findUnaltered, locationsOf, strengthOf } from '../datasets/index.ts'
 import { findRelease, isReleaseRecorded, type ReleaseRecord } from '../delivery/index.ts'
 import { isFeatureVersionWhole } from '../features/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
+import { findPipelineVersion, isPipelineWhole, type PipelineVersion } from '../pipelines/index.ts'
 import { findModelVersion, type ModelVersion, unrecordedApprovals, versionsOfArtifact } from '../registry/index.ts'
 import { lookUpPrediction } from '../serving/index.ts'
 
@@ -50,7 +51,8 @@ async function checkDataset(
   if (!bytes) return { ...manifestCheck, detail: {} }
   const manifest = parseManifest(bytes)
   if (!manifest) return { check: 'altered', problem: `Blob ${digest} is no manifest of a dataset`, detail: {} }
-  const detail = { rows: manifest.rowCount, files: manifest.files.length }
+  const strength = (await strengthOf(ctx, digest)) ?? null
+  const detail = { rows: manifest.rowCount, files: manifest.files.length, strength }
   const places = await locationsOf(
     ctx,
     manifest.files.map((file) => file.digest),
@@ -177,18 +179,47 @@ async function featureLinks(ctx: Context, { bound }: ModelVersion): Promise<Spin
   return links
 }
 
+/** The run, and what it was told to do: definition and code of its pipeline. */
+function runLink({ origin }: ModelVersion['bound'], pipeline: PipelineVersion | undefined): SpineLink {
+  const check = (): Checked => {
+    if (origin.run === null) return { check: 'missing', problem: 'It is not known which run made it' }
+    if (origin.pipelineDigest === null) return RECORDED
+    if (pipeline === undefined)
+      return { check: 'missing', problem: `Pipeline version ${origin.pipelineDigest} is gone` }
+    if (isPipelineWhole(pipeline)) return VERIFIED
+    return { check: 'altered', problem: `The definition of pipeline ${pipeline.name} has another digest` }
+  }
+  return {
+    kind: 'run',
+    name: origin.run === null ? 'unknown' : `${origin.run}/${origin.step}`,
+    digest: origin.pipelineDigest,
+    ...check(),
+    detail: { pipeline: origin.pipeline, trackedRun: origin.trackedRun },
+  }
+}
+
+/** The files of the code by their own digests. A commit is a name in another store: only these bytes are looked at. */
+async function checkCode(
+  blobs: BlobStore,
+  code: ModelVersion['bound']['code'],
+  pipeline: PipelineVersion | undefined,
+): Promise<Checked> {
+  if (!code?.commit) return { check: 'missing', problem: 'It is not known from which commit it was made' }
+  if (code.bundle === null) return RECORDED
+  const bundle = Object.values(pipeline?.bundles ?? {}).find(({ digest }) => digest === code.bundle)
+  if (bundle === undefined) return { check: 'missing', problem: `The code ${code.bundle} is gone` }
+  for (const { path, digest } of bundle.files) {
+    const { check, problem } = await checkBlob(blobs, digest)
+    if (check !== 'verified') return { check, problem: `File ${path} of the code: ${problem}` }
+  }
+  return VERIFIED
+}
+
 async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVersion): Promise<SpineLink[]> {
   const { bound } = version
   const { origin, code, environment } = bound
-  const links: SpineLink[] = [
-    {
-      kind: 'run',
-      name: origin.run === null ? 'unknown' : `${origin.run}/${origin.step}`,
-      digest: origin.pipelineDigest,
-      ...(origin.run === null ? { check: 'missing' as const, problem: 'It is not known which run made it' } : RECORDED),
-      detail: { pipeline: origin.pipeline, trackedRun: origin.trackedRun },
-    },
-  ]
+  const pipeline = origin.pipelineDigest === null ? undefined : await findPipelineVersion(ctx, origin.pipelineDigest)
+  const links: SpineLink[] = [runLink(bound, pipeline)]
   for (const data of bound.data) {
     const { detail, ...checked } = await checkDataset(ctx, blobs, data.digest)
     links.push({
@@ -212,9 +243,7 @@ async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVer
     kind: 'commit',
     name: code?.commit ?? 'unknown',
     digest: code?.bundle ?? null,
-    ...(code?.commit
-      ? RECORDED
-      : { check: 'missing' as const, problem: 'It is not known from which commit it was made' }),
+    ...(await checkCode(blobs, code, pipeline)),
     detail: { source: code?.source ?? null, dirty: code?.isDirty ?? null },
   })
   return links

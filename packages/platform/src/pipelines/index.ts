@@ -3,6 +3,8 @@ export type { LaunchDeps } from './launch.ts'
 export {
   declarePipeline,
   findPipelineDigest,
+  findPipelineVersion,
+  isPipelineWhole,
   listPipelines,
   type PipelineVersion,
   PROCESS_KINDS,

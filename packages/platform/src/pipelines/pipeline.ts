@@ -122,7 +122,8 @@ export async function storePipelineVersion(
     `Cannot declare pipeline "${definition.name}"`,
     definitionFaults(definition, bundles, kinds),
   )
-  const digest = digestValue({ definition: pipelineDefinition.parse(definition), bundles })
+  const parsed = pipelineDefinition.parse(definition)
+  const digest = digestValue({ definition: parsed, bundles })
   const files = Object.values(bundles).flatMap((bundle) => bundle.files.map((file) => file.digest))
   if (blobs) await pinBlobs(tx, blobs, { owner: pipelineOwner(digest), digests: files })
   await tx.db
@@ -131,7 +132,7 @@ export async function storePipelineVersion(
       project: tx.project,
       digest,
       name: definition.name,
-      definition: JSON.stringify(definition),
+      definition: JSON.stringify(parsed),
       bundles: JSON.stringify(bundles),
       origin: JSON.stringify(origin),
     })
@@ -170,22 +171,34 @@ export async function removePipeline(tx: Tx, name: string): Promise<void> {
   await tx.audit({ action: 'pipeline.delete', subject: name })
 }
 
-export async function requirePipelineVersion(ctx: Context, digest: string): Promise<PipelineVersion> {
+/** Hashes a version of a pipeline again: whether definition and code are still what its digest says. */
+export function isPipelineWhole({ digest, definition, bundles }: PipelineVersion): boolean {
+  return digestValue({ definition, bundles }) === digest
+}
+
+export async function findPipelineVersion(ctx: Context, digest: string): Promise<PipelineVersion | undefined> {
   const row = await ctx.db
     .selectFrom('pipeline_version')
     .selectAll()
     .where('project', '=', ctx.project)
     .where('digest', '=', digest)
     .executeTakeFirst()
-  if (!row)
+  return (
+    row && {
+      digest: row.digest as Digest, // written by storePipelineVersion
+      name: row.name,
+      definition: row.definition,
+      bundles: row.bundles,
+      origin: row.origin,
+    }
+  )
+}
+
+export async function requirePipelineVersion(ctx: Context, digest: string): Promise<PipelineVersion> {
+  const version = await findPipelineVersion(ctx, digest)
+  if (!version)
     throw new PlimsollError('not_found', 'pipelines.version_not_found', `Cannot find pipeline version ${digest}`)
-  return {
-    digest: row.digest as Digest,
-    name: row.name,
-    definition: row.definition,
-    bundles: row.bundles,
-    origin: row.origin,
-  } // written by storePipelineVersion
+  return version
 }
 
 /** Digest of the pipeline as it is declared now. */

@@ -1,0 +1,47 @@
+import type { SpineLink } from '@plimsoll/sdk/wire'
+import { expect, test } from 'vitest'
+import { explanationLines } from './explanation-lines.ts'
+
+const link = (change: Partial<SpineLink>): SpineLink => ({
+  kind: 'run',
+  name: 'run_1/fit',
+  digest: null,
+  check: 'recorded',
+  detail: {},
+  problem: null,
+  ...change,
+})
+
+test('explanationLines() gives each link its mark, the strength of data, and what is wrong', () => {
+  const links = [
+    link({
+      kind: 'training-data',
+      name: 'flights/5',
+      digest: 'sha256:d',
+      check: 'verified',
+      detail: { strength: 'content' },
+    }),
+    link({
+      kind: 'source-data',
+      name: 'old\u001b[2J',
+      digest: 'sha256:e',
+      check: 'altered',
+      problem: 'File a\u0007 is altered',
+    }),
+    link({}),
+    link({ kind: 'commit', name: 'c0ffee', digest: 'sha256:f', check: 'verified', detail: { dirty: true } }),
+  ]
+  const lines = explanationLines({ prediction: 'p', isIntact: false, links })
+  expect(lines.map((line) => line.replace(/[^\x20-\x7e✓·✗]/g, '?'))).toEqual([
+    '✓ training-data  flights/5',
+    '    sha256:d (content)',
+    expect.stringMatching(/^✗ source-data {4}old/),
+    '    sha256:e',
+    expect.stringMatching(/^ {4}altered: File a.* is altered$/),
+    '· run            run_1/fit',
+    '✓ commit         c0ffee',
+    '    sha256:f',
+    '    the tree had changes that were not committed',
+  ])
+  for (const line of lines) expect(line).not.toMatch(/\p{Cc}/u)
+})

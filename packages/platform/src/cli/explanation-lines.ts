@@ -1,0 +1,20 @@
+import type { Explanation, SpineLink } from '@plimsoll/sdk/wire'
+import { printable } from './io.ts'
+
+const MARKS = { verified: '✓', recorded: '·', altered: '✗', missing: '✗' } as const
+
+/** How sure a digest of data is. */
+const strengthOf = ({ detail: { strength } }: SpineLink) =>
+  typeof strength === 'string' ? ` (${printable(strength)})` : ''
+
+/** Each link from the prediction back, with its digest and what is wrong with it. */
+export function explanationLines({ links }: Explanation): string[] {
+  return links.flatMap((link) => [
+    `${MARKS[link.check]} ${link.kind.padEnd(14)} ${printable(link.name)}`,
+    ...(link.digest ? [`    ${link.digest}${strengthOf(link)}`] : []),
+    ...(link.kind === 'commit' && link.detail['dirty'] === true
+      ? ['    the tree had changes that were not committed']
+      : []),
+    ...(link.problem ? [`    ${link.check}: ${printable(link.problem)}`] : []),
+  ])
+}
