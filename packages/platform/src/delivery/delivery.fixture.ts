@@ -1,9 +1,29 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type RouteDefinition, routeDefinition } from '@plimsoll/sdk/wire'
+import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { addFeatures, addMaterialization, viewOf } from '../features/declared.fixture.ts'
 import { declareFeatureView } from '../features/index.ts'
+import { canonicalJson } from '../kernel/canonical.ts'
 import type { Context, Principal } from '../kernel/db/index.ts'
 import { addModel, addVersion, approveAs, modelOf, person } from '../registry/registry.fixture.ts'
 import { declareRoute, type ReleaseRecord, release, retire, rollback } from './index.ts'
+
+/** A blob store that holds the artifacts which `addServable` names by these words. */
+export async function openArtifacts(words: readonly string[]): Promise<{ blobs: BlobStore; close(): Promise<void> }> {
+  const directory = mkdtempSync(join(tmpdir(), 'plimsoll-artifacts-'))
+  const blobs = await openFilesBlobStore(directory)
+  for (const word of words) await blobs.put(Buffer.from(canonicalJson(word)))
+  return {
+    blobs,
+    close: async () => {
+      await blobs.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
 
 export const ADA = person('ada')
 export const BEN = person('ben')

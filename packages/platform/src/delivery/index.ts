@@ -2,7 +2,7 @@ export {
   boundGenerations,
   compileSignature,
   declareRoute,
-  endpoints,
+  deliveryEndpoints,
   findAssignment,
   findRelease,
   findRoute,

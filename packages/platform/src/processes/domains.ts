@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { BlobStore, IdentityProvider } from '@plimsoll/sdk/seams'
 import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
-import { endpoints as deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
+import { deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
 import { endpoints as featureEndpoints } from '../features/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
@@ -143,7 +143,7 @@ export function openDomains(parts: DomainParts): Domains {
       ...featureEndpoints,
       ...pipelineEndpoints({ blobs, kinds, secrets, onStarted: wake }),
       ...registryEndpoints,
-      ...deliveryEndpoints,
+      ...deliveryEndpoints({ blobs }),
       ...servingEndpoints({
         blobs,
         signingKey: parts.signingKey,

@@ -6,4 +6,4 @@ export { findRelease, listReleases, type ReleaseRecord } from './release-record.
 export { retire } from './retire.ts'
 export { declareRoute, findRoute, listRoutes, type RouteRecord, removeRoute, requireRoute } from './route.ts'
 export { compileSignature } from './route-signature.ts'
-export { endpoints } from './routes.ts'
+export { deliveryEndpoints } from './routes.ts'

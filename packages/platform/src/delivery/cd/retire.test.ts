@@ -4,8 +4,8 @@ import { type Context, SYSTEM_PRINCIPAL } from '../../kernel/db/index.ts'
 import { openTestApi } from '../../kernel/http/http.fixture.ts'
 import { auditOf, digestOf } from '../../registry/registry.fixture.ts'
 import { deleteVersion } from '../../registry/version-edit.ts'
-import { addRoute, addServable, BEN, releaseAs, retireAs, rollbackAs } from '../delivery.fixture.ts'
-import { endpoints, findAssignment, listAssignments, listReleases, removeRoute } from './index.ts'
+import { addRoute, addServable, BEN, openArtifacts, releaseAs, retireAs, rollbackAs } from '../delivery.fixture.ts'
+import { deliveryEndpoints, findAssignment, listAssignments, listReleases, removeRoute } from './index.ts'
 
 let database: TestDatabase
 let ctx: Context
@@ -94,7 +94,8 @@ test('a retired route may be taken away, its version deleted, and its epochs go 
 })
 
 test('the endpoint retires, and the route then shows nothing that serves', async () => {
-  const api = openTestApi(endpoints, () => ctx.as({ principal: BEN }))
+  const artifacts = await openArtifacts([])
+  const api = openTestApi(deliveryEndpoints(artifacts), () => ctx.as({ principal: BEN }))
   const [one] = await addServable(ctx, ['one'])
   await releaseAs(ctx, one!)
   const post = (body: object) => api.call('POST', '/api/v1/routes/delay/retire', body)
@@ -103,6 +104,7 @@ test('the endpoint retires, and the route then shows nothing that serves', async
   expect(await post({ reason: 'r' })).toMatchObject({ status: 412, json: { code: 'delivery.nothing_serves' } })
   expect((await api.call('GET', '/api/v1/routes/delay')).json.assignment).toBeNull()
   await api.close()
+  await artifacts.close()
 })
 
 test('the time since which a version serves is that of its own release', async () => {

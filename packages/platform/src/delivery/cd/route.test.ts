@@ -7,11 +7,21 @@ import type { Context } from '../../kernel/db/index.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
 import { endpoints as modelEndpoints } from '../../registry/index.ts'
 import { addModel, addVersion, approveAs, auditOf, digestOf, modelOf } from '../../registry/registry.fixture.ts'
-import { ADA, addRoute, addServable, BEN, lookupRouteOf, releaseAs, rollbackAs, routeOf } from '../delivery.fixture.ts'
+import {
+  ADA,
+  addRoute,
+  addServable,
+  BEN,
+  lookupRouteOf,
+  openArtifacts,
+  releaseAs,
+  rollbackAs,
+  routeOf,
+} from '../delivery.fixture.ts'
 import {
   compileSignature,
   declareRoute,
-  endpoints,
+  deliveryEndpoints,
   listAssignments,
   listRoutes,
   removeRoute,
@@ -22,14 +32,17 @@ import { misfits } from './route-signature.ts'
 let database: TestDatabase
 let ctx: Context
 let api: TestApi
+let artifacts: Awaited<ReturnType<typeof openArtifacts>>
 beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
-  api = openTestApi([...endpoints, ...modelEndpoints], () => ctx.as({ principal: BEN }))
+  artifacts = await openArtifacts(['one', 'two'])
+  api = openTestApi([...deliveryEndpoints(artifacts), ...modelEndpoints], () => ctx.as({ principal: BEN }))
 })
 beforeEach(() => database.clear())
 afterAll(async () => {
   await api.close()
+  await artifacts.close()
   await database.close()
 })
 

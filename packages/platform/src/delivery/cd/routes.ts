@@ -1,3 +1,4 @@
+import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
   ordinalText,
   releaseBody,
@@ -14,6 +15,7 @@ import type { Context } from '../../kernel/db/index.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import { findAssignment } from './assignment.ts'
 import { release, rollback } from './release.ts'
+import { refuseDamagedArtifact } from './release-artifact.ts'
 import { listReleases, type ReleaseRecord } from './release-record.ts'
 import { retire } from './retire.ts'
 import { listRoutes, type RouteRecord, requireRoute } from './route.ts'
@@ -46,8 +48,7 @@ async function routeViewOf(ctx: Context, route: RouteRecord): Promise<z.input<ty
   }
 }
 
-/** Routes and releases. */
-export const endpoints: readonly AnyEndpoint[] = [
+const readEndpoints: readonly AnyEndpoint[] = [
   endpoint({
     method: 'GET',
     path: '/api/v1/routes',
@@ -90,17 +91,9 @@ export const endpoints: readonly AnyEndpoint[] = [
       return { releases: found.map(viewOf) }
     },
   }),
-  endpoint({
-    method: 'POST',
-    path: '/api/v1/routes/:route/releases',
-    scope: 'named:approver',
-    summary: 'Release a model version to a route',
-    params: routeParams,
-    body: releaseBody,
-    response: releaseView,
-    handler: async ({ ctx, params, body }) =>
-      viewOf(await ctx.transaction((tx) => release(tx, { route: params.route, ...body }))),
-  }),
+]
+
+const moveBackEndpoints: readonly AnyEndpoint[] = [
   endpoint({
     method: 'POST',
     path: '/api/v1/routes/:route/rollback',
@@ -124,3 +117,25 @@ export const endpoints: readonly AnyEndpoint[] = [
       viewOf(await ctx.transaction((tx) => retire(tx, { route: params.route, ...body }))),
   }),
 ]
+
+/** Routes and releases. */
+export function deliveryEndpoints(deps: { blobs: BlobStore }): readonly AnyEndpoint[] {
+  return [
+    ...readEndpoints,
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/routes/:route/releases',
+      scope: 'named:approver',
+      summary: 'Release a model version to a route',
+      params: routeParams,
+      body: releaseBody,
+      response: releaseView,
+      handler: async ({ ctx, params, body }) => {
+        const request = { route: params.route, ...body }
+        await refuseDamagedArtifact(ctx, deps.blobs, request)
+        return viewOf(await ctx.transaction((tx) => release(tx, request)))
+      },
+    }),
+    ...moveBackEndpoints,
+  ]
+}
