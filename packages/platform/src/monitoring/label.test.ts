@@ -8,7 +8,7 @@ import { addRoute } from '../delivery/delivery.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
-import { digestOf } from '../registry/registry.fixture.ts'
+import { auditOf, digestOf } from '../registry/registry.fixture.ts'
 import { AT_MS, recordOf, shipSegment } from '../serving/control/segment.fixture.ts'
 import { monitoringEndpoints } from './index.ts'
 import { joinLabels, type Label, recordLabels } from './label.ts'
@@ -164,6 +164,16 @@ test('labels without a score leave the measures of the others as they are', asyn
   const view = await live()
   expect(view).toMatchObject({ labelled: 2, unscored: 1, arms: [{ labelled: 2, unscored: 1, auc: 1 }] })
   expect(view.arms[0]!.brier).toBeCloseTo(0.01, 12)
+})
+
+test('recordLabels() leaves in the audit who gave how many labels, and their digest', async () => {
+  const record = recordOf()
+  await say(label(record.id, 1), label(record.id, 1), label(record.id, 0, { row: 1 }))
+  await say(label(record.id, 0))
+  await expect(say(label('x', 1))).rejects.toThrow()
+  const rows = (await auditOf(ctx)).filter(({ action }) => action === 'labels.put')
+  expect(rows).toMatchObject([{ data: { rows: 2 } }, { data: { rows: 1 } }])
+  expect(new Set(rows.map(({ data }) => (data as { digest: string }).digest)).size).toBe(2) // as it was put
 })
 
 test('recordLabels() names every id that is none', async () => {

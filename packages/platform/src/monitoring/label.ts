@@ -2,6 +2,7 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import { LOGGED_ROWS_MIN, type PredictionRecord } from '@plimsoll/sdk/wire'
 import { type Insertable, type SqlBool, sql } from 'kysely'
 import { type Context, databaseClock, type Tx } from '../kernel/db/index.ts'
+import { digestValue } from '../kernel/digest.ts'
 import { refuseFaults } from '../kernel/errors.ts'
 import { uuidv7Ms } from '../kernel/ids.ts'
 import { type FoundPredictions, findPredictions } from '../serving/index.ts'
@@ -74,6 +75,9 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
       })),
     )
     .execute()
+  // Who moves the live figures is named; the digest says by what.
+  const data = { rows: unique.size, digest: digestValue([...unique.values()].map((label) => ({ ...label }))) }
+  await tx.audit({ action: 'labels.put', subject: 'labels', data })
 }
 
 /** The score of one row: the last of its values in the last numeric output, which for a binary classifier is the probability of the positive class. */
