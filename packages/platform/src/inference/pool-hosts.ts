@@ -86,28 +86,31 @@ function dropOrders(place: HostPlace): void {
   for (const waiting of place.orders.splice(0)) waiting.onAnswer(undefined)
 }
 
+/** Gives an idle host its next order; true when it is idle and has none. */
+function settleIn(place: HostPlace, { clock, onFree }: PoolHostsOptions): boolean {
+  const { process } = place
+  if (!process?.isAlive || process.isBusy) return false
+  const next = place.orders.shift()
+  if (!next) return true
+  place.isLoading = true
+  place.busySinceMs = clock.monotonicMs()
+  place.busyLimitMs = next.limitMs
+  place.expectedMs = place.busySinceMs
+  process.send(next.frame, (answer) => {
+    place.isLoading = false
+    next.onAnswer(answer)
+    onFree()
+  })
+  return false
+}
+
 export function openPoolHosts(options: PoolHostsOptions): PoolHosts {
   const { clock, log, memoryBytes } = options
   const stopping = new AbortController()
   const places = Array.from({ length: options.count }, createPlace)
   const watchers: Promise<void>[] = []
 
-  const settle = (place: HostPlace): boolean => {
-    const { process } = place
-    if (!process?.isAlive || process.isBusy) return false
-    const next = place.orders.shift()
-    if (!next) return true
-    place.isLoading = true
-    place.busySinceMs = clock.monotonicMs()
-    place.busyLimitMs = next.limitMs
-    place.expectedMs = place.busySinceMs
-    process.send(next.frame, (answer) => {
-      place.isLoading = false
-      next.onAnswer(answer)
-      options.onFree()
-    })
-    return false
-  }
+  const settle = (place: HostPlace) => settleIn(place, options)
   const order = (place: HostPlace, frame: Buffer, limitMs: number) =>
     new Promise<void>((resolve, reject) => {
       const onAnswer = (answer: Buffer | undefined) => {

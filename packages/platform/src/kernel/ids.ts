@@ -1,8 +1,8 @@
 import { randomBytes, randomFillSync, randomInt } from 'node:crypto'
 import { type Clock, realClock } from './clock.ts'
 
-/** A branded identifier: `Id<'run'>` is not assignable to `Id<'mv'>`. */
-export type Id<Prefix extends string> = string & { readonly __prefix?: Prefix }
+/** A branded identifier: neither a plain string nor an `Id<'mv'>` is assignable to `Id<'run'>`. */
+export type Id<Prefix extends string> = string & { readonly __prefix: Prefix }
 
 const UUID_BYTES = 16
 /** Random bytes drawn ahead: a draw costs as much as a hundred ids. */
@@ -40,7 +40,7 @@ export function uuidv7Ms(id: string): number | undefined {
 
 /** `run_018f…`: a prefix and a time-ordered UUID without dashes. */
 export function newId<Prefix extends string>(prefix: Prefix, clock: Clock = realClock): Id<Prefix> {
-  return `${prefix}_${uuidv7Hex(clock)}`
+  return `${prefix}_${uuidv7Hex(clock)}` as Id<Prefix> // it has the prefix
 }
 
 /** `count` random bytes as lower-case hex. */

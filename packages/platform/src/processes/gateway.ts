@@ -24,7 +24,13 @@ import { drainDelayMs, type Opened, runSupervised, type StartMessage } from './s
 const SHIP_GRACE_MS = 2_000
 
 /** Bounds and addresses, from the start message. */
-async function settingsOf({ config, ports }: StartMessage, controlUrl: string): Promise<GatewaySettings> {
+async function settingsOf({ config, ports, api: controlUrl }: StartMessage): Promise<GatewaySettings> {
+  if (controlUrl === undefined)
+    throw new PlimsollError(
+      'internal',
+      'serving.no_control_url',
+      'The gateway was started without the address of the control plane',
+    )
   return {
     ...GATEWAY_DEFAULTS,
     host: config.server.host,
@@ -59,16 +65,10 @@ function openRealtimePool({ gateway }: StartMessage['config'], log: Logger): Pro
 
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
-  const { config, api } = start
-  if (api === undefined)
-    throw new PlimsollError(
-      'internal',
-      'serving.no_control_url',
-      'The gateway was started without the address of the control plane',
-    )
+  const { config } = start
   const log = openLog({ level: config.log.level, name: 'gateway' })
   await using stack = new AsyncDisposableStack()
-  const settings = await settingsOf(start, api)
+  const settings = await settingsOf(start)
   const { directory } = settings
   // A gateway that its supervisor left behind may still write segments here: recovering them would lose its last records.
   await mkdir(directory, { recursive: true, mode: 0o700 })

@@ -138,13 +138,3 @@ async function readSettings(path: string, isRequired: boolean, faults: Fault[]):
     return undefined
   }
 }
-
-/** The configuration for people: secrets show only that they are set. */
-export function describeConfig(config: Config): Record<string, unknown> {
-  const shown: Record<string, unknown> = {}
-  for (const setting of SETTINGS) {
-    const value = getPath(config, setting.path)
-    if (value !== undefined) setPath(shown, setting.path, setting.isSecret ? '(set)' : value)
-  }
-  return shown
-}

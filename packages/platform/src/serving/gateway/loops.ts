@@ -31,6 +31,22 @@ export interface GatewayLoops {
   close(ms: number): Promise<void>
 }
 
+/** A segment that the control plane finds bad is put aside: the next ones shall not wait for it. */
+async function shipPending({ gateway, link, log }: LoopDeps): Promise<void> {
+  for (const segment of log.pending()) {
+    const { boot, sequence, path } = segment
+    try {
+      await link.sendSegment(gateway.name, boot, sequence, await readFile(path))
+    } catch (thrown) {
+      const error = toPlimsollError(thrown)
+      if (error.kind !== 'invalid') throw error
+      log.refuse(segment, error.message)
+      continue
+    }
+    log.acknowledge(segment)
+  }
+}
+
 /** The gateway's three background loops: newer snapshots, closed segments, its own state. Each outlives a dead control plane. */
 export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
   const stop = new AbortController()
@@ -67,23 +83,9 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
     await deps.gateway.offer(signed)
     if (deps.gateway.settledEpoch() === known) await pause(REFUSED_PAUSE_MS)
   }
-  const shipPending = async () => {
-    for (const segment of deps.log.pending()) {
-      const { boot, sequence, path } = segment
-      try {
-        await deps.link.sendSegment(deps.gateway.name, boot, sequence, await readFile(path))
-      } catch (thrown) {
-        const error = toPlimsollError(thrown)
-        if (error.kind !== 'invalid') throw error
-        deps.log.refuse(segment, error.message)
-        continue
-      }
-      deps.log.acknowledge(segment)
-    }
-  }
   const shipSegments = async () => {
     deps.log.rotate()
-    await shipPending()
+    await shipPending(deps)
     await pause(deps.rotateMs)
   }
   const sendStatus = async () => {
@@ -114,7 +116,7 @@ export function openGatewayLoops(deps: LoopDeps): GatewayLoops {
     wakeStatus: () => wakeStatus(),
     async close(ms) {
       deps.log.close()
-      await Promise.race([shipPending().catch(() => {}), deps.clock.sleep(ms)])
+      await Promise.race([shipPending(deps).catch(() => {}), deps.clock.sleep(ms)])
       stop.abort()
       wakeStatus()
       await running
