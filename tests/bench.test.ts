@@ -7,7 +7,7 @@ import { isThorough } from './servers.ts'
 test('npm run bench prints each figure beside its peer, of the gateway, of the engine of steps and, where every server is required, of the join', async () => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['scripts/bench.mjs', 'gateway', 'fan-out', ...(isThorough ? ['point-in-time'] : []), '--small', '--json'],
+    ['scripts/bench.mjs', 'gateway', 'steps', ...(isThorough ? ['point-in-time'] : []), '--small', '--json'],
     { cwd: resolve(import.meta.dirname, '..') },
   )
   const figure = (claim: string, goal: number | undefined, unit: string, peer: string) =>
@@ -19,7 +19,8 @@ test('npm run bench prints each figure beside its peer, of the gateway, of the e
       peer,
       peerFigure: expect.any(Number),
     })
-  const steps = 'fan-out of 7 steps, control plane, embedded database'
+  const steps = (shape: string) =>
+    figure(`${shape} of 7 steps, control plane, embedded database`, 3, 'ms CPU per step', 'processes alone')
   const gateway = ['CPU µs per prediction', 'bare node:http + onnxruntime'] as const
   const joinFigures = (time: string) => {
     const claim = `point-in-time join by ${time} time, 0.1M × 1M`
@@ -33,7 +34,8 @@ test('npm run bench prints each figure beside its peer, of the gateway, of the e
   expect(JSON.parse(stdout)).toEqual({
     machine: expect.stringMatching(/^\d+ cores, /),
     figures: [
-      figure(steps, 3, 'ms CPU per step', 'processes alone'),
+      steps('chain'),
+      steps('fan-out'),
       figure('gateway, unbatched, side by side', 250, ...gateway),
       figure('gateway, unbatched, one after the other', 250, ...gateway),
       figure('gateway, batched', 150, ...gateway),

@@ -395,6 +395,26 @@ test('bulk-interval samples steps over all runs and keeps the ends of each', asy
   expect((await refused('start_step=1')).json.message).toContain('both must be specified')
 })
 
+test('log-model appends to the history of the run, also where a client had put something else there', async () => {
+  const document = (name: string, more = {}) =>
+    JSON.stringify({ artifact_path: name, flavors: {}, utc_time_created: 'now', run_id: run, ...more })
+  const log = (model_json: string) => surface.call('POST', '/runs/log-model', { run_id: run, model_json })
+  const logged = async () => {
+    const tag = (await get()).data.tags.find(({ key }: { key: string }) => key === 'mlflow.log-model.history')
+    return (JSON.parse(tag.value) as { artifact_path: string }[]).map((one) => one.artifact_path)
+  }
+  await surface.ok('POST', '/runs/set-tag', { run_id: run, key: 'mlflow.log-model.history', value: 'mine' })
+  expect((await log(document('one'))).status).toBe(200)
+  expect((await log(document('two'))).status).toBe(200)
+  expect(await logged()).toEqual(['one', 'two'])
+  for (let large = 0; large < 3; large++)
+    expect((await log(document(`large-${large}`, { pad: 'x'.repeat(800_000) }))).status).toBe(200)
+  expect(await logged()).toEqual(['large-1', 'large-2'])
+  expect((await log('no JSON')).json.message).toContain('is not valid JSON')
+  expect((await log('{"flavors":{}}')).json.message).toContain("'artifact_path', 'utc_time_created', 'run_id'")
+  expect((await log(document('x', { pad: 'x'.repeat(1_048_576) }))).status).toBe(400)
+})
+
 test('log-inputs of the same dataset again keeps one input with the first tags', async () => {
   const log = (context: string) =>
     surface.ok('POST', '/runs/log-inputs', {

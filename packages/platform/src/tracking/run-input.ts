@@ -86,9 +86,10 @@ export async function logOutputs(
 }
 
 const HISTORY_TAG = 'mlflow.log-model.history'
+const HISTORY_CHARS_MAX = 1 << 21
 const MODEL_FIELDS = ['artifact_path', 'flavors', 'utc_time_created', 'run_id'] as const
 
-/** Appends an MLmodel document to the run's history of logged models. */
+/** Appends an MLmodel document to the run's history of logged models, as MLflow 2 and older clients do. */
 export async function logModelDocument(ctx: Context, id: string, text: string): Promise<void> {
   let document: unknown
   try {
@@ -108,9 +109,23 @@ export async function logModelDocument(ctx: Context, id: string, text: string): 
       .where('run_no', '=', run.no)
       .where('key', '=', HISTORY_TAG)
       .executeTakeFirst()
-    const history: unknown = row ? JSON.parse(row.value) : []
-    await upsertTags(tx, run, [
-      { key: HISTORY_TAG, value: JSON.stringify([...(Array.isArray(history) ? history : []), document]) },
-    ])
+    await upsertTags(tx, run, [{ key: HISTORY_TAG, value: withDocument(row?.value, document) }])
   })
+}
+
+/** A client may have set the tag to anything: what is no list gives way. The oldest go where there are too many. */
+function withDocument(tag: string | undefined, document: unknown): string {
+  const documents = [...parseList(tag ?? '[]'), document].map((one) => JSON.stringify(one))
+  let length = documents.reduce((sum, text) => sum + text.length, 0)
+  while (documents.length > 1 && length > HISTORY_CHARS_MAX) length -= documents.shift()!.length
+  return `[${documents.join(',')}]`
+}
+
+function parseList(text: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) ? value : []
+  } catch {
+    return []
+  }
 }

@@ -188,7 +188,7 @@ const inputEndpoints: readonly MlflowEndpoint[] = [
     method: 'POST',
     path: '/mlflow/runs/log-model',
     access: 'write',
-    fields: { run_id: runId, model_json: required(text()) },
+    fields: { run_id: runId, model_json: required(text(1_048_575)) },
     handler: async ({ ctx, fields }) => {
       await logModelDocument(ctx, fields.run_id, fields.model_json)
       return {}
