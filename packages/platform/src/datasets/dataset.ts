@@ -4,6 +4,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import { checkExpectations } from './expectation/check.ts'
+import './events.ts'
 import './tables.ts'
 
 /** A dataset as the platform knows it now. Derived ones (written by steps, such as training sets) have no definition. */

@@ -16,6 +16,7 @@ import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { declareDerivedDataset } from './dataset.ts'
 import type { DatasetVersionRow } from './tables.ts'
+import './events.ts'
 
 /** Manifests and profiles beyond these sizes stay in their blobs. */
 const INLINE_FILES_MAX = 1_000

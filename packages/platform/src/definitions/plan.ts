@@ -27,6 +27,7 @@ import {
 import { declareModel, undeclareModel } from '../registry/index.ts'
 import { refuseUnknownDatasets } from './dataset-references.ts'
 import { diffCode, diffJson } from './definition-diff.ts'
+import './events.ts'
 import './tables.ts'
 
 export interface PlanDeps {

@@ -4,6 +4,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { FeatureDefinition, FeatureKind } from './tables.ts'
+import './events.ts'
 import './tables.ts'
 
 /** What a definition is now. `digest` is its version: that of all that changes its meaning. */

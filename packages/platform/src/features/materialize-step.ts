@@ -11,6 +11,7 @@ import { requireEntity, requireFeatureService, requireFeatureView } from './decl
 import { type Declared, listMeanings } from './definition-store.ts'
 import { materializeSpec, runMaterializeCommand } from './materialize-command.ts'
 import { inputName, requireDatasetInput } from './step-files.ts'
+import './events.ts'
 
 const DAY_US = 86_400_000_000
 const DAY_MS = DAY_US / 1_000

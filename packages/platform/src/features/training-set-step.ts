@@ -10,6 +10,7 @@ import { checkView, requireFeatureService, type ServiceMember } from './declare.
 import { inputName, requireDatasetInput } from './step-files.ts'
 import { runTrainingSetCommand } from './training-set-command.ts'
 import { type TrainingSetSpec, trainingSetParams, trainingSetReport, trainingSetSpec } from './training-set-spec.ts'
+import './events.ts'
 
 type Schema = Readonly<Record<string, ColumnType>>
 

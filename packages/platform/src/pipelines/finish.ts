@@ -13,6 +13,7 @@ import { pinsOfAttempt } from './pins.ts'
 import { cascade, type MovedRun } from './release-dependents.ts'
 import { type ClaimedRow, type ClaimedStep, toClaimedSteps } from './store.ts'
 import type { NamedOutputs } from './tables.ts'
+import './events.ts'
 
 /** Everything that finishing an attempt commits. Blobs are stored and verified before. */
 export interface FinishedAttempt {

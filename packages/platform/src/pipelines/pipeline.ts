@@ -16,6 +16,7 @@ import { graphFaults } from './graph.ts'
 import { paramsIn, stepParamFaults } from './params.ts'
 import { pipelineOwner } from './pins.ts'
 import type { Bundles, Origin } from './tables.ts'
+import './events.ts'
 
 export interface PipelineVersion {
   readonly digest: Digest

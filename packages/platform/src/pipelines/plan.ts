@@ -19,6 +19,7 @@ import {
 } from './prepare.ts'
 import type { NamedOutputs } from './tables.ts'
 import { nextOfRun } from './transition.ts'
+import './events.ts'
 
 export interface PlanDeps {
   readonly kinds: StepKinds
@@ -284,9 +285,10 @@ async function insertSteps(tx: Tx, deps: PlanDeps, run: string, { rows, edges, t
     })
     .where('id', '=', run)
     .execute()
-  await tx.emit({
-    type: open === 0 ? 'pipelines.run_finished' : 'pipelines.run_started',
-    subject: run,
-    data: { state, steps: rows.length, cached: rows.length - open },
-  })
+  const counts = { steps: rows.length, cached: rows.length - open }
+  await tx.emit(
+    open === 0
+      ? { type: 'pipelines.run_finished', subject: run, data: { state: 'succeeded', ...counts } }
+      : { type: 'pipelines.run_started', subject: run, data: { state: 'running', ...counts } },
+  )
 }

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import { type DatabaseClock, emittingEvents, givenRows, type Tx } from '../kernel/db/index.ts'
+import './events.ts'
 
 export interface EndedStep {
   readonly run: string
@@ -53,8 +54,10 @@ export function releasing(clock: DatabaseClock): RawBuilder<unknown> {
     from tally where r.id = tally.run
     returning r.project, r.id as run, r.open, r.state as run_state,
       array(select key from counted c where c.run = r.id and c.state = 'upstream_failed') as cascaded),
-  ${emittingEvents(sql`
-    select project, 'pipelines.run_finished', run, jsonb_build_object('state', run_state) from moved where open = 0`)}`
+  ${emittingEvents(
+    'pipelines.run_finished',
+    sql`select project, run, jsonb_build_object('state', run_state) from moved where open = 0`,
+  )}`
 }
 
 /** Cascades failures of a run, wave by wave; it ends when nothing of it is open. */

@@ -25,6 +25,7 @@ import {
 } from './pipeline.ts'
 import type { Bundles } from './tables.ts'
 import { unplannedStep } from './unplanned-step.ts'
+import './events.ts'
 
 export interface StartRun {
   readonly pipeline: PipelineVersion
@@ -248,7 +249,7 @@ export async function cancelRun(tx: Tx, id: string): Promise<RunState> {
     cancelled.flatMap((step) => (step.tracked_run === null ? [] : { id: step.tracked_run, status: 'KILLED' as const })),
   )
   const open = run.open - cancelled.length
-  const state: RunState = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
+  const state = run.state === 'queued' || open === 0 ? 'cancelled' : 'cancelling'
   await tx.db
     .updateTable('pipeline_run')
     .set({

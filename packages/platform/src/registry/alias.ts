@@ -1,6 +1,7 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { listModelVersions, lockModelVersion } from './version.ts'
+import './events.ts'
 
 /** Aliases that follow what routes serve: nobody else moves them. */
 const PROTECTED = /^(?:champion|challenger|canary)(?:@.*)?$/

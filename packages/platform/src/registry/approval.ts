@@ -7,6 +7,7 @@ import { newId } from '../kernel/ids.ts'
 import { recordedApprovals } from './recorded-approval.ts'
 import type { ApprovalRow } from './tables.ts'
 import { type ModelVersion, requireModelVersion } from './version.ts'
+import './events.ts'
 
 export interface Approval {
   readonly by: string

@@ -6,6 +6,7 @@ import { isLonger } from '../tracking/index.ts'
 import { ensureModel, findModel, type RegisteredModel, requireModel } from './model.ts'
 import { refuseServed } from './protected-alias.ts'
 import { lockModelVersions, versionOwner } from './version.ts'
+import './events.ts'
 
 const NAME_MAX = 256
 /** MLflow has none; this is what a tag may have there. */

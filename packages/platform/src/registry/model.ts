@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
+import './events.ts'
 import './tables.ts'
 
 export interface RegisteredModel {

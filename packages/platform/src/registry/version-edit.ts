@@ -5,6 +5,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { checkDescription } from './model-edit.ts'
 import { isChampion, refuseServed, unmetForRelease } from './protected-alias.ts'
 import { lockModelVersion, requireModelVersion, versionOwner } from './version.ts'
+import './events.ts'
 
 export const STAGES = ['None', 'Staging', 'Production', 'Archived'] as const
 export type Stage = (typeof STAGES)[number]

@@ -7,6 +7,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { appendLedger } from '../kernel/ledger/index.ts'
 import { ensureModel } from './model.ts'
 import type { ModelVersionRow } from './tables.ts'
+import './events.ts'
 
 export interface ModelVersion {
   readonly model: string

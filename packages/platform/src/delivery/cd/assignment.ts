@@ -7,6 +7,7 @@ import { newId } from '../../kernel/ids.ts'
 import { holdVersion, releaseHold } from '../../registry/index.ts'
 import { projectChampions } from './champion.ts'
 import { type ReleaseRecord, toRecord } from './release-record.ts'
+import './events.ts'
 
 /** What a route serves: a version by its digests, and how requests become its columns. */
 interface Served {
@@ -150,12 +151,12 @@ async function addRelease(tx: Tx, { environment, route, to, current, ...change }
     .executeTakeFirstOrThrow()
 }
 
-async function announce(tx: Tx, type: string, change: Change, row: { id: string; epoch: number }): Promise<void> {
+async function announce(tx: Tx, change: Change, row: { id: string; epoch: number }): Promise<void> {
   const { environment, route, current, isSelfApproved, reason } = change
   const { signature: _, ...to } = change.to
   const subject = `${environment}/${route}`
   const data = { release: row.id, epoch: row.epoch, ...to, from: current.serving?.artifact ?? null }
-  await tx.emit({ type, subject, data })
+  await tx.emit({ type: change.action === 'retire' ? 'delivery.retired' : 'delivery.assigned', subject, data })
   await tx.audit({ action: AUDIT_ACTIONS[change.action], subject, data: { ...data, isSelfApproved, reason } })
 }
 
@@ -182,7 +183,7 @@ export async function assign(tx: Tx, change: Change): Promise<ReleaseRecord> {
   await alsoPin(tx, { owner: `release:${row.id}`, digests: [to.artifact] })
   await holdVersion(tx, { holder: `${environment}/${route}`, model: to.model, version: to.version })
   await projectChampions(tx, environment, [to.model, current.serving?.model ?? to.model])
-  await announce(tx, 'delivery.assigned', change, row)
+  await announce(tx, change, row)
   return toRecord(row)
 }
 
@@ -198,7 +199,7 @@ export async function unassign(tx: Tx, change: Change): Promise<ReleaseRecord> {
     .execute()
   await releaseHold(tx, `${environment}/${route}`)
   await projectChampions(tx, environment, [to.model])
-  await announce(tx, 'delivery.retired', change, row)
+  await announce(tx, change, row)
   return toRecord(row)
 }
 

@@ -4,6 +4,7 @@ import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { PlimsollError, refuseFaults } from '../../kernel/errors.ts'
 import { compileSignature } from './route-signature.ts'
+import './events.ts'
 import './tables.ts'
 
 export interface RouteRecord {

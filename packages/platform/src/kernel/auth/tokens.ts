@@ -7,6 +7,7 @@ import { newId, randomHex } from '../ids.ts'
 import { ALL_PROJECTS, mayEverywhere, requireEverywhere } from './grants.ts'
 import type { TokenRow } from './tables.ts'
 import { ASK_FOR_TOKEN, formatToken, hashToken } from './verify/index.ts'
+import './events.ts'
 
 const DAY_MS = 86_400_000
 /** Writes of `last_used_at` are spared within this time. */

@@ -2,6 +2,7 @@ import type { Role } from '@plimsoll/sdk/wire'
 import type { Kysely, RawBuilder } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import type { Events, EventType } from './events.ts'
 import type { Tables } from './tables.ts'
 
 /** Who acts. `named` is false for the anonymous caller on loopback and for the platform itself. */
@@ -17,13 +18,16 @@ export interface Principal {
 
 export const SYSTEM_PRINCIPAL: Principal = { id: 'system', kind: 'system', named: false, role: 'admin', proof: 'none' }
 
-export interface OutboxEvent {
-  /** `domain.what_happened`, for example `registry.alias_moved`. */
-  readonly type: string
-  /** Events of one subject are delivered in commit order. */
-  readonly subject: string
-  readonly data: unknown
-}
+/** An event of a declared type, with data of its schema. */
+export type OutboxEvent = {
+  readonly [Type in EventType]: {
+    /** `domain.what_happened`, for example `registry.alias_moved`. */
+    readonly type: Type
+    /** Events of one subject are delivered in commit order. */
+    readonly subject: string
+    readonly data: Events[Type]
+  }
+}[EventType]
 
 export interface AuditEntry {
   /** Verb in the domain's words, for example `release.create`. */
@@ -62,7 +66,7 @@ export interface Context {
 
 /** A context inside a transaction: the only place from which state may change. */
 export interface Tx extends Context {
-  /** Writes an outbox event in this transaction. */
+  /** Writes an outbox event in this transaction. Data that do not fit its schema are a programmer's error. */
   emit(event: OutboxEvent): Promise<void>
   /** Writes an audit row of this transaction's principal. */
   audit(entry: AuditEntry): Promise<void>

@@ -3,13 +3,13 @@ import { MIGRATIONS } from '../../../migrations/all.ts'
 import { type Clock, realClock } from '../clock.ts'
 import { silentLog } from '../log.ts'
 import { openPgliteCopy } from './database-template.fixture.ts'
-import { type Context, migrate, openContext, openDatabase, type SqlBackend } from './index.ts'
+import { type Context, dataSchema, migrate, openContext, openDatabase, type SqlBackend } from './index.ts'
 import './kernel-tables.ts'
 
 export interface TestDatabase {
   ctx: Context
   backend: SqlBackend
-  /** Types of all events so far, in order. */
+  /** All events so far, in order. Those that SQL wrote fit their schemas too. */
   events(): Promise<{ type: string; subject: string; data: unknown }[]>
   /** Empties every table but the migrations. */
   clear(): Promise<void>
@@ -51,7 +51,11 @@ export async function migrateTestDatabase(
   return {
     ctx,
     backend,
-    events: async () => ctx.db.selectFrom('outbox').select(['type', 'subject', 'data']).orderBy('seq').execute(),
+    async events() {
+      const events = await ctx.db.selectFrom('outbox').select(['type', 'subject', 'data']).orderBy('seq').execute()
+      for (const { type, data } of events) dataSchema(type).parse(data)
+      return events
+    },
     clear: () => clearTables(db),
     close: () => db.destroy(),
   }

@@ -1,10 +1,12 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { suiteWith } from '../../../../../tests/servers.ts'
 import { openPostgres } from '../../adapters/postgres/backend.ts'
 import { startCluster } from '../../adapters/postgres/cluster.fixture.ts'
 import { migrateTestDatabase, openTestDatabase, type TestDatabase } from './database.fixture.ts'
-import { openContext } from './index.ts'
+import { declareEvents, openContext, type Tx } from './index.ts'
+import './test-events.fixture.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -50,9 +52,27 @@ suiteWith('postgres', 'database on PostgreSQL', (initdb) => {
   })
 })
 
-test('emit() takes no type that is not of the form domain.what', async () => {
-  const failed = database.ctx.transaction((tx) => tx.emit({ type: 'Happened', subject: 'a', data: null }))
-  await expect(failed).rejects.toMatchObject({ code: 'events.bad_type' })
+test('emit() writes no event that is not declared, or whose data do not fit; most of it the types refuse', async () => {
+  await database.clear()
+  const refusals: [(tx: Tx) => Promise<void>, string][] = [
+    // @ts-expect-error: nobody declares the type
+    [(tx) => tx.emit({ type: 'test.never', subject: 'a', data: null }), 'Event "test.never" is not declared'],
+    // @ts-expect-error: data of another type
+    [(tx) => tx.emit({ type: 'test.counted', subject: 'a', data: null }), 'Cannot emit event "test.counted"'],
+    // @ts-expect-error: a member that the schema does not have
+    [(tx) => tx.emit({ type: 'test.counted', subject: 'a', data: { n: 1, m: 1 } }), 'Unrecognized key: "m"'],
+    [(tx) => tx.emit({ type: 'test.counted', subject: 'a', data: { n: 0.5 } }), '/n Invalid input: expected int'],
+  ]
+  for (const [emit, expected] of refusals) await expect(database.ctx.transaction(emit)).rejects.toThrow(expected)
+  expect(await database.events()).toEqual([])
+  await database.ctx.transaction((tx) => tx.emit({ type: 'test.counted', subject: 'a', data: { n: 1 } }))
+  expect(await database.events()).toEqual([{ type: 'test.counted', subject: 'a', data: { n: 1 } }])
+})
+
+test('declareEvents() takes a name of the form domain.what_happened once', () => {
+  const event = { happened: 'Nothing', subject: 'nothing', data: z.null() }
+  expect(() => declareEvents({ 'test.Happened': event })).toThrow('not named domain.what_happened')
+  expect(() => declareEvents({ 'test.happened': event })).toThrow('declared twice')
 })
 
 test('a query is not streamed: what is long is paged', async () => {

@@ -15,6 +15,17 @@ export {
   type ShiftedDatabaseClock,
   shiftedDatabaseClock,
 } from './database-clock.ts'
+export {
+  type DeclaredEvent,
+  dataFaults,
+  dataSchema,
+  declaredEvents,
+  declareEvents,
+  type Events,
+  type EventsOf,
+  type EventType,
+  eventDigest,
+} from './events.ts'
 export { givenRows } from './given-rows.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'
 export { type Migration, migrate } from './migrate.ts'

@@ -1,6 +1,6 @@
+import assert from 'node:assert/strict'
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Clock } from '../clock.ts'
-import { PlimsollError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { SqlBackend } from './backend.ts'
 import {
@@ -13,6 +13,7 @@ import {
   type Tx,
 } from './context.ts'
 import { runTogether, transactionScope } from './database.ts'
+import { dataFaults, dataSchema, type EventType } from './events.ts'
 import type { Tables } from './tables.ts'
 
 const ATTEMPTS_MAX = 4
@@ -134,13 +135,8 @@ function openTx(
 }
 
 async function emit(tx: Tx, event: OutboxEvent): Promise<void> {
-  if (!/^[a-z_]+\.[a-z_]+$/.test(event.type)) {
-    throw new PlimsollError(
-      'internal',
-      'events.bad_type',
-      `Cannot emit event "${event.type}": expected domain.what_happened`,
-    )
-  }
+  const { error } = dataSchema(event.type).safeParse(event.data)
+  assert.ok(error === undefined, `Cannot emit event "${event.type}": ${error && dataFaults(error)}`)
   await tx.db
     .insertInto('outbox')
     .values({ project: tx.project, type: event.type, subject: event.subject, data: JSON.stringify(event.data ?? null) })
@@ -149,11 +145,12 @@ async function emit(tx: Tx, event: OutboxEvent): Promise<void> {
 }
 
 /**
- * A part of a `with`, `emitted_event`, that writes outbox events: `rows` is a query of `project`, `type`, `subject` and
- * `data` (jsonb). Whoever has run it calls `emitted()`.
+ * A part of a `with`, `emitted_event`, that writes outbox events of one type: `rows` is a query of `project`, `subject` and
+ * `data` (jsonb), which nothing but tests compares with the schema. Whoever has run it calls `emitted()`.
  */
-export function emittingEvents(rows: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`emitted_event as (insert into outbox (project, type, subject, data) ${rows})`
+export function emittingEvents(type: EventType, rows: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`emitted_event as (insert into outbox (type, project, subject, data)
+    select ${type}::text, happened.* from (${rows}) as happened)`
 }
 
 function noteEvents({ onEvents }: Shared, hooks: (() => void)[]): void {

@@ -6,6 +6,7 @@ import { openPostgres } from '../../adapters/postgres/backend.ts'
 import { startCluster, type TestCluster } from '../../adapters/postgres/cluster.fixture.ts'
 import { migrateTestDatabase, openTestDatabase, type TestDatabase } from '../db/database.fixture.ts'
 import { type Context, type ShiftedDatabaseClock, shiftedDatabaseClock } from '../db/index.ts'
+import '../db/test-events.fixture.ts'
 import {
   type Consumer,
   consume,
@@ -23,7 +24,9 @@ interface Subject {
   ctx: Context
 }
 
-function emit(ctx: Context, subject: string, data: unknown = null, type = 'test.happened') {
+type TestEvent = 'test.happened' | 'test.other' | 'other.happened'
+
+function emit(ctx: Context, subject: string, data: unknown = null, type: TestEvent = 'test.happened') {
   return ctx.transaction((tx) => tx.emit({ type, subject, data }))
 }
 

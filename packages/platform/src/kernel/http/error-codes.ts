@@ -119,7 +119,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'delivery.route_serves': ['precondition'],
   'digest.malformed': ['invalid'],
   'disk.full': ['full'],
-  'events.bad_type': ['internal'],
   'events.not_dead': ['precondition'],
   'events.not_found': ['not_found'],
   'executor.closed': ['unavailable'],

@@ -191,7 +191,9 @@ test('a gateway that asks again and again makes nothing be compiled until someth
   expect(JSON.parse((await findSnapshot(ctx, -1))!.payload)).toMatchObject({ epoch: 1 })
   const atFirst = compiled
   for (let ask = 0; ask < 20; ask++) await refresh(ctx)
-  await ctx.transaction((tx) => tx.emit({ type: 'pipelines.run_ended', subject: 'x', data: {} }))
+  await ctx.transaction((tx) =>
+    tx.emit({ type: 'pipelines.run_cancelling', subject: 'x', data: { state: 'cancelled' } }),
+  )
   await refresh(ctx)
   expect(compiled).toBe(atFirst)
   await placeEvents(ctx) // a place in the order of delivery is no news

@@ -9,6 +9,7 @@ import type { Context, Tx } from '../../kernel/db/index.ts'
 import { digestValue } from '../../kernel/digest.ts'
 import { ERROR_KINDS, toPlimsollError } from '../../kernel/errors.ts'
 import { approvalsOf, requireModelVersion } from '../../registry/index.ts'
+import './events.ts'
 import './tables.ts'
 
 type ServedLimits = Pick<ServedRoute, 'inflightMax' | 'payloadRate'>

@@ -1,0 +1,35 @@
+import { z } from 'zod'
+import { declareEvents, type EventsOf, eventDigest } from '../../kernel/db/index.ts'
+
+const moved = z.strictObject({
+  release: z.string(),
+  epoch: z.int().positive(),
+  model: z.string(),
+  version: z.int().positive(),
+  artifact: eventDigest,
+  passport: eventDigest,
+  /** Artifact that served before; null for none. */
+  from: eventDigest.nullable(),
+})
+
+export const deliveryEvents = declareEvents({
+  'delivery.route_declared': {
+    happened: 'A route was declared, or its definition was changed',
+    subject: 'environment/route',
+    data: z.strictObject({ digest: eventDigest }),
+  },
+  'delivery.assigned': {
+    happened: 'A release or a rollback let another version serve on a route; from is the artifact that served before',
+    subject: 'environment/route',
+    data: moved,
+  },
+  'delivery.retired': {
+    happened: 'What a route served was retired: nothing serves on it',
+    subject: 'environment/route',
+    data: moved,
+  },
+})
+
+declare module '../../kernel/db/events.ts' {
+  interface Events extends EventsOf<typeof deliveryEvents> {}
+}
