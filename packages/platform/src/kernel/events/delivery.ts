@@ -1,7 +1,7 @@
 import { type Kysely, type SqlBool, sql } from 'kysely'
 import { after, type Context, type DatabaseClock, type Tables } from '../db/index.ts'
 import { toPlimsollError } from '../errors.ts'
-import type { Consumer, DeliveredEvent } from './consumer.ts'
+import type { Consumer, StoredEvent } from './consumer.ts'
 import './tables.ts'
 
 export interface Delivery {
@@ -59,12 +59,7 @@ async function moveCursor(db: Kysely<Tables>, consumer: string, from: bigint, to
   return result.numUpdatedRows === 1n
 }
 
-async function deliverOne(
-  delivery: Delivery,
-  consumer: Consumer,
-  event: DeliveredEvent,
-  from: bigint,
-): Promise<boolean> {
+async function deliverOne(delivery: Delivery, consumer: Consumer, event: StoredEvent, from: bigint): Promise<boolean> {
   const ctx = delivery.ctx.as({ project: event.project })
   try {
     return await ctx.transaction(async (tx) => {
@@ -82,7 +77,7 @@ async function deliverOne(
   }
 }
 
-async function isSubjectParked(db: Kysely<Tables>, consumer: string, event: DeliveredEvent): Promise<boolean> {
+async function isSubjectParked(db: Kysely<Tables>, consumer: string, event: StoredEvent): Promise<boolean> {
   const parked = await db
     .selectFrom('outbox_parked')
     .select('position')
@@ -104,7 +99,7 @@ async function park(
   db: Kysely<Tables>,
   delivery: Delivery,
   consumer: string,
-  event: DeliveredEvent,
+  event: StoredEvent,
   error?: unknown,
 ): Promise<void> {
   const attempts = error === undefined ? 0 : 1

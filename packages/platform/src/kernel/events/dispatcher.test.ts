@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { z } from 'zod'
 import { suiteWith } from '../../../../../tests/servers.ts'
 import { openPostgres } from '../../adapters/postgres/backend.ts'
 import { startCluster, type TestCluster } from '../../adapters/postgres/cluster.fixture.ts'
@@ -81,15 +80,15 @@ function declareCases(subject: Subject) {
     let isBroken = true
     const counting = consume({
       name: 'counting',
-      type: 'test.happened',
-      schema: z.strictObject({ n: z.int() }),
+      types: ['test.counted'],
       handle: async (tx, event) => {
         await tx.audit({ action: 'test.counted', subject: event.subject, data: event.data.n })
         if (isBroken) throw new Error('after the write')
       },
     })
     const dispatcher = await open([counting])
-    await emit(subject.ctx.as({ project: 'other' }), 'a', { n: 1 })
+    const other = subject.ctx.as({ project: 'other' })
+    await other.transaction((tx) => tx.emit({ type: 'test.counted', subject: 'a', data: { n: 1 } }))
     await dispatcher.settle()
     const audit = () => subject.ctx.db.selectFrom('audit').select(['project', 'data']).execute()
     expect(await audit()).toEqual([])
@@ -97,6 +96,41 @@ function declareCases(subject: Subject) {
     time.advance(60_000)
     await dispatcher.settle()
     expect(await audit()).toEqual([{ project: 'other', data: 1 }])
+  })
+
+  test('consume() gives each type its data; an event that does not fit its schema becomes a dead letter', async () => {
+    const seen: number[] = []
+    const reading = consume({
+      name: 'reading',
+      types: ['test.counted', 'test.other'],
+      handle: async (_tx, event) => void seen.push(event.type === 'test.counted' ? event.data.n : -1),
+    })
+    const dispatcher = await open([reading], 1)
+    const older = { project: 'default', type: 'test.counted', subject: 'older', data: '{"count":1}' }
+    await subject.ctx.db.insertInto('outbox').values(older).execute()
+    await subject.ctx.transaction((tx) => tx.emit({ type: 'test.counted', subject: 'a', data: { n: 1 } }))
+    await emit(subject.ctx, 'a', 'x', 'test.other')
+    await dispatcher.settle()
+    expect(seen).toEqual([1, -1])
+    const [letter, ...more] = await listDeadEvents(subject.ctx, 10)
+    expect(more).toEqual([])
+    expect(letter).toMatchObject({ consumer: 'reading', type: 'test.counted', subject: 'older' })
+    const fault = '/n Invalid input: expected number, received undefined; Unrecognized key: "count"'
+    expect(letter!.error).toBe(`events.unreadable: Cannot read event 1, test.counted: ${fault}`)
+    await dispatcher.close()
+    // A release that takes the type no more finds it among the parked ones.
+    const later = await open([consume({ name: 'reading', types: ['test.other'], handle: async () => {} })], 1)
+    await retryDeadEvent(subject.ctx, letter!.id)
+    await later.settle()
+    const [again] = await listDeadEvents(subject.ctx, 10)
+    expect(again!.error).toBe(
+      'events.unreadable: Cannot read event 1, test.counted: this consumer does not take its type',
+    )
+  })
+
+  test('consume() takes no type that nobody declares', () => {
+    const unknown = 'test.never' as 'test.other' // as a caller would have to lie
+    expect(() => consume({ name: 'lost', types: [unknown], handle: async () => {} })).toThrow('is not declared')
   })
 
   test('a poisoned event holds back its own subject only, then becomes a visible dead letter', async () => {

@@ -1,4 +1,4 @@
-export { type Consumer, consume, type DeliveredEvent } from './consumer.ts'
+export { type Consumer, consume, type DeliveredEvent, type StoredEvent } from './consumer.ts'
 export { type DeadEvent, discardDeadEvent, listDeadEvents, retryDeadEvent } from './dead-event.ts'
 export { type Dispatcher, type DispatcherOptions, openDispatcher } from './dispatcher.ts'
 export { type EventMark, markEvents } from './mark.ts'

@@ -121,6 +121,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'disk.full': ['full'],
   'events.not_dead': ['precondition'],
   'events.not_found': ['not_found'],
+  'events.unreadable': ['internal'],
   'executor.closed': ['unavailable'],
   'executor.host_gone': ['unavailable'],
   'executor.spawn_failed': ['unavailable'],
