@@ -2,34 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { checkImports } from './house/imports.ts'
+import { readSources } from './house/sources.ts'
 import { checkText } from './house/text.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
-const SOURCES = [
-  'packages/sdk/src',
-  'packages/platform/src',
-  'packages/platform/migrations',
-  'packages/console/src',
-  'bench',
-  'tests',
-  'scripts',
-  'examples',
-]
-
-function readSources(): Map<string, string> {
-  const files = new Map<string, string>()
-  const walk = (directory: string) => {
-    for (const entry of readdirSync(join(ROOT, directory), { withFileTypes: true })) {
-      const path = `${directory}/${entry.name}`
-      if (entry.isDirectory()) {
-        if (!['node_modules', 'dist', '.plimsoll', '__pycache__'].includes(entry.name)) walk(path)
-      } else if (/\.(ts|tsx|mts|mjs)$/.test(entry.name)) files.set(path, readFileSync(join(ROOT, path), 'utf8'))
-    }
-  }
-  for (const directory of SOURCES) walk(directory)
-  return files
-}
-
 const sources = readSources()
 
 test('imports follow the table of the house', () => {
