@@ -4,6 +4,7 @@ import { COMMANDS } from '../packages/platform/src/cli/commands.ts'
 import { auditEndpoints, authEndpoints } from '../packages/platform/src/kernel/auth/index.ts'
 import { newSigningKey } from '../packages/platform/src/kernel/auth/verify/index.ts'
 import { type Config, SETTINGS, settings } from '../packages/platform/src/kernel/config/index.ts'
+import { declaredEvents } from '../packages/platform/src/kernel/db/index.ts'
 import { ERROR_KINDS } from '../packages/platform/src/kernel/errors.ts'
 import { type AnyEndpoint, openApiDocument } from '../packages/platform/src/kernel/http/index.ts'
 import { openDomains } from '../packages/platform/src/processes/domains.ts'
@@ -243,6 +244,46 @@ is not the expected one). The command line adds <a id="cli.usage"></a>\`cli.usag
 `
 }
 
+interface DataSchema {
+  type?: string
+  enum?: string[]
+  pattern?: string
+  anyOf?: DataSchema[]
+  properties?: Record<string, DataSchema>
+  required?: string[]
+}
+
+function dataKind({ anyOf, enum: values, pattern, type }: DataSchema): string {
+  if (anyOf) return anyOf.map(dataKind).join(' or ')
+  return values?.join(', ') ?? (pattern?.includes('sha256:') ? 'digest' : (type ?? 'any'))
+}
+
+/** The events of the domains that are loaded, which are all. */
+function eventsPage(): string {
+  const rooms = Map.groupBy(declaredEvents(), ([type]) => type.split('.')[0]!)
+  const sections = [...rooms].sort().map(([room, events]) => {
+    const rows = events.map(([type, { happened, subject, data }]) => {
+      const { properties = {}, required = [] } = data.toJSONSchema() as DataSchema // of a strict object
+      const members = Object.entries(properties).map(
+        ([name, member]) => `\`${name}\`${required.includes(name) ? '' : '?'} (${dataKind(member)})`,
+      )
+      return [`\`${type}\``, happened, subject, members.join(', ')]
+    })
+    return `## ${room}\n\n${tableOf(['type', 'what has happened', 'subject', 'data'], rows.sort())}`
+  })
+  return `${MADE}
+# Events
+
+What the platform tells itself: a row of the outbox, written in the transaction that changed something, is delivered to each
+consumer at least once, those of one subject in order. An event that a consumer gives up on is a
+[dead letter](../guide/operating.md#dead-letters), which \`plimsoll dead-letter list\` shows with its type and subject. Nothing
+outside the platform reads events, so they change with releases. No part of this release consumes them one by one: that they
+were written tells when a new snapshot of what should serve may be due. Members with \`?\` may be absent.
+
+${sections.join('\n\n')}
+`
+}
+
 /** The codes as the platform itself knows them, to serve the page that problems point to. */
 function errorCodesModule(root: string): string {
   const lines = readErrorCodes(root).map(({ code, kinds }) => {
@@ -267,6 +308,7 @@ export function referencePages(root: string): Map<string, string> {
     ['docs/reference/http.md', httpPage(config)],
     ['docs/reference/configuration.md', configPage(config)],
     ['docs/reference/errors.md', errorsPage(root)],
+    ['docs/reference/events.md', eventsPage()],
     ['packages/platform/src/kernel/http/error-codes.ts', errorCodesModule(root)],
   ])
 }

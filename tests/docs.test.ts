@@ -32,6 +32,17 @@ test('errors.md has an anchor for every code, as the type of a problem promises'
   for (const { code } of readErrorCodes(ROOT)) expect(page).toContain(`<a id="${code}"></a>`)
 })
 
+test('events.md has every event that a domain declares, and none of a test', () => {
+  const page = pages.get('docs/reference/events.md')!
+  const listed = [...page.matchAll(/^\| `([a-z_]+\.[a-z_]+)` \|/gm)].map((match) => match[1]!)
+  const texts = globSync('packages/platform/src/**/events.ts', { cwd: ROOT }).map((path) =>
+    readFileSync(join(ROOT, path), 'utf8'),
+  )
+  const declared = texts.flatMap((text) => [...text.matchAll(/^ {2}'([a-z_.]+)': \{$/gm)].map((match) => match[1]!))
+  expect(listed.sort()).toEqual(declared.sort())
+  expect(listed).toContain('registry.alias_moved')
+})
+
 /** Codes that no test can bring about here, each with its reason. */
 const UNREACHED: Readonly<Record<string, string>> = {
   'onnx.fp16_broken': 'for builds of the runtime that lose FP16 tensors; those that we install carry them',
