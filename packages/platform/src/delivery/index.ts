@@ -10,6 +10,7 @@ export {
   findUnreleasedAssignment,
   isReleaseRecorded,
   listAssignments,
+  listEnvironments,
   listReleases,
   listRoutes,
   type ReleaseRecord,

@@ -2,7 +2,12 @@ import { fileURLToPath } from 'node:url'
 import type { BlobStore, IdentityProvider } from '@plimsoll/sdk/seams'
 import { endpoints as datasetEndpoints } from '../datasets/index.ts'
 import { definitionEndpoints } from '../definitions/index.ts'
-import { deliveryEndpoints, findUnrecordedRelease, findUnreleasedAssignment } from '../delivery/index.ts'
+import {
+  deliveryEndpoints,
+  findUnrecordedRelease,
+  findUnreleasedAssignment,
+  listEnvironments,
+} from '../delivery/index.ts'
 import { endpoints as featureEndpoints } from '../features/index.ts'
 import type { SigningKey } from '../kernel/auth/verify/index.ts'
 import { blobEndpoints } from '../kernel/blob/routes.ts'
@@ -26,7 +31,7 @@ import {
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
-import { findUnrecordedApproval, findUnrecordedRegistry, endpoints as registryEndpoints } from '../registry/index.ts'
+import { findUnrecordedApproval, findUnrecordedRegistry, registryEndpoints } from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
 import { openInstallationSecrets } from './secrets.ts'
 import { openStepKinds } from './step-kinds.ts'
@@ -142,7 +147,7 @@ export function openDomains(parts: DomainParts): Domains {
       ...datasetEndpoints,
       ...featureEndpoints,
       ...pipelineEndpoints({ blobs, kinds, secrets, onStarted: wake }),
-      ...registryEndpoints,
+      ...registryEndpoints({ environments: listEnvironments }),
       ...deliveryEndpoints({ blobs }),
       ...servingEndpoints({
         blobs,

@@ -16,7 +16,7 @@ export { holdVersion, releaseHold } from './protected-alias.ts'
 export { findUnrecordedApproval } from './recorded-approval.ts'
 export { findUnrecordedRegistry } from './recorded-registry.ts'
 export { stepKinds } from './register-step.ts'
-export { endpoints } from './routes.ts'
+export { registryEndpoints } from './routes.ts'
 export {
   findModelVersion,
   listModelVersions,

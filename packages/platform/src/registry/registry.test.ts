@@ -11,7 +11,6 @@ import {
   approve,
   declareModel,
   deleteAlias,
-  endpoints,
   ensureModel,
   findModel,
   findModelVersion,
@@ -24,6 +23,7 @@ import {
   passportGaps,
   projectChampion,
   registerModelVersion,
+  registryEndpoints,
   requireModel,
   requireModelVersion,
   undeclareModel,
@@ -40,7 +40,7 @@ let caller: Principal
 beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
-  api = openTestApi(endpoints, () => ctx.as({ principal: caller }))
+  api = openTestApi(registryEndpoints({ environments: async () => ['staging'] }), () => ctx.as({ principal: caller }))
 })
 beforeEach(async () => {
   caller = person('ada')
@@ -414,4 +414,17 @@ test('the routes of models show versions with aliases, gaps, approvals and histo
   expect(page.json.versions.map((version: { version: number }) => version.version)).toEqual([1])
   expect((await api.call('GET', '/api/v1/models/absent/versions')).status).toBe(404)
   expect((await api.call('DELETE', '/api/v1/models/delay/aliases/best')).status).toBe(204)
+})
+
+test('an environment that no route and no model names is refused, with those that there are', async () => {
+  await addModel(ctx, { ...modelOf('delay'), approvals: { production: 1, preview: 2 } })
+  await addVersion(ctx, 'delay', 'one')
+  const version = '/api/v1/models/delay/versions/1'
+  const detail = 'Cannot find environment "prodction": there are preview, production, staging'
+  const refused = { status: 404, json: { code: 'registry.environment_not_found', detail } }
+  expect(await api.call('GET', `${version}?environment=prodction`)).toMatchObject(refused)
+  expect(await api.call('POST', `${version}/approvals`, { environment: 'prodction' })).toMatchObject(refused)
+  expect(await approvalsOf(ctx, { ...KEY, environment: 'prodction' })).toEqual([])
+  for (const environment of ['preview', 'staging'])
+    expect((await api.call('POST', `${version}/approvals`, { environment })).status).toBe(200)
 })

@@ -16,6 +16,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
 import { deleteAlias, listAliases, moveAlias } from './alias.ts'
 import { approve, listApprovals } from './approval.ts'
+import { type EnvironmentDeps, requireEnvironment } from './environment.ts'
 import { listModels, requireModel } from './model.ts'
 import { notesOf, passportGaps } from './passport.ts'
 import { listModelVersions, type ModelVersion, requireModelVersion } from './version.ts'
@@ -123,51 +124,9 @@ const modelEndpoints: readonly AnyEndpoint[] = [
       }
     },
   }),
-  endpoint({
-    method: 'GET',
-    path: '/api/v1/models/:model/versions/:version',
-    scope: 'viewer',
-    summary: 'One version: passport, gaps, approvals, history',
-    params: versionParams,
-    query: environmentQuery,
-    response: modelVersionView,
-    handler: async ({ ctx, params, query }) => {
-      const version = await requireModelVersion(ctx, params)
-      const key = { ...params, environment: query.environment }
-      return {
-        ...summaryOf(version, await listAliases(ctx, params.model)),
-        description: version.description,
-        bound: version.bound,
-        notes: await notesOf(ctx, params.model),
-        gaps: await passportGaps(ctx, key),
-        environment: query.environment,
-        approvals: await listApprovals(ctx, key),
-        history: await historyOf(ctx, params.model, params.version),
-      }
-    },
-  }),
 ]
 
-/** Models, versions with their passports, approvals and aliases. */
-export const endpoints: readonly AnyEndpoint[] = [
-  ...modelEndpoints,
-  endpoint({
-    method: 'POST',
-    path: '/api/v1/models/:model/versions/:version/approvals',
-    scope: 'named:approver',
-    summary: 'Approve a version for an environment',
-    params: versionParams,
-    body: approveBody,
-    response: givenApproval,
-    handler: async ({ ctx, params, body }) =>
-      ctx.transaction(async (tx) => {
-        const { at, ...approval } = await approve(tx, { ...params, ...body })
-        return {
-          approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() },
-          gaps: await passportGaps(tx, { ...params, environment: body.environment }),
-        }
-      }),
-  }),
+const aliasEndpoints: readonly AnyEndpoint[] = [
   endpoint({
     method: 'PUT',
     path: '/api/v1/models/:model/aliases/:alias',
@@ -193,3 +152,53 @@ export const endpoints: readonly AnyEndpoint[] = [
     handler: async ({ ctx, params }) => deleteAlias(ctx, params),
   }),
 ]
+
+/** Models, versions with their passports, approvals and aliases. */
+export function registryEndpoints(deps: EnvironmentDeps): readonly AnyEndpoint[] {
+  return [
+    ...modelEndpoints,
+    endpoint({
+      method: 'GET',
+      path: '/api/v1/models/:model/versions/:version',
+      scope: 'viewer',
+      summary: 'One version: passport, gaps, approvals, history',
+      params: versionParams,
+      query: environmentQuery,
+      response: modelVersionView,
+      handler: async ({ ctx, params, query }) => {
+        const version = await requireModelVersion(ctx, params)
+        const key = { ...params, environment: query.environment }
+        await requireEnvironment(ctx, deps, key)
+        return {
+          ...summaryOf(version, await listAliases(ctx, params.model)),
+          description: version.description,
+          bound: version.bound,
+          notes: await notesOf(ctx, params.model),
+          gaps: await passportGaps(ctx, key),
+          environment: query.environment,
+          approvals: await listApprovals(ctx, key),
+          history: await historyOf(ctx, params.model, params.version),
+        }
+      },
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/api/v1/models/:model/versions/:version/approvals',
+      scope: 'named:approver',
+      summary: 'Approve a version for an environment',
+      params: versionParams,
+      body: approveBody,
+      response: givenApproval,
+      handler: async ({ ctx, params, body }) =>
+        ctx.transaction(async (tx) => {
+          await requireEnvironment(tx, deps, { ...params, environment: body.environment })
+          const { at, ...approval } = await approve(tx, { ...params, ...body })
+          return {
+            approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() },
+            gaps: await passportGaps(tx, { ...params, environment: body.environment }),
+          }
+        }),
+    }),
+    ...aliasEndpoints,
+  ]
+}

@@ -4,6 +4,14 @@ export { findUnrecordedRelease, findUnreleasedAssignment, isReleaseRecorded } fr
 export { release, rollback } from './release.ts'
 export { findRelease, listReleases, type ReleaseRecord } from './release-record.ts'
 export { retire } from './retire.ts'
-export { declareRoute, findRoute, listRoutes, type RouteRecord, removeRoute, requireRoute } from './route.ts'
+export {
+  declareRoute,
+  findRoute,
+  listEnvironments,
+  listRoutes,
+  type RouteRecord,
+  removeRoute,
+  requireRoute,
+} from './route.ts'
 export { compileSignature } from './route-signature.ts'
 export { deliveryEndpoints } from './routes.ts'

@@ -5,7 +5,7 @@ import { declareEntity, declareFeatureView } from '../../features/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Context } from '../../kernel/db/index.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
-import { endpoints as modelEndpoints } from '../../registry/index.ts'
+import { registryEndpoints } from '../../registry/index.ts'
 import { addModel, addVersion, approveAs, auditOf, digestOf, modelOf } from '../../registry/registry.fixture.ts'
 import {
   ADA,
@@ -23,6 +23,7 @@ import {
   declareRoute,
   deliveryEndpoints,
   listAssignments,
+  listEnvironments,
   listRoutes,
   removeRoute,
   requireRoute,
@@ -37,7 +38,9 @@ beforeAll(async () => {
   database = await openTestDatabase()
   ctx = database.ctx
   artifacts = await openArtifacts(['one', 'two'])
-  api = openTestApi([...deliveryEndpoints(artifacts), ...modelEndpoints], () => ctx.as({ principal: BEN }))
+  api = openTestApi([...deliveryEndpoints(artifacts), ...registryEndpoints({ environments: listEnvironments })], () =>
+    ctx.as({ principal: BEN }),
+  )
 })
 beforeEach(() => database.clear())
 afterAll(async () => {

@@ -106,6 +106,19 @@ export async function requireRoute(ctx: Context, key: { environment: string; nam
   return route
 }
 
+/** Environments in which routes are declared, by name. */
+export async function listEnvironments(ctx: Context): Promise<string[]> {
+  const rows = await ctx.db
+    .selectFrom('route')
+    .select('environment')
+    .distinct()
+    .where('project', '=', ctx.project)
+    .orderBy('environment')
+    .limit(1_000)
+    .execute()
+  return rows.map(({ environment }) => environment)
+}
+
 export async function listRoutes(ctx: Context): Promise<RouteRecord[]> {
   const rows = await ctx.db
     .selectFrom('route')

@@ -299,6 +299,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'registry.bad_version': ['invalid'],
   'registry.declared': ['precondition'],
   'registry.description_too_long': ['invalid'],
+  'registry.environment_not_found': ['not_found'],
   'registry.model_exists': ['conflict'],
   'registry.model_not_found': ['not_found'],
   'registry.named_principal_needed': ['forbidden'],
