@@ -1,7 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
 import type { ModelRuntime, ModelSession, RuntimeTensor } from '@plimsoll/sdk/seams'
 import type { Clock } from '../kernel/clock.ts'
-import { digestBytes } from '../kernel/digest.ts'
+import type { Digest } from '../kernel/digest.ts'
 import { type ErrorKind, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
 import { openBlockingReader, writeWhole } from './blocking-frame.ts'
 import {
@@ -15,11 +14,10 @@ import {
   readJson,
   type TensorPart,
 } from './frame.ts'
+import { readModelFile } from './model-file.ts'
 
-export const MODEL_BYTES_MAX = 2 * 1024 * 1024 * 1024 - 1
-
-export interface LoadOrder {
-  readonly digest: string
+interface LoadOrder {
+  readonly digest: Digest
   readonly path: string
 }
 
@@ -27,6 +25,8 @@ export interface HostFailure {
   readonly kind: ErrorKind
   readonly code: string
   readonly message: string
+  /** What to do about it. */
+  readonly action?: string
 }
 
 /** Outputs wanted by a run: positions in the model's output list, sent as a leading UINT16 tensor. */
@@ -42,7 +42,8 @@ export async function serveModelHost(options: { runtime: ModelRuntime; clock: Cl
   const sessions = new Map<number, ModelSession>()
 
   const load = async (frame: Buffer, answer: AnswerHeader): Promise<Buffer> => {
-    const session = await loadModel(runtime, readJson(frame) as LoadOrder) // written by our own pool
+    const order = readJson(frame) as LoadOrder // written by our own pool
+    const session = await runtime.load({ digest: order.digest, bytes: await readModelFile(order) })
     sessions.set(answer.session, session)
     return encodeJsonFrame(answer, { inputs: session.inputs, outputs: session.outputs })
   }
@@ -93,27 +94,6 @@ export async function serveModelHost(options: { runtime: ModelRuntime; clock: Cl
     const code = (thrown as { code?: unknown } | null)?.code
     if (code !== 'EPIPE' && code !== 'ECONNRESET') throw thrown // the pool is gone
   }
-}
-
-async function loadModel(runtime: ModelRuntime, order: LoadOrder): Promise<ModelSession> {
-  const { size } = await stat(order.path)
-  if (size > MODEL_BYTES_MAX) {
-    throw new PlimsollError(
-      'too_large',
-      'inference.model_too_large',
-      `Cannot load model ${order.digest}: ${size} bytes, at most ${MODEL_BYTES_MAX}`,
-    )
-  }
-  const bytes = await readFile(order.path)
-  const digest = digestBytes(bytes)
-  if (digest !== order.digest) {
-    throw new PlimsollError(
-      'invalid',
-      'inference.digest_mismatch',
-      `Cannot load model ${order.digest}: the file has digest ${digest}`,
-    )
-  }
-  return runtime.load({ digest, bytes })
 }
 
 type AnswerHeader = FrameHeader & { readonly operation: typeof OPERATIONS.done }
@@ -183,7 +163,10 @@ function withList(session: ModelSession) {
 }
 
 function toFailure(thrown: unknown): HostFailure {
-  if (isPlimsollError(thrown)) return { kind: thrown.kind, code: thrown.code, message: thrown.message }
+  if (isPlimsollError(thrown)) {
+    const { kind, code, message, details } = thrown
+    return { kind, code, message, ...(details.action === undefined ? {} : { action: details.action }) }
+  }
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   if ((thrown as { code?: unknown } | null)?.code === 'ENOENT') {
     return { kind: 'not_found', code: 'inference.file_missing', message: 'Cannot load the model: its file is missing' }

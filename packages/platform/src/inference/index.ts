@@ -4,6 +4,7 @@ export { type EncodedResponse, type EncodeInput, encodeInferResponse } from './i
 export type { DecodeInput, InferRequest, RequestedOutput } from './infer-request.ts'
 export { replaceNonFinite } from './json-scan.ts'
 export { textFault } from './json-tensor.ts'
+export { readModelFile } from './model-file.ts'
 export {
   countRows,
   isMatrixOf,

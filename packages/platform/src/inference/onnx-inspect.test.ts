@@ -53,6 +53,7 @@ describe('inspectOnnx()', () => {
     ['a newer IR', model({ irVersion: 99, nodes: [], inputs: [], outputs: [] }), /IR version is 99/],
     ['a newer operator set', model({ opset: 99, nodes: [], inputs: [], outputs: [] }), /ai\.onnx 99/],
     ['a map without ZipMap', model({ nodes: [], inputs: [], outputs: [mapSequenceInfo('m')] }), /"m" is a sequence/],
+    ['a map that a node takes', zipMapModel({ isTaken: true }), /"probabilities" is a sequence/],
     [
       '5,000 outputs',
       model({
@@ -71,6 +72,13 @@ describe('inspectOnnx()', () => {
   ] as const)('refuses %s', (_, bytes, message) => {
     expect(() => inspectOnnx(bytes)).toThrow(
       expect.objectContaining({ kind: 'invalid', message: expect.stringMatching(message) }),
+    )
+  })
+
+  test('says of a map how to export the model without', () => {
+    const mapped = model({ nodes: [], inputs: [], outputs: [mapSequenceInfo('m')] })
+    expect(() => inspectOnnx(mapped)).toThrow(
+      expect.objectContaining({ details: { action: expect.stringContaining("options={'zipmap': False}") } }),
     )
   })
 
@@ -122,6 +130,26 @@ describe('stripZipMap()', () => {
     ])
     expect(stripped).toMatchObject({ labels: ['7', '9'], parent: inspectOnnx(original).digest, digest: report.digest })
     expect(stripped.digest).not.toBe(stripped.parent)
+  })
+
+  test.each([
+    [['7', '9'], undefined],
+    [
+      ['late', 'on time'],
+      ['late', 'on time'],
+    ],
+  ])('gives the classes %j as texts', (labels, texts) => {
+    expect(stripZipMap(zipMapModel({ ...(texts && { texts }) })).labels).toEqual(labels)
+  })
+
+  test('gives a tensor once that is an output beside its map', () => {
+    const original = zipMapModel({ isTensorGiven: true })
+    const outputs = [
+      { name: 'label', datatype: 'INT64', shape: [-1] },
+      { name: 'scores', datatype: 'FP32', shape: [-1, 2] },
+    ]
+    expect(inspectOnnx(original).outputs).toEqual(outputs)
+    expect(inspectOnnx(stripZipMap(original).bytes).outputs).toEqual(outputs)
   })
 
   test('refuses a model without ZipMap', () => {

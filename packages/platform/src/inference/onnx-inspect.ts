@@ -202,13 +202,25 @@ function checkVersions(view: Pick<ModelView, 'irVersion' | 'opsets'>, tally: Tal
   }
 }
 
-/** The node and value of a trailing ZipMap, when a graph output is one. */
-export function findZipMap(graph: GraphView): { node: NodeView; output: Value; labels: string[] } | undefined {
+export interface ZipMap {
+  readonly output: Value
+  /** Name of what it maps. */
+  readonly tensor: string
+  /** The tensor is an output itself. */
+  readonly isTensorGiven: boolean
+  readonly labels: string[]
+}
+
+/** A trailing ZipMap, when a graph output is one and no node takes it. */
+export function findZipMap(graph: GraphView): ZipMap | undefined {
   for (const output of graph.outputs) {
     if (output.kind === 'tensor') continue
     const node = graph.nodes.find((one) => one.outputs.includes(output.name))
     if (node?.op !== 'ZipMap' || node.domain !== 'ai.onnx.ml' || node.inputs.length !== 1) continue
-    return { node, output, labels: node.attributes.flatMap(readLabels) }
+    if (graph.nodes.some((one) => one.inputs.includes(output.name))) continue
+    const tensor = node.inputs[0] ?? ''
+    const isTensorGiven = graph.outputs.some(({ name }) => name === tensor)
+    return { output, tensor, isTensorGiven, labels: node.attributes.flatMap(readLabels) }
   }
   return undefined
 }
@@ -224,6 +236,9 @@ function readLabels(attribute: Uint8Array): string[] {
   return name.startsWith('classlabels_') ? labels : []
 }
 
+const TENSORS_ONLY =
+  "Export it so that all its inputs and outputs are tensors; for a classifier, skl2onnx does with options={'zipmap': False}"
+
 /**
  * Reads an ONNX file without running anything and refuses what must not reach a runtime: data outside the file, unknown
  * operator domains, too new versions, graphs beyond the limits, outputs that are no tensors (other than a trailing ZipMap).
@@ -236,22 +251,26 @@ export function inspectOnnx(bytes: Uint8Array): OnnxReport {
   const spec = (value: Value, side: string): TensorSpec => {
     if (value.kind === 'tensor') return { name: value.name, datatype: value.datatype, shape: value.shape }
     if (value === zipMap?.output)
-      return { name: zipMap.node.inputs[0] ?? '', datatype: 'FP32', shape: [-1, zipMap.labels.length || -1] }
-    throw refuseModel(`its ${side} "${value.name.slice(0, 128)}" is ${value.what}, only tensors are served`)
+      return { name: zipMap.tensor, datatype: 'FP32', shape: [-1, zipMap.labels.length || -1] }
+    throw refuseModel(
+      `its ${side} "${value.name.slice(0, 128)}" is ${value.what}, only tensors are served`,
+      'inference.onnx_refused',
+      TENSORS_ONLY,
+    )
   }
   return {
     digest: digestBytes(bytes),
     sizeBytes: bytes.length,
     ...view,
     inputs: graph.inputs.filter((value) => !graph.initializers.has(value.name)).map((value) => spec(value, 'input')),
-    outputs: graph.outputs.map((value) => spec(value, 'output')),
+    outputs: graph.outputs
+      .filter((value) => value !== zipMap?.output || !zipMap.isTensorGiven)
+      .map((value) => spec(value, 'output')),
     nodes: tally.nodes,
     initializers: tally.initializers,
     initializerBytes: tally.initializerBytes,
     depth: tally.depth,
     operators: Object.fromEntries([...tally.operators].sort(([a], [b]) => (a < b ? -1 : 1))),
-    ...(zipMap
-      ? { zipMap: { output: zipMap.output.name, tensor: zipMap.node.inputs[0] ?? '', labels: zipMap.labels } }
-      : {}),
+    ...(zipMap ? { zipMap: { output: zipMap.output.name, tensor: zipMap.tensor, labels: zipMap.labels } } : {}),
   }
 }

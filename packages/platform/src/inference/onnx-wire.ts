@@ -12,8 +12,8 @@ export interface WireField {
   readonly raw: Uint8Array
 }
 
-export const refuseModel = (why: string, code = 'inference.onnx_refused') =>
-  new PlimsollError('invalid', code, `Cannot read the ONNX model: ${why}`)
+export const refuseModel = (why: string, code = 'inference.onnx_refused', action?: string) =>
+  new PlimsollError('invalid', code, `Cannot read the ONNX model: ${why}`, action === undefined ? {} : { action })
 
 /** The fields of one protobuf message, in order. @throws invalid inference.onnx_malformed */
 export function* fieldsOf(message: Uint8Array): Generator<WireField> {

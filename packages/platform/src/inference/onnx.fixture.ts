@@ -318,24 +318,38 @@ export const poisonModel = (rows: number | 'n' = 'n') =>
     outputs: [y('FP32', [rows])],
   })
 
-/** What scikit-learn exports: a label, and probabilities as a sequence of maps made by a trailing ZipMap. */
-export const zipMapModel = () =>
-  model({
+/**
+ * What scikit-learn exports: a label, and probabilities as a sequence of maps made by a trailing ZipMap. With classes that
+ * are texts, with the tensor as an output too, or with a node behind the map when asked.
+ */
+export function zipMapModel(
+  change: { texts?: string[]; isTensorGiven?: boolean; isTaken?: boolean; metadata?: Record<string, string> } = {},
+): Uint8Array {
+  const { texts, isTensorGiven, isTaken, metadata = {} } = change
+  const zipMap: NodeSpec = {
+    op: 'ZipMap',
+    domain: 'ai.onnx.ml',
+    inputs: ['scores'],
+    outputs: ['probabilities'],
+    attributes: texts ? { classlabels_strings: { strings: texts } } : { classlabels_int64s: { ints: [7, 9] } },
+  }
+  return model({
     domains: { 'ai.onnx.ml': 1 },
     nodes: [
       { op: 'Softmax', inputs: ['x'], outputs: ['scores'], attributes: { axis: { int: 1 } } },
       { op: 'ArgMax', inputs: ['x'], outputs: ['label'], attributes: { axis: { int: 1 }, keepdims: { int: 0 } } },
-      {
-        op: 'ZipMap',
-        domain: 'ai.onnx.ml',
-        inputs: ['scores'],
-        outputs: ['probabilities'],
-        attributes: { classlabels_int64s: { ints: [7, 9] } },
-      },
+      zipMap,
+      ...(isTaken ? [{ op: 'SequenceLength', inputs: ['probabilities'], outputs: ['rows'] }] : []),
     ],
     inputs: [x()],
-    outputs: [{ name: 'label', type: 'INT64', shape: ['n'] }, mapSequenceInfo('probabilities')],
+    outputs: [
+      { name: 'label', type: 'INT64', shape: ['n'] },
+      mapSequenceInfo('probabilities'),
+      ...(isTensorGiven ? [{ ...y(), name: 'scores' }] : []),
+    ],
+    metadata,
   })
+}
 
 export const externalDataModel = (location: string, extra: Record<string, string> = {}) =>
   model({

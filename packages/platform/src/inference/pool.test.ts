@@ -108,6 +108,10 @@ describe('load()', () => {
         expect(outcome).toMatchObject({ code: expect.stringMatching(/^(inference\.model_refused|onnx\.)/) })
     }
     expect(existsSync(canary)).toBe(false)
+    await expect(pool.load(await store(zipMapModel()))).rejects.toMatchObject({
+      code: 'onnx.value_unsupported',
+      details: { action: expect.stringContaining('zipmap') }, // as the runtime says it in the host
+    })
     await expect(pool.load({ ...good, digest: digestBytes('x') })).rejects.toMatchObject({
       code: 'inference.digest_mismatch',
     })

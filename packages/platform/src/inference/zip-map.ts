@@ -63,14 +63,13 @@ function scoresInfo(name: string, classes: number): Uint8Array {
 export function stripZipMap(bytes: Uint8Array): StrippedModel {
   const found = findZipMap(readModel(bytes).graph)
   if (!found) throw refuseModel('it has no trailing ZipMap')
-  const scores = found.node.inputs[0] ?? ''
+  const { tensor, isTensorGiven } = found
   const stripGraph = (graph: Uint8Array) =>
     message((writer) => {
       for (const field of fieldsOf(graph)) {
         if (field.no === 1 && readNode(field.bytes).outputs.includes(found.output.name)) continue
-        if (field.no === 12 && nameOf(field.bytes) === found.output.name)
-          nested(writer, 12, scoresInfo(scores, found.labels.length))
-        else writer.raw(field.raw)
+        if (field.no !== 12 || nameOf(field.bytes) !== found.output.name) writer.raw(field.raw)
+        else if (!isTensorGiven) nested(writer, 12, scoresInfo(tensor, found.labels.length))
       }
     })
   const stripped = message((writer) => {
@@ -83,7 +82,7 @@ export function stripZipMap(bytes: Uint8Array): StrippedModel {
     bytes: stripped,
     digest: digestBytes(stripped),
     parent: digestBytes(bytes),
-    output: scores,
+    output: tensor,
     labels: found.labels,
   }
 }

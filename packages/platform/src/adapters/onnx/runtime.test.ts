@@ -51,6 +51,7 @@ test('a session names what is wrong with a run, and the runtime what it does not
   await expect(runtime.load(given(zipMapModel()))).rejects.toMatchObject({
     code: 'onnx.value_unsupported',
     message: expect.stringContaining('"probabilities" is a sequence or a map'),
+    details: { action: expect.stringMatching(/options={'zipmap': False}.*register step/) },
   })
   await runtime.close()
 })

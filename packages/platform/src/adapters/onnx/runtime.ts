@@ -129,6 +129,10 @@ export async function openOnnxRuntime(options: OnnxRuntimeOptions = {}): Promise
   }
 }
 
+const MAP_ACTION =
+  "Export it with tensors alone, of scikit-learn with options={'zipmap': False}; a register step takes a trailing ZipMap off itself"
+const DATATYPE_ACTION = 'Cast it to another datatype in the graph, and export it again'
+
 function readSpecs(metadata: readonly Binding.ValueMetadata[], side: string): RuntimeSpec[] {
   return metadata.map((value) => {
     const datatype = value.isTensor ? ONNX_DATATYPES[value.type] : undefined
@@ -138,6 +142,7 @@ function readSpecs(metadata: readonly Binding.ValueMetadata[], side: string): Ru
         'unsupported',
         'onnx.value_unsupported',
         `Cannot load the model: ${side} "${value.name}" is ${what}, only tensors are served`,
+        { action: value.isTensor ? DATATYPE_ACTION : MAP_ACTION },
       )
     }
     return { name: value.name, datatype, shape: [...value.shape] }
