@@ -2,8 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { inspectOnnx, tryModel } from '../packages/platform/src/inference/index.ts'
+import { tryModel } from '../packages/platform/src/inference/index.ts'
 import { digestBytes } from '../packages/platform/src/kernel/digest.ts'
+import { silentLog } from '../packages/platform/src/kernel/log.ts'
+import { stepKinds } from '../packages/platform/src/registry/index.ts'
 import { openPython, runPython } from '../packages/platform/src/tracking/python.fixture.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -21,8 +23,42 @@ function stepOfGuide(): string {
   return step!
 }
 
-test.skipIf('reason' in found)(
-  `the guide's training step leaves an ONNX file that a model host runs, and its metrics${'reason' in found ? `: left out, ${found.reason}` : ''}`,
+const python = 'python' in found ? found.python : ''
+const why = 'reason' in found ? `: left out, ${found.reason}` : ''
+const pythonTest = test.skipIf('reason' in found)
+
+/** Runs the heavy part of a register step on a file, and answers with what it left. */
+async function registered(path: string) {
+  const bytes = readFileSync(path)
+  const outputs = {
+    signature: join(folder, 'signature.json'),
+    metrics: join(folder, 'registered.json'),
+    model: join(folder, 'registered.onnx'),
+  }
+  const register = stepKinds.find(({ kind }) => kind === 'register')!
+  await register.command!({
+    run: 'run_1',
+    step: 'register',
+    attempt: '1',
+    spec: {},
+    inputs: { model: { type: 'onnx', digest: digestBytes(bytes), path, files: [path] } },
+    outputs,
+    workDir: folder,
+    engine: () => Promise.reject(new Error('no engine is needed')),
+    log: silentLog,
+    progress: () => {},
+    signal: new AbortController().signal,
+  })
+  const model = readFileSync(outputs.model)
+  return {
+    signature: JSON.parse(readFileSync(outputs.signature, 'utf8')),
+    model: { digest: digestBytes(model), path: outputs.model },
+    isDerived: digestBytes(model) !== digestBytes(bytes),
+  }
+}
+
+pythonTest(
+  `the guide's training step leaves an ONNX file that is registered without its maps, and its metrics${why}`,
   async () => {
     const data = join(folder, 'numbers.csv')
     const rows = Array.from({ length: 200 }, (_, row) => `${row % 7},${row % 11},${row % 7 > 3 ? 1 : 0}`)
@@ -33,20 +69,62 @@ test.skipIf('reason' in found)(
     const files = { checkpoint_dir: folder, events: join(folder, 'events.jsonl') }
     const contract = join(folder, 'step.json')
     writeFileSync(contract, JSON.stringify({ ...names, ...files, params: { trees: 10 }, inputs, outputs }))
-    await runPython('python' in found ? found.python : '', stepOfGuide(), {
+    await runPython(python, stepOfGuide(), {
       PLIMSOLL_STEP: contract,
       PYTHONPATH: join(ROOT, 'packages/platform/python'),
     })
     expect(JSON.parse(readFileSync(outputs.metrics.path, 'utf8'))).toEqual({ auc: 1, rows: 200 })
-    const bytes = readFileSync(outputs.model.path)
-    expect(inspectOnnx(bytes).metadata['columns']).toBe('["a", "b"]')
+    const { signature, model, isDerived } = await registered(outputs.model.path)
+    expect(isDerived).toBe(true)
+    expect(signature).toMatchObject({
+      inputs: [{ name: 'X', datatype: 'FP32', shape: [-1, 2] }],
+      outputs: [
+        { name: 'output_label' },
+        { name: 'probabilities', datatype: 'FP32', shape: [-1, 2], labels: ['0', '1'] },
+      ],
+      columns: ['a', 'b'],
+    })
     const samples = [{ name: 'X', datatype: 'FP32' as const, shape: [2, 2], data: Float32Array.of(6, 1, 0, 1) }]
-    const tried = await tryModel({ digest: digestBytes(bytes), path: outputs.model.path }, { samples })
-    expect(tried.interface).toMatchObject({ inputs: [{ name: 'X', datatype: 'FP32', shape: [-1, 2] }] })
+    const tried = await tryModel(model, { samples })
     expect(tried.outputs?.map(({ name, shape }) => [name, shape])).toEqual([
-      ['label', [2]],
+      ['output_label', [2]],
       ['probabilities', [2, 2]],
     ])
+  },
+  240_000,
+)
+
+const CLASSIFIERS = `
+import json
+import numpy
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+x = numpy.random.default_rng(7).normal(size=(120, 3)).astype(numpy.float32)
+words = numpy.array(['cancelled', 'late', 'on time'])[(x[:, 0] > 0).astype(int) + (x[:, 1] > 0)]
+model = LogisticRegression().fit(x, words)
+open(FOLDER + '/words.onnx', 'wb').write(to_onnx(model, x[:1]).SerializeToString())
+json.dump(model.predict_proba(x[:2]).tolist(), open(FOLDER + '/words.json', 'w'))
+json.dump(x[:2].tolist(), open(FOLDER + '/rows.json', 'w'))
+several = MultiOutputClassifier(LogisticRegression()).fit(x, numpy.stack([x[:, 0] > 0, x[:, 1] > 0], axis=1).astype(int))
+open(FOLDER + '/several.onnx', 'wb').write(to_onnx(several, x[:1]).SerializeToString())
+`
+
+pythonTest(
+  `a classifier of texts gives what it gave where it was trained; one whose outputs stay sequences is refused${why}`,
+  async () => {
+    await runPython(python, `FOLDER = ${JSON.stringify(folder)}\n${CLASSIFIERS}`, {})
+    const read = (name: string): number[][] => JSON.parse(readFileSync(join(folder, name), 'utf8'))
+    const { signature, model } = await registered(join(folder, 'words.onnx'))
+    expect(signature.outputs[1].labels).toEqual(['cancelled', 'late', 'on time'])
+    const data = Float32Array.from(read('rows.json').flat())
+    const { outputs } = await tryModel(model, { samples: [{ name: 'X', datatype: 'FP32', shape: [2, 3], data }] })
+    const probabilities = [...(outputs![1]!.data as Float32Array)] // FP32 by its signature
+    for (const [at, expected] of read('words.json').flat().entries()) expect(probabilities[at]).toBeCloseTo(expected, 5)
+    await expect(registered(join(folder, 'several.onnx'))).rejects.toMatchObject({
+      code: 'inference.onnx_refused',
+      details: { action: expect.stringContaining('tensors') },
+    })
   },
   240_000,
 )

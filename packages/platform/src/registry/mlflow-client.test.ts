@@ -1,10 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { PassportBound } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { identityModel } from '../inference/onnx.fixture.ts'
+import { stripZipMap } from '../inference/index.ts'
+import { identityModel, zipMapModel } from '../inference/onnx.fixture.ts'
 import type { Digest } from '../kernel/digest.ts'
 import { openPython, runPython } from '../tracking/python.fixture.ts'
 import { openTestSurface, type TestSurface } from '../tracking/tracking.fixture.ts'
-import { mlflowRegistryEndpoints, registerModelVersion, requireModelVersion, versionMount } from './index.ts'
+import {
+  mlflowRegistryEndpoints,
+  passportGaps,
+  registerModelVersion,
+  requireModelVersion,
+  versionMount,
+} from './index.ts'
 import { boundOf } from './registry.fixture.ts'
 
 const PACKAGES = [
@@ -142,12 +150,19 @@ for change in [lambda: store.log_artifact(folder + '/MLmodel'), lambda: store.de
 print('DONE')
 `
 
-/** A version as a \`register\` step leaves it. */
-async function addMade(word: string, columns?: string[]): Promise<Digest> {
-  const { ctx } = surface.database
-  const bytes = identityModel()
+/** A version of these bytes, as a step would have registered it. */
+async function addBytes(model: string, bytes: Uint8Array, change: Partial<PassportBound>): Promise<Digest> {
   const stored = await surface.blobs.put(bytes)
   const digest = stored.digest as Digest // the store's own
+  const bound = boundOf(model, { artifact: { digest, sizeBytes: stored.sizeBytes, format: 'onnx' }, ...change })
+  await surface.database.ctx.transaction((tx) =>
+    registerModelVersion(tx, { model, source: 'plimsoll:run_1/fit', bound }),
+  )
+  return digest
+}
+
+/** A version as a `register` step leaves it. */
+async function addMade(word: string, columns?: string[]): Promise<Digest> {
   const tensor = { datatype: 'FP32', shape: [-1, 2] }
   const signature = {
     inputs: [{ name: 'x', ...tensor }],
@@ -156,14 +171,11 @@ async function addMade(word: string, columns?: string[]): Promise<Digest> {
     ...(columns === undefined ? {} : { columns }),
   }
   const { environment, origin } = boundOf(word)
-  const bound = boundOf(word, {
-    artifact: { digest, sizeBytes: stored.sizeBytes, format: 'onnx' },
+  return addBytes('made', identityModel(), {
     signature,
     environment: { ...environment!, interpreter: null },
     origin: { ...origin, trackedRun: 'f'.repeat(32) },
   })
-  await ctx.transaction((tx) => registerModelVersion(tx, { model: 'made', source: 'plimsoll:run_1/fit', bound }))
-  return digest
 }
 
 function flipByte(path: string): void {
@@ -204,6 +216,57 @@ clientTest(`the unmodified client loads what a step registered, and cannot chang
     environment(),
   )
   await expect(broken).rejects.toThrow()
+})
+
+const ZIP_MAPPED = `
+import mlflow, mlflow.onnx, mlflow.pyfunc, numpy as np, onnx
+from onnx import helper, TensorProto
+x = helper.make_tensor_value_info('x', TensorProto.FLOAT, [None, 2])
+label = helper.make_tensor_value_info('label', TensorProto.INT64, [None])
+row = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+probabilities = helper.make_value_info('probabilities', helper.make_sequence_type_proto(row))
+nodes = [
+    helper.make_node('Softmax', ['x'], ['scores'], axis=1),
+    helper.make_node('ArgMax', ['x'], ['label'], axis=1, keepdims=0),
+    helper.make_node('ZipMap', ['scores'], ['probabilities'], domain='ai.onnx.ml', classlabels_int64s=[7, 9]),
+]
+graph = helper.make_graph(nodes, 'g', [x], [label, probabilities])
+opsets = [helper.make_opsetid('', 17), helper.make_opsetid('ai.onnx.ml', 3)]
+model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+with mlflow.start_run():
+    mlflow.onnx.log_model(model, name='model', pip_requirements=['onnx'], registered_model_name='zip-mapped')
+assert mlflow.onnx.load_model('models:/zip-mapped/1') == model
+rows = np.array([[1, 2], [3, 0]], dtype=np.float32)
+maps = mlflow.pyfunc.load_model('models:/zip-mapped/1').predict(rows)['probabilities']
+assert [output.name for output in mlflow.onnx.load_model('models:/stripped/1').graph.output] == ['label', 'scores']
+stripped = mlflow.pyfunc.load_model('models:/stripped/1')
+assert stripped.metadata.metadata == {'labels': {'scores': ['7', '9']}}, stripped.metadata.metadata
+scores = stripped.predict(rows)['scores']
+assert np.array_equal(scores, [[map[7], map[9]] for map in maps]), (scores, maps)
+print('DONE')
+`
+
+clientTest(`the client registers a ZipMap as it is, and loads what a step took it off${why}`, async () => {
+  const stripped = stripZipMap(zipMapModel())
+  await addBytes('stripped', stripped.bytes, {
+    signature: {
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+      outputs: [
+        { name: 'label', datatype: 'INT64', shape: [-1] },
+        { name: 'scores', datatype: 'FP32', shape: [-1, 2], labels: [...stripped.labels] },
+      ],
+      maxBatchSize: 1024,
+    },
+    parents: [stripped.parent],
+  })
+  expect(await runPython(python, ZIP_MAPPED, environment())).toContain('DONE')
+  const { ctx } = surface.database
+  const key = { model: 'zip-mapped', version: 1 }
+  const { bound } = await requireModelVersion(ctx, key)
+  expect(bound).toMatchObject({ artifact: { format: 'onnx' }, signature: null, parents: [] })
+  expect(await passportGaps(ctx, { ...key, environment: 'production' })).toContainEqual(
+    expect.objectContaining({ field: 'signature', command: expect.stringContaining('register step for zip-mapped') }),
+  )
 })
 
 const RESUMED = `

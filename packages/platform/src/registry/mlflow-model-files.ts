@@ -51,10 +51,19 @@ const pythonOf = (bound: PassportBound) => /(\d+\.\d+(?:\.\d+)?)/.exec(bound.env
 
 const REQUIREMENTS = ['mlflow', 'onnx', 'onnxruntime']
 
+/** What MLflow has no place for, where the model states it: its columns, and the classes of its outputs. */
+function metadataOf({ signature }: PassportBound): object | undefined {
+  const columns = signature?.columns
+  const labels = signature?.outputs.flatMap((output) => (output.labels ? [[output.name, output.labels]] : [])) ?? []
+  if (columns === undefined && labels.length === 0) return undefined
+  return { ...(columns && { columns }), ...(labels.length > 0 && { labels: Object.fromEntries(labels) }) }
+}
+
 /** `MLmodel` as `mlflow.onnx.save_model` writes it, as far as the passport knows it. JSON is YAML. */
 function describe(bound: PassportBound): object {
   const python = pythonOf(bound)
   const signature = signatureOf(bound.signature)
+  const metadata = metadataOf(bound)
   return {
     flavors: {
       onnx: { code: null, data: MODEL_FILE, onnx_session_options: null, providers: ['CPUExecutionProvider'] },
@@ -65,7 +74,7 @@ function describe(bound: PassportBound): object {
         ...(python === undefined ? {} : { python_version: python }),
       },
     },
-    ...(bound.signature?.columns === undefined ? {} : { metadata: { columns: bound.signature.columns } }),
+    ...(metadata === undefined ? {} : { metadata }),
     model_size_bytes: bound.artifact.sizeBytes,
     ...(bound.origin.trackedRun === null ? {} : { run_id: bound.origin.trackedRun }),
     ...(signature === undefined ? {} : { signature }),

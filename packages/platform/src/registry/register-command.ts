@@ -1,6 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
+import { outputSpec } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { inspectOnnx, openModelPool } from '../inference/index.ts'
+import { inspectOnnx, openModelPool, readModelFile, stripZipMap } from '../inference/index.ts'
 import { canonicalJson } from '../kernel/canonical.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import type { StepCommand, StepInputFiles } from '../kernel/step-kind.ts'
@@ -8,30 +9,60 @@ import type { StepCommand, StepInputFiles } from '../kernel/step-kind.ts'
 const NAME_CHARS_MAX = 250
 export const columnNames = z.array(z.string().min(1).max(130)).min(1).max(10_000)
 
-/** Loads the model in a host of its own, as serving will, and probes it: the signature is what running showed. */
+/**
+ * Loads the model in a host of its own, as serving will, and probes it: the signature is what running showed. Leaves what
+ * was run: the file as it is, or of a classifier with a trailing ZipMap the graph without it.
+ */
 export async function runRegisterCommand(step: StepCommand): Promise<void> {
-  const model = step.inputs['model']
-  if (!model)
-    throw new PlimsollError(
-      'invalid',
-      'registry.no_model_input',
-      'Cannot register: the step has no input named "model"',
-    )
+  const model = modelIn(step.inputs['model'])
   const metrics = await metricsIn(step.inputs['metrics'])
+  const { columns, labels, ...served } = await layOut(model, step.outputs['model']!)
   step.progress(0.1, 'loading the model in a host of its own')
   const pool = await openModelPool({ name: 'register', executors: 1, log: step.log })
   try {
-    const found = await pool.load({ digest: model.digest, path: model.path })
+    const { inputs, maxBatchSize, ...found } = await pool.load(served)
     step.progress(0.9, 'the model has been run')
-    const columns = columnsOf(await readFile(model.path))
-    await writeFile(
-      step.outputs['signature']!,
-      canonicalJson({ inputs: found.inputs, outputs: found.outputs, maxBatchSize: found.maxBatchSize, columns }),
-    )
+    const outputs = found.outputs.map((output) => ({ ...output, labels: labels.get(output.name) }))
+    await writeFile(step.outputs['signature']!, canonicalJson({ inputs, outputs, maxBatchSize, columns }))
     await writeFile(step.outputs['metrics']!, canonicalJson(metrics))
   } finally {
     await pool.close()
   }
+}
+
+/** @throws invalid registry.no_model_input */
+function modelIn(input: StepInputFiles | undefined): StepInputFiles {
+  if (input && input.type !== 'directory' && input.type !== 'dataset') return input
+  throw new PlimsollError(
+    'invalid',
+    'registry.no_model_input',
+    input
+      ? `Cannot register: the input "model" is of type ${input.type}, expected an ONNX file`
+      : 'Cannot register: the step has no input named "model"',
+  )
+}
+
+/** Writes what shall serve to `path`. */
+async function layOut(model: StepInputFiles, path: string) {
+  const bytes = await readModelFile(model)
+  const { metadata, zipMap } = inspectOnnx(bytes)
+  const columns = columnsOf(metadata)
+  const stripped = zipMap && stripZipMap(bytes)
+  const labels = new Map(stripped && stripped.labels.length > 0 ? [[stripped.output, labelsOf(stripped.labels)]] : [])
+  await writeFile(path, stripped?.bytes ?? bytes)
+  return { path, digest: stripped?.digest ?? model.digest, columns, labels }
+}
+
+/** @throws invalid registry.bad_labels */
+function labelsOf(labels: readonly string[]): readonly string[] {
+  const read = outputSpec.shape.labels.safeParse(labels)
+  if (read.success) return labels
+  throw new PlimsollError(
+    'invalid',
+    'registry.bad_labels',
+    `Cannot register: a passport cannot take the classes that the model's ZipMap names: ${read.error.issues[0]!.message}`,
+    { action: "Export it without, of scikit-learn with options={'zipmap': False}" },
+  )
 }
 
 const METRICS_MAX = 1_000
@@ -67,8 +98,8 @@ async function metricsIn(input: StepInputFiles | undefined): Promise<Record<stri
  * of texts. A model that states them can only be fed by name.
  * @throws invalid registry.bad_columns
  */
-function columnsOf(bytes: Uint8Array): string[] | undefined {
-  const stated = inspectOnnx(bytes).metadata['columns']
+function columnsOf(metadata: Readonly<Record<string, string>>): string[] | undefined {
+  const stated = metadata['columns']
   if (stated === undefined) return undefined
   try {
     return columnNames.parse(JSON.parse(stated))

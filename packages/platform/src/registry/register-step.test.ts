@@ -2,18 +2,18 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { datasetDefinition, type PipelineDefinition, pipelineDefinition } from '@plimsoll/sdk/wire'
+import { datasetDefinition, type PipelineDefinition, passportBound, pipelineDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { declareDataset, registerVersion } from '../datasets/index.ts'
-import { tryModel } from '../inference/index.ts'
+import { stripZipMap, tryModel } from '../inference/index.ts'
 import { storeModel } from '../inference/model-file.fixture.ts'
-import { identityModel } from '../inference/onnx.fixture.ts'
+import { identityModel, mapSequenceInfo, model as onnx, zipMapModel } from '../inference/onnx.fixture.ts'
 import { plantingPickle } from '../inference/pickle.fixture.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { digestBytes, digestTree } from '../kernel/digest.ts'
+import { digestBytes, digestTree, digestValue } from '../kernel/digest.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
@@ -23,7 +23,7 @@ import { requireRun, startRun } from '../pipelines/run.ts'
 import { startTrackedRun } from '../tracking/index.ts'
 import { logBatch } from '../tracking/run-log.ts'
 import { passportGaps, requireModelVersion, stepKinds } from './index.ts'
-import { addModel, digestOf, modelOf, person } from './registry.fixture.ts'
+import { addModel, boundOf, digestOf, modelOf, person } from './registry.fixture.ts'
 import { deleteVersion } from './version-edit.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-register-'))
@@ -58,10 +58,18 @@ async function command(bytes: Uint8Array | undefined): Promise<Json> {
 }
 
 /** What it leaves, with a file of metrics among its inputs when given. */
-async function left(bytes: Uint8Array | undefined, metrics?: { type: StepOutput['type']; text: string }) {
+async function left(
+  bytes: Uint8Array | undefined,
+  metrics?: { type: StepOutput['type']; text: string },
+  type: StepOutput['type'] = 'onnx',
+) {
   files += 1
   const path = join(folder, `${files}.onnx`)
-  const outputs = { signature: join(folder, `${files}.json`), metrics: join(folder, `${files}.metrics.json`) }
+  const outputs = {
+    signature: join(folder, `${files}.json`),
+    metrics: join(folder, `${files}.metrics.json`),
+    model: join(folder, `${files}.left.onnx`),
+  }
   const given = join(folder, `${files}.given.json`)
   if (metrics) writeFileSync(given, metrics.text)
   if (bytes) writeFileSync(path, bytes)
@@ -71,7 +79,7 @@ async function left(bytes: Uint8Array | undefined, metrics?: { type: StepOutput[
     attempt: '1',
     spec: {},
     inputs: {
-      ...(bytes ? { model: { type: 'onnx' as const, digest: digestBytes(bytes), path, files: [path] } } : {}),
+      ...(bytes ? { model: { type, digest: digestBytes(bytes), path, files: [path] } } : {}),
       ...(metrics
         ? { metrics: { type: metrics.type, digest: digestOf(metrics.text), path: given, files: [given] } }
         : {}),
@@ -84,7 +92,11 @@ async function left(bytes: Uint8Array | undefined, metrics?: { type: StepOutput[
     signal: new AbortController().signal,
   })
   const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Json // written as canonical JSON
-  return { signature: read(outputs.signature), metrics: read(outputs.metrics) }
+  return {
+    signature: read(outputs.signature),
+    metrics: read(outputs.metrics),
+    model: new Uint8Array(readFileSync(outputs.model)),
+  }
 }
 
 const FILES = ['train.py', 'requirements.lock'].map((path) => ({
@@ -199,7 +211,7 @@ async function addRun(
 }
 
 const SIGNATURE = { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [], maxBatchSize: 0 }
-const commit = (run: string, change: { spec?: Json; signature?: Json; metrics?: Json } = {}) =>
+const commit = (run: string, change: { spec?: Json; signature?: Json; metrics?: Json; model?: string } = {}) =>
   ctx.transaction((tx) =>
     registering.commit!(tx, {
       run,
@@ -207,7 +219,7 @@ const commit = (run: string, change: { spec?: Json; signature?: Json; metrics?: 
       attempt: '1',
       spec: change.spec ?? { model: 'delay' },
       inputs: { model: output('model', 'onnx', 'model') },
-      outputs: {},
+      outputs: { model: output('model', 'onnx', change.model ?? 'model') },
       json: { signature: change.signature ?? SIGNATURE, metrics: change.metrics ?? {} },
     }),
   )
@@ -220,6 +232,52 @@ test('register runs the model in a host of its own: its signature is what runnin
   expect(await command(withMetadata(identityModel(), 'columns', '["distance","hour"]'))).toMatchObject({
     columns: ['distance', 'hour'],
   })
+})
+
+test('register leaves a model as it is, and a classifier without its trailing ZipMap', async () => {
+  const plain = await left(identityModel())
+  expect(digestBytes(plain.model)).toBe(digestBytes(identityModel()))
+  expect(JSON.stringify(plain.signature)).not.toContain('labels')
+  for (const [change, labels] of [
+    [{ metadata: { columns: '["distance","hour"]' } }, ['7', '9']],
+    [{ texts: ['late', 'on time'] }, ['late', 'on time']],
+  ] as const) {
+    const exported = zipMapModel(change as Parameters<typeof zipMapModel>[0]) // const makes its list readonly
+    const { model, signature } = await left(exported)
+    expect(digestBytes(model)).toBe(stripZipMap(exported).digest)
+    expect(signature).toEqual({
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+      outputs: [
+        { name: 'label', datatype: 'INT64', shape: [-1] },
+        { name: 'scores', datatype: 'FP32', shape: [-1, 2], labels },
+      ],
+      maxBatchSize: 1024,
+      ...('metadata' in change ? { columns: ['distance', 'hour'] } : {}),
+    })
+  }
+})
+
+test.each([
+  ['10,001 classes', { texts: Array.from({ length: 10_001 }, (_, at) => `class ${at}`) }, /<=10000 items/],
+  ['a class of 251 characters', { texts: ['late', 'x'.repeat(251)] }, /<=250 characters/],
+  ['a class with a NUL', { texts: ['late', '\0'] }, /NUL/],
+])('register refuses a ZipMap of %s', async (_, change, why) => {
+  await expect(command(zipMapModel(change))).rejects.toMatchObject({
+    kind: 'invalid',
+    code: 'registry.bad_labels',
+    message: expect.stringMatching(why),
+    details: { action: expect.stringContaining('zipmap') },
+  })
+})
+
+test('register refuses maps that no trailing ZipMap makes, and says how to export without', async () => {
+  const mapped = onnx({ nodes: [], inputs: [], outputs: [mapSequenceInfo('m')] })
+  for (const refused of [mapped, zipMapModel({ isTaken: true })])
+    await expect(command(refused)).rejects.toMatchObject({
+      code: 'inference.onnx_refused',
+      message: expect.stringContaining('is a sequence, only tensors are served'),
+      details: { action: expect.stringContaining('zipmap') },
+    })
 })
 
 test.each(['["distance", 3]', 'distance', '[]', '{"a":1}'])(
@@ -255,14 +313,17 @@ test('register takes the numbers of the metrics beside the model, and nothing el
 test('register refuses a step without a model, and a file that is none', async () => {
   await expect(command(undefined)).rejects.toMatchObject({ kind: 'invalid', code: 'registry.no_model_input' })
   await expect(command(Buffer.from('no model'))).rejects.toMatchObject({ kind: 'invalid' })
+  await expect(left(identityModel(), undefined, 'directory')).rejects.toMatchObject({
+    code: 'registry.no_model_input',
+    message: 'Cannot register: the input "model" is of type directory, expected an ONNX file',
+  })
 })
 
 test('register refuses a pickle, and nothing on the way loads it', async () => {
   const canary = join(folder, 'canary')
   const pickle = plantingPickle(canary)
-  const refused = { code: 'inference.model_refused' }
-  await expect(command(pickle)).rejects.toMatchObject(refused)
-  await expect(tryModel(await storeModel(folder, pickle))).rejects.toMatchObject(refused)
+  await expect(command(pickle)).rejects.toMatchObject({ code: 'inference.onnx_malformed' })
+  await expect(tryModel(await storeModel(folder, pickle))).rejects.toMatchObject({ code: 'inference.model_refused' })
   expect(existsSync(canary)).toBe(false)
   const load = 'import pickle, sys; pickle.load(sys.stdin.buffer)'
   const { error } = spawnSync('python3', ['-c', load], { input: pickle })
@@ -305,6 +366,26 @@ test('the passport has what the step left as metrics beside what it logged; of o
   await commit(run, { metrics: { auc: 0.79, rows: 12 } })
   const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
   expect(bound.metrics).toEqual({ auc: 0.79, rows: 12 })
+})
+
+test('a version of a derived artifact names and keeps what it was derived from, and says its classes', async () => {
+  const { run } = await addRun()
+  const scores = { name: 'scores', datatype: 'FP32', shape: [-1, 2], labels: ['7', '9'] }
+  await commit(run, { model: 'stripped', signature: { ...SIGNATURE, outputs: [scores] } })
+  const { bound } = await requireModelVersion(ctx, { model: 'delay', version: 1 })
+  expect(bound).toMatchObject({
+    artifact: { digest: digestOf('stripped') },
+    signature: { outputs: [scores] },
+    parents: [digestOf('model')],
+  })
+  const pins = ctx.db.selectFrom('blob_pin').select('digest').where('owner', '=', 'model-version:delay/1')
+  const kept = (await pins.execute()).map(({ digest }) => digest)
+  expect(kept).toEqual(expect.arrayContaining([digestOf('stripped'), digestOf('model')]))
+})
+
+test('a passport without classes has the digest that it had before there were any', async () => {
+  const bound = boundOf('one')
+  expect(digestValue(passportBound.parse(bound))).toBe(digestValue(bound))
 })
 
 test('isCurrent() knows a version until it is deleted', async () => {

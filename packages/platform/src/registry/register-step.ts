@@ -1,3 +1,4 @@
+import { outputSpec, tensorSpec } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
@@ -11,8 +12,8 @@ import { findModelVersion, registerModelVersion } from './version.ts'
 const params = z.strictObject({ model: z.string().min(1).max(250), description: z.string().max(2_000).default('') })
 const metricsJson = z.record(z.string(), z.number())
 const interfaceJson = z.object({
-  inputs: z.array(z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })),
-  outputs: z.array(z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })),
+  inputs: z.array(tensorSpec),
+  outputs: z.array(outputSpec),
   maxBatchSize: z.int(),
   columns: columnNames.optional(),
 })
@@ -65,6 +66,7 @@ async function metricsOf(tx: Tx, trackedRun: string | null): Promise<Record<stri
 async function commit(tx: Tx, result: StepResult): Promise<Json> {
   const wanted = params.parse(result.spec)
   const model = result.inputs['model']!
+  const served = result.outputs['model'] ?? model // an attempt of an earlier release left none
   const { producer, trackedRun } = await producerOf(tx, result)
   const run = await tx.db
     .selectFrom('pipeline_run')
@@ -92,13 +94,13 @@ async function commit(tx: Tx, result: StepResult): Promise<Json> {
     source: `plimsoll:${result.run}/${producer}`,
     bound: {
       v: 1,
-      artifact: { digest: model.digest, sizeBytes: model.sizeBytes, format: 'onnx' },
+      artifact: { digest: served.digest, sizeBytes: served.sizeBytes, format: 'onnx' },
       ...provenance,
       signature: interfaceJson.parse(result.json['signature']),
       // what the step left has a digest; what it logged may be logged again
       metrics: { ...(await metricsOf(tx, trackedRun)), ...metricsJson.parse(result.json['metrics'] ?? {}) },
       origin: { pipeline: pipeline.name, pipelineDigest: pipeline.digest, run: result.run, step: producer, trackedRun },
-      parents: [],
+      parents: served.digest === model.digest ? [] : [model.digest],
     },
   })
   return { model: registered.model, version: registered.version, passport: registered.passport }
@@ -114,11 +116,11 @@ async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
   return version?.passport === known.data.passport
 }
 
-/** Registers an ONNX file as a model version, with what the run knows of it in its passport. */
+/** Registers an ONNX file as a model version, with what the run knows of it in its passport. Its output `model` is what serves. */
 export const stepKinds: readonly StepKind[] = [
   {
     kind: 'register',
-    outputs: { signature: 'json', metrics: 'json' },
+    outputs: { signature: 'json', metrics: 'json', model: 'onnx' },
     params,
     cacheable: true,
     bindsProvenance: true,

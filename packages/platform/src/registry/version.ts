@@ -42,9 +42,9 @@ export function versionOwner(key: { model: string; version: number }): string {
   return `model-version:${key.model}/${key.version}`
 }
 
-/** Model, data and lock: what it takes to serve the version and to explain it. */
-export function digestsOfPassport({ artifact, data, environment }: PassportBound): string[] {
-  const named = [artifact.digest, environment?.lock ?? null, ...data.map((part) => part.digest)]
+/** Model, what it was derived from, data and lock: what it takes to serve the version and to explain it. */
+export function digestsOfPassport({ artifact, parents, data, environment }: PassportBound): string[] {
+  const named = [artifact.digest, ...parents, environment?.lock ?? null, ...data.map((part) => part.digest)]
   return named.filter((digest) => digest !== null)
 }
 

@@ -148,12 +148,14 @@ export {
   modelVersionSummary,
   modelVersionView,
   moveAliasBody,
+  outputSpec,
   type PassportBound,
   type PassportGap,
   type PassportNotes,
   passportBound,
   passportGap,
   passportNotes,
+  tensorSpec,
 } from './passport.ts'
 export { pipelineList, pipelineVersion } from './pipeline.ts'
 export {

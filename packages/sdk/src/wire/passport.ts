@@ -7,6 +7,21 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 /** Name, datatype (of the inference protocol) and shape of a tensor; -1 marks a dimension that varies. */
 export const tensorSpec = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })
 
+/** An output of a model; a classifier's with the classes of its columns, in order, where the model was exported with them. */
+export const outputSpec = tensorSpec.extend({
+  /** Whole numbers as texts, too. */
+  labels: z
+    .array(
+      z
+        .string()
+        .max(250)
+        .refine((label) => !label.includes('\0'), 'No label may hold a NUL character'),
+    )
+    .min(1)
+    .max(10_000)
+    .optional(),
+})
+
 /**
  * The bound part of a passport: what the version is and what it was made of, by digest. Its canonical JSON gives the
  * passport's digest, which approvals bind; any change voids them. A null is a gap: registration accepts it, moving to an
@@ -32,7 +47,7 @@ export const passportBound = z.strictObject({
   signature: z
     .strictObject({
       inputs: z.array(tensorSpec),
-      outputs: z.array(tensorSpec),
+      outputs: z.array(outputSpec),
       maxBatchSize: z.int(),
       /** Names of the input's columns in order, as the model itself states them (ONNX metadata `columns`). */
       columns: z.array(z.string().max(130)).max(10_000).optional(),
@@ -56,6 +71,7 @@ export const passportBound = z.strictObject({
     step: z.string().nullable(),
     trackedRun: z.string().nullable(),
   }),
+  /** What the artifact was derived from; empty where it is what its step left. */
   parents: z.array(digest),
 })
 /** The bound part of a passport: what approvals bind. */

@@ -291,6 +291,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'registry.artifact_elsewhere': ['not_found'],
   'registry.bad_alias': ['invalid'],
   'registry.bad_columns': ['invalid'],
+  'registry.bad_labels': ['invalid'],
   'registry.bad_metrics': ['invalid'],
   'registry.bad_name': ['invalid'],
   'registry.bad_search': ['invalid'],

@@ -236,8 +236,10 @@ test('a snapshot holds every project, each version once, in the order of its nam
   const [same] = await addServable(other, ['one'], { name: 'elsewhere' })
   await releaseAs(other, same!, { route: 'elsewhere' })
   await addRoute(ctx, routeOf({ name: 'again' }))
+  const { outputs, ...signature } = boundOf('two').signature!
+  const labelled = outputs.map((output) => ({ ...output, labels: ['on time'] }))
   const named = await addVersion(ctx, 'delay', 'two', {
-    signature: { ...boundOf('two').signature!, columns: ['distance'] },
+    signature: { ...signature, outputs: labelled, columns: ['distance'] },
   })
   await approveAs(ctx, person('ada'), { model: 'delay', version: named })
   await releaseAs(ctx, named, { route: 'again' })
@@ -259,7 +261,11 @@ test('a snapshot holds every project, each version once, in the order of its nam
     'default/production/delay/1',
     'other/production/delay/1',
   ])
-  expect(versions.find((version) => version.artifact === digestOf('two'))!.columns).toEqual(['distance'])
+  expect(versions.map(({ columns, labels }) => [columns, labels])).toEqual([
+    [null, {}],
+    [['distance'], { p: ['on time'] }],
+    [null, {}],
+  ])
 })
 
 test('the newest 1,000 snapshots are kept', async () => {

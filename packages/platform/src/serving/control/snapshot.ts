@@ -1,4 +1,11 @@
-import { type ServedRoute, type ServedVersion, type SignedSnapshot, type Snapshot, snapshot } from '@plimsoll/sdk/wire'
+import {
+  type PassportBound,
+  type ServedRoute,
+  type ServedVersion,
+  type SignedSnapshot,
+  type Snapshot,
+  snapshot,
+} from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { compileSignature, listAssignments, requireRoute } from '../../delivery/index.ts'
 import { liveTokens } from '../../kernel/auth/index.ts'
@@ -50,6 +57,11 @@ async function servedRouteOf(ctx: Context, assigned: Assigned, deps: ServedLimit
   }
 }
 
+function labelsOf({ signature }: PassportBound): ServedVersion['labels'] {
+  const outputs = signature?.outputs ?? []
+  return Object.fromEntries(outputs.flatMap(({ name, labels }) => (labels ? [[name, labels]] : [])))
+}
+
 async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<ServedVersion> {
   const version = await requireModelVersion(ctx, { model: assigned.model, version: assigned.version })
   const approvals = await approvalsOf(ctx, {
@@ -69,7 +81,7 @@ async function servedVersionOf(ctx: Context, assigned: Assigned): Promise<Served
       artifact: approval.artifact,
       passport: approval.passport,
     })),
-    labels: {},
+    labels: labelsOf(version.bound),
     columns: version.bound.signature?.columns ?? null,
   }
 }
