@@ -178,12 +178,12 @@ function answers(name: string): Record<string, unknown> {
       environment: null,
       signature: {
         inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 11] }],
-        outputs: [{ name: 'probability', datatype: 'FP32', shape: [-1] }],
+        outputs: [{ name: 'probability', datatype: 'FP32', shape: [-1, 2], labels: ['on time', 'late'] }],
         maxBatchSize: 1_024,
       },
       metrics: { auc: 0.7871, brier: 0.1402 },
       origin: { pipeline: 'train', pipelineDigest: hex('3'), run: 'run_1', step: 'register', trackedRun: null },
-      parents: [],
+      parents: [hex('9')],
     },
     notes: {
       description: 'Probability that a flight lands late.',

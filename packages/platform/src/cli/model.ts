@@ -20,11 +20,27 @@ function metricsText(metrics: Readonly<Record<string, number>>): string {
     .join(', ')
 }
 
-function describeVersion(version: ModelVersionView, flags: string): string[] {
+const LABELS_SHOWN = 12
+
+/** Classes of a classifier's outputs, and what the artifact was derived from: of a version that has any. */
+function derivedLines({ parents, signature }: ModelVersionView['bound']): string[] {
+  const shown = (labels: readonly string[]) =>
+    `${labels.slice(0, LABELS_SHOWN).join(', ')}${labels.length > LABELS_SHOWN ? ` and ${labels.length - LABELS_SHOWN} more` : ''}`
+  return [
+    ...parents.map((parent) => `  parent       ${parent}`),
+    ...(signature?.outputs ?? []).flatMap(({ name, labels }) =>
+      labels ? [`  classes      ${shown(labels)} (columns of ${name})`] : [],
+    ),
+  ]
+}
+
+/** What `model show` prints of a version; `flags` are those with which the server was asked. */
+export function describeVersion(version: ModelVersionView, flags: string): string[] {
   const { bound } = version
   return [
     `${version.model}/${version.version}${version.aliases.length > 0 ? `  @${version.aliases.join(' @')}` : ''}`,
     `  artifact     ${version.artifact ?? 'none'}`,
+    ...derivedLines(bound),
     `  passport     ${version.passport}`,
     `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,

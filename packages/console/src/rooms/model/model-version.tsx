@@ -97,8 +97,13 @@ function Missing() {
 
 function Passport({ version }: { version: ModelVersionView }) {
   const { bound } = version
-  const tensors = (list: readonly { name: string; datatype: string; shape: readonly number[] }[]) =>
-    list.map((tensor) => `${plainText(tensor.name, 80)} ${tensor.datatype} [${tensor.shape.join(', ')}]`).join('; ')
+  const tensors = (list: NonNullable<typeof bound.signature>['outputs']) =>
+    list
+      .map(({ name, datatype, shape, labels }) => {
+        const classes = labels ? `: ${plainText(labels.join(', '), 200)}` : ''
+        return `${plainText(name, 80)} ${datatype} [${shape.join(', ')}]${classes}`
+      })
+      .join('; ')
   return (
     <section className="surface stack" aria-labelledby="passport">
       <h2 id="passport">Passport</h2>
@@ -113,6 +118,16 @@ function Passport({ version }: { version: ModelVersionView }) {
           {bound.artifact.format}, {formatBytes(bound.artifact.sizeBytes)}{' '}
           <Digest digest={bound.artifact.digest} what="artifact digest" />
         </dd>
+        {bound.parents.length > 0 && (
+          <>
+            <dt>Derived from</dt>
+            <dd>
+              {bound.parents.map((parent) => (
+                <Digest key={parent} digest={parent} what="digest of what it was derived from" />
+              ))}
+            </dd>
+          </>
+        )}
         <Lineage bound={bound} />
         <dt>Takes</dt>
         <dd>{bound.signature === null ? <Missing /> : tensors(bound.signature.inputs)}</dd>

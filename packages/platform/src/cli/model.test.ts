@@ -1,0 +1,49 @@
+import type { ModelVersionView } from '@plimsoll/sdk/wire'
+import { expect, test } from 'vitest'
+import { boundOf, digestOf } from '../registry/registry.fixture.ts'
+import { describeVersion } from './model.ts'
+
+const NOTHING = { owner: null, intendedUse: null, outOfScope: null, limitations: null, licence: null, riskClass: null }
+
+function versionOf(bound: ModelVersionView['bound']): ModelVersionView {
+  return {
+    model: 'delay',
+    version: 1,
+    artifact: digestOf('stripped'),
+    passport: digestOf('passport'),
+    sizeBytes: 100,
+    aliases: [],
+    run: null,
+    trackedRun: null,
+    metrics: {},
+    createdBy: 'ada',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    description: '',
+    bound,
+    notes: { description: '', ...NOTHING },
+    gaps: [],
+    environment: 'production',
+    approvals: [],
+    history: [],
+  }
+}
+
+test('describeVersion() says what an artifact was derived from and which classes its outputs have, where it has any', () => {
+  const scores = { name: 'scores', datatype: 'FP32', shape: [-1, 3] }
+  const signatureOf = (labels: string[]) => ({ inputs: [], outputs: [{ ...scores, labels }], maxBatchSize: 1 })
+  const derived = boundOf('x', {
+    parents: [digestOf('left')],
+    signature: signatureOf(['late', 'on time', '\u001b[2J']),
+  })
+  expect(describeVersion(versionOf(derived), '').slice(1, 5)).toEqual([
+    `  artifact     ${digestOf('stripped')}`,
+    `  parent       ${digestOf('left')}`,
+    '  classes      late, on time, \\u001b[2J (columns of scores)',
+    `  passport     ${digestOf('passport')}`,
+  ])
+  const many = boundOf('x', { signature: signatureOf(Array.from({ length: 14 }, (_, at) => String(at))) })
+  expect(describeVersion(versionOf(many), '')).toContain(
+    '  classes      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more (columns of scores)',
+  )
+  expect(describeVersion(versionOf(boundOf('x')), '').join('\n')).not.toMatch(/parent|classes/)
+})
