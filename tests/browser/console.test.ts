@@ -327,6 +327,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('grace').first().waitFor()
           await page.getByText('by the platform').waitFor()
           await page.getByText('Derived from').waitFor()
+          await page.getByText('by edith').waitFor()
           await page.getByText('probability FP32 [-1, 2]: on time, late').waitFor()
           expect(await page.getByText('none)').count()).toBe(0)
           await shot(page, `version-${scheme}`)

@@ -194,6 +194,7 @@ function answers(name: string): Record<string, unknown> {
       licence: null,
       riskClass: null,
     },
+    notesRevision: { revision: 2, digest: hex('8'), by: 'edith', at: '2026-05-04T08:00:00.000Z' },
     gaps: [
       {
         field: 'environment.lock',

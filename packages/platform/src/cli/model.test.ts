@@ -21,6 +21,7 @@ function versionOf(bound: ModelVersionView['bound']): ModelVersionView {
     description: '',
     bound,
     notes: { description: '', ...NOTHING },
+    notesRevision: null,
     gaps: [],
     environment: 'production',
     approvals: [],
@@ -46,4 +47,13 @@ test('describeVersion() says what an artifact was derived from and which classes
     '  classes      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more (columns of scores)',
   )
   expect(describeVersion(versionOf(boundOf('x')), '').join('\n')).not.toMatch(/parent|classes/)
+})
+
+test('describeVersion() says by whom and when the notes became what they are, where anybody said anything', () => {
+  const silent = versionOf(boundOf('x'))
+  const said = { revision: 2, digest: digestOf('notes'), by: 'ada', at: '2026-01-02T03:04:05.678Z' }
+  expect(describeVersion({ ...silent, notesRevision: said }, '')).toContain(
+    `  notes        ${digestOf('notes').slice(0, 19)} by ada, 2026-01-02T03:04:05`,
+  )
+  expect(describeVersion(silent, '').join('\n')).not.toContain('notes')
 })

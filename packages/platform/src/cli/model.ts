@@ -36,7 +36,7 @@ function derivedLines({ parents, signature }: ModelVersionView['bound']): string
 
 /** What `model show` prints of a version; `flags` are those with which the server was asked. */
 export function describeVersion(version: ModelVersionView, flags: string): string[] {
-  const { bound } = version
+  const { bound, notesRevision: said } = version
   return [
     `${version.model}/${version.version}${version.aliases.length > 0 ? `  @${version.aliases.join(' @')}` : ''}`,
     `  artifact     ${version.artifact ?? 'none'}`,
@@ -46,6 +46,7 @@ export function describeVersion(version: ModelVersionView, flags: string): strin
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
     `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'}${bound.environment?.interpreter ? ` ${bound.environment.interpreter}` : ''}`,
     `  metrics      ${metricsText(bound.metrics) || 'none'}`,
+    ...(said === null ? [] : [`  notes        ${short(said.digest)} by ${said.by}, ${said.at.slice(0, 19)}`]),
     `  approvals    ${
       version.approvals
         .filter((approval) => approval.isValid)

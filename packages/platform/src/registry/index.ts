@@ -11,7 +11,8 @@ export {
   requireModel,
   undeclareModel,
 } from './model.ts'
-export { notesOf, passportGaps } from './passport.ts'
+export { notesOf } from './model-notes.ts'
+export { passportGaps } from './passport.ts'
 export { holdVersion, releaseHold } from './protected-alias.ts'
 export { findUnrecordedApproval } from './recorded-approval.ts'
 export { findUnrecordedRegistry } from './recorded-registry.ts'

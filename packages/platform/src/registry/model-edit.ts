@@ -4,6 +4,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { isLonger } from '../tracking/index.ts'
 import { ensureModel, findModel, type RegisteredModel, requireModel } from './model.ts'
+import { recordNotes } from './model-notes.ts'
 import { refuseServed } from './protected-alias.ts'
 import { lockModelVersions, versionOwner } from './version.ts'
 import './events.ts'
@@ -57,6 +58,7 @@ async function setDescription(tx: Tx, name: string, description: string): Promis
     .where('project', '=', tx.project)
     .where('name', '=', name)
     .execute()
+  await recordNotes(tx, name)
 }
 
 export async function describeModel(ctx: Context, name: string, description: string): Promise<void> {
@@ -146,6 +148,7 @@ export async function deleteModel(ctx: Context, name: string): Promise<void> {
       .where('project', '=', tx.project)
       .where('name', '=', name)
       .execute()
+    await recordNotes(tx, name)
     const owners = (await versionNumbers(tx, name)).map((version) => versionOwner({ model: name, version }))
     await unpinBlobs(tx, ...owners)
     await tx.emit({ type: 'registry.model_deleted', subject: name, data: {} })

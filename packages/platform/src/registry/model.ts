@@ -4,6 +4,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import './events.ts'
+import { recordNotes } from './model-notes.ts'
 import './tables.ts'
 
 export interface RegisteredModel {
@@ -37,6 +38,7 @@ export async function declareModel(tx: Tx, definition: ModelDefinition): Promise
     .execute()
   await tx.emit({ type: 'registry.model_declared', subject: definition.name, data: { digest } })
   await tx.audit({ action: 'model.declare', subject: definition.name, data: { digest } })
+  await recordNotes(tx, definition.name)
 }
 
 /** Makes a model of this name when there is none: a step that registers a version may be the first to name it. */
@@ -70,6 +72,7 @@ export async function undeclareModel(tx: Tx, name: string): Promise<void> {
     .where('name', '=', name)
     .execute()
   await tx.audit({ action: 'model.undeclare', subject: name })
+  await recordNotes(tx, name)
 }
 
 export async function findModel(ctx: Context, name: string): Promise<RegisteredModel | undefined> {

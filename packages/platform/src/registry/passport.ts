@@ -1,24 +1,9 @@
-import type { PassportGap, PassportNotes } from '@plimsoll/sdk/wire'
+import type { PassportGap } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { approvalsOf } from './approval.ts'
 import { findModel } from './model.ts'
+import { notesOf } from './model-notes.ts'
 import { type ModelVersion, requireModelVersion } from './version.ts'
-
-/** The notes of a model's passport: from its definition, versioned with it. */
-export async function notesOf(ctx: Context, model: string): Promise<PassportNotes> {
-  const found = await findModel(ctx, model)
-  const definition = found?.definition
-  const intent = definition?.intent
-  return {
-    description: found?.description ?? '',
-    owner: definition?.owner ?? null,
-    intendedUse: intent?.intendedUse ?? null,
-    outOfScope: intent?.outOfScope ?? null,
-    limitations: intent?.limitations ?? null,
-    licence: intent?.licence ?? null,
-    riskClass: intent?.riskClass ?? null,
-  }
-}
 
 function boundGaps(version: ModelVersion): PassportGap[] {
   const { bound, model } = version

@@ -1,4 +1,4 @@
-import { type PassportBound, pipelineStep } from '@plimsoll/sdk/wire'
+import { type ModelVersionView, modelDefinition, type PassportBound, pipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context, Principal } from '../kernel/db/index.ts'
@@ -29,7 +29,7 @@ import {
   undeclareModel,
   versionsOfArtifact,
 } from './index.ts'
-import { deleteModel, renameModel } from './model-edit.ts'
+import { createModel, deleteModel, describeModel, renameModel } from './model-edit.ts'
 import { addModel, addVersion, approveAs, auditOf, boundOf, digestOf, modelOf, person } from './registry.fixture.ts'
 import { deleteVersion } from './version-edit.ts'
 
@@ -75,6 +75,62 @@ test('declareModel() makes it so; repeating it is free, and versions that were t
     kind: 'not_found',
     code: 'registry.model_not_found',
   })
+})
+
+test('notes are kept each time that they change, by whom; what else of a definition changes is none of them', async () => {
+  const read = async (model = 'delay') => {
+    const { json } = await api.call('GET', `/api/v1/models/${model}/versions/1`)
+    return json as ModelVersionView
+  }
+  const as = (by: string) => ctx.as({ principal: person(by, 'editor') })
+  await addVersion(ctx, 'delay', 'one')
+  expect(await read()).toMatchObject({ notes: { owner: null }, notesRevision: null })
+  await addModel(as('bob'), modelOf('delay'))
+  const { notes, passport, notesRevision: first } = await read()
+  expect(first).toEqual({ revision: 1, digest: digestValue(notes), by: 'bob', at: expect.stringMatching(/Z$/) })
+  await addModel(as('eve'), modelOf('delay', { approvals: { production: 2 } }))
+  expect((await read()).notesRevision).toEqual(first)
+  await addModel(as('eve'), modelOf('delay', { owner: 'eve' }))
+  await describeModel(as('ada'), 'delay', 'late flights')
+  expect(await read()).toMatchObject({ passport, notes: { owner: 'eve' }, notesRevision: { revision: 3, by: 'ada' } })
+  await addModel(as('eve'), modelOf('delay'))
+  expect((await read()).notesRevision).toMatchObject({ revision: 4, digest: first!.digest, by: 'eve' })
+  const rows = await ctx.db.selectFrom('model_notes').selectAll().orderBy('revision').execute()
+  expect(rows.map(({ notes, changed_by }) => [notes.owner, notes.description, changed_by])).toEqual([
+    ['ops', '', 'bob'],
+    ['eve', '', 'eve'],
+    ['eve', 'late flights', 'ada'],
+    ['ops', '', 'eve'],
+  ])
+  expect(rows.every(({ digest, notes }) => digest === digestValue(notes))).toBe(true)
+  await ctx.as({ principal: person('bob') }).transaction((tx) => undeclareModel(tx, 'delay'))
+  expect(await read()).toMatchObject({ notes: { owner: null }, notesRevision: { revision: 5, by: 'bob' } })
+  const declared = (await auditOf(ctx)).filter((row) => row.action === 'model.declare').map((row) => row.data)
+  expect(declared).toContainEqual({ digest: rows[0]!.definition_digest })
+})
+
+test('notes that say nothing are not kept, and nobody is named for what no row tells of', async () => {
+  await addModel(ctx, modelDefinition.parse({ kind: 'model', name: 'delay' }))
+  await addVersion(ctx, 'delay', 'one')
+  const revisions = async () => (await ctx.db.selectFrom('model_notes').select('revision').execute()).length
+  expect(await revisions()).toBe(0)
+  await describeModel(ctx, 'delay', 'late flights')
+  expect(await revisions()).toBe(1)
+  await ctx.db.updateTable('registered_model').set({ description: 'early flights' }).execute()
+  const { json } = await api.call('GET', '/api/v1/models/delay/versions/1')
+  expect(json).toMatchObject({ notes: { description: 'early flights' }, notesRevision: null })
+})
+
+test('notes follow the name of their model, and end with it', async () => {
+  await createModel(ctx.as({ principal: person('ada') }), { name: 'draft', description: 'to be named' })
+  await renameModel(ctx, 'draft', 'delay')
+  await addVersion(ctx, 'delay', 'one')
+  const at = '/api/v1/models/delay/versions/1'
+  expect((await api.call('GET', at)).json.notesRevision).toMatchObject({ revision: 1, by: 'ada' })
+  await deleteModel(ctx, 'delay')
+  await createModel(ctx, { name: 'delay', description: 'to be named' })
+  const revisions = ctx.db.selectFrom('model_notes').select(['model', 'revision']).orderBy('revision')
+  expect(await revisions.execute()).toEqual([1, 2, 3].map((revision) => ({ model: 'delay', revision })))
 })
 
 test('a declared model cannot be renamed or deleted under its project', async () => {

@@ -18,7 +18,8 @@ import { deleteAlias, listAliases, moveAlias } from './alias.ts'
 import { approve, listApprovals } from './approval.ts'
 import { type EnvironmentDeps, requireEnvironment } from './environment.ts'
 import { listModels, requireModel } from './model.ts'
-import { notesOf, passportGaps } from './passport.ts'
+import { findNotesRevision, notesOf } from './model-notes.ts'
+import { passportGaps } from './passport.ts'
 import { listModelVersions, type ModelVersion, requireModelVersion } from './version.ts'
 
 const modelParams = z.strictObject({ model: z.string().max(250) })
@@ -169,11 +170,14 @@ export function registryEndpoints(deps: EnvironmentDeps): readonly AnyEndpoint[]
         const version = await requireModelVersion(ctx, params)
         const key = { ...params, environment: query.environment }
         await requireEnvironment(ctx, deps, key)
+        const notes = await notesOf(ctx, params.model)
+        const said = await findNotesRevision(ctx, params.model, notes)
         return {
           ...summaryOf(version, await listAliases(ctx, params.model)),
           description: version.description,
           bound: version.bound,
-          notes: await notesOf(ctx, params.model),
+          notes,
+          notesRevision: said && { ...said, at: said.at.toISOString() },
           gaps: await passportGaps(ctx, key),
           environment: query.environment,
           approvals: await listApprovals(ctx, key),

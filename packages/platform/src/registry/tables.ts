@@ -1,4 +1,4 @@
-import type { ModelDefinition, PassportBound } from '@plimsoll/sdk/wire'
+import type { ModelDefinition, PassportBound, PassportNotes } from '@plimsoll/sdk/wire'
 import type { Filled, Jsonb } from '../kernel/db/index.ts'
 
 export interface RegisteredModelRow {
@@ -12,6 +12,19 @@ export interface RegisteredModelRow {
   updated_at: Filled<Date>
   /** The name and its version numbers stay taken; a model made again under it goes on counting. */
   deleted_at: Filled<Date | null>
+}
+
+/** What a model's notes became; added and never rewritten. */
+export interface ModelNotesRow {
+  project: string
+  model: string
+  revision: number
+  notes: Jsonb<PassportNotes>
+  digest: string
+  /** Of the definition that says so; null where none does. */
+  definition_digest: string | null
+  changed_by: string
+  changed_at: Filled<Date>
 }
 
 export interface ModelVersionRow {
@@ -80,6 +93,7 @@ export interface VersionHoldRow {
 declare module '../kernel/db/tables.ts' {
   interface Tables {
     registered_model: RegisteredModelRow
+    model_notes: ModelNotesRow
     model_version: ModelVersionRow
     model_tag: ModelTagRow
     model_alias: ModelAliasRow

@@ -90,6 +90,9 @@ export const passportNotes = z.object({
 /** The notes of a passport; null where nothing is said. */
 export type PassportNotes = z.output<typeof passportNotes>
 
+/** What the notes of a model became, by digest: the how-manieth change it was, by whom and when. */
+export const notesRevision = z.object({ revision: z.int(), digest, by: z.string(), at: z.iso.datetime() })
+
 /** Something that an environment demands and the version lacks, with the command that fills it. */
 export const passportGap = z.object({ field: z.string(), detail: z.string(), command: z.string() })
 /** One thing that a version lacks for an environment. */
@@ -146,6 +149,8 @@ export const modelVersionView = modelVersionSummary.extend({
   description: z.string(),
   bound: loosely(passportBound),
   notes: passportNotes,
+  /** Since when the notes are what they are; null where nothing was ever said, or before notes were kept. */
+  notesRevision: notesRevision.nullable().default(null),
   gaps: z.array(passportGap),
   environment: z.string(),
   approvals: z.array(approvalView),

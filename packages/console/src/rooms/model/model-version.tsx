@@ -162,11 +162,21 @@ const NOTES = [
 
 function Notes({ version }: { version: ModelVersionView }) {
   const description = version.notes.description || version.description
+  const said = version.notesRevision
   return (
     <section className="surface stack" aria-labelledby="notes">
       <h2 id="notes">Notes</h2>
       {description !== '' && <p className="wrap">{plainText(description, 2_000)}</p>}
       <dl className="facts">
+        {said !== null && (
+          <>
+            <dt>Last changed</dt>
+            <dd>
+              <When at={said.at} /> by {plainText(said.by, 120)}{' '}
+              <Digest digest={said.digest} what="digest of the notes" />
+            </dd>
+          </>
+        )}
         {NOTES.map(([field, label]) => (
           <div key={field} style={{ display: 'contents' }}>
             <dt>{label}</dt>
