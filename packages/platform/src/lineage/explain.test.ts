@@ -234,6 +234,19 @@ test('a pipeline that says something else than its digest is altered, and one th
   expect(checks(await explain(record))).toEqual({ ...WHOLE, run: 'missing', commit: 'missing' })
 })
 
+test('what an artifact was derived from is a link behind it, verified by its bytes', async () => {
+  const parent = await put('as the step left it')
+  const { record } = await addChain({ parents: [parent] })
+  const found = async () => {
+    const { links } = await explain(record)
+    const at = links.findIndex(({ kind }) => kind === 'parent')
+    return [links[at - 1]?.kind, links[at]?.digest, links[at]?.check]
+  }
+  expect(await found()).toEqual(['artifact', parent, 'verified'])
+  writeFileSync(placeOf(parent), 'altered')
+  expect(await found()).toEqual(['artifact', parent, 'altered'])
+})
+
 test('a file of the code that is altered is named by its path', async () => {
   const { record, script } = await addChain()
   writeFileSync(placeOf(script), 'altered')

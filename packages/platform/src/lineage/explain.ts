@@ -215,6 +215,20 @@ async function checkCode(
   return VERIFIED
 }
 
+/** What the artifact was derived from: the file as a step left it, where what serves is another. */
+async function parentLinks(blobs: BlobStore, { bound }: ModelVersion): Promise<SpineLink[]> {
+  const links: SpineLink[] = []
+  for (const digest of bound.parents)
+    links.push({
+      kind: 'parent',
+      name: bound.artifact.format,
+      digest,
+      ...stripBytes(await checkBlob(blobs, digest)),
+      detail: {},
+    })
+  return links
+}
+
 async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVersion): Promise<SpineLink[]> {
   const { bound } = version
   const { origin, code, environment } = bound
@@ -285,7 +299,7 @@ export async function explainPrediction(ctx: Context, blobs: BlobStore, id: stri
     ...artifact,
     detail: { sizeBytes: version?.sizeBytes ?? null },
   })
-  if (version) links.push(...(await provenanceLinks(ctx, blobs, version)))
+  if (version) links.push(...(await parentLinks(blobs, version)), ...(await provenanceLinks(ctx, blobs, version)))
   else
     links.push({
       kind: 'model-version',

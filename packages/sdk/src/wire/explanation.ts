@@ -13,6 +13,7 @@ export const spineLink = z.object({
     'release',
     'model-version',
     'artifact',
+    'parent',
     'run',
     'training-data',
     'source-data',
