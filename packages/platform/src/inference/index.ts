@@ -42,5 +42,4 @@ export {
   type TensorSpec,
   viewData,
 } from './tensor.ts'
-export { type TriedModel, tryModel } from './try-model.ts'
 export { type StrippedModel, stripZipMap } from './zip-map.ts'

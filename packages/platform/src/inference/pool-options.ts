@@ -6,7 +6,7 @@ export interface ModelPoolOptions {
   /** Shown in logs and statistics. */
   readonly name?: string
   /** Model hosts; each holds every model of the pool and runs one batch at a time. */
-  readonly executors?: number
+  readonly hosts?: number
   /** Rows of one batch, at most. */
   readonly maxBatchRows?: number
   /** Rows that may wait per model. */

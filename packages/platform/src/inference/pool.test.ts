@@ -27,7 +27,7 @@ import { plantingPickle } from './pickle.fixture.ts'
 import { fp32, int64, modelStats, tripsFor } from './pool.fixture.ts'
 import { openModelPool } from './pool.ts'
 import type { ModelPool, PoolRequest } from './pool-stats.ts'
-import { tryModel } from './try-model.ts'
+import { tryModel } from './try-model.fixture.ts'
 import { stripZipMap } from './zip-map.ts'
 
 let directory: string
@@ -412,7 +412,7 @@ describe('a host that dies', () => {
   })
 
   test('leaves what it ran and what waited to another host', async () => {
-    await using pool = await openModelPool({ executors: 2 })
+    await using pool = await openModelPool({ hosts: 2 })
     const { digest } = await store(tripsModel())
     await pool.load(await store(tripsModel()))
     await until(() => pool.stats().hosts.every((host) => host.state === 'idle'))
@@ -452,7 +452,7 @@ describe('a host that dies', () => {
   })
 
   test('does not stop the pool when it was idle', async () => {
-    await using pool = await openModelPool({ executors: 2 })
+    await using pool = await openModelPool({ hosts: 2 })
     const { digest } = await store(identityModel())
     await pool.load(await store(identityModel()))
     await until(() => pool.stats().hosts.every((host) => host.state === 'idle'))

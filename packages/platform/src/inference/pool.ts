@@ -14,7 +14,7 @@ import type { ModelInterface } from './tensor.ts'
 
 export const POOL_DEFAULTS = {
   name: 'realtime',
-  executors: 1,
+  hosts: 1,
   maxBatchRows: 1024,
   queueRowsMax: 131_072, // 13 of the largest requests
   queueRequestsMax: 4096,
@@ -76,7 +76,7 @@ class Pool implements ModelPool {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.started = promise
     this.#hosts = openPoolHosts({
-      count: options.executors,
+      count: options.hosts,
       niceness: options.niceness,
       hasArena: options.hasArena,
       memoryBytes: options.hostMemoryMiB * 1024 * 1024,

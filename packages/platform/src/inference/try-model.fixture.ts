@@ -17,7 +17,7 @@ export async function tryModel(
   options: ModelPoolOptions & { samples?: readonly Tensor[] } = {},
 ): Promise<TriedModel> {
   const { samples, ...poolOptions } = options
-  await using pool = await openModelPool({ name: 'try', ...poolOptions, executors: 1 })
+  await using pool = await openModelPool({ name: 'try', ...poolOptions, hosts: 1 })
   const found = await pool.load(model)
   if (!samples) return { interface: found }
   const { outputs } = await pool.infer(model.digest, { inputs: samples })

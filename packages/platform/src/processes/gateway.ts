@@ -56,7 +56,7 @@ async function settingsOf({ config, ports, api: controlUrl }: StartMessage): Pro
 function openRealtimePool({ gateway }: StartMessage['config'], log: Logger): Promise<ModelPool> {
   return openModelPool({
     name: 'realtime',
-    executors: gateway.modelHosts,
+    hosts: gateway.modelHosts,
     queueRequestsMax: gateway.queueMax,
     hostMemoryMiB: Math.floor(gateway.modelMemoryBytes / 2 ** 20),
     log,

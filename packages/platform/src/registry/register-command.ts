@@ -18,7 +18,7 @@ export async function runRegisterCommand(step: StepCommand): Promise<void> {
   const metrics = await metricsIn(step.inputs['metrics'])
   const { columns, labels, ...served } = await layOut(model, step.outputs['model']!)
   step.progress(0.1, 'loading the model in a host of its own')
-  const pool = await openModelPool({ name: 'register', executors: 1, log: step.log })
+  const pool = await openModelPool({ name: 'register', hosts: 1, log: step.log })
   try {
     const { inputs, maxBatchSize, ...found } = await pool.load(served)
     step.progress(0.9, 'the model has been run')
