@@ -17,6 +17,8 @@ const DAY_US = 86_400_000_000
 const DAY_MS = DAY_US / 1_000
 /** A replay asks for days ahead of its clock; what is farther is a slip of the pen. */
 const UNTIL_AHEAD_DAYS_MAX = 30
+/** By the clock of the server when the step starts. */
+const FROM_NOW = /^now(?:\+(\d{1,4})([hd]))?$/
 
 const materializeParams = z
   .strictObject({
@@ -24,7 +26,12 @@ const materializeParams = z
     view: definitionName.optional(),
     service: definitionName.optional(),
     /** What was known up to this instant is written, and nothing later. */
-    until: z.iso.datetime({ offset: true, error: 'A time with its offset is wanted, such as 2026-01-31T12:00:00Z' }),
+    until: z
+      .union([z.iso.datetime({ offset: true }), z.string().regex(FROM_NOW)], {
+        error:
+          'A time with its offset is wanted, such as 2026-01-31T12:00:00Z, or now, or hours or days from now, such as now+12d',
+      })
+      .default('now'),
     /** How long before `until` lookups must still find what was known, windows whole, microseconds. */
     slackUs: z
       .int()
@@ -86,6 +93,13 @@ async function olderTargets(ctx: Context, inputs: Inputs, name: string, bound: B
   return targets
 }
 
+function instantOf(ctx: Context, until: string): string {
+  const fromNow = FROM_NOW.exec(until)
+  if (!fromNow) return until
+  const [, count = '0', unit] = fromNow
+  return new Date(ctx.clock.nowMs() + Number(count) * (unit === 'd' ? DAY_MS : DAY_MS / 24)).toISOString()
+}
+
 /** The watermark cannot be taken back: with a year typed wrongly, a source that stands still would go unnoticed until then. */
 function refuseFarUntil(ctx: Context, until: string): void {
   const latest = ctx.clock.nowMs() + UNTIL_AHEAD_DAYS_MAX * DAY_MS
@@ -108,7 +122,8 @@ async function resolveStep(
   { params, inputs }: { params: Json; inputs: Inputs },
   bound: BoundGenerations,
 ): Promise<Json> {
-  const wanted = materializeParams.parse(params)
+  const asked = materializeParams.parse(params)
+  const wanted = { ...asked, until: instantOf(ctx, asked.until) }
   refuseFarUntil(ctx, wanted.until)
   const names =
     wanted.view === undefined

@@ -423,6 +423,30 @@ test('materialize refuses an instant more than 30 days ahead of the clock, and n
   })
 })
 
+test('materialize takes now by the clock of the server, also where no until is given, and a time from now', async () => {
+  const flights = await addVersion('flights', FLIGHTS)
+  await declareAll()
+  const { resolve, params } = featureStepKinds(async () => new Set()).find(({ kind }) => kind === 'materialize')!
+  const clock = manualClock(Date.parse('2001-01-01T12:00:00Z'))
+  const untilOf = async (until: object) => {
+    const spec = await resolve!(
+      { ...database.ctx, clock },
+      { params: { service: 'board', ...until }, inputs: { flights } },
+    )
+    return new Date(Number((spec as { untilUs: string }).untilUs) / 1_000).toISOString() // as resolved
+  }
+  expect(await untilOf({})).toBe('2001-01-01T12:00:00.000Z')
+  expect(await untilOf({ until: 'now+36h' })).toBe('2001-01-03T00:00:00.000Z')
+  clock.advance(60_000)
+  expect(await untilOf({ until: 'now' }), 'each run asks the clock').toBe('2001-01-01T12:01:00.000Z')
+  expect(await untilOf({ until: 'now+12d' })).toBe('2001-01-13T12:01:00.000Z')
+  await expect(untilOf({ until: 'now+31d' })).rejects.toThrow(/^Cannot materialize until 2001-02-01T12:01:00\.000Z: /)
+  for (const until of ['now-1d', 'now+1w', 'tomorrow', '2001-01-01'])
+    expect(params!.safeParse({ service: 'board', until }).error?.issues, until).toMatchObject([
+      { path: ['until'], message: expect.stringMatching(/^A time with its offset is wanted, .* such as now\+12d$/) },
+    ])
+})
+
 test('materialize refuses where the installation has no online store', async () => {
   const flights = await addVersion('flights', FLIGHTS)
   await declareAll()

@@ -29,8 +29,11 @@ export interface TrainingSetOptions extends StepOptions, Sources {
 /** What `materialize` takes. */
 export interface MaterializeOptions extends StepOptions, Sources {
   readonly service: FeatureServiceDefinition
-  /** Instant (RFC 3339) up to which what was known is written: a text, or a param of the run. */
-  readonly until: Json
+  /**
+   * Up to when what was known is written: an instant (RFC 3339), `now` by the clock of the server when the step starts, or
+   * hours or days from then, such as `now+12d`. A text, or a param of the run; `now` when absent.
+   */
+  readonly until?: Json
   /** How long before `until` lookups must still find what was known, windows whole; a day when absent. */
   readonly slack?: string
 }
@@ -86,7 +89,7 @@ export function materialize(options: MaterializeOptions): StepRef {
   const { service, until, slack, sources } = options
   const params: Record<string, Json> = {
     service: service.name,
-    until,
+    ...(until === undefined ? {} : { until }),
     ...(slack === undefined ? {} : { slackUs: durationUs(slack) }),
   }
   const inputs = inputsOf(service, sources)

@@ -256,6 +256,7 @@ test('materialize() is never cached, and reads its slack in microseconds', () =>
   })
   const [plain] = stepsOf(() => materialize({ service: board, until: '2001-01-01T00:00:00Z' }))
   expect(plain!.params).toEqual({ service: 'board', until: '2001-01-01T00:00:00Z' })
+  expect(stepsOf(() => materialize({ service: board }))[0]!.params).toEqual({ service: 'board' })
 })
 
 test.each([
