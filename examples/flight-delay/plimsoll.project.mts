@@ -215,10 +215,14 @@ export const train = definePipeline({
   },
 })
 
+/**
+ * The flights of a replay are all there, and its clock may run an hour a second: what is filled for twelve days lasts nearly
+ * five minutes then. Each instant from a day before now on is answered as it was known then.
+ */
 export const refresh = definePipeline({
   name: 'refresh',
-  description: 'Brings the online store to what was known at an instant',
-  params: { until: string() },
+  description: 'Brings the online store to what is known twelve days ahead of the clock of the replay',
+  params: { until: string('now+12d') },
   build: (p) => {
     materialize({ key: 'materialize', service: atDeparture, until: p.param('until'), slack: '13d' })
   },

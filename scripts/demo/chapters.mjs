@@ -22,9 +22,6 @@ import { isMoving } from './terminal.mjs'
 
 const EXAMPLE = resolve('examples/flight-delay')
 const FLIGHTS = 20_000
-const DAY_MS = 86_400_000
-/** Of the replay, before what is online has aged: nearly five minutes for release, warm-up and all flights. */
-const FILLED_DAYS = 12
 /** A slow machine replays a later day: scored offline, the days of April give .71 to .84, the plain features alone .62. */
 const LIVE_AUC_MIN = 0.65
 const APPROVER = 'ada'
@@ -183,9 +180,8 @@ async function releaseBest({ work, plimsoll }) {
 
 async function replay(platform) {
   const { addresses, plimsoll, projectDir } = platform
-  const { time } = await (await fetch(`${addresses.api}/health`)).json()
-  const filledUntil = new Date(Date.parse(time) + FILLED_DAYS * DAY_MS).toISOString()
-  await runPipeline(platform, 'refresh', [`until=${filledUntil}`])
+  await runPipeline(platform, 'refresh')
+  const [{ until: filledUntil }] = (await plimsoll(['features', 'materializations', 'origin_delays'])).materializations
   const released = await releaseBest(platform)
   must(released.actor === APPROVER, `${APPROVER} released it (${released.actor})`)
   for (let tries = 0; ; tries++) {
@@ -214,8 +210,7 @@ async function replay(platform) {
   const liveAuc = live.arms[0].auc
   must(liveAuc > LIVE_AUC_MIN, `the live AUC is that of a model that has its features (${liveAuc?.toFixed(3)})`)
   const { definition } = await platform.read('routes/flight-delay')
-  const health = await (await fetch(`${addresses.api}/health`)).json()
-  platform.closing = closingLines(platform.dataDir, found.lastPrediction, health, FILLED_DAYS)
+  platform.closing = closingLines(platform.dataDir, found.lastPrediction)
   const version = await plimsoll(['model', 'show', 'flight-delay', String(released.version)])
   return replayFacts(found, live, released, version, definition.sloMs)
 }

@@ -10,7 +10,7 @@ function showStep(step) {
 }
 
 /** Starts a pipeline and follows its steps; returns the run as it ended. */
-export async function runPipeline({ plimsoll, read }, pipeline, params = []) {
+export async function runPipeline({ plimsoll, read }, pipeline) {
   const { runs: before } = await read('runs?limit=1')
   const ended = new Set()
   let isDone = false
@@ -34,7 +34,7 @@ export async function runPipeline({ plimsoll, read }, pipeline, params = []) {
     await show().catch(() => {})
   })()
   try {
-    return await plimsoll(['run', 'start', pipeline, ...params.flatMap((param) => ['--param', param])])
+    return await plimsoll(['run', 'start', pipeline])
   } finally {
     isDone = true
     await following
