@@ -120,7 +120,7 @@ function exampleOf({ result }) {
 }
 
 async function features(platform) {
-  const run = await runPipeline(platform, 'train')
+  const run = await runPipeline(platform, 'train', 'joins the features, trains two models and registers them')
   const json = async (step, name) => {
     const { outputs } = await platform.read(`runs/${run.id}/steps/${step}`)
     return platform.read(`blobs/${outputs.find((output) => output.name === name).digest}`)
@@ -180,7 +180,7 @@ async function releaseBest({ work, plimsoll }) {
 
 async function replay(platform) {
   const { addresses, plimsoll, projectDir } = platform
-  await runPipeline(platform, 'refresh')
+  await runPipeline(platform, 'refresh', 'fills the online store, ahead of the clock of the replay')
   const [{ until: filledUntil }] = (await plimsoll(['features', 'materializations', 'origin_delays'])).materializations
   const released = await releaseBest(platform)
   must(released.actor === APPROVER, `${APPROVER} released it (${released.actor})`)
@@ -281,14 +281,14 @@ async function explain(platform) {
 
 async function cache(platform) {
   const { projectDir, plimsoll } = platform
-  const again = await runPipeline(platform, 'train')
+  const again = await runPipeline(platform, 'train', 'once more, nothing changed')
   const ran = again.graph.filter((step) => step.state !== 'cached').map((step) => step.key)
   must(ran.length === 0, `every step comes from the cache (${ran.join(', ')} did not)`)
   const script = join(projectDir, 'steps/train_trees.py')
   writeFileSync(script, readFileSync(script, 'utf8').replace('learning_rate=0.1', 'learning_rate=0.11'))
   git(platform, 'commit', '--quiet', '--all', '--message', 'learn a little faster')
   await plimsoll(['apply', projectDir])
-  const steps = stepsOf(await runPipeline(platform, 'train'))
+  const steps = stepsOf(await runPipeline(platform, 'train', 'after one changed line of steps/train_trees.py'))
   must(steps['training-set'].state === 'cached', 'the training set is not made again')
   must(steps.trees.state === 'succeeded', 'the trees are trained again')
   must(steps.trees.cache.reason === 'code-changed', `the reason is the code (${steps.trees.cache.reason})`)

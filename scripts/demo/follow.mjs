@@ -6,11 +6,12 @@ const POLL_MS = 500
 function showStep(step) {
   still()
   const seconds = (Date.parse(step.finishedAt) - Date.parse(step.startedAt ?? step.finishedAt)) / 1_000
-  say(`  ${step.state.padEnd(9)} ${step.key.padEnd(20)} ${seconds.toFixed(0).padStart(4)} s`)
+  say(`    ${step.state.padEnd(9)} ${step.key.padEnd(20)} ${seconds.toFixed(0).padStart(4)} s`)
 }
 
-/** Starts a pipeline and follows its steps; returns the run as it ended. */
-export async function runPipeline({ plimsoll, read }, pipeline) {
+/** Starts a pipeline, says why, and follows its steps; returns the run as it ended. */
+export async function runPipeline({ plimsoll, read }, pipeline, why) {
+  say(`  Pipeline ${pipeline}: ${why}`)
   const { runs: before } = await read('runs?limit=1')
   const ended = new Set()
   let isDone = false

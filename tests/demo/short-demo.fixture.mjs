@@ -44,7 +44,7 @@ async function follow(platform) {
     if (answer.graph?.[0].progress?.message && looks++ > 0) writeFileSync(gate, '')
     return answer
   }
-  const { state } = await runPipeline({ ...platform, read }, 'waits')
+  const { state } = await runPipeline({ ...platform, read }, 'waits', 'ends when its gate is opened')
   return { run: state }
 }
 

@@ -76,7 +76,7 @@ test('a demo closes with addresses that answer, stays up, and ends at Ctrl-C wit
   const { child, text, work, ended } = await showDemo()
   expect(text).toContain('All chapters showed what they must.')
   expect(text).toMatch(/^ {2}Time +\d+ s of 240 s, .* the exit status leaves it out, as machines differ$/m)
-  expect(text).toMatch(/^ {2}succeeded wait +\d+ s$/m)
+  expect(text).toMatch(/^ {2}Pipeline waits: ends when its gate is opened\n {4}succeeded wait +\d+ s$/m)
   expect(text, 'what moves a line off a terminal').not.toMatch(CONTROLS)
   const addresses = [...text.matchAll(/http:\/\/\S+/g)].map(([address]) => address)
   expect(addresses).toHaveLength(7)
@@ -114,7 +114,7 @@ test('a demo on a terminal has one line that moves, no longer than that is wide;
   const moving = replaced.filter((line) => line !== '' && !line.includes('\n'))
   expect(moving).toContain('  wait: half of the way, and the rest is not far'.slice(0, 39))
   for (const line of moving) expect(line).toMatch(/^ {2}wait: .{1,31}$/)
-  expect(replaced).toContainEqual(expect.stringMatching(/^ {2}succeeded wait +\d+ s\r\n$/))
+  expect(replaced).toContainEqual(expect.stringMatching(/^ {4}succeeded wait +\d+ s\r\n$/))
 
   const demo = readFileSync(join(work, 'pid'), 'utf8')
   const [platform] = readFileSync(`/proc/${demo}/task/${demo}/children`, 'utf8').split(' ').map(Number)

@@ -26,7 +26,7 @@ async function follow(platform) {
       graph: [{ key: 'wait', state: isOver ? 'failed' : 'running', startedAt, finishedAt: isOver ? startedAt : null }],
     }
   }
-  await runPipeline({ ...platform, read, plimsoll: () => platform.node([command, asked]) }, 'waits')
+  await runPipeline({ ...platform, read, plimsoll: () => platform.node([command, asked]) }, 'waits', 'is stopped')
   return {}
 }
 
