@@ -122,6 +122,20 @@ test("every TypeScript example of the SDK's page is a module that runs; guide-pr
   }
 })
 
+test('plimsoll --help starts with the commands of getting-started.md, which the versions of a project need', () => {
+  const stepsOf = (text: string) =>
+    [...text.matchAll(/(?:^|&& |\$ )((?:git|plimsoll) (?:init|add|commit|up|apply|run start))\b/gm)].map(
+      ([, step]) => step,
+    )
+  const { stdout } = spawnSync(process.execPath, ['packages/platform/bin/plimsoll.mjs', '--help'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  const guide = readFileSync(join(ROOT, 'docs/guide/getting-started.md'), 'utf8')
+  const blocks = [...guide.matchAll(/^```sh\n(.*?)^```/gms)].map(([, text]) => text!)
+  expect(stepsOf(stdout).sort()).toEqual(stepsOf(blocks.join('')).sort())
+})
+
 test('operating.md lists what is in a data directory, and nothing else', () => {
   const page = readFileSync(join(ROOT, 'docs/guide/operating.md'), 'utf8')
   const table = page.slice(page.indexOf('| below it'), page.indexOf('\nSettings are in'))

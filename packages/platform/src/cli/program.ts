@@ -11,7 +11,7 @@ function openProgram(version: string, isJson: boolean): Command {
     .showSuggestionAfterError(true)
     .addHelpText(
       'after',
-      '\nStart here:\n  $ plimsoll init my-project && cd my-project\n  $ plimsoll up          # stays in the foreground: go on in another shell\n  $ plimsoll apply && plimsoll run start hello\n\nExit status: 0 ok, 1 failed, 2 usage, 3 a gate said no, 4 inconclusive, 5 infrastructure.',
+      '\nStart here:\n  $ plimsoll init my-project && cd my-project\n  $ git init && git add --all && git commit --message "A first project"\n  $ plimsoll up          # stays in the foreground: go on in another shell\n  $ plimsoll apply && plimsoll run start hello\n\nExit status: 0 ok, 1 failed, 2 usage, 3 a gate said no, 4 inconclusive, 5 infrastructure.',
     )
     .exitOverride()
     .configureOutput({
