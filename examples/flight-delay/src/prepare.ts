@@ -106,3 +106,6 @@ await write(
 await write('labels.parquet', LABELS)
 connection.closeSync()
 instance.closeSync()
+process.stdout.write(
+  `Wrote to ${target}: flights-2001-01.parquet to flights-2001-06.parquet, labels.parquet and damaged-2001-06.parquet\n`,
+)
