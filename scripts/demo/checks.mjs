@@ -5,10 +5,11 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isRunning } from '../is-running.mjs'
+import { gib } from './marks.mjs'
 import { fail, isExit } from './terminal.mjs'
 
 export const WORK_PREFIX = 'plimsoll-demo-'
-const FREE_BYTES_MIN = 4e9
+const FREE_BYTES_MIN = 4 * 2 ** 30
 
 const failOfFolder = () => fail(`${tmpdir()} is no folder that can be written to`, 'set TMPDIR to one')
 
@@ -73,7 +74,7 @@ export function needSpace() {
   const { bavail, bsize } = statfsSync(tmpdir())
   if (bavail * bsize < FREE_BYTES_MIN)
     fail(
-      `${tmpdir()} has ${((bavail * bsize) / 1e9).toFixed(1)} GB free, the demo needs ${FREE_BYTES_MIN / 1e9}`,
+      `${tmpdir()} has ${gib(bavail * bsize)} free, the demo needs ${gib(FREE_BYTES_MIN)}`,
       'free some, or set TMPDIR to a larger disk',
     )
   try {

@@ -1,5 +1,5 @@
 // A demo from its first line to its last: chapters with their facts, then a table of addresses, and a platform that stays up.
-import { tellMarks } from './marks.mjs'
+import { tellMarks, USUAL } from './marks.mjs'
 import { openPlatform } from './platform.mjs'
 import { watchMemory } from './process-tree.mjs'
 import { fail, hush, isExit, isJson, say, still, whenFailed } from './terminal.mjs'
@@ -59,7 +59,7 @@ export async function runDemo(chapters) {
       void stop(code)
     })
 
-  say(`Working in ${platform.work}`)
+  say(`Working in ${platform.work}\nIt takes ${USUAL}`)
   for (const [title, show] of chapters) {
     say(`\n${title}`)
     const beganMs = Date.now()

@@ -1,4 +1,6 @@
 // What the demo prints: chapters and facts, one moving line on a terminal, and one line on stderr when it cannot go on.
+import { USUAL } from './marks.mjs'
+
 const flags = new Set(process.argv.slice(2))
 export const isJson = flags.has('--json')
 export const isExit = flags.has('--exit')
@@ -39,7 +41,8 @@ export function fail(message, action) {
   onFail()
 }
 
-const USAGE = `Runs the flight-delay example on a platform of its own, chapter by chapter.
+const USAGE = `Runs the flight-delay example on a platform of its own, chapter by chapter:
+${USUAL}.
 
   npm run demo               ends with a table of addresses and stays up until Ctrl-C
   npm run demo -- --exit     ends by itself, with status 0 only if every chapter showed what it must

@@ -105,7 +105,7 @@ test('demo says in one line that there is no space', () => {
   const { status, stderr } = demo(process.env.PATH!, '/proc')
   expect([status, stderr]).toEqual([
     1,
-    'demo: /proc has 0.0 GB free, the demo needs 4; free some, or set TMPDIR to a larger disk\n',
+    'demo: /proc has 0.0 GiB free, the demo needs 4.0 GiB; free some, or set TMPDIR to a larger disk\n',
   ])
 })
 

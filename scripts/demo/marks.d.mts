@@ -1,0 +1,2 @@
+export const USUAL: string
+export function tellMarks(summary: { seconds: number; peakBytes: number }): { time: string; memory: string }
