@@ -101,7 +101,10 @@ export async function lookUp(
   if (entry) {
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
-    if (!(await areStored(ctx, deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
+    // What a kind leaves beside what its steps declare is in no key: an entry of an earlier release may have less.
+    const contributed = Object.keys(deps.kinds.get(wanted.kind)?.outputs ?? {})
+    const isWhole = contributed.every((name) => Object.hasOwn(entry.outputs, name))
+    if (!isWhole || !(await areStored(ctx, deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
     const isCurrent = deps.kinds.get(wanted.kind)?.isCurrent
     if (isCurrent && !(await isCurrent(ctx, entry.result))) return miss('result-gone', key, [], source)
     return {

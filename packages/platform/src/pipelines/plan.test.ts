@@ -125,3 +125,14 @@ test('what was entered from a clean tree is taken for one with changes elsewhere
   expect(again.seen).toEqual(['cached', 'hit'])
   expect(await once(CLEAN, 'two')).toMatchObject({ seen: ['succeeded', 'env-changed', 'commit'], from: again.from })
 })
+
+test('an entry of a release in which the kind of a step left less is no hit', async () => {
+  const steps = [{ ...shell('enter', ''), kind: 'enter', params: { of: 'less' } }]
+  const once = async () =>
+    (await engine.ended(await engine.start(await engine.declare(steps, { name: 'upgraded' })))).graph[0]!
+  expect([(await once()).state, (await once()).state]).toEqual(['succeeded', 'cached'])
+  const kinds = engine.deps.kinds as Map<string, StepKind> // of this engine alone
+  kinds.set('enter', { ...ENTER, outputs: { model: 'file' } })
+  expect(await once()).toMatchObject({ cache: { hit: false, reason: 'outputs-missing' } })
+  kinds.set('enter', ENTER)
+})

@@ -152,7 +152,8 @@ async function renew(
 
 /** A run that stays queued says why, wherever it is looked at; told in the log once, not at each try. */
 async function tellWait(ctx: Context, run: { id: string; reason: string | null }, thrown: unknown): Promise<void> {
-  const reason = reasonOf(toPlimsollError(thrown))
+  const error = toPlimsollError(thrown)
+  const reason = reasonOf(error)
   if (reason === run.reason) return
   await ctx.db
     .updateTable('pipeline_run')
@@ -160,7 +161,8 @@ async function tellWait(ctx: Context, run: { id: string; reason: string | null }
     .where('id', '=', run.id)
     .where('state', '=', 'queued')
     .execute()
-  ctx.log.warn({ run: run.id, error: reason }, 'a run cannot be planned now; it stays queued and is tried again')
+  const told = error.kind === 'internal' ? String(error.cause ?? error) : reason
+  ctx.log.warn({ run: run.id, error: told }, 'a run cannot be planned now; it stays queued and is tried again')
 }
 
 /**
