@@ -234,6 +234,12 @@ test('a pipeline that says something else than its digest is altered, and one th
   expect(checks(await explain(record))).toEqual({ ...WHOLE, run: 'missing', commit: 'missing' })
 })
 
+test('code whose files are not those of its digest is altered, also where each of them is whole', async () => {
+  const { record } = await addChain()
+  await sql`update pipeline_version set bundles = jsonb_set(bundles, '{fit,files}', '[]')`.execute(ctx.db)
+  expect(checks(await explain(record))).toEqual({ ...WHOLE, run: 'altered', commit: 'altered' })
+})
+
 test('what an artifact was derived from is a link behind it, verified by its bytes', async () => {
   const parent = await put('as the step left it')
   const { record } = await addChain({ parents: [parent] })

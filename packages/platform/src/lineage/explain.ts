@@ -10,7 +10,7 @@ import { findUnaltered, locationsOf, strengthOf } from '../datasets/index.ts'
 import { findRelease, isReleaseRecorded, type ReleaseRecord } from '../delivery/index.ts'
 import { isFeatureVersionWhole } from '../features/index.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { digestValue } from '../kernel/digest.ts'
+import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { findPipelineVersion, isPipelineWhole, type PipelineVersion } from '../pipelines/index.ts'
 import { findModelVersion, type ModelVersion, unrecordedApprovals, versionsOfArtifact } from '../registry/index.ts'
@@ -21,12 +21,11 @@ const RECORDED: Checked = { check: 'recorded', problem: null }
 const VERIFIED: Checked = { check: 'verified', problem: null }
 const FILES_HASHED_MAX = 1_000
 
-/** Reads a blob whole, which verifies it. */
-async function checkBlob(blobs: BlobStore, digest: string): Promise<Checked & { bytes?: Buffer }> {
+/** Reads a blob whole, which verifies it; `keep` gets its bytes. */
+async function checkBlob(blobs: BlobStore, digest: string, keep?: (chunk: Uint8Array) => void): Promise<Checked> {
   try {
-    const chunks: Uint8Array[] = []
-    for await (const chunk of blobs.get(digest)) chunks.push(chunk)
-    return { ...VERIFIED, bytes: Buffer.concat(chunks) }
+    for await (const chunk of blobs.get(digest)) keep?.(chunk)
+    return VERIFIED
   } catch (thrown) {
     const error = toPlimsollError(thrown)
     return { check: error.kind === 'not_found' ? 'missing' : 'altered', problem: error.message }
@@ -47,9 +46,10 @@ async function checkDataset(
   blobs: BlobStore,
   digest: string,
 ): Promise<Checked & { detail: SpineLink['detail'] }> {
-  const { bytes, ...manifestCheck } = await checkBlob(blobs, digest)
-  if (!bytes) return { ...manifestCheck, detail: {} }
-  const manifest = parseManifest(bytes)
+  const chunks: Uint8Array[] = []
+  const manifestCheck = await checkBlob(blobs, digest, (chunk) => chunks.push(chunk))
+  if (manifestCheck.check !== 'verified') return { ...manifestCheck, detail: {} }
+  const manifest = parseManifest(Buffer.concat(chunks))
   if (!manifest) return { check: 'altered', problem: `Blob ${digest} is no manifest of a dataset`, detail: {} }
   const strength = (await strengthOf(ctx, digest)) ?? null
   const detail = { rows: manifest.rowCount, files: manifest.files.length, strength }
@@ -208,11 +208,14 @@ async function checkCode(
   if (code.bundle === null) return RECORDED
   const bundle = Object.values(pipeline?.bundles ?? {}).find(({ digest }) => digest === code.bundle)
   if (bundle === undefined) return { check: 'missing', problem: `The code ${code.bundle} is gone` }
-  for (const { path, digest } of bundle.files) {
+  const entries = bundle.files.map((file) => ({ ...file, digest: file.digest as Digest })) // compared as a whole
+  if (digestTree(entries) !== bundle.digest)
+    return { check: 'altered', problem: 'The code has another digest than its files' }
+  for (const { path, digest } of bundle.files.slice(0, FILES_HASHED_MAX)) {
     const { check, problem } = await checkBlob(blobs, digest)
     if (check !== 'verified') return { check, problem: `File ${path} of the code: ${problem}` }
   }
-  return VERIFIED
+  return bundle.files.length > FILES_HASHED_MAX ? RECORDED : VERIFIED
 }
 
 /** What the artifact was derived from: the file as a step left it, where what serves is another. */
@@ -223,7 +226,7 @@ async function parentLinks(blobs: BlobStore, { bound }: ModelVersion): Promise<S
       kind: 'parent',
       name: bound.artifact.format,
       digest,
-      ...stripBytes(await checkBlob(blobs, digest)),
+      ...(await checkBlob(blobs, digest)),
       detail: {},
     })
   return links
@@ -250,7 +253,7 @@ async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVer
       kind: 'environment',
       name: [environment.interpreter, environment.platform].filter(Boolean).join(' ') || 'unknown',
       digest: environment.lock,
-      ...(environment.lock === null ? RECORDED : stripBytes(await checkBlob(blobs, environment.lock))),
+      ...(environment.lock === null ? RECORDED : await checkBlob(blobs, environment.lock)),
       detail: {},
     })
   links.push({
@@ -261,10 +264,6 @@ async function provenanceLinks(ctx: Context, blobs: BlobStore, version: ModelVer
     detail: { source: code?.source ?? null, dirty: code?.isDirty ?? null },
   })
   return links
-}
-
-function stripBytes({ check, problem }: Checked): Checked {
-  return { check, problem }
 }
 
 /** Everything else is named by the record, which nobody can trust. */
@@ -290,7 +289,7 @@ export async function explainPrediction(ctx: Context, blobs: BlobStore, id: stri
   const version =
     (release && (await findModelVersion(ctx, { model: release.model, version: release.version }))) ??
     (await versionsOfArtifact(ctx, record.artifact))[0]
-  const artifact = stripBytes(await checkBlob(blobs, record.artifact))
+  const artifact = await checkBlob(blobs, record.artifact)
   if (version) links.push(versionLink(version))
   links.push({
     kind: 'artifact',
