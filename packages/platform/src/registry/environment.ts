@@ -5,8 +5,8 @@ import { findModel } from './model.ts'
 
 /** Delivery knows where routes serve. */
 export interface EnvironmentDeps {
-  /** Environments of the project's routes. */
-  environments(ctx: Context): Promise<readonly string[]>
+  /** Environments of the project's routes: `wanted`, where it is one, and some others. */
+  environments(ctx: Context, wanted: string): Promise<readonly string[]>
 }
 
 /**
@@ -21,7 +21,7 @@ export async function requireEnvironment(
   key: { model: string; environment: string },
 ): Promise<void> {
   const asked = Object.keys((await findModel(ctx, key.model))?.definition?.approvals ?? {})
-  const known = new Set(['production', ...asked, ...(await deps.environments(ctx))])
+  const known = new Set(['production', ...asked, ...(await deps.environments(ctx, key.environment))])
   if (known.has(key.environment)) return
   throw new PlimsollError(
     'not_found',

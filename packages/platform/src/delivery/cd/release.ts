@@ -21,6 +21,11 @@ export interface ReleaseRequest extends MoveRequest {
  * @throws precondition delivery.passport_gaps · delivery.route_misfit · delivery.features_missing · delivery.route_moved
  */
 export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseRecord> {
+  return assign(tx, await judgeRelease(tx, request))
+}
+
+/** All of a release but the change itself. @throws as `release` */
+export async function judgeRelease(tx: Tx, request: ReleaseRequest): Promise<Parameters<typeof assign>[1]> {
   requireNamed(tx, 'release')
   // First, so that the route that is read is the one that stays.
   const current = await lockCurrent(tx, request)
@@ -57,7 +62,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
   await requireFeatures(tx, `release ${model} ${request.version} to route ${request.route}`, signature, version.bound)
   refuseMoved(request, 'release to', current)
   const approvals = await approvalsOf(tx, { model, version: request.version, environment: request.environment })
-  return assign(tx, {
+  return {
     action: 'release',
     environment: request.environment,
     route: request.route,
@@ -66,7 +71,7 @@ export async function release(tx: Tx, request: ReleaseRequest): Promise<ReleaseR
     restores: null,
     isSelfApproved: approvals.every((approval) => approval.isSelfApproved || approval.by === tx.principal.id),
     reason: request.reason,
-  })
+  }
 }
 
 const CANDIDATES_MAX = 1_000

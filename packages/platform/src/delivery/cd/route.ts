@@ -106,17 +106,20 @@ export async function requireRoute(ctx: Context, key: { environment: string; nam
   return route
 }
 
-/** Environments in which routes are declared, by name. */
-export async function listEnvironments(ctx: Context): Promise<string[]> {
+const ENVIRONMENTS_MAX = 20
+
+/** Environments in which routes are declared, by name: so many, and `wanted` where it is one of them. */
+export async function listEnvironments(ctx: Context, wanted: string): Promise<string[]> {
   const rows = await ctx.db
     .selectFrom('route')
     .select('environment')
-    .distinct()
+    .groupBy('environment')
     .where('project', '=', ctx.project)
+    .orderBy((eb) => eb('environment', '!=', wanted))
     .orderBy('environment')
-    .limit(1_000)
+    .limit(ENVIRONMENTS_MAX)
     .execute()
-  return rows.map(({ environment }) => environment)
+  return rows.map(({ environment }) => environment).sort()
 }
 
 export async function listRoutes(ctx: Context): Promise<RouteRecord[]> {

@@ -14,7 +14,7 @@ import { z } from 'zod'
 import type { Context } from '../../kernel/db/index.ts'
 import { type AnyEndpoint, endpoint } from '../../kernel/http/index.ts'
 import { findAssignment } from './assignment.ts'
-import { release, rollback } from './release.ts'
+import { judgeRelease, release, rollback } from './release.ts'
 import { refuseDamagedArtifact } from './release-artifact.ts'
 import { listReleases, type ReleaseRecord } from './release-record.ts'
 import { retire } from './retire.ts'
@@ -132,7 +132,9 @@ export function deliveryEndpoints(deps: { blobs: BlobStore }): readonly AnyEndpo
       response: releaseView,
       handler: async ({ ctx, params, body }) => {
         const request = { route: params.route, ...body }
-        await refuseDamagedArtifact(ctx, deps.blobs, request)
+        // What would be refused anyhow reads no file, and nobody waits for the route while one is read.
+        const { to } = await ctx.transaction((tx) => judgeRelease(tx, request))
+        if (to !== null) await refuseDamagedArtifact(deps.blobs, to)
         return viewOf(await ctx.transaction((tx) => release(tx, request)))
       },
     }),

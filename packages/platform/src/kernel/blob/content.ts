@@ -24,6 +24,9 @@ export function corruptBlob(digest: string, actual: string): PlimsollError {
   )
 }
 
+/** What stands under a digest is something else. */
+export const isCorruptBlob = ({ code }: PlimsollError) => code === 'blob.corrupt'
+
 export function unexpectedContent(expected: string, actual: string): PlimsollError {
   return new PlimsollError(
     'invalid',

@@ -27,7 +27,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'auth.token_unknown': ['unauthenticated'],
   'blob.closed': ['unavailable'],
   'blob.collected': ['conflict'],
-  'blob.corrupt': ['internal', 'precondition'],
+  'blob.corrupt': ['internal'],
   'blob.digest_mismatch': ['invalid'],
   'blob.io_failed': ['unavailable'],
   'blob.missing': ['not_found'],
