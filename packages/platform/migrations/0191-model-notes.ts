@@ -1,5 +1,20 @@
 import { type Kysely, sql } from 'kysely'
 
+/** The notes of each model as they are, as canonical JSON: `to_json` of a text escapes what RFC 8785 does, in the same way. */
+async function keepNotesOfNow(db: Kysely<never>): Promise<void> {
+  await sql`insert into model_notes (project, model, revision, notes, digest, definition_digest, changed_by, changed_at)
+    select project, name, 1, text::jsonb, 'sha256:' || encode(sha256(convert_to(text, 'UTF8')), 'hex'), definition_digest,
+      'system', updated_at
+    from (select *, '{"description":' || to_json(description) || ',"intendedUse":' || coalesce(to_json(definition #>> '{intent,intendedUse}'), 'null')
+        || ',"licence":' || coalesce(to_json(definition #>> '{intent,licence}'), 'null')
+        || ',"limitations":' || coalesce(to_json(definition #>> '{intent,limitations}'), 'null')
+        || ',"outOfScope":' || coalesce(to_json(definition #>> '{intent,outOfScope}'), 'null')
+        || ',"owner":' || coalesce(to_json(definition #>> '{owner}'), 'null')
+        || ',"riskClass":' || coalesce(to_json(definition #>> '{intent,riskClass}'), 'null') || '}' as text
+      from registered_model where deleted_at is null) as said
+    where description <> '' or definition is not null`.execute(db)
+}
+
 /** What the notes of passports said, each time that they changed: rows are added and never rewritten. */
 export async function up(db: Kysely<never>): Promise<void> {
   await sql`create table model_notes (
@@ -15,4 +30,5 @@ export async function up(db: Kysely<never>): Promise<void> {
     foreign key (project, model) references registered_model (project, name) on update cascade
   )`.execute(db)
   await sql`comment on table model_notes is 'retention: kept'`.execute(db)
+  await keepNotesOfNow(db)
 }

@@ -23,6 +23,7 @@ export async function runRegisterCommand(step: StepCommand): Promise<void> {
     const { inputs, maxBatchSize, ...found } = await pool.load(served)
     step.progress(0.9, 'the model has been run')
     const outputs = found.outputs.map((output) => ({ ...output, labels: labels.get(output.name) }))
+    for (const { labels, shape } of outputs) if (labels) refuseMisfit(labels, shape.at(-1))
     await writeFile(step.outputs['signature']!, canonicalJson({ inputs, outputs, maxBatchSize, columns }))
     await writeFile(step.outputs['metrics']!, canonicalJson(metrics))
   } finally {
@@ -53,16 +54,35 @@ async function layOut(model: StepInputFiles, path: string) {
   return { path, digest: stripped?.digest ?? model.digest, columns, labels }
 }
 
+/** Classes are in the snapshot of what serves, which every gateway reads. */
+const LABELS_CHARS_MAX = 1 << 16
+
+function badLabels(why: string): PlimsollError {
+  return new PlimsollError(
+    'invalid',
+    'registry.bad_labels',
+    `Cannot register: a passport cannot take the classes that the model's ZipMap names: ${why}`,
+    { action: "Export it without, of scikit-learn with options={'zipmap': False}" },
+  )
+}
+
 /** @throws invalid registry.bad_labels */
 function labelsOf(labels: readonly string[]): readonly string[] {
   const read = outputSpec.shape.labels.safeParse(labels)
-  if (read.success) return labels
-  throw new PlimsollError(
-    'invalid',
-    'registry.bad_labels',
-    `Cannot register: a passport cannot take the classes that the model's ZipMap names: ${read.error.issues[0]!.message}`,
-    { action: "Export it without, of scikit-learn with options={'zipmap': False}" },
-  )
+  if (!read.success) throw badLabels(read.error.issues[0]!.message)
+  const chars = labels.reduce((sum, label) => sum + label.length, 0)
+  if (chars > LABELS_CHARS_MAX) throw badLabels(`they have ${chars} characters together, more than ${LABELS_CHARS_MAX}`)
+  const twice = labels.find((label, index) => labels.indexOf(label) !== index)
+  if (twice !== undefined) throw badLabels(`"${twice}" is there twice`)
+  return labels
+}
+
+/** What running showed decides how many classes there are. @throws invalid registry.bad_labels */
+function refuseMisfit(labels: readonly string[], columns: number | undefined): void {
+  if (columns !== labels.length)
+    throw badLabels(
+      `there are ${labels.length}, and its tensor has ${columns === -1 ? 'another number of' : columns} columns`,
+    )
 }
 
 const METRICS_MAX = 1_000

@@ -262,6 +262,10 @@ test.each([
   ['10,001 classes', { texts: Array.from({ length: 10_001 }, (_, at) => `class ${at}`) }, /<=10000 items/],
   ['a class of 251 characters', { texts: ['late', 'x'.repeat(251)] }, /<=250 characters/],
   ['a class with a NUL', { texts: ['late', '\0'] }, /NUL/],
+  ['long classes', { texts: Array.from({ length: 300 }, (_, at) => `${at}`.padEnd(250, 'x')) }, /75000 characters/],
+  ['a class that is there twice', { texts: ['late', 'late'] }, /"late" is there twice$/],
+  ['fewer classes than columns', { texts: ['late'] }, /there are 1, and its tensor has /],
+  ['more classes than columns', { texts: ['late', 'on time', 'early'] }, /there are 3, and its tensor has /],
 ])('register refuses a ZipMap of %s', async (_, change, why) => {
   await expect(command(zipMapModel(change))).rejects.toMatchObject({
     kind: 'invalid',
