@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import type { z } from 'zod'
 import { COMMANDS } from '../packages/platform/src/cli/commands.ts'
@@ -258,9 +260,12 @@ function dataKind({ anyOf, enum: values, pattern, type }: DataSchema): string {
   return values?.join(', ') ?? (pattern?.includes('sha256:') ? 'digest' : (type ?? 'any'))
 }
 
-/** The events of the domains that are loaded, which are all. */
-function eventsPage(): string {
-  const rooms = Map.groupBy(declaredEvents(), ([type]) => type.split('.')[0]!)
+/** The events of the domains, all of which are loaded; where a test runs beside this, others are declared too. */
+function eventsPage(root: string): string {
+  const files = globSync('packages/platform/src/**/events.ts', { cwd: root })
+  const declarations = files.map((path) => readFileSync(join(root, path), 'utf8')).join('\n')
+  const events = [...declaredEvents()].filter(([type]) => declarations.includes(`'${type}': {`))
+  const rooms = Map.groupBy(events, ([type]) => type.split('.')[0]!)
   const sections = [...rooms].sort().map(([room, events]) => {
     const rows = events.map(([type, { happened, subject, data }]) => {
       const { properties = {}, required = [] } = data.toJSONSchema() as DataSchema // of a strict object
@@ -308,7 +313,7 @@ export function referencePages(root: string): Map<string, string> {
     ['docs/reference/http.md', httpPage(config)],
     ['docs/reference/configuration.md', configPage(config)],
     ['docs/reference/errors.md', errorsPage(root)],
-    ['docs/reference/events.md', eventsPage()],
+    ['docs/reference/events.md', eventsPage(root)],
     ['packages/platform/src/kernel/http/error-codes.ts', errorCodesModule(root)],
   ])
 }

@@ -49,6 +49,19 @@ const PLANTED_EVENTS: [string, Record<string, string>, string][] = [
     { 'registry/events.ts': DECLARED, 'registry/a.test.ts': MOVED },
     'registry/events.ts:2: event registry.moved is emitted nowhere',
   ],
+  [
+    'a schema of which types alone are imported',
+    { 'registry/a.ts': MOVED.replace("import '", "import type { Moved } from '"), 'registry/events.ts': DECLARED },
+    'registry/a.ts:2: emits registry.moved without an import of its',
+  ],
+  [
+    'a choice of which one side is computed',
+    {
+      'registry/a.ts': MOVED.replace("'registry.moved'", "is ? 'registry.moved' : other"),
+      'registry/events.ts': DECLARED,
+    },
+    'the type of an event is computed',
+  ],
   ['a computed type', { 'registry/a.ts': 'tx.emit({ type, subject, data })' }, 'the type of an event is computed'],
   ['a computed event', { 'registry/a.ts': 'tx.emit(event)' }, 'the type of an event is computed'],
 ]

@@ -27,8 +27,8 @@ export function checkEvents(sources: ReadonlyMap<string, string>): string[] {
         problems.push(`${at(place)}: event ${type} does not begin with the name of its room`)
     }
   for (const [path, text] of read)
-    for (const { types, ...place } of emissionsOf(path, text)) {
-      if (types.length === 0) problems.push(`${at(place)}: the type of an event is computed`)
+    for (const { types, isComputed, ...place } of emissionsOf(path, text)) {
+      if (isComputed) problems.push(`${at(place)}: the type of an event is computed`)
       for (const type of types) {
         emitted.add(type)
         const from = declared.get(type)?.path
@@ -71,9 +71,9 @@ function declarationsOf(path: string, text: string): [string, Place][] {
 }
 
 /** Calls of `tx.emit(…)` and `emittingEvents('…', …)`, and the types that each may emit. */
-function emissionsOf(path: string, text: string): (Place & { types: string[] })[] {
+function emissionsOf(path: string, text: string): (Place & { types: string[]; isComputed: boolean })[] {
   if (!/\.emit\(|\bemittingEvents\(/.test(text)) return []
-  const found: (Place & { types: string[] })[] = []
+  const found: ReturnType<typeof emissionsOf> = []
   new Visitor({
     CallExpression(call) {
       const {
@@ -84,8 +84,14 @@ function emissionsOf(path: string, text: string): (Place & { types: string[] })[
         callee.type === 'MemberExpression' && callee.property.type === 'Identifier' && callee.property.name === 'emit'
       const isQuery = callee.type === 'Identifier' && callee.name === 'emittingEvents'
       if (!isEmit && !isQuery) return
-      const types = isQuery ? textsOf(event) : choicesOf(event).flatMap((one) => textsOf(memberOf(one, 'type')))
-      found.push({ path, line: lineOf(text, call), types })
+      const given = isQuery ? choicesOf(event) : choicesOf(event).flatMap((one) => choicesOf(memberOf(one, 'type')))
+      const types = given.flatMap(textsOf)
+      found.push({
+        path,
+        line: lineOf(text, call),
+        types,
+        isComputed: types.length === 0 || types.length < given.length,
+      })
     },
   }).visit(parseSync(path, text).program)
   return found
@@ -108,8 +114,9 @@ function memberOf(node: Node, name: string): Node | undefined {
   return undefined
 }
 
+/** Files whose code runs before this one's: an import of types alone is erased. */
 function importsOf(path: string, text: string): string[] {
-  return parseSync(path, text).module.staticImports.map(({ moduleRequest }) =>
-    normalize(join(dirname(path), moduleRequest.value)),
-  )
+  return parseSync(path, text)
+    .module.staticImports.filter(({ entries }) => entries.length === 0 || entries.some(({ isType }) => !isType))
+    .map(({ moduleRequest }) => normalize(join(dirname(path), moduleRequest.value)))
 }
