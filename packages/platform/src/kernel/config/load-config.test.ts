@@ -45,8 +45,8 @@ test('loadConfig() reports every problem of every source at once, with where it 
     '/server/prot is no setting (from the file)',
     '/zz is no setting (from the file)',
     '/server~1port is no setting (from the file)',
-    '/server/port Too big: expected number to be <=65535 (from the flag)',
-    '/http/jsonDepth Invalid input: expected number, received string (from PLIMSOLL_HTTP_JSON_DEPTH)',
+    '/server/port expected a number of at most 65535, found 99999 (from --port)',
+    '/http/jsonDepth expected a number, found "deep" (from PLIMSOLL_HTTP_JSON_DEPTH)',
     '/blob/bucket is needed with kind s3',
   ])
 })

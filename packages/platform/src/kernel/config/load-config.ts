@@ -1,14 +1,22 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
 import { countText } from '../count-text.ts'
 import { type Fault, PlimsollError, pointerOf } from '../errors.ts'
-import { type Environment, getPath, SETTINGS, setPath, settingsFromEnvironment } from './environment.ts'
+import { type Environment, getPath, SETTINGS, type Setting, setPath, settingsFromEnvironment } from './environment.ts'
 import { type Config, settings, settingsFaults } from './settings.ts'
 
 const FILE_LIMIT_BYTES = 256 * 1024
 
-type Origin = 'flag' | 'environment' | 'file' | 'default'
+type Origin = 'flag' | 'environment' | 'file'
+
+/** A flag has the name of the setting in its section: `--gateway-port` is `server.gatewayPort`. */
+const ORIGINS: Readonly<Record<Origin, (setting: Setting) => string>> = {
+  flag: ({ path }) => `--${path.at(-1)!.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  environment: ({ name }) => name,
+  file: () => 'the file',
+}
 
 export interface LoadedConfig {
   config: Config
@@ -53,7 +61,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     setPath(merged, setting.path, found[1])
   }
   faults.push(...unknownKeys(file))
-  const parsed = settings.safeParse(merged)
+  const parsed = settings.safeParse(merged, IN_WORDS)
   if (!parsed.success) faults.push(...parsed.error.issues.map((issue) => issueFault(issue, origins)))
   faults.push(...settingsFaults(parsed.success ? parsed.data : withoutFaulty(merged, parsed.error.issues)))
   if (!parsed.success || faults.length > 0) {
@@ -90,14 +98,13 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   const parts = issue.path.map(String)
   const setting = SETTINGS.find((known) => known.path.every((part, index) => parts[index] === part))
   const origin = setting && origins.get(`/${setting.path.join('/')}`)
-  const where =
-    origin === 'environment' ? ` (from ${setting?.name})` : origin === undefined ? '' : ` (from the ${origin})`
-  return { pointer: pointerOf(parts), detail: `${setting?.isSecret ? 'is not valid' : issue.message}${where}` }
+  const where = setting && origin ? ` (from ${ORIGINS[origin](setting)})` : ''
+  return { pointer: pointerOf(parts), detail: `${setting?.isSecret ? 'is not valid' : faultText(issue)}${where}` }
 }
 
 function unknownKeys(file: unknown): Fault[] {
   if (file === undefined) return []
-  const parsed = settings.safeParse(file)
+  const parsed = settings.safeParse(file, IN_WORDS)
   if (parsed.success) return []
   return parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
@@ -106,7 +113,7 @@ function unknownKeys(file: unknown): Fault[] {
           detail: 'is no setting (from the file)',
         }))
       : issue.path.length < 2 && issue.code === 'invalid_type'
-        ? [{ pointer: pointerOf(issue.path), detail: `${issue.message} (from the file)` }]
+        ? [{ pointer: pointerOf(issue.path), detail: `${faultText(issue)} (from the file)` }]
         : [],
   )
 }

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { countText } from '../count-text.ts'
@@ -135,22 +136,23 @@ function parsePart(
     faults.push(...unstorable)
     return undefined
   }
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, IN_WORDS)
   if (parsed.success) return parsed.data
-  faults.push(...flatten(parsed.error.issues).map((issue) => ({ pointer: pointer(issue.path), detail: issue.message })))
+  faults.push(
+    ...flatten(parsed.error.issues).map((issue) => ({ pointer: pointer(issue.path), detail: faultText(issue) })),
+  )
   return undefined
 }
 
 /** Issues of a union are inside it: the branch that got furthest says most. */
-function flatten(issues: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; message: string }[] {
+function flatten(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   return issues.flatMap((issue) => {
-    if (issue.code !== 'invalid_union' || issue.errors.length === 0)
-      return [{ path: issue.path, message: issue.message }]
+    if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue]
     const depth = (branch: readonly z.core.$ZodIssue[]) => Math.max(0, ...branch.map((inner) => inner.path.length))
     const best = issue.errors.reduce((left, right) => (depth(right) > depth(left) ? right : left))
     return depth(best) === 0
-      ? [{ path: issue.path, message: issue.message }]
-      : flatten(best).map((inner) => ({ path: [...issue.path, ...inner.path], message: inner.message }))
+      ? [issue]
+      : flatten(best).map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }))
   })
 }
 

@@ -22,6 +22,7 @@ function cut(text: string, max: number): string {
 /** A value as a message shows it: short, on one line. */
 export function shownValue(value: unknown): string {
   if (typeof value === 'function') return 'a function'
+  if (typeof value === 'number') return String(value) // JSON has no NaN
   try {
     return cut(JSON.stringify(value) ?? String(value), SHOWN_MAX)
   } catch {
@@ -48,11 +49,21 @@ function atMost({ origin, maximum, inclusive }: z.core.$ZodRawIssue<z.core.$ZodI
   return `expected a number ${inclusive === false ? 'below' : 'of at most'} ${maximum}`
 }
 
+const FORMS: Readonly<Record<string, string>> = {
+  url: 'an address such as https://host/path',
+  datetime: 'an instant such as 2001-01-01T00:00:00Z',
+}
+
+function formed({ format, pattern }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidStringFormat>): string {
+  const fit = pattern === undefined ? `a text of the form ${format}` : `a text that fits ${pattern}`
+  return `expected ${FORMS[format] ?? fit}`
+}
+
 function oneOf(values: readonly unknown[]): string {
   return values.length === 1 ? `expected ${shownValue(values[0])}` : `expected one of ${values.map(String).join(', ')}`
 }
 
-/** What zod would say of a definition, in words of one who wrote it. For the option `error` of a parse. */
+/** What zod would say of an input, in words of one who wrote it. For the option `error` of a parse. */
 export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
@@ -69,9 +80,11 @@ export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
       return atLeast(issue)
     case 'too_big':
       return atMost(issue)
+    case 'invalid_format':
+      return formed(issue as z.core.$ZodRawIssue<z.core.$ZodIssueInvalidStringFormat>) // of all formats it has the members
     case 'unrecognized_keys': {
       const { shape } = (issue.inst as { _zod?: { def: { shape?: object } } } | undefined)?._zod?.def ?? {} // of an object
-      const known = shape === undefined ? '' : `: it takes ${Object.keys(shape).join(', ')}`
+      const known = shape === undefined ? '' : `: it takes ${Object.keys(shape).join(', ') || 'none'}`
       return `takes no ${issue.keys.map((key) => `"${key}"`).join(', ')}${known}`
     }
     default:
@@ -79,12 +92,12 @@ export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-/** How definitions are parsed where their writer reads the faults. */
+/** How definitions, settings and requests are parsed: their writer reads the faults. */
 export const IN_WORDS: z.core.ParseContext<z.core.$ZodIssue> = { error: inWords, reportInput: true }
 
 /** What is wrong, with what was found. */
 export function faultText({ code, message, input, ...rest }: z.core.$ZodIssue): string {
-  const isSaid = code === 'custom' || !message.startsWith('expected ')
+  const isSaid = code === 'custom' || !/^(?:expected|must) /.test(message)
   const { discriminator } = rest as { discriminator?: string } // its place is that of the member, its input the whole
   const found = discriminator === undefined ? input : (input as Record<string, unknown> | undefined)?.[discriminator]
   if (isSaid) return message
