@@ -1,6 +1,5 @@
 import { z } from 'zod'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+import { digest } from './digest.ts'
 
 /** A blob that was stored, by the digest of its bytes. */
 export const storedBlob = z.object({ digest: z.string(), sizeBytes: z.int() })

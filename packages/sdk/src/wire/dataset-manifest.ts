@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { csvFormat } from './definition/dataset.ts'
 import { columnType } from './definition/name.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+import { digest } from './digest.ts'
 
 /** A column of stored data: wider than a declared name, since a training set has columns named `view__feature`. */
 const columnName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,129}$/)

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { ordinal } from './count.ts'
+import { digest } from './digest.ts'
 import { loosely } from './loosely.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** Name, datatype (of the inference protocol) and shape of a tensor; -1 marks a dimension that varies. */
 export const tensorSpec = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) })

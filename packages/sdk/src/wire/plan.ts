@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { codeBundle, DEFINITION_KINDS, definition, definitionName } from './definition/index.ts'
+import { digest } from './digest.ts'
 import { json } from './json.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** What a project folder declares, evaluated: definitions, code by digest, and where it came from. */
 export const projectContent = z.strictObject({

@@ -2,10 +2,9 @@ import { z } from 'zod'
 import { count, ordinal } from './count.ts'
 import { definitionName } from './definition/name.ts'
 import { routeDefinition } from './definition/route.ts'
+import { digest } from './digest.ts'
 import { loosely } from './loosely.ts'
 import { gatewayStatus, routeLatency } from './snapshot.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** Puts back what a route served before. The reason is kept for ever. */
 export const rollbackBody = z.strictObject({

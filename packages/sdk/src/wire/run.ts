@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import { definitionName, fieldName } from './definition/name.ts'
 import { codeBundle, pipelineStep, stepKey } from './definition/pipeline.ts'
+import { digest } from './digest.ts'
 import { json } from './json.ts'
 import { loosely } from './loosely.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** States of a run; the last three are final. */
 export const RUN_STATES = ['queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const

@@ -2,9 +2,8 @@ import { z } from 'zod'
 import { count } from './count.ts'
 import { columnType, definitionName, fieldName } from './definition/name.ts'
 import { featureMapping } from './definition/route.ts'
+import { digest } from './digest.ts'
 import { loosely } from './loosely.ts'
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** A version that a gateway may serve. `approvals` bind digests: the gateway refuses a snapshot whose approvals name others. */
 export const servedVersion = z.strictObject({

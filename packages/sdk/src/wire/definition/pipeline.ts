@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ordinal } from '../count.ts'
+import { digest } from '../digest.ts'
 import { json } from '../json.ts'
 import { definitionName, described, fieldName } from './name.ts'
 import { stepSecrets } from './step-secret.ts'
@@ -66,8 +67,6 @@ export const pipelineStep = z
   .overwrite(({ secrets, ...step }) => (secrets && Object.keys(secrets).length > 0 ? { ...step, secrets } : step))
 /** One step of a pipeline, its defaults filled in. */
 export type PipelineStep = z.output<typeof pipelineStep>
-
-const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 /** A relative path with `/`, without a way out. */
 const bundlePath = z
