@@ -1,3 +1,5 @@
+import { inWords } from '@plimsoll/sdk/wire'
+import type { z } from 'zod'
 import { hasRepeatedMember, JSON_DEPTH_MAX, outlineJson } from '../kernel/http/json-outline.ts'
 import { UsageError } from './exit-code.ts'
 
@@ -15,6 +17,18 @@ export function wholeNumber(text: string | undefined, what: string, min = 1): nu
   if (Number.isNaN(value) || value < min)
     throw new UsageError(`Cannot use "${text ?? ''}" as ${what}: expected a whole number from ${min} on`)
   return value
+}
+
+/** A value as the contract has it. */
+export function checked<S extends z.ZodType>(
+  schema: S,
+  text: string | undefined,
+  what: string,
+  action?: string,
+): z.output<S> {
+  const parsed = schema.safeParse(text, { error: inWords })
+  if (parsed.success) return parsed.data
+  throw new UsageError(`Cannot use "${text ?? ''}" as ${what}: ${parsed.error.issues[0]!.message}`, action)
 }
 
 /** How many entries to ask for. */

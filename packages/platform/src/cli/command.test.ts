@@ -1,6 +1,6 @@
 import { ClientError } from '@plimsoll/sdk/client'
 import { expect, test } from 'vitest'
-import { repeatingFlags } from './command.ts'
+import { namingFlags, repeatingFlags } from './command.ts'
 
 function failure(action: string | undefined, details: string[] = []): ClientError {
   const faults = details.map((detail) => ({ pointer: '/gaps/0', detail }))
@@ -33,4 +33,29 @@ test('repeatingFlags() leaves out what the commands named cannot take', () => {
   ).toMatchObject({ action: 'plimsoll project create b. Commands named here need --data-dir d' })
   const away = of('client.unreachable', 'Start it with plimsoll up')
   expect(repeatingFlags(away, { server: 'http://127.0.0.1:1' })).toBe(away)
+})
+
+test('repeatingFlags() takes the name of a folder for no command', () => {
+  const hint = failure('--data-dir DIR or the nearest .plimsoll instead of --server sends that of the operator')
+  expect(repeatingFlags(hint, { server: 'http://127.0.0.1:1' })).toBe(hint)
+})
+
+test('namingFlags() tells faults of the request as those of the flags and arguments that gave it, or not at all', () => {
+  const names = new Map([
+    ['limit', '--limit'],
+    ['principal', '<principal>'],
+  ])
+  const refused = (...pointers: string[]) =>
+    new ClientError({
+      status: 400,
+      code: 'http.invalid_request',
+      detail: 'Cannot take the request',
+      faults: pointers.map((pointer) => ({ pointer, detail: 'expected less, found 9' })),
+    })
+  expect(namingFlags(refused('?limit', '/principal'), names, 'plimsoll token create')).toMatchObject({
+    message: 'Cannot use --limit: expected less, found 9; <principal>: expected less, found 9',
+    action: 'See plimsoll token create --help',
+  })
+  for (const thrown of [refused('?limit', '/other'), refused(), refused('/limit/0'), failure('Try again')])
+    expect(namingFlags(thrown, names, 'plimsoll x')).toBe(thrown)
 })

@@ -1,6 +1,7 @@
 import { ClientError } from '@plimsoll/sdk/client'
 import type { Command } from 'commander'
 import { flagsOf, type SharedOptions } from './connection.ts'
+import { UsageError } from './exit-code.ts'
 import { type Io, openIo } from './io.ts'
 import { withAction } from './suggest.ts'
 
@@ -25,7 +26,8 @@ export interface CommandShape<O> {
   readonly action: Action<O>
 }
 
-const COMMAND = /\bplimsoll [a-z]/
+/** `.plimsoll` is a folder. */
+const COMMAND = /(?<![.\w])plimsoll [a-z]/
 
 /** Codes whose remedy is a command that takes no such flag, or not with that value. */
 const UNFIT: Readonly<Record<string, 'server' | 'project'>> = {
@@ -43,10 +45,37 @@ export function repeatingFlags(thrown: unknown, options: SharedOptions): unknown
   return withAction(thrown, `${thrown.action ? `${thrown.action}. ` : ''}Commands named here need${flags}`)
 }
 
+/** What a command takes besides the flags that all have, by the name that it has in a request. */
+type OwnNames = ReadonlyMap<string, string>
+
+function ownNames(command: Command): OwnNames {
+  return new Map([
+    ...command.registeredArguments.map((argument) => [argument.name(), `<${argument.name()}>`] as const),
+    ...command.options.map((option) => [option.attributeName(), option.long ?? option.flags] as const),
+  ])
+}
+
+/** What the server refuses of a request is a fault of the flags or arguments that gave it, where all of it came from them. */
+export function namingFlags(thrown: unknown, names: OwnNames, path: string): unknown {
+  if (!(thrown instanceof ClientError) || thrown.code !== 'http.invalid_request') return thrown
+  const faults = thrown.faults.flatMap(({ pointer, detail }) => {
+    const flag = names.get(/^[?:/](\w+)$/.exec(pointer)?.[1] ?? '')
+    return flag === undefined ? [] : [`${flag}: ${detail}`]
+  })
+  if (faults.length === 0 || faults.length < thrown.faults.length) return thrown
+  return new UsageError(`Cannot use ${faults.join('; ')}`, `See ${path} --help`)
+}
+
+/** The whole name of a command: `plimsoll run list`. */
+export function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
+}
+
 /** Adds a command to a parent. */
 export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
   const command = parent.command(shape.use).description(shape.summary)
   for (const [flags, description] of shape.options ?? []) command.option(flags, description)
+  const names = ownNames(command)
   command.option('--json', 'answer as one line of JSON')
   if (shape.isRemote !== false) {
     command
@@ -66,7 +95,7 @@ export function addCommand<O>(parent: Command, shape: CommandShape<O>): void {
     await shape
       .action({ io: openIo({ isJson: options.json === true }), options, args: command.args })
       .catch((thrown: unknown) => {
-        throw repeatingFlags(thrown, options)
+        throw repeatingFlags(namingFlags(thrown, names, pathOf(command)), options)
       })
   })
 }

@@ -4,6 +4,7 @@ import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
 import { projectName } from '@plimsoll/sdk/wire'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { shellWord } from '../kernel/shell-word.ts'
+import { checked } from './argument.ts'
 import { UsageError } from './exit-code.ts'
 import { signingAuthoriser } from './ssh-sign.ts'
 import { suggestingClient } from './suggest.ts'
@@ -158,10 +159,7 @@ export interface Connection {
 export function connect(options: SharedOptions): Connection {
   const found = locate(options)
   const project = options.project ?? readEnvironment().PLIMSOLL_PROJECT
-  if (project !== undefined && !projectName.safeParse(project).success)
-    throw new UsageError(
-      `Cannot use "${project}" as a project: a name has lower-case letters, digits, - and _, at most 63`,
-    )
+  if (project !== undefined) checked(projectName, project, 'a project')
   const authorise =
     options.signWith === undefined ? undefined : signingAuthoriser(found.server, options.signWith, options.as)
   return {

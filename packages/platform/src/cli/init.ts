@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { definitionName } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { makeFolder } from '../kernel/folder.ts'
 import { shellWord } from '../kernel/shell-word.ts'
+import { checked } from './argument.ts'
 import { addCommand } from './command.ts'
 import { UsageError } from './exit-code.ts'
-
-const NAME = /^[a-z][a-z0-9_-]{0,62}$/
 
 function projectText(name: string): string {
   return `import { definePipeline, defineProject, int, python } from '@plimsoll/sdk'
@@ -96,11 +96,7 @@ export function addInit(program: Command): void {
           .toLowerCase()
           .replace(/[^a-z0-9_-]+/g, '-')
           .replace(/^[^a-z]+/, '')
-      if (!NAME.test(name))
-        throw new UsageError(
-          `Cannot use "${name}" as the name of a project: it starts with a letter and has lower-case letters, digits, - and _, at most 63`,
-          'Give one with --name',
-        )
+      checked(definitionName, name, 'the name of a project', 'Give one with --name')
       const taken = FILES.map(([path]) => path).filter(
         (path) => path !== '.gitignore' && existsSync(join(folder, path)),
       )

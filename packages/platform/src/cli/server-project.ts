@@ -1,5 +1,6 @@
-import { createdProject, projectList } from '@plimsoll/sdk/wire'
+import { createdProject, projectList, projectName } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { checked } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { table } from './table.ts'
@@ -33,7 +34,7 @@ export function addServerProject(program: Command): void {
       const made = await client.call({
         method: 'POST',
         path: '/api/v1/projects',
-        body: { project: args[0] },
+        body: { project: checked(projectName, args[0], 'the name of a project') },
         schema: createdProject,
       })
       io.answer(
