@@ -22,12 +22,22 @@ function plimsoll(...args: string[]) {
 
 test.each([
   ['a misspelt command', ['rum'], 2, /unknown command 'rum'.*Did you mean run\?/],
-  ['a misspelt sub-command', ['dataset', 'lst'], 2, /Did you mean list\?/],
-  ['help on no command', ['help', 'nothing'], 2, /^plimsoll: unknown command 'nothing'$/m],
+  ['a misspelt sub-command', ['dataset', 'lst'], 2, /Did you mean list\? See plimsoll dataset --help$/m],
+  [
+    'help on no command',
+    ['help', 'nothing'],
+    2,
+    /^plimsoll: unknown command 'nothing' \(cli\.usage\) — See plimsoll --help$/m,
+  ],
   ['help on a misspelt command', ['help', 'rum'], 2, /unknown command 'rum'.*Did you mean run\?/],
   ['help on a misspelt sub-command', ['dataset', 'lst', '--help'], 2, /unknown command 'lst'.*Did you mean list\?/],
-  ['a misspelt option', ['up', '--prot', '1'], 2, /unknown option '--prot'.*Did you mean --port\?/],
-  ['a missing argument', ['cancel'], 2, /missing required argument 'run'/],
+  [
+    'a misspelt option',
+    ['up', '--prot', '1'],
+    2,
+    /unknown option '--prot' .* — Did you mean --port\? See plimsoll up --help$/m,
+  ],
+  ['a missing argument', ['cancel'], 2, /missing required argument 'run' .* — See plimsoll cancel --help$/m],
   ['no server anywhere', ['dataset', 'list'], 2, /Cannot find a running server.*plimsoll up/],
   [
     'a server address that is none',
@@ -93,8 +103,32 @@ test('an error with --json is one line of JSON', () => {
   expect(JSON.parse(result.err)).toMatchObject({ error: { code: 'client.unreachable' } })
   const misspelt = plimsoll('dataset', 'lst', '--json')
   expect(JSON.parse(misspelt.err)).toMatchObject({
-    error: { code: 'cli.usage', message: expect.stringContaining('Did you mean list?') },
+    error: {
+      code: 'cli.usage',
+      message: "unknown command 'lst'",
+      action: 'Did you mean list? See plimsoll dataset --help',
+    },
   })
+})
+
+test.each([
+  [
+    'init',
+    ['init', '--name', 'Bad Name'],
+    /Cannot use "Bad Name" as the name of a project: expected a lower-case letter/,
+  ],
+  [
+    'project create',
+    ['project', 'create', 'Bad Name', '--server', 'http://127.0.0.1:1'],
+    /Cannot use "Bad Name" as the name of a project: must start with a letter/,
+  ],
+  [
+    '--project',
+    ['run', 'list', '--project', 'Ä', '--server', 'http://127.0.0.1:1'],
+    /Cannot use "Ä" as a project: must/,
+  ],
+])('%s refuses a name as the contract does, before it is sent', (_name, args, said) => {
+  expect(plimsoll(...args)).toMatchObject({ status: 2, err: expect.stringMatching(said) })
 })
 
 test('init names the next commands as the guide does, and says to go only where one is not', () => {

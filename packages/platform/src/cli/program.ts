@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
+import { pathOf } from './command.ts'
 import { COMMANDS } from './commands.ts'
-import { EXIT, exitCodeOf } from './exit-code.ts'
+import { EXIT, exitCodeOf, UsageError } from './exit-code.ts'
 import { reportFailure } from './io.ts'
 
 function openProgram(version: string, isJson: boolean): Command {
@@ -14,26 +15,27 @@ function openProgram(version: string, isJson: boolean): Command {
       '\nStart here:\n  $ plimsoll init my-project && cd my-project\n  $ git init && git add --all && git commit --message "A first project"\n  $ plimsoll up          # stays in the foreground: go on in another shell\n  $ plimsoll apply && plimsoll run start hello\n\nExit status: 0 ok, 1 failed, 2 usage, 3 a gate said no, 4 inconclusive, 5 infrastructure.',
     )
     .exitOverride()
-    .configureOutput({
-      outputError: (text, write) => {
-        const line = text
-          .replace(/^error: /, '')
-          .trim()
-          .replaceAll('\n', ' — ')
-        write(isJson ? `${JSON.stringify({ error: { code: 'cli.usage', message: line } })}\n` : `plimsoll: ${line}\n`)
-      },
-    })
   for (const add of COMMANDS) add(program)
-  return inheritSettings(program)
+  return reportUsage(program, isJson)
 }
 
-/** Sub-commands report usage errors like the program does. */
-function inheritSettings(parent: Command): Command {
-  for (const command of parent.commands) {
-    command.copyInheritedSettings(parent)
-    inheritSettings(command)
+/** Faults that the parser finds are told like all others, with the help of the command that has them. */
+function reportUsage(command: Command, isJson: boolean): Command {
+  command.configureOutput({
+    outputError: (text) => {
+      const [fault = '', guess] = text
+        .replace(/^error: /, '')
+        .trim()
+        .split('\n')
+      const meant = guess === undefined ? '' : `${guess.replace(/^\((.*)\)$/, '$1')} ` // `(Did you mean run?)`
+      reportFailure(new UsageError(fault, `${meant}See ${pathOf(command)} --help`), isJson)
+    },
+  })
+  for (const inner of command.commands) {
+    inner.copyInheritedSettings(command)
+    reportUsage(inner, isJson)
   }
-  return parent
+  return command
 }
 
 /**
