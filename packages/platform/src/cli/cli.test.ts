@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { lockDirectory } from '../kernel/directory-lock.ts'
 import { COMMANDS } from './commands.ts'
 import { printable } from './io.ts'
 import { LAUNCHER } from './process.fixture.ts'
@@ -38,7 +39,7 @@ test.each([
     /unknown option '--prot' .* — Did you mean --port\? See plimsoll up --help$/m,
   ],
   ['a missing argument', ['cancel'], 2, /missing required argument 'run' .* — See plimsoll cancel --help$/m],
-  ['no server anywhere', ['dataset', 'list'], 2, /Cannot find a running server.*plimsoll up/],
+  ['no server anywhere', ['dataset', 'list'], 5, /Cannot find a running server.*plimsoll up/],
   [
     'a server address that is none',
     ['dataset', 'list', '--server', 'localhost:7440'],
@@ -88,6 +89,28 @@ test.each([
   expect(result).toMatchObject({ status, out: '' })
 })
 
+test('a server that is stopped, or that is starting, is away; neither is a fault of usage', async () => {
+  const database = join(folder, 'away/.plimsoll/database')
+  mkdirSync(database, { recursive: true })
+  const list = () =>
+    spawnSync('node', [LAUNCHER, 'run', 'list'], {
+      cwd: join(folder, 'away'),
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH },
+    })
+  const stopped = list()
+  expect(stopped).toMatchObject({
+    status: 5,
+    stderr: expect.stringMatching(/client\.unreachable.*plimsoll up --data-dir/),
+  })
+  const unlock = await lockDirectory(database, 'pglite.directory_in_use')
+  expect(list()).toMatchObject({
+    status: 5,
+    stderr: expect.stringContaining(`it is starting or stopping, as process ${process.pid}`),
+  })
+  await unlock()
+})
+
 test('help on a command is the same however it is asked for, and an argument of that name is none', () => {
   const asked = plimsoll('run', 'start', '--help')
   expect(asked).toMatchObject({ status: 0, out: expect.stringContaining('plimsoll run start'), err: '' })
@@ -95,7 +118,7 @@ test('help on a command is the same however it is asked for, and an argument of 
   expect(plimsoll('run', 'help', 'start')).toEqual(asked)
   expect(plimsoll('help')).toEqual(plimsoll('--help'))
   expect(plimsoll()).toMatchObject({ status: 2, out: '' })
-  expect(plimsoll('run', 'start', 'help')).toMatchObject({ status: 2, err: expect.stringContaining('running server') })
+  expect(plimsoll('run', 'start', 'help')).toMatchObject({ status: 5, err: expect.stringContaining('running server') })
 })
 
 test('an error with --json is one line of JSON', () => {

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
 import { projectName } from '@plimsoll/sdk/wire'
 import { readEnvironment } from '../kernel/config/index.ts'
+import { holderOf } from '../kernel/directory-lock.ts'
 import { shellWord } from '../kernel/shell-word.ts'
 import { checked } from './argument.ts'
 import { UsageError } from './exit-code.ts'
@@ -45,14 +46,18 @@ function readText(path: string): string | undefined {
   }
 }
 
-/** The nearest data directory upwards that a running `plimsoll up` has left its address in. */
+/** The nearest data directory upwards that a running `plimsoll up` has left its address in, else the nearest one. */
 function findDataDir(from: string): string | undefined {
+  let nearest: string | undefined
   for (let directory = resolve(from); ; directory = dirname(directory)) {
     const candidate = join(directory, '.plimsoll')
     if (existsSync(join(candidate, 'server.json'))) return candidate
-    if (dirname(directory) === directory) return undefined
+    if (nearest === undefined && isFolder(candidate)) nearest = candidate
+    if (dirname(directory) === directory) return nearest
   }
 }
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 const GROUP_AND_OTHERS = 0o077
 
@@ -115,19 +120,19 @@ export function requireUrl(address: string, whose: 'server' | 'gateway'): void {
   )
 }
 
-/** A data directory whose server is away was named well; without one, nothing says where to look. */
+const START = 'Start one with plimsoll up, which says when it is ready, or name it with --server or --data-dir'
+
+/** A server that is away, unless what was named can be no data directory. */
 function notRunning(dataDir: string | undefined): UsageError | ClientError {
-  if (dataDir === undefined || !statSync(dataDir, { throwIfNoEntry: false })?.isDirectory())
-    return new UsageError(
-      `Cannot find a running server${dataDir === undefined ? '' : ` in ${dataDir}`}`,
-      'Start one with plimsoll up, which says when it is ready, or name it with --server or --data-dir',
-    )
-  return new ClientError({
-    status: 503,
-    code: 'client.unreachable',
-    detail: `Cannot find a running server in ${dataDir}`,
-    action: `Start it with plimsoll up --data-dir ${shellWord(dataDir)}, which says when it is ready`,
-  })
+  const what = `Cannot find a running server${dataDir === undefined ? '' : ` in ${dataDir}`}`
+  if (dataDir !== undefined && !isFolder(dataDir)) return new UsageError(what, START)
+  const away = (detail: string, action: string) =>
+    new ClientError({ status: 503, code: 'client.unreachable', detail, action })
+  if (dataDir === undefined) return away(what, START)
+  // The control plane has its database before it serves, and after.
+  const pid = holderOf(join(dataDir, 'database'))
+  if (pid !== undefined) return away(`${what}: it is starting or stopping, as process ${pid}`, 'Try again in a moment')
+  return away(what, `Start it with plimsoll up --data-dir ${shellWord(dataDir)}, which says when it is ready`)
 }
 
 function locate(options: SharedOptions): Found {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { lockDirectory } from './directory-lock.ts'
+import { holderOf, lockDirectory } from './directory-lock.ts'
 
 let directory: string
 beforeEach(() => {
@@ -20,7 +20,9 @@ test('lockDirectory() names the process that holds the directory, and gives it o
     code: 'pglite.directory_in_use',
     details: { pid: process.pid },
   })
+  expect(holderOf(directory)).toBe(process.pid)
   await unlock()
+  expect(holderOf(directory)).toBeUndefined()
   await (await lockDirectory(directory, 'pglite.directory_in_use'))()
 })
 

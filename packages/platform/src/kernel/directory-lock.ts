@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { resolve } from 'node:path'
 import { PlimsollError } from './errors.ts'
@@ -49,12 +49,20 @@ function inUse(directory: string, code: DirectoryCode, holder: Holder | undefine
   })
 }
 
-async function readHolder(path: string): Promise<Holder | undefined> {
+function readHolder(path: string): Holder | undefined {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Holder // written by us alone; a torn file counts as absent
+    return JSON.parse(readFileSync(path, 'utf8')) as Holder // written by us alone; a torn file counts as absent
   } catch {
     return undefined
   }
+}
+
+const lockPath = (directory: string) => `${resolve(directory)}.lock`
+
+/** The process that has taken the directory and lives, as far as its file says so. */
+export function holderOf(directory: string): number | undefined {
+  const holder = readHolder(lockPath(directory))
+  return holder !== undefined && isAlive(holder) ? holder.pid : undefined
 }
 
 function listenAbstract(name: string): Promise<Server> {
@@ -73,7 +81,7 @@ function listenAbstract(name: string): Promise<Server> {
  * @throws conflict with the given code
  */
 export async function lockDirectory(directory: string, code: DirectoryCode): Promise<() => Promise<void>> {
-  const path = `${resolve(directory)}.lock`
+  const path = lockPath(directory)
   let socket: Server | undefined
   if (process.platform === 'linux') {
     const { dev, ino } = await stat(directory, { bigint: true })
@@ -81,7 +89,7 @@ export async function lockDirectory(directory: string, code: DirectoryCode): Pro
       socket = await listenAbstract(`plimsoll-${dev}-${ino}`)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-      throw inUse(directory, code, await readHolder(path))
+      throw inUse(directory, code, readHolder(path))
     }
   }
   const self: Holder = { pid: process.pid, startTicks: startTicksOf(process.pid) ?? '', bootId: bootId() }
@@ -90,7 +98,7 @@ export async function lockDirectory(directory: string, code: DirectoryCode): Pro
       await writeFile(path, JSON.stringify(self), { flag: 'wx', mode: 0o600 })
       break
     } catch (error) {
-      const holder = await readHolder(path)
+      const holder = readHolder(path)
       if (
         (error as NodeJS.ErrnoException).code !== 'EEXIST' ||
         attempt > 2 ||
