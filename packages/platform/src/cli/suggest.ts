@@ -68,8 +68,16 @@ export function withAction(failure: ClientError, action: string): ClientError {
   return new ClientError({ status, code, detail, action, faults, requestId })
 }
 
-/** The same failure, with the name that was probably meant, or those that there are. */
+/** The same failure, with the name that was probably meant, or those that there are; the gateway knows no path of ours. */
 async function withSuggestion(client: Client, failure: ClientError): Promise<ClientError> {
+  if (failure.code === 'serving.no_such_path' && failure.message.startsWith('Cannot find /api/'))
+    return new ClientError({
+      status: failure.status,
+      code: failure.code,
+      detail: `Cannot use ${client.server} as the server: the gateway answers there`,
+      action: 'Name the control plane with --server: its address is what plimsoll up printed behind "Plimsoll is up"',
+      requestId: failure.requestId,
+    })
   const list = listFor(failure)
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure
