@@ -357,7 +357,7 @@ const FAULTS = {
   401: {
     code: 'auth.token_missing',
     detail: 'This server asks for a token',
-    action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+    action: 'Send Authorization: Bearer TOKEN; a command takes a token with --token-file FILE or PLIMSOLL_TOKEN',
   },
 }
 

@@ -48,6 +48,7 @@ test('predict shows the gateway the token of the data directory, and one that is
   expect(own).toMatchObject({ status: 1, err: expect.stringContaining('serving.route_unknown') })
   const named = await predict('--json', '--gateway', platform.gateway)
   expect(named.err).toContain('auth.token_missing')
+  expect(named.err).toContain('--token-file FILE or PLIMSOLL_TOKEN')
   const damaged = join(folder, 'damaged.token')
   writeFileSync(damaged, 'plim_none', { mode: 0o600 })
   expect((await predict('--json', '--gateway', platform.gateway, '--token-file', damaged)).err).toContain(

@@ -9,7 +9,7 @@ import type { Authoriser, Scope } from '../http/index.ts'
 import { NAMED_ACTION, TOKEN_ACTION } from './action.ts'
 import { ALL_PROJECTS } from './grants.ts'
 import './tables.ts'
-import { ASK_FOR_TOKEN } from './verify/index.ts'
+import { ASK_FOR_TOKEN, SEND_TOKEN } from './verify/index.ts'
 
 /** Who calls, before any project is known; anonymous as well. */
 interface Identity {
@@ -98,7 +98,7 @@ async function identify(options: AuthoriserOptions, request: FastifyRequest, pro
   if (header === undefined) {
     if (!options.requireToken) return ANONYMOUS
     throw new PlimsollError('unauthenticated', 'auth.token_missing', 'This server asks for a token', {
-      action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+      action: SEND_TOKEN,
     })
   }
   const [, scheme, value] = /^([A-Za-z][A-Za-z0-9-]*) +(\S.*)$/.exec(header) ?? []
@@ -131,7 +131,7 @@ function nobodysKind({ scheme }: PresentedCredentials): PlimsollError {
       action: ASK_FOR_TOKEN,
     })
   return new PlimsollError('unauthenticated', 'auth.scheme_unknown', 'This server does not take that kind of login', {
-    action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+    action: SEND_TOKEN,
   })
 }
 

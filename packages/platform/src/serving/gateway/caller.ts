@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { ASK_FOR_TOKEN, hashToken } from '../../kernel/auth/verify/index.ts'
+import { ASK_FOR_TOKEN, hashToken, SEND_TOKEN } from '../../kernel/auth/verify/index.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import { ERRORS_PATH } from '../../kernel/http/error-page.ts'
@@ -28,7 +28,7 @@ function callerOf(request: IncomingMessage, live: LiveState | undefined, clock: 
   const [, token] = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
   if (token === undefined)
     throw new PlimsollError('unauthenticated', 'auth.token_missing', 'This gateway asks for a token', {
-      action: 'Send Authorization: Bearer TOKEN, or set PLIMSOLL_TOKEN',
+      action: SEND_TOKEN,
     })
   if (!live)
     throw new PlimsollError('unavailable', 'serving.no_snapshot', 'This gateway has no snapshot yet', {

@@ -3,4 +3,4 @@ export { formatSignedRequest, parseSignedRequest, type RequestStatement, request
 export { isWholeKey, keyIdOf, newSigningKey, type SigningKey, signBytes, verifyBytes } from './snapshot-signature.ts'
 export { SSH_NAMESPACE, type SshSignature, verifySshSignature } from './ssh-signature.ts'
 export { parseSshKeyLine, type SshPublicKey } from './ssh-wire.ts'
-export { ASK_FOR_TOKEN, formatToken, hashToken, isTokenForm, TOKEN_PREFIX } from './token-format.ts'
+export { ASK_FOR_TOKEN, formatToken, hashToken, isTokenForm, SEND_TOKEN, TOKEN_PREFIX } from './token-format.ts'

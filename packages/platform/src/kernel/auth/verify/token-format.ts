@@ -36,5 +36,9 @@ export function hashToken(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
+/** What a caller does who has sent no token, over HTTP or with a command. */
+export const SEND_TOKEN =
+  'Send Authorization: Bearer TOKEN; a command takes a token with --token-file FILE or PLIMSOLL_TOKEN'
+
 /** What whoever has no token that holds may do. */
 export const ASK_FOR_TOKEN = 'Ask an admin of the project for a new one: plimsoll token create NAME --role ROLE'
