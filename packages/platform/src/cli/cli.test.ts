@@ -111,6 +111,17 @@ test('a server that is stopped, or that is starting, is away; neither is a fault
   await unlock()
 })
 
+test.each([
+  ['a rate alone', ['--replay-rate', '60'], /Cannot use --replay-rate alone: it needs --replay-origin/],
+  ['no rate', ['--replay-rate', '0'], /Cannot use "0" as --replay-rate: expected a number above 0 and at most 1000000/],
+  ['no instant', ['--replay-origin', 'May'], /Cannot use "May" as --replay-origin: expected an instant/],
+])('up refuses %s of a replay, and says what was expected', (_name, args, said) => {
+  expect(plimsoll('up', '--data-dir', 'replayed', ...args)).toMatchObject({
+    status: 2,
+    err: expect.stringMatching(said),
+  })
+})
+
 test('help on a command is the same however it is asked for, and an argument of that name is none', () => {
   const asked = plimsoll('run', 'start', '--help')
   expect(asked).toMatchObject({ status: 0, out: expect.stringContaining('plimsoll run start'), err: '' })

@@ -22,12 +22,22 @@ function wholeNumber(text: string | undefined): number | string | undefined {
 }
 
 function replayOf(flags: UpFlags): { originMs: number; rate: number } | undefined {
-  if (flags.replayOrigin === undefined && flags.replayRate === undefined) return undefined
-  const originMs = parseInstant(flags.replayOrigin ?? '')
-  const rate = Number(flags.replayRate ?? '1')
+  const { replayOrigin, replayRate = '1' } = flags
+  const refuse = (value: string, flag: string, why: string) =>
+    new UsageError(`Cannot use "${value}" as ${flag}: expected ${why}`)
+  const rate = Number(replayRate)
+  if (!(rate > 0 && rate <= RATE_MAX))
+    throw refuse(replayRate, '--replay-rate', `a number above 0 and at most ${RATE_MAX}`)
+  if (replayOrigin === undefined) {
+    if (flags.replayRate === undefined) return undefined
+    throw new UsageError(
+      'Cannot use --replay-rate alone: it needs --replay-origin',
+      'Say where the clock starts, for example --replay-origin 2001-01-01T00:00:00Z',
+    )
+  }
+  const originMs = parseInstant(replayOrigin)
   if (originMs === undefined)
-    throw new UsageError('--replay-origin must be an instant, for example 2001-01-01T00:00:00Z')
-  if (!(rate > 0 && rate <= RATE_MAX)) throw new UsageError(`--replay-rate must be above 0 and at most ${RATE_MAX}`)
+    throw refuse(replayOrigin, '--replay-origin', 'an instant, for example 2001-01-01T00:00:00Z')
   return { originMs, rate }
 }
 
@@ -55,7 +65,7 @@ export function addUp(program: Command): void {
       ['--grpc-port <port>', 'kept for gRPC, which is not served yet (default: 7442)'],
       ['--require-token', 'ask for a token on loopback too, on both ports: for hosts that others share'],
       ['--replay-origin <instant>', 'create the data directory with a clock that starts here'],
-      ['--replay-rate <rate>', 'and runs this many times as fast'],
+      ['--replay-rate <rate>', 'and runs this many times as fast; needs --replay-origin (default: 1)'],
     ],
     action: async ({ io, options }) => {
       const server = {
