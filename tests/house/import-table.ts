@@ -36,6 +36,7 @@ const KERNEL_LAYERS = [
     'shell-word',
     'regular-file',
     'own-member',
+    'errno-text',
   ],
   ['config'],
   ['telemetry', 'http', 'auth/verify', 'blob/content'],
@@ -64,6 +65,7 @@ const ADAPTER_KERNEL = [
   'directory-lock',
   'shell-word',
   'regular-file',
+  'errno-text',
 ]
 
 interface Place {

@@ -137,10 +137,15 @@ test('doctor looks at the data directory, and at the settings in it', async () =
     state: 'problem',
     cost: '/database/url is needed with kind postgres',
   })
-  const url = { PLIMSOLL_DATABASE_URL: 'postgres://user:secret-canary@localhost/x' }
+  const url = { PLIMSOLL_DATABASE_URL: 'postgres://user:secret-canary@127.0.0.1:1/x' }
   const durable = await doctor(path, url, '--data-dir', dataDir)
   expect(durable.one('loss of power')).toMatchObject({ state: 'ok' })
-  expect(durable.one('database')).toMatchObject({ found: expect.stringContaining('PostgreSQL') })
+  expect(durable.one('database')).toMatchObject({
+    state: 'problem',
+    found: 'Cannot connect to PostgreSQL at 127.0.0.1:1/x: connection refused (ECONNREFUSED)',
+    cost: expect.stringMatching(/^plimsoll up cannot start\. Check/),
+  })
+  expect(durable.status).toBe(5)
   expect(JSON.stringify(durable.findings)).not.toContain('secret-canary')
   const file = await doctor(path, {}, '--data-dir', join(dataDir, 'plimsoll.yaml', 'below'))
   expect(file.one('data directory')).toMatchObject({

@@ -11,6 +11,12 @@ export async function loadOnnx(): Promise<void> {
   await import('../adapters/onnx/runtime.ts')
 }
 
+/** What the server of `database.url` answers. @throws unavailable db.unavailable · invalid config.invalid */
+export async function askPostgres(url: string, timeoutMs: number): Promise<{ version: string; place: string }> {
+  const adapter = await import('../adapters/postgres/index.ts')
+  return adapter.askPostgres(url, timeoutMs)
+}
+
 /** The interpreter that Python steps will get. @throws unavailable python.missing · python.too_old */
 export async function findPython(): Promise<{ path: string; version: string }> {
   const [{ openPythonEnvironments }, { readEnvironment }, { realClock }] = await Promise.all([

@@ -3,6 +3,7 @@ import pg from 'pg'
 import type { SqlBackend, SqlSession, Statement, StatementResult } from '../../kernel/db/backend.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
 import type { Logger } from '../../kernel/log.ts'
+import { connectionFault } from './server.ts'
 
 export interface PostgresOptions {
   url: string
@@ -89,19 +90,18 @@ export async function openPostgres(options: PostgresOptions): Promise<SqlBackend
       return closing
     },
   }
-  await probe(backend)
+  await probe(pool, options.url)
   return backend
 }
 
 /** Fails at the start rather than at the first request. */
-async function probe(backend: SqlBackend): Promise<void> {
+async function probe(pool: pg.Pool, url: string): Promise<void> {
   try {
-    const session = await backend.acquire()
-    await session.query('select 1', [])
-    await session.release()
+    const client = await pool.connect()
+    await client.query('select 1').finally(() => client.release())
   } catch (error) {
-    await backend.close()
-    throw error
+    await pool.end()
+    throw connectionFault(url, error)
   }
 }
 

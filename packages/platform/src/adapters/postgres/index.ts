@@ -1,1 +1,2 @@
 export { openPostgres, type PostgresOptions } from './backend.ts'
+export { askPostgres } from './server.ts'

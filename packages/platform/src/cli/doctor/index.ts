@@ -33,11 +33,12 @@ async function configOf(dataDir: string | undefined): Promise<{ config: Config; 
 /** Everything that doctor looks at, in the order in which it is told. */
 export async function findings(options: SharedOptions): Promise<Finding[]> {
   const { config, faults } = await configOf(options.dataDir)
-  const [tools, host, running, libraries] = await Promise.all([
+  const [tools, host, running, libraries, storage] = await Promise.all([
     toolFindings(),
     hostFindings(config),
     askRunning(options, config),
     libraryFindings(),
+    faults.length > 0 ? faults : storageFindings(config),
   ])
   return [
     ...tools,
@@ -45,7 +46,7 @@ export async function findings(options: SharedOptions): Promise<Finding[]> {
     ...running.findings,
     ...libraries,
     ...serverFindings(),
-    ...(faults.length > 0 ? faults : storageFindings(config)),
+    ...storage,
     ...accessFindings(config, running.asksForToken),
     ...isolationFindings(),
     ...durabilityFindings(config),

@@ -1,13 +1,24 @@
 import { join } from 'node:path'
 import type { Config } from '../../kernel/config/index.ts'
 import { countText } from '../../kernel/count-text.ts'
+import { isPlimsollError } from '../../kernel/errors.ts'
 import { listSetAside } from '../../kernel/set-aside.ts'
 import type { Finding } from './finding.ts'
 
-function databaseFinding({ database, dataDir }: Config): Finding {
-  const found =
-    database.kind === 'pglite' ? `PGlite in ${join(dataDir, 'database')}` : 'PostgreSQL, at the address in database.url'
-  return { group: 'storage', name: 'database', state: 'ok', found }
+const DATABASE_TIMEOUT_MS = 5_000
+
+async function databaseFinding({ database, dataDir }: Config): Promise<Finding> {
+  const about = { group: 'storage', name: 'database' } as const
+  if (database.kind === 'pglite') return { ...about, state: 'ok', found: `PGlite in ${join(dataDir, 'database')}` }
+  const { askPostgres } = await import('../../processes/native-probe.ts')
+  try {
+    const { version, place } = await askPostgres(database.url!, DATABASE_TIMEOUT_MS) // the settings' rules ask for it
+    return { ...about, state: 'ok', found: `PostgreSQL ${version} at ${place}` }
+  } catch (thrown) {
+    if (!isPlimsollError(thrown)) throw thrown
+    const cost = `plimsoll up cannot start. ${thrown.details.action ?? ''}`.trim()
+    return { ...about, state: 'problem', found: thrown.message, cost }
+  }
 }
 
 function blobFinding({ blob, dataDir }: Config): Finding {
@@ -40,6 +51,6 @@ function setAsideFindings({ dataDir }: Config): Finding[] {
 }
 
 /** Where rows and bytes would go with the settings that are found here. */
-export function storageFindings(config: Config): Finding[] {
-  return [databaseFinding(config), blobFinding(config), ...setAsideFindings(config)]
+export async function storageFindings(config: Config): Promise<Finding[]> {
+  return [await databaseFinding(config), blobFinding(config), ...setAsideFindings(config)]
 }
