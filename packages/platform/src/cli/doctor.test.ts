@@ -115,7 +115,12 @@ test('doctor names a port that is taken', async () => {
   const wants = (name: string) =>
     doctor(pathWith({ python3: GOOD }), { ...FREE_PORTS, [`PLIMSOLL_SERVER_${name}`]: String(port) })
   const [taken, unused] = [await wants('PORT'), await wants('GRPC_PORT')]
+  const env = { PATH: pathWith({ python3: GOOD }), ...FREE_PORTS, PLIMSOLL_SERVER_PORT: String(port) }
+  const { out } = await openCommandLine(folder, undefined, env).run('doctor')
   server.close()
+  expect(out.trim().split('\n').at(-1)).toBe(
+    'Everything that is needed is here, but for ports: plimsoll up needs others, where 0 picks a free one: plimsoll up --port 0',
+  )
   expect(taken.one('ports')).toMatchObject({ state: 'missing', found: `${port} cannot be had on 127.0.0.1` })
   expect(unused.one('ports')).toMatchObject({ state: 'ok' })
 })

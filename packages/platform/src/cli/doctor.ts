@@ -7,6 +7,14 @@ import { printable } from './io.ts'
 
 const MARKS = { ok: '✓', missing: '·', problem: '✗' } as const
 
+/** Ports that others hold are no problem of the machine, but `plimsoll up` as it is would end with one. */
+function closingLine(found: readonly Finding[]): string {
+  const problems = found.filter(({ state }) => state === 'problem').length
+  if (problems > 0) return `${countText(problems, 'thing')} must be put right.`
+  const ports = found.find(({ name, state }) => name === 'ports' && state === 'missing')
+  return `Everything that is needed is here${ports === undefined ? '.' : `, but for ports: ${ports.cost}`}`
+}
+
 export function addDoctor(program: Command): void {
   addCommand(program, {
     use: 'doctor',
@@ -32,12 +40,7 @@ export function addDoctor(program: Command): void {
         ...found.filter((finding) => finding.group === group).map(line),
         '',
       ])
-      io.answer({ ok: problems.length === 0, findings: found }, [
-        ...text,
-        problems.length === 0
-          ? 'Everything that is needed is here.'
-          : `${countText(problems.length, 'thing')} must be put right.`,
-      ])
+      io.answer({ ok: problems.length === 0, findings: found }, [...text, closingLine(found)])
       if (problems.length > 0) throw new CommandEnd(EXIT.infrastructure)
     },
   })

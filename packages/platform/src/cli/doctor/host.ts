@@ -59,15 +59,20 @@ async function portFinding({ server, dataDir }: Config): Promise<Finding> {
   const about = { group: 'needed', name: 'ports' } as const
   const pid = runningPid(dataDir)
   if (pid !== undefined) return { ...about, state: 'ok', found: `Plimsoll runs here already, as process ${pid}` }
-  const wanted = [server.port, server.gatewayPort].filter((port) => port !== 0)
-  const taken: number[] = []
-  for (const port of wanted) if (!(await isFree(server.host, port))) taken.push(port)
-  if (taken.length === 0) return { ...about, state: 'ok', found: `${wanted.join(', ')} are free on ${server.host}` }
+  const flags = [
+    ['--port', server.port],
+    ['--gateway-port', server.gatewayPort],
+  ] as const
+  const wanted = flags.filter(([, port]) => port !== 0)
+  const taken: (typeof wanted)[number][] = []
+  for (const one of wanted) if (!(await isFree(server.host, one[1]))) taken.push(one)
+  const listed = (some: typeof wanted) => some.map(([, port]) => port).join(', ')
+  if (taken.length === 0) return { ...about, state: 'ok', found: `${listed(wanted)} are free on ${server.host}` }
   return {
     ...about,
     state: 'missing',
-    found: `${taken.join(', ')} cannot be had on ${server.host}`,
-    cost: 'plimsoll up needs others: --port and --gateway-port, where 0 picks a free one',
+    found: `${listed(taken)} cannot be had on ${server.host}`,
+    cost: `plimsoll up needs others, where 0 picks a free one: plimsoll up ${taken.map(([flag]) => `${flag} 0`).join(' ')}`,
   }
 }
 
