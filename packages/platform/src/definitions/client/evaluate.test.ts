@@ -71,6 +71,23 @@ test('evaluateProject() says the error of a project, not the line that threw it'
   await expect(evaluateProject(folder)).rejects.toThrow(/: Error: it threw null$/)
 }, 180_000)
 
+test('evaluateProject() says what a project may not do, with its line, and not how Node would allow it', async () => {
+  const refused = (said: string) => ({
+    code: 'definitions.access_denied',
+    message: expect.stringMatching(new RegExp(`mts: ${said}$`)),
+    details: { action: 'A project file may read its own folder only' },
+  })
+  for (const [text, said] of [
+    ["void (await import('node:fs')).readFileSync('/etc/passwd')", 'line 3: it may not read "/etc/passwd"'],
+    ["void (await import('node:fs')).writeFileSync('x', 'y')", 'line 3: it may not write "x"'],
+    ["void (await import('node:child_process')).spawnSync('ls')", 'line 3: it may not start a process'],
+    ["await fetch('http://127.0.0.1:7440')", '.*it may not use the network'],
+  ] as const) {
+    writeProject(text)
+    await expect(evaluateProject(folder)).rejects.toMatchObject(refused(said))
+  }
+}, 180_000)
+
 const SDK = `import * as sdk from '@plimsoll/sdk'
 const { command, defineDataset, defineModel, definePipeline, python, typescript } = sdk
 `

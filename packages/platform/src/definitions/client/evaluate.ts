@@ -144,7 +144,8 @@ function explain(file: string, errors: string, end: string): PlimsollError {
   const lines = errors.split('\n')
   // The line of the source that Node shows above the error may speak of one too.
   const said = lines.find((text) => /^\w*Error(?: \[\w+\])?(?::|$)|heap out of memory/.test(text))
-  const line = (said ?? lines.find((text) => text.includes('Error')))?.trim() ?? end
+  const found = (said ?? lines.find((text) => text.includes('Error')))?.trim() ?? end
+  const line = found.replace(/^Error \[ERR_ACCESS_DENIED\]: /, '') // the code of ours says it
   const isDenied = /ERR_ACCESS_DENIED/.test(errors)
   return new PlimsollError(
     'invalid',

@@ -46,10 +46,30 @@ function placeOf(stack: string): string {
   return `${at === url ? '' : `${decodeURIComponent(at.slice(folder.length))} `}line ${line}: `
 }
 
+/** What Node may be told to refuse. */
+interface NodeError extends Error {
+  readonly code?: unknown
+  readonly permission?: unknown
+  readonly resource?: unknown
+}
+
+/** What was denied, in words: Node names the option that would allow it. A failed connection does not say by what. */
+function denial({ permission, resource }: NodeError): string {
+  if (permission === 'FileSystemRead') return `it may not read ${JSON.stringify(resource)}`
+  if (permission === 'FileSystemWrite') return `it may not write ${JSON.stringify(resource)}`
+  if (permission === 'Net' || permission === undefined) return 'it may not use the network'
+  return permission === 'ChildProcess' ? 'it may not start a process' : `it may not use ${String(permission)}`
+}
+
 /** Says in one line what went wrong and where: Node would print a page. */
 function refuse(thrown: unknown): never {
   if (!(thrown instanceof Error)) throw new Error(`it threw ${inspect(thrown)}`)
-  const { name, message, code } = thrown as Error & { code?: unknown } // of Node's own
+  const denied = ([thrown, thrown.cause] as NodeError[]).find((one) => one?.code === 'ERR_ACCESS_DENIED')
+  if (denied !== undefined) {
+    writeSync(2, `Error [ERR_ACCESS_DENIED]: ${placeOf(thrown.stack ?? '')}${denial(denied)}\n`)
+    process.exit(1)
+  }
+  const { name, message, code } = thrown as NodeError
   const kind = typeof code === 'string' ? `${name} [${code}]` : name
   writeSync(2, `${kind}: ${placeOf(thrown.stack ?? '')}${message.split('\n')[0]}\n`)
   process.exit(1)
