@@ -122,6 +122,17 @@ test.each([
   })
 })
 
+test('what the system said of a file is told in words', () => {
+  expect(plimsoll('up', '--config', 'absent.yaml').err).toMatch(
+    /^ {2}absent\.yaml cannot be read: no such file or directory \(ENOENT\)$/m,
+  )
+  const create = ['token', 'create', 'ada', '--server', 'http://127.0.0.1:1', '--out']
+  expect(plimsoll(...create, 'absent/x')).toMatchObject({
+    status: 2,
+    err: expect.stringContaining('Cannot write the token to absent/x: no such file or directory (ENOENT)'),
+  })
+})
+
 test('help on a command is the same however it is asked for, and an argument of that name is none', () => {
   const asked = plimsoll('run', 'start', '--help')
   expect(asked).toMatchObject({ status: 0, out: expect.stringContaining('plimsoll run start'), err: '' })

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { definitionName } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { errnoText } from '../kernel/errno-text.ts'
 import { makeFolder } from '../kernel/folder.ts'
 import { shellWord } from '../kernel/shell-word.ts'
 import { checked } from './argument.ts'
@@ -71,7 +72,7 @@ function openFolder(folder: string): void {
     makeFolder(folder)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException // node:fs throws errno errors
-    const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a file is where a folder should be' : code
+    const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a file is where a folder should be' : errnoText(error)
     throw new UsageError(`Cannot write a project into ${dirname(folder)}: ${why}`, 'Choose an empty folder')
   }
 }

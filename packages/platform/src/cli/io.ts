@@ -107,5 +107,6 @@ export function reportFailure(thrown: unknown, isJson: boolean): void {
     return
   }
   process.stderr.write(`plimsoll: ${printable(what)} (${code})${action ? ` — ${printable(action)}` : ''}\n`)
-  for (const fault of faults) process.stderr.write(`  ${printable(fault.pointer)} ${printable(fault.detail)}\n`)
+  for (const { pointer, detail } of faults)
+    process.stderr.write(`  ${printable(pointer === '' ? detail : `${pointer} ${detail}`)}\n`)
 }

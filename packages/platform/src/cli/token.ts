@@ -1,6 +1,7 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { issuedToken, ROLES, tokenPage } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { errnoText } from '../kernel/errno-text.ts'
 import { oneOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
@@ -13,7 +14,8 @@ function openTokenFile(path: string): number {
     return openSync(path, 'wx', 0o600)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new UsageError(`Cannot write the token to ${path}: ${code === 'EEXIST' ? 'the file exists' : code}`)
+    const why = code === 'EEXIST' ? 'the file exists' : errnoText(error)
+    throw new UsageError(`Cannot write the token to ${path}: ${why}`, 'Name a new file in a folder that you may write')
   }
 }
 

@@ -48,7 +48,7 @@ test('openDataDirectory() says in one line why it cannot use a directory', async
   await expect(openDataDirectory(join(file, 'data'))).rejects.toMatchObject({
     kind: 'unavailable',
     code: 'data_dir.cannot_open',
-    message: `Cannot use the data directory ${join(file, 'data')}: ENOTDIR`,
+    message: `Cannot use the data directory ${join(file, 'data')}: not a directory (ENOTDIR)`,
     details: { action: expect.stringContaining('--data-dir') },
   })
 })

@@ -2,6 +2,7 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isWholeKey, newSigningKey, type SigningKey } from '../kernel/auth/verify/index.ts'
 import { type Clock, type ReplayClockSettings, realClock, replayClock } from '../kernel/clock.ts'
+import { errnoText } from '../kernel/errno-text.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { makeFolder } from '../kernel/folder.ts'
 
@@ -37,7 +38,7 @@ export async function openDataDirectory(dataDir: string): Promise<ReturnType<typ
     throw new PlimsollError(
       'unavailable',
       'data_dir.cannot_open',
-      `Cannot use the data directory ${dataDir}: ${(error as NodeJS.ErrnoException).code}`,
+      `Cannot use the data directory ${dataDir}: ${errnoText(error)}`,
       { action: 'Choose another --data-dir, or correct its permissions' },
       error,
     )

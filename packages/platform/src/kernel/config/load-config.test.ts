@@ -95,8 +95,18 @@ test.each([
 
 test('loadConfig() refuses a file that was named and is not there', async () => {
   expect(await faultsOf({ file: join(directory, 'absent.yaml') })).toEqual([
-    ` ${join(directory, 'absent.yaml')} cannot be read: ENOENT`,
+    ` ${join(directory, 'absent.yaml')} cannot be read: no such file or directory (ENOENT)`,
   ])
+})
+
+test.each([
+  ['a: b: c\n', 'line 1: Nested mappings are not allowed in compact mappings'],
+  ['database:\n  url: canary\n more: 1\n', 'line 3: All mapping items must start at the same column'],
+  ['a: }canary\n', 'line 1: Unexpected flow-map-end token in YAML stream'],
+  ['a: 1\n---\nb: canary\n', 'line 2: Source contains multiple documents'],
+])('loadConfig() says what is no YAML in %j, and nothing of the text', async (text, said) => {
+  const file = write('bad.yaml', text)
+  expect(await faultsOf({ file })).toEqual([` ${file} is not YAML: ${said}`])
 })
 
 test('loadConfig() warns of names that look like settings', async () => {

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import type { z } from 'zod'
 import { countText } from '../count-text.ts'
+import { errnoText } from '../errno-text.ts'
 import { type Fault, PlimsollError, pointerOf } from '../errors.ts'
 import { type Environment, getPath, SETTINGS, type Setting, setPath, settingsFromEnvironment } from './environment.ts'
 import { type Config, settings, settingsFaults } from './settings.ts'
@@ -128,7 +129,8 @@ async function readSettings(path: string, isRequired: boolean, faults: Fault[]):
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    if (isRequired || code !== 'ENOENT') faults.push({ pointer: '', detail: `${path} cannot be read: ${code}` })
+    if (isRequired || code !== 'ENOENT')
+      faults.push({ pointer: '', detail: `${path} cannot be read: ${errnoText(error)}` })
     return undefined
   }
   const { parseDocument } = await import('yaml') // most starts have no file
@@ -136,7 +138,9 @@ async function readSettings(path: string, isRequired: boolean, faults: Fault[]):
     const document = parseDocument(text, { uniqueKeys: true })
     const [first] = document.errors
     if (first) {
-      faults.push({ pointer: '', detail: `${path} is not YAML: line ${first.linePos?.[0].line ?? '?'}, ${first.code}` })
+      // Behind its place stands the text itself, which may hold a secret.
+      const why = first.message.split(/ at line |: "|;/)[0]
+      faults.push({ pointer: '', detail: `${path} is not YAML: line ${first.linePos?.[0].line ?? '?'}: ${why}` })
       return undefined
     }
     return document.toJS({ maxAliasCount: 0 }) ?? undefined
