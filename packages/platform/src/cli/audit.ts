@@ -13,7 +13,7 @@ import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 function faultLines({ position, where, reason, row }: LedgerFault): string[] {
   return [
@@ -42,7 +42,13 @@ function addList(group: Command): void {
     action: async ({ io, options }) => {
       const query = { limit: limitOf(options, 50), subject: options.subject }
       const answer = await connect(options).client.call({ path: '/api/v1/audit', query, schema: auditPage })
-      const rows = answer.entries.map((entry) => [entry.at, entry.actor, entry.proof, entry.action, entry.subject])
+      const rows = answer.entries.map((entry) => [
+        formatInstant(entry.at),
+        entry.actor,
+        entry.proof,
+        entry.action,
+        entry.subject,
+      ])
       io.answer(
         answer,
         table(

@@ -18,7 +18,7 @@ import { connect, flagsOf } from './connection.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
 import { startAndFollow } from './run-follow.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 const EXAMPLES_SHOWN_MAX = 5
 const FILES_SHOWN_MAX = 20
@@ -149,7 +149,7 @@ function addLists(group: Command): void {
             version.verdict,
             String(version.rowCount),
             `${version.expectations.failed}/${version.expectations.evaluated}`,
-            version.createdAt.slice(0, 19),
+            formatInstant(version.createdAt),
             version.digest,
           ]),
           `No versions yet. Make one: plimsoll dataset add ${args[0]}${flagsOf(options)}`,

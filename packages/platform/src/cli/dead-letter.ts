@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { limitOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 function addList(group: Command): void {
   addCommand<{ limit?: string }>(group, {
@@ -24,7 +24,7 @@ function addList(group: Command): void {
             one.consumer === null ? one.type : `${one.type} to ${one.consumer}`,
             one.subject ?? '—',
             String(one.attempts),
-            one.since,
+            formatInstant(one.since),
             one.error ?? '—',
           ]),
           'No dead letters: nothing was given up on',

@@ -4,7 +4,7 @@ import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { printable } from './io.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 function short(digest: string | null): string {
   return digest === null ? 'none' : digest.slice(0, 19)
@@ -113,7 +113,7 @@ export function addModel(program: Command): void {
           versions.map((version) => [
             String(version.version),
             short(version.artifact),
-            version.createdAt.slice(0, 19),
+            formatInstant(version.createdAt),
             version.aliases.map((alias) => `@${alias}`).join(' '),
             metricsText(version.metrics),
           ]),

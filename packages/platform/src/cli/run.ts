@@ -6,7 +6,7 @@ import { connect, flagsOf } from './connection.ts'
 import { UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { answerRun, endAs, follow, startAndFollow } from './run-follow.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 interface StartFlags {
   param?: string[]
@@ -34,9 +34,6 @@ export function parseParams(given: readonly string[]): Record<string, unknown> {
   }
   return Object.fromEntries(params)
 }
-
-/** Of an instant in UTC, up to its seconds. */
-const SECONDS_CHARS = 19
 
 const collect = ['--param <name=value...>', 'a param of the pipeline; JSON or text'] as [string, string]
 
@@ -102,7 +99,7 @@ export function addRun(program: Command): void {
             entry.state,
             entry.pipeline ?? '',
             `${entry.steps.done}/${entry.steps.total}`,
-            `${entry.createdAt.slice(0, SECONDS_CHARS)}Z`,
+            formatInstant(entry.createdAt),
             entry.actor,
             ...(waits ? [waitOf(entry)] : []),
           ]),

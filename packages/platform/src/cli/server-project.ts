@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { checked } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 /** `project list|create`: projects of the server, which hold rows and roles. */
 export function addServerProject(program: Command): void {
@@ -18,7 +18,7 @@ export function addServerProject(program: Command): void {
         answer,
         table(
           [{ elastic: 'project' }, 'your role', 'created', { elastic: 'by' }],
-          answer.projects.map((row) => [row.project, row.role, row.created_at.slice(0, 19), row.created_by]),
+          answer.projects.map((row) => [row.project, row.role, formatInstant(row.created_at), row.created_by]),
           'There is no project that you may see',
         ),
       )

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 const ROWS = [
   ['run_0192', 'succeeded', 'a-pipeline-with-a-rather-long-name'],
@@ -70,4 +70,9 @@ test('table() counts characters, shows control characters, and says when there i
     ),
   ).toEqual(['name        n', 'ü😀          1', 'a\\u001b[2J  2'])
   expect(table(['name'], [], 'No runs yet')).toEqual(['No runs yet'])
+})
+
+test('formatInstant() shows the seconds, and says that it is UTC', () => {
+  expect(formatInstant('2026-01-02T03:04:05.678Z')).toBe('2026-01-02T03:04:05Z')
+  expect(formatInstant('2026-01-02T03:04:05Z')).toBe('2026-01-02T03:04:05Z')
 })

@@ -10,6 +10,11 @@ const ELASTIC_MIN_CHARS = 12
 /** What people copy is never cut, wherever it stands. */
 const ID = /\b[a-z]+_[0-9a-f-]{16,}/
 
+/** An instant as lists show it: in UTC, up to its seconds. Answers in JSON have all of it. */
+export function formatInstant(instant: string): string {
+  return `${instant.slice(0, 'yyyy-mm-ddThh:mm:ss'.length)}Z`
+}
+
 /** Columns of the terminal, or without bound: a pipe and a file get everything. */
 export function terminalWidth(): number {
   return process.stdout.isTTY === true && process.stdout.columns > 0 ? process.stdout.columns : Number.POSITIVE_INFINITY

@@ -6,7 +6,7 @@ import { oneOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
 import { UsageError } from './exit-code.ts'
-import { table } from './table.ts'
+import { formatInstant, table } from './table.ts'
 
 /** Made before the token is: one that cannot be kept is not asked for. */
 function openTokenFile(path: string): number {
@@ -82,7 +82,7 @@ export function addToken(program: Command): void {
             one.principal,
             one.role,
             one.all_projects ? 'all projects' : 'this project',
-            one.revoked_at ? 'revoked' : one.expires_at,
+            one.revoked_at ? 'revoked' : formatInstant(one.expires_at),
           ]),
           'No token yet',
         ),
