@@ -33,6 +33,7 @@ import { up as up0170 } from './0170-check-of-steps.ts'
 import { up as up0180 } from './0180-retention-classes.ts'
 import { up as up0190 } from './0190-verdicts-and-drift.ts'
 import { up as up0191 } from './0191-model-notes.ts'
+import { up as up0200 } from './0200-version-last-seen.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -70,4 +71,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0180-retention-classes', up: (db) => up0180(db as never) },
   { name: '0190-verdicts-and-drift', up: (db) => up0190(db as never) },
   { name: '0191-model-notes', up: (db) => up0191(db as never) },
+  { name: '0200-version-last-seen', up: (db) => up0200(db as never) },
 ]

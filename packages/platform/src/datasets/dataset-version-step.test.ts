@@ -11,6 +11,7 @@ import { toManifest } from './content/manifest.ts'
 import { datasetVersionStep } from './dataset-version-step.ts'
 import {
   latestVersion,
+  listDatasets,
   locationsOf,
   registerVersion,
   requireUnaltered,
@@ -161,6 +162,34 @@ test('isCurrent() of dataset-version knows a result until another suite has move
   expect(await areCurrent(failed, passed)).toEqual([false, true])
   expect(await judge(1)).toMatchObject({ version: 1, verdict: 'failed' })
   expect(await areCurrent(failed, passed)).toEqual([true, false])
+})
+
+test('dataset-version makes content that comes back the newest again, for lists, for readers and for the cache', async () => {
+  const path = join(temporaryFolder(), 'a.csv')
+  const expectations = [
+    { type: 'expect_column_values_to_be_between', kwargs: { column: 'n', min_value: 0, max_value: 9 } },
+  ]
+  await declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, expectations })
+  const see = async (number: number) => {
+    writeFileSync(path, `n\n${number}\n`)
+    return runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root })
+  }
+  const newest = async () => {
+    const { datasets } = await listDatasets(database.ctx)
+    const read = [
+      await latestVersion(database.ctx, 'numbers'),
+      await latestVersion(database.ctx, 'numbers', { allowFailed: true }),
+    ]
+    return [datasets[0]!.version, datasets[0]!.verdict, ...read.map(({ version }) => version)]
+  }
+  const first = await see(1)
+  expect([await see(99), await newest()]).toMatchObject([{ version: 2 }, [2, 'failed', 1, 2]])
+  expect(await datasetVersionStep.isCurrent!(database.ctx, first)).toBe(false)
+  expect([await see(1), await newest()]).toMatchObject([{ version: 1, isNew: false }, [1, 'passed', 1, 1]])
+  expect(await datasetVersionStep.isCurrent!(database.ctx, first)).toBe(true)
+  expect([await see(2), await newest()]).toMatchObject([{ version: 3 }, [3, 'passed', 3, 3]])
+  expect([await see(1), await newest()]).toMatchObject([{ version: 1 }, [1, 'passed', 1, 1]])
+  expect([await see(99), await newest()]).toMatchObject([{ version: 2 }, [2, 'failed', 1, 2]])
 })
 
 test('dataset-version takes the bins of the version it is told, and its profile says whose they are', async () => {

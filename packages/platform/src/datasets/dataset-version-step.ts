@@ -15,7 +15,7 @@ import { type DatasetVersionSpec, datasetPlaces, datasetVersionSpec } from './da
 import { rememberLocations } from './location.ts'
 import { binsOf } from './profile.ts'
 import { listSourceFiles } from './source-files.ts'
-import { findVersion, registerVersion, versionContent } from './version.ts'
+import { findNewest, findVersion, registerVersion, versionContent } from './version.ts'
 
 async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<Json> {
   const { dataset: name, root, path, reference } = datasetVersionParams.parse(params)
@@ -108,12 +108,15 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   return made
 }
 
-/** Another suite may have moved the verdict of the same content since: the step then runs again and moves it back. */
+/**
+ * Since then other content may have been seen, or another suite have moved the verdict of this: the step then runs again,
+ * and makes this version the newest with its verdict.
+ */
 async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
   const known = madeDatasetVersion.safeParse(result)
   if (!known.success) return false
-  const version = await findVersion(ctx, known.data)
-  return version?.verdict === known.data.verdict
+  const newest = await findNewest(ctx, known.data.dataset)
+  return newest?.version === known.data.version && newest.verdict === known.data.verdict
 }
 
 /** Reads the files of a declared dataset, checks and profiles them, and registers them as its next version. */

@@ -183,14 +183,21 @@ export async function listDatasets(ctx: Context, page: { after?: string; limit?:
   const limit = Math.min(page.limit ?? 50, PAGE_MAX)
   const rows = await ctx.db
     .selectFrom('dataset')
-    .leftJoin('dataset_version', (join) =>
-      join
-        .onRef('dataset_version.project', '=', 'dataset.project')
-        .onRef('dataset_version.dataset', '=', 'dataset.name')
-        .onRef('dataset_version.version', '=', 'dataset.version_count'),
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom('dataset_version')
+          .select(['verdict', 'version'])
+          .whereRef('dataset_version.project', '=', 'dataset.project')
+          .whereRef('dataset_version.dataset', '=', 'dataset.name')
+          .orderBy('seen_at', 'desc')
+          .orderBy('version', 'desc')
+          .limit(1)
+          .as('newest'),
+      (join) => join.onTrue(),
     )
     .selectAll('dataset')
-    .select(['dataset_version.verdict', 'dataset_version.version'])
+    .select(['newest.verdict', 'newest.version'])
     .where('dataset.project', '=', ctx.project)
     .where('dataset.name', '>', page.after ?? '')
     .orderBy('dataset.name')

@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { type AnyEndpoint, endpoint } from '../kernel/http/endpoint.ts'
 import { type Dataset, listDatasets, requireDataset } from './dataset.ts'
 import { locationsOf } from './location.ts'
-import { type DatasetVersion, listVersions, requireVersion, versionContent } from './version.ts'
+import { type DatasetVersion, findNewest, listVersions, requireVersion, versionContent } from './version.ts'
 
 const LOCATIONS_MAX = 1_000
 const limit = wholeText({ min: 1, max: 200 }).default(50)
@@ -83,8 +83,7 @@ const dataset = endpoint({
   response: datasetDetail,
   handler: async ({ ctx, params }) => {
     const found = await requireDataset(ctx, params.dataset)
-    const { versions } = await listVersions(ctx, params.dataset, { limit: 1 })
-    return toDetail(found, versions[0])
+    return toDetail(found, await findNewest(ctx, params.dataset))
   },
 })
 

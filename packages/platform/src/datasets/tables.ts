@@ -55,6 +55,8 @@ export interface DatasetVersionRow {
   step: string | null
   retention: Filled<string>
   created_at: Filled<Date>
+  /** When the dataset's files were last found to be this content. */
+  seen_at: Filled<Date>
 }
 
 export interface DatasetValidationRow {

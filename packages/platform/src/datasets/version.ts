@@ -9,7 +9,7 @@ import {
   type VersionVerdict,
   validationResult,
 } from '@plimsoll/sdk/wire'
-import type { Selectable } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { alsoPin } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
@@ -90,8 +90,8 @@ export function toDatasetVersion(row: VersionRow): DatasetVersion {
 }
 
 /**
- * Registers a state of a dataset under the next number. Content that is registered already keeps its number: a new suite
- * then adds its validation and moves the verdict; anything else is free and emits nothing.
+ * Registers a state of a dataset under the next number. Content that is registered already keeps its number and is the
+ * newest again: a new suite then adds its validation and moves the verdict; anything else is free and emits nothing.
  * A failing version is registered, marked, and refused downstream.
  *
  * @throws not_found datasets.dataset_not_found unless `derived`
@@ -122,6 +122,7 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
       `Cannot find dataset "${added.dataset}" in project "${tx.project}"`,
     )
   const known = await versionRow(tx, { dataset: added.dataset, digest })
+  if (known) await noteSeen(tx, known)
   const verdict = verdictOf(added.validation?.content)
   if (known && (!added.validation || known.suite_digest === added.validation.suiteDigest))
     return { ...toDatasetVersion(known), isNew: false }
@@ -177,6 +178,35 @@ function verdictOf(validation: ValidationResult | undefined): {
   return { verdict: validation.success ? 'passed' : 'failed', evaluated, failed }
 }
 
+/** A version is the newest from when its content was last seen. A clock that is coarse or was put back makes no two equal. */
+async function noteSeen(tx: Tx, { dataset, version }: VersionRow): Promise<void> {
+  const newest = await newestQuery(tx, dataset).executeTakeFirstOrThrow() // it is among them
+  if (newest.version === version) return
+  await tx.db
+    .updateTable('dataset_version')
+    .set({ seen_at: afterAllSeen(tx, dataset) })
+    .where('project', '=', tx.project)
+    .where('dataset', '=', dataset)
+    .where('version', '=', version)
+    .execute()
+}
+
+function afterAllSeen(tx: Tx, dataset: string): RawBuilder<Date> {
+  return sql<Date>`greatest(clock_timestamp(), (select max(seen_at) + interval '1 microsecond' from dataset_version
+    where project = ${tx.project} and dataset = ${dataset}))`
+}
+
+function newestQuery(ctx: Context, dataset: string) {
+  return ctx.db
+    .selectFrom('dataset_version')
+    .selectAll()
+    .where('project', '=', ctx.project)
+    .where('dataset', '=', dataset)
+    .orderBy('seen_at', 'desc')
+    .orderBy('version', 'desc')
+    .limit(1)
+}
+
 async function insertVersion(
   tx: Tx,
   added: NewVersion,
@@ -212,6 +242,7 @@ async function insertVersion(
       ...verdict,
       run: added.run ?? null,
       step: added.step ?? null,
+      seen_at: afterAllSeen(tx, added.dataset),
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -337,8 +368,14 @@ async function failedExpectations(ctx: Context, version: DatasetVersion): Promis
   )
 }
 
+/** The version whose content was last seen, whatever its verdict. */
+export async function findNewest(ctx: Context, dataset: string): Promise<DatasetVersion | undefined> {
+  const row = await newestQuery(ctx, dataset).executeTakeFirst()
+  return row && toDatasetVersion(row)
+}
+
 /**
- * The newest version that did not fail its expectations; with `allowFailed`, the newest of all.
+ * The last seen version that did not fail its expectations; with `allowFailed`, the last seen of all.
  *
  * @throws not_found    datasets.no_version
  * @throws precondition datasets.version_failed_expectations when every version failed
@@ -348,20 +385,10 @@ export async function latestVersion(
   dataset: string,
   options: { allowFailed?: boolean } = {},
 ): Promise<DatasetVersion> {
-  const newest = (failedToo: boolean) => {
-    const query = ctx.db
-      .selectFrom('dataset_version')
-      .selectAll()
-      .where('project', '=', ctx.project)
-      .where('dataset', '=', dataset)
-    return (failedToo ? query : query.where('verdict', '<>', 'failed'))
-      .orderBy('version', 'desc')
-      .limit(1)
-      .executeTakeFirst()
-  }
-  const usable = await newest(options.allowFailed ?? false)
+  const newest = newestQuery(ctx, dataset)
+  const usable = await (options.allowFailed ? newest : newest.where('verdict', '<>', 'failed')).executeTakeFirst()
   if (usable) return toDatasetVersion(usable)
-  const failed = await newest(true)
+  const failed = await newest.executeTakeFirst()
   if (failed) throw await failedExpectations(ctx, toDatasetVersion(failed))
   throw new PlimsollError(
     'not_found',
