@@ -111,6 +111,9 @@ test('dataset-version keeps a failing version, with counts and examples, and it 
   await expect(latestVersion(database.ctx, 'flights')).rejects.toMatchObject({
     code: 'datasets.version_failed_expectations',
   })
+  await expect(requireVersion(database.ctx, { dataset: 'flights', version: 2 })).rejects.toMatchObject({
+    details: { action: 'Its versions are listed by plimsoll dataset versions flights' },
+  })
   const allowed = { allowFailed: true }
   expect([
     await requireVersion(database.ctx, { dataset: 'flights', version: 1 }, allowed),

@@ -328,7 +328,7 @@ export async function requireVersion(
       'not_found',
       'datasets.version_not_found',
       `Cannot find ${name} in project "${ctx.project}"`,
-      'version' in ref ? { action: `Its versions are listed by plimsoll dataset show ${ref.dataset}` } : {},
+      'version' in ref ? { action: `Its versions are listed by plimsoll dataset versions ${ref.dataset}` } : {},
     )
   }
   if (found.verdict === 'failed' && !options.allowFailed) throw await failedExpectations(ctx, found)
