@@ -33,15 +33,28 @@ test('explanationLines() gives each link its mark, the strength of data, and wha
   ]
   const lines = explanationLines({ prediction: 'p', isIntact: false, links })
   expect(lines.map((line) => line.replace(/[^\x20-\x7e✓·✗]/g, '?'))).toEqual([
-    '✓ training-data  flights/5',
+    '✓ training-data flights/5',
     '    sha256:d (content)',
-    expect.stringMatching(/^✗ source-data {4}old/),
+    expect.stringMatching(/^✗ source-data {3}old/),
     '    sha256:e',
     expect.stringMatching(/^ {4}altered: File a.* is altered$/),
-    '· run            run_1/fit',
-    '✓ commit         c0ffee',
+    '· run           run_1/fit',
+    '✓ commit        c0ffee',
     '    sha256:f',
     '    the tree had changes that were not committed',
   ])
   for (const line of lines) expect(line).not.toMatch(/\p{Cc}/u)
+})
+
+test('explanationLines() aligns names by the longest kind, and says that a release has the digest of what it releases', () => {
+  const links = [
+    link({ kind: 'release', name: 'rel_1', digest: 'sha256:a' }),
+    link({ kind: 'feature-service', name: 'board', digest: 'sha256:b', check: 'verified' }),
+  ]
+  expect(explanationLines({ prediction: 'p', isIntact: true, links })).toEqual([
+    '· release         rel_1',
+    '    releases sha256:a',
+    '✓ feature-service board',
+    '    sha256:b',
+  ])
 })

@@ -160,7 +160,8 @@ test('the feature service and views of the training set are links, hashed again'
   await addFeatures(ctx)
   const { digest, members } = await requireFeatureService(ctx, 'board')
   const [{ view, viewVersion }] = members as [ServiceMember]
-  const features = [{ service: 'board', digest, views: [{ view: view.name, version: viewVersion }] }]
+  const used = { view: view.name, version: viewVersion } // by two members of the service
+  const features = [{ service: 'board', digest, views: [used, used] }]
   const { record } = await addChain({ features })
   const found = async () =>
     (await explain(record)).links

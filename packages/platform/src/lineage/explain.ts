@@ -165,6 +165,7 @@ function versionLink(version: ModelVersion): SpineLink {
 async function featureLinks(ctx: Context, { bound }: ModelVersion): Promise<SpineLink[]> {
   const links: SpineLink[] = []
   const add = async (kind: 'feature-service' | 'feature-view', name: string, digest: string) => {
+    if (links.some((link) => link.kind === kind && link.name === name && link.digest === digest)) return // used twice
     const isWhole = await isFeatureVersionWhole(ctx, { kind, name, digest })
     const check = isWhole ? 'verified' : isWhole === undefined ? 'missing' : 'altered'
     const problem = isWhole
