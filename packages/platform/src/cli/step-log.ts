@@ -8,6 +8,7 @@ import { connect, flagsOf } from './connection.ts'
 import { EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
 import { stateText, untilServed } from './run-follow.ts'
+import { parseStepName } from './step-name.ts'
 import { openTerminalText } from './terminal-text.ts'
 
 const POLL_MS = 500
@@ -92,18 +93,19 @@ async function textOfLog(asked: Asked): Promise<string> {
 export function addLogs(program: Command): void {
   addCommand<{ follow?: boolean }>(program, {
     use: 'logs <run> [step]',
-    summary: 'print the log of a step, or of every step of a run',
+    summary: 'print the log of a step (RUN STEP or RUN/STEP), or of every step of a run',
     example: 'plimsoll logs run_01… fit --follow',
     options: [['--follow', 'wait for more until the step ends']],
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
-      const path = `/api/v1/runs/${segment(args[0], 'run')}`
+      const { run, step: named } = parseStepName(args)
+      const path = `/api/v1/runs/${segment(run, 'run')}`
       const steps =
-        args[1] === undefined ? (await client.call({ path, schema: runView })).graph.map((step) => step.key) : [args[1]]
+        named === undefined ? (await client.call({ path, schema: runView })).graph.map((step) => step.key) : [named]
       const logs: Record<string, string> = {}
       for (const step of steps) {
         const log = `${path}/steps/${segment(step, 'step')}/log`
-        const asked = { client, io, run: args[0]!, path: log, isFollowed: options.follow === true }
+        const asked = { client, io, run, path: log, isFollowed: options.follow === true }
         if (io.isJson) {
           logs[step] = await textOfLog(asked)
           continue

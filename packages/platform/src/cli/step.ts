@@ -3,28 +3,23 @@ import { constants } from 'node:os'
 import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { readEnvironment } from '../kernel/config/index.ts'
-import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
-import { CommandEnd, UsageError } from './exit-code.ts'
+import { CommandEnd } from './exit-code.ts'
 import { describeStep } from './step-description.ts'
+import { stepPathOf } from './step-name.ts'
 
 /** A shell reports a program that signal n ended as 128 + n. */
 const SIGNAL_BASE = 128
 
-function stepPath(text: string | undefined): string {
-  const [run, step, ...rest] = (text ?? '').split('/')
-  if (!run || !step || rest.length > 0) throw new UsageError(`Cannot read "${text ?? ''}": a step is named RUN/STEP`)
-  return `/api/v1/runs/${segment(run, 'run')}/steps/${segment(step, 'step')}`
-}
-
 function addShow(group: Command): void {
   addCommand(group, {
-    use: 'show <run/step>',
-    summary: 'show a step: times, cache verdict with its reason, params, inputs, outputs, attempts',
-    example: 'plimsoll step show run_0192…/train',
+    use: 'show <run> [step]',
+    summary:
+      'show a step (RUN STEP or RUN/STEP): times, cache verdict with its reason, params, inputs, outputs, attempts',
+    example: 'plimsoll step show run_0192… train',
     action: async ({ io, options, args }) => {
-      const step = await connect(options).client.call({ path: stepPath(args[0]), schema: stepDetail })
+      const step = await connect(options).client.call({ path: stepPathOf(args), schema: stepDetail })
       io.answer(step, describeStep(step))
     },
   })
@@ -32,11 +27,12 @@ function addShow(group: Command): void {
 
 function addDebug(group: Command): void {
   addCommand<{ run?: boolean }>(group, {
-    use: 'debug <run/step>',
-    summary: 'open a shell in the files and environment of the newest attempt (on the same machine)',
-    example: 'plimsoll step debug run_0192…/train',
+    use: 'debug <run> [step]',
+    summary:
+      'open a shell in the files and environment of the newest attempt of a step (RUN STEP or RUN/STEP, on the same machine)',
+    example: 'plimsoll step debug run_0192… train',
     action: async ({ io, options, args }) => {
-      const view = await connect(options).client.call({ path: `${stepPath(args[0])}/debug`, schema: stepDebugView })
+      const view = await connect(options).client.call({ path: `${stepPathOf(args)}/debug`, schema: stepDebugView })
       if (io.isJson) {
         io.answer(view, '')
         return
