@@ -29,7 +29,7 @@ const materializeParams = z
     until: z
       .union([z.iso.datetime({ offset: true }), z.string().regex(FROM_NOW)], {
         error:
-          'A time with its offset is wanted, such as 2026-01-31T12:00:00Z, or now, or hours or days from now, such as now+12d',
+          'expected a time with its offset, such as 2026-01-31T12:00:00Z, or now, or hours or days from now, such as now+12d',
       })
       .default('now'),
     /** How long before `until` lookups must still find what was known, windows whole, microseconds. */

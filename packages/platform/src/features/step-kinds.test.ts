@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DatasetManifest } from '@plimsoll/sdk/wire'
+import { type DatasetManifest, faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   count,
@@ -443,8 +443,20 @@ test('materialize takes now by the clock of the server, also where no until is g
   await expect(untilOf({ until: 'now+31d' })).rejects.toThrow(/^Cannot materialize until 2001-02-01T12:01:00\.000Z: /)
   for (const until of ['now-1d', 'now+1w', 'tomorrow', '2001-01-01'])
     expect(params!.safeParse({ service: 'board', until }).error?.issues, until).toMatchObject([
-      { path: ['until'], message: expect.stringMatching(/^A time with its offset is wanted, .* such as now\+12d$/) },
+      { path: ['until'], message: expect.stringMatching(/^expected a time with its offset, .* such as now\+12d$/) },
     ])
+})
+
+test('materialize and training-set name the text that is no instant', () => {
+  const said = ['materialize', 'training-set'].flatMap((name) => {
+    const { params } = featureStepKinds(async () => new Set()).find(({ kind }) => kind === name)!
+    const given = { service: 'board', until: 'tomorrow', time: 'date', asOf: 'tomorrow' }
+    return params.safeParse(given, IN_WORDS).error!.issues.map((issue) => `${issue.path.join('/')} ${faultText(issue)}`)
+  })
+  for (const name of ['until', 'asOf'])
+    expect(said).toContainEqual(
+      expect.stringMatching(new RegExp(`^${name} expected a time with its offset, .*, found "tomorrow"$`)),
+    )
 })
 
 test('materialize refuses where the installation has no online store', async () => {

@@ -13,7 +13,7 @@ export const trainingSetParams = z.strictObject({
   dataset: definitionName.optional(),
   /** Rows known only later than this instant are left out. */
   asOf: z.iso
-    .datetime({ offset: true, error: 'A time with its offset is wanted, such as 2026-01-31T12:00:00Z' })
+    .datetime({ offset: true, error: 'expected a time with its offset, such as 2026-01-31T12:00:00Z' })
     .optional(),
 })
 

@@ -67,6 +67,11 @@ function damaged(path: string, cause?: unknown): PlimsollError {
   return new PlimsollError('unavailable', 'data_dir.damaged', `Cannot read ${path}: it is damaged`, { action }, cause)
 }
 
+function replayText(replay: ReplayClockSettings | null): string {
+  if (replay === null) return 'the real clock'
+  return `a replay clock from ${new Date(replay.originMs).toISOString()} on at rate ${replay.rate}`
+}
+
 /** The clock that this data directory was created with: once a replay clock, always that one. */
 export async function openDirectoryClock(
   dataDir: string,
@@ -79,8 +84,10 @@ export async function openDirectoryClock(
       throw new PlimsollError(
         'precondition',
         'data_dir.clock_fixed',
-        `Cannot change the clock of ${dataDir}: it was created with ${stored.replay ? 'another replay clock' : 'the real clock'}`,
-        { action: `Choose a new --data-dir (this one has ${database})` },
+        `Cannot change the clock of ${dataDir}: it was created with ${replayText(stored.replay)}`,
+        {
+          action: `Leave out --replay-origin and --replay-rate, or choose a new --data-dir (this one has ${database})`,
+        },
       )
     }
     return { clock: stored.replay ? replayClock(stored.replay) : realClock, replay: stored.replay ?? undefined }

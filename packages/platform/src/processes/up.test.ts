@@ -331,7 +331,9 @@ test('a data directory keeps the clock that it was made with', async () => {
   await up.exit
   const other = new Up(['--replay-origin', '2002-01-01T00:00:00Z'])
   expect(await other.exit).toEqual({ code: 1, signal: null })
-  expect(JSON.parse(other.stderr)).toMatchObject({ error: { code: 'data_dir.clock_fixed' } })
+  const message = expect.stringMatching(/created with a replay clock from 2001-01-01T00:00:00\.000Z on at rate 60$/)
+  const action = expect.stringMatching(/^Leave out --replay-origin and --replay-rate, or /)
+  expect(JSON.parse(other.stderr)).toMatchObject({ error: { code: 'data_dir.clock_fixed', message, action } })
 })
 
 const FULL_DISK = resolve(import.meta.dirname, 'full-disk.fixture.ts')

@@ -116,6 +116,7 @@ export {
   routeDefinition,
   routeInput,
   type StepInput,
+  shownValue,
   stepInput,
   VALUE_TYPES,
   type ValueType,

@@ -59,8 +59,8 @@ test('prepare() lists every fault at once with its pointer', () => {
       { date: '2001-01-01T00:00:00Z' },
     ]),
   ).toEqual([
-    '/rows/0/distance expected an integer of type int32',
-    '/rows/0/date expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z',
+    '/rows/0/distance expected an integer of type int32, found "far"',
+    '/rows/0/date expected an RFC 3339 time with a zone, for example 2001-04-01T12:30:00Z, found "yesterday"',
     '/rows/0/colour is not an input of route delay: expected distance, date',
     '/rows/1 expected an object',
     '/rows/2/distance is null: expected a value of type int32',
@@ -151,7 +151,7 @@ test('prepare() fills a matrix of any width with one column', () => {
 test.each(['2001-02-30', '2001-04-31', '2001-13-01', '2001-04-01T10:00:00Z', '2001-04-01T00:00:00+02:00', 'then'])(
   'prepare() refuses the date %s',
   (text) => {
-    const detail = 'expected a day of the calendar, for example 2001-04-01'
+    const detail = `expected a day of the calendar, for example 2001-04-01, found "${text}"`
     expect(filledBy('date', text, 'FP64')).toBe(`serving.invalid_input: ${detail}`)
   },
 )

@@ -1,4 +1,4 @@
-import type { FeatureMapping, ServedInput, ServedRoute } from '@plimsoll/sdk/wire'
+import { type FeatureMapping, type ServedInput, type ServedRoute, shownValue } from '@plimsoll/sdk/wire'
 import {
   allocateData,
   type Datatype,
@@ -66,6 +66,11 @@ const FAULTS_MAX = 100
 
 /** Why a value does not fit its declared type, or undefined when it does. */
 function faultOf(type: string, value: unknown): string | undefined {
+  const fault = mismatchOf(type, value)
+  return fault?.startsWith('expected ') ? `${fault}, found ${shownValue(value)}` : fault
+}
+
+function mismatchOf(type: string, value: unknown): string | undefined {
   switch (type) {
     case 'text':
     case 'bytes': {
@@ -233,6 +238,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
         continue
       }
       const fault = faultOf(input.type, value)
+      // What is expected is said of a value that is short, or has its length in the fault.
       if (fault) faults.push({ pointer: `/rows/${index}/${name}`, detail: fault })
       checked[name] = value
     }
