@@ -1,14 +1,16 @@
-import { ClientError, openClient } from '@plimsoll/sdk/client'
-import { explanation } from '@plimsoll/sdk/wire'
+import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
+import { type Explanation, explanation, health } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { realClock } from '../kernel/clock.ts'
 import { countText } from '../kernel/count-text.ts'
+import { uuidv7Ms } from '../kernel/ids.ts'
 import { readJson, segment } from './argument.ts'
 import { addCommand } from './command.ts'
 import { connect, flagsOf, requireUrl } from './connection.ts'
 import { CommandEnd, EXIT, UsageError } from './exit-code.ts'
 import { explanationLines } from './explanation-lines.ts'
-import { printable } from './io.ts'
+import { type Io, printable } from './io.ts'
 import { suggestingClient, withAction } from './suggest.ts'
 
 function parseRow(text: string): unknown {
@@ -46,6 +48,36 @@ function adviseGateway(thrown: unknown): never {
     : thrown
 }
 
+const POLL_MS = 500
+/** A gateway ships what it has written every few seconds. */
+const ARRIVAL_MS_MAX = 15_000
+
+/** Whether a prediction may still be on its way, by the clock of the platform, which may run faster than ours. */
+async function isFresh(client: Client, id: string): Promise<boolean> {
+  const { time, replay_rate: rate } = await client.call({ path: '/health', schema: health })
+  const ageMs = Date.parse(time) - (uuidv7Ms(id) ?? Number.NEGATIVE_INFINITY)
+  return ageMs < ARRIVAL_MS_MAX * (rate ?? 1)
+}
+
+/** Explains a prediction, and waits a while for one that has just been made. */
+export async function explainArrived(client: Client, io: Io, id: string): Promise<Explanation> {
+  const path = `/api/v1/predictions/${segment(id, 'prediction')}/explanation`
+  const giveUpMs = realClock.monotonicMs() + ARRIVAL_MS_MAX
+  for (let hasWaited = false; ; hasWaited = true) {
+    try {
+      return await client.call({ path, schema: explanation })
+    } catch (thrown) {
+      const isUnknown = thrown instanceof ClientError && thrown.code === 'serving.prediction_unknown'
+      if (!isUnknown || realClock.monotonicMs() >= giveUpMs) throw thrown
+      if (!hasWaited && !(await isFresh(client, id).catch(() => false))) throw thrown
+      io.progress(0, 'waiting for the gateway to send the prediction')
+      await realClock.sleep(POLL_MS)
+    } finally {
+      io.endProgress()
+    }
+  }
+}
+
 /** `predict` and `explain`. */
 export function addPredict(program: Command): void {
   addCommand<{ gateway?: string }>(program, {
@@ -80,10 +112,7 @@ export function addPredict(program: Command): void {
     summary: 'walk a prediction back to the commit and the data, hashing again what is here',
     example: 'plimsoll explain 01a20d1c-7eba-7feb-88ef-0c924eae2e32',
     action: async ({ io, options, args }) => {
-      const answer = await connect(options).client.call({
-        path: `/api/v1/predictions/${segment(args[0], 'prediction')}/explanation`,
-        schema: explanation,
-      })
+      const answer = await explainArrived(connect(options).client, io, args[0]!)
       io.answer(answer, [...explanationLines(answer), answer.isIntact ? 'The chain is intact' : 'The chain is broken'])
       if (!answer.isIntact) throw new CommandEnd(EXIT.failed)
     },
