@@ -68,10 +68,7 @@ function waitOf({ state, reason }: RunSummary): string {
   return state === 'queued' ? (reason ?? '') : ''
 }
 
-/** `run start|list|show|follow` and `cancel`. */
-export function addRun(program: Command): void {
-  const run = addGroup(program, 'run', 'start pipelines and look at their runs')
-  addStart(run)
+function addList(run: Command): void {
   addCommand<{ limit?: string; pipeline?: string }>(run, {
     use: 'list',
     summary: 'list runs, newest first',
@@ -81,11 +78,15 @@ export function addRun(program: Command): void {
       ['--pipeline <name>', 'only runs of this pipeline'],
     ],
     action: async ({ io, options }) => {
-      const { runs } = await connect(options).client.call({
+      const { client } = connect(options)
+      const { pipeline } = options
+      const { runs } = await client.call({
         path: '/api/v1/runs',
-        query: { limit: limitOf(options, 20), pipeline: options.pipeline },
+        query: { limit: limitOf(options, 20), pipeline },
         schema: runList,
       })
+      if (runs.length === 0 && pipeline !== undefined)
+        await client.call({ path: `/api/v1/pipelines/${segment(pipeline, 'pipeline')}` }) // or says that there is none
       const waits = runs.some((entry) => waitOf(entry) !== '')
       io.answer(
         { runs },
@@ -103,13 +104,20 @@ export function addRun(program: Command): void {
             entry.actor,
             ...(waits ? [waitOf(entry)] : []),
           ]),
-          options.pipeline === undefined
+          pipeline === undefined
             ? `No runs yet. Start one: plimsoll run start PIPELINE${flagsOf(options)}`
-            : `No runs of a pipeline ${printable(options.pipeline)}`,
+            : `No runs of a pipeline ${printable(pipeline)}`,
         ),
       )
     },
   })
+}
+
+/** `run start|list|show|follow` and `cancel`. */
+export function addRun(program: Command): void {
+  const run = addGroup(program, 'run', 'start pipelines and look at their runs')
+  addStart(run)
+  addList(run)
   addCommand(run, {
     use: 'show <run>',
     summary: 'show one run: steps, and why each ran or came from the cache',
@@ -144,7 +152,12 @@ export function addRun(program: Command): void {
         schema: cancelledRun,
         isIdempotent: true,
       })
-      io.answer({ run: args[0], state }, `${args[0]} is ${state}`)
+      // A run that ends by this call is cancelled or cancelling; another one had ended before.
+      const isCancelled = state === 'cancelled' || state === 'cancelling'
+      io.answer(
+        { run: args[0], state },
+        `${args[0]} is ${state}${isCancelled ? '' : ': it had ended before, and nothing was cancelled'}`,
+      )
     },
   })
 }
