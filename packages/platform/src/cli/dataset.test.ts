@@ -1,8 +1,9 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { openClient } from '@plimsoll/sdk/client'
+import { datasetDetail } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { judge } from './dataset.ts'
+import { describeDataset, judge } from './dataset.ts'
 import type { Io } from './io.ts'
 
 /** As servers have answered it, without its result. */
@@ -50,6 +51,21 @@ async function judged(answer: unknown, said: string[] = []): Promise<string[]> {
   await judge(openClient({ server: `http://127.0.0.1:${port}` }), io, 'run_1', 'numbers', '')
   return said
 }
+
+test('describeDataset() lists columns by name, whatever their order in JSON', () => {
+  const column = { type: 'int32', nullable: false }
+  const dataset = datasetDetail.parse({
+    ...{ name: 'numbers', origin: 'declared', latestVersion: null, latestVerdict: null },
+    ...{ createdAt: '2026-01-02T03:04:05.000Z', updatedAt: '2026-01-02T03:04:05.000Z', definitionDigest: null },
+    definition: {
+      kind: 'dataset',
+      name: 'numbers',
+      source: { format: 'csv', path: 'a.csv', csv: { delimiter: ',', header: true, nullText: '' } },
+      schema: { z: column, hour: column, distance: column },
+    },
+  })
+  expect(describeDataset(dataset)).toContain('  columns   distance int32, hour int32, z int32')
+})
 
 test('judge() reads the verdict of a server that says more of the version, or less of what it needs not', async () => {
   const passed = { version: 2, verdict: 'passed', failed: 0, evaluated: 5, drift: 0.1 }

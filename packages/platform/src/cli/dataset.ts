@@ -5,6 +5,7 @@ import {
   datasetPage,
   datasetVersionDetail,
   datasetVersionPage,
+  type Expectation,
   type ExpectationResult,
   madeDatasetVersion,
   stepDetail,
@@ -16,21 +17,21 @@ import { limitOf, segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
+import { expectationText, isSameExpectation } from './expectation-text.ts'
 import { type Io, printable } from './io.ts'
 import { startAndFollow } from './run-follow.ts'
 import { formatInstant, table } from './table.ts'
 
 const EXAMPLES_SHOWN_MAX = 5
 const FILES_SHOWN_MAX = 20
+const HELD_SHOWN_MAX = 20
+const CHECKS_SHOWN_MAX = 50
 
 type Detail = z.output<typeof datasetVersionDetail>
 
-/** One failed expectation with its count and examples. */
-function describeFailure({ expectation_config: { type, kwargs }, result, exception_info }: ExpectationResult): string {
-  const { column, ...rest } = kwargs as Record<string, unknown> // JSON by the wire schema
-  const what = `${column === undefined ? '' : `${String(column)} `}${type} ${JSON.stringify(rest)}`
-  if (exception_info.raised_exception)
-    return `  ✗ ${what}: ${exception_info.exception_message ?? 'could not be checked'}`
+/** What was found where an expectation failed: a count and examples. */
+function failureOf({ result, exception_info }: ExpectationResult): string {
+  if (exception_info.raised_exception) return exception_info.exception_message ?? 'could not be checked'
   const {
     unexpected_count: count,
     unexpected_percent: percent,
@@ -38,19 +39,33 @@ function describeFailure({ expectation_config: { type, kwargs }, result, excepti
     observed_value: seen,
   } = result
   const examples = Array.isArray(list) ? list.slice(0, EXAMPLES_SHOWN_MAX).map((value) => JSON.stringify(value)) : []
-  const facts = [
+  return [
     ...(typeof count === 'number'
       ? [`${count} unexpected${typeof percent === 'number' ? ` (${percent.toPrecision(3)} %)` : ''}`]
       : []),
     ...(examples.length > 0 ? [`for example ${examples.join(', ')}`] : []),
     ...(seen === undefined ? [] : [`found ${JSON.stringify(seen)}`]),
+  ].join(', ')
+}
+
+function describeResult(result: ExpectationResult): string {
+  const what = expectationText(result.expectation_config)
+  return result.success ? `✓ ${what}` : `✗ ${what}: ${failureOf(result)}`
+}
+
+/** The failed ones first; of the schema's only those. */
+function describeResults(results: readonly ExpectationResult[]): string[] {
+  const failures = results.filter((result) => !result.success)
+  const held = results.filter((result) => result.success && result.expectation_config.meta?.from !== 'schema')
+  const more = held.length - HELD_SHOWN_MAX
+  return [
+    ...[...failures, ...held.slice(0, HELD_SHOWN_MAX)].map((result) => `  ${describeResult(result)}`),
+    ...(more > 0 ? [`  and ${more} more that hold`] : []),
   ]
-  return `  ✗ ${what}: ${facts.join(', ')}`
 }
 
 function describeVersion(version: Detail): string[] {
   const results = version.validation?.results ?? []
-  const failures = results.filter((result) => !result.success)
   const ofSchema = results.filter((result) => result.expectation_config.meta?.from === 'schema').length
   const { failed, evaluated } = version.expectations
   const files = version.locations.slice(0, FILES_SHOWN_MAX)
@@ -60,14 +75,35 @@ function describeVersion(version: Detail): string[] {
     `  rows      ${version.rowCount} in ${countText(version.fileCount, 'file')}, ${countText(version.sizeBytes, 'byte')}`,
     `  created   ${version.createdAt}`,
     `  checked   ${failed} of ${evaluated} expectations failed${ofSchema === 0 ? '' : ` (${evaluated - ofSchema} declared, ${ofSchema} of the schema)`}`,
-    ...failures.map(describeFailure),
+    ...describeResults(results),
     ...(files.length > 0 ? ['  last seen at'] : []),
     ...files.map((file) => `    ${file.location}`),
     ...(version.locations.length > files.length ? [`    and ${version.locations.length - files.length} more`] : []),
   ].map(printable)
 }
 
-function describeDataset(dataset: z.output<typeof datasetDetail>): string[] {
+/** Each declared expectation, with what the newest version says of it; one that was declared since has no result. */
+function describeChecks(declared: readonly Expectation[], newest: Detail | undefined): string[] {
+  const results = newest?.validation?.results ?? []
+  const judged = newest === undefined ? '' : `, judged on version ${newest.version}`
+  return [
+    `  checks    ${countText(declared.length, 'expectation')}${judged}`,
+    ...declared.slice(0, CHECKS_SHOWN_MAX).map((expectation) => {
+      const result = results.find((found) => isSameExpectation(found.expectation_config, expectation))
+      return `    ${result ? describeResult(result) : `· ${expectationText(expectation)}`}`
+    }),
+    ...(declared.length > CHECKS_SHOWN_MAX ? [`    and ${declared.length - CHECKS_SHOWN_MAX} more`] : []),
+  ]
+}
+
+/** By name: JSON of the database does not keep the order of members, nor do canonical bytes. */
+function columnsText(schema: Readonly<Record<string, { readonly type: string }>>): string {
+  const columns = Object.entries(schema).sort(([a], [b]) => (a < b ? -1 : 1))
+  return columns.map(([name, { type }]) => `${name} ${type}`).join(', ')
+}
+
+/** A dataset as people read it, with what its newest version says of its expectations. */
+export function describeDataset(dataset: z.output<typeof datasetDetail>, newest?: Detail): string[] {
   const { definition } = dataset
   return [
     `${dataset.name}  ${dataset.origin}`,
@@ -76,10 +112,8 @@ function describeDataset(dataset: z.output<typeof datasetDetail>): string[] {
     ...(definition
       ? [
           `  source    ${definition.source.format} ${definition.source.path}`,
-          `  columns   ${Object.entries(definition.schema)
-            .map(([name, column]) => `${name} ${column.type}`)
-            .join(', ')}`,
-          `  checks    ${countText(definition.expectations.length, 'expectation')}`,
+          `  columns   ${columnsText(definition.schema)}`,
+          ...describeChecks(definition.expectations, newest),
         ]
       : []),
   ].map(printable)
@@ -88,14 +122,19 @@ function describeDataset(dataset: z.output<typeof datasetDetail>): string[] {
 function addShow(group: Command): void {
   addCommand(group, {
     use: 'show <dataset> [version]',
-    summary: 'show a dataset, or one version: digest, files, and each failed expectation with examples',
+    summary: 'show a dataset, or one version: digest, files, and each expectation with what was found',
     example: 'plimsoll dataset show flights 2',
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
       const path = `/api/v1/datasets/${segment(args[0], 'dataset')}`
       if (args[1] === undefined) {
         const dataset = await client.call({ path, schema: datasetDetail })
-        io.answer(dataset, describeDataset(dataset))
+        const { latestVersion: latest, definition } = dataset
+        const isJudged = !io.isJson && latest !== null && (definition?.expectations.length ?? 0) > 0
+        const newest = isJudged
+          ? await client.call({ path: `${path}/versions/${latest}`, schema: datasetVersionDetail })
+          : undefined
+        io.answer(dataset, describeDataset(dataset, newest))
         return
       }
       const number = wholeNumber(args[1], 'a version')
