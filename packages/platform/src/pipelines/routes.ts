@@ -17,7 +17,7 @@ import {
 import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
-import { PlimsollError } from '../kernel/errors.ts'
+import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { type AnyEndpoint, endpoint } from '../kernel/http/index.ts'
 import { readAttempt } from './attempt-files.ts'
 import { readLog } from './log.ts'
@@ -37,7 +37,22 @@ export interface PipelineEndpointDeps {
 const runParams = z.strictObject({ run: z.string().max(80) })
 const stepParams = z.strictObject({ run: z.string().max(80), step: z.string().max(63) })
 
+/**
+ * A step that stands alone and that its kind refuses from the start is refused at once, not by a run that stays in the
+ * list. What else is wrong is said where it is looked for; a key may name a run that was started when all was well.
+ */
+async function refuseAlone(ctx: Context, { kinds }: PipelineEndpointDeps, body: z.output<typeof startRunBody>) {
+  if ('pipeline' in body || body.idempotencyKey !== undefined || Object.keys(body.step.inputs).length > 0) return
+  const kind = kinds.get(body.step.kind)
+  const params = kind?.params.safeParse(body.step.params)
+  if (params?.success !== true) return
+  await kind?.resolve?.(ctx, { params: body.step.params as Json, inputs: {} }).catch((thrown: unknown) => {
+    if (toPlimsollError(thrown).kind === 'invalid') throw thrown
+  })
+}
+
 async function start(ctx: Context, deps: PipelineEndpointDeps, body: z.output<typeof startRunBody>) {
+  await refuseAlone(ctx, deps, body)
   const started = await ctx.transaction((tx) =>
     'pipeline' in body
       ? startNamedRun(tx, {
