@@ -48,7 +48,7 @@ async function judged(answer: unknown, said: string[] = []): Promise<string[]> {
     endProgress: () => {},
   }
   const { port } = server.address() as AddressInfo // it listens on TCP
-  await judge(openClient({ server: `http://127.0.0.1:${port}` }), io, 'run_1', 'numbers', '')
+  await judge(openClient({ server: `http://127.0.0.1:${port}` }), io, 'run_1', 'numbers', { reference: '1' })
   return said
 }
 
@@ -70,6 +70,11 @@ test('describeDataset() lists columns by name, whatever their order in JSON', ()
 test('judge() reads the verdict of a server that says more of the version, or less of what it needs not', async () => {
   const passed = { version: 2, verdict: 'passed', failed: 0, evaluated: 5, drift: 0.1 }
   expect(await judged(passed)).toEqual(['Version 2 passed 5 expectations'])
+  expect(await judged({ ...passed, isNew: true })).toEqual(['Version 2 passed 5 expectations'])
+  expect(await judged({ ...passed, isNew: false })).toEqual([
+    'Version 2 was there before and keeps its profile: --reference 1 had no effect',
+    'Version 2 passed 5 expectations',
+  ])
   const said: string[] = []
   await expect(judged({ ...passed, verdict: 'failed', failed: 3 }, said)).rejects.toMatchObject({ exitCode: 3 })
   expect(said).toEqual([expect.stringMatching(/^Version 2 failed 3 of 5 expectations: /)])

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Client } from '@plimsoll/sdk/client'
+import { type Client, ClientError } from '@plimsoll/sdk/client'
 import {
   datasetDetail,
   datasetPage,
@@ -20,6 +20,7 @@ import { CommandEnd, EXIT } from './exit-code.ts'
 import { expectationText, isSameExpectation } from './expectation-text.ts'
 import { type Io, printable } from './io.ts'
 import { startAndFollow } from './run-follow.ts'
+import { withAction } from './suggest.ts'
 import { formatInstant, table } from './table.ts'
 
 const EXAMPLES_SHOWN_MAX = 5
@@ -200,13 +201,40 @@ function addLists(group: Command): void {
 
 /** What the verdict is read from: an answer without it is none, since silence would pass for a yes. */
 const madeVersion = stepDetail.pick({ result: true }).extend({
-  result: madeDatasetVersion.pick({ version: true, verdict: true, failed: true, evaluated: true }),
+  result: madeDatasetVersion
+    .pick({ version: true, verdict: true, failed: true, evaluated: true, isNew: true })
+    .partial({ isNew: true }),
 })
 
+/** A version that is there keeps the profile that it was made with. */
+function tellKept(io: Io, version: number, reference: string | undefined, isNew: boolean | undefined): void {
+  if (reference === undefined || isNew !== false) return
+  io.tell(
+    { version, isProfileKept: true },
+    `Version ${version} was there before and keeps its profile: --reference ${reference} had no effect`,
+  )
+}
+
+const NO_SUCH_FILES = new Set(['datasets.no_files', 'datasets.bad_root'])
+
+/** What to do about files that were looked for in another folder. */
+function adviseRoot(thrown: unknown): never {
+  throw thrown instanceof ClientError && NO_SUCH_FILES.has(thrown.code)
+    ? withAction(thrown, 'Name the project folder with --root, or other files with --path')
+    : thrown
+}
+
 /** A version whose expectations failed is kept, and is a gate that said no. */
-export async function judge(client: Client, io: Io, run: string, name: string, flags: string): Promise<void> {
+export async function judge(
+  client: Client,
+  io: Io,
+  run: string,
+  name: string,
+  { flags = '', reference }: { flags?: string; reference?: string | undefined } = {},
+): Promise<void> {
   const step = await client.call({ path: `/api/v1/runs/${run}/steps/${segment(name, 'dataset')}`, schema: madeVersion })
-  const { version, verdict, failed, evaluated } = step.result
+  const { version, verdict, failed, evaluated, isNew } = step.result
+  tellKept(io, version, reference, isNew)
   if (verdict !== 'failed') {
     const checked = verdict === 'passed' ? `passed ${countText(evaluated, 'expectation')}` : 'has no expectation'
     if (!io.isJson) io.answer(undefined, `Version ${version} ${checked}`)
@@ -244,8 +272,9 @@ export function addDataset(program: Command): void {
       const { client } = connect(options)
       await client.call({ path: `/api/v1/datasets/${segment(name, 'dataset')}`, schema: datasetDetail }) // or says so
       const flags = flagsOf(options)
-      const run = await startAndFollow(client, io, { step: { key: name, kind: 'dataset-version', params } }, { flags })
-      if (run) await judge(client, io, run.id, name, flags)
+      const step = { key: name, kind: 'dataset-version', params }
+      const run = await startAndFollow(client, io, { step }, { flags }).catch(adviseRoot)
+      if (run) await judge(client, io, run.id, name, { flags, reference: options.reference })
     },
   })
 }

@@ -71,3 +71,23 @@ test('dataset show lists columns by name and expectations in words, with what th
   )
   expect(await of('1')).toContain('\n  ✓ a is between 0 and 10\n  ✓ label is one of 0, 1\n')
 })
+
+test.each([
+  [['--root', tmpdir()], `Cannot find files for "data/good.csv" in "${tmpdir()}": nothing matches (datasets.no_files)`],
+  [['--path', 'data/*.cvs'], `Cannot find files for "data/*.cvs" in "${folder}": nothing matches (datasets.no_files)`],
+  [['--root', '/no/such/folder'], 'Cannot read from "/no/such/folder": there is no such folder (datasets.bad_root)'],
+])('dataset add %j says what to name, and leaves no run', async (flags, said) => {
+  const runs = async () => (await plimsoll.run('run', 'list', '--json')).out
+  const before = await runs()
+  const { status, err } = await plimsoll.run('dataset', 'add', 'numbers', ...flags)
+  const todo = 'Name the project folder with --root, or other files with --path'
+  expect({ status, err }).toEqual({ status: 1, err: `plimsoll: ${said} — ${todo}\n` })
+  expect(await runs()).toBe(before)
+})
+
+test('dataset add of content that is there says that --reference had no effect', async () => {
+  expect(await plimsoll.run('dataset', 'add', 'numbers')).toMatchObject({ status: 0 })
+  const { err, out } = await plimsoll.run('dataset', 'add', 'numbers', '--reference', '1')
+  expect(err).toContain('Version 1 was there before and keeps its profile: --reference 1 had no effect\n')
+  expect(out).toContain('Version 1 passed 5 expectations')
+})
