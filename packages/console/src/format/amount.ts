@@ -1,3 +1,5 @@
+import { readLogLine } from '@plimsoll/sdk/wire'
+
 const SHORT_DIGEST = 12
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 const WHOLE = new Intl.NumberFormat('en-GB')
@@ -54,24 +56,10 @@ export function plainLog(text: string): string {
   )
 }
 
-/** Levels of the platform's own log that are worth a word. */
-const LEVELS: Readonly<Record<number, string>> = { 40: 'warning: ', 50: 'error: ', 60: 'error: ' }
-const OWN_LINE = /^\{"level":\d+,.*\}$/
-/** Members of a line of the platform's own log that say what the page says already. */
-const KNOWN_MEMBERS = new Set(['level', 'time', 'name', 'pid', 'msg'])
-
 /** A line of the platform's own log as people read it; undefined for one that is none. */
 function readableLine(line: string): string | undefined {
-  if (!OWN_LINE.test(line)) return undefined
-  try {
-    const { level, msg, ...rest } = JSON.parse(line) as Record<string, unknown> // the form of the line makes it an object
-    if (typeof msg !== 'string') return undefined
-    const members = Object.entries(rest).filter(([name]) => !KNOWN_MEMBERS.has(name))
-    const told = members.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(' ')
-    return `${LEVELS[Number(level)] ?? ''}${msg}${told === '' ? '' : `  ${told}`}`
-  } catch {
-    return undefined
-  }
+  const own = readLogLine(line)
+  return own && `${own.level ? `${own.level}: ` : ''}${own.text}`
 }
 
 /** A log to be read: steps of the platform itself write JSON lines, of which the message counts. */

@@ -7,6 +7,7 @@ import { addCommand } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
+import { openPlatformLines } from './platform-lines.ts'
 import { stateText, untilServed } from './run-follow.ts'
 import { parseStepName } from './step-name.ts'
 import { openTerminalText } from './terminal-text.ts'
@@ -48,19 +49,26 @@ async function readLog(
   return hasBytes
 }
 
-/** Prints a log: on a terminal what is safe there, else the bytes as they are. */
+/** Prints a log, lines of the platform itself in words: on a terminal what is safe there, else the bytes as they are. */
 async function printLog(asked: Asked): Promise<boolean> {
-  if (process.stdout.isTTY !== true) return readLog(asked, (bytes) => process.stdout.write(bytes))
+  const lines = openPlatformLines()
+  if (process.stdout.isTTY !== true) {
+    const hasBytes = await readLog(asked, (bytes) => process.stdout.write(lines.push(bytes)))
+    process.stdout.write(lines.end())
+    return hasBytes
+  }
   const decoder = new TextDecoder()
   const terminal = openTerminalText()
-  const end = () => process.stdout.write(terminal.push(decoder.decode()) + terminal.end())
+  const end = () => process.stdout.write(terminal.push(decoder.decode(lines.end())) + terminal.end())
   const leave = () => {
     end()
     process.exit(EXIT.interrupted)
   }
   process.once('SIGINT', leave)
   try {
-    return await readLog(asked, (bytes) => process.stdout.write(terminal.push(decoder.decode(bytes, { stream: true }))))
+    return await readLog(asked, (bytes) =>
+      process.stdout.write(terminal.push(decoder.decode(lines.push(bytes), { stream: true }))),
+    )
   } finally {
     end()
     process.removeListener('SIGINT', leave)

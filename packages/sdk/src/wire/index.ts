@@ -133,6 +133,7 @@ export {
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'
+export { type PlatformLogLine, readLogLine } from './log-line.ts'
 export { ALERT_STATES, type AlertState, PROFILE_SUBJECTS, type ProfileSubject } from './monitor.ts'
 export {
   type ApprovalView,
