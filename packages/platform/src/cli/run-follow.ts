@@ -13,6 +13,7 @@ import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
 import { CommandEnd, EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
+import { findWarnings } from './step-warnings.ts'
 import { table, terminalWidth } from './table.ts'
 
 const POLL_MS = 500
@@ -79,13 +80,19 @@ const FAILED_ASKED_MAX = 5
 
 /** Answers with a run as people read it. */
 export async function answerRun(client: Client, io: Io, run: RunView, flags = ''): Promise<void> {
-  io.answer(run, io.isJson ? '' : describeRun(run, flags, await findLogged(client, run)))
+  if (io.isJson) io.answer(run, '')
+  else io.answer(run, describeRun(run, flags, await findLogged(client, run), await findWarnings(client, run)))
 }
 
 const INDENT = '  '
 
 /** A run as people read it: its steps, why each ran or came from the cache, and with `flags` where the log is to look into. */
-export function describeRun(run: RunView, flags = '', logged?: string): string[] {
+export function describeRun(
+  run: RunView,
+  flags = '',
+  logged?: string,
+  warnings: ReadonlyMap<string, readonly string[]> = new Map(),
+): string[] {
   const { steps } = run
   return [
     `${run.id}  ${run.state}  ${run.pipeline ?? ''}  ${steps.done}/${steps.total} steps, ${steps.cached} from the cache`,
@@ -96,6 +103,7 @@ export function describeRun(run: RunView, flags = '', logged?: string): string[]
       'It has no steps',
       terminalWidth() - INDENT.length,
     ).map((line) => `${INDENT}${line}`),
+    ...[...warnings].flatMap(([key, said]) => said.map((text) => `  ${key}: warning: ${printable(text)}`)),
     ...run.graph.flatMap((step) =>
       step.reason && step.reason !== run.reason
         ? [`  ${step.key}:`, ...step.reason.split('\n').map((line) => `      ${printable(line)}`)]
