@@ -155,7 +155,7 @@ test('step show and step debug lead to the files of an attempt', async () => {
   const show = await plimsoll.run('step', 'show', `${value.id}/greet`)
   expect(show).toMatchObject({ status: 0, out: expect.stringMatching(/out\s+greeting\s+json\s+sha256:/) })
   expect(show.out).toMatch(
-    /time {3}\d{4}-.* – \d{4}-.* s\n {2}cache {2}forced.*\n {2}param {2}script .*\n {2}param {2}whom {2}"me"\n/,
+    /time {3}\d{4}-.* – \d{4}-.* s\n {2}said {3}half way\n {2}cache {2}forced.*\n {2}param {2}script .*\n {2}param {2}whom {2}"me"\n/,
   )
   expect((await json('step', 'show', `${value.id}/greet`)).value).toMatchObject({
     params: { whom: 'me' },

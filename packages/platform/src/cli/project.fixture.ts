@@ -73,6 +73,7 @@ appendFileSync(step.events, JSON.stringify({ t: 'progress', fraction: 0.5, messa
 writeFileSync(step.outputs.greeting.path, JSON.stringify({ text: 'Hello, ' + step.params.whom }))
 `,
   'steps/count.mts': `${STEP}const { text } = JSON.parse(readFileSync(step.inputs.greeting.path, 'utf8'))
+appendFileSync(step.events, JSON.stringify({ t: 'progress', fraction: 1, message: 'counted' }) + '\\n')
 writeFileSync(step.outputs.length.path, JSON.stringify({ length: text.length }))
 `,
   'steps/broken.mts': `console.error('the reason is written here')

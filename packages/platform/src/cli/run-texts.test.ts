@@ -91,3 +91,11 @@ test('dataset add of content that is there says that --reference had no effect',
   expect(err).toContain('Version 1 was there before and keeps its profile: --reference 1 had no effect\n')
   expect(out).toContain('Version 1 passed 5 expectations')
 })
+
+test('step show keeps what a step said of its progress, and logs says so of one that wrote nothing', async () => {
+  const run = runIn((await plimsoll.run('run', 'start', 'hello', '--no-cache')).err)
+  expect((await plimsoll.run('step', 'show', run, 'greet')).out).toContain('\n  said   half way\n')
+  expect((await plimsoll.run('logs', run, 'count')).err).toBe(
+    'count has no log: nothing was written. It said of its progress: counted\n',
+  )
+})

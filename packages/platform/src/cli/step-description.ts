@@ -75,6 +75,7 @@ export function describeStep(step: StepDetail): string[] {
       : []),
     ...timeLines(step),
     ...(progress ? [`  at     ${progress}`] : []),
+    ...(step.finishedAt !== null && step.progress?.message ? [`  said   ${step.progress.message}`] : []),
     ...cacheLines(verdictOf(step)),
     ...Object.entries(step.params)
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -83,7 +83,7 @@ async function tellEmpty({ client, run }: Asked, key: string, flags: string): Pr
   const why = source
     ? `cached, see plimsoll logs ${source.run} ${source.step}${flags}`
     : step === undefined || step.startedAt !== null
-      ? 'nothing was written'
+      ? `nothing was written${step?.progress?.message ? `. It said of its progress: ${step.progress.message}` : ''}`
       : stateText(step.state)
   process.stderr.write(`${printable(key)} has no log: ${printable(why)}\n`)
 }

@@ -127,6 +127,7 @@ export interface StepProgress {
 
 /** The newest progress line that the step left in its events file. */
 export async function readProgress(workDir: string, redactor: Redactor): Promise<StepProgress | undefined> {
+  if (!sizeOf(join(workDir, 'events'))) return undefined
   const lines = (await readTail(join(workDir, 'events'), EVENTS_TAIL_BYTES, HIDES_NOTHING)).split('\n').reverse()
   for (const line of lines) {
     try {

@@ -5,7 +5,7 @@ import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import type { Redactor } from '../kernel/redaction.ts'
 import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
-import { dropLog, faultText, lastLines, readAttempt, shipLog } from './attempt-files.ts'
+import { dropLog, faultText, lastLines, readAttempt, readProgress, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
 import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts'
@@ -255,6 +255,9 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
   let end = endOf(exit, { memoryBytes: resources.memoryBytes, timeoutMs })
   let collected = NO_OUTPUTS
   const redactor = await keepRedactor(runner, step)
+  // What a step says right before its end was not looked at yet.
+  const said = redactor && (await readProgress(workDir, redactor).catch(() => undefined))
+  if (said) await setProgress(runner.ctx, step, said).catch(() => {})
   if (end.outcome === 'succeeded' && !plan) end = { ...LOST, message: 'The files of the attempt are gone' }
   else if (end.outcome === 'succeeded' && plan) {
     try {

@@ -249,7 +249,7 @@ export function openPythonEnvironments(
     await file.sync()
     await file.close()
     await rename(`${mark}.tmp`, mark)
-    report('the Python environment is ready')
+    report(`the Python environment is ready, made in ${seconds.toFixed(1)} s`)
     return python
   }
 

@@ -90,3 +90,9 @@ test('step debug says why a step has no files here, and of a cached one which st
   expect(await adviceOn(first.id, 'a')).toMatch(/^They are removed after a while/)
   await api.close()
 })
+
+test('what a step says of its progress right before its end is kept', async () => {
+  const said = JSON.stringify({ t: 'progress', fraction: 1, message: 'AUC 0.787' })
+  const run = await runOnce([shell('fit', `printf '%s\\n' '${said}' > "$(dirname "$PLIMSOLL_STEP")/events"`)], 'says')
+  expect(run.graph[0]).toMatchObject({ state: 'succeeded', progress: { fraction: 1, message: 'AUC 0.787' } })
+})
