@@ -37,6 +37,7 @@ const KERNEL_LAYERS = [
     'regular-file',
     'own-member',
     'errno-text',
+    'nearest',
   ],
   ['config'],
   ['telemetry', 'http', 'auth/verify', 'blob/content'],

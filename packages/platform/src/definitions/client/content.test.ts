@@ -239,3 +239,17 @@ test('collectProject() of a folder without a project says what to do', async () 
     details: { action: expect.stringContaining('plimsoll init') },
   })
 })
+
+test('collectProject() says that a script is not there, and which one was probably meant', async () => {
+  project(python({ script: 'steps/slo.py' }))
+  write('steps/slow.py', '')
+  write('steps/other.py', '')
+  const message = 'Cannot take "steps/slo.py" as code of step fit (line 1): there is no such file'
+  const details = { action: 'Did you mean steps/slow.py?' }
+  await expect(collectProject(folder)).rejects.toMatchObject({ code: 'definitions.bad_file', message, details })
+  project(python({ script: 'elsewhere/slow.py' }))
+  await expect(collectProject(folder)).rejects.toMatchObject({
+    message: expect.stringMatching(/no such file$/),
+    details: {},
+  })
+})

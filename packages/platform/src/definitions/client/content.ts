@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { glob, lstat, readFile, realpath } from 'node:fs/promises'
-import { basename, extname, isAbsolute, join, sep } from 'node:path'
+import { glob, lstat, readdir, readFile, realpath } from 'node:fs/promises'
+import { basename, dirname, extname, isAbsolute, join, sep } from 'node:path'
 import { promisify } from 'node:util'
 import type { CodeBundle, PipelineStep, ProjectContent } from '@plimsoll/sdk/wire'
 import { build } from 'esbuild'
 import { digestBytes, digestTree, type TreeEntry } from '../../kernel/digest.ts'
 import { PlimsollError } from '../../kernel/errors.ts'
+import { nearest } from '../../kernel/nearest.ts'
 import { readProject, requireFolder } from './evaluate.ts'
 import { placeFaults } from './placed-faults.ts'
 
@@ -34,10 +35,27 @@ async function originOf(folder: string): Promise<ProjectContent['origin']> {
   }
 }
 
+/** What stands beside the place of a file that is not there and was probably meant. */
+async function meantInstead(root: string, path: string): Promise<string | undefined> {
+  const folder = dirname(path)
+  const beside = await readdir(join(root, folder)).catch((): string[] => [])
+  const meant = nearest(basename(path), beside)
+  return meant && join(folder, meant)
+}
+
 async function readInside(root: string, path: string, of: string): Promise<{ bytes: Buffer; executable: boolean }> {
   const full = join(root, path)
   const found = await lstat(full).catch(() => undefined)
-  if (!found?.isFile())
+  if (found === undefined) {
+    const meant = await meantInstead(root, path)
+    throw new PlimsollError(
+      'invalid',
+      'definitions.bad_file',
+      `Cannot take "${path}" as code of ${of}: there is no such file`,
+      meant === undefined ? {} : { action: `Did you mean ${meant}?` },
+    )
+  }
+  if (!found.isFile())
     throw new PlimsollError(
       'invalid',
       'definitions.bad_file',

@@ -150,7 +150,7 @@ definitions:
 test('a script that is not there is named with its step and its line, and so is what the server refuses', async () => {
   write('plimsoll.project.yaml', guideExample())
   await expect(collectProject(folder)).rejects.toThrow(
-    /^Cannot take "steps\/sum.py" as code of step sum \(line 25\): it is no regular file of the project$/,
+    /^Cannot take "steps\/sum.py" as code of step sum \(line 25\): there is no such file$/,
   )
   write('steps/sum.py', 'print(1)\n')
   const refusal = (detail: string, ...pointers: string[]) =>
