@@ -1,4 +1,13 @@
-import { datasetPage, liveView, modelVersionView, routeView, runSummary, runView, stepDetail } from '@plimsoll/sdk/wire'
+import {
+  datasetPage,
+  liveView,
+  modelVersionView,
+  projectList,
+  routeView,
+  runSummary,
+  runView,
+  stepDetail,
+} from '@plimsoll/sdk/wire'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { realClock } from '../../packages/platform/src/kernel/clock.ts'
@@ -252,6 +261,7 @@ function answers(name: string): Record<string, unknown> {
     updatedAt: at(30),
   }
   return {
+    ...projectsOf('default'),
     '/api/v1/routes': z
       .object({ routes: z.array(routeView) })
       .parse({ routes: [{ environment: 'production', name, digest: hex('e'), definition, assignment }] }),
@@ -303,7 +313,14 @@ function answers(name: string): Record<string, unknown> {
   }
 }
 
+/** What is said of the projects that the caller may see. */
+export function projectsOf(...names: string[]): Record<string, unknown> {
+  const projects = names.map((project) => ({ project, role: 'editor', created_at: at(9_000), created_by: 'operator' }))
+  return { '/api/v1/projects': projectList.parse({ projects }) }
+}
+
 export const NOTHING: Record<string, unknown> = {
+  ...projectsOf('default'),
   '/api/v1/routes': { routes: [] },
   '/api/v1/runs': { runs: [] },
   '/api/v1/datasets': { datasets: [], next: null },
@@ -333,7 +350,7 @@ type Kind = 'full' | 'empty' | 'broken' | 'long' | 'locked'
 interface Records {
   readonly kind: Kind
   readonly cancelled: string[]
-  /** What is answered under a path from now on, instead of the recorded. */
+  /** What is answered under a path from now on, instead of the recorded; under `PROJECT PATH`, in that project only. */
   readonly answers: Record<string, unknown>
   /** Text of every log; undefined for the recorded lines of a step that goes on. */
   log: string | undefined
@@ -430,7 +447,11 @@ export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi
   registerLog(app, api)
   app.get('/api/*', (request, reply) => {
     if (api.kind === 'locked' && request.headers.authorization !== `Bearer ${TOKEN}`) return sendFault(reply, 401)
-    return api.answers[request.url.split('?')[0]!] ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
+    const [path, project] = [request.url.split('?')[0]!, request.headers['x-plimsoll-project']]
+    const seen = api.answers['/api/v1/projects'] as ReturnType<typeof projectList.parse> | undefined // as projectsOf() made it
+    if (project && seen && !seen.projects.some((one) => one.project === project)) return sendFault(reply, 404)
+    const answer = api.answers[`${project} ${path}`] ?? api.answers[path]
+    return answer ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
   })
   api.url = await app.listen({ host: '127.0.0.1', port })
   return api

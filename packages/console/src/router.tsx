@@ -4,6 +4,7 @@ import {
   createRouter,
   type ErrorComponentProps,
   lazyRouteComponent,
+  retainSearchParams,
 } from '@tanstack/react-router'
 import { Loading, Problem } from './parts/answer.tsx'
 import { NotFound } from './rooms/not-found.tsx'
@@ -26,7 +27,14 @@ export async function loadRooms(): Promise<void> {
   await Promise.allSettled(Object.values(rooms).map((load) => load()))
 }
 
-const root = createRootRoute({ component: Shell, notFoundComponent: NotFound })
+const root = createRootRoute({
+  // Kept by every link, so that a page can be sent to someone else.
+  validateSearch: ({ project }: Record<string, unknown>): { project?: string } =>
+    typeof project === 'string' ? { project } : {},
+  search: { middlewares: [retainSearchParams(['project'])] },
+  component: Shell,
+  notFoundComponent: NotFound,
+})
 const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
@@ -62,6 +70,13 @@ const version = createRoute({
 
 /** One lazy chunk per room. */
 export const router = createRouter({
+  // Plain text: a name may read like a number or a truth value.
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const given = Object.entries(search).filter(([, value]) => value !== undefined)
+    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
+    return text === '' ? '' : `?${text}`
+  },
   routeTree: root.addChildren([overview, runs, run, models, model, version]),
   defaultPreload: 'intent',
   defaultPendingComponent: Loading,

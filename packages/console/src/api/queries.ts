@@ -7,6 +7,7 @@ import {
   modelList,
   modelVersionList,
   modelVersionView,
+  projectList,
   releaseList,
   routeList,
   runList,
@@ -39,6 +40,13 @@ function get<S extends z.ZodType>(
 const part = encodeURIComponent
 
 export const healthQuery = queryOptions({ ...get(['health'], '/health', healthTime), refetchInterval: SLOW_MS })
+
+/** Those that the caller may see, asked without naming one: the one of the address may not be there. */
+export const projectsQuery = queryOptions({
+  queryKey: ['projects'],
+  queryFn: ({ signal }) => client('').call({ path: '/api/v1/projects', schema: projectList, signal }),
+  staleTime: SLOW_MS,
+})
 
 export const routesQuery = queryOptions({ ...get(['routes'], '/api/v1/routes', routeList), refetchInterval: SLOW_MS })
 

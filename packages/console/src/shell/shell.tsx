@@ -1,10 +1,10 @@
 import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
 import { Link, Outlet } from '@tanstack/react-router'
-import { PROJECT } from '../api/session.ts'
 import { useTrouble } from '../api/trouble.ts'
 import { formatAbsolute } from '../format/time.ts'
 import { Mark } from '../parts/mark.tsx'
 import { useNow } from './now.tsx'
+import { NoProject, ProjectMenu, useIsElsewhere } from './project.tsx'
 import { Banner, LogIn } from './trouble.tsx'
 
 function Clock() {
@@ -42,6 +42,7 @@ function SchemeSwitch() {
 export function Shell() {
   const trouble = useTrouble()
   const isLocked = trouble?.error.status === 401
+  const isElsewhere = useIsElsewhere()
   return (
     <>
       <a className="skip" href="#room">
@@ -58,7 +59,7 @@ export function Shell() {
           <Link to="/runs">Runs</Link>
           <Link to="/models">Models</Link>
         </nav>
-        <span className="soft">{PROJECT}</span>
+        <ProjectMenu />
         <Clock />
         <SchemeSwitch />
       </header>
@@ -66,7 +67,7 @@ export function Shell() {
         {trouble !== undefined && (isLocked ? <LogIn trouble={trouble} /> : <Banner trouble={trouble} />)}
         {/* Hidden, not left out: what it asks for says whether the server lets it in. */}
         <div className="room" hidden={isLocked}>
-          <Outlet />
+          {isElsewhere ? <NoProject /> : <Outlet />}
         </div>
       </main>
     </>
