@@ -4,6 +4,7 @@ import {
   createRouter,
   type ErrorComponentProps,
   lazyRouteComponent,
+  redirect,
   retainSearchParams,
 } from '@tanstack/react-router'
 import { Loading, Problem } from './parts/answer.tsx'
@@ -20,12 +21,16 @@ const rooms = {
   run: () => import('./rooms/run/run.tsx'),
   models: () => import('./rooms/model/models.tsx'),
   version: () => import('./rooms/model/model-version.tsx'),
+  tracked: () => import('./rooms/tracked/tracked.tsx'),
 }
 
 /** Reads the scripts of all rooms; one that cannot be read is asked for again when it is opened. */
 export async function loadRooms(): Promise<void> {
   await Promise.allSettled(Object.values(rooms).map((load) => load()))
 }
+
+/** `/experiments/ID` and `/experiments/ID/runs/RUN`, with whatever page or query MLflow would open there. */
+const MLFLOW_HASH = /^\/experiments\/([\w-]+)(?:\/runs\/([\w-]+))?/
 
 const root = createRootRoute({
   // Kept by every link, so that a page can be sent to someone else.
@@ -38,6 +43,13 @@ const root = createRootRoute({
 const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
+  // The mlflow client prints links to pages of MLflow's own, which the server never sees.
+  beforeLoad: ({ location }) => {
+    const [, experiment, tracked] = MLFLOW_HASH.exec(location.hash) ?? []
+    if (tracked !== undefined) throw redirect({ to: '/tracked/runs/$tracked', params: { tracked }, replace: true })
+    if (experiment !== undefined)
+      throw redirect({ to: '/tracked/experiments/$experiment', params: { experiment }, replace: true })
+  },
   component: lazyRouteComponent(rooms.overview, 'Overview'),
 })
 const runs = createRoute({
@@ -67,6 +79,16 @@ const version = createRoute({
   path: '/models/$model/versions/$version',
   component: lazyRouteComponent(rooms.version, 'ModelVersion'),
 })
+const tracked = createRoute({
+  getParentRoute: () => root,
+  path: '/tracked/runs/$tracked',
+  component: lazyRouteComponent(rooms.tracked, 'Tracked'),
+})
+const experiment = createRoute({
+  getParentRoute: () => root,
+  path: '/tracked/experiments/$experiment',
+  component: lazyRouteComponent(rooms.tracked, 'Experiment'),
+})
 
 /** One lazy chunk per room. */
 export const router = createRouter({
@@ -77,7 +99,7 @@ export const router = createRouter({
     const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
     return text === '' ? '' : `?${text}`
   },
-  routeTree: root.addChildren([overview, runs, run, models, model, version]),
+  routeTree: root.addChildren([overview, runs, run, models, model, version, tracked, experiment]),
   defaultPreload: 'intent',
   defaultPendingComponent: Loading,
   defaultErrorComponent: Broken,

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX = 8 << 20
 const NONCE_BYTES = 18
 const NONCE_MARK = '__PLIMSOLL_NONCE__'
 /** Paths of the console's own rooms; any other unknown path is a 404, to a browser with the console's own words. */
-const ROOMS = ['/', '/runs', '/runs/*', '/models', '/models/*']
+const ROOMS = ['/', '/runs', '/runs/*', '/models', '/models/*', '/tracked/*']
 const MISSING_PAGE =
   '<!doctype html><html lang="en"><meta charset="utf-8"><title>Plimsoll</title><p>The console is not built. Run npm run build, then start again. The API is described at <a href="/api">/api</a>.</p></html>'
 

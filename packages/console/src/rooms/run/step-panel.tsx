@@ -217,6 +217,11 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
                 <Attempts tries={step.tries} reason={step.reason} />
                 <h3>Outputs</h3>
                 <Outputs step={step} />
+                {step.trackedRun !== null && (
+                  <Link to="/tracked/runs/$tracked" params={{ tracked: step.trackedRun }}>
+                    Tracked params and metrics
+                  </Link>
+                )}
               </div>
             </div>
           </>

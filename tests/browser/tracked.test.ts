@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { suiteWith } from '../servers.ts'
+import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
+import { answersOf, ranStep, runOf } from './large-run.fixture.ts'
+import { projectsOf } from './recorded-api.fixture.ts'
+import { expectReadable } from './room-state.fixture.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const ID = '0123456789abcdef0123456789abcdef'
+const RUNS_GET = '/api/2.0/mlflow/runs/get'
+const EXPERIMENTS_GET = '/api/2.0/mlflow/experiments/get'
+const LINK = `/#/experiments/1/runs/${ID}`
+const STEP = { 'plimsoll.run': 'run_1', 'plimsoll.step': 'fit' }
+
+function trackedRun(tags: Record<string, string> = STEP, metrics: Record<string, number | string> = { auc: 0.75 }) {
+  const pairs = (of: Record<string, number | string>) => Object.entries(of).map(([key, value]) => ({ key, value }))
+  const start = Date.parse('2001-04-23T11:50:00.000Z')
+  const info = { run_id: ID, run_name: 'fit', experiment_id: '1', status: 'FINISHED' }
+  return {
+    run: {
+      info: { ...info, start_time: start, end_time: start + 65_000, lifecycle_stage: 'active' },
+      data: { metrics: pairs(metrics), params: pairs({ trees: '200' }), tags: pairs(tags) },
+    },
+  }
+}
+
+const OF_RUN = answersOf(runOf([ranStep('fit', [], 0, { trackedRun: ID })], 'succeeded'))
+
+suiteWith('chromium', 'links of the mlflow client', (program) => {
+  let opened: OpenedConsole
+  beforeAll(async () => {
+    opened = await openConsole(program)
+  })
+  afterAll(() => opened?.close())
+
+  test.each([1_280, 400])(
+    'a link to a run shows what it tracked, and leads to its step and back (%d px)',
+    async (width) => {
+      await opened.visit(
+        'full',
+        LINK,
+        async (page) => {
+          await page.getByRole('heading', { name: 'fit', level: 1 }).waitFor()
+          for (const text of ['0.75', 'Infinity', '200', 'took 1 min 05 s'])
+            await page.getByText(text).first().waitFor()
+          expect(new URL(page.url()).pathname).toBe(`/tracked/runs/${ID}`)
+          await shot(page, `tracked-${width}`)
+          await expectReadable(page)
+          await page.reload()
+          await page.getByRole('link', { name: 'step fit of run run_1' }).click()
+          await page.waitForURL('**/runs/run_1?step=fit')
+          await page.getByRole('link', { name: 'Tracked params and metrics' }).click()
+          await page.getByRole('heading', { name: 'fit', level: 1 }).waitFor()
+        },
+        { width, answers: { ...OF_RUN, [RUNS_GET]: trackedRun(STEP, { auc: 0.75, loss: 'Infinity' }) } },
+      )
+    },
+  )
+
+  test('a link that is opened in a page of the console leads there, and Back leads away', async () => {
+    await opened.visit(
+      'full',
+      '/models',
+      async (page) => {
+        await page.getByRole('link', { name: 'Overview' }).click()
+        await page.getByText('184,220').waitFor()
+        await page.evaluate(`location.hash = ${JSON.stringify(LINK.slice(1))}`)
+        await page.getByText('0.75').waitFor()
+        expect(await page.getByText('tracked by').count()).toBe(0)
+        await page.goBack()
+        await page.getByText('184,220').waitFor()
+      },
+      { answers: { [RUNS_GET]: trackedRun({}) } },
+    )
+  })
+
+  test('a link names no project, and is found in the one that has it', async () => {
+    await opened.visit(
+      'full',
+      LINK,
+      async (page) => {
+        await page.waitForURL(`**/tracked/runs/${ID}?project=g3`)
+        await page.getByText('0.75').waitFor()
+      },
+      { answers: { ...projectsOf('default', 'g3'), [`g3 ${RUNS_GET}`]: trackedRun() } },
+    )
+  })
+
+  test('a run that is not there is told as such, and an experiment with how to read it', async () => {
+    await opened.visit('full', LINK, async (page) => {
+      await page.getByRole('heading', { name: `Tracked run ${ID}` }).waitFor()
+      await page.getByRole('alert').getByText('There is no such thing here').waitFor()
+    })
+    await opened.visit(
+      'full',
+      '/#/experiments/7?viewStateShareKey=x',
+      async (page) => {
+        await page.getByRole('heading', { name: 'train', level: 1 }).waitFor()
+        await page.getByText(/mlflow runs list --experiment-id 7$/).waitFor()
+        await shot(page, 'experiment')
+      },
+      { answers: { [EXPERIMENTS_GET]: { experiment: { experiment_id: '7', name: 'train' } } } },
+    )
+  })
+})
