@@ -200,31 +200,24 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   const STYLE_OF_REASON = `(({ fontFamily, whiteSpace }) => [fontFamily, whiteSpace])(
     getComputedStyle(document.querySelector('#step .lines')))`
 
-  test('Run that ended opens on the step that failed, or that ran last, with its log', async () => {
+  test('Run that ended tells when and after how long, and opens on the step that failed, or on none', async () => {
     const before = [ranStep('read', []), ranStep('train', ['read'], 5), ranStep('tidy', ['read'], 2)]
-    const failed = [
-      ...before,
-      ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1:\nE: x\n   ^' }),
-      waitingStep('ship', ['judge'], 'upstream_failed'),
-    ]
-    for (const [graph, state, opened] of [
-      [failed, 'failed', 'judge'],
-      [before, 'succeeded', 'train'],
-    ] as const)
-      await visit(
-        'full',
-        '/runs/run_1',
-        async (page, api) => {
-          api.log = 'epoch 1\nepoch 2\n'
-          await page.getByRole('heading', { name: opened, level: 2 }).waitFor()
-          await page.getByRole('log').getByText('epoch 2').waitFor()
-          if (state === 'failed') {
-            expect(await page.evaluate(STYLE_OF_REASON)).toEqual([expect.stringContaining('mono'), 'pre-wrap'])
-          }
-          await shot(page, `run-${state}`)
-        },
-        { answers: answersOf(runOf(graph, state)) },
-      )
+    const judge = ranStep('judge', ['train'], 3, { state: 'failed', reason: 'Exit code 1:\nE: x\n   ^' })
+    const failed = [...before, judge, waitingStep('ship', ['judge'], 'upstream_failed')]
+    const look = (state: 'failed' | 'succeeded') => async (page: Page, api: { log: string | undefined }) => {
+      api.log = 'epoch 1\nepoch 2\n'
+      await page.getByText('ended 9 min ago').waitFor()
+      await page.getByText('took 1 min 00 s').waitFor()
+      await page.getByLabel('Step train: succeeded, 1.0 s').getByText('python').waitFor()
+      if (state === 'failed') {
+        await page.getByRole('heading', { name: 'judge', level: 2 }).waitFor()
+        await page.getByRole('log').getByText('epoch 2').waitFor()
+        expect(await page.evaluate(STYLE_OF_REASON)).toEqual([expect.stringContaining('mono'), 'pre-wrap'])
+      } else await page.getByText('Choose a step').waitFor()
+      await shot(page, `run-${state}`)
+    }
+    for (const [graph, state] of [[failed, 'failed'] as const, [before, 'succeeded'] as const])
+      await visit('full', '/runs/run_1', look(state), { answers: answersOf(runOf(graph, state)) })
   })
 
   test('Run says why a step has no log, and where what came from the cache was made', async () => {
@@ -235,7 +228,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     })
     await visit(
       'full',
-      '/runs/run_1',
+      '/runs/run_1?step=train',
       async (page) => {
         await page.getByText('It was taken from the cache and did not run').waitFor()
         expect(await page.getByRole('link', { name: 'step fit of run run_0' }).getAttribute('href')).toBe(
@@ -471,7 +464,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           'Larger',
           'Show the whole graph',
           'Skip the 5 steps',
-          ...['read', 'clean', 'label', 'train', 'judge'].map((key) => `Step ${key}: succeeded`),
+          ...['read', 'clean', 'label', 'train', 'judge'].map((key) => `Step ${key}: succeeded, 1.0 s`),
           'Log of read',
         ])
         expect(stops.filter(({ isSeen }) => !isSeen)).toEqual([])
@@ -494,11 +487,13 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           .filter({ hasText: /^Run .*running$/ })
           .waitFor()
         expect(await page.evaluate('document.getAnimations().length')).toBe(0)
+        await page.getByText('so far').waitFor()
         Object.assign(api.answers, answersOf(runOf(DIAMOND, 'succeeded')))
         await page
           .getByRole('status')
           .filter({ hasText: /^Run .*succeeded$/ })
           .waitFor()
+        await page.getByRole('log', { name: 'Log of read' }).waitFor() // what was looked at stays open
       },
       { answers: answersOf(runOf([ranStep('read', [], 0, { state: 'running', finishedAt: null })], 'running')) },
     )

@@ -1,7 +1,7 @@
 import { useState } from 'react'
 import { plainText, shortDigest } from '../format/amount.ts'
-import { formatAbsolute, formatRelative } from '../format/time.ts'
-import { useNow } from '../shell/now.tsx'
+import { formatAbsolute, formatDuration, formatRelative } from '../format/time.ts'
+import { nowBeside, useNow } from '../shell/now.tsx'
 
 const COPIED_MS = 1_500
 
@@ -62,13 +62,19 @@ export function When({ at }: { at: string | null }) {
   const now = useNow()
   if (at === null) return <span className="soft">–</span>
   const ms = Date.parse(at)
-  // Under a replay clock, what people and processes did has real times, and what was predicted has the replay's.
-  const isReal = now.replayRate !== null && Math.abs(ms - now.realMs) < Math.abs(ms - now.nowMs)
   return (
     <time dateTime={at} title={formatAbsolute(ms)}>
-      {formatRelative(ms, isReal ? now.realMs : now.nowMs)}
+      {formatRelative(ms, nowBeside(now, ms))}
     </time>
   )
+}
+
+/** How long something took, or takes so far; nothing for what has not started. */
+export function Took({ from, to }: { from: string | null; to: string | null }) {
+  const now = useNow()
+  if (from === null) return '–'
+  const ms = Date.parse(from)
+  return formatDuration((to === null ? nowBeside(now, ms) : Date.parse(to)) - ms)
 }
 
 export function Command({ text }: { text: string }) {

@@ -19,6 +19,14 @@ export function useNow(): Now {
   return useContext(NowContext)
 }
 
+/**
+ * What the time is by the clock that wrote `atMs`: under a replay, what people and processes did has real times, and what
+ * was predicted has the replay's.
+ */
+export function nowBeside({ nowMs, realMs, replayRate }: Now, atMs: number): number {
+  return replayRate !== null && Math.abs(atMs - realMs) < Math.abs(atMs - nowMs) ? realMs : nowMs
+}
+
 /** The server's time, carried forward between its answers: this machine's clock may be wrong, and a replay has its own. */
 export function NowProvider({ children }: { children: ReactNode }) {
   const { data, dataUpdatedAt } = useQuery(healthQuery)

@@ -2,6 +2,7 @@ import { ActionIcon } from '@mantine/core'
 import type { StepView } from '@plimsoll/sdk/wire'
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { plainText } from '../../format/amount.ts'
+import { formatDuration } from '../../format/time.ts'
 import { lookOf, State } from '../../parts/state.tsx'
 import { causeText } from './cache-text.ts'
 import { type Edge, layOut, NODE_HEIGHT, NODE_WIDTH } from './layout.ts'
@@ -17,7 +18,13 @@ function noteOf(step: StepView): string {
   if (step.state === 'running' && step.progress !== null)
     return `${Math.round(step.progress.fraction * 100)} % ${step.progress.message}`
   if (step.state === 'failed' && step.reason !== null) return step.reason.replaceAll(/\s+/g, ' ')
-  return step.cache === null ? step.kind : causeText(step.cache)
+  return step.cache === null || step.cache.reason === 'first-run' ? step.kind : causeText(step.cache)
+}
+
+/** How long the step has run; one that took its outputs from the cache, or has not ended, says nothing. */
+function tookOf({ attempts, startedAt, finishedAt }: StepView): string | undefined {
+  if (attempts === 0 || startedAt === null || finishedAt === null) return undefined
+  return formatDuration(Date.parse(finishedAt) - Date.parse(startedAt))
 }
 
 /** Drawn again only when its own step changes: a poll of a long run touches few. */
@@ -35,6 +42,7 @@ const StepBox = memo(function StepBox({
   onChoose: (key: string) => void
 }) {
   const look = lookOf(step.state)
+  const took = tookOf(step)
   const note = plainText(noteOf(step), 500)
   return (
     <button
@@ -44,13 +52,16 @@ const StepBox = memo(function StepBox({
       data-tone={look.tone}
       data-dim={DIM.has(step.state)}
       aria-current={isChosen ? 'true' : undefined}
-      aria-label={`Step ${step.key}: ${look.text}`}
+      aria-label={`Step ${step.key}: ${look.text}${took === undefined ? '' : `, ${took}`}`}
       onClick={() => onChoose(step.key)}
     >
       <span className="clip" title={step.key}>
         <strong>{step.key}</strong>
       </span>
-      <State look={look} />
+      <span className="row between">
+        <State look={look} />
+        {took !== undefined && <span className="soft">{took}</span>}
+      </span>
       <span className="clip soft" title={note}>
         {note}
       </span>

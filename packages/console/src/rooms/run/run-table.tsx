@@ -1,16 +1,8 @@
 import type { RunSummary } from '@plimsoll/sdk/wire'
 import { Link } from '@tanstack/react-router'
 import { actorText } from '../../format/actor.ts'
-import { formatDuration } from '../../format/time.ts'
 import { lookOf, State } from '../../parts/state.tsx'
-import { Clip, When } from '../../parts/text.tsx'
-import { useNow } from '../../shell/now.tsx'
-
-function Duration({ run }: { run: RunSummary }) {
-  const { nowMs } = useNow()
-  if (run.startedAt === null) return '–'
-  return formatDuration((run.finishedAt === null ? nowMs : Date.parse(run.finishedAt)) - Date.parse(run.startedAt))
-}
+import { Clip, Took, When } from '../../parts/text.tsx'
 
 export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
   return (
@@ -55,7 +47,7 @@ export function RunTable({ runs }: { runs: readonly RunSummary[] }) {
                 </div>
               </td>
               <td className="nowrap">
-                <Duration run={run} />
+                <Took from={run.startedAt} to={run.finishedAt} />
               </td>
             </tr>
           ))}

@@ -2,13 +2,13 @@ import { Button, Modal, VisuallyHidden } from '@mantine/core'
 import { isTerminalRun, type RunView } from '@plimsoll/sdk/wire'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
-import { useCallback, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { cancelRun, runQuery } from '../../api/queries.ts'
 import { actorText } from '../../format/actor.ts'
 import { plainLines, plainText } from '../../format/amount.ts'
 import { Answer, Empty, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
-import { Clip, Digest, When } from '../../parts/text.tsx'
+import { Clip, Digest, Took, When } from '../../parts/text.tsx'
 import { Graph } from './graph.tsx'
 import { openStepOf } from './open-step.ts'
 import { StepPanel } from './step-panel.tsx'
@@ -74,6 +74,18 @@ function Head({ run }: { run: RunView }) {
         <span className="wrap">
           started <When at={run.createdAt} /> {actorText(run.actor)}
         </span>
+        {run.finishedAt !== null && (
+          <span>
+            ended <When at={run.finishedAt} />
+          </span>
+        )}
+        {run.startedAt !== null && (
+          <span>
+            {run.finishedAt !== null && 'took '}
+            <Took from={run.startedAt} to={run.finishedAt} />
+            {run.finishedAt === null && ' so far'}
+          </span>
+        )}
         <span>
           {run.steps.done} of {run.steps.total} steps done, {run.steps.cached} from the cache
         </span>
@@ -96,6 +108,25 @@ function Head({ run }: { run: RunView }) {
   )
 }
 
+/** The graph, and the step that was chosen or opens by itself; the last of these stays open when nothing runs any more. */
+function Steps({ run, step, onChoose }: { run: RunView; step: string | undefined; onChoose: (key: string) => void }) {
+  const last = useRef<string>(undefined)
+  const chosen = step ?? openStepOf(run.graph) ?? last.current
+  useEffect(() => {
+    last.current = chosen
+  }, [chosen])
+  return (
+    <>
+      <Graph steps={run.graph} chosen={chosen} onChoose={onChoose} />
+      {chosen === undefined ? (
+        <p className="soft">Choose a step to see its log, its attempts and what it made.</p>
+      ) : (
+        <StepPanel key={chosen} run={run.id} step={chosen} />
+      )}
+    </>
+  )
+}
+
 /** One run: its graph, live, and one step of it with its log. */
 export function Run() {
   const { run: id } = useParams({ from: '/runs/$run' })
@@ -108,24 +139,20 @@ export function Run() {
   )
   return (
     <Answer query={query} title={`Run ${id}`}>
-      {(run) => {
-        const chosen = step ?? openStepOf(run.graph)
-        return (
-          <>
-            <Head run={run} />
-            {run.graph.length === 0 ? (
-              <Empty
-                title="No steps"
-                text="This run has nothing to do. Give its pipeline a step, apply your project, and start another."
-                command={`plimsoll run start ${run.pipeline ?? '<pipeline>'}`}
-              />
-            ) : (
-              <Graph steps={run.graph} chosen={chosen} onChoose={choose} />
-            )}
-            {chosen !== undefined && <StepPanel key={chosen} run={id} step={chosen} />}
-          </>
-        )
-      }}
+      {(run) => (
+        <>
+          <Head run={run} />
+          {run.graph.length === 0 ? (
+            <Empty
+              title="No steps"
+              text="This run has nothing to do. Give its pipeline a step, apply your project, and start another."
+              command={`plimsoll run start ${run.pipeline ?? '<pipeline>'}`}
+            />
+          ) : (
+            <Steps key={id} run={run} step={step} onChoose={choose} />
+          )}
+        </>
+      )}
     </Answer>
   )
 }

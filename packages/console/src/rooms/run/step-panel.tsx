@@ -11,7 +11,7 @@ import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
-import { useNow } from '../../shell/now.tsx'
+import { nowBeside, useNow } from '../../shell/now.tsx'
 import { cacheText } from './cache-text.ts'
 
 const NOT_RUN: Partial<Record<StepState, string>> = {
@@ -180,12 +180,13 @@ function NoLog({ step }: { step: StepDetail }) {
 }
 
 function Running({ step }: { step: StepDetail }) {
-  const { nowMs } = useNow()
+  const now = useNow()
   if (step.state !== 'running' || step.startedAt === null) return null
+  const startedMs = Date.parse(step.startedAt)
   return (
     <LoadLine
       label="Running time against the timeout"
-      value={Math.max(0, nowMs - Date.parse(step.startedAt))}
+      value={Math.max(0, nowBeside(now, startedMs) - startedMs)}
       mark={step.definition.timeoutMs}
       format={formatDuration}
     />
