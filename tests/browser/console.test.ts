@@ -6,8 +6,11 @@ import { suiteWith } from '../servers.ts'
 import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
 import { answersOf, attemptOf, DIGEST, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
 import { CUT_TABLES, EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
+import { projectCases } from './project.cases.ts'
 import { LONG_NAME, NO_PYTHON, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
 import { expectApiReadable, expectReadable, meeting, REFUSALS, ROOMS } from './room-state.fixture.ts'
+import { trackedCases } from './tracked.cases.ts'
+import { versionCases } from './version.cases.ts'
 
 const LIVE_MS = 120_000
 vi.setConfig({ testTimeout: 180_000 })
@@ -19,6 +22,9 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   })
   afterAll(() => opened?.close())
   const visit: OpenedConsole['visit'] = (...visited) => opened.visit(...visited)
+  projectCases(visit)
+  trackedCases(visit)
+  versionCases(visit)
 
   test.each(['light', 'dark'] as const)(
     'Overview shows what serves, its figures and the replay clock (%s)',
@@ -303,29 +309,6 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           expect(await page.evaluate('[...window.touched].sort()')).toEqual(['step-0500', 'step-0501'])
         },
         { answers: answersOf(largeRun(shape, 1_000, 500)) },
-      )
-    },
-  )
-
-  test.each(['light', 'dark'] as const)(
-    'Model version shows passport, gaps, approvals and history (%s)',
-    async (scheme) => {
-      await visit(
-        'full',
-        '/models/flight-delay/versions/3',
-        async (page) => {
-          await page.getByText('Missing for production: 1').waitFor()
-          await page.getByText('give the step a lock, then plimsoll apply && plimsoll run start train').waitFor()
-          await page.getByText('flight-delay rolled back: version 4 was slow').waitFor()
-          await page.getByText('grace').first().waitFor()
-          await page.getByText('by the platform').waitFor()
-          await page.getByText('Derived from').waitFor()
-          await page.getByText('by edith').waitFor()
-          await page.getByText('probability FP32 [-1, 2]: on time, late').waitFor()
-          expect(await page.getByText('none)').count()).toBe(0)
-          await shot(page, `version-${scheme}`)
-        },
-        { scheme },
       )
     },
   )

@@ -1,11 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { suiteWith } from '../servers.ts'
-import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
+import { expect, test } from 'vitest'
+import { type OpenedConsole, shot } from './console.fixture.ts'
 import { answersOf, ranStep, runOf } from './large-run.fixture.ts'
 import { FAINT_TEXTS, FOCUS } from './page-probe.fixture.ts'
 import { NOTHING, projectsOf } from './recorded-api.fixture.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** Runs of `g3` only; `default` has what is recorded. */
 const TWO = {
@@ -20,17 +17,12 @@ const TWO = {
   ),
 }
 
-suiteWith('chromium', 'the projects of the console', (program) => {
-  let opened: OpenedConsole
-  beforeAll(async () => {
-    opened = await openConsole(program)
-  })
-  afterAll(() => opened?.close())
-
+/** The projects of the console, tested on an opened one. */
+export function projectCases(visit: OpenedConsole['visit']): void {
   test.each(['light', 'dark'] as const)(
     'the menu leads by keyboard to the same room of another project, and all links stay in it (%s)',
     async (scheme) => {
-      await opened.visit(
+      await visit(
         'full',
         '/runs/run_1',
         async (page) => {
@@ -63,7 +55,7 @@ suiteWith('chromium', 'the projects of the console', (program) => {
   )
 
   test('a link opens the project that it names, and going back opens the one before', async () => {
-    await opened.visit(
+    await visit(
       'full',
       '/',
       async (page) => {
@@ -78,7 +70,7 @@ suiteWith('chromium', 'the projects of the console', (program) => {
   })
 
   test('a project alone is plain text, also in a narrow window', async () => {
-    await opened.visit(
+    await visit(
       'full',
       '/?project=g3',
       async (page) => {
@@ -91,7 +83,7 @@ suiteWith('chromium', 'the projects of the console', (program) => {
   })
 
   test('who has no role on default, and names no project, is led to the first', async () => {
-    await opened.visit(
+    await visit(
       'full',
       '/',
       async (page) => {
@@ -105,7 +97,7 @@ suiteWith('chromium', 'the projects of the console', (program) => {
   test.each(['nope', '../x', 'tr\u00eas', '1', 'g'.repeat(200)])(
     'a project that is not there is named as such, with those that are: %s',
     async (name) => {
-      await opened.visit(
+      await visit(
         'full',
         `/runs/run_1?project=${encodeURIComponent(name)}`,
         async (page) => {
@@ -120,4 +112,4 @@ suiteWith('chromium', 'the projects of the console', (program) => {
       )
     },
   )
-})
+}

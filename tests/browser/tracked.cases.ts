@@ -1,11 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { suiteWith } from '../servers.ts'
-import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
+import { expect, test } from 'vitest'
+import { type OpenedConsole, shot } from './console.fixture.ts'
 import { answersOf, ranStep, runOf } from './large-run.fixture.ts'
 import { projectsOf } from './recorded-api.fixture.ts'
 import { expectReadable } from './room-state.fixture.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const ID = '0123456789abcdef0123456789abcdef'
 const RUNS_GET = '/api/2.0/mlflow/runs/get'
@@ -27,17 +24,12 @@ function trackedRun(tags: Record<string, string> = STEP, metrics: Record<string,
 
 const OF_RUN = answersOf(runOf([ranStep('fit', [], 0, { trackedRun: ID })], 'succeeded'))
 
-suiteWith('chromium', 'links of the mlflow client', (program) => {
-  let opened: OpenedConsole
-  beforeAll(async () => {
-    opened = await openConsole(program)
-  })
-  afterAll(() => opened?.close())
-
+/** Links of the mlflow client, tested on an opened console. */
+export function trackedCases(visit: OpenedConsole['visit']): void {
   test.each([1_280, 400])(
     'a link to a run shows what it tracked, and leads to its step and back (%d px)',
     async (width) => {
-      await opened.visit(
+      await visit(
         'full',
         LINK,
         async (page) => {
@@ -59,7 +51,7 @@ suiteWith('chromium', 'links of the mlflow client', (program) => {
   )
 
   test('a link that is opened in a page of the console leads there, and Back leads away', async () => {
-    await opened.visit(
+    await visit(
       'full',
       '/models',
       async (page) => {
@@ -76,7 +68,7 @@ suiteWith('chromium', 'links of the mlflow client', (program) => {
   })
 
   test('a link names no project, and is found in the one that has it', async () => {
-    await opened.visit(
+    await visit(
       'full',
       LINK,
       async (page) => {
@@ -88,11 +80,11 @@ suiteWith('chromium', 'links of the mlflow client', (program) => {
   })
 
   test('a run that is not there is told as such, and an experiment with how to read it', async () => {
-    await opened.visit('full', LINK, async (page) => {
+    await visit('full', LINK, async (page) => {
       await page.getByRole('heading', { name: `Tracked run ${ID}` }).waitFor()
       await page.getByRole('alert').getByText('There is no such thing here').waitFor()
     })
-    await opened.visit(
+    await visit(
       'full',
       '/#/experiments/7?viewStateShareKey=x',
       async (page) => {
@@ -103,4 +95,4 @@ suiteWith('chromium', 'links of the mlflow client', (program) => {
       { answers: { [EXPERIMENTS_GET]: { experiment: { experiment_id: '7', name: 'train' } } } },
     )
   })
-})
+}
