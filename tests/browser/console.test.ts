@@ -5,6 +5,7 @@ import { openTestPlane, releaseSpine } from '../../packages/platform/src/process
 import { suiteWith } from '../servers.ts'
 import { type OpenedConsole, openConsole, shot } from './console.fixture.ts'
 import { answersOf, attemptOf, DIGEST, largeRun, ranStep, runOf, waitingStep } from './large-run.fixture.ts'
+import { overviewCases } from './overview.cases.ts'
 import { CUT_TABLES, EDGES_THROUGH_NODES, FAINT_TEXTS, FOCUS, WATCH_NODES } from './page-probe.fixture.ts'
 import { projectCases } from './project.cases.ts'
 import { LONG_NAME, NO_PYTHON, openRecordedApi, TOKEN } from './recorded-api.fixture.ts'
@@ -22,6 +23,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
   })
   afterAll(() => opened?.close())
   const visit: OpenedConsole['visit'] = (...visited) => opened.visit(...visited)
+  overviewCases(visit)
   projectCases(visit)
   trackedCases(visit)
   versionCases(visit)
@@ -156,7 +158,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('cache miss: a param changed (trees)').last().waitFor()
           await page.getByRole('log').getByText('read 2 400 000 rows').waitFor()
           await shot(page, `run-${scheme}`)
-          expect(await page.title()).toBe('Plimsoll')
+          expect(await page.title()).toBe('Run flight-delay · Plimsoll')
           await page.getByRole('button', { name: 'Cancel run' }).click()
           await page.getByRole('dialog').waitFor()
           expect(api.cancelled).toEqual([])
@@ -490,6 +492,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
       async (page) => {
         const held = await asked.promise
         await page.getByRole('heading', { name: room.heading, level: 1 }).waitFor()
+        expect(await page.title()).toBe(`${room.tab} · Plimsoll`)
         await page.getByRole('status', { name: 'Loading' }).first().waitFor()
         expect(await page.evaluate('document.getAnimations().length')).toBe(0)
         expect(await page.getByRole('alert').count()).toBe(0)
@@ -548,6 +551,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
     for (const path of ['/nothere', '/models/a/b', '/models/flight-delay/versions/1e3'])
       await visit('full', path, async (page) => {
         await page.getByText('There is no such page').waitFor()
+        expect(await page.title()).toBe('No such page · Plimsoll')
       })
   })
 

@@ -313,6 +313,11 @@ function answers(name: string): Record<string, unknown> {
   }
 }
 
+/** All that is recorded, by path. */
+export function recordedAnswers(): Record<string, unknown> {
+  return answers('flight-delay')
+}
+
 /** What is said of the projects that the caller may see. */
 export function projectsOf(...names: string[]): Record<string, unknown> {
   const projects = names.map((project) => ({ project, role: 'editor', created_at: at(9_000), created_by: 'operator' }))

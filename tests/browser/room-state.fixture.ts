@@ -11,6 +11,8 @@ interface Room {
   /** Without its answer the room has nothing to show. */
   readonly resource: string
   readonly heading: string
+  /** Of the document, before the name of the program, while it loads. */
+  readonly tab: string
   /** Seen once the resource has answered. */
   readonly sign: string
   /** Where there is nothing but the thing itself: what the server answers, and what the room says of it. */
@@ -30,6 +32,7 @@ export const ROOMS: readonly Room[] = [
     path: '/',
     resource: '/api/v1/routes',
     heading: 'What is live',
+    tab: 'Overview',
     sign: '184,220',
     bare: {
       answers: NOTHING,
@@ -47,6 +50,7 @@ export const ROOMS: readonly Room[] = [
     path: '/runs/run_1',
     resource: RUN,
     heading: 'Run run_1',
+    tab: 'Run run_1',
     sign: 'tree 84 of 200',
     bare: {
       answers: answersOf(runOf([], 'queued')),
@@ -63,6 +67,7 @@ export const ROOMS: readonly Room[] = [
     path: '/models/flight-delay/versions/3',
     resource: VERSION,
     heading: 'flight-delay version 3',
+    tab: 'flight-delay version 3',
     sign: 'Missing for production: 1',
     bare: {
       answers: { [VERSION]: bareVersion('flight-delay') },

@@ -1,6 +1,8 @@
 import { Link } from '@tanstack/react-router'
+import { useTitle } from '../shell/title.ts'
 
 export function NotFound() {
+  useTitle('No such page')
   return (
     <section className="surface stack">
       <h1>There is no such page</h1>

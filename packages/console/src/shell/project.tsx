@@ -6,6 +6,7 @@ import { projectsQuery } from '../api/queries.ts'
 import { IS_PROJECT_NAME, NAMED_PROJECT, PROJECT } from '../api/session.ts'
 import { plainText } from '../format/amount.ts'
 import { Clip } from '../parts/text.tsx'
+import { useTitle } from './title.ts'
 
 const SHOWN_CHARS_MAX = 80
 const ROOMS = ['/runs', '/models']
@@ -66,6 +67,7 @@ export function useIsElsewhere(): boolean {
 export function NoProject() {
   const path = useLocation({ select: ({ pathname }) => pathname })
   const names = useProjects() ?? []
+  useTitle('No such project')
   return (
     <section className="surface stack" role="alert">
       <h1 className="wrap">There is no project {plainText(PROJECT, SHOWN_CHARS_MAX)}</h1>

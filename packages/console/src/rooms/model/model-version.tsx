@@ -6,6 +6,7 @@ import { actorText, proofText } from '../../format/actor.ts'
 import { formatBytes, formatMetric, plainText } from '../../format/amount.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
+import { useTitle } from '../../shell/title.ts'
 import { NotFound } from '../not-found.tsx'
 import { historyText } from './history-text.ts'
 
@@ -264,6 +265,7 @@ export function ModelVersion() {
 
 function Version({ model, number }: { model: string; number: number }) {
   const query = useQuery(versionQuery(model, number))
+  useTitle(`${model} version ${number}`)
   return (
     <Answer query={query} title={`${model} version ${number}`}>
       {(version) => (

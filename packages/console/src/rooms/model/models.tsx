@@ -5,9 +5,11 @@ import { actorText } from '../../format/actor.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
+import { useTitle } from '../../shell/title.ts'
 
 /** Registered models. */
 export function Models() {
+  useTitle('Models')
   const query = useQuery(modelsQuery)
   return (
     <>
@@ -63,6 +65,7 @@ export function Models() {
 export function Versions() {
   const { model } = useParams({ from: '/models/$model' })
   const query = useQuery(versionsQuery(model))
+  useTitle(`Model ${model}`)
   return (
     <>
       <h1 className="wrap">{plainText(model)}</h1>

@@ -13,6 +13,8 @@ use([BarChart, GridComponent, TooltipComponent, CanvasRenderer])
 const HOUR_MS = 3_600_000
 const TIME_CHARS = 'YYYY-MM-DD HH:MM'.length
 const DAY_HOURS = 24
+/** A bar of one hour alone would be as wide as its card. */
+const BAR_WIDTH_MAX_PX = 32
 
 function timeOf(ms: number): string {
   return formatAbsolute(ms).slice(0, TIME_CHARS)
@@ -50,6 +52,7 @@ function optionOf({ bars, widthHours }: Buckets, colour: string, ink: string) {
         data: bars.map(({ predictions }) => predictions),
         itemStyle: { color: colour },
         barCategoryGap: '20%',
+        barMaxWidth: BAR_WIDTH_MAX_PX,
       },
     ],
   }

@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { datasetsQuery, routesQuery, runsQuery } from '../../api/queries.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Clip, Command, When } from '../../parts/text.tsx'
+import { useTitle } from '../../shell/title.ts'
 import { RunTable } from '../run/run-table.tsx'
 import { RouteCard } from './route-card.tsx'
 
@@ -48,6 +49,7 @@ function Datasets() {
 
 /** What is live. */
 export function Overview() {
+  useTitle('Overview')
   const routes = useQuery(routesQuery)
   const runs = useQuery(runsQuery())
   return (

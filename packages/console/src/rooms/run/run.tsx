@@ -9,6 +9,7 @@ import { plainLines, plainText } from '../../format/amount.ts'
 import { Answer, Empty, Problem } from '../../parts/answer.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
 import { Clip, Digest, Took, When } from '../../parts/text.tsx'
+import { useTitle } from '../../shell/title.ts'
 import { Graph } from './graph.tsx'
 import { openStepOf } from './open-step.ts'
 import { StepPanel } from './step-panel.tsx'
@@ -133,6 +134,7 @@ export function Run() {
   const { step } = useSearch({ from: '/runs/$run' })
   const navigate = useNavigate()
   const query = useQuery(runQuery(id))
+  useTitle(`Run ${query.data === undefined ? id : (query.data.pipeline ?? 'of one step')}`)
   const choose = useCallback(
     (key: string) => void navigate({ to: '/runs/$run', params: { run: id }, search: { step: key }, replace: true }),
     [id, navigate],

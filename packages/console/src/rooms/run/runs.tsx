@@ -3,12 +3,14 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { runsQuery } from '../../api/queries.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
+import { useTitle } from '../../shell/title.ts'
 import { RunTable } from './run-table.tsx'
 
 const PAGE = 50
 
 /** Runs, newest first, a page at a time. */
 export function Runs() {
+  useTitle('Runs')
   const [before, setBefore] = useState<string>()
   const query = useQuery(runsQuery(before))
   return (

@@ -8,6 +8,7 @@ import { formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { State, type Tone } from '../../parts/state.tsx'
 import { Clip, Command, When } from '../../parts/text.tsx'
+import { useTitle } from '../../shell/title.ts'
 
 const SHOWN_MAX = 500
 
@@ -72,6 +73,7 @@ function Head({ run }: { run: TrackedRun }) {
 export function Tracked() {
   const { tracked } = useParams({ from: '/tracked/runs/$tracked' })
   const query = useQuery(trackedRunQuery(tracked))
+  useTitle(`Tracked run ${query.data?.found.info.run_name || tracked}`)
   useProject(query.data?.project)
   return (
     <Answer query={query} title={`Tracked run ${tracked}`}>
@@ -123,6 +125,7 @@ export function Tracked() {
 export function Experiment() {
   const { experiment } = useParams({ from: '/tracked/experiments/$experiment' })
   const query = useQuery(experimentQuery(experiment))
+  useTitle(`Experiment ${query.data?.found.name ?? experiment}`)
   useProject(query.data?.project)
   return (
     <Answer query={query} title={`Experiment ${experiment}`} rows={1}>
