@@ -20,6 +20,19 @@ const WIDEST_BAR = `(() => {
 
 /** What the Overview says, tested on an opened console. */
 export function overviewCases(visit: OpenedConsole['visit']): void {
+  test('Overview says of a dataset whose newest version fails what steps read, and what clears it', async () => {
+    await visit('full', '/', async (page) => {
+      const card = page.getByRole('region', { name: 'Datasets' })
+      for (const text of [
+        'version 5 fails its checks',
+        'take the newest version that passed; where none has, they do not start',
+        'plimsoll dataset show flights 5',
+        'plimsoll dataset add flights',
+      ])
+        await card.getByText(text).waitFor()
+    })
+  })
+
   test('Overview draws one hour of traffic as a bar, not as a wall', async () => {
     const live = recordedAnswers()[LIVE] as { hours: unknown[] } // as the fixture made it
     await visit(

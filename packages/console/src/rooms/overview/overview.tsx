@@ -35,10 +35,13 @@ function Datasets() {
                   <span aria-hidden="true">✕</span> version {dataset.latestVersion} fails its checks
                 </span>
               </div>
-              <span className="soft">
-                <When at={dataset.updatedAt} />. Steps take the newest passing version until you repair it.
-              </span>
-              <Command text={`plimsoll dataset versions ${dataset.name}`} />
+              <p className="soft">
+                <When at={dataset.updatedAt} />. It is the newest. Steps that read the dataset take the newest version
+                that passed; where none has, they do not start. See what fails:
+              </p>
+              <Command text={`plimsoll dataset show ${dataset.name} ${dataset.latestVersion}`} />
+              <p className="soft">Mend the data, or its expectations and plimsoll apply. Then have it judged again:</p>
+              <Command text={`plimsoll dataset add ${dataset.name}`} />
             </div>
           ))
         }}
