@@ -1,6 +1,8 @@
 import { readLogLine } from '@plimsoll/sdk/wire'
 
 const SHORT_DIGEST = 12
+/** Below this, text of four digits has more zeros than digits. */
+const TINY = 1e-4
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 const WHOLE = new Intl.NumberFormat('en-GB')
 const FINE = new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 4 })
@@ -14,8 +16,9 @@ export function formatCount(value: number): string {
   return WHOLE.format(value)
 }
 
-/** Four significant digits; counts stay whole. */
+/** Four significant digits; counts stay whole, and what has many zeros is written by its power: `1.4e-7`. */
 export function formatMetric(value: number): string {
+  if (value !== 0 && Math.abs(value) < TINY) return value.toExponential(1).replace('.0e', 'e')
   return Number.isInteger(value) ? WHOLE.format(value) : FINE.format(value)
 }
 

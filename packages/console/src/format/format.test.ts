@@ -47,6 +47,13 @@ test('plainText() takes the power from control and direction marks, and cuts', (
 test('formatBytes(), formatMetric() and shortDigest() are short', () => {
   expect([formatBytes(0), formatBytes(1_536), formatBytes(5 << 20)]).toEqual(['0 B', '1.5 KiB', '5.0 MiB'])
   expect([formatMetric(184_220), formatMetric(0.78712)]).toEqual(['184,220', '0.7871'])
+  expect([1.402e-7, -3e-12, 0.00001, 0.0001234, 0].map(formatMetric)).toEqual([
+    '1.4e-7',
+    '-3e-12',
+    '1e-5',
+    '0.0001234',
+    '0',
+  ])
   expect(shortDigest(`sha256:${'ab'.repeat(32)}`)).toBe('abababababab')
 })
 

@@ -9,6 +9,7 @@ import { Clip, Command, Digest, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
 import { NotFound } from '../not-found.tsx'
 import { historyText } from './history-text.ts'
+import { remedyOf } from './remedy.ts'
 
 function Gaps({ version }: { version: ModelVersionView }) {
   if (version.gaps.length === 0)
@@ -29,10 +30,20 @@ function Gaps({ version }: { version: ModelVersionView }) {
           <p className="wrap">
             <strong>{plainText(gap.field, 80)}</strong> {plainText(gap.detail)}
           </p>
-          <Command text={gap.command} />
+          <Remedy text={gap.command} />
         </div>
       ))}
     </section>
+  )
+}
+
+function Remedy({ text }: { text: string }) {
+  const { advice, command } = remedyOf(text)
+  return (
+    <>
+      {advice !== undefined && <p className="soft wrap">{plainText(advice)}</p>}
+      {command !== undefined && <Command text={command} />}
+    </>
   )
 }
 
@@ -46,8 +57,18 @@ function Lineage({ bound }: { bound: ModelVersionView['bound'] }) {
           <Missing />
         ) : (
           <>
-            {plainText(code.source, 200)} {code.commit?.slice(0, 12) ?? 'no commit'}
-            {code.isDirty && ', with uncommitted changes'} <Digest digest={code.bundle} what="code digest" />
+            {plainText(code.source, 200)},{' '}
+            {code.commit === null ? (
+              'no commit'
+            ) : (
+              <>
+                commit <Digest digest={code.commit} what="commit" />
+              </>
+            )}
+            {code.isDirty && ' with uncommitted changes'}
+            <div>
+              code digest <Digest digest={code.bundle} what="code digest" />
+            </div>
           </>
         )}
       </dd>
@@ -70,7 +91,9 @@ function Lineage({ bound }: { bound: ModelVersionView['bound'] }) {
         ) : (
           <>
             {plainText([environment.interpreter, environment.platform].filter((part) => part !== null).join(', '), 200)}{' '}
-            <Digest digest={environment.lock} what="lock digest" />
+            <div>
+              lock <Digest digest={environment.lock} what="lock digest" />
+            </div>
           </>
         )}
       </dd>
@@ -196,26 +219,34 @@ function Notes({ version }: { version: ModelVersionView }) {
 }
 
 function Approvals({ version }: { version: ModelVersionView }) {
+  const isAsked = version.gaps.some(({ command }) => command.startsWith('plimsoll approve '))
   return (
     <section className="surface stack" aria-labelledby="approvals">
       <h2 id="approvals">Approvals</h2>
       {version.approvals.length === 0 && (
         <>
-          <p className="soft">Nobody has approved this version. Who may, does it with:</p>
-          <Command
-            text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
-          />
+          <p className="soft">
+            Nobody has approved this version.{' '}
+            {isAsked ? 'The command is above, with what is missing.' : 'Who may, does it with:'}
+          </p>
+          {!isAsked && (
+            <Command
+              text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
+            />
+          )}
         </>
       )}
       {version.approvals.map((approval) => (
         <div className="stack" key={`${approval.by}/${approval.at}`}>
-          <div className="row between">
+          <div className="beside">
             <span className="state" data-tone={approval.isValid ? 'proof' : 'calm'}>
               <span aria-hidden="true">{approval.isValid ? '✓' : '–'}</span> {plainText(approval.by, 120)}
               {!approval.isValid && ', void: the passport changed'}
               {approval.isSelfApproved && ', self-approved'}
             </span>
-            <When at={approval.at} />
+            <span className="soft">
+              <When at={approval.at} />
+            </span>
           </div>
           <span className="soft wrap">
             for {approval.environment}
@@ -238,7 +269,7 @@ function History({ version: { history } }: { version: ModelVersionView }) {
         <ol className="timeline">
           {history.map((entry) => (
             <li key={`${entry.at}/${entry.action}/${entry.subject}`}>
-              <div className="row between">
+              <div className="beside">
                 <strong className="wrap">{historyText(entry)}</strong>
                 <span className="soft">
                   <When at={entry.at} />

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { remedyOf } from './remedy.ts'
+
+test.each([
+  [
+    'give the step a lock, then plimsoll apply && plimsoll run start train',
+    'Give the step a lock, then:',
+    'plimsoll apply && plimsoll run start train',
+  ],
+  ['git commit, then plimsoll apply', 'Git commit, then:', 'plimsoll apply'],
+  ['plimsoll approve echo 1 --environment production', undefined, 'plimsoll approve echo 1 --environment production'],
+  [
+    "set owner in defineModel({ name: 'echo' }) and run plimsoll apply",
+    "Set owner in defineModel({ name: 'echo' }) and run plimsoll apply",
+    undefined,
+  ],
+  ['look at it, then decide', 'Look at it, then decide', undefined],
+  ['', '', undefined],
+])('remedyOf() of "%s" is what to read and what to run', (text, advice, command) => {
+  expect(remedyOf(text)).toEqual({ advice, command })
+})
