@@ -1,3 +1,4 @@
+import { stepView } from '@plimsoll/sdk/wire'
 import type { Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { z } from 'zod'
@@ -82,6 +83,19 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         await page.getByText('released by ada').first().waitFor()
         await page.getByText('no answer in the last minute').waitFor()
         await shot(page, 'live-overview')
+      })
+      const { trackedRun } = await client.call({ path: `/api/v1/runs/${id}/steps/fit`, schema: stepView })
+      await plane.operator.call({ method: 'POST', path: '/api/v1/projects', body: { project: 'other' } })
+      await opened.open(url(`/?project=other#/experiments/1/runs/${trackedRun}`), async (page) => {
+        await page.getByText(`Tracked run ${trackedRun}`).waitFor()
+        await page.getByRole('button', { name: 'Project other' }).click()
+        await page.getByRole('menuitem', { name: 'default' }).click()
+        await page.getByRole('link', { name: 'echo version 1' }).waitFor()
+      })
+      await opened.open(url(`/#/experiments/1/runs/${trackedRun}`), async (page) => {
+        await page.getByRole('link', { name: `step fit of run ${id}` }).waitFor()
+        await page.getByText('0.75').first().waitFor()
+        await shot(page, 'live-tracked')
       })
       for (const width of [400, 1_280]) await opened.open(url('/api'), expectApiReadable, { width })
     } finally {

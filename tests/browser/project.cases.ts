@@ -103,6 +103,7 @@ export function projectCases(visit: OpenedConsole['visit']): void {
         async (page) => {
           await page.getByRole('heading', { name: `There is no project ${name.slice(0, 79)}` }).waitFor()
           expect(await page.getByRole('alert').count()).toBe(1)
+          expect((await page.getByRole('banner').boundingBox())!.height).toBeLessThan(110) // two lines
           await shot(page, `project-missing-${name.length}`)
           await page.getByRole('listitem').getByRole('link', { name: 'g3' }).click()
           await page.waitForURL('**/runs?project=g3')
