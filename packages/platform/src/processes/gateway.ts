@@ -23,14 +23,18 @@ import { drainDelayMs, type Opened, runSupervised, type StartMessage } from './s
 
 const SHIP_GRACE_MS = 2_000
 
+/** Address of the control plane. @throws internal serving.no_control_url */
+function requireControlUrl({ api }: StartMessage): string {
+  if (api !== undefined) return api
+  throw new PlimsollError(
+    'internal',
+    'serving.no_control_url',
+    'The gateway was started without the address of the control plane',
+  )
+}
+
 /** Bounds and addresses, from the start message. */
-async function settingsOf({ config, ports, api: controlUrl }: StartMessage): Promise<GatewaySettings> {
-  if (controlUrl === undefined)
-    throw new PlimsollError(
-      'internal',
-      'serving.no_control_url',
-      'The gateway was started without the address of the control plane',
-    )
+async function settingsOf({ config, ports }: StartMessage, controlUrl: string): Promise<GatewaySettings> {
   return {
     ...GATEWAY_DEFAULTS,
     host: config.server.host,
@@ -65,10 +69,11 @@ function openRealtimePool({ gateway }: StartMessage['config'], log: Logger): Pro
 
 /** The composition root of the gateway. Nothing here, nor anything it imports, reaches the database. */
 export async function openGatewayProcess(start: StartMessage): Promise<Opened> {
+  const controlUrl = requireControlUrl(start)
   const { config } = start
   const log = openLog({ level: config.log.level, name: 'gateway' })
   await using stack = new AsyncDisposableStack()
-  const settings = await settingsOf(start)
+  const settings = await settingsOf(start, controlUrl)
   const { directory } = settings
   // A gateway that its supervisor left behind may still write segments here: recovering them would lose its last records.
   await mkdir(directory, { recursive: true, mode: 0o700 })
