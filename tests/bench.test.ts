@@ -20,7 +20,7 @@ test('npm run bench prints each figure beside its peer, of the gateway, of the e
       peerFigure: expect.any(Number),
     })
   const steps = (shape: string) =>
-    figure(`${shape} of 7 steps, control plane, embedded database`, 3, 'ms CPU per step', 'processes alone')
+    figure(`${shape} steps, control plane, embedded database`, 3, 'ms CPU per step', 'processes alone')
   const gateway = ['CPU µs per prediction', 'bare node:http + onnxruntime'] as const
   const joinFigures = (time: string) => {
     const claim = `point-in-time join by ${time} time, 0.1M × 1M`
@@ -34,8 +34,8 @@ test('npm run bench prints each figure beside its peer, of the gateway, of the e
   expect(JSON.parse(stdout)).toEqual({
     machine: expect.stringMatching(/^\d+ cores, /),
     figures: [
-      steps('chain'),
-      steps('fan-out'),
+      steps('chain of 5'),
+      steps('fan-out of 7'),
       figure('gateway, unbatched, side by side', 250, ...gateway),
       figure('gateway, unbatched, one after the other', 250, ...gateway),
       figure('gateway, batched', 150, ...gateway),

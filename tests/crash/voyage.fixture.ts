@@ -25,12 +25,12 @@ export interface Voyage {
 
 interface Definition {
   readonly steps: readonly { key: string }[]
-  readonly params: Readonly<Record<string, { default?: unknown }>>
+  readonly params: Readonly<Record<string, unknown>>
 }
 
-/** The example asks for one thing only: the instant up to which its online store is filled. */
-function valuesOf(params: readonly string[]): Record<string, string> {
-  return Object.fromEntries(params.map((name) => [name, '2001-05-01T00:00:00Z']))
+/** The online store is filled up to one instant, whenever that is done: by the clock each run would fill it to another. */
+function valuesOf(params: Definition['params']): Record<string, string> {
+  return Object.hasOwn(params, 'until') ? { until: '2001-05-01T00:00:00Z' } : {}
 }
 
 /** Runs the CLI against the platform. */
@@ -56,11 +56,10 @@ export async function openVoyage(client: Client, project: string): Promise<Voyag
   const pipelines = await Promise.all(
     listed.pipelines.map(async ({ name }) => {
       const { definition } = await client.must<{ definition: Definition }>(url(`/pipelines/${name}`))
-      const asked = Object.keys(definition.params).filter((param) => definition.params[param]?.default === undefined)
-      return { name, steps: definition.steps.map((step) => step.key), params: valuesOf(asked) }
+      return { name, steps: definition.steps.map((step) => step.key), params: valuesOf(definition.params) }
     }),
   )
-  // What asks for an instant reads what the others have made.
+  // What is filled up to an instant reads what the others have made.
   pipelines.sort((a, b) => Object.keys(a.params).length - Object.keys(b.params).length)
   const { routes } = await client.must<{ routes: RouteView[] }>(url('/routes'))
   const { name: route, definition } = routes[0]!
