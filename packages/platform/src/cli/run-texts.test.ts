@@ -73,8 +73,14 @@ test('dataset show lists columns by name and expectations in words, with what th
 })
 
 test.each([
-  [['--root', tmpdir()], `Cannot find files for "data/good.csv" in "${tmpdir()}": nothing matches (datasets.no_files)`],
-  [['--path', 'data/*.cvs'], `Cannot find files for "data/*.cvs" in "${folder}": nothing matches (datasets.no_files)`],
+  [
+    ['--root', tmpdir()],
+    `Cannot find files of dataset "numbers": nothing matches "data/good.csv" in "${tmpdir()}" (datasets.no_files)`,
+  ],
+  [
+    ['--path', 'data/*.cvs'],
+    `Cannot find files of dataset "numbers": nothing matches "data/*.cvs" in "${folder}" (datasets.no_files)`,
+  ],
   [['--root', '/no/such/folder'], 'Cannot read from "/no/such/folder": there is no such folder (datasets.bad_root)'],
 ])('dataset add %j says what to name, and leaves no run', async (flags, said) => {
   const runs = async () => (await plimsoll.run('run', 'list', '--json')).out

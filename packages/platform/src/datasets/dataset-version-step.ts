@@ -28,7 +28,12 @@ async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<
       `Cannot read dataset "${name}": steps write its versions, it has no source`,
     )
   }
-  const files = await listSourceFiles({ root, path: path ?? definition.source.path, allowAbsolute: path === undefined })
+  const files = await listSourceFiles({
+    dataset: name,
+    root,
+    path: path ?? definition.source.path,
+    allowAbsolute: path === undefined,
+  })
   const spec: DatasetVersionSpec = {
     definition,
     definitionDigest,

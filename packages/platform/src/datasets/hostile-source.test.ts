@@ -147,13 +147,16 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
     writeFileSync(join(root, name), 'x')
   writeFileSync(join(outside, 'secret.parquet'), 'x')
   const list = (path: string, allowAbsolute = false) =>
-    listSourceFiles({ root, path, allowAbsolute }).then((files) =>
+    listSourceFiles({ dataset: 'flights', root, path, allowAbsolute }).then((files) =>
       files.map((file) => file.path.slice(root.length + 1)),
     )
   expect(await list('data/*.parquet')).toEqual(['data/a*.parquet', 'data/b.parquet'])
   expect(await list('data/a*.parquet')).toEqual(['data/a*.parquet'])
   expect(await list('**/*.parquet')).toEqual(['data/a*.parquet', 'data/b.parquet', 'data/deep/c.parquet'])
-  expect((await listSourceFiles({ root, path: join(outside, 'secret.parquet'), allowAbsolute: true })).length).toBe(1)
+  expect(
+    (await listSourceFiles({ dataset: 'flights', root, path: join(outside, 'secret.parquet'), allowAbsolute: true }))
+      .length,
+  ).toBe(1)
   symlinkSync(join(outside, 'secret.parquet'), join(root, 'data/link.parquet'))
   for (const path of [
     '../x.parquet',
@@ -178,23 +181,49 @@ test('listSourceFiles() keeps to the root: parents, links and other absolute pat
       message: expect.stringContaining(`it cannot be followed to a file (${reason})`),
     })
   const secret = join(outside, 'secret.parquet')
-  expect((await listSourceFiles({ root: undefined, path: secret, allowAbsolute: true })).length).toBe(1)
-  await expect(listSourceFiles({ root: undefined, path: 'data', allowAbsolute: true })).rejects.toMatchObject({
+  expect(
+    (await listSourceFiles({ dataset: 'flights', root: undefined, path: secret, allowAbsolute: true })).length,
+  ).toBe(1)
+  await expect(
+    listSourceFiles({ dataset: 'flights', root: undefined, path: 'data', allowAbsolute: true }),
+  ).rejects.toMatchObject({
     code: 'datasets.bad_root',
   })
-  await expect(listSourceFiles({ root: undefined, path: secret, allowAbsolute: false })).rejects.toMatchObject({
+  await expect(
+    listSourceFiles({ dataset: 'flights', root: undefined, path: secret, allowAbsolute: false }),
+  ).rejects.toMatchObject({
     code: 'datasets.bad_root',
   })
-  await expect(listSourceFiles({ root: 'relative', path: 'a', allowAbsolute: false })).rejects.toMatchObject({
+  await expect(
+    listSourceFiles({ dataset: 'flights', root: 'relative', path: 'a', allowAbsolute: false }),
+  ).rejects.toMatchObject({
     code: 'datasets.bad_root',
   })
+})
+
+test('listSourceFiles() takes wildcards as they are read, however many there are', async () => {
+  const root = temporaryFolder()
+  onTestFinished(() => rmSync(root, { recursive: true }))
+  for (const name of ['a'.repeat(200), 'ab', 'a.b', 'aXb', '😀b', 'a*b', 'b']) writeFileSync(join(root, name), '')
+  const named = (path: string) =>
+    listSourceFiles({ dataset: 'flights', root, path, allowAbsolute: false }).then(
+      (files) => files.map((file) => file.path.slice(root.length + 1)),
+      () => [],
+    )
+  expect(await named(`${'*?'.repeat(60)}Z`)).toEqual([])
+  expect(await named(`${'*?'.repeat(60)}a`)).toEqual(['a'.repeat(200)])
+  expect(await named('a?b')).toEqual(['a*b', 'a.b', 'aXb'])
+  expect(await named('?b')).toEqual(['ab', '😀b'])
+  expect(await named('a**b')).toEqual(['a*b', 'a.b', 'aXb', 'ab'])
+  expect(await named('*b*')).toEqual(['a*b', 'a.b', 'aXb', 'ab', 'b', '😀b'])
+  expect(await named('*.b')).toEqual(['a.b'])
 })
 
 test('listSourceFiles() refuses a source of more than 10,000 files', async () => {
   const root = temporaryFolder()
   onTestFinished(() => rmSync(root, { recursive: true }))
   for (let index = 0; index < 10_001; index += 1) writeFileSync(join(root, `${index}.csv`), '')
-  const list = listSourceFiles({ root, path: '*.csv', allowAbsolute: false })
+  const list = listSourceFiles({ dataset: 'flights', root, path: '*.csv', allowAbsolute: false })
   await expect(list).rejects.toMatchObject({ kind: 'too_large', code: 'datasets.too_many_files' })
 })
 

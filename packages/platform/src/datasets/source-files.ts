@@ -39,6 +39,7 @@ async function requireRoot({ root, path }: { root: string | undefined; path: str
  * @throws too_large datasets.too_many_files
  */
 export async function listSourceFiles(source: {
+  dataset: string
   root: string | undefined
   path: string
   allowAbsolute: boolean
@@ -57,7 +58,10 @@ export async function listSourceFiles(source: {
     throw fault('datasets.path_outside', `Cannot read "${source.path}": it leads out of the project folder "${root}"`)
   const paths = (await exists(whole)) ? [whole] : await matchPattern(whole)
   if (paths.length === 0)
-    throw fault('datasets.no_files', `Cannot find files for "${source.path}" in "${root}": nothing matches`)
+    throw fault(
+      'datasets.no_files',
+      `Cannot find files of dataset "${source.dataset}": nothing matches "${source.path}" in "${root}"`,
+    )
   const files: SourceFile[] = []
   for (const path of paths.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
     const real = await realpath(path).catch((thrown: NodeJS.ErrnoException) => {
@@ -92,12 +96,23 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-function segmentPattern(segment: string): RegExp {
-  const text = segment
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '[^/]*')
-    .replaceAll('?', '[^/]')
-  return new RegExp(`^${text}$`, 'su')
+/**
+ * Whether a name fits a part of a path, in which `*` is any characters and `?` is one. Goes back to the last `*` only, so
+ * that it takes the product of both lengths at worst: a regular expression may take for ever.
+ */
+function fits(pattern: readonly string[], name: readonly string[]): boolean {
+  let [at, star, resumeAt] = [0, -1, 0]
+  for (let index = 0; index < name.length; ) {
+    if (pattern[at] === '*') [star, resumeAt] = [at++, index]
+    else if (pattern[at] === '?' || pattern[at] === name[index]) {
+      at++
+      index++
+    } else if (star >= 0) {
+      at = star + 1
+      index = ++resumeAt
+    } else return false
+  }
+  return pattern.slice(at).every((rest) => rest === '*')
 }
 
 /** Walks from the longest part without a wildcard. Links to folders are not followed below `**`. */
@@ -116,9 +131,9 @@ async function matchPattern(whole: string): Promise<string[]> {
         if (entry.isDirectory() && !entry.name.startsWith('.')) await visit(join(folder, entry.name), rest, depth + 1)
       return
     }
-    const pattern = segmentPattern(head)
+    const pattern = [...head]
     for (const entry of await list(folder)) {
-      if (!pattern.test(entry.name) || (entry.name.startsWith('.') && !head.startsWith('.'))) continue
+      if (!fits(pattern, [...entry.name]) || (entry.name.startsWith('.') && !head.startsWith('.'))) continue
       const path = join(folder, entry.name)
       if (tail.length > 0) await visit(path, tail, depth + 1)
       else if (!entry.isDirectory()) found.add(path)
