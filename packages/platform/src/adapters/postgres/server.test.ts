@@ -27,9 +27,17 @@ test('a server that is not there is told by its place and what the system said, 
 })
 
 test('an address that is none is a fault of the settings, and is not shown', async () => {
-  const said =
-    'config.invalid: Cannot use database.url: it is no address. Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE'
-  expect(await refusalsOf('postgres://ada:canary@127.0.0.1:99999/x')).toEqual([said, said])
+  const action = 'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F for a / in the password'
+  const said = `config.invalid: Cannot use database.url: it is no address. ${action}`
+  for (const url of [
+    'postgres://ada:canary@127.0.0.1:99999/x',
+    'host=127.0.0.1 password=canary dbname=x',
+    'postgres:/ada:canary@127.0.0.1/x',
+    '/ada:canary',
+    'postgres://ada:/canary@127.0.0.1/x',
+    'postgres://ada:x@127.0.0.1/canary@127.0.0.1/x',
+  ])
+    expect(await refusalsOf(url), url).toEqual([said, said])
 })
 
 test('what listens and does not answer is given up on', async () => {

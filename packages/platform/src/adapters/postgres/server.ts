@@ -4,19 +4,26 @@ import { PlimsollError } from '../../kernel/errors.ts'
 
 /** A connection that is not open yet. What the driver says of an address that is none holds its password. */
 function clientOf(url: string, timeoutMs: number): pg.Client {
-  try {
-    return new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs })
-  } catch (error) {
-    const why = (error as NodeJS.ErrnoException).errno === undefined ? 'it is no address' : errnoText(error) // a file of TLS
-    throw new PlimsollError('invalid', 'config.invalid', `Cannot use database.url: ${why}`, {
-      action: 'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+  const refuse = (why: string) =>
+    new PlimsollError('invalid', 'config.invalid', `Cannot use database.url: ${why}`, {
+      action: 'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F for a / in the password',
     })
+  if (!/^postgres(?:ql)?:\/\//.test(url)) throw refuse('it is no address')
+  let client: pg.Client
+  try {
+    client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs })
+  } catch (error) {
+    throw refuse((error as NodeJS.ErrnoException).errno === undefined ? 'it is no address' : errnoText(error)) // a file of TLS
   }
+  // A password with a / ends before its @.
+  if (client.database?.includes('@')) throw refuse('it is no address')
+  return client
 }
 
-/** Where it leads, without who and with what password. */
+/** Where it leads, without who and with what password; a database only by a plain name. */
 function placeOf({ host, port, database }: pg.Client): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}/${database}`
+  const name = /^[\w.-]+$/.test(database ?? '') ? `/${database}` : ''
+  return `${host.includes(':') ? `[${host}]` : host}:${port}${name}`
 }
 
 /** Why there is no connection: what the system or the server said. */

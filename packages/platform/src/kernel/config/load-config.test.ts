@@ -66,6 +66,20 @@ test('loadConfig() never shows the value of a secret', async () => {
   expect(text).not.toContain('canary')
 })
 
+test('loadConfig() shows nothing of a file whose secret stands in a wrong place', async () => {
+  for (const text of [
+    'database: postgres://u:canary@h/db',
+    'database: [postgres://u:canary@h/db]',
+    'postgres://u:canary@h/db',
+    's3:\n  secretAccessKey: |canary\n',
+    'blobs: >canary\n',
+  ]) {
+    const said = JSON.stringify(await faultsOf({ file: write('secret.yaml', text) }))
+    expect(said, text).toMatch(/expected|is not YAML|is no setting/)
+    expect(said, text).not.toContain('canary')
+  }
+})
+
 test('loadConfig() refuses another bind without tokens, TLS and a durable database, all at once', async () => {
   const faults = await faultsOf({ flags: { server: { host: '0.0.0.0' } } })
   expect(faults.map((fault) => fault.split(' ')[0])).toEqual([

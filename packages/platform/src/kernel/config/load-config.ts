@@ -100,7 +100,10 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   const setting = SETTINGS.find((known) => known.path.every((part, index) => parts[index] === part))
   const origin = setting && origins.get(`/${setting.path.join('/')}`)
   const where = setting && origin ? ` (from ${ORIGINS[origin](setting)})` : ''
-  return { pointer: pointerOf(parts), detail: `${setting?.isSecret ? 'is not valid' : faultText(issue)}${where}` }
+  return {
+    pointer: pointerOf(parts),
+    detail: `${setting === undefined ? issue.message : setting.isSecret ? 'is not valid' : faultText(issue)}${where}`,
+  }
 }
 
 function unknownKeys(file: unknown): Fault[] {
@@ -114,7 +117,8 @@ function unknownKeys(file: unknown): Fault[] {
           detail: 'is no setting (from the file)',
         }))
       : issue.path.length < 2 && issue.code === 'invalid_type'
-        ? [{ pointer: pointerOf(issue.path), detail: `${faultText(issue)} (from the file)` }]
+        ? // What stands there may be a secret in a wrong place.
+          [{ pointer: pointerOf(issue.path), detail: `${issue.message} (from the file)` }]
         : [],
   )
 }
@@ -139,7 +143,7 @@ async function readSettings(path: string, isRequired: boolean, faults: Fault[]):
     const [first] = document.errors
     if (first) {
       // Behind its place stands the text itself, which may hold a secret.
-      const why = first.message.split(/ at line |: "|;/)[0]
+      const why = first.message.split(/ at line |: |;/)[0]
       faults.push({ pointer: '', detail: `${path} is not YAML: line ${first.linePos?.[0].line ?? '?'}: ${why}` })
       return undefined
     }
