@@ -22,9 +22,7 @@ test('endingAttempts() finds attempt and step by their keys, also in a plan that
     fence: 1n,
     pipeline: 'train',
   })
-  const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts(ctx, [done], databaseClock)}`.execute(
-    ctx.db,
-  )
+  const { rows } = await sql<{ 'QUERY PLAN': string }>`explain ${endingAttempts([done], databaseClock)}`.execute(ctx.db)
   const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => /Scan.* on (attempt|step) /.test(line))
   expect(scans.map((line) => line.replace(/^.*(Index Scan using \w+|Seq Scan) on.*$/, '$1'))).toEqual([
     'Index Scan using step_pkey',

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { type Context, type DatabaseClock, givenRows } from '../kernel/db/index.ts'
+import { type DatabaseClock, givenRows } from '../kernel/db/index.ts'
 import { endingTrackedRuns, type RunEnd, type RunStatus } from '../tracking/index.ts'
 import type { FinishedAttempt } from './finish.ts'
 import { lockedRuns, type MovedRun, releasing } from './release-dependents.ts'
@@ -150,16 +150,12 @@ interface EndRow extends MovedRun {
  * write three rows: attempts, steps, what waited for them, their runs, tracked runs and new cache entries. Gives what
  * the steps became; an attempt that had lost its fence changes nothing but itself.
  */
-export function endingAttempts(
-  ctx: Context,
-  items: readonly FinishedAttempt[],
-  clock: DatabaseClock,
-): RawBuilder<EndRow> {
+export function endingAttempts(items: readonly FinishedAttempt[], clock: DatabaseClock): RawBuilder<EndRow> {
   const now = clock()
   const rows = items.map((done) => rowOf(done, nextOf(done)))
   return sql<EndRow>`
     with d as materialized (select * from ${givenRows('d', COLUMNS, rows)}), ${endingSteps(items, now)}, ${attemptsEnding(now)},
-      ${endingTrackedRuns(ctx, TRACKED_ENDING)}, ${CACHE_ENTRIES}, ${releasing(clock)}
+      ${endingTrackedRuns(TRACKED_ENDING, now)}, ${CACHE_ENTRIES}, ${releasing(clock)}
     select s.fence, s.state, s.delay_ms, e.source_run is not null as is_new, s.run, moved.open, moved.cascaded,
       case when ended_run.id is null then s.tracked_run end as late_run
     from s left join ended_run on ended_run.id = s.tracked_run

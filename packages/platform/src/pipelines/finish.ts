@@ -70,7 +70,7 @@ async function finishAtOnce(
   claiming: RawBuilder<ClaimedRow>,
   clock: DatabaseClock,
 ): Promise<Finished> {
-  const [ended, claimed] = await ctx.together([endingAttempts(ctx, items, clock), claiming])
+  const [ended, claimed] = await ctx.together([endingAttempts(items, clock), claiming])
   const ends = toEnded(ended)
   const moved = runsOf(ends)
   if (moved.some((run) => run.open === 0)) ctx.emitted()
@@ -100,7 +100,7 @@ async function finishWhole(
   claiming: RawBuilder<ClaimedRow>,
   clock: DatabaseClock,
 ): Promise<Finished> {
-  const ends = toEnded((await endingAttempts(tx, items, clock).execute(tx.db)).rows)
+  const ends = toEnded((await endingAttempts(items, clock).execute(tx.db)).rows)
   await endLateRuns(tx, ends)
   const of = (done: FinishedAttempt) => ends.get(done.step.fence)
   // Before a kind's own commit, which may name the same blobs.

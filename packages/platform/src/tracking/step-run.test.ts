@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { manualClock, realClock } from '../kernel/clock.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { createExperiment, findExperimentByName, setExperimentLifecycle } from './experiment.ts'
@@ -48,6 +49,16 @@ test('startTrackedRun() refuses an experiment that was deleted', async () => {
     code: 'tracking.experiment_deleted',
     details: { action: `Restore it: mlflow experiments restore --experiment-id ${id}` },
   })
+})
+
+test('endTrackedRuns() takes the time that the start has, whatever the clock of the platform says', async () => {
+  const ctx = { ...database.ctx, clock: manualClock(Date.parse('2001-04-12T00:00:00Z')) }
+  const started = BigInt(Math.floor(realClock.nowMs())) - 60_000n
+  const run = { id: randomHex(16), experiment: 'replayed', name: 'fit', startMs: started, tags: new Map() }
+  await ctx.transaction((tx) => startTrackedRun(tx, run))
+  await endTrackedRuns(ctx, [{ id: run.id, status: 'FINISHED' }])
+  const { end_ms: ended } = await requireTrackedRun(database.ctx, run.id)
+  expect(Number(ended! - started)).toBeGreaterThanOrEqual(59_000)
 })
 
 test('endTrackedRuns() ends each with its status, a deleted one too', async () => {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
-import { type Context, givenRows, type Tx } from '../kernel/db/index.ts'
+import { type Context, databaseClock, givenRows, type Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { ensureExperiment, nowMs, requireExperiment } from './experiment.ts'
+import { ensureExperiment, requireExperiment } from './experiment.ts'
 import { insertRun, NAME_TAG, type RunStatus } from './run.ts'
 
 export interface StepRun {
@@ -35,12 +35,13 @@ export interface RunEnd {
 
 /**
  * A part of a `with`, `ended_run (id)`, that ends the tracked runs of `rows`, a query of `project`, `id` and `status`; also
- * one that is deleted meanwhile, which may be restored. Its start is the database's time, which may be ahead of ours.
+ * one that is deleted meanwhile, which may be restored. Start and end are the database's time, as of the step itself: the
+ * clock of the platform may be that of a replay.
  */
-export function endingTrackedRuns(ctx: Context, rows: RawBuilder<unknown>): RawBuilder<unknown> {
+export function endingTrackedRuns(rows: RawBuilder<unknown>, now: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     ended_run as (
-      update tracked_run r set status = d.status, end_ms = greatest(r.start_ms, ${nowMs(ctx)}::bigint) from (${rows}) d
+      update tracked_run r set status = d.status, end_ms = greatest(r.start_ms, floor(extract(epoch from ${now}) * 1000)::bigint) from (${rows}) d
       where r.project = d.project and r.id = d.id returning r.id)`
 }
 
@@ -49,5 +50,5 @@ export async function endTrackedRuns(ctx: Context, ends: readonly RunEnd[]): Pro
   if (ends.length === 0) return
   const given = givenRows('d', { id: 'text', status: 'text' }, ends)
   const rows = sql`select ${ctx.project}::text as project, d.* from ${given}`
-  await sql`with ${endingTrackedRuns(ctx, rows)} select 1`.execute(ctx.db)
+  await sql`with ${endingTrackedRuns(rows, databaseClock())} select 1`.execute(ctx.db)
 }
