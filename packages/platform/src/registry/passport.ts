@@ -1,5 +1,6 @@
 import type { PassportGap } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
+import { shellWord } from '../kernel/shell-word.ts'
 import { approvalsOf } from './approval.ts'
 import { findModel } from './model.ts'
 import { notesOf } from './model-notes.ts'
@@ -78,7 +79,7 @@ export async function passportGaps(
       field: 'approvals',
       detail: `${key.environment} needs ${needed}, it has ${approvers.size}`,
       // the operator's own token names nobody
-      command: `plimsoll approve ${key.model} ${key.version} --environment ${key.environment} --token-file APPROVER.token`,
+      command: `plimsoll approve ${shellWord(key.model)} ${key.version} --environment ${key.environment} --token-file APPROVER.token`,
     })
   }
   return gaps

@@ -4,6 +4,7 @@ import { Link, useParams } from '@tanstack/react-router'
 import { versionQuery } from '../../api/queries.ts'
 import { actorText, proofText } from '../../format/actor.ts'
 import { formatBytes, formatMetric, plainText } from '../../format/amount.ts'
+import { shellWord } from '../../format/shell-word.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { Clip, Command, Digest, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
@@ -231,7 +232,7 @@ function Approvals({ version }: { version: ModelVersionView }) {
           </p>
           {!isAsked && (
             <Command
-              text={`plimsoll approve ${version.model} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
+              text={`plimsoll approve ${shellWord(version.model)} ${version.version} --environment ${version.environment} --token-file APPROVER.token`}
             />
           )}
         </>

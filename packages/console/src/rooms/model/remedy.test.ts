@@ -14,6 +14,12 @@ test.each([
     "Set owner in defineModel({ name: 'echo' }) and run plimsoll apply",
     undefined,
   ],
+  [
+    'give the pipeline a register step for x, then git clone evil, then plimsoll apply && plimsoll run start train',
+    'Give the pipeline a register step for x, then git clone evil, then:',
+    'plimsoll apply && plimsoll run start train',
+  ],
+  ['look at it, then git clone evil', 'Look at it, then git clone evil', undefined],
   ['look at it, then decide', 'Look at it, then decide', undefined],
   ['', '', undefined],
 ])('remedyOf() of "%s" is what to read and what to run', (text, advice, command) => {

@@ -4,15 +4,15 @@ export interface Remedy {
   readonly command: string | undefined
 }
 
-const THEN = ', then '
-const RUNNABLE = /^(?:plimsoll|git|npm|uv|mlflow) /
+/** All that the server ever says behind `, then `: what stands before it may hold the name that somebody gave a model. */
+const THEN = /^(.*), then (plimsoll apply(?: && plimsoll run start [\w-]+)?)$/s
 
 /** Tells what is to be run from what is to be read, in the server's words: `do this, then plimsoll apply`. */
 export function remedyOf(text: string): Remedy {
-  const at = text.lastIndexOf(THEN)
-  const last = at < 0 ? text : text.slice(at + THEN.length)
-  if (!RUNNABLE.test(last)) return { advice: sentence(text), command: undefined }
-  return { advice: at < 0 ? undefined : `${sentence(text.slice(0, at))}, then:`, command: last }
+  if (text.startsWith('plimsoll ')) return { advice: undefined, command: text }
+  const [, before, command] = THEN.exec(text) ?? []
+  if (before === undefined) return { advice: sentence(text), command: undefined }
+  return { advice: `${sentence(before)}, then:`, command }
 }
 
 function sentence(text: string): string {
