@@ -92,8 +92,8 @@ const experiment = createRoute({
 
 /** One lazy chunk per room. */
 export const router = createRouter({
-  // Plain text: a name may read like a number or a truth value.
-  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  // Plain text: a name may read like a number or a truth value. Of what is there twice the first counts, as for the session.
+  parseSearch: (text) => Object.fromEntries([...new URLSearchParams(text)].reverse()),
   stringifySearch: (search) => {
     const given = Object.entries(search).filter(([, value]) => value !== undefined)
     const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()

@@ -1,4 +1,4 @@
-import { readLogLine } from '@plimsoll/sdk/wire'
+import { isProcessKind, readLogLine } from '@plimsoll/sdk/wire'
 
 const SHORT_DIGEST = 12
 /** Below this, text of four digits has more zeros than digits. */
@@ -65,8 +65,9 @@ function readableLine(line: string): string | undefined {
   return own && `${own.level ? `${own.level}: ` : ''}${own.text}`
 }
 
-/** A log to be read: steps of the platform itself write JSON lines, of which the message counts. */
-export function readableLog(text: string): string {
+/** The log of a step to be read: those of the platform itself write JSON lines, of which the message counts. */
+export function readableLog(text: string, kind: string): string {
+  if (isProcessKind(kind)) return plainLog(text)
   const lines = text.split('\n').map((line) => readableLine(line) ?? line)
   return plainLog(lines.join('\n'))
 }

@@ -75,7 +75,13 @@ test('readableLog() shows the message of what the platform wrote, and all else a
     own({ level: 50, msg: 'lost' }),
     ...kept,
   ]
-  expect(readableLog(lines.join('\n')).split('\n')).toEqual(['loaded', 'warning: few  rows=3', 'error: lost', ...kept])
+  expect(readableLog(lines.join('\n'), 'register').split('\n')).toEqual([
+    'loaded',
+    'warning: few  rows=3',
+    'error: lost',
+    ...kept,
+  ])
+  expect(readableLog(lines.join('\n'), 'command'), 'of a program').toBe(lines.join('\n'))
 })
 
 test.each([

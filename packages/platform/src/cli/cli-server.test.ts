@@ -483,7 +483,7 @@ test.each([
   ['a pipeline', ['run', 'start', 'helo'], /Cannot find pipeline "helo".*Did you mean hello\?/],
   ['a dataset', ['dataset', 'show', 'nubmers'], /Did you mean numbers\?/],
   ['a model', ['model', 'show', 'ehco', '1'], /Did you mean echo\?/],
-  ['a model that is near none', ['model', 'show', 'zzzzzz', '1'], /There are echo(?!.*List them)/],
+  ['a model that is near none', ['model', 'show', 'zzzzzz', '1'], /There is only echo(?!.*List them)/],
   ['a route', ['release', 'ecko', '1', '--reason', 'x', '--token-file', 'ada.token'], /Did you mean echo\?/],
   ['a route of the gateway', ['predict', 'ecko', '{"a": 1, "b": 2}'], /serving\.route_unknown.*Did you mean echo\?/],
   ['a step', ['step', 'show', '$hello/gret'], /Did you mean greet\?/],

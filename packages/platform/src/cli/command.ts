@@ -32,6 +32,7 @@ const COMMAND = /(?<![.\w])plimsoll [a-z]/
 /** Codes whose remedy is a command that takes no such flag, or not with that value. */
 const UNFIT: Readonly<Record<string, 'server' | 'project'>> = {
   'client.unreachable': 'server',
+  'serving.no_such_path': 'server',
   'auth.project_not_found': 'project',
 }
 

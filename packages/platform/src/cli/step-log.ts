@@ -1,5 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
-import { runView } from '@plimsoll/sdk/wire'
+import { isProcessKind, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { realClock } from '../kernel/clock.ts'
 import { segment } from './argument.ts'
@@ -7,7 +7,7 @@ import { addCommand } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
-import { openPlatformLines } from './platform-lines.ts'
+import { openPlatformLines, type PlatformLines } from './platform-lines.ts'
 import { stateText, untilServed } from './run-follow.ts'
 import { parseStepName } from './step-name.ts'
 import { openTerminalText } from './terminal-text.ts'
@@ -49,9 +49,12 @@ async function readLog(
   return hasBytes
 }
 
+/** What a program of the user's own writes is passed on as it is: it may look like the platform's. */
+const AS_THEY_ARE: PlatformLines = { push: (piece) => Buffer.from(piece), end: () => Buffer.alloc(0) }
+
 /** Prints a log, lines of the platform itself in words: on a terminal what is safe there, else the bytes as they are. */
-async function printLog(asked: Asked): Promise<boolean> {
-  const lines = openPlatformLines()
+async function printLog(asked: Asked, isOwn: boolean): Promise<boolean> {
+  const lines = isOwn ? openPlatformLines() : AS_THEY_ARE
   if (process.stdout.isTTY !== true) {
     const hasBytes = await readLog(asked, (bytes) => process.stdout.write(lines.push(bytes)))
     process.stdout.write(lines.end())
@@ -108,8 +111,9 @@ export function addLogs(program: Command): void {
       const { client } = connect(options)
       const { run, step: named } = parseStepName(args)
       const path = `/api/v1/runs/${segment(run, 'run')}`
-      const steps =
-        named === undefined ? (await client.call({ path, schema: runView })).graph.map((step) => step.key) : [named]
+      const { graph } = await client.call({ path, schema: runView })
+      const kinds = new Map(graph.map((step) => [step.key, step.kind]))
+      const steps = named === undefined ? [...kinds.keys()] : [named]
       const logs: Record<string, string> = {}
       for (const step of steps) {
         const log = `${path}/steps/${segment(step, 'step')}/log`
@@ -119,7 +123,8 @@ export function addLogs(program: Command): void {
           continue
         }
         if (steps.length > 1) process.stdout.write(`── ${printable(step)}\n`)
-        if (!(await printLog(asked))) await tellEmpty(asked, step, flagsOf(options))
+        if (!(await printLog(asked, !isProcessKind(kinds.get(step) ?? 'command'))))
+          await tellEmpty(asked, step, flagsOf(options))
       }
       if (io.isJson) io.answer({ logs }, '')
     },

@@ -58,7 +58,11 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
       : failure
   const meant = nearest(word, names)
   const hint =
-    meant === undefined ? (names.length > 0 ? `There are ${listedNames(names)}` : undefined) : `Did you mean ${meant}?`
+    meant === undefined
+      ? names.length > 0
+        ? `${names.length === 1 ? 'There is only' : 'There are'} ${listedNames(names)}`
+        : undefined
+      : `Did you mean ${meant}?`
   if (hint === undefined) return failure
   // The server may have listed them as well, or mean those of a model that is not there.
   const isMoot = failure.action?.startsWith('There are ') || failure.code === 'registry.version_not_found'

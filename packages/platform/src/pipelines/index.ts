@@ -7,7 +7,6 @@ export {
   isPipelineWhole,
   listPipelines,
   type PipelineVersion,
-  PROCESS_KINDS,
   removePipeline,
   requirePipeline,
   requirePipelineVersion,

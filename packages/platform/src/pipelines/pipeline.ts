@@ -1,9 +1,11 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
   type CodeBundle,
+  isProcessKind,
   listedNames,
   type PipelineDefinition,
   type PipelineStep,
+  PROCESS_KINDS,
   pipelineDefinition,
 } from '@plimsoll/sdk/wire'
 import { pinBlobs } from '../kernel/blob/index.ts'
@@ -24,14 +26,6 @@ export interface PipelineVersion {
   readonly definition: PipelineDefinition
   readonly bundles: Bundles
   readonly origin: Origin
-}
-
-/** Kinds that run the user's own code, beside those that domains contribute. */
-export const PROCESS_KINDS = ['command', 'python', 'typescript'] as const
-export type ProcessKind = (typeof PROCESS_KINDS)[number]
-
-export function isProcessKind(kind: string): kind is ProcessKind {
-  return (PROCESS_KINDS as readonly string[]).includes(kind)
 }
 
 export type StepKinds = ReadonlyMap<string, StepKind>
@@ -219,7 +213,10 @@ export async function requirePipeline(ctx: Context, name: string): Promise<Pipel
   if (digest === undefined) {
     const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
     throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, {
-      action: known.length > 0 ? `There are ${listedNames(known)}` : 'Declare one and run plimsoll apply',
+      action:
+        known.length > 0
+          ? `${known.length === 1 ? 'There is only' : 'There are'} ${listedNames(known)}`
+          : 'Declare one and run plimsoll apply',
     })
   }
   return requirePipelineVersion(ctx, digest)

@@ -1,5 +1,5 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { CacheVerdict, PipelineStep, StepState } from '@plimsoll/sdk/wire'
+import { type CacheVerdict, isProcessKind, type PipelineStep, type StepState } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
@@ -8,7 +8,7 @@ import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import { type CacheHit, type FoundEntries, findEntries, forcedSteps, lookUp, type WantedStep } from './cache.ts'
 import { inOrder, needsOf } from './graph.ts'
 import { digestsOfOutputs, runOwner } from './pins.ts'
-import { isProcessKind, type PipelineVersion, requirePipelineVersion, type StepKinds } from './pipeline.ts'
+import { type PipelineVersion, requirePipelineVersion, type StepKinds } from './pipeline.ts'
 import {
   datasetInputs,
   type PreparedIn,

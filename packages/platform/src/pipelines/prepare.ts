@@ -1,4 +1,4 @@
-import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { isProcessKind, type PipelineStep } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
 import { latestVersion, requireVersion } from '../datasets/index.ts'
 import { canonicalJson, type Json } from '../kernel/canonical.ts'
@@ -9,7 +9,7 @@ import { member } from '../kernel/own-member.ts'
 import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
 import { type CacheComponents, CLEAN } from './cache.ts'
 import { bindParams, checkStepParams } from './params.ts'
-import { isProcessKind, type PipelineVersion, type StepKinds } from './pipeline.ts'
+import type { PipelineVersion, StepKinds } from './pipeline.ts'
 import type { Bundles, NamedOutputs } from './tables.ts'
 
 /** Interpreter and platform on which Python steps run: part of their cache key. */

@@ -181,7 +181,7 @@ test('declarePipeline() makes it so, repeating it is free, and a name that was t
   expect(await database.events()).toEqual(before)
   await expect(requirePipeline(ctx, 'trian')).rejects.toMatchObject({
     code: 'pipelines.not_found',
-    details: { action: 'There are train' },
+    details: { action: 'There is only train' },
   })
   await ctx.transaction((tx) => removePipeline(tx, 'train'))
   await expect(start()).rejects.toMatchObject({

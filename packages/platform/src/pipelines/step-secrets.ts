@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto'
-import type { PipelineStep } from '@plimsoll/sdk/wire'
+import { isProcessKind, type PipelineStep } from '@plimsoll/sdk/wire'
 import { canonicalJson } from '../kernel/canonical.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -8,7 +8,6 @@ import type { Secrets } from '../kernel/secrets.ts'
 import { readAttempt } from './attempt-files.ts'
 import type { AttemptTokens } from './attempt-token.ts'
 import { workDirOf } from './launch.ts'
-import { isProcessKind } from './pipeline.ts'
 
 /** A value of fewer characters cannot be told from other text, so that it could not be hidden. */
 const CHARS_MIN = 6

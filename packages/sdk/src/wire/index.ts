@@ -133,7 +133,7 @@ export {
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'
-export { type PlatformLogLine, readLogLine } from './log-line.ts'
+export { isProcessKind, type PlatformLogLine, PROCESS_KINDS, type ProcessKind, readLogLine } from './log-line.ts'
 export { ALERT_STATES, type AlertState, PROFILE_SUBJECTS, type ProfileSubject } from './monitor.ts'
 export {
   type ApprovalView,

@@ -150,7 +150,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text ? readableLog(log.text) : emptyLog(log, hasEnded)}
+        {log.text ? readableLog(log.text, step.kind) : emptyLog(log, hasEnded)}
       </pre>
     </div>
   )

@@ -35,12 +35,16 @@ function Read({ command }: { command: string }) {
   )
 }
 
+/** A client may say any number; what is no instant is not shown. */
+const isInstant = (ms: number | undefined): ms is number => ms !== undefined && Math.abs(ms) <= 8.64e15
+
 function Head({ run }: { run: TrackedRun }) {
   const { info, data } = run
   const tag = (name: string) => data.tags.find(({ key }) => key === name)?.value
   const [made, step] = [tag('plimsoll.run'), tag('plimsoll.step')]
   const look = { ...(LOOKS[info.status] ?? { icon: '◼', tone: 'calm' }), text: info.status.toLowerCase() }
-  const iso = (ms: number) => new Date(ms).toISOString()
+  const { start_time: startMs, end_time: endMs } = info
+  const hasTimes = isInstant(startMs) && (endMs === undefined || isInstant(endMs))
   return (
     <header className="stack">
       <div className="row">
@@ -50,10 +54,10 @@ function Head({ run }: { run: TrackedRun }) {
       </div>
       <div className="row soft">
         <Clip className="mono" text={info.run_id} />
-        {info.start_time !== undefined && (
+        {hasTimes && (
           <span>
-            started <When at={iso(info.start_time)} />
-            {info.end_time !== undefined && `, took ${formatDuration(info.end_time - info.start_time)}`}
+            started <When at={new Date(startMs).toISOString()} />
+            {endMs !== undefined && `, took ${formatDuration(endMs - startMs)}`}
           </span>
         )}
         {made !== undefined && step !== undefined && (
