@@ -170,6 +170,7 @@ test('recordLabels() leaves in the audit who gave how many labels, and their dig
   const record = recordOf()
   await say(label(record.id, 1), label(record.id, 1), label(record.id, 0, { row: 1 }))
   await say(label(record.id, 0))
+  await say(label(record.id, 0), label(record.id, 0, { row: 1 }))
   await expect(say(label('x', 1))).rejects.toThrow()
   const rows = (await auditOf(ctx)).filter(({ action }) => action === 'labels.put')
   expect(rows).toMatchObject([{ data: { rows: 2 } }, { data: { rows: 1 } }])

@@ -38,7 +38,8 @@ function refuseContradictions(labels: readonly Label[]): void {
 }
 
 /**
- * Stores labels, also before their prediction has arrived; a repeated one replaces the one before and is joined again.
+ * Stores labels, also before their prediction has arrived; another one of the same row replaces the one before and is
+ * joined again.
  * @throws invalid monitoring.bad_prediction_id, monitoring.contradicting_labels
  */
 export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<void> {
@@ -53,7 +54,7 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
   )
   refuseContradictions(labels)
   const unique = new Map(labels.map((label) => [keyOf(label), label]))
-  await tx.db
+  const changed = await tx.db
     .insertInto('prediction_label')
     .values(
       [...unique.values()].map((label) => ({
@@ -66,15 +67,25 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
       })),
     )
     .onConflict((conflict) =>
-      conflict.columns(['project', 'prediction', 'row_index']).doUpdateSet((eb) => ({
-        label: eb.ref('excluded.label'),
-        known_at_ms: eb.ref('excluded.known_at_ms'),
-        joined: false,
-        received_at: databaseClock(),
-        due_at: databaseClock(),
-      })),
+      conflict
+        .columns(['project', 'prediction', 'row_index'])
+        .doUpdateSet((eb) => ({
+          label: eb.ref('excluded.label'),
+          known_at_ms: eb.ref('excluded.known_at_ms'),
+          joined: false,
+          received_at: databaseClock(),
+          due_at: databaseClock(),
+        }))
+        .where((eb) =>
+          eb.or([
+            eb('prediction_label.label', '!=', eb.ref('excluded.label')),
+            eb('prediction_label.known_at_ms', '!=', eb.ref('excluded.known_at_ms')),
+          ]),
+        ),
     )
+    .returning('row_index')
     .execute()
+  if (changed.length === 0) return
   // Who moves the live figures is named; the digest says by what.
   const data = { rows: unique.size, digest: digestValue([...unique.values()].map((label) => ({ ...label }))) }
   await tx.audit({ action: 'labels.put', subject: 'labels', data })
