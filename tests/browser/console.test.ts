@@ -374,7 +374,9 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         {
           width,
           scheme,
-          answers: answersOf(runOf([ranStep('register', [], 0, { cache })], 'queued', { reason: NO_PYTHON })),
+          answers: answersOf(
+            runOf([ranStep('register', [], 0, { kind: 'register', cache })], 'queued', { reason: NO_PYTHON }),
+          ),
         },
       )
     },

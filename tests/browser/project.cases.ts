@@ -30,6 +30,7 @@ export function projectCases(visit: OpenedConsole['visit']): void {
           await page.getByRole('button', { name: 'Project default' }).focus()
           await page.keyboard.press('Enter')
           await page.getByRole('menuitem', { name: 'default' }).waitFor()
+          await page.locator('[role="menu"]:focus-within').waitFor() // it takes the focus after it is seen
           await page.keyboard.press('ArrowDown')
           await expect.poll(() => page.evaluate(FOCUS)).toMatchObject({ name: 'default', isSeen: true })
           await page.keyboard.press('ArrowDown')
