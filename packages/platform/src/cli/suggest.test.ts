@@ -16,3 +16,18 @@ test('suggestingClient() says that the gateway is no server, and leaves its own 
   })
   await expect(suggestingClient(at('/v3')).call({ path: '/' })).rejects.toMatchObject({ action: 'Use /v2' })
 })
+
+test('suggestingClient() says once what there is, also where the server did and it is one thing', async () => {
+  const refuse = async ({ path }: { path: string }): Promise<unknown> => {
+    if (path === '/api/v1/pipelines') return { pipelines: [{ name: 'train' }] }
+    const detail = 'Cannot find pipeline "zzzzzz"'
+    throw new ClientError({ status: 404, code: 'pipelines.not_found', detail, action: 'There is only train' })
+  }
+  const client = {
+    server: 'http://127.0.0.1:7440',
+    project: 'default',
+    call: refuse,
+    fetch: refuse,
+  } as unknown as Client // answers two paths
+  await expect(suggestingClient(client).call({ path: '/' })).rejects.toMatchObject({ action: 'There is only train' })
+})

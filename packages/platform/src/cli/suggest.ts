@@ -1,5 +1,5 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
-import { listedNames } from '@plimsoll/sdk/wire'
+import { thereAre } from '@plimsoll/sdk/wire'
 import { nearest } from '../kernel/nearest.ts'
 
 const LISTED_MAX = 200
@@ -57,15 +57,10 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
       ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION --reason WHY`)
       : failure
   const meant = nearest(word, names)
-  const hint =
-    meant === undefined
-      ? names.length > 0
-        ? `${names.length === 1 ? 'There is only' : 'There are'} ${listedNames(names)}`
-        : undefined
-      : `Did you mean ${meant}?`
+  const hint = meant === undefined ? thereAre(names) : `Did you mean ${meant}?`
   if (hint === undefined) return failure
   // The server may have listed them as well, or mean those of a model that is not there.
-  const isMoot = failure.action?.startsWith('There are ') || failure.code === 'registry.version_not_found'
+  const isMoot = /^There (?:are|is only) /.test(failure.action ?? '') || failure.code === 'registry.version_not_found'
   const own = meant === undefined && !isMoot ? failure.action : undefined
   return withAction(failure, own ? `${hint}. ${own}` : hint)
 }

@@ -1,10 +1,10 @@
-import { VERSION_VERDICTS } from '@plimsoll/sdk/wire'
+import { digest, VERSION_VERDICTS } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { declareEvents, type EventsOf, eventDigest } from '../kernel/db/index.ts'
+import { declareEvents, type EventsOf } from '../kernel/db/index.ts'
 
 const judged = z.strictObject({
   version: z.int().positive(),
-  digest: eventDigest,
+  digest: digest,
   verdict: z.enum(VERSION_VERDICTS),
   /** Expectations that were looked at, and those of them that did not hold. */
   evaluated: z.int().nonnegative(),
@@ -16,7 +16,7 @@ export const datasetEvents = declareEvents({
   'datasets.dataset_declared': {
     happened: 'A dataset was declared, or its definition was changed',
     subject: 'name of the dataset',
-    data: z.strictObject({ digest: eventDigest, previous: eventDigest.nullable() }),
+    data: z.strictObject({ digest: digest, previous: digest.nullable() }),
   },
   'datasets.version_registered': {
     happened: 'A dataset got a version with content that it did not have yet',

@@ -1,12 +1,12 @@
-import { projectContent } from '@plimsoll/sdk/wire'
+import { digest, projectContent } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { declareEvents, type EventsOf, eventDigest } from '../kernel/db/index.ts'
+import { declareEvents, type EventsOf } from '../kernel/db/index.ts'
 
 export const definitionEvents = declareEvents({
   'definitions.applied': {
     happened: 'A plan was applied: what the project folder declares is so',
     subject: 'name of the project folder',
-    data: z.strictObject({ plan: eventDigest, origin: projectContent.shape.origin }),
+    data: z.strictObject({ plan: digest, origin: projectContent.shape.origin }),
   },
 })
 

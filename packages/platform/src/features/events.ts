@@ -1,12 +1,13 @@
+import { digest } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { declareEvents, type EventsOf, eventDigest } from '../kernel/db/index.ts'
+import { declareEvents, type EventsOf } from '../kernel/db/index.ts'
 import { trainingSetReport } from './training-set-spec.ts'
 
 export const featureEvents = declareEvents({
   'features.definition_declared': {
     happened: 'An entity, a feature view or a feature service was declared, or its definition was changed',
     subject: 'kind/name of the definition',
-    data: z.strictObject({ digest: eventDigest, previous: eventDigest.nullable() }),
+    data: z.strictObject({ digest: digest, previous: digest.nullable() }),
   },
   'features.definition_removed': {
     happened: 'An entity, a feature view or a feature service was deleted',
@@ -16,16 +17,16 @@ export const featureEvents = declareEvents({
   'features.training_set_made': {
     happened: 'A step joined a training set and registered it as a version of a dataset',
     subject: 'name of the dataset',
-    data: z.strictObject({ version: z.int().positive(), digest: eventDigest, report: trainingSetReport }),
+    data: z.strictObject({ version: z.int().positive(), digest: digest, report: trainingSetReport }),
   },
   'features.view_materialized': {
     happened: 'A step wrote a generation of a feature view into the online store',
     subject: 'name of the feature view',
     data: z.strictObject({
-      viewVersion: eventDigest,
+      viewVersion: digest,
       generation: z.int(),
       /** Digest of the dataset version that was read. */
-      source: eventDigest,
+      source: digest,
       /** What was known up to then was written: microseconds as text. */
       untilUs: z.string(),
       applied: z.int().nonnegative(),

@@ -1,4 +1,4 @@
-/** A text as one word of a POSIX shell, in a command that we print. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
-}
+import { shellWord as sdkShellWord } from '@plimsoll/sdk/wire'
+
+/** The one of the wire, which the console uses too: adapters know of the SDK its seams alone. */
+export const shellWord = sdkShellWord

@@ -1,6 +1,6 @@
-import { RUN_STATES } from '@plimsoll/sdk/wire'
+import { digest, RUN_STATES } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { declareEvents, type EventsOf, eventDigest } from '../kernel/db/index.ts'
+import { declareEvents, type EventsOf } from '../kernel/db/index.ts'
 
 const state = z.enum(RUN_STATES)
 /** Steps of a run, and those of them that the cache answered. */
@@ -10,12 +10,12 @@ export const pipelineEvents = declareEvents({
   'pipelines.declared': {
     happened: 'A pipeline was declared, or its definition or code was changed',
     subject: 'name of the pipeline',
-    data: z.strictObject({ digest: eventDigest }),
+    data: z.strictObject({ digest: digest }),
   },
   'pipelines.run_queued': {
     happened: 'Somebody started a run',
     subject: 'id of the run',
-    data: z.strictObject({ pipeline: z.string(), digest: eventDigest }),
+    data: z.strictObject({ pipeline: z.string(), digest: digest }),
   },
   'pipelines.run_started': {
     happened: 'A run was planned, and has steps that the cache did not answer',

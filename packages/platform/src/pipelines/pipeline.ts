@@ -2,11 +2,11 @@ import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
   type CodeBundle,
   isProcessKind,
-  listedNames,
   type PipelineDefinition,
   type PipelineStep,
   PROCESS_KINDS,
   pipelineDefinition,
+  thereAre,
 } from '@plimsoll/sdk/wire'
 import { pinBlobs } from '../kernel/blob/index.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
@@ -213,10 +213,7 @@ export async function requirePipeline(ctx: Context, name: string): Promise<Pipel
   if (digest === undefined) {
     const known = (await listPipelines(ctx)).map((pipeline) => pipeline.name)
     throw new PlimsollError('not_found', 'pipelines.not_found', `Cannot find pipeline "${name}"`, {
-      action:
-        known.length > 0
-          ? `${known.length === 1 ? 'There is only' : 'There are'} ${listedNames(known)}`
-          : 'Declare one and run plimsoll apply',
+      action: thereAre(known) ?? 'Declare one and run plimsoll apply',
     })
   }
   return requirePipelineVersion(ctx, digest)

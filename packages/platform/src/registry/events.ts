@@ -1,5 +1,6 @@
+import { digest } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
-import { declareEvents, type EventsOf, eventDigest } from '../kernel/db/index.ts'
+import { declareEvents, type EventsOf } from '../kernel/db/index.ts'
 
 const nothing = z.strictObject({})
 const version = z.int().positive()
@@ -8,7 +9,7 @@ export const registryEvents = declareEvents({
   'registry.model_declared': {
     happened: 'A registered model was declared, or its definition was changed',
     subject: 'name of the model',
-    data: z.strictObject({ digest: eventDigest }),
+    data: z.strictObject({ digest: digest }),
   },
   'registry.model_created': {
     happened: 'A registered model was made without a definition',
@@ -28,12 +29,12 @@ export const registryEvents = declareEvents({
   'registry.version_registered': {
     happened: 'A model got a version; one that has no artifact in the store names none',
     subject: 'model/version',
-    data: z.strictObject({ artifact: eventDigest.nullable(), passport: eventDigest }),
+    data: z.strictObject({ artifact: digest.nullable(), passport: digest }),
   },
   'registry.version_approved': {
     happened: 'Somebody approved a version for an environment, by its digests',
     subject: 'model/version',
-    data: z.strictObject({ environment: z.string(), by: z.string(), artifact: eventDigest, passport: eventDigest }),
+    data: z.strictObject({ environment: z.string(), by: z.string(), artifact: digest, passport: digest }),
   },
   'registry.version_deleted': {
     happened: 'A model version was deleted',

@@ -118,10 +118,12 @@ export {
   type StepInput,
   shownValue,
   stepInput,
+  thereAre,
   VALUE_TYPES,
   type ValueType,
   valueType,
 } from './definition/index.ts'
+export { digest } from './digest.ts'
 export { type Explanation, explanation, LINK_CHECKS, type LinkCheck, type SpineLink, spineLink } from './explanation.ts'
 export {
   type FeatureDefinitionView,
@@ -233,6 +235,7 @@ export {
   TERMINAL_RUNS,
   TERMINAL_STEPS,
 } from './run.ts'
+export { shellWord } from './shell-word.ts'
 export {
   awaitedSnapshot,
   type GatewayStatus,

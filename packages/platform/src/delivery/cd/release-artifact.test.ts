@@ -1,34 +1,29 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { BlobStore } from '@plimsoll/sdk/seams'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { openFilesBlobStore } from '../../adapters/files/index.ts'
 import { openTestDatabase, type TestDatabase } from '../../kernel/db/database.fixture.ts'
 import type { Digest } from '../../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../../kernel/http/http.fixture.ts'
 import { addModel, addVersion, approveAs, modelOf } from '../../registry/registry.fixture.ts'
-import { ADA, addRoute, BEN } from '../delivery.fixture.ts'
+import { ADA, addRoute, BEN, openArtifacts } from '../delivery.fixture.ts'
 import { deliveryEndpoints, listReleases } from '../index.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'plimsoll-release-'))
 let database: TestDatabase
-let blobs: BlobStore
+let artifacts: Awaited<ReturnType<typeof openArtifacts>>
 let api: TestApi
 beforeAll(async () => {
   database = await openTestDatabase()
-  blobs = await openFilesBlobStore(directory)
-  api = openTestApi(deliveryEndpoints({ blobs }), () => database.ctx.as({ principal: BEN }))
+  artifacts = await openArtifacts([])
+  api = openTestApi(deliveryEndpoints(artifacts), () => database.ctx.as({ principal: BEN }))
 })
 beforeEach(() => database.clear())
 afterAll(async () => {
   await api.close()
-  await blobs.close()
+  await artifacts.close()
   await database.close()
-  rmSync(directory, { recursive: true, force: true })
 })
 
 async function addStored(bytes: string): Promise<{ version: number; path: string }> {
+  const { blobs } = artifacts
   const stored = await blobs.put(Buffer.from(bytes))
   const artifact = { digest: stored.digest as Digest, sizeBytes: stored.sizeBytes, format: 'onnx' as const } // the store's own
   const version = await addVersion(database.ctx, 'delay', bytes, { artifact })

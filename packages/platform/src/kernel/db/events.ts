@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { joinFaults } from '@plimsoll/sdk/wire'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { pointerOf } from '../errors.ts'
 
 /**
@@ -26,9 +26,6 @@ type Declarations = Readonly<Record<string, DeclaredEvent>>
 export type EventsOf<Declared extends Declarations> = {
   readonly [Type in keyof Declared]: z.output<Declared[Type]['data']>
 }
-
-/** A digest in the data of an event. */
-export const eventDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 
 const declared = new Map<string, DeclaredEvent>()
 

@@ -24,7 +24,6 @@ export {
   type Events,
   type EventsOf,
   type EventType,
-  eventDigest,
 } from './events.ts'
 export { givenRows } from './given-rows.ts'
 export type { Filled, Jsonb } from './kernel-tables.ts'

@@ -36,6 +36,12 @@ export function listedNames(names: readonly string[], max = 8): string {
   return more > 0 ? `${names.slice(0, max).join(', ')} and ${more} more` : names.join(', ')
 }
 
+/** What to choose from, as a hint says it; undefined where there is nothing. */
+export function thereAre(names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined
+  return `${names.length === 1 ? 'There is only' : 'There are'} ${listedNames(names)}`
+}
+
 function atLeast({ origin, minimum, inclusive }: z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {
   if (origin === 'array') return minimum === 1 ? 'expected a list that is not empty' : `expected ${minimum} or more`
   if (origin === 'string')

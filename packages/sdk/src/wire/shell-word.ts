@@ -1,4 +1,4 @@
-/** A text as one word of a POSIX shell, in a command that is shown to be copied. */
+/** A text as one word of a POSIX shell, in a command that we print. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
