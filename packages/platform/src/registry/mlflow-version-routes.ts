@@ -4,6 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import {
   checkArtifactPath,
   flag,
+  isReservedTag,
   LONG_BODY_MAX_BYTES,
   list,
   type MlflowEndpoint,
@@ -19,7 +20,7 @@ import { registerClientVersion } from './client-version.ts'
 import { readVersion, readVersions, versionNotFound } from './mlflow-wire.ts'
 import { checkDescription, checkModelName } from './model-edit.ts'
 import { searchVersionKeys } from './search.ts'
-import { deleteTag, isReservedTag, setTags } from './tag.ts'
+import { deleteTag, setTags } from './tag.ts'
 import { findModelVersion, type ModelVersion } from './version.ts'
 import { deleteVersion, describeVersion, parseStage, transitionStage } from './version-edit.ts'
 import { filesOf } from './version-mount.ts'

@@ -1,6 +1,6 @@
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { checkKey, isLonger } from '../tracking/index.ts'
+import { checkKey, isLonger, isReservedTag } from '../tracking/index.ts'
 import { requireModel } from './model.ts'
 import { requireModelVersion } from './version.ts'
 
@@ -11,11 +11,6 @@ const VALUE_MAX = 100_000
 interface Tagged {
   readonly model: string
   readonly version: number
-}
-
-/** Tags that the platform shows of its own and nobody sets. */
-export function isReservedTag(key: string): boolean {
-  return key.startsWith('plimsoll.')
 }
 
 function checkTag(key: string, value: string): void {

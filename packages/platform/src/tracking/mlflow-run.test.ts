@@ -272,6 +272,27 @@ test('the run name and its tag are one value, and a rename leaves the status', a
   expect(clash.status).toBe(400)
 })
 
+test('tags of the platform: nobody sets or deletes them, and runs/create leaves them out, as a client that copies a run sends them', async () => {
+  const forged = { key: 'plimsoll.run', value: 'run_1' }
+  const copy = await newRun({ tags: [forged, { key: 'k', value: 'v' }] })
+  const tags = async () => (await surface.ok('GET', `/runs/get?run_id=${copy}`)).run.data.tags
+  const before = await tags()
+  expect(before.map(({ key }: { key: string }) => key)).toEqual(['k', 'mlflow.runName'])
+  for (const [path, body] of [
+    ['/runs/set-tag', forged],
+    ['/runs/log-batch', { tags: [{ key: 'more', value: '' }, forged] }],
+    ['/runs/delete-tag', { key: forged.key }],
+  ] as const) {
+    const refused = await surface.call('POST', path, { run_id: copy, ...body })
+    expect([refused.status, refused.json.error_code, surface.refusedWith()], path).toEqual([
+      403,
+      'PERMISSION_DENIED',
+      'tracking.tag_reserved',
+    ])
+  }
+  expect(await tags()).toEqual(before)
+})
+
 test('a deleted run is read, not written', async () => {
   expect((await surface.call('POST', '/runs/delete-tag', { run_id: run, key: 'no' })).json).toEqual({
     error_code: 'RESOURCE_DOES_NOT_EXIST',
@@ -449,15 +470,8 @@ test("a run's token writes its own run and the runs it made, no other", async ()
     expect([refused.status, refused.json.error_code]).toEqual([403, 'PERMISSION_DENIED'])
     expect(surface.refusedWith()).toBe('tracking.run_scope')
     expect((await surface.call('POST', '/runs/delete', { run_id: run })).status).toBe(403)
-    const forged = { key: 'plimsoll.run', value: 'forged' }
-    for (const [path, body] of [
-      ['/runs/set-tag', { run_id: run, ...forged }],
-      ['/runs/delete-tag', { run_id: run, key: forged.key }],
-      ['/runs/log-batch', { run_id: run, tags: [forged] }],
-      ['/runs/create', { experiment_id: '0', tags: [forged] }],
-      ['/experiments/update', { experiment_id: '0', new_name: 'stolen' }],
-    ] as const)
-      expect([path, (await surface.call('POST', path, body)).status]).toEqual([path, 403])
+    const renamed = { experiment_id: '0', new_name: 'stolen' }
+    expect((await surface.call('POST', '/experiments/update', renamed)).status).toBe(403)
     const put = (id: string) =>
       fetch(`${surface.url}/api/2.0/mlflow-artifacts/artifacts/0/${id}/artifacts/x`, { method: 'PUT', body: 'x' })
     expect([(await put(run)).status, (await put(child)).status, (await put(other)).status]).toEqual([200, 200, 403])

@@ -50,7 +50,9 @@ export function ownerRunOf(ctx: Context): string | undefined {
 /** Creates a run in status RUNNING. Its name and the tag `mlflow.runName` are one value. */
 export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRun> {
   const accepted = (wanted.tags ?? []).map((tag, index) => acceptRunTag(tag, `tags[${index}].key`))
-  const given = new Map(accepted.map((tag) => [tag.key, tag.value]))
+  // A client that copies a run sends them with the rest.
+  const own = accepted.filter((tag) => !isReservedTag(tag.key))
+  const given = new Map(own.map((tag) => [tag.key, tag.value]))
   const tagged = given.get(NAME_TAG)
   const named = cutText(wanted.name ?? '', LIMITS.runTagValue)
   if (tagged && named && tagged !== named) {
@@ -60,7 +62,6 @@ export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRu
   }
   const name = named || tagged || generatedName()
   given.set(NAME_TAG, name)
-  refusePlatformTags(ctx, [...given.keys()])
   if (wanted.startMs !== undefined) checkInstant(wanted.startMs, 'start_time')
   return ctx.transaction(async (tx) => {
     return insertRun(tx, await requireActiveExperiment(tx, wanted.experiment), {
@@ -191,10 +192,7 @@ export async function setRunLifecycle(ctx: Context, id: string, lifecycle: 'acti
 
 /** Last write wins. A tag on `mlflow.runName` renames the run. */
 export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Promise<void> {
-  refusePlatformTags(
-    tx,
-    tags.map(({ key }) => key),
-  )
+  refuseReservedTags(tags.map(({ key }) => key))
   if (tags.length === 0) return
   const last = new Map(tags.map((tag) => [tag.key, tag.value]))
   await tx.db
@@ -210,10 +208,20 @@ export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Pr
   }
 }
 
-/** Tags by which the platform says what a run belongs to. @throws forbidden tracking.run_scope */
-export function refusePlatformTags(ctx: Context, keys: readonly string[]): void {
-  if (keys.some((key) => key.startsWith('plimsoll.')))
-    refuseRunPrincipal(ctx, 'change tags that begin with "plimsoll."')
+/** Tags by which the platform says what something belongs to; nobody else sets them. */
+export function isReservedTag(key: string): boolean {
+  return key.startsWith('plimsoll.')
+}
+
+/** @throws forbidden tracking.tag_reserved */
+function refuseReservedTags(keys: readonly string[]): void {
+  const key = keys.find(isReservedTag)
+  if (key !== undefined)
+    throw new PlimsollError(
+      'forbidden',
+      'tracking.tag_reserved',
+      `Cannot change tag '${key.slice(0, 100)}': tags that begin with "plimsoll." are written by the platform`,
+    )
 }
 
 export async function setRunTag(ctx: Context, id: string, tag: Pair): Promise<void> {
@@ -222,7 +230,7 @@ export async function setRunTag(ctx: Context, id: string, tag: Pair): Promise<vo
 }
 
 export async function deleteRunTag(ctx: Context, id: string, key: string): Promise<void> {
-  refusePlatformTags(ctx, [key])
+  refuseReservedTags([key])
   await ctx.transaction(async (tx) => {
     const row = await lockWritableRun(tx, id)
     const gone = await tx.db

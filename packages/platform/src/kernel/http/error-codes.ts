@@ -372,5 +372,6 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'tracking.run_not_found': ['not_found'],
   'tracking.run_scope': ['forbidden'],
   'tracking.tag_not_found': ['not_found'],
+  'tracking.tag_reserved': ['forbidden'],
   'tracking.too_many_artifacts': ['too_large'],
 }
