@@ -8,7 +8,7 @@ import {
   runView,
   stepDetail,
 } from '@plimsoll/sdk/wire'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { realClock } from '../../packages/platform/src/kernel/clock.ts'
 import { settings } from '../../packages/platform/src/kernel/config/index.ts'
@@ -450,14 +450,15 @@ export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi
     return { state: 'cancelling' }
   })
   registerLog(app, api)
-  app.get('/api/*', (request, reply) => {
+  const answer = (request: FastifyRequest, reply: FastifyReply) => {
     if (api.kind === 'locked' && request.headers.authorization !== `Bearer ${TOKEN}`) return sendFault(reply, 401)
     const [path, project] = [request.url.split('?')[0]!, request.headers['x-plimsoll-project']]
     const seen = api.answers['/api/v1/projects'] as ReturnType<typeof projectList.parse> | undefined // as projectsOf() made it
     if (project && seen && !seen.projects.some((one) => one.project === project)) return sendFault(reply, 404)
-    const answer = api.answers[`${project} ${path}`] ?? api.answers[path]
-    return answer ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
-  })
+    return api.answers[`${project} ${path}`] ?? api.answers[path] ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
+  }
+  app.get('/api/*', answer)
+  app.post('/api/2.0/mlflow/runs/search', answer)
   api.url = await app.listen({ host: '127.0.0.1', port })
   return api
 }

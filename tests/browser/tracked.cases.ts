@@ -6,6 +6,7 @@ import { expectReadable } from './room-state.fixture.ts'
 
 const ID = '0123456789abcdef0123456789abcdef'
 const RUNS_GET = '/api/2.0/mlflow/runs/get'
+const RUNS_SEARCH = '/api/2.0/mlflow/runs/search'
 const EXPERIMENTS_GET = '/api/2.0/mlflow/experiments/get'
 const LINK = `/#/experiments/1/runs/${ID}`
 const STEP = { 'plimsoll.run': 'run_1', 'plimsoll.step': 'fit' }
@@ -22,6 +23,7 @@ function trackedRun(tags: Record<string, string> = STEP, metrics: Record<string,
   }
 }
 
+const OF_EXPERIMENT = { [EXPERIMENTS_GET]: { experiment: { experiment_id: '7', name: 'train' } } }
 const OF_RUN = answersOf(runOf([ranStep('fit', [], 0, { trackedRun: ID })], 'succeeded'))
 
 /** Links of the mlflow client, tested on an opened console. */
@@ -79,7 +81,7 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
     )
   })
 
-  test('a run that is not there is told as such, and an experiment with how to read it', async () => {
+  test('a run that is not there is told as such, and an experiment with its runs', async () => {
     await visit('full', LINK, async (page) => {
       await page.getByRole('heading', { name: `Tracked run ${ID}` }).waitFor()
       await page.getByRole('alert').getByText('There is no such thing here').waitFor()
@@ -90,9 +92,35 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
       async (page) => {
         await page.getByRole('heading', { name: 'train', level: 1 }).waitFor()
         await page.getByText(/mlflow runs list --experiment-id 7$/).waitFor()
+        await page.getByText('acc 0.75 · loss Infinity · a 1 · 1 more').waitFor()
+        expect(await page.locator('nav [aria-current=page]').allInnerTexts()).toEqual(['Runs'])
         await shot(page, 'experiment')
+        await expectReadable(page)
+        await page.getByRole('link', { name: 'fit' }).click()
+        await page.waitForURL(`**/tracked/runs/${ID}`)
+        expect(await page.locator('nav [aria-current=page]').allInnerTexts()).toEqual(['Runs'])
+        await page.getByRole('link', { name: 'experiment 1' }).click()
+        await page.waitForURL('**/tracked/experiments/1')
       },
-      { answers: { [EXPERIMENTS_GET]: { experiment: { experiment_id: '7', name: 'train' } } } },
+      {
+        answers: {
+          ...OF_EXPERIMENT,
+          [RUNS_GET]: trackedRun(),
+          [RUNS_SEARCH]: {
+            runs: [trackedRun({}, { acc: 0.75, loss: 'Infinity', a: 1, b: 2 }).run],
+            next_page_token: 'x',
+          },
+        },
+      },
+    )
+    await visit(
+      'full',
+      '/tracked/experiments/7',
+      async (page) => {
+        await page.getByText('No tracked run yet.').waitFor()
+        await shot(page, 'experiment-empty')
+      },
+      { answers: { ...OF_EXPERIMENT, [RUNS_SEARCH]: {} } },
     )
   })
 }

@@ -11,26 +11,28 @@ const GONE = 404
 const pairs = z.array(z.object({ key: z.string(), value: z.string() })).default([])
 /** What we take from a run as MLflow's REST API tells it. A metric that is no number is text. */
 const trackedRun = z.object({
-  run: z.object({
-    info: z.object({
-      run_id: z.string(),
-      run_name: z.string().default(''),
-      experiment_id: z.string(),
-      status: z.string(),
-      start_time: z.coerce.number().optional(),
-      end_time: z.coerce.number().optional(),
-      lifecycle_stage: z.string().optional(),
-    }),
-    data: z.object({
-      metrics: z.array(z.object({ key: z.string(), value: z.union([z.number(), z.string()]) })).default([]),
-      params: pairs,
-      tags: pairs,
-    }),
+  info: z.object({
+    run_id: z.string(),
+    run_name: z.string().default(''),
+    experiment_id: z.string(),
+    status: z.string(),
+    start_time: z.coerce.number().optional(),
+    end_time: z.coerce.number().optional(),
+    lifecycle_stage: z.string().optional(),
+  }),
+  data: z.object({
+    metrics: z.array(z.object({ key: z.string(), value: z.union([z.number(), z.string()]) })).default([]),
+    params: pairs,
+    tags: pairs,
   }),
 })
-export type TrackedRun = z.output<typeof trackedRun>['run']
+const foundRun = z.object({ run: trackedRun })
+const foundRuns = z.object({ runs: z.array(trackedRun).default([]), next_page_token: z.string().optional() })
+export type TrackedRun = z.output<typeof trackedRun>
 
 const experiment = z.object({ experiment: z.object({ experiment_id: z.string(), name: z.string() }) })
+
+const isGoing = ({ info }: TrackedRun): boolean => info.status === 'RUNNING'
 
 /** MLflow's links name no project: where the address names none, each that the caller may see is asked in turn. */
 async function findInProjects<T>(queries: QueryClient, ask: (project: string) => Promise<T>) {
@@ -53,10 +55,10 @@ export function trackedRunQuery(id: string) {
     queryKey: ['tracked', id],
     queryFn: ({ client: queries, signal }) =>
       findInProjects(queries, async (project) => {
-        const call = { path: '/api/2.0/mlflow/runs/get', schema: trackedRun, query: { run_id: id }, signal }
+        const call = { path: '/api/2.0/mlflow/runs/get', schema: foundRun, query: { run_id: id }, signal }
         return (await client(project).call(call)).run
       }),
-    refetchInterval: (answer) => (answer.state.data?.found.info.status === 'RUNNING' ? LIVE_MS : false),
+    refetchInterval: (answer) => (answer.state.data && isGoing(answer.state.data.found) ? LIVE_MS : false),
   })
 }
 
@@ -69,5 +71,25 @@ export function experimentQuery(id: string) {
         return (await client(project).call({ path, schema: experiment, query: { experiment_id: id }, signal }))
           .experiment
       }),
+  })
+}
+
+/** How many runs of an experiment are shown. */
+export const RUNS_SHOWN = 100
+
+/** The newest runs of an experiment that are not deleted. */
+export function experimentRunsQuery(id: string) {
+  return queryOptions({
+    queryKey: ['experiment', id, 'runs'],
+    queryFn: ({ signal }) =>
+      client().call({
+        method: 'POST',
+        path: '/api/2.0/mlflow/runs/search',
+        body: { experiment_ids: [id], max_results: RUNS_SHOWN },
+        isIdempotent: true,
+        schema: foundRuns,
+        signal,
+      }),
+    refetchInterval: (answer) => (answer.state.data?.runs.some(isGoing) ? LIVE_MS : false),
   })
 }

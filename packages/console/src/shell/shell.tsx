@@ -1,5 +1,5 @@
 import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
-import { Link, Outlet } from '@tanstack/react-router'
+import { Link, Outlet, useLocation } from '@tanstack/react-router'
 import { useTrouble } from '../api/trouble.ts'
 import { formatAbsolute } from '../format/time.ts'
 import { Mark } from '../parts/mark.tsx'
@@ -38,6 +38,16 @@ function SchemeSwitch() {
   )
 }
 
+/** What the runs tracked is of their room, too. */
+function RunsLink() {
+  const isTracked = useLocation({ select: ({ pathname }) => pathname.startsWith('/tracked/') })
+  return (
+    <Link to="/runs" {...(isTracked && { 'aria-current': 'page' })}>
+      Runs
+    </Link>
+  )
+}
+
 /** The frame around every room. */
 export function Shell() {
   const trouble = useTrouble()
@@ -56,7 +66,7 @@ export function Shell() {
           <Link to="/" activeOptions={{ exact: true }}>
             Overview
           </Link>
-          <Link to="/runs">Runs</Link>
+          <RunsLink />
           <Link to="/models">Models</Link>
         </nav>
         <ProjectMenu />

@@ -2,7 +2,13 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { useEffect } from 'react'
 import { PROJECT } from '../../api/session.ts'
-import { experimentQuery, type TrackedRun, trackedRunQuery } from '../../api/tracked.ts'
+import {
+  experimentQuery,
+  experimentRunsQuery,
+  RUNS_SHOWN,
+  type TrackedRun,
+  trackedRunQuery,
+} from '../../api/tracked.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
@@ -38,26 +44,40 @@ function Read({ command }: { command: string }) {
 /** A client may say any number; what is no instant is not shown. */
 const isInstant = (ms: number | undefined): ms is number => ms !== undefined && Math.abs(ms) <= 8.64e15
 
+/** When it started and what it took so far; undefined where that is not known. */
+function timesOf({ start_time: startMs, end_time: endMs }: TrackedRun['info']) {
+  if (!isInstant(startMs) || (endMs !== undefined && !isInstant(endMs))) return undefined
+  return {
+    startedAt: new Date(startMs).toISOString(),
+    took: endMs === undefined ? undefined : formatDuration(endMs - startMs),
+  }
+}
+
+function Status({ status }: { status: string }) {
+  return <State look={{ ...(LOOKS[status] ?? { icon: '◼', tone: 'calm' }), text: status.toLowerCase() }} />
+}
+
 function Head({ run }: { run: TrackedRun }) {
   const { info, data } = run
   const tag = (name: string) => data.tags.find(({ key }) => key === name)?.value
   const [made, step] = [tag('plimsoll.run'), tag('plimsoll.step')]
-  const look = { ...(LOOKS[info.status] ?? { icon: '◼', tone: 'calm' }), text: info.status.toLowerCase() }
-  const { start_time: startMs, end_time: endMs } = info
-  const hasTimes = isInstant(startMs) && (endMs === undefined || isInstant(endMs))
+  const times = timesOf(info)
   return (
     <header className="stack">
       <div className="row">
         <h1 className="wrap">{plainText(info.run_name || 'Tracked run')}</h1>
-        <State look={look} />
+        <Status status={info.status} />
         {info.lifecycle_stage === 'deleted' && <span className="soft">deleted</span>}
       </div>
       <div className="row soft">
         <Clip className="mono" text={info.run_id} />
-        {hasTimes && (
+        <Link to="/tracked/experiments/$experiment" params={{ experiment: info.experiment_id }}>
+          experiment {plainText(info.experiment_id, 40)}
+        </Link>
+        {times !== undefined && (
           <span>
-            started <When at={new Date(startMs).toISOString()} />
-            {endMs !== undefined && `, took ${formatDuration(endMs - startMs)}`}
+            started <When at={times.startedAt} />
+            {times.took !== undefined && `, took ${times.took}`}
           </span>
         )}
         {made !== undefined && step !== undefined && (
@@ -125,6 +145,75 @@ export function Tracked() {
   )
 }
 
+/** Metrics of a run in one line, for a list. */
+function metricsText({ data }: TrackedRun): string {
+  const shown = data.metrics.slice(0, 3).map(({ key, value }) => {
+    const text = typeof value === 'number' ? formatMetric(value) : plainText(value, 40)
+    return `${plainText(key, 40)} ${text}`
+  })
+  const more = data.metrics.length - shown.length
+  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(' · ')
+}
+
+function TrackedTable({ runs }: { runs: readonly TrackedRun[] }) {
+  return (
+    <div className="scroll">
+      <table className="plain">
+        <thead>
+          <tr>
+            <th scope="col">Tracked run</th>
+            <th scope="col">Status</th>
+            <th scope="col">Metrics</th>
+            <th scope="col">Started</th>
+            <th scope="col">Took</th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map((run) => {
+            const times = timesOf(run.info)
+            return (
+              <tr key={run.info.run_id}>
+                <td>
+                  <Link to="/tracked/runs/$tracked" params={{ tracked: run.info.run_id }}>
+                    <Clip text={run.info.run_name || 'unnamed'} />
+                  </Link>
+                  <div className="soft">
+                    <Clip className="mono" text={run.info.run_id} />
+                  </div>
+                </td>
+                <td>
+                  <Status status={run.info.status} />
+                </td>
+                <td>
+                  <Clip text={metricsText(run) || 'none'} />
+                </td>
+                <td>{times === undefined ? '–' : <When at={times.startedAt} />}</td>
+                <td className="nowrap">{times?.took ?? '–'}</td>
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+function TrackedRuns({ experiment }: { experiment: string }) {
+  const query = useQuery(experimentRunsQuery(experiment))
+  return (
+    <Answer query={query} rows={1}>
+      {({ runs, next_page_token: next }) => (
+        <section className="surface stack" aria-label="Tracked runs">
+          {runs.length === 0 ? <p className="soft">No tracked run yet.</p> : <TrackedTable runs={runs} />}
+          {next !== undefined && next !== '' && (
+            <p className="soft">The newest {RUNS_SHOWN} are shown; the command below lists them all.</p>
+          )}
+        </section>
+      )}
+    </Answer>
+  )
+}
+
 /** Where the link leads that the mlflow client prints of an experiment. */
 export function Experiment() {
   const { experiment } = useParams({ from: '/tracked/experiments/$experiment' })
@@ -136,10 +225,11 @@ export function Experiment() {
       {({ found }) => (
         <>
           <h1 className="wrap">{plainText(found.name)}</h1>
+          <p className="soft">
+            An experiment of the mlflow client. The runs of your pipelines are under <Link to="/runs">Runs</Link>.
+          </p>
+          <TrackedRuns experiment={found.experiment_id} />
           <section className="surface stack" aria-label="How to read it">
-            <p>
-              An experiment of the mlflow client. The <Link to="/runs">runs of your pipelines</Link> are shown here.
-            </p>
             <Read command={`mlflow runs list --experiment-id ${found.experiment_id}`} />
           </section>
         </>
