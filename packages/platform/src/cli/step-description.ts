@@ -1,4 +1,4 @@
-import type { CacheVerdict, StepDetail } from '@plimsoll/sdk/wire'
+import { type CacheVerdict, ownParamsOf, type StepDetail } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { printable } from './io.ts'
 import { progressText, stateText, tookOf, verdictOf } from './run-follow.ts'
@@ -62,6 +62,19 @@ function tryLine({ number, state, startedAt, finishedAt, message }: StepDetail['
   return [`  try ${number}  ${state}`, `${startedAt} – ${finishedAt ?? 'now'}`, ...(last ? [last] : [])].join('  ')
 }
 
+/** What the step says of itself, then the user's params. */
+function paramLines({ kind, params }: StepDetail): string[] {
+  const sorted = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1))
+  const own = ownParamsOf(kind, params)
+  const isOwn = ([name]: [string, unknown]) => Object.hasOwn(own, name)
+  return [
+    ...sorted
+      .filter((entry) => !isOwn(entry))
+      .map(([name, value]) => `  ${name.padEnd(6)} ${short(JSON.stringify(value))}`),
+    ...sorted.filter(isOwn).map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
+  ]
+}
+
 /** A step as people read it: when it ran and why, with what, and what came of it. */
 export function describeStep(step: StepDetail): string[] {
   const progress = progressText(step)
@@ -77,9 +90,7 @@ export function describeStep(step: StepDetail): string[] {
     ...(progress ? [`  at     ${progress}`] : []),
     ...(step.finishedAt !== null && step.progress?.message ? [`  said   ${step.progress.message}`] : []),
     ...cacheLines(verdictOf(step)),
-    ...Object.entries(step.params)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, value]) => `  param  ${name}  ${short(JSON.stringify(value))}`),
+    ...paramLines(step),
     ...Object.entries(step.definition.secrets ?? {}).map(([variable, name]) => `  secret ${variable}  ${name}`),
     ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
     ...step.outputs.map(

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlobStore, StepExecutor } from '@plimsoll/sdk/seams'
-import { type CodeBundle, isProcessKind } from '@plimsoll/sdk/wire'
+import { type CodeBundle, isProcessKind, ownParamsOf } from '@plimsoll/sdk/wire'
 import type { Json } from '../kernel/canonical.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Context } from '../kernel/db/index.ts'
@@ -138,7 +138,7 @@ function contractOf(
   step: ClaimedStep,
   launched: {
     workDir: string
-    params: Json
+    params: Readonly<Record<string, Json>>
     spec: Json
     inputs: Readonly<Record<string, StepInputFiles>>
     outputs: Readonly<Record<string, OutputType>>
@@ -151,7 +151,7 @@ function contractOf(
     step: step.key,
     attempt: String(step.fence),
     kind: step.definition.kind,
-    params: launched.params,
+    params: ownParamsOf(step.definition.kind, launched.params),
     spec: launched.spec,
     inputs: Object.fromEntries(
       Object.entries(launched.inputs).map(([name, input]) => [name, { ...input, files: [...input.files] }]),
@@ -233,7 +233,8 @@ export function writeLaunch(
   }
   const launch = { cwd, argv, environment: shown }
   const platform: AttemptFile = { plan, launch, secrets: parts.secretsDigest }
-  const contract = { ...contractOf(step, { ...placed, params, spec }), platform }
+  const byName = params as Readonly<Record<string, Json>> // the wire schema makes it a record
+  const contract = { ...contractOf(step, { ...placed, params: byName, spec }), platform }
   writeFileSync(join(workDir, CONTRACT_FILE), JSON.stringify(contract), { mode: 0o600 })
   // Kinds of ours need no token, and have no tracked run: the token makes it.
   const own = isProcessKind(step.definition.kind)

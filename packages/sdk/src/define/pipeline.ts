@@ -7,6 +7,7 @@ import {
   shownValue,
 } from '../wire/definition/index.ts'
 import { definitionName } from '../wire/definition/name.ts'
+import { PROCESS_SETTINGS } from '../wire/process-kind.ts'
 import { DefinitionError, defined, isRecord, nameOf, refuseUnknown } from './refusal.ts'
 
 /** A value that params may hold. */
@@ -225,7 +226,7 @@ export function python(
 ): StepRef {
   const { files, lock, args, params, inputs, outputs, secrets } = options
   const own = {
-    ...ownParams(script, params, ['script', 'files', 'lock', 'args']),
+    ...ownParams(script, params, PROCESS_SETTINGS.python),
     ...(script === undefined ? {} : { script }),
     ...(files === undefined ? {} : { files }),
     ...(lock === undefined ? {} : { lock }),
@@ -257,7 +258,7 @@ export function typescript(
   } = {},
 ): StepRef {
   const { args, params, inputs, outputs, secrets } = options
-  const own = ownParams(script, params, ['script', 'args'])
+  const own = ownParams(script, params, PROCESS_SETTINGS.typescript)
   return addStep(
     {
       kind: 'typescript',

@@ -135,7 +135,7 @@ export {
   materializationList,
 } from './feature.ts'
 export { health } from './health.ts'
-export { isProcessKind, type PlatformLogLine, PROCESS_KINDS, type ProcessKind, readLogLine } from './log-line.ts'
+export { type PlatformLogLine, readLogLine } from './log-line.ts'
 export { ALERT_STATES, type AlertState, PROFILE_SUBJECTS, type ProfileSubject } from './monitor.ts'
 export {
   type ApprovalView,
@@ -172,6 +172,7 @@ export {
   planView,
   projectContent,
 } from './plan.ts'
+export { isProcessKind, ownParamsOf, PROCESS_KINDS, PROCESS_SETTINGS, type ProcessKind } from './process-kind.ts'
 export {
   type GatewayView,
   gatewayList,

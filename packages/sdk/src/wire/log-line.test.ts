@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isProcessKind, readLogLine } from './log-line.ts'
+import { readLogLine } from './log-line.ts'
 
 const own = (more: object) => JSON.stringify({ level: 40, time: 1, name: 'step a', pid: 7, msg: 'few', ...more })
 
@@ -12,8 +12,4 @@ test('readLogLine() reads a line of the platform on one line, without what a ter
   expect(readLogLine(own({ msg: '\u001b]0;pwn\u0007 all\nforged' }))?.text).toBe(' ]0;pwn  all forged')
   expect(readLogLine(own({ name: 'mine' }))).toBeUndefined()
   expect(readLogLine('epoch 1')).toBeUndefined()
-})
-
-test('isProcessKind() knows the kinds that run code of the user', () => {
-  expect(['command', 'python', 'typescript', 'register'].map(isProcessKind)).toEqual([true, true, true, false])
 })

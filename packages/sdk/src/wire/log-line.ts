@@ -3,16 +3,6 @@ const LEVELS: Readonly<Record<number, PlatformLogLine['level']>> = { 40: 'warnin
 /** Members that say what stands beside the line already, or what nobody asks for. */
 const KNOWN_MEMBERS = new Set(['level', 'time', 'name', 'pid', 'msg'])
 
-/** Kinds of steps that run the user's own code, which writes what it likes. */
-export const PROCESS_KINDS = ['command', 'python', 'typescript'] as const
-/** One of `PROCESS_KINDS`. */
-export type ProcessKind = (typeof PROCESS_KINDS)[number]
-
-/** Whether steps of a kind run the user's own code. */
-export function isProcessKind(kind: string): kind is ProcessKind {
-  return (PROCESS_KINDS as readonly string[]).includes(kind)
-}
-
 /** A line that the platform itself wrote to the log of a step. */
 export interface PlatformLogLine {
   /** ISO text in UTC; undefined when it says none. */
