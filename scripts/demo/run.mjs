@@ -36,12 +36,14 @@ export async function runDemo(chapters) {
   const summary = { chapters: [], addresses: {}, seconds: 0, peakBytes: 0 }
   const startedMs = Date.now()
   let isStopping = false
+  let isWhole = false
 
   async function stop(code, { keep = false } = {}) {
     if (isStopping) return
     isStopping = true
     memory.close()
     await platform.stop({ keep })
+    if (!keep && !isJson) process.stdout.write(`Stopped, and removed ${platform.work}\n`)
     process.exit(code)
   }
 
@@ -56,7 +58,7 @@ export async function runDemo(chapters) {
       still()
       say('\nStopping')
       hush() // steps that end with their platform are no news
-      void stop(code)
+      void stop(isWhole ? 0 : code)
     })
 
   say(`Working in ${platform.work}\nIt takes ${USUAL}`)
@@ -80,6 +82,7 @@ export async function runDemo(chapters) {
   summary.seconds = (Date.now() - startedMs) / 1_000
   summary.peakBytes = memory.peakBytes
   if (isJson) process.stdout.write(`${JSON.stringify(summary)}\n`)
+  isWhole = true
   sayEnd(platform, summary)
   if (isExit) return stop(0)
   platform.whenEnded((problem) => {

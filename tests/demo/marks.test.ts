@@ -12,7 +12,7 @@ test('the READMEs and the demo say the same of what it takes', () => {
 
 test('tellMarks() tells a figure beside its mark, memory in the unit of the READMEs', () => {
   const { time, memory } = tellMarks({ seconds: 133.4, peakBytes: 2.25 * 2 ** 30 })
-  expect(time).toMatch(/^133 s of 240 s, downloads included/)
+  expect(time).toMatch(/^2 min 13 s of 4 min, downloads included/)
   expect(memory).toBe('2.3 GiB of 2.8 GiB at most, all processes together')
   expect(tellMarks({ seconds: 1, peakBytes: 0 }).memory).toBe('not measured here')
 })
