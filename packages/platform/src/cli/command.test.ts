@@ -56,6 +56,16 @@ test('namingFlags() tells faults of the request as those of the flags and argume
     message: 'Cannot use --limit: expected less, found 9; <principal>: expected less, found 9',
     action: 'See plimsoll token create --help',
   })
+  const ofParams = new ClientError({
+    status: 400,
+    code: 'pipelines.bad_params',
+    detail: 'Cannot start pipeline "train"',
+    faults: [{ pointer: '/params/trees', detail: 'expected number, found "many"' }],
+  })
+  expect(namingFlags(ofParams, new Map([['param', '--param']]), 'plimsoll run start')).toMatchObject({
+    message: 'Cannot use --param trees: expected number, found "many"',
+  })
+  expect(namingFlags(ofParams, names, 'plimsoll x')).toBe(ofParams)
   for (const thrown of [refused('?limit', '/other'), refused(), refused('/limit/0'), failure('Try again')])
     expect(namingFlags(thrown, names, 'plimsoll x')).toBe(thrown)
 })

@@ -56,11 +56,19 @@ function ownNames(command: Command): OwnNames {
   ])
 }
 
+const OF_FLAGS = new Set(['http.invalid_request', 'pipelines.bad_params'])
+
+/** The flag or argument that gave what a pointer leads to. */
+function flagAt(pointer: string, names: OwnNames): string | undefined {
+  const param = names.has('param') ? /^\/params\/(.+)$/.exec(pointer)?.[1] : undefined
+  return param === undefined ? names.get(/^[?:/](\w+)$/.exec(pointer)?.[1] ?? '') : `--param ${param}`
+}
+
 /** What the server refuses of a request is a fault of the flags or arguments that gave it, where all of it came from them. */
 export function namingFlags(thrown: unknown, names: OwnNames, path: string): unknown {
-  if (!(thrown instanceof ClientError) || thrown.code !== 'http.invalid_request') return thrown
+  if (!(thrown instanceof ClientError) || !OF_FLAGS.has(thrown.code)) return thrown
   const faults = thrown.faults.flatMap(({ pointer, detail }) => {
-    const flag = names.get(/^[?:/](\w+)$/.exec(pointer)?.[1] ?? '')
+    const flag = flagAt(pointer, names)
     return flag === undefined ? [] : [`${flag}: ${detail}`]
   })
   if (faults.length === 0 || faults.length < thrown.faults.length) return thrown

@@ -132,7 +132,10 @@ function notRunning(dataDir: string | undefined): UsageError | ClientError {
   // The control plane has its database before it serves, and after.
   const pid = holderOf(join(dataDir, 'database'))
   if (pid !== undefined) return away(`${what}: it is starting or stopping, as process ${pid}`, 'Try again in a moment')
-  return away(what, `Start it with plimsoll up --data-dir ${shellWord(dataDir)}, which says when it is ready`)
+  return away(
+    what,
+    `Start it with plimsoll up --data-dir ${shellWord(dataDir)} and the flags that it had; it says when it is ready`,
+  )
 }
 
 function locate(options: SharedOptions): Found {

@@ -81,8 +81,10 @@ async function collect(folder: string): Promise<CollectedProject> {
 }
 
 async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
+  // First, so that a folder without a project is said to be one also where no server runs.
+  const project = await collect(args[0] ?? '.')
   const { client } = connect(options)
-  const plan = await planOf(client, await collect(args[0] ?? '.'), options.prune === true)
+  const plan = await planOf(client, project, options.prune === true)
   const same = `${args[0] === undefined ? '' : ` ${shellWord(args[0])}`}${options.prune ? ' --prune' : ''}`
   const isChange = plan.changes.some(({ change }) => change !== 'unchanged' && change !== 'kept')
   io.answer(plan, [
@@ -92,9 +94,9 @@ async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<vo
 }
 
 async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<void> {
+  const project = await collect(args[0] ?? '.')
   const { client } = connect(options)
   const prune = options.prune === true
-  const project = await collect(args[0] ?? '.')
   let plan = await planOf(client, project, prune)
   if (plan.missingBlobs.length > 0) {
     io.note(`Uploading ${countText(plan.missingBlobs.length, 'code file')}`)

@@ -52,15 +52,19 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure
   const names = await namesAt(client, list).catch((): string[] => [])
+  // The gateway's advice is for who speaks HTTP.
+  const isOfGateway = failure.code === 'serving.route_unknown'
   if (names.includes(word))
-    return failure.code === 'serving.route_unknown'
+    return isOfGateway
       ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION --reason WHY`)
       : failure
   const meant = nearest(word, names)
-  const hint = meant === undefined ? thereAre(names) : `Did you mean ${meant}?`
+  const none = isOfGateway ? 'There is no route yet: declare one in the project, then run plimsoll apply' : undefined
+  const hint = meant === undefined ? (thereAre(names) ?? none) : `Did you mean ${meant}?`
   if (hint === undefined) return failure
   // The server may have listed them as well, or mean those of a model that is not there.
-  const isMoot = /^There (?:are|is only) /.test(failure.action ?? '') || failure.code === 'registry.version_not_found'
+  const isMoot =
+    isOfGateway || /^There (?:are|is only) /.test(failure.action ?? '') || failure.code === 'registry.version_not_found'
   const own = meant === undefined && !isMoot ? failure.action : undefined
   return withAction(failure, own ? `${hint}. ${own}` : hint)
 }

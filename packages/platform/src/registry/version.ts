@@ -5,7 +5,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { appendLedger } from '../kernel/ledger/index.ts'
-import { ensureModel } from './model.ts'
+import { ensureModel, requireModel } from './model.ts'
 import type { ModelVersionRow } from './tables.ts'
 import './events.ts'
 
@@ -195,14 +195,15 @@ export async function lockModelVersions(tx: Tx, model: string): Promise<void> {
     .execute()
 }
 
-/** @throws not_found registry.version_not_found */
+/** @throws not_found registry.version_not_found · registry.model_not_found */
 export async function requireModelVersion(
   ctx: Context,
   key: { model: string; version: number },
 ): Promise<ModelVersion> {
   const version = await findModelVersion(ctx, key)
-  if (!version) throw versionNotFound(key)
-  return version
+  if (version) return version
+  await requireModel(ctx, key.model)
+  throw versionNotFound(key)
 }
 
 /** Versions with this artifact, newest first. */
