@@ -145,7 +145,7 @@ const NUMBERS = {
   schema: { n: { type: 'int32', nullable: false } },
 } as const
 
-test('isCurrent() of dataset-version knows a result until another suite has moved the verdict of its version', async () => {
+test('reuse() of dataset-version takes a result until another suite has moved the verdict of its version', async () => {
   const path = join(temporaryFolder(), 'a.csv')
   writeFileSync(path, 'n\n8\n')
   const judge = async (max_value: number) => {
@@ -156,7 +156,7 @@ test('isCurrent() of dataset-version knows a result until another suite has move
     return runDatasetVersion(database.ctx, engine, { dataset: 'numbers', root })
   }
   const areCurrent = (...results: Json[]) =>
-    Promise.all(results.map((result) => datasetVersionStep.isCurrent!(database.ctx, result)))
+    Promise.all(results.map((result) => datasetVersionStep.reuse!(database.ctx, result)))
   const failed = await judge(1)
   expect(failed).toMatchObject({ version: 1, verdict: 'failed' })
   expect(await areCurrent(failed, { ...failed, version: 2 }, null)).toEqual([true, false, false])
@@ -187,10 +187,16 @@ test('dataset-version makes content that comes back the newest again, for lists,
   }
   const first = await see(1)
   expect([await see(99), await newest()]).toMatchObject([{ version: 2 }, [2, 'failed', 1, 2]])
-  expect(await datasetVersionStep.isCurrent!(database.ctx, first)).toBe(false)
+  expect(await datasetVersionStep.reuse!(database.ctx, first)).toBe(true)
+  expect(await newest()).toEqual([1, 'passed', 1, 1])
+  expect([await see(99), await newest()]).toMatchObject([{ version: 2, isNew: false }, [2, 'failed', 1, 2]])
   expect([await see(1), await newest()]).toMatchObject([{ version: 1, isNew: false }, [1, 'passed', 1, 1]])
-  expect(await datasetVersionStep.isCurrent!(database.ctx, first)).toBe(true)
-  expect([await see(2), await newest()]).toMatchObject([{ version: 3 }, [3, 'passed', 3, 3]])
+  const third = await see(2)
+  expect([third, await newest()]).toMatchObject([{ version: 3 }, [3, 'passed', 3, 3]])
+  // Parts of one dataset, each a step of one pipeline, come from the cache in each run.
+  for (const part of [first, third, first, third])
+    expect(await datasetVersionStep.reuse!(database.ctx, part)).toBe(true)
+  expect(await newest()).toEqual([3, 'passed', 3, 3])
   expect([await see(1), await newest()]).toMatchObject([{ version: 1 }, [1, 'passed', 1, 1]])
   expect([await see(99), await newest()]).toMatchObject([{ version: 2 }, [2, 'failed', 1, 2]])
 })

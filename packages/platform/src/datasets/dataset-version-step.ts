@@ -15,7 +15,7 @@ import { type DatasetVersionSpec, datasetPlaces, datasetVersionSpec } from './da
 import { rememberLocations } from './location.ts'
 import { binsOf } from './profile.ts'
 import { listSourceFiles } from './source-files.ts'
-import { findNewest, findVersion, registerVersion, versionContent } from './version.ts'
+import { findVersion, registerVersion, seeAgain, versionContent } from './version.ts'
 
 async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<Json> {
   const { dataset: name, root, path, reference } = datasetVersionParams.parse(params)
@@ -113,15 +113,10 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   return made
 }
 
-/**
- * Since then other content may have been seen, or another suite have moved the verdict of this: the step then runs again,
- * and makes this version the newest with its verdict.
- */
-async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
+/** The content has been seen again. Another suite may have moved the verdict since: the step then runs, and moves it back. */
+async function reuse(ctx: Context, result: Json): Promise<boolean> {
   const known = madeDatasetVersion.safeParse(result)
-  if (!known.success) return false
-  const newest = await findNewest(ctx, known.data.dataset)
-  return newest?.version === known.data.version && newest.verdict === known.data.verdict
+  return known.success && seeAgain(ctx, known.data)
 }
 
 /** Reads the files of a declared dataset, checks and profiles them, and registers them as its next version. */
@@ -133,7 +128,7 @@ export const datasetVersionStep: StepKind = {
   resolve: resolveStep,
   command: runDatasetVersionCommand,
   commit: commitStep,
-  isCurrent,
+  reuse,
 }
 
 export const stepKinds: readonly StepKind[] = [datasetVersionStep]

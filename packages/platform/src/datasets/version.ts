@@ -108,13 +108,7 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
     )
   }
   if (added.derived) await declareDerivedDataset(tx, added.dataset)
-  const dataset = await tx.db
-    .selectFrom('dataset')
-    .select('version_count')
-    .where('project', '=', tx.project)
-    .where('name', '=', added.dataset)
-    .forUpdate()
-    .executeTakeFirst()
+  const dataset = await lockDataset(tx, added.dataset)
   if (!dataset)
     throw new PlimsollError(
       'not_found',
@@ -153,6 +147,33 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
     data,
   })
   return { ...toDatasetVersion(row), isNew: !known }
+}
+
+/** Who makes or moves versions of a dataset goes one after the other. */
+function lockDataset(tx: Tx, name: string): Promise<{ version_count: number } | undefined> {
+  return tx.db
+    .selectFrom('dataset')
+    .select('version_count')
+    .where('project', '=', tx.project)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+}
+
+/** Makes a version whose content was seen again the newest; false, and nothing is changed, where it has not this verdict. */
+export async function seeAgain(
+  ctx: Context,
+  { dataset, version, verdict }: Pick<DatasetVersion, 'dataset' | 'version' | 'verdict'>,
+): Promise<boolean> {
+  const newest = await findNewest(ctx, dataset)
+  if (newest?.version === version) return newest.verdict === verdict
+  return ctx.transaction(async (tx) => {
+    await lockDataset(tx, dataset)
+    const row = await versionRow(tx, { dataset, version })
+    if (row?.verdict !== verdict) return false
+    await noteSeen(tx, row)
+    return true
+  })
 }
 
 /** How sure the digest of a version is; the least of those that say so, undefined where none has this digest. */

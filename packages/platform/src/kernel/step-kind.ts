@@ -75,6 +75,9 @@ export interface StepKind {
   resolve?(ctx: Context, step: { params: Json; inputs: Readonly<Record<string, StepOutput>> }): Promise<Json>
   command?(command: StepCommand): Promise<void>
   commit?(tx: Tx, result: StepResult): Promise<Json | undefined>
-  /** False when what `commit` made, by what it returned, is gone or otherwise since: the step then runs though the cache knows it. */
-  isCurrent?(ctx: Context, result: Json): Promise<boolean>
+  /**
+   * Takes what `commit` made, by what it returned, for one more run, as the commit of that run would. False when it is gone or
+   * otherwise since: the step then runs though the cache knows it.
+   */
+  reuse?(ctx: Context, result: Json): Promise<boolean>
 }

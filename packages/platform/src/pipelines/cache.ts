@@ -105,8 +105,8 @@ export async function lookUp(
     const contributed = Object.keys(deps.kinds.get(wanted.kind)?.outputs ?? {})
     const isWhole = contributed.every((name) => Object.hasOwn(entry.outputs, name))
     if (!isWhole || !(await areStored(ctx, deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
-    const isCurrent = deps.kinds.get(wanted.kind)?.isCurrent
-    if (isCurrent && !(await isCurrent(ctx, entry.result))) return miss('result-gone', key, [], source)
+    const reuse = deps.kinds.get(wanted.kind)?.reuse
+    if (reuse && !(await reuse(ctx, entry.result))) return miss('result-gone', key, [], source)
     return {
       verdict: { hit: true, reason: 'hit', key, source, diff: [] },
       outputs: entry.outputs,

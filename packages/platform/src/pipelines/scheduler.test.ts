@@ -28,7 +28,7 @@ const KEEP: StepKind = {
     kept.add(run)
     return run
   },
-  isCurrent: async (_, result) => kept.has(String(result)),
+  reuse: async (_, result) => kept.has(String(result)),
 }
 /** A file as a step of this kind finds it. */
 let mtimeMs = 1

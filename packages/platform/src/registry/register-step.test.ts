@@ -393,13 +393,13 @@ test('a passport without classes has the digest that it had before there were an
   expect(digestValue(passportBound.parse(bound))).toBe(digestValue(bound))
 })
 
-test('isCurrent() knows a version until it is deleted', async () => {
+test('reuse() knows a version until it is deleted', async () => {
   const { run } = await addRun()
   const result = (await commit(run)) as { version: number }
-  expect(await registering.isCurrent!(ctx, result)).toBe(true)
+  expect(await registering.reuse!(ctx, result)).toBe(true)
   await deleteVersion(ctx, { model: 'delay', version: result.version })
-  expect(await registering.isCurrent!(ctx, result)).toBe(false)
-  expect(await registering.isCurrent!(ctx, null)).toBe(false)
+  expect(await registering.reuse!(ctx, result)).toBe(false)
+  expect(await registering.reuse!(ctx, null)).toBe(false)
 })
 
 test('registering what the same run left again gives the same version', async () => {

@@ -109,7 +109,7 @@ async function commit(tx: Tx, result: StepResult): Promise<Json> {
 const made = z.object({ model: z.string(), version: z.int(), passport: z.string() })
 
 /** A version may be deleted, and its number given to no other. */
-async function isCurrent(ctx: Context, result: Json): Promise<boolean> {
+async function reuse(ctx: Context, result: Json): Promise<boolean> {
   const known = made.safeParse(result)
   if (!known.success) return false
   const version = await findModelVersion(ctx, known.data)
@@ -126,6 +126,6 @@ export const stepKinds: readonly StepKind[] = [
     bindsProvenance: true,
     command: runRegisterCommand,
     commit,
-    isCurrent,
+    reuse,
   },
 ]
