@@ -2,8 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { DatasetDefinition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { openDuckdbQueryEngine } from '../packages/platform/src/adapters/duckdb/index.ts'
 import { openFilesBlobStore } from '../packages/platform/src/adapters/files/index.ts'
+import { declare, removeTemporaryFolders, runDatasetVersion } from '../packages/platform/src/datasets/step.fixture.ts'
 import { collectProject } from '../packages/platform/src/definitions/client/index.ts'
 import { reviewPlan } from '../packages/platform/src/definitions/plan.ts'
 import { openTestDatabase, type TestDatabase } from '../packages/platform/src/kernel/db/database.fixture.ts'
@@ -45,7 +48,10 @@ beforeAll(async () => {
   database = await openTestDatabase()
 })
 beforeEach(() => database.clear())
-afterAll(() => database.close())
+afterAll(async () => {
+  await database.close()
+  removeTemporaryFolders()
+})
 
 function openFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'plimsoll-guide-'))
@@ -57,7 +63,7 @@ function openFolder(): string {
 function writeScripts(folder: string, pages: readonly string[]): void {
   const scripts = pages.flatMap((page) => ['python', 'mts'].flatMap((language) => blocksOf(page, language)))
   for (const text of scripts) {
-    const [, path] = /^(?:#|\/\/) (steps\/\S+)\n/.exec(text) ?? []
+    const [, path] = /^(?:#|\/\/) ((?:data|steps)\/\S+)\n/.exec(text) ?? []
     if (path === undefined) continue
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     writeFileSync(join(folder, path), text)
@@ -100,6 +106,28 @@ test.each(PAGES)(
     expect(found.warnings).toEqual([])
     expect(pageText(page).replaceAll('\n', ' ')).toContain('to the `plimsoll.project.mts` that `plimsoll init` wrote')
     for (const need of needs) expect(pageText(page)).toContain(`(${need}.md)`)
+  },
+  60_000,
+)
+
+test.each([
+  ['datasets', ['numbers']],
+  ['features', ['flights', 'labels']],
+])(
+  'the data that %s.md makes pass as versions of its datasets',
+  async (page, names) => {
+    const folder = openProject([page])
+    const { content } = await collectProject(folder)
+    const scripts = globSync('data/*.py', { cwd: folder })
+    for (const script of scripts) execFileSync('python3', [script], { cwd: folder })
+    const engine = openDuckdbQueryEngine({ tempDirectory: openFolder(), threads: 2 })
+    onTestFinished(() => engine.close())
+    for (const name of names) {
+      const definition = content.definitions.find((one) => one.kind === 'dataset' && one.name === name)
+      await declare(database.ctx, definition as DatasetDefinition) // found by its kind
+      const made = await runDatasetVersion(database.ctx, engine, { dataset: name, root: folder })
+      expect(made).toMatchObject({ verdict: 'passed', failed: 0 })
+    }
   },
   60_000,
 )
