@@ -34,6 +34,7 @@ import { up as up0180 } from './0180-retention-classes.ts'
 import { up as up0190 } from './0190-verdicts-and-drift.ts'
 import { up as up0191 } from './0191-model-notes.ts'
 import { up as up0200 } from './0200-version-last-seen.ts'
+import { up as up0210 } from './0210-notes-in-audit.ts'
 
 /** Every migration, in order. Forward only: a released file never changes. */
 export const MIGRATIONS: readonly Migration[] = [
@@ -72,4 +73,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0190-verdicts-and-drift', up: (db) => up0190(db as never) },
   { name: '0191-model-notes', up: (db) => up0191(db as never) },
   { name: '0200-version-last-seen', up: (db) => up0200(db as never) },
+  { name: '0210-notes-in-audit', up: (db) => up0210(db as never) },
 ]

@@ -31,7 +31,12 @@ import {
   type Scheduler,
   type SchedulerDeps,
 } from '../pipelines/index.ts'
-import { findUnrecordedApproval, findUnrecordedRegistry, registryEndpoints } from '../registry/index.ts'
+import {
+  findUnrecordedApproval,
+  findUnrecordedNotes,
+  findUnrecordedRegistry,
+  registryEndpoints,
+} from '../registry/index.ts'
 import { servingEndpoints } from '../serving/index.ts'
 import { openInstallationSecrets } from './secrets.ts'
 import { openStepKinds } from './step-kinds.ts'
@@ -60,6 +65,7 @@ export const STEP_VARIABLES = [
 /** What `audit verify` compares beyond the ledger itself. */
 export const LEDGER_CHECKS: readonly LedgerCheck[] = [
   findUnrecordedRegistry,
+  findUnrecordedNotes,
   findUnrecordedApproval,
   findUnrecordedRelease,
   findUnreleasedAssignment,

@@ -588,11 +588,8 @@ test('every change of the registry leaves an audit row', async () => {
   await surface.ok('POST', '/registered-models/alias', { name: 'm', alias: 'a', version: '1' })
   await surface.ok('DELETE', '/registered-models/delete', { name: 'm' })
   const rows = await surface.database.ctx.db.selectFrom('audit').select('action').orderBy('seq').execute()
-  expect(rows.map((row) => row.action)).toEqual([
-    'model.create',
-    'version.register',
-    'model.describe',
-    'alias.move',
-    'model.delete',
-  ])
+  const described = ['model.notes', 'model.describe']
+  const deleted = ['model.notes', 'model.delete']
+  const actions = ['model.create', 'version.register', ...described, 'alias.move', ...deleted]
+  expect(rows.map(({ action }) => action)).toEqual(actions)
 })

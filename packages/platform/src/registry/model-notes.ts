@@ -19,7 +19,8 @@ interface Said {
 
 const NOTHING: Said = { description: '', definition: null, definition_digest: null }
 
-function toNotes({ description, definition }: Said): PassportNotes {
+/** The notes as a model's row says them. */
+export function toNotes({ description, definition }: Pick<Said, 'description' | 'definition'>): PassportNotes {
   const intent = definition?.intent
   return {
     description,
@@ -31,6 +32,9 @@ function toNotes({ description, definition }: Said): PassportNotes {
     riskClass: intent?.riskClass ?? null,
   }
 }
+
+/** Notes of a model of which nothing was ever said. */
+export const NO_NOTES = toNotes(NOTHING)
 
 async function readSaid(ctx: Context, model: string): Promise<Said> {
   const row = await ctx.db
@@ -61,27 +65,29 @@ function newest(ctx: Context, model: string) {
 
 /**
  * Keeps what the notes are now, in the name of who calls, unless they were so before. Call it in the transaction that has
- * changed the model's row, which makes writers take turns. Of what a definition says, the audit row of its declaration has the
- * digest that is kept beside the notes.
+ * changed the model's row, which makes writers take turns. The audit has the digest of each revision; of what a definition
+ * says, the audit row of its declaration has the digest that is kept beside the notes.
  */
 export async function recordNotes(tx: Tx, model: string): Promise<void> {
   const said = await readSaid(tx, model)
   const notes = toNotes(said)
   const digest = digestValue(notes)
   const last = await newest(tx, model)
-  if (digest === (last?.digest ?? digestValue(toNotes(NOTHING)))) return
+  if (digest === (last?.digest ?? digestValue(NO_NOTES))) return
+  const revision = (last?.revision ?? 0) + 1
   await tx.db
     .insertInto('model_notes')
     .values({
       project: tx.project,
       model,
-      revision: (last?.revision ?? 0) + 1,
+      revision,
       notes: JSON.stringify(notes),
       digest,
       definition_digest: said.definition_digest,
       changed_by: tx.principal.id,
     })
     .execute()
+  await tx.audit({ action: 'model.notes', subject: model, data: { revision, digest } })
 }
 
 /** Since when the notes are what they are; null where nothing was ever said, or before notes were kept. */

@@ -1,12 +1,10 @@
 import type { LedgerFault, PassportBound } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
-import { type AuditEntryRow, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
+import { type AuditEntryRow, lastingFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import './tables.ts'
 
 const PAGE = 1_000
-/** The registry goes on while it is read: what differs each time is a fault. */
-const LOOKS = 3
 const ACTIONS = ['version.register', 'version.delete', 'alias.move', 'alias.delete', 'model.rename', 'model.delete']
 
 /** What the audit says that the registry holds, by `project`, then by `model/version` and `model@alias`. */
@@ -121,8 +119,4 @@ async function look(ctx: Context): Promise<LedgerFault | undefined> {
 }
 
 /** The first version or alias of any project of which the audit tells otherwise, or nothing. */
-export async function findUnrecordedRegistry(ctx: Context): Promise<LedgerFault | undefined> {
-  let fault = await look(ctx)
-  for (let looks = 1; fault !== undefined && looks < LOOKS; looks++) fault = await look(ctx)
-  return fault
-}
+export const findUnrecordedRegistry = (ctx: Context): Promise<LedgerFault | undefined> => lastingFault(ctx, look)

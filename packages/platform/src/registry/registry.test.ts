@@ -69,7 +69,9 @@ test('declareModel() makes it so; repeating it is free, and versions that were t
     'model.create',
     'version.register',
     'model.declare',
+    'model.notes',
     'model.undeclare',
+    'model.notes',
   ])
   await expect(requireModel(ctx, 'absent')).rejects.toMatchObject({
     kind: 'not_found',

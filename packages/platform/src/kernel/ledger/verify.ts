@@ -113,6 +113,15 @@ function absenceFault(seal: StoredSeal, written: bigint): LedgerFault | undefine
   return undefined
 }
 
+const LOOKS = 3
+
+/** A domain goes on while it is read: what `look` finds each time is a fault. */
+export async function lastingFault(ctx: Context, look: LedgerCheck): Promise<LedgerFault | undefined> {
+  let fault = await look(ctx)
+  for (let looks = 1; fault !== undefined && looks < LOOKS; looks++) fault = await look(ctx)
+  return fault
+}
+
 /** Compares rows of a domain with the audit rows that were written with them; names the first that does not fit. */
 export type LedgerCheck = (ctx: Context) => Promise<LedgerFault | undefined>
 

@@ -1,0 +1,68 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { up as tellNotes } from '../../migrations/0210-notes-in-audit.ts'
+import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import type { Context } from '../kernel/db/index.ts'
+import { findUnrecordedNotes, undeclareModel } from './index.ts'
+import { createModel, deleteModel, describeModel, renameModel } from './model-edit.ts'
+import { addModel, addVersion, modelOf } from './registry.fixture.ts'
+
+let database: TestDatabase
+let ctx: Context
+beforeAll(async () => {
+  database = await openTestDatabase()
+  ctx = database.ctx
+})
+beforeEach(async () => {
+  await database.clear()
+  await addModel(ctx, modelOf('delay'))
+  await describeModel(ctx, 'delay', 'late flights')
+  await createModel(ctx, { name: 'plain', description: 'a plain one' })
+})
+afterAll(() => database.close())
+
+test('findUnrecordedNotes() follows what is said, taken back, renamed, deleted and made again under a name', async () => {
+  await addModel(ctx.as({ project: 'other' }), modelOf('delay', { owner: 'eve' }))
+  await renameModel(ctx, 'plain', 'fancy')
+  await describeModel(ctx, 'fancy', 'fancier')
+  await addVersion(ctx, 'silent', 'one')
+  expect(await findUnrecordedNotes(ctx)).toBe(undefined)
+  await deleteModel(ctx, 'fancy')
+  await addVersion(ctx, 'fancy', 'two')
+  await ctx.transaction((tx) => undeclareModel(tx, 'delay'))
+  expect(await findUnrecordedNotes(ctx)).toBe(undefined)
+})
+
+test('findUnrecordedNotes() takes notes that were kept before the audit told of them', async () => {
+  await addVersion(ctx, 'old', 'one')
+  await sql`update registered_model set description = 'a plain one' where name = 'old'`.execute(ctx.db)
+  await sql`insert into model_notes (project, model, revision, notes, digest, changed_by)
+    select project, 'old', 1, notes, digest, 'system' from model_notes where model = 'plain'`.execute(ctx.db)
+  expect(await findUnrecordedNotes(ctx)).toMatchObject({ row: { kind: 'model-notes' } })
+  await tellNotes(ctx.db as never)
+  expect(await findUnrecordedNotes(ctx)).toBe(undefined)
+})
+
+const AS_EMPTY = `notes = (select notes from model_notes where model = 'plain'), digest = (select digest from model_notes where model = 'plain')`
+
+test.each([
+  ['whose words were changed', `update model_notes set notes = '{"owner": "eve"}' where revision = 2`, 'model-notes'],
+  ['that are those of another', `update model_notes set ${AS_EMPTY} where revision = 2`, 'model-notes'],
+  ['in another name', `update model_notes set changed_by = 'eve' where revision = 2`, 'model-notes'],
+  [
+    'that were slipped in',
+    `insert into model_notes (project, model, revision, notes, digest, changed_by)
+      select project, model, 3, notes, digest, changed_by from model_notes where revision = 2`,
+    'model-notes',
+  ],
+  ['that a description contradicts', `update registered_model set description = 'x' where name = 'plain'`, 'model'],
+  ['that a definition contradicts', `update registered_model set definition = null where name = 'delay'`, 'model'],
+])('findUnrecordedNotes() names notes %s', async (_what, change, kind) => {
+  await sql.raw(change).execute(ctx.db)
+  expect(await findUnrecordedNotes(ctx)).toMatchObject({ position: null, where: 'audit', row: { kind } })
+})
+
+test('findUnrecordedNotes() names a revision that is gone', async () => {
+  await sql`delete from model_notes where revision = 2`.execute(ctx.db)
+  expect(await findUnrecordedNotes(ctx)).toMatchObject({ reason: 'Revision 2 of the notes of model "delay" is gone' })
+})
