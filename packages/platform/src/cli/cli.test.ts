@@ -40,6 +40,7 @@ test.each([
   ],
   ['a missing argument', ['cancel'], 2, /missing required argument 'run' .* — See plimsoll cancel --help$/m],
   ['no server anywhere', ['dataset', 'list'], 5, /Cannot find a running server.*plimsoll up/],
+  ['neither a server nor a project', ['plan'], 1, /there is no plimsoll\.project\.mts.*plimsoll init/],
   [
     'a server address that is none',
     ['dataset', 'list', '--server', 'localhost:7440'],

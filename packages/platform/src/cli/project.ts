@@ -1,11 +1,11 @@
-import type { Client } from '@plimsoll/sdk/client'
+import { type Client, ClientError } from '@plimsoll/sdk/client'
 import { type PlanView, planView, storedBlob } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import type { CollectedProject } from '../definitions/client/index.ts'
 import { countText } from '../kernel/count-text.ts'
 import { shellWord } from '../kernel/shell-word.ts'
 import { addCommand, type Invocation } from './command.ts'
-import { connect, flagsOf } from './connection.ts'
+import { connect, flagsOf, type SharedOptions } from './connection.ts'
 import { printable } from './io.ts'
 
 interface PlanFlags {
@@ -80,11 +80,20 @@ async function collect(folder: string): Promise<CollectedProject> {
   return collectProject(folder)
 }
 
+/** The server of the folder. Where nobody named one and none runs, a folder without a project is the first thing to say. */
+async function connectFor(options: SharedOptions, folder = '.'): Promise<Client> {
+  try {
+    return connect(options).client
+  } catch (thrown) {
+    if (thrown instanceof ClientError && options.server === undefined && options.dataDir === undefined)
+      await (await import('../definitions/client/index.ts')).requireProjectFile(folder)
+    throw thrown
+  }
+}
+
 async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<void> {
-  // First, so that a folder without a project is said to be one also where no server runs.
-  const project = await collect(args[0] ?? '.')
-  const { client } = connect(options)
-  const plan = await planOf(client, project, options.prune === true)
+  const client = await connectFor(options, args[0])
+  const plan = await planOf(client, await collect(args[0] ?? '.'), options.prune === true)
   const same = `${args[0] === undefined ? '' : ` ${shellWord(args[0])}`}${options.prune ? ' --prune' : ''}`
   const isChange = plan.changes.some(({ change }) => change !== 'unchanged' && change !== 'kept')
   io.answer(plan, [
@@ -94,8 +103,8 @@ async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<vo
 }
 
 async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<void> {
+  const client = await connectFor(options, args[0])
   const project = await collect(args[0] ?? '.')
-  const { client } = connect(options)
   const prune = options.prune === true
   let plan = await planOf(client, project, prune)
   if (plan.missingBlobs.length > 0) {

@@ -221,6 +221,11 @@ export async function requireFolder(folder: string): Promise<string> {
   return root
 }
 
+/** The project file of a folder. @throws not_found definitions.no_folder · not_found definitions.no_project · invalid definitions.* */
+export async function requireProjectFile(folder: string): Promise<string> {
+  return findProjectFile(await requireFolder(folder))
+}
+
 /** Both at once; where one fails the other is stopped, and gone. */
 async function evaluateTwice(file: string, limits: EvaluationLimits): Promise<[string, string]> {
   const stop = new AbortController()
@@ -258,7 +263,7 @@ async function readYaml(file: string): Promise<ReadProject> {
  * schema as YAML. @throws invalid definitions.* · not_found definitions.no_project
  */
 export async function readProject(folder: string, limits = LIMITS): Promise<ReadProject> {
-  const file = await findProjectFile(await requireFolder(folder))
+  const file = await requireProjectFile(folder)
   if (!file.endsWith('.mts')) return readYaml(file)
   const [first, second] = await evaluateTwice(file, limits)
   if (first !== second) {

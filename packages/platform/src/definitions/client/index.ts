@@ -1,2 +1,2 @@
 export { type CollectedProject, collectProject } from './content.ts'
-export { type EvaluatedProject, evaluateProject } from './evaluate.ts'
+export { type EvaluatedProject, evaluateProject, requireProjectFile } from './evaluate.ts'

@@ -53,7 +53,7 @@ export const pipeline = definePipeline({
   params: { rows: int(100) },
   build: (p) => {
     const version = datasetVersion(numbers, { key: 'numbers' })
-    python('steps/sum.py', { files: ['steps/*.py'], params: { rows: p.param('rows') }, inputs: { numbers: version }, outputs: { metrics: 'json' } })
+    python('steps/sum.py', { params: { rows: p.param('rows') }, inputs: { numbers: version }, outputs: { metrics: 'json' } })
   },
 })
 `,
@@ -81,7 +81,7 @@ test('secrets of a step are written in YAML as in TypeScript, and a bad one is n
       faults: [
         {
           pointer: '/pipeline/sums/steps/1/secrets/PATH',
-          detail: expect.stringMatching(/^line 34: step sum: the platform gives a step this variable/),
+          detail: expect.stringMatching(/^line 33: step sum: the platform gives a step this variable/),
         },
       ],
     },
@@ -163,7 +163,7 @@ test('a script that is not there is named with its step and its line, and so is 
   const { placed } = await collectProject(folder)
   const faultsOf = (failure: ClientError) => (placed(failure) as ClientError).faults.map(({ detail }) => detail)
   expect(faultsOf(refusal('Cannot declare pipeline "sums"', '/steps/1/inputs/numbers', '/steps/0', '/steps'))).toEqual([
-    'line 32: why',
+    'line 31: why',
     'line 22: why',
     'line 22: why',
   ])
