@@ -15,6 +15,9 @@ export interface Figure {
 
 const OPTION = '--figures='
 
+// What a benchmark started ends with it, by hooks of its exit, also when it is told to stop.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+
 /** As little as shows that a bench still works; what it then prints says nothing of speed. */
 export const isSmall = process.argv.includes('--small')
 

@@ -62,6 +62,7 @@ async function startOurs(directory: string): Promise<Server> {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   )
+  process.once('exit', () => child.kill())
   let printed = ''
   const url = await new Promise<URL>((resolve, reject) => {
     child.stdout!.on('data', (chunk) => {
@@ -92,6 +93,7 @@ async function startPeer(directory: string): Promise<Server> {
       env: { ...process.env, MLFLOW_DISABLE_TELEMETRY: 'true', MLFLOW_LOGGING_LEVEL: 'ERROR' },
     },
   )
+  process.once('exit', () => child.kill())
   await answers(url, child)
   return { name: `mlflow ${MLFLOW}`, child, url }
 }

@@ -1,12 +1,13 @@
 // Runs every benchmark of bench/, or those named: `npm run bench -- gateway`. Each prints a ratio beside its floor or peer;
 // one table closes the run. `--json` prints that table as JSON alone; other options go to the benchmarks.
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** A benchmark that does not end by itself is ended. */
 const LIMIT_MS = 20 * 60_000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith('-'))
 const isJson = process.argv.includes('--json')
@@ -21,17 +22,26 @@ const path = join(directory, 'figures')
 writeFileSync(path, '')
 const say = (line) => (isJson ? process.stderr : process.stdout).write(`${line}\n`)
 
-function runOne(file) {
+async function runOne(file) {
   say(`\n== ${file}`)
   const args = ['scripts/with-node.mjs', `bench/${file}`, ...options, `--figures=${path}`]
-  const { status } = spawnSync(process.execPath, args, {
-    stdio: ['inherit', isJson ? process.stderr : 'inherit', 'inherit'],
-    timeout: LIMIT_MS,
-  })
+  // The channel tells it when this process has vanished.
+  const stdio = ['inherit', isJson ? process.stderr : 'inherit', 'inherit', 'ipc']
+  const child = spawn(process.execPath, args, { stdio, timeout: LIMIT_MS })
+  let asked
+  const end = (signal) => {
+    asked = signal
+    child.kill(signal)
+  }
+  for (const signal of SIGNALS) process.on(signal, end)
+  const status = await new Promise((done) => child.once('close', done))
+  for (const signal of SIGNALS) process.off(signal, end)
+  if (asked) process.kill(process.pid, asked)
   return status === 0
 }
 
-const failed = files.filter((file) => !runOne(file))
+const failed = []
+for (const file of files) if (!(await runOne(file))) failed.push(file)
 const figures = readFileSync(path, 'utf8')
   .split('\n')
   .filter(Boolean)
