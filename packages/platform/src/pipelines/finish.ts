@@ -4,7 +4,8 @@ import { type FileLocation, rememberLocations } from '../datasets/index.ts'
 import { pinAll } from '../kernel/blob/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, DatabaseClock, Tx } from '../kernel/db/index.ts'
-import type { StepKind, StepOutput } from '../kernel/step-kind.ts'
+import { member } from '../kernel/own-member.ts'
+import type { StepKind } from '../kernel/step-kind.ts'
 import { endTrackedRuns } from '../tracking/index.ts'
 import type { SeenEnd } from './attempt-end.ts'
 import type { CacheComponents } from './cache.ts'
@@ -162,7 +163,10 @@ async function commitSuccess(tx: Tx, done: FinishedAttempt): Promise<void> {
     .execute()
 }
 
-/** Equal outputs renew the entry, which may have lost its blobs; other outputs taint it. */
+/**
+ * Equal outputs renew the entry, which may have lost its blobs, and take in what another release of its kind leaves more or
+ * less; other outputs taint it.
+ */
 async function renewCacheEntry(tx: Tx, done: FinishedAttempt): Promise<void> {
   const key = cacheKeyOfAttempt(done)!
   const before = await tx.db
@@ -173,7 +177,7 @@ async function renewCacheEntry(tx: Tx, done: FinishedAttempt): Promise<void> {
     .forUpdate()
     .executeTakeFirst()
   if (!before) return // forgotten meanwhile
-  const isEqual = digestsOf(before.outputs) === digestsOf(done.outputs)
+  const isEqual = areAlike(before.outputs, done.outputs)
   await tx.db
     .updateTable('cache_entry')
     .set(
@@ -193,10 +197,7 @@ async function renewCacheEntry(tx: Tx, done: FinishedAttempt): Promise<void> {
   }
 }
 
-function digestsOf(outputs: NamedOutputs): string {
-  return JSON.stringify(
-    Object.values(outputs as Record<string, StepOutput>) // the readonly form of the same
-      .map((output) => [output.name, output.digest])
-      .sort(),
-  )
+/** Whether two have the same of each output that both have: what the step itself declares is in the key, and so in both. */
+function areAlike(before: NamedOutputs, now: NamedOutputs): boolean {
+  return Object.entries(before).every(([name, { digest }]) => (member(now, name)?.digest ?? digest) === digest)
 }

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { CodeBundle, PipelineStep } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -132,7 +132,18 @@ test('an entry of a release in which the kind of a step left less is no hit', as
     (await engine.ended(await engine.start(await engine.declare(steps, { name: 'upgraded' })))).graph[0]!
   expect([(await once()).state, (await once()).state]).toEqual(['succeeded', 'cached'])
   const kinds = engine.deps.kinds as Map<string, StepKind> // of this engine alone
-  kinds.set('enter', { ...ENTER, outputs: { model: 'file' } })
-  expect(await once()).toMatchObject({ cache: { hit: false, reason: 'outputs-missing' } })
+  const launcher = join(mkdtempSync(join(tmpdir(), 'plimsoll-launcher-')), 'launcher.mjs')
+  writeFileSync(
+    launcher,
+    `import { readFileSync, writeFileSync } from 'node:fs'
+    const { outputs } = JSON.parse(readFileSync(process.env.PLIMSOLL_STEP, 'utf8'))
+    writeFileSync(outputs.model.path, 'm')`,
+  )
+  Object.assign(engine.deps, { launcher }) // of this engine alone
+  const more: StepKind = { ...ENTER, outputs: { model: 'file' }, command: async () => {} }
+  kinds.set('enter', more)
+  expect(await once()).toMatchObject({ state: 'succeeded', cache: { hit: false, reason: 'outputs-missing' } })
+  expect(await once()).toMatchObject({ state: 'cached', outputs: [{ name: 'model' }] })
   kinds.set('enter', ENTER)
+  rmSync(dirname(launcher), { recursive: true })
 })
