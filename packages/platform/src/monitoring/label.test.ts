@@ -7,11 +7,12 @@ import { openFilesBlobStore } from '../adapters/files/index.ts'
 import { addRoute } from '../delivery/delivery.fixture.ts'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { auditOf, digestOf } from '../registry/registry.fixture.ts'
 import { AT_MS, recordOf, shipSegment } from '../serving/control/segment.fixture.ts'
 import { monitoringEndpoints } from './index.ts'
-import { joinLabels, type Label, recordLabels } from './label.ts'
+import { joinLabels, type Label, projectsWithDueLabels, recordLabels } from './label.ts'
 import { readLive } from './live.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'plimsoll-labels-'))
@@ -76,6 +77,19 @@ test('a label that is said again replaces the one before, also after it was join
   expect(await waiting()).toBe(1)
   expect(await joinLabels(ctx, blobs)).toBe(1)
   expect(await outcomes()).toEqual([[record.id, 0, 0.25, 0]])
+})
+
+test('a label that waits is looked up at once when it is said again, and one that was joined is not', async () => {
+  const record = recordOf()
+  await say(label(record.id, 1))
+  await joinLabels(ctx, blobs)
+  expect(await projectsWithDueLabels(ctx)).toEqual([])
+  await shipSegment(ctx, blobs, [record])
+  await say(label(record.id, 1))
+  expect(await projectsWithDueLabels(ctx)).toEqual(['default'])
+  expect(await joinLabels(ctx, blobs)).toBe(1)
+  await say(label(record.id, 1))
+  expect([await projectsWithDueLabels(ctx), await waiting()]).toEqual([[], 0])
 })
 
 test('a label that is replaced while it is being joined is joined again', async () => {
@@ -171,10 +185,14 @@ test('recordLabels() leaves in the audit who gave how many labels, and their dig
   await say(label(record.id, 1), label(record.id, 1), label(record.id, 0, { row: 1 }))
   await say(label(record.id, 0))
   await say(label(record.id, 0), label(record.id, 0, { row: 1 }))
+  // Of several the one that changes counts, also where only its time does.
+  const corrected = label(record.id, 0, { knownAtMs: 5 })
+  await say(corrected, label(record.id, 0, { row: 1 }))
   await expect(say(label('x', 1))).rejects.toThrow()
   const rows = (await auditOf(ctx)).filter(({ action }) => action === 'labels.put')
-  expect(rows).toMatchObject([{ data: { rows: 2 } }, { data: { rows: 1 } }])
-  expect(new Set(rows.map(({ data }) => (data as { digest: string }).digest)).size).toBe(2) // as it was put
+  expect(rows.map(({ data }) => (data as { rows: number }).rows)).toEqual([2, 1, 1])
+  expect(rows[2]!.data).toEqual({ rows: 1, digest: digestValue([corrected]) })
+  expect(new Set(rows.map(({ data }) => (data as { digest: string }).digest)).size).toBe(3) // as it was put
 })
 
 test('recordLabels() names every id that is none', async () => {

@@ -20,7 +20,7 @@ const JOIN_BATCH = 2_000
 const RETRY_MS_MIN = 30_000
 const RETRY_MS_MAX = 6 * 3_600_000
 
-const keyOf = ({ prediction, row }: Label) => `${prediction}\0${row}`
+const keyOf = ({ prediction, row }: Pick<Label, 'prediction' | 'row'>) => `${prediction}\0${row}`
 
 /** Which of two different labels of one row is true, nobody could tell later. */
 function refuseContradictions(labels: readonly Label[]): void {
@@ -83,12 +83,24 @@ export async function recordLabels(tx: Tx, labels: readonly Label[]): Promise<vo
           ]),
         ),
     )
-    .returning('row_index')
+    .returning(['prediction', 'row_index as row'])
     .execute()
-  if (changed.length === 0) return
+  const changedKeys = new Set(changed.map(keyOf))
+  const told = [...unique.values()].filter((label) => changedKeys.has(keyOf(label)))
+  if (told.length < unique.size) await lookAgain(tx, [...unique.values()])
+  if (told.length === 0) return
   // Who moves the live figures is named; the digest says by what.
-  const data = { rows: unique.size, digest: digestValue([...unique.values()].map((label) => ({ ...label }))) }
+  const data = { rows: told.length, digest: digestValue(told.map((label) => ({ ...label }))) }
   await tx.audit({ action: 'labels.put', subject: 'labels', data })
+}
+
+/** Who sends a label again that waits for its prediction may know that it has come. */
+async function lookAgain(tx: Tx, labels: readonly Label[]): Promise<void> {
+  await sql`update prediction_label l set due_at = ${databaseClock()}
+    from unnest(${labels.map(({ prediction }) => prediction)}::text[], ${labels.map(({ row }) => row)}::int4[]) as s(prediction, row_index)
+    where l.project = ${tx.project} and l.prediction = s.prediction and l.row_index = s.row_index and not l.joined`.execute(
+    tx.db,
+  )
 }
 
 /** The score of one row: the last of its values in the last numeric output, which for a binary classifier is the probability of the positive class. */
