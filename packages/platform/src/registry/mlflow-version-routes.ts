@@ -4,7 +4,6 @@ import { PlimsollError } from '../kernel/errors.ts'
 import {
   checkArtifactPath,
   flag,
-  isReservedTag,
   LONG_BODY_MAX_BYTES,
   list,
   type MlflowEndpoint,
@@ -15,6 +14,7 @@ import {
   required,
   sendArtifact,
   text,
+  withoutReserved,
 } from '../tracking/index.ts'
 import { registerClientVersion } from './client-version.ts'
 import { readVersion, readVersions, versionNotFound } from './mlflow-wire.ts'
@@ -146,10 +146,7 @@ const createEndpoint = (blobs: BlobStore) =>
         await setTags(
           tx,
           { model, version: number },
-          (fields.tags ?? [])
-            // a client that copies a version sends the tags that it was shown, the platform's own among them
-            .filter((tag) => !isReservedTag(tag.key))
-            .map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
+          withoutReserved(fields.tags).map((tag) => ({ key: tag.key, value: tag.value ?? '' })),
         )
         return number
       })

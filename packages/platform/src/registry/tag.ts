@@ -14,7 +14,7 @@ interface Tagged {
 }
 
 function checkTag(key: string, value: string): void {
-  if (isReservedTag(key)) {
+  if (isReservedTag({ key })) {
     throw new PlimsollError(
       'forbidden',
       'registry.tag_reserved',

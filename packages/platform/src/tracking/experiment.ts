@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { missing, refusal } from './failure.ts'
-import { checkExperimentId, checkKey, LIMITS } from './limits.ts'
+import { checkExperimentId, checkKey, LIMITS, refuseReservedTags, withoutReserved } from './limits.ts'
 import { refuseLonger } from './surface/fields.ts'
 import type { ExperimentRow } from './tables.ts'
 
@@ -57,7 +57,8 @@ export async function createExperiment(
 ): Promise<string> {
   refuseLonger(wanted.name, LIMITS.experimentName, 'name')
   checkArtifactLocation(wanted.artifactLocation)
-  for (const tag of wanted.tags ?? []) checkExperimentTag(tag)
+  const tags = withoutReserved(wanted.tags)
+  for (const tag of tags) checkExperimentTag(tag)
   return ctx.transaction(async (tx) => {
     await lockNames(tx)
     await ensureDefaultExperiment(tx)
@@ -84,7 +85,7 @@ export async function createExperiment(
       .returning('id')
       .executeTakeFirst()
     if (!inserted) throw await nameTaken(tx, wanted.name)
-    for (const tag of wanted.tags ?? []) await upsertTag(tx, id, tag)
+    for (const tag of tags) await upsertTag(tx, id, tag)
     return id
   })
 }
@@ -258,6 +259,7 @@ async function upsertTag(tx: Tx, experiment: string, tag: Pair): Promise<void> {
 }
 
 export async function setExperimentTag(ctx: Context, id: string, tag: Pair): Promise<void> {
+  refuseReservedTags([tag])
   checkExperimentTag(tag)
   await ctx.transaction(async (tx) => {
     await requireActiveExperiment(tx, id)

@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { PlimsollError } from '../kernel/errors.ts'
 import { refusal } from './failure.ts'
 import { refuseLonger } from './surface/fields.ts'
 
@@ -35,6 +36,27 @@ export function checkKey(key: string, path: string): void {
       `Invalid value ${JSON.stringify(key.slice(0, 200))} for parameter '${path}' supplied: Names may be treated as files in certain cases, and must not resolve to other names when treated as such.`,
     )
   }
+}
+
+/** Tags by which the platform says what something belongs to; nobody else sets them. */
+export function isReservedTag({ key }: { readonly key: string }): boolean {
+  return key.startsWith('plimsoll.')
+}
+
+/** @throws forbidden tracking.tag_reserved */
+export function refuseReservedTags(tags: readonly { readonly key: string }[]): void {
+  const tag = tags.find(isReservedTag)
+  if (tag !== undefined)
+    throw new PlimsollError(
+      'forbidden',
+      'tracking.tag_reserved',
+      `Cannot change tag '${tag.key.slice(0, 100)}': tags that begin with "plimsoll." are written by the platform`,
+    )
+}
+
+/** Without the platform's tags, which a client that copies something sends with the rest. */
+export function withoutReserved<Tag extends { readonly key: string }>(tags: readonly Tag[] = []): Tag[] {
+  return tags.filter((tag) => !isReservedTag(tag))
 }
 
 /** The first `max` code points: MLflow cuts long values of params and run tags and keeps the request. */

@@ -4,7 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { randomHex } from '../kernel/ids.ts'
 import { nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
-import { checkKey } from './limits.ts'
+import { checkKey, refuseReservedTags, withoutReserved } from './limits.ts'
 import { lockWritableRun, ownerRunOf } from './run.ts'
 import { refuseLonger } from './surface/fields.ts'
 import type { LoggedModelRow } from './tables.ts'
@@ -69,7 +69,7 @@ export async function createLoggedModel(ctx: Context, wanted: NewLoggedModel): P
       })
       .execute()
     await insertParams(tx, id, wanted.params)
-    await upsertTags(tx, id, wanted.tags)
+    await upsertTags(tx, id, withoutReserved(wanted.tags))
     return requireLoggedModel(tx, id)
   })
 }
@@ -227,6 +227,7 @@ export async function deleteLoggedModel(ctx: Context, id: string): Promise<void>
 }
 
 export async function setLoggedModelTags(ctx: Context, id: string, tags: readonly Pair[]): Promise<LoggedModel> {
+  refuseReservedTags(tags)
   return ctx.transaction(async (tx) => {
     await lockOwn(tx, id)
     await upsertTags(tx, id, tags)

@@ -291,6 +291,19 @@ test('tags of the platform: nobody sets or deletes them, and runs/create leaves 
     ])
   }
   expect(await tags()).toEqual(before)
+  const { experiment_id } = await surface.ok('POST', '/experiments/create', { name: 'e', tags: [forged] })
+  const { experiment } = await surface.ok('GET', `/experiments/get?experiment_id=${experiment_id}`)
+  expect(experiment.tags).toEqual([])
+  const { model } = await surface.ok('POST', '/logged-models', { experiment_id, tags: [forged] })
+  expect(model.info.tags).toEqual([])
+  for (const [method, path, body] of [
+    ['POST', '/experiments/set-experiment-tag', { experiment_id, ...forged }],
+    ['PATCH', `/logged-models/${model.info.model_id}/tags`, { tags: [forged] }],
+  ] as const)
+    expect([(await surface.call(method, path, body)).status, surface.refusedWith()]).toEqual([
+      403,
+      'tracking.tag_reserved',
+    ])
 })
 
 test('a deleted run is read, not written', async () => {

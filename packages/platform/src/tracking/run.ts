@@ -4,7 +4,7 @@ import { PlimsollError } from '../kernel/errors.ts'
 import { randomBelow, randomHex } from '../kernel/ids.ts'
 import { type Experiment, nowMs, type Pair, refuseRunPrincipal, requireActiveExperiment } from './experiment.ts'
 import { missing, refusal } from './failure.ts'
-import { checkInstant, checkKey, checkRunId, cutText, LIMITS } from './limits.ts'
+import { checkInstant, checkKey, checkRunId, cutText, LIMITS, refuseReservedTags, withoutReserved } from './limits.ts'
 import { type RunData, readRunData } from './run-data.ts'
 import type { TrackedRunRow } from './tables.ts'
 
@@ -50,9 +50,7 @@ export function ownerRunOf(ctx: Context): string | undefined {
 /** Creates a run in status RUNNING. Its name and the tag `mlflow.runName` are one value. */
 export async function createRun(ctx: Context, wanted: NewRun): Promise<TrackedRun> {
   const accepted = (wanted.tags ?? []).map((tag, index) => acceptRunTag(tag, `tags[${index}].key`))
-  // A client that copies a run sends them with the rest.
-  const own = accepted.filter((tag) => !isReservedTag(tag.key))
-  const given = new Map(own.map((tag) => [tag.key, tag.value]))
+  const given = new Map(withoutReserved(accepted).map((tag) => [tag.key, tag.value]))
   const tagged = given.get(NAME_TAG)
   const named = cutText(wanted.name ?? '', LIMITS.runTagValue)
   if (tagged && named && tagged !== named) {
@@ -192,7 +190,7 @@ export async function setRunLifecycle(ctx: Context, id: string, lifecycle: 'acti
 
 /** Last write wins. A tag on `mlflow.runName` renames the run. */
 export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Promise<void> {
-  refuseReservedTags(tags.map(({ key }) => key))
+  refuseReservedTags(tags)
   if (tags.length === 0) return
   const last = new Map(tags.map((tag) => [tag.key, tag.value]))
   await tx.db
@@ -208,29 +206,13 @@ export async function upsertTags(tx: Tx, run: RunRow, tags: readonly Pair[]): Pr
   }
 }
 
-/** Tags by which the platform says what something belongs to; nobody else sets them. */
-export function isReservedTag(key: string): boolean {
-  return key.startsWith('plimsoll.')
-}
-
-/** @throws forbidden tracking.tag_reserved */
-function refuseReservedTags(keys: readonly string[]): void {
-  const key = keys.find(isReservedTag)
-  if (key !== undefined)
-    throw new PlimsollError(
-      'forbidden',
-      'tracking.tag_reserved',
-      `Cannot change tag '${key.slice(0, 100)}': tags that begin with "plimsoll." are written by the platform`,
-    )
-}
-
 export async function setRunTag(ctx: Context, id: string, tag: Pair): Promise<void> {
   const accepted = acceptRunTag(tag)
   await ctx.transaction(async (tx) => upsertTags(tx, await lockWritableRun(tx, id), [accepted]))
 }
 
 export async function deleteRunTag(ctx: Context, id: string, key: string): Promise<void> {
-  refuseReservedTags([key])
+  refuseReservedTags([{ key }])
   await ctx.transaction(async (tx) => {
     const row = await lockWritableRun(tx, id)
     const gone = await tx.db
