@@ -200,6 +200,7 @@ export const train = definePipeline({
     const baseline = python('steps/train_baseline.py', {
       key: 'baseline',
       ...code,
+      params: { c: 1 },
       inputs: { set: spine },
       outputs: { model: 'onnx', metrics: 'json' },
     })

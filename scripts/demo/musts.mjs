@@ -36,7 +36,7 @@ export function mustTrack(run, files, { bound }) {
     metrics.some(({ key, value }) => key === 'auc' && value === bound.metrics.auc),
     'mlflow logged the AUC of the passport',
   )
-  must(params.length > 0, 'mlflow logged the params')
+  must(params.length > 0, `mlflow logged the params of ${run?.info?.run_name} (${params.length})`)
   must(
     files.some(({ path }) => path.startsWith('metrics')),
     'mlflow logged the metrics as an artifact',

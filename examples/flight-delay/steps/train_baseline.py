@@ -7,4 +7,4 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 step = plimsoll_step.load()
-train_and_judge(step, make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)), PLAIN)
+train_and_judge(step, make_pipeline(StandardScaler(), LogisticRegression(C=step.params["c"], max_iter=200)), PLAIN)
