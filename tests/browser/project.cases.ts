@@ -70,6 +70,18 @@ export function projectCases(visit: OpenedConsole['visit']): void {
     )
   })
 
+  test('what is to be run names the project that is shown', async () => {
+    await visit(
+      'full',
+      '/models/flight-delay/versions/3?project=g3',
+      async (page) => {
+        await page.getByText('plimsoll apply --project g3 && plimsoll run start train --project g3').waitFor()
+        await shot(page, 'project-commands')
+      },
+      { answers: projectsOf('default', 'g3') },
+    )
+  })
+
   test('a project alone is plain text, also in a narrow window', async () => {
     await visit(
       'full',

@@ -115,6 +115,26 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
     )
     await visit(
       'full',
+      '/#/experiments/7',
+      async (page) => {
+        await page.getByText("MLflow's links name no project. Experiment 7 is also in g3 (risk)").waitFor()
+        await page.getByRole('link', { name: 'g3' }).click()
+        await page.waitForURL('**/tracked/experiments/7?project=g3')
+        await page.getByRole('heading', { name: 'risk', level: 1 }).waitFor()
+        await page.getByText(/^MLFLOW_TRACKING_TOKEN=TOKEN MLFLOW_TRACKING_URI=/).waitFor()
+        expect(await page.getByText('also in').count()).toBe(0)
+      },
+      {
+        answers: {
+          ...OF_EXPERIMENT,
+          ...projectsOf('default', 'g3'),
+          [RUNS_SEARCH]: {},
+          [`g3 ${EXPERIMENTS_GET}`]: { experiment: { experiment_id: '7', name: 'risk' } },
+        },
+      },
+    )
+    await visit(
+      'full',
       '/tracked/experiments/7',
       async (page) => {
         await page.getByText('No tracked run yet.').waitFor()

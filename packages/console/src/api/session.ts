@@ -1,8 +1,8 @@
 import { type Client, openClient } from '@plimsoll/sdk/client'
 import { projectName } from '@plimsoll/sdk/wire'
+import { DEFAULT_PROJECT } from '../format/in-project.ts'
 
 const TOKEN_KEY = 'plimsoll.token'
-const DEFAULT_PROJECT = 'default'
 
 /** The project that the address names. Another one is another document, so that nothing of one is ever shown in the other. */
 export const NAMED_PROJECT = new URLSearchParams(location.search).get('project') || undefined

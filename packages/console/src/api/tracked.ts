@@ -34,15 +34,23 @@ const experiment = z.object({ experiment: z.object({ experiment_id: z.string(), 
 
 const isGoing = ({ info }: TrackedRun): boolean => info.status === 'RUNNING'
 
-/** MLflow's links name no project: where the address names none, each that the caller may see is asked in turn. */
+/** The other projects that a link of MLflow's may mean, which names none: all that the caller may see, unless the address does. */
+async function otherProjects(queries: QueryClient): Promise<readonly string[]> {
+  if (NAMED_PROJECT !== undefined) return []
+  const { projects } = await queries.ensureQueryData(projectsQuery)
+  return projects
+    .map(({ project }) => project)
+    .filter((project) => project !== PROJECT)
+    .slice(0, PROJECTS_MAX)
+}
+
+/** Each that it may mean is asked in turn. */
 async function findInProjects<T>(queries: QueryClient, ask: (project: string) => Promise<T>) {
-  const others = async () =>
-    NAMED_PROJECT === undefined ? (await queries.ensureQueryData(projectsQuery)).projects.map((one) => one.project) : []
   try {
     return { project: PROJECT, found: await ask(PROJECT) }
   } catch (error) {
     if (!(error instanceof ClientError) || error.status !== GONE) throw error
-    for (const project of (await others()).filter((one) => one !== PROJECT).slice(0, PROJECTS_MAX)) {
+    for (const project of await otherProjects(queries)) {
       const found = await ask(project).catch(() => undefined)
       if (found !== undefined) return { project, found }
     }
@@ -62,15 +70,26 @@ export function trackedRunQuery(id: string) {
   })
 }
 
+/** An experiment, and the other projects that have one of this id: in each they count from 1. */
 export function experimentQuery(id: string) {
   return queryOptions({
     queryKey: ['experiment', id],
-    queryFn: ({ client: queries, signal }) =>
-      findInProjects(queries, async (project) => {
+    queryFn: async ({ client: queries, signal }) => {
+      const ask = async (project: string) => {
         const path = '/api/2.0/mlflow/experiments/get'
-        return (await client(project).call({ path, schema: experiment, query: { experiment_id: id }, signal }))
-          .experiment
-      }),
+        const query = { experiment_id: id }
+        return (await client(project).call({ path, schema: experiment, query, signal })).experiment
+      }
+      const { project, found } = await findInProjects(queries, ask)
+      const others = (await otherProjects(queries)).filter((other) => other !== project)
+      const also = await Promise.all(
+        others.map(async (other) => {
+          const same = await ask(other).catch(() => undefined)
+          return same === undefined ? [] : [{ project: other, name: same.name }]
+        }),
+      )
+      return { project, found, others: also.flat() }
+    },
   })
 }
 

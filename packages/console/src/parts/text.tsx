@@ -1,5 +1,7 @@
 import { useState } from 'react'
+import { PROJECT } from '../api/session.ts'
 import { plainText, shortDigest } from '../format/amount.ts'
+import { inProject } from '../format/in-project.ts'
 import { formatAbsolute, formatDuration, formatRelative } from '../format/time.ts'
 import { nowBeside, useNow } from '../shell/now.tsx'
 
@@ -77,11 +79,13 @@ export function Took({ from, to }: { from: string | null; to: string | null }) {
   return formatDuration((to === null ? nowBeside(now, ms) : Date.parse(to)) - ms)
 }
 
+/** What is to be run, in the project that is shown. */
 export function Command({ text }: { text: string }) {
+  const whole = inProject(text, PROJECT)
   return (
     <div className="command">
-      <code>{text}</code>
-      <Copy text={text} what="command" />
+      <code>{whole}</code>
+      <Copy text={whole} what="command" />
     </div>
   )
 }

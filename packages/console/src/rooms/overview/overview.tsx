@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { datasetsQuery, routesQuery, runsQuery } from '../../api/queries.ts'
+import { PROJECT } from '../../api/session.ts'
+import { inProject } from '../../format/in-project.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Clip, Command, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
@@ -18,7 +20,11 @@ function Datasets() {
         {({ datasets }) => {
           const failing = datasets.filter((dataset) => dataset.latestVerdict === 'failed')
           if (datasets.length === 0)
-            return <p className="soft">None yet. Define one in your project, then run plimsoll apply.</p>
+            return (
+              <p className="soft">
+                None yet. Define one in your project, then run {inProject('plimsoll apply', PROJECT)}.
+              </p>
+            )
           if (failing.length === 0)
             return (
               <p className="soft">
@@ -40,7 +46,10 @@ function Datasets() {
                 that passed; where none has, they do not start. See what fails:
               </p>
               <Command text={`plimsoll dataset show ${dataset.name} ${dataset.latestVersion}`} />
-              <p className="soft">Mend the data, or its expectations and plimsoll apply. Then have it judged again:</p>
+              <p className="soft">
+                Mend the data, or its expectations and {inProject('plimsoll apply', PROJECT)}. Then have it judged
+                again:
+              </p>
               <Command text={`plimsoll dataset add ${dataset.name}`} />
             </div>
           ))

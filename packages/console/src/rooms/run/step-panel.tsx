@@ -4,8 +4,10 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
 import { stepQuery } from '../../api/queries.ts'
+import { PROJECT } from '../../api/session.ts'
 import { type StepLog, useStepLog } from '../../api/step-log.ts'
 import { formatBytes, plainLines, plainText, readableLog, shortDigest } from '../../format/amount.ts'
+import { inProject } from '../../format/in-project.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
@@ -145,7 +147,8 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       {log.error !== null && <Problem error={log.error} />}
       {log.isCut && (
         <p className="soft">
-          Only the newest part is shown. Read the whole with plimsoll logs {plainText(run, 80)} {step.key}.
+          Only the newest part is shown. Read the whole with{' '}
+          {inProject(`plimsoll logs ${plainText(run, 80)} ${step.key}`, PROJECT)}.
         </p>
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}

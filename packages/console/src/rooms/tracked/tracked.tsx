@@ -10,6 +10,7 @@ import {
   trackedRunQuery,
 } from '../../api/tracked.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
+import { DEFAULT_PROJECT } from '../../format/in-project.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { State, type Tone } from '../../parts/state.tsx'
@@ -32,11 +33,17 @@ function useProject(project: string | undefined): void {
   }, [project])
 }
 
+/** The client names no project; it is that of its token. */
 function Read({ command }: { command: string }) {
+  const isDefault = PROJECT === DEFAULT_PROJECT
   return (
     <>
-      <p className="soft">All that was tracked is read with the mlflow client, such as:</p>
-      <Command text={`MLFLOW_TRACKING_URI=${location.origin} ${command}`} />
+      <p className="soft">
+        All that was tracked is read with the mlflow client{isDefault ? '' : ' and a token of this project'}, such as:
+      </p>
+      <Command
+        text={`${isDefault ? '' : 'MLFLOW_TRACKING_TOKEN=TOKEN '}MLFLOW_TRACKING_URI=${location.origin} ${command}`}
+      />
     </>
   )
 }
@@ -222,9 +229,20 @@ export function Experiment() {
   useProject(query.data?.project)
   return (
     <Answer query={query} title={`Experiment ${experiment}`} rows={1}>
-      {({ found }) => (
+      {({ found, others }) => (
         <>
           <h1 className="wrap">{plainText(found.name)}</h1>
+          {others.length > 0 && (
+            <p className="wrap" role="note">
+              MLflow's links name no project. Experiment {plainText(found.experiment_id, 40)} is also in{' '}
+              {others.map(({ project, name }) => (
+                <span key={project}>
+                  <a href={`${location.pathname}?project=${encodeURIComponent(project)}`}>{plainText(project)}</a> (
+                  {plainText(name, 80)}){' '}
+                </span>
+              ))}
+            </p>
+          )}
           <p className="soft">
             An experiment of the mlflow client. The runs of your pipelines are under <Link to="/runs">Runs</Link>.
           </p>
