@@ -195,6 +195,8 @@ async function answerOf(response: Response, path: string): Promise<unknown> {
 
 /** Opens a client; nothing is sent until the first call. */
 export function openClient(options: ClientOptions): Client {
+  if (options.server.includes('@'))
+    throw new TypeError('The address of a server has no user and no password: give a token instead')
   const server = options.server.replace(/\/+$/, '')
   const project = options.project ?? 'default'
   return {

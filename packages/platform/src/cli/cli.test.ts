@@ -48,6 +48,12 @@ test.each([
     /no http:\/\/ or https:\/\/ address/,
   ],
   [
+    'a server address with a password',
+    ['dataset', 'list', '--server', 'http://me:canary/1@127.0.0.1:1'],
+    2,
+    /^(?!.*canary).*the server address: it has a user or a password in it/,
+  ],
+  [
     'a server that does not answer',
     ['dataset', 'list', '--server', 'http://127.0.0.1:1'],
     5,

@@ -113,6 +113,11 @@ function parseServerFile(path: string, text: string): { api: string; gateway: st
 
 /** @throws UsageError naming whose address it is */
 export function requireUrl(address: string, whose: 'server' | 'gateway'): void {
+  if (address.includes('@'))
+    throw new UsageError(
+      `Cannot use the ${whose} address: it has a user or a password in it`,
+      'Leave them out, and give a token with --token-file FILE',
+    )
   if (/^https?:\/\//.test(address) && URL.canParse(address)) return
   throw new UsageError(
     `Cannot use the ${whose} address "${address}": it is no http:// or https:// address`,

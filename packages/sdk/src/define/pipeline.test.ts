@@ -200,16 +200,28 @@ test('secrets of a step are refused by name: variables that the platform gives o
     ...['OPENSSL_KEY', 'BASHFUL_KEY', 'LC_KEY', 'ORT_KEY', 'OMP_KEY'],
   ])
     expect(faultsOf({ [name]: 'a' })).toEqual([])
-  expect(faultsOf({ password: 'a', 'A=B': 'a', '9A': 'a', OK: 'Upper', OTHER: '../x', LAST: { value: 'v' } })).toEqual([
-    'secrets/LAST Invalid input',
-    'secrets/OK expected the name of a secret',
-    'secrets/OTHER expected the name of a secret',
+  expect(faultsOf({ 'A=B': 'a', OK: 'Upper', OTHER: '../x' })).toEqual([
+    'secrets one of them is no name of a variable',
+    'secrets/OK is no name of a secret',
+    'secrets/OTHER is no name of a secret',
   ])
+  expect(faultsOf({ LAST: { value: 'v' } })).toEqual(['secrets/LAST is no name of a secret'])
   for (const name of ['password', 'A=B', '9A', 'A-B', 'É', '', 'A'.repeat(129)])
-    expect(faultsOf({ [name]: 'a' })).toEqual([`secrets/${name} expected the name of a variable`])
+    expect(faultsOf({ [name]: 'a' })).toEqual(['secrets one of them is no name of a variable'])
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`A${index}`, 'a']))
   expect(faultsOf(many(32))).toEqual([])
   expect(faultsOf(many(33))).toEqual(['secrets a step takes at most 32 secrets, and here are 33'])
+})
+
+test.each([
+  { PW: 'Hunter2 Value!' },
+  { 'Hunter2 Value!': 'pw' },
+  'Hunter2 Value!',
+  { PW: { value: 'Hunter2 Value!' } },
+])('a secret that stands where its name should is refused and not shown: %j', (secrets) => {
+  const made = () => stepsOf(() => command(['true'], { secrets } as object))
+  expect(made).toThrow(/secrets.*(?:is no name|expects the names)/)
+  expect(made).not.toThrow('Hunter2')
 })
 
 test('trainingSet() reads every dataset behind its service, from where it is told', () => {
@@ -347,7 +359,7 @@ test.each<[string, () => unknown, RegExp]>([
   [
     'a text for secrets',
     () => python('a.py', { secrets: 'tok' as never }),
-    /^step a: secrets: expected a record \(members by name\), found "tok"$/,
+    /^step a: secrets: expects the names of secrets by variable, such as \{ WAREHOUSE_PASSWORD: warehouse-password \}$/,
   ],
   [
     'a text for outputs',

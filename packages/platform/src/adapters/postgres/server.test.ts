@@ -27,7 +27,8 @@ test('a server that is not there is told by its place and what the system said, 
 })
 
 test('an address that is none is a fault of the settings, and is not shown', async () => {
-  const action = 'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F for a / in the password'
+  const action =
+    'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F, %3F, %23 and %40 for /, ?, # and @ in the password'
   const said = `config.invalid: Cannot use database.url: it is no address. ${action}`
   for (const url of [
     'postgres://ada:canary@127.0.0.1:99999/x',
@@ -36,8 +37,20 @@ test('an address that is none is a fault of the settings, and is not shown', asy
     '/ada:canary',
     'postgres://ada:/canary@127.0.0.1/x',
     'postgres://ada:x@127.0.0.1/canary@127.0.0.1/x',
+    'postgres://ada:/canary#x@127.0.0.1:1/x',
+    'postgres://ada:/canary?x@127.0.0.1:1/x',
+    'postgres://ada:12/canary?x@127.0.0.1:1/x',
+    'postgres://ada:4711#canary@127.0.0.1:1/x',
   ])
     expect(await refusalsOf(url), url).toEqual([said, said])
+})
+
+test('what may be a user and a password without their @ is not shown, nor a database that is no plain name', async () => {
+  for (const url of ['postgres://127.0.0.1:1/canary', 'postgres://127.0.0.1:1'])
+    expect((await refusalsOf(url))[0]).toMatch(
+      /^db\.unavailable: Cannot connect to PostgreSQL at the address of database\.url: /,
+    )
+  expect((await refusalsOf('postgres://ada@127.0.0.1:1/canary%20x'))[0]).toContain('at 127.0.0.1:1: ')
 })
 
 test('what listens and does not answer is given up on', async () => {

@@ -66,16 +66,32 @@ test('loadConfig() never shows the value of a secret', async () => {
   expect(text).not.toContain('canary')
 })
 
+test('loadConfig() shows no login of an address that stands in another setting', async () => {
+  for (const [source, place] of [
+    [{ env: { PLIMSOLL_DATABASE_KIND: 'postgres://u:xq/zk@h/db' } }, '/database/kind'],
+    [{ env: { PLIMSOLL_CONFIG: 'postgres://u:canary@h/db' } }, ''],
+    [{ flags: { server: { port: 'postgres://u:canary@h/db' } } }, '/server/port'],
+  ] as const) {
+    const faults = await faultsOf(source)
+    expect(faults).toContainEqual(expect.stringMatching(new RegExp(`^${place} `)))
+    expect(faults.join()).not.toMatch(/xq|zk|canary/)
+  }
+})
+
 test('loadConfig() shows nothing of a file whose secret stands in a wrong place', async () => {
   for (const text of [
     'database: postgres://u:canary@h/db',
     'database: [postgres://u:canary@h/db]',
     'postgres://u:canary@h/db',
+    'database: { postgres://u:canary@h/db }',
+    "database: { kind: 'postgres://u:canary@h/db' }",
+    "server: { host: 'postgres://u:canary@h/db' }",
+    "blob: { kind: s3, bucket: b, endpoint: 'https://u:canary@h' }",
     's3:\n  secretAccessKey: |canary\n',
     'blobs: >canary\n',
   ]) {
     const said = JSON.stringify(await faultsOf({ file: write('secret.yaml', text) }))
-    expect(said, text).toMatch(/expected|is not YAML|is no setting/)
+    expect(said, text).toMatch(/expected|is not YAML|is no setting|has a user/)
     expect(said, text).not.toContain('canary')
   }
 })

@@ -71,7 +71,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
       'config.invalid',
       `Cannot use the configuration: ${countText(faults.length, 'problem')}`,
       {
-        faults,
+        faults: faults.map(({ pointer, detail }) => ({ pointer, detail: withoutLogin(detail) })),
         action: 'Correct the settings that are listed',
       },
     )
@@ -106,6 +106,14 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   }
 }
 
+/** Another key may be what should be its value. */
+const NAME = /^[\w/.-]{1,64}$/
+
+/** The address of a database or a store may stand in any setting, with a password in it. */
+function withoutLogin(text: string): string {
+  return text.replaceAll(/([a-z][a-z\d+.-]*:\/\/)\S*@/gi, '$1…@')
+}
+
 function unknownKeys(file: unknown): Fault[] {
   if (file === undefined) return []
   const parsed = settings.safeParse(file, IN_WORDS)
@@ -113,7 +121,7 @@ function unknownKeys(file: unknown): Fault[] {
   return parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({
-          pointer: pointerOf([...issue.path, key]),
+          pointer: pointerOf([...issue.path, NAME.test(key) ? key : '…']),
           detail: 'is no setting (from the file)',
         }))
       : issue.path.length < 2 && issue.code === 'invalid_type'

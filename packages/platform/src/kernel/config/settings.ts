@@ -15,7 +15,10 @@ const hostName = z
 
 /** Where the processes listen, and to whom. Port 0 picks a free one. */
 const server = z.strictObject({
-  host: z.string().min(1).max(253).default('127.0.0.1'),
+  host: z
+    .string()
+    .regex(/^[\w.:%-]{1,253}$/, 'expected the name or the address of an interface')
+    .default('127.0.0.1'),
   port: port.default(7440),
   gatewayPort: port.default(7441),
   /** Kept for gRPC, which is not served yet: nothing listens there. */
@@ -52,7 +55,10 @@ const database = z.strictObject({
 
 const blob = z.strictObject({
   kind: z.enum(['files', 's3']).default('files'),
-  endpoint: z.url().optional(),
+  endpoint: z
+    .url()
+    .refine((address) => !address.includes('@'), 'has a user or a password in it: give accessKeyId and secretAccessKey')
+    .optional(),
   bucket: z.string().min(1).max(63).optional(),
   region: z.string().min(1).max(64).default('us-east-1'),
   prefix: z

@@ -47,7 +47,7 @@ export const pipelineStep = z
     /** `python`, `command`, `typescript`, or a kind that a domain contributes: `dataset-version`, `training-set`, `sql-transform`,
      * `materialize`, `register`. */
     kind: z.string().regex(/^[a-z][a-z-]{0,62}$/, 'expected a kind of step: lower-case letters and -'),
-    /** Meaning depends on the kind. Of `python`: script, files (globs), lock, env, args. */
+    /** Meaning depends on the kind. Of `python`: script, files (globs), lock, args. */
     params: z.record(z.string(), json).default({}),
     inputs: z.record(fieldName, stepInput).default({}),
     /** Steps that must succeed before, without passing data. */

@@ -58,26 +58,28 @@ function reservation(name: string): string | undefined {
   return undefined
 }
 
-const secretName = z
-  .string()
-  .regex(
-    SECRET_NAME,
-    'expected the name of a secret: a lower-case letter, then letters, digits or -, at most 63 characters',
-  )
+/** Without what was found: it may be the secret itself, and faults of a project stand in the logs of a CI. */
+const NO_NAME =
+  'is no name of a secret: expected a lower-case letter, then letters, digits or -, at most 63 characters (the value itself is kept where the platform runs)'
+const NO_VARIABLE =
+  'one of them is no name of a variable: expected capital letters, digits and _, no digit first, at most 128 characters'
+const NO_RECORD = 'expects the names of secrets by variable, such as { WAREHOUSE_PASSWORD: warehouse-password }'
 
 /** Secrets that a step is given, by the variable that holds the value: `{"WAREHOUSE_PASSWORD": "warehouse-password"}`. */
-export const stepSecrets = z.record(z.string(), secretName).superRefine((secrets, check) => {
+export const stepSecrets = z.record(z.string(), z.string(NO_NAME), NO_RECORD).superRefine((secrets, check) => {
   const names = Object.keys(secrets)
   if (names.length > SECRETS_MAX)
     check.addIssue({
       code: 'custom',
       message: `a step takes at most ${SECRETS_MAX} secrets, and here are ${names.length}`,
     })
-  for (const name of names) {
-    const reserved = reservation(name)
-    const message = !VARIABLE.test(name)
-      ? 'expected the name of a variable: capital letters, digits and _, no digit first, at most 128 characters'
-      : reserved && `${reserved}: choose another name`
-    if (message !== undefined) check.addIssue({ code: 'custom', path: [name], message })
+  for (const [variable, name] of Object.entries(secrets)) {
+    if (!VARIABLE.test(variable)) {
+      check.addIssue({ code: 'custom', message: NO_VARIABLE })
+      continue
+    }
+    const reserved = reservation(variable)
+    const message = reserved ? `${reserved}: choose another name` : SECRET_NAME.test(name) ? undefined : NO_NAME
+    if (message !== undefined) check.addIssue({ code: 'custom', path: [variable], message })
   }
 })
