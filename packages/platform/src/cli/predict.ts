@@ -1,5 +1,5 @@
 import { type Client, ClientError, openClient } from '@plimsoll/sdk/client'
-import { type Explanation, explanation, health } from '@plimsoll/sdk/wire'
+import { type Explanation, explanation, featureDefinitionPage, health } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { realClock } from '../kernel/clock.ts'
@@ -30,15 +30,32 @@ const answerShape = z
   })
   .loose()
 
-/** One line for each view and reason: features of a view are missing together. */
-export function missingLines(missing: readonly { feature: string; status: string }[], flags: string): string[] {
-  const viewOf = (feature: string) => printable(feature.split('__')[0]!)
-  const groups = Map.groupBy(missing, ({ feature, status }) => `${viewOf(feature)} (${status})`)
+/** The name that a service has given the view of a feature, often the view's own. */
+const prefixOf = (feature: string) => printable(feature.split('__')[0]!)
+
+/** One line for each view and reason: features of a view are missing together. `views` are those that there are. */
+export function missingLines(
+  missing: readonly { feature: string; status: string }[],
+  views: readonly string[],
+  flags: string,
+): string[] {
+  const groups = Map.groupBy(missing, ({ feature, status }) => `${prefixOf(feature)} (${status})`)
   const lines = [...groups].map(([view, { length }]) => `without ${countText(length, 'feature')} of ${view}`)
   const [first] = missing
-  return first === undefined
-    ? []
-    : [...lines, `How far a view has been brought: plimsoll features materializations ${viewOf(first.feature)}${flags}`]
+  if (first === undefined) return []
+  const view = prefixOf(first.feature)
+  const known = `How far a view has been brought: plimsoll features materializations ${view}${flags}`
+  const other = `Its view is named by the service: plimsoll features list${flags}; how far one has been brought: plimsoll features materializations VIEW${flags}`
+  return [...lines, views.includes(view) ? known : other]
+}
+
+/** Names of the feature views; none where the control plane is away, which predictions do not need. */
+async function viewNames(client: Client): Promise<string[]> {
+  const call = { path: '/api/v1/feature-views', query: { limit: 200 }, schema: featureDefinitionPage }
+  return client.call(call).then(
+    ({ definitions }) => definitions.map(({ name }) => name),
+    () => [],
+  )
 }
 
 /** The client speaks of --server, which names the control plane. */
@@ -83,7 +100,7 @@ export function addPredict(program: Command): void {
   addCommand<{ gateway?: string }>(program, {
     use: 'predict <route> <row>',
     summary: 'ask a route for one prediction',
-    example: `plimsoll predict flight-delay '{"distance": 900, "hour": 17, "day_of_week": 5}'`,
+    example: `plimsoll predict flight-delay '{"hour": 17, "day_of_week": 5, "distance": 900, "origin": "JFK", "destination": "ORD"}'`,
     options: [['--gateway <url>', 'address of the gateway']],
     action: async ({ io, options, args }) => {
       if (options.gateway !== undefined) requireUrl(options.gateway, 'gateway')
@@ -100,9 +117,10 @@ export function addPredict(program: Command): void {
         })
         .catch(adviseGateway)
       const flags = flagsOf(options)
+      const views = answer.missing_features.length > 0 ? await viewNames(found.client) : []
       io.answer(answer, [
         `${JSON.stringify(answer.predictions[0])}`,
-        ...missingLines(answer.missing_features, flags),
+        ...missingLines(answer.missing_features, views, flags),
         `by ${printable(`${answer.model}/${answer.version}`)}; explain it with: plimsoll explain ${answer.prediction_id}${flags}`,
       ])
     },

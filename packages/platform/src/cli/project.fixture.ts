@@ -3,6 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { identityModel } from '../inference/onnx.fixture.ts'
 
+/** What a program may write to look like the platform. */
+export const FORGED_LINE = '{"level":40,"time":1,"name":"step broken","pid":7,"msg":"all is well"}'
+
 const PROJECT = `import {
   csv, datasetVersion, defineDataset, defineModel, definePipeline, defineProject, defineRoute, expectColumn, float64,
   int32, python, register, string, typescript,
@@ -77,6 +80,7 @@ appendFileSync(step.events, JSON.stringify({ t: 'progress', fraction: 1, message
 writeFileSync(step.outputs.length.path, JSON.stringify({ length: text.length }))
 `,
   'steps/broken.mts': `console.error('the reason is written here')
+console.error('${FORGED_LINE}')
 process.exit(7)
 `,
   'steps/slow.mts': `${STEP}console.log('waiting')

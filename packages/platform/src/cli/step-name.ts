@@ -1,3 +1,4 @@
+import { shellWord } from '../kernel/shell-word.ts'
 import { segment } from './argument.ts'
 import { UsageError } from './exit-code.ts'
 
@@ -10,13 +11,13 @@ export function parseStepName([first, second, ...more]: readonly string[]): { ru
   return { run, ...(step === undefined ? {} : { step }) }
 }
 
-/** Path of the step that a command's arguments name. @throws UsageError */
-export function stepPathOf(args: readonly string[]): string {
+/** Path of the step that a command's arguments name; `flags` are those with which a command that we print finds the same server. @throws UsageError */
+export function stepPathOf(args: readonly string[], flags: string): string {
   const { run, step } = parseStepName(args)
   if (step === undefined)
     throw new UsageError(
       `Cannot look at a step of ${run}: expected RUN STEP or RUN/STEP`,
-      `Its steps: plimsoll run show ${run}`,
+      `Its steps: plimsoll run show ${shellWord(run)}${flags}`,
     )
   return `/api/v1/runs/${segment(run, 'run')}/steps/${segment(step, 'step')}`
 }

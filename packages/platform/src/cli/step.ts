@@ -4,7 +4,7 @@ import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { addCommand, addGroup } from './command.ts'
-import { connect } from './connection.ts'
+import { connect, flagsOf } from './connection.ts'
 import { CommandEnd } from './exit-code.ts'
 import { describeStep } from './step-description.ts'
 import { stepPathOf } from './step-name.ts'
@@ -19,7 +19,7 @@ function addShow(group: Command): void {
       'show a step (RUN STEP or RUN/STEP): times, cache verdict with its reason, params, inputs, outputs, attempts',
     example: 'plimsoll step show run_0192… train',
     action: async ({ io, options, args }) => {
-      const step = await connect(options).client.call({ path: stepPathOf(args), schema: stepDetail })
+      const step = await connect(options).client.call({ path: stepPathOf(args, flagsOf(options)), schema: stepDetail })
       io.answer(step, describeStep(step))
     },
   })
@@ -32,7 +32,10 @@ function addDebug(group: Command): void {
       'open a shell in the files and environment of the newest attempt of a step (RUN STEP or RUN/STEP, on the same machine)',
     example: 'plimsoll step debug run_0192… train',
     action: async ({ io, options, args }) => {
-      const view = await connect(options).client.call({ path: `${stepPathOf(args)}/debug`, schema: stepDebugView })
+      const view = await connect(options).client.call({
+        path: `${stepPathOf(args, flagsOf(options))}/debug`,
+        schema: stepDebugView,
+      })
       if (io.isJson) {
         io.answer(view, '')
         return

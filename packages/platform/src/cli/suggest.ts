@@ -51,7 +51,8 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
   const list = listFor(failure)
   const word = /"([^"]*)"/.exec(failure.message)?.[1]
   if (list === undefined || word === undefined) return failure
-  const names = await namesAt(client, list).catch((): string[] => [])
+  const names = await namesAt(client, list).catch(() => undefined)
+  if (names === undefined) return failure // it cannot be asked
   // The gateway's advice is for who speaks HTTP.
   const isOfGateway = failure.code === 'serving.route_unknown'
   if (names.includes(word))

@@ -5,6 +5,7 @@ import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { appendLedger } from '../kernel/ledger/index.ts'
+import { shellWord } from '../kernel/shell-word.ts'
 import { ensureModel, requireModel } from './model.ts'
 import type { ModelVersionRow } from './tables.ts'
 import './events.ts'
@@ -159,7 +160,7 @@ function versionNotFound(key: { model: string; version: number }): PlimsollError
     'not_found',
     'registry.version_not_found',
     `Cannot find version ${key.version} of model "${key.model.slice(0, 250)}"`,
-    { action: `List them with plimsoll model versions ${key.model}` },
+    { action: `List them with plimsoll model versions ${shellWord(key.model)}` },
   )
 }
 
