@@ -177,6 +177,14 @@ test('reviewPlan() refuses a pipeline that reads a dataset which nobody knows, w
   await expect(refuseUnknownDatasets(ctx, [definition.parse(reading('sums', summed))], [])).resolves.toBeUndefined()
 })
 
+test('planProject() warns of approvals for an environment in which no route serves', async () => {
+  const asks = modelOf('other', { approvals: { production: 1, prodution: 1 } })
+  const { warnings } = await plan(contentOf([...WHOLE, asks]))
+  expect(warnings).toEqual([
+    'model "other" asks for approvals in "prodution", where no route serves: nothing waits for them (there are production)',
+  ])
+})
+
 test('reviewPlan() of many definitions compares them, and says that it does no more', async () => {
   const models = Array.from({ length: 201 }, (_, n) => ({ kind: 'model', name: `m${n}` }))
   const { changes: found, warnings } = await reviewPlan(ctx, { blobs, kinds }, contentOf(models), false)

@@ -1,8 +1,14 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
-import type { Definition, DefinitionChange, PlanView, ProjectContent } from '@plimsoll/sdk/wire'
+import {
+  type Definition,
+  type DefinitionChange,
+  listedNames,
+  type PlanView,
+  type ProjectContent,
+} from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
 import { declareDataset } from '../datasets/index.ts'
-import { declareRoute, listRoutes, removeRoute } from '../delivery/index.ts'
+import { declareRoute, listEnvironments, listRoutes, removeRoute } from '../delivery/index.ts'
 import {
   declareEntity,
   declareFeatureService,
@@ -133,6 +139,25 @@ function codeFiles(content: ProjectContent): `sha256:${string}`[] {
   return bundles.flatMap((bundle) => bundle.files.map((file) => file.digest as `sha256:${string}`)) // checked by the wire schema
 }
 
+/** Approvals for an environment of no route hold nothing up: it may be misspelt. */
+async function approvalWarnings(ctx: Context, { definitions }: ProjectContent): Promise<string[]> {
+  const known = new Set([
+    'production',
+    ...definitions.flatMap((one) => (one.kind === 'route' ? [one.environment] : [])),
+  ])
+  const warnings: string[] = []
+  for (const one of definitions)
+    for (const environment of one.kind === 'model' ? Object.keys(one.approvals) : []) {
+      const served = known.has(environment) ? [] : await listEnvironments(ctx, environment)
+      if (known.has(environment) || served.includes(environment)) continue
+      const names = listedNames([...new Set([...known, ...served])].sort())
+      warnings.push(
+        `model "${one.name}" asks for approvals in "${environment}", where no route serves: nothing waits for them (there are ${names})`,
+      )
+    }
+  return warnings
+}
+
 /** Compares what a project declares with what the server has. Changes nothing. @throws invalid definitions.invalid · conflict definitions.foreign */
 export async function planProject(
   ctx: Context,
@@ -167,6 +192,7 @@ export async function planProject(
   const warnings = content.definitions.flatMap((definition) =>
     definition.kind === 'feature-view' ? viewWarnings(definition) : [],
   )
+  warnings.push(...(await approvalWarnings(ctx, content)))
   if (content.origin.commit === null)
     warnings.push(
       'git knows no commit of the folder: versions made from it cannot be released until it is committed and applied again',

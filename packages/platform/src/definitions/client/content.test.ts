@@ -76,6 +76,10 @@ test.each([
   ['a pattern above the project', { script: 'a.py', files: ['../*.py'] }, 'definitions.bad_glob'],
   ['a pattern that steps up later', { script: 'a.py', files: ['steps/../../*.py'] }, 'definitions.bad_glob'],
   ['an absolute pattern', { script: 'a.py', files: ['/etc/*'] }, 'definitions.bad_glob'],
+  ['a pattern of many stars', { script: 'a.py', files: ['*a*a*a*a*x'] }, 'definitions.bad_glob'],
+  ['a pattern of a range', { script: 'a.py', files: ['{1..999999}.py'] }, 'definitions.bad_glob'],
+  ['a pattern of repetitions', { script: 'a.py', files: ['+(a|aa).py'] }, 'definitions.bad_glob'],
+  ['a pattern of many choices', { script: 'a.py', files: ['{a,b}{a,b}{a,b}'] }, 'definitions.bad_glob'],
 ])('collectProject() refuses %s', async (_title, params, code) => {
   writeFileSync(join(root, 'secret.py'), 'secret')
   project(python(params))

@@ -80,6 +80,15 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
+const STARS_MAX = 4
+const BRACES_MAX = 2
+
+/** What takes Node's matcher more than a moment: time grows with a power of the stars, and what braces stand for multiplies. */
+function isInvolved(pattern: string): boolean {
+  const stars = pattern.split('/').map((name) => (name === '**' ? 0 : name.split('*').length - 1))
+  return Math.max(...stars) > STARS_MAX || pattern.split('{').length - 1 > BRACES_MAX || /\.\.|[*?+@!]\(/.test(pattern)
+}
+
 /** Files of a Python step: its script, its lock, and what its globs match. Caches and byte code are left out. */
 async function pythonFiles(
   root: string,
@@ -96,6 +105,15 @@ async function pythonFiles(
         'invalid',
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern}" of ${of}: it leaves the project`,
+      )
+    if (isInvolved(pattern))
+      throw new PlimsollError(
+        'invalid',
+        'definitions.bad_glob',
+        `Cannot use the pattern "${pattern.slice(0, 200)}" of ${of}: it is too involved`,
+        {
+          action: `A name in it may have ${STARS_MAX} *, and all of it ${BRACES_MAX} {…,…}; name the files, or more patterns`,
+        },
       )
     let matched = 0
     for await (const path of glob(pattern, {
