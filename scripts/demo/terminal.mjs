@@ -7,6 +7,9 @@ export const isExit = flags.has('--exit')
 /** True where a line may be replaced by the next one: on a terminal. */
 export const isMoving = process.stderr.isTTY === true && !isJson
 
+// Who reads it may have gone: what is said then is lost, and the demo ends as it would.
+process.stdout.on('error', () => {})
+
 let isHushed = false
 
 /** Nothing more is said but why it cannot go on. */
