@@ -77,6 +77,12 @@ test('declareRoute() makes it so with one event and one audit row; repeating it 
   expect((await listRoutes(ctx)).map((route) => route.definition.sloMs)).toEqual([10])
 })
 
+test('listEnvironments() gives some, and the wanted one where it is one', async () => {
+  for (let number = 10; number < 35; number++) await addRoute(ctx, routeOf({ environment: `e${number}` }))
+  expect(await listEnvironments(ctx, 'e34')).toEqual([...Array.from({ length: 19 }, (_, at) => `e${at + 10}`), 'e34'])
+  expect(await listEnvironments(ctx, 'e99')).not.toContain('e99')
+})
+
 test('declareRoute() leaves nothing behind when its transaction throws', async () => {
   const broken = ctx.transaction(async (tx) => {
     await declareRoute(tx, routeOf())
