@@ -122,6 +122,17 @@ test('evaluateProject() says the line where a helper of the project was called, 
   await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError \[\w+\]: steps\.mts line 2: /)
   writeProject('const x: = 5')
   await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError \[\w+\]: line 3: /)
+  writeFileSync(
+    join(folder, 'plimsoll.project.mts'),
+    "import { text } from '@plimsoll/sdk'\n\nimport { text } from '@plimsoll/sdk'\n",
+  )
+  await expect(evaluateProject(folder)).rejects.toMatchObject({
+    message: expect.stringMatching(/: SyntaxError: line 3: Identifier 'text' has already been declared$/),
+    details: { action: 'Declare it once: one import takes all names of a package' },
+  })
+  writeFileSync(join(folder, 'steps.mts'), 'export const a = 1\nexport const a = 2\n')
+  writeFileSync(join(folder, 'plimsoll.project.mts'), "import './steps.mts'\n")
+  await expect(evaluateProject(folder)).rejects.toThrow(/: SyntaxError: steps\.mts line 2: Identifier 'a'/)
 }, 180_000)
 
 test('evaluateProject() takes a python() and a typescript() without options, and warns of what is not exported', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { lstat, realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Definition, definition, definitionName, faultText, IN_WORDS } from '@plimsoll/sdk/wire'
 import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
@@ -140,19 +140,33 @@ function tooLong({ cpuMs }: ProcessUsage, { wallMs }: EvaluationLimits): string 
   return `it took longer than ${seconds(wallMs)} s, of which it computed for ${seconds(cpuMs)} s: it waits for something that does not come, or this machine is very busy`
 }
 
+/** Where Node says that a file is no program: above the error, in a line of its own. */
+function placeOf(file: string, errors: string): string {
+  const [, url = '', line] = /^(file:\/\/\S+):(\d+)$/m.exec(errors) ?? []
+  if (line === undefined) return ''
+  const path = relative(dirname(file), fileURLToPath(url))
+  return `${path === basename(file) ? '' : `${path} `}line ${line}: `
+}
+
 function explain(file: string, errors: string, end: string): PlimsollError {
   const lines = errors.split('\n')
   // The line of the source that Node shows above the error may speak of one too.
   const said = lines.find((text) => /^\w*Error(?: \[\w+\])?(?::|$)|heap out of memory/.test(text))
   const found = (said ?? lines.find((text) => text.includes('Error')))?.trim() ?? end
-  const line = found.replace(/^Error \[ERR_ACCESS_DENIED\]: /, '') // the code of ours says it
+  const line = found
+    .replace(/^Error \[ERR_ACCESS_DENIED\]: /, '') // the code of ours says it
+    .replace(/^SyntaxError: (?!.*line \d)/, () => `SyntaxError: ${placeOf(file, errors)}`)
   const isDenied = /ERR_ACCESS_DENIED/.test(errors)
   return new PlimsollError(
     'invalid',
     isDenied ? 'definitions.access_denied' : 'definitions.evaluation_failed',
     `Cannot evaluate ${file}: ${line.length > LINE_SHOWN ? `${line.slice(0, LINE_SHOWN - 1)}…` : line}`,
     {
-      action: isDenied ? 'A project file may read its own folder only' : 'Correct the project file',
+      action: isDenied
+        ? 'A project file may read its own folder only'
+        : line.includes('has already been declared')
+          ? 'Declare it once: one import takes all names of a package'
+          : 'Correct the project file',
     },
   )
 }

@@ -69,6 +69,8 @@ function refuse(thrown: unknown): never {
     writeSync(2, `Error [ERR_ACCESS_DENIED]: ${placeOf(thrown.stack ?? '')}${denial(denied)}\n`)
     process.exit(1)
   }
+  // Only what Node itself prints of an error that nobody catches says where a file is no program.
+  if (thrown instanceof SyntaxError && placeOf(thrown.stack ?? '') === '') throw thrown
   const { name, message, code } = thrown as NodeError
   const kind = typeof code === 'string' ? `${name} [${code}]` : name
   writeSync(2, `${kind}: ${placeOf(thrown.stack ?? '')}${message.split('\n')[0]}\n`)
