@@ -458,7 +458,7 @@ export async function openRecordedApi(kind: Kind, port = 0): Promise<RecordedApi
     return api.answers[`${project} ${path}`] ?? api.answers[path] ?? sendFault(reply, api.kind === 'broken' ? 500 : 404)
   }
   app.get('/api/*', answer)
-  app.post('/api/2.0/mlflow/runs/search', answer)
+  for (const kind of ['runs', 'experiments']) app.post(`/api/2.0/mlflow/${kind}/search`, answer)
   api.url = await app.listen({ host: '127.0.0.1', port })
   return api
 }

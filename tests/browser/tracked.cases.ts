@@ -81,6 +81,28 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
     )
   })
 
+  test('experiments are found from the runs of pipelines', async () => {
+    const experiments = [
+      { experiment_id: '7', name: 'train', last_update_time: Date.parse('2001-04-23T11:50:00.000Z') },
+      { experiment_id: '0', name: 'Default' },
+    ]
+    await visit(
+      'full',
+      '/runs',
+      async (page) => {
+        await page.getByRole('link', { name: 'Experiments of the mlflow client' }).click()
+        await page.getByRole('cell', { name: '10 min ago' }).waitFor()
+        await shot(page, 'experiments')
+        await expectReadable(page)
+        await page.getByRole('link', { name: 'train' }).click()
+        await page.waitForURL('**/tracked/experiments/7')
+        await page.getByRole('link', { name: 'all', exact: true }).click()
+        await page.getByRole('heading', { name: 'Experiments', level: 1 }).waitFor()
+      },
+      { answers: { ...OF_EXPERIMENT, [RUNS_SEARCH]: {}, '/api/2.0/mlflow/experiments/search': { experiments } } },
+    )
+  })
+
   test('a run that is not there is told as such, and an experiment with its runs', async () => {
     await visit('full', LINK, async (page) => {
       await page.getByRole('heading', { name: `Tracked run ${ID}` }).waitFor()

@@ -84,6 +84,11 @@ const tracked = createRoute({
   path: '/tracked/runs/$tracked',
   component: lazyRouteComponent(rooms.tracked, 'Tracked'),
 })
+const experiments = createRoute({
+  getParentRoute: () => root,
+  path: '/tracked/experiments',
+  component: lazyRouteComponent(rooms.tracked, 'Experiments'),
+})
 const experiment = createRoute({
   getParentRoute: () => root,
   path: '/tracked/experiments/$experiment',
@@ -99,7 +104,7 @@ export const router = createRouter({
     const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
     return text === '' ? '' : `?${text}`
   },
-  routeTree: root.addChildren([overview, runs, run, models, model, version, tracked, experiment]),
+  routeTree: root.addChildren([overview, runs, run, models, model, version, tracked, experiments, experiment]),
   defaultPreload: 'intent',
   defaultPendingComponent: Loading,
   defaultErrorComponent: Broken,

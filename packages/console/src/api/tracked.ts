@@ -8,6 +8,9 @@ const LIVE_MS = 5_000
 const PROJECTS_MAX = 20
 const GONE = 404
 
+/** How many experiments, and runs of one, are shown. */
+export const RUNS_SHOWN = 100
+
 const pairs = z.array(z.object({ key: z.string(), value: z.string() })).default([])
 /** What we take from a run as MLflow's REST API tells it. A metric that is no number is text. */
 const trackedRun = z.object({
@@ -93,8 +96,26 @@ export function experimentQuery(id: string) {
   })
 }
 
-/** How many runs of an experiment are shown. */
-export const RUNS_SHOWN = 100
+const experiments = z.object({
+  experiments: z
+    .array(z.object({ experiment_id: z.string(), name: z.string(), last_update_time: z.coerce.number().optional() }))
+    .default([]),
+  next_page_token: z.string().optional(),
+})
+
+/** Experiments of the project that are not deleted, those that were changed last first. */
+export const experimentsQuery = queryOptions({
+  queryKey: ['experiments'],
+  queryFn: ({ signal }) =>
+    client().call({
+      method: 'POST',
+      path: '/api/2.0/mlflow/experiments/search',
+      body: { max_results: RUNS_SHOWN, order_by: ['last_update_time DESC'] },
+      isIdempotent: true,
+      schema: experiments,
+      signal,
+    }),
+})
 
 /** The newest runs of an experiment that are not deleted. */
 export function experimentRunsQuery(id: string) {

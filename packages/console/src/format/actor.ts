@@ -7,12 +7,20 @@ const OWN: Record<string, string> = {
   operator: 'the operator of the server',
 }
 
+const TOKEN_CHARS_MAX = 16
+const TOKEN_END = 8
+
+/** Ids begin with their time, so that their ends differ; the audit has the whole. */
+function shortToken(id: string): string {
+  return id.length > TOKEN_CHARS_MAX ? `tok_…${id.slice(-TOKEN_END)}` : id
+}
+
 /** `, signed with SSH key …`, to be read after a name; nothing where nothing was asked. */
 export function proofText(proof: string): string {
   if (proof === 'none') return ''
   const [, kind, detail = ''] = /^(ssh|token|oidc)(?::(.*))?$/s.exec(proof) ?? []
   if (kind === 'ssh') return `, signed with SSH key ${plainText(detail, 80)}`.trimEnd()
-  if (kind === 'token') return `, with token ${plainText(detail, 80)}`.trimEnd()
+  if (kind === 'token') return `, with token ${plainText(shortToken(detail), 80)}`.trimEnd()
   if (kind === 'oidc') return `, logged in through ${plainText(detail, 120)}`
   return `, ${plainText(proof, 60)}`
 }

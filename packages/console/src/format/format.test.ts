@@ -88,6 +88,7 @@ test.each([
   ['system', 'none', 'by the platform'],
   ['anonymous', 'none', 'by someone who did not log in'],
   ['operator', 'token:tok_1', 'by the operator of the server, with token tok_1'],
+  ['ada', 'token:tok_01a2270e005f7d82aae412d8f1205627', 'by ada, with token tok_…f1205627'],
   ['run:run_1', 'token:tok_2', 'by a step of run run_1'],
   ['ada', 'ssh:SHA256:abc', 'by ada, signed with SSH key SHA256:abc'],
   ['ada', 'oidc:https://id.example.org', 'by ada, logged in through https://id.example.org'],

@@ -40,7 +40,7 @@ function SchemeSwitch() {
 
 /** What the runs tracked is of their room, too. */
 function RunsLink() {
-  const isTracked = useLocation({ select: ({ pathname }) => pathname.startsWith('/tracked/') })
+  const isTracked = useLocation({ select: ({ pathname }) => pathname.startsWith('/tracked') })
   return (
     <Link to="/runs" {...(isTracked && { 'aria-current': 'page' })}>
       Runs

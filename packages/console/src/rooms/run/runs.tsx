@@ -1,5 +1,6 @@
 import { Button } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { runsQuery } from '../../api/queries.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
@@ -15,7 +16,10 @@ export function Runs() {
   const query = useQuery(runsQuery(before))
   return (
     <>
-      <h1>Runs</h1>
+      <div className="row">
+        <h1>Runs</h1>
+        <Link to="/tracked/experiments">Experiments of the mlflow client</Link>
+      </div>
       <Answer query={query}>
         {({ runs }) =>
           runs.length === 0 && before === undefined ? (

@@ -5,6 +5,7 @@ import { PROJECT } from '../../api/session.ts'
 import {
   experimentQuery,
   experimentRunsQuery,
+  experimentsQuery,
   RUNS_SHOWN,
   type TrackedRun,
   trackedRunQuery,
@@ -221,6 +222,57 @@ function TrackedRuns({ experiment }: { experiment: string }) {
   )
 }
 
+/** All that the mlflow client works in. */
+export function Experiments() {
+  const query = useQuery(experimentsQuery)
+  useTitle('Experiments')
+  return (
+    <>
+      <h1>Experiments</h1>
+      <Answer query={query} rows={1}>
+        {({ experiments, next_page_token: next }) => (
+          <section className="surface stack">
+            <div className="scroll">
+              <table className="plain">
+                <thead>
+                  <tr>
+                    <th scope="col">Experiment</th>
+                    <th scope="col">Id</th>
+                    <th scope="col">Changed</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {experiments.map((one) => (
+                    <tr key={one.experiment_id}>
+                      <td>
+                        <Link to="/tracked/experiments/$experiment" params={{ experiment: one.experiment_id }}>
+                          <Clip text={one.name} />
+                        </Link>
+                      </td>
+                      <td>
+                        <Clip className="mono" text={one.experiment_id} />
+                      </td>
+                      <td>
+                        {isInstant(one.last_update_time) ? (
+                          <When at={new Date(one.last_update_time).toISOString()} />
+                        ) : (
+                          '–'
+                        )}
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+            {experiments.length === 0 && <p className="soft">No experiment yet.</p>}
+            {next !== undefined && next !== '' && <p className="soft">The newest {RUNS_SHOWN} are shown.</p>}
+          </section>
+        )}
+      </Answer>
+    </>
+  )
+}
+
 /** Where the link leads that the mlflow client prints of an experiment. */
 export function Experiment() {
   const { experiment } = useParams({ from: '/tracked/experiments/$experiment' })
@@ -244,7 +296,8 @@ export function Experiment() {
             </p>
           )}
           <p className="soft">
-            An experiment of the mlflow client. The runs of your pipelines are under <Link to="/runs">Runs</Link>.
+            An experiment of the mlflow client, one of <Link to="/tracked/experiments">all</Link>. The runs of your
+            pipelines are under <Link to="/runs">Runs</Link>.
           </p>
           <TrackedRuns experiment={found.experiment_id} />
           <section className="surface stack" aria-label="How to read it">
