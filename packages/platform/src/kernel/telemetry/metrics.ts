@@ -32,9 +32,9 @@ export function openMetrics(process: string): Metrics {
   registry.setDefaultLabels({ process })
   collectDefaultMetrics({ register: registry })
   const requests = new Histogram({
-    name: 'plimsoll_http_request_seconds',
+    name: 'plimsoll_http_request_duration_seconds',
     help: 'Time from the first byte of a request to the last one of its answer',
-    labelNames: ['method', 'route', 'status'] as const,
+    labelNames: ['method', 'route', 'code'] as const,
     buckets: HTTP_BUCKETS_SECONDS,
     registers: [registry],
   })
@@ -58,7 +58,7 @@ export function openMetrics(process: string): Metrics {
       const series = `${method} ${route} ${status}`
       if (!seen.has(series) && seen.size >= SERIES_MAX) return
       seen.add(series)
-      requests.observe({ method, route, status: String(status) }, durationMs / 1_000)
+      requests.observe({ method, route, code: String(status) }, durationMs / 1_000)
     },
     text: () => registry.metrics(),
   }

@@ -35,5 +35,5 @@ test('openMetrics() bounds the series of requests', async () => {
   for (let index = 0; index < 3_000; index++)
     metrics.answered({ method: 'GET', route: `/r${index}`, status: 200, durationMs: 1 })
   const text = await metrics.text()
-  expect(text.match(/plimsoll_http_request_seconds_count/g)).toHaveLength(2_000)
+  expect(text.match(/plimsoll_http_request_duration_seconds_count/g)).toHaveLength(2_000)
 })
