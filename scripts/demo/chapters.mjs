@@ -59,7 +59,7 @@ async function prepare(platform) {
   const plan = await platform.plimsoll(['apply', projectDir])
   return {
     months: readdirSync(join(projectDir, 'data')).filter((name) => name.startsWith('flights')).length,
-    declared: plan.changes.map((change) => change.name).join(', '),
+    declared: plan.changes.map(({ kind, name }) => `${kind} ${name}`).join(', '),
     console: platform.addresses.api,
   }
 }

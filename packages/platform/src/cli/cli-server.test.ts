@@ -410,7 +410,7 @@ test('project create makes a project of the server, to which the folder goes und
   // What its step logs by MLflow, whose client names no project, is in the project too.
   expect(await inSecond.run('apply')).toMatchObject({ status: 0 })
   expect(await inSecond.run('run', 'start', 'train')).toMatchObject({ status: 0 })
-  expect((await inSecond.run('model', 'show', 'echo', '1')).out).toMatch(/auc\D+0\.75/)
+  expect((await inSecond.run('model', 'show', 'echo')).out).toMatch(/auc\D+0\.75/)
   const twice = await plimsoll.run('project', 'create', 'second')
   expect(twice).toMatchObject({ status: 1, err: expect.stringContaining('auth.project_taken') })
 })

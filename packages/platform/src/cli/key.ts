@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { ClientError } from '@plimsoll/sdk/client'
 import { keyList, keyView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { errnoText } from '../kernel/errno-text.ts'
 import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect } from './connection.ts'
@@ -18,8 +19,11 @@ function addAdd(group: Command): void {
       let text: string
       try {
         text = readFileSync(args[1]!, 'utf8')
-      } catch {
-        throw new UsageError(`Cannot read ${args[1]}`)
+      } catch (error) {
+        throw new UsageError(
+          `Cannot read ${args[1]}: ${errnoText(error)}`,
+          'Name the file of the public key, such as ~/.ssh/id_ed25519.pub',
+        )
       }
       if (text.includes('PRIVATE KEY'))
         throw new UsageError(

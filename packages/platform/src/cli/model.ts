@@ -1,8 +1,10 @@
+import type { Client } from '@plimsoll/sdk/client'
 import { givenApproval, type ModelVersionView, modelList, modelVersionList, modelVersionView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
+import { UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { formatInstant, table } from './table.ts'
 
@@ -66,6 +68,16 @@ export function describeVersion(version: ModelVersionView, flags: string): strin
   ].map(printable)
 }
 
+/** The version that was registered last. */
+async function newestVersion(client: Client, model: string): Promise<string> {
+  const path = `/api/v1/models/${segment(model, 'model')}/versions`
+  const { versions } = await client.call({ path, query: { limit: 1 }, schema: modelVersionList })
+  const [newest] = versions
+  if (newest === undefined)
+    throw new UsageError(`Cannot show ${model}: it has no versions yet`, 'Run a pipeline that registers one')
+  return String(newest.version)
+}
+
 function versionPath(args: readonly string[]): string {
   return `/api/v1/models/${segment(args[0], 'model')}/versions/${wholeNumber(args[1], 'a version')}`
 }
@@ -123,13 +135,14 @@ export function addModel(program: Command): void {
     },
   })
   addCommand<{ environment?: string }>(model, {
-    use: 'show <model> <version>',
-    summary: 'show the passport of a version, and what is missing for an environment',
+    use: 'show <model> [version]',
+    summary: 'show the passport of a version (the newest when none is named), and what is missing for an environment',
     example: 'plimsoll model show flight-delay 2',
     options: [['--environment <name>', 'environment to check against (default: production)']],
     action: async ({ io, options, args }) => {
-      const view = await connect(options).client.call({
-        path: versionPath(args),
+      const { client } = connect(options)
+      const view = await client.call({
+        path: versionPath(args[1] === undefined ? [args[0]!, await newestVersion(client, args[0]!)] : args),
         query: { environment: options.environment },
         schema: modelVersionView,
       })
