@@ -1,6 +1,7 @@
 import { type Client, ClientError } from '@plimsoll/sdk/client'
 import {
   type CacheVerdict,
+  changedText,
   isTerminalRun,
   isTerminalStep,
   type RunView,
@@ -58,7 +59,7 @@ function whyOf(step: StepView): string {
   if (!cache) return ''
   if (cache.hit) return `from ${cache.source?.run ?? 'before'}`
   const [first, ...more] = cache.diff
-  return `${cache.reason}${first ? `: ${first.part} ${first.name}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
+  return `${cache.reason}${first ? `: ${changedText(first)}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
 
 export function tookOf({ startedAt, finishedAt }: { startedAt: string | null; finishedAt: string | null }): string {

@@ -48,6 +48,8 @@ test('describeStep() says when a step ran, why, with what, and what came of it',
   const diff = [
     { part: 'code', name: 'fit.py', old: digest('3'), new: digest('4') },
     { part: 'param', name: 'trees', old: '100', new: '200' },
+    { part: 'env', name: 'making of model', old: 'a', new: 'b' },
+    { part: 'env', name: 'lock', old: 'a', new: 'b' },
   ]
   const attempt = { fence: '1', number: 1, state: 'failed', exitCode: 1, signal: null, failureClass: 'exit' }
   const times = { startedAt: '2026-01-02T03:04:05.000Z', finishedAt: '2026-01-02T03:04:06.000Z' }
@@ -60,6 +62,8 @@ test('describeStep() says when a step ran, why, with what, and what came of it',
     '  cache  code-changed',
     '         code fit.py: sha256:333333333333… → sha256:444444444444…',
     '         param trees: 100 → 200',
+    '         how its input model was made: a → b',
+    '         the lock: a → b',
     '  script "fit.py"',
     '  param  trees  200',
     `  in     rows  dataset  ${digest('1')}`,

@@ -1,4 +1,4 @@
-import { type CacheVerdict, ownParamsOf, type StepDetail } from '@plimsoll/sdk/wire'
+import { type CacheVerdict, changedText, ownParamsOf, type StepDetail } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { printable } from './io.ts'
 import { progressText, stateText, tookOf, verdictOf } from './run-follow.ts'
@@ -42,7 +42,7 @@ function cacheLines(cache: CacheVerdict | null): string[] {
     `  cache  ${cache.reason}${SAID[cache.reason] ? `: ${SAID[cache.reason]}` : ''}`,
     ...cache.diff
       .slice(0, DIFFS_SHOWN_MAX)
-      .map((entry) => `         ${entry.part} ${entry.name}: ${changeText(entry.old, entry.new)}`),
+      .map((entry) => `         ${changedText(entry)}: ${changeText(entry.old, entry.new)}`),
     ...(more > 0 ? [`         and ${more} more`] : []),
   ]
 }

@@ -209,6 +209,7 @@ export {
   type CacheVerdict,
   cacheVerdict,
   cancelledRun,
+  changedText,
   finishedRun,
   isTerminalRun,
   isTerminalStep,

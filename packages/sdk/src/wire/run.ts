@@ -79,6 +79,13 @@ export const cacheVerdict = z.object({
 /** The cache's verdict on one step. */
 export type CacheVerdict = z.output<typeof cacheVerdict>
 
+/** What differs, in words: `param trees`, `the lock`, `how its input model was made`. */
+export function changedText({ part, name }: Pick<CacheVerdict['diff'][number], 'part' | 'name'>): string {
+  if (part !== 'env') return `${part} ${name}`
+  const input = /^making of (.+)$/s.exec(name)?.[1]
+  return input === undefined ? `the ${name}` : `how its input ${input} was made`
+}
+
 /** One stored output of a step. */
 export const stepOutputView = z.object({
   name: z.string(),

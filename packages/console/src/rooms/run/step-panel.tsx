@@ -1,5 +1,5 @@
 import { Switch } from '@mantine/core'
-import { type AttemptView, isTerminalStep, type StepDetail, type StepState } from '@plimsoll/sdk/wire'
+import { type AttemptView, changedText, isTerminalStep, type StepDetail, type StepState } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
@@ -102,9 +102,7 @@ function CacheDiff({ step }: { step: StepDetail }) {
             <tbody>
               {step.cache.diff.map((one) => (
                 <tr key={`${one.part}/${one.name}`}>
-                  <td>
-                    {one.part} {plainText(one.name, SHOWN_CHARS_MAX)}
-                  </td>
+                  <td>{plainText(changedText(one), SHOWN_CHARS_MAX)}</td>
                   <Value text={one.old} />
                   <Value text={one.new} />
                 </tr>
