@@ -24,8 +24,27 @@ Traceback (most recent call last):
 
 const OWN = '    at deep (file:///w/code/fit.mjs:3:9)'
 const INNER = '    at ModuleJob.run (node:internal/modules/esm/module_job:569:25)'
-const nodeLog = (message: string, trace: string) =>
-  `epoch 1\nfile:///w/code/fit.mjs:3\n  throw x\n        ^\n\n${message}\n${trace}\n\nNode.js v26.10.0\n`
+const nodeLog = (message: string, trace: string, place = 'node:internal/fs:3') =>
+  `epoch 1\n${place}\n  throw x\n        ^\n\n${message}\n${trace}\n\nNode.js v26.10.0\n`
+const OWN_PLACE = 'file:///w/code/fit.mjs:3'
+const UNREAD_TYPESCRIPT = `node:internal/modules/run_main:111
+    triggerUncaughtException(
+    ^
+
+${OWN_PLACE}
+const a: number = 1
+const b = = 2
+          ^
+
+SyntaxError [ERR_INVALID_TYPESCRIPT_SYNTAX]: Expression expected
+    at parseTypeScript (node:internal/modules/typescript:61:36)
+    at afterResolve (node:internal/modules/esm/loader:614:52) {
+  code: 'ERR_INVALID_TYPESCRIPT_SYNTAX'
+}
+
+Node.js v26.10.0
+`
+const PARSED = '    at JSON.parse (<anonymous>)'
 
 test.each([
   ['nothing', ' \n\n', ''],
@@ -36,7 +55,11 @@ test.each([
     `${TRACEBACK}KeyError: 'a'\n\nDuring handling of the above exception, another exception occurred:\n\n${TRACEBACK}OSError: b\n`,
     ':\nOSError: b',
   ],
-  ['a syntax error', '  File "fit.py", line 1\n    x = = 1\n        ^\nSyntaxError: bad\n', ':\nSyntaxError: bad'],
+  [
+    'a syntax error, and where',
+    `${TRACEBACK}  File "/w/code/fit.py", line 1\n    x = = 1\n        ^\nSyntaxError: bad\n`,
+    ':\nSyntaxError: bad (fit.py, line 1)',
+  ],
   [
     'a message that points at a word',
     `${TRACEBACK}ParserException: near "x"\n\nLINE 1: x\n        ^\n`,
@@ -53,7 +76,34 @@ test.each([
     nodeLog('Error: out', `${OWN} {\n  [cause]: Error: in\n      at g (x:1:1)\n}`),
     `:\nError: out\n${OWN}`,
   ],
-  ['a thrown text', nodeLog('text', '(Use `node --trace-uncaught ...` to show where'), ':\ntext'],
+  [
+    'a cause without a trace around it',
+    nodeLog('[TypeError: out] {', '  [cause]: Error: in\n      at g (x:1:1)\n}'),
+    ':\n[TypeError: out] {\n  [cause]: Error: in\n}',
+  ],
+  [
+    'a thrown text, and where',
+    nodeLog('text', '(Use `node --trace-uncaught ...` to show where', OWN_PLACE),
+    `:\ntext\n    at ${OWN_PLACE}`,
+  ],
+  [
+    'a fault in JSON, and where it was read',
+    nodeLog('SyntaxError: bad', `${PARSED}\n${OWN}\n${INNER}`, '<anonymous_script>:1'),
+    `:\nSyntaxError: bad\n${OWN}`,
+  ],
+  [
+    'a fault in JSON of one long line',
+    nodeLog('SyntaxError: bad', `${PARSED}\n${OWN}\n${INNER}`, '<anonymous_script>:1').replace(
+      '  throw x\n        ^',
+      `${'1, '.repeat(9_000)}\n${' '.repeat(1_020)}`,
+    ),
+    `:\nSyntaxError: bad\n${OWN}`,
+  ],
+  [
+    'a syntax error in TypeScript, and where',
+    UNREAD_TYPESCRIPT,
+    `:\nSyntaxError [ERR_INVALID_TYPESCRIPT_SYNTAX]: Expression expected\n    at ${OWN_PLACE}`,
+  ],
   ['an exception of Node with a long trace', nodeLog('E: 1', `${INNER}\n`.repeat(50).trimEnd()), ':\nE: 1'],
 ])('lastLines() tells of a log: %s', async (_title, log, told) => {
   writeFileSync(join(folder, 'log'), log)

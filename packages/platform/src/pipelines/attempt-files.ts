@@ -5,6 +5,7 @@ import { HIDES_NOTHING, type Redactor } from '../kernel/redaction.ts'
 import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import { type AttemptFile, CONTRACT_FILE } from './launch.ts'
 import { isNodeFailure, nodeException } from './node-failure.ts'
+import { pythonException } from './python-failure.ts'
 import { readHidden, streamHidden } from './redacted-file.ts'
 
 /** Of a log that is too long, what is kept of its beginning: a quarter of all that is kept at most. */
@@ -48,17 +49,10 @@ function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd').toWellFormed()
 }
 
-/** A frame of a Python traceback: what is indented below it is its source, and then comes the exception. */
-const PYTHON_FRAME = /^ +File ".*", line \d+/
-
 /** The last lines; of a Python traceback or a failure of Node among them nothing but the exception, whose first line names it. */
 function endOfLog(lines: readonly string[]): readonly string[] {
-  const ofNode = nodeException(lines)
-  if (ofNode) return shortened(ofNode)
-  const frame = lines.findLastIndex((line) => PYTHON_FRAME.test(line))
-  const exception = lines.findIndex((line, index) => index > frame && /^\S/.test(line))
-  if (frame === -1 || exception === -1) return lines.slice(-MESSAGE_LINES)
-  return shortened(lines.slice(exception))
+  const exception = nodeException(lines) ?? pythonException(lines)
+  return exception === undefined ? lines.slice(-MESSAGE_LINES) : shortened(exception)
 }
 
 function shortened(said: readonly string[]): readonly string[] {

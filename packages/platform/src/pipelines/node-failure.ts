@@ -1,11 +1,14 @@
 /** Node's last word on an exception that nobody caught. */
 const NODE_END = /^Node\.js v\d/
-/** Where the exception was thrown, above the line of source that is pointed at. */
-const NODE_PLACE = /^(?:file:|node:|\/).*:\d+$/
-const POINTER = /^\s*\^+\s*$/
+/** Where the exception was thrown, above the line of source that is pointed at; `<…>` is what was parsed at run time. */
+const NODE_PLACE = /^(?:file:|node:|\/|<).*:\d+$/
+const OWN_PLACE = /^(?:file:|\/)/
+/** Cut off, it is nothing but 1020 blanks. @source node/src/node_errors.cc, kUnderlineBufsize */
+const POINTER = /^(?:\s*\^+\s*| {1020})$/
 const SOURCE_LINES_MAX = 3
 const FRAME = /^ {4}at /
-const OWN_FRAME = /^ {4}at (?!.*\bnode:)/
+const OWN_FRAME = /^ {4}at (?!.*(?:\bnode:|\(<anonymous>\)))/
+const FRAME_OF_CAUSE = /^ {6,}at /
 const HINT = /^\(Use `node --trace-uncaught/
 
 /** Whether a log ends as that of a Node program which an exception ended. */
@@ -14,17 +17,20 @@ export function isNodeFailure(lines: readonly string[]): boolean {
 }
 
 /**
- * The exception that ended a Node program, and of its trace the first place that is not Node's own; undefined when the
- * lines do not hold its beginning.
+ * The exception that ended a Node program, and of its trace the first place that is not Node's own: of a syntax error the
+ * line at fault. Undefined when the lines do not hold its beginning. What is parsed may be one line so long that its place
+ * is not among them.
  */
 export function nodeException(lines: readonly string[]): readonly string[] | undefined {
   if (!isNodeFailure(lines)) return undefined
   const place = lines.findLastIndex((line) => NODE_PLACE.test(line))
   const pointer = lines.findIndex((line, index) => index > place && POINTER.test(line))
-  if (place === -1 || pointer === -1 || pointer > place + SOURCE_LINES_MAX + 1) return undefined
-  const said = lines.slice(pointer + 1, -1).filter((line) => !HINT.test(line))
+  if (pointer === -1 || (place !== -1 && pointer > place + SOURCE_LINES_MAX + 1)) return undefined
+  const said = lines.slice(pointer + 1, -1).filter((line) => !HINT.test(line) && !FRAME_OF_CAUSE.test(line))
   const trace = said.findIndex((line) => FRAME.test(line))
   const message = (trace === -1 ? said : said.slice(0, trace)).join('\n').trim().split('\n')
-  const frame = said.slice(trace).find((line) => OWN_FRAME.test(line))
-  return trace === -1 || frame === undefined ? message : [...message, frame.replace(/ \{$/, '')]
+  const frame = trace === -1 ? undefined : said.slice(trace).find((line) => OWN_FRAME.test(line))
+  const source = lines[place] ?? ''
+  const where = frame?.replace(/ \{$/, '') ?? (OWN_PLACE.test(source) ? `    at ${source}` : undefined)
+  return where === undefined ? message : [...message, where]
 }
