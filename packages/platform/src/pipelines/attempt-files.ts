@@ -13,8 +13,8 @@ const LOG_HEAD_BYTES = 1 << 20
 /** Params and inputs of a step are as large as a definition may be. */
 const CONTRACT_BYTES_MAX = 64 << 20
 const MESSAGE_TAIL_BYTES = 2_000
-/** Node writes its trace, and what the exception holds, below the exception. */
-const NODE_TAIL_BYTES = 16_384
+/** Node writes its trace, and what the exception holds, below the exception; a step of ours each place below its fault. */
+const FAULT_TAIL_BYTES = 16_384
 const MESSAGE_LINES = 5
 const EVENTS_TAIL_BYTES = 16_384
 const PROGRESS_TEXT_MAX = 300
@@ -59,17 +59,33 @@ function shortened(said: readonly string[]): readonly string[] {
   return said.length > MESSAGE_LINES ? [said[0]!, '…', ...said.slice(2 - MESSAGE_LINES)] : said
 }
 
+async function readLines(workDir: string, bytes: number, redactor: Redactor): Promise<readonly string[]> {
+  const text = storable(await readTail(join(workDir, 'log'), bytes, redactor))
+  return text.trimEnd().split('\n')
+}
+
 /** The end of the log, for the reason of a failed step. */
 export async function lastLines(workDir: string, redactor: Redactor | undefined): Promise<string> {
   if (redactor === undefined) return `: its log is ${WITHHELD}`
-  const read = async (bytes: number) =>
-    storable(await readTail(join(workDir, 'log'), bytes, redactor))
-      .trimEnd()
-      .split('\n')
-  const tail = await read(MESSAGE_TAIL_BYTES)
-  const lines = isNodeFailure(tail) ? await read(NODE_TAIL_BYTES) : tail
+  const tail = await readLines(workDir, MESSAGE_TAIL_BYTES, redactor)
+  const lines = isNodeFailure(tail) ? await readLines(workDir, FAULT_TAIL_BYTES, redactor) : tail
   const said = endOfLog(lines).join('\n')
   return said === '' ? '' : `:\n${said.slice(0, MESSAGE_TAIL_BYTES)}`
+}
+
+/** The code of a fault and its message, as a step of ours writes them above each place and what to do. */
+const FAULT = /^[a-z]\w*\.\w+: /
+const FAULT_LINES = 10
+
+/** The fault that a step of a contributed kind named last. */
+export async function saidFault(workDir: string, redactor: Redactor | undefined): Promise<string | undefined> {
+  if (redactor === undefined) return undefined
+  const lines = await readLines(workDir, FAULT_TAIL_BYTES, redactor)
+  const fault = lines.findLastIndex((line) => FAULT.test(line))
+  if (fault === -1) return undefined
+  const said = lines.slice(fault)
+  const shown = said.length > FAULT_LINES ? [...said.slice(0, FAULT_LINES - 2), '…', said.at(-1)!] : said
+  return shown.join('\n').slice(0, MESSAGE_TAIL_BYTES)
 }
 
 /** At once: a thread costs more. Undefined of what the step put in its place. */

@@ -5,9 +5,10 @@ import { type PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import type { Redactor } from '../kernel/redaction.ts'
 import { type Adopted, adoptCached } from './adopt.ts'
 import { endOf, LOST, NOT_STARTED, type SeenEnd } from './attempt-end.ts'
-import { dropLog, faultText, lastLines, readAttempt, readProgress, shipLog } from './attempt-files.ts'
+import { dropLog, faultText, readAttempt, readProgress, shipLog } from './attempt-files.ts'
 import { openBatcher } from './batcher.ts'
 import { type CacheHit, lookUp } from './cache.ts'
+import { failureReason } from './failure-reason.ts'
 import { type Finished, type FinishedAttempt, finishAttempts } from './finish.ts'
 import { type AttemptPlan, type LaunchDeps, placeAttempt, workDirOf, writeLaunch } from './launch.ts'
 import { type PreparedStep, prepareStep, stepInputs } from './prepare.ts'
@@ -273,7 +274,7 @@ async function finish(runner: Runner, step: ClaimedStep, exit: StepExit, plan: A
     }
   }
   if (end.failureClass === 'user_error')
-    end = { ...end, message: `${end.message ?? ''}${await lastLines(workDir, redactor)}` }
+    end = { ...end, message: await failureReason(step.definition, end, workDir, redactor) }
   await commit(runner, step, end, { plan, redactor, collected, usage: exit.usage as Json | undefined }) // plain numbers
 }
 
