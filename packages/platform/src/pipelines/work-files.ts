@@ -19,6 +19,7 @@ import type { Digest, TreeEntry } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { openRegular, readRegular } from '../kernel/regular-file.ts'
 import type { OutputType, StepInputFiles, StepOutput } from '../kernel/step-kind.ts'
+import { jsonFaultPlace } from './json-fault.ts'
 import type { LaunchDeps } from './launch.ts'
 import type { NamedOutputs } from './tables.ts'
 
@@ -236,12 +237,12 @@ async function readDatasetOutput(root: string, step: string, name: string) {
   const bytes = await readRegular(join(root, 'manifest.json'), MANIFEST_BYTES_MAX)
   if (bytes === undefined)
     throw missing(step, name, `has a manifest.json that is no regular file of at most ${MANIFEST_BYTES_MAX} bytes`)
+  const text = String(bytes)
   let manifest: unknown
   try {
-    manifest = JSON.parse(String(bytes))
+    manifest = JSON.parse(text)
   } catch {
-    // The error quotes a part of the text, of which no value could be hidden any more.
-    throw missing(step, name, 'has a manifest.json that is no JSON')
+    throw missing(step, name, `has a manifest.json that is no JSON${jsonFaultPlace(text)}`)
   }
   const parsed = datasetOutput.safeParse(manifest)
   if (!parsed.success) throw wrongManifest(step, name, parsed.error)
@@ -316,10 +317,13 @@ export async function collectOutputs(
       throw missing(step.key, name, `is no regular ${isTree ? 'directory' : 'file'}`)
     if (type === 'json') {
       if (stat.size > JSON_BYTES_MAX) throw missing(step.key, name, `is larger than ${JSON_BYTES_MAX} bytes`)
+      const bytes = await readRegular(path, JSON_BYTES_MAX)
+      if (bytes === undefined) throw missing(step.key, name, 'is no regular file')
+      const text = String(bytes)
       try {
-        collected.json[name] = JSON.parse(String(await readRegular(path, JSON_BYTES_MAX))) as Json
+        collected.json[name] = JSON.parse(text) as Json
       } catch {
-        throw missing(step.key, name, 'is not JSON')
+        throw missing(step.key, name, `is not JSON${jsonFaultPlace(text)}`)
       }
     }
     if (type === 'dataset') {
