@@ -38,3 +38,16 @@ test('expectationText() says bounds, sets and shares as they were declared', () 
     'expect_column_values_to_shine {"column":"label","most":1}',
   ])
 })
+
+test('expectationText() rounds a share, and never up to all of the rows', () => {
+  const shareOf = (mostly: number) =>
+    expectationText({ type: 'expect_column_values_to_be_unique', kwargs: { column: 'id', mostly } })
+  for (const [mostly, text] of [
+    [1, '100'],
+    [0.07, '7'],
+    [1 / 3, '33.3333'],
+    [0.9999999, '99.99999'],
+    [1 - Number.EPSILON / 2, '99.99999999999999'],
+  ] as const)
+    expect(shareOf(mostly)).toBe(`id has no value twice, in at least ${text} % of the rows`)
+})

@@ -56,9 +56,14 @@ export function expectationText({ type, kwargs }: Pick<Expectation, 'type' | 'kw
   const { mostly, ...of } = kwargs as Kwargs // JSON by the wire schema
   const words = Object.hasOwn(WORDS, type) ? WORDS[type]!(of, String(of['column'])) : undefined
   const said = words ?? `${type} ${canonicalJson(of as Json)}`
-  return mostly === undefined
-    ? said
-    : `${said}, in at least ${Number((Number(mostly) * 100).toPrecision(6))} % of the rows`
+  return mostly === undefined ? said : `${said}, in at least ${percentText(Number(mostly))} % of the rows`
+}
+
+/** In few digits; in as many as it takes where not all of the rows are meant. */
+function percentText(share: number): number {
+  const percent = share * 100
+  const [rounded = percent] = [6, 15].map((digits) => Number(percent.toPrecision(digits))).filter((said) => said < 100)
+  return rounded
 }
 
 /** Whether two say the same, in whatever order their arguments stand. */
