@@ -133,3 +133,14 @@ test('checkExpectations() lists every fault with its pointer', () => {
     ]),
   )
 })
+
+test('checkExpectations() says which name was meant, or all that there are', () => {
+  const detailOf = (type: string) =>
+    checkExpectations({ schema: {}, expectations: [{ type, kwargs: {} }] }).map(({ detail }) => detail)
+  expect(detailOf('expect_column_value_to_be_unique')).toEqual([
+    '"expect_column_value_to_be_unique" is not an expectation known here: did you mean expect_column_values_to_be_unique?',
+  ])
+  expect(detailOf('expect_colum')).toEqual([
+    `"expect_colum" is not an expectation known here; there are ${Object.keys(EXPECTATION_ARGUMENTS).join(', ')}`,
+  ])
+})

@@ -1,5 +1,6 @@
 import type { ColumnType, DatasetDefinition, Expectation } from '@plimsoll/sdk/wire'
 import { type Fault, pointerOf } from '../../kernel/errors.ts'
+import { nearest } from '../../kernel/nearest.ts'
 import { EXPECTATION_ARGUMENTS, isExpectationType } from './arguments.ts'
 import { parseBound } from './bound.ts'
 
@@ -23,10 +24,17 @@ export function checkExpectations(definition: Pick<DatasetDefinition, 'schema' |
   )
 }
 
+/** The name that was probably meant, else all that there are. */
+function hintFor(type: string): string {
+  const known = Object.keys(EXPECTATION_ARGUMENTS)
+  const meant = nearest(type, known)
+  return meant === undefined ? `; there are ${known.join(', ')}` : `: did you mean ${meant}?`
+}
+
 function checkOne(schema: DatasetDefinition['schema'], expectation: Expectation, pointer: string): Fault[] {
   const { type, kwargs } = expectation
   if (!isExpectationType(type))
-    return [{ pointer: `${pointer}/type`, detail: `"${type}" is not an expectation known here` }]
+    return [{ pointer: `${pointer}/type`, detail: `"${type}" is not an expectation known here${hintFor(type)}` }]
   const parsed = EXPECTATION_ARGUMENTS[type].safeParse(kwargs)
   const faults: Fault[] = []
   if (!parsed.success) {
