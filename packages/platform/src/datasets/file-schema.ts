@@ -1,5 +1,5 @@
-import type { QueryEngine } from '@plimsoll/sdk/seams'
-import type { ColumnType, DatasetDefinition } from '@plimsoll/sdk/wire'
+import type { Cell, QueryEngine } from '@plimsoll/sdk/seams'
+import { type ColumnType, type DatasetDefinition, listedNames, shownValue } from '@plimsoll/sdk/wire'
 import { countText } from '../kernel/count-text.ts'
 import { readCsvHeader } from '../kernel/csv-header.ts'
 import { type Fault, isPlimsollError, PlimsollError } from '../kernel/errors.ts'
@@ -142,7 +142,11 @@ export async function checkFileSchema(
     found.flatMap((columns) => [...columns].flatMap(([name, type]) => (type === ZONED ? [name] : []))),
   )
   const local = new Set<string>()
+  const delimiters = new Set<string>()
   for (const [index, columns] of found.entries()) {
+    const missing = Object.keys(schema).find((column) => !columns.has(column))
+    const delimiter = missing === undefined ? undefined : otherDelimiter(source, columns)
+    if (delimiter !== undefined) delimiters.add(delimiter)
     const twice = await repeatedNames(source, files[index]!, columns)
     for (const column of columns.keys()) if (!Object.hasOwn(schema, column)) extra.add(column)
     for (const [column, type] of Object.entries(schema)) {
@@ -151,7 +155,9 @@ export async function checkFileSchema(
       if (type.type === 'timestamp' && foundType !== ZONED) local.add(column)
       const names = twice.get(column.toLowerCase())
       const again = names && `the column is there twice, as ${names.map((each) => `"${each}"`).join(' and ')}`
-      const detail = again ?? mismatch(type, foundType, source.format) ?? half(type, foundType, zoned.has(column))
+      const absent = `the column is missing${column === missing ? `; the file has ${namesText(columns)}` : ''}`
+      const detail =
+        again ?? mismatch(type, foundType, source.format, absent) ?? half(type, foundType, zoned.has(column))
       if (detail) faults.push({ pointer: `/schema/${column}`, detail: `${files[index]}: ${detail}` })
     }
   }
@@ -160,6 +166,7 @@ export async function checkFileSchema(
     throw new PlimsollError('invalid', 'datasets.schema_mismatch', message, {
       faults: faults.slice(0, FAULTS_MAX),
       faultCount: faults.length,
+      ...(delimiters.size > 0 ? { action: delimiterHint([...delimiters]) } : {}),
     })
   }
   return { columns: [...(found[0]?.keys() ?? [])], extra: [...extra].sort(), unsure: [...unsure], local: [...local] }
@@ -183,8 +190,32 @@ async function repeatedNames(
   return repeated
 }
 
-function mismatch(type: ColumnType, found: string | undefined, format: 'parquet' | 'csv'): string | undefined {
-  if (found === undefined) return 'the column is missing'
+const namesText = (columns: ReadonlyMap<string, string>) => listedNames([...columns.keys()].map(shownValue))
+
+const DELIMITERS = [',', ';', '\t', '|']
+
+/** The delimiter that the header of a CSV file has in place of the declared one, since all of it is read as one name. */
+function otherDelimiter(
+  { format, csv }: DatasetDefinition['source'],
+  columns: ReadonlyMap<string, string>,
+): string | undefined {
+  if (format !== 'csv' || columns.size !== 1 || csv?.header === false) return undefined
+  return DELIMITERS.find((each) => [...columns.keys()].some((name) => name.includes(each)))
+}
+
+function delimiterHint(found: readonly string[]): string {
+  const [first = ''] = found
+  const written = first === '\t' ? String.raw`\t` : first
+  return `If ${found.map(shownValue).join(' or ')} separates its fields, say so in its source: csv('…', { delimiter: '${written}' })`
+}
+
+function mismatch(
+  type: ColumnType,
+  found: string | undefined,
+  format: 'parquet' | 'csv',
+  absent: string,
+): string | undefined {
+  if (found === undefined) return absent
   if (format === 'csv') return undefined
   if (!ACCEPTED[type.type].test(found)) {
     const suggestion = SUGGESTED[found]
@@ -243,9 +274,12 @@ export async function checkValues(
     if (count === 0) continue
     const zone =
       type.type === 'timestamp' && type.zone === undefined ? ' (a time without an offset needs a declared zone)' : ''
+    const placed = faults.length < PLACED_MAX ? await findFirst(scan, column, conditions[index]!) : undefined
+    const example = JSON.stringify(String(placed?.value ?? row[index * 2 + 1]).slice(0, 100))
+    const place = placed === undefined ? '' : ` in row ${placed.row} of ${placed.file}`
     faults.push({
       pointer: `/schema/${column}`,
-      detail: `${countText(Number(count), 'value is', 'values are')} no ${type.type}${zone}, for example ${JSON.stringify(String(row[index * 2 + 1]).slice(0, 100))}`,
+      detail: `${countText(count, 'value is', 'values are')} no ${type.type}${zone}, for example ${example}${place}`,
     })
   }
   if (faults.length === 0) return
@@ -255,6 +289,30 @@ export async function checkValues(
     `Cannot read dataset "${definition.name}": ${countText(faults.length, 'column holds values that are not of its type', 'columns hold values that are not of their type')}`,
     { faults },
   )
+}
+
+/** Columns whose first value at fault is looked for: each takes a scan of the files, and one of a file in one thread. */
+const PLACED_MAX = 10
+const FILE = '__plimsoll_file_index'
+const ROW = '__plimsoll_row'
+
+/** The first value of a column for which a condition holds. A row is counted as data, from 1: a header is none. */
+async function findFirst(
+  scan: Scan,
+  column: string,
+  { sql: condition }: Measure,
+): Promise<{ value: Cell; file: string; row: string } | undefined> {
+  const { files } = scan.relation
+  const numbered: Scan = { ...scan, relation: { ...scan.relation, fileColumn: FILE } }
+  const [[index] = []] = await selectRows(numbered, `SELECT min(${FILE}) FROM data WHERE ${condition}`)
+  const file = index == null ? undefined : files[Number(index)]
+  if (file === undefined) return undefined
+  const rows = `(SELECT *, row_number() OVER () AS ${ROW} FROM data)`
+  const [[value, row] = []] = await selectRows(
+    { ...scan, relation: { ...scan.relation, files: [file] } },
+    `SELECT ${quoted(column)}, ${ROW} FROM ${rows} WHERE ${condition} ORDER BY ${ROW} LIMIT 1`,
+  )
+  return row == null ? undefined : { value: value ?? null, file, row: String(row) }
 }
 
 const WHOLE = String.raw`\s*[+-]?\d+(\.0*)?\s*`

@@ -30,6 +30,7 @@ afterAll(async () => {
 beforeEach(() => database.clear())
 
 const N = { n: { type: 'int32', nullable: false } } as const
+const AB = { a: { type: 'text', nullable: true }, b: { type: 'text', nullable: true } } as const
 
 async function failureOf(
   files: Record<string, string | Buffer>,
@@ -68,7 +69,9 @@ test('dataset-version lists every column that differs, and only warns of extra o
     { n: { type: 'text', nullable: false }, gone: { type: 'int32', nullable: false } },
   )
   expect(code).toBe('datasets.schema_mismatch')
-  expect(lines(details)).toMatch(/declared text, found INTEGER: declare int32\(\)[\s\S]*the column is missing/)
+  expect(lines(details)).toMatch(
+    /declared text, found INTEGER: declare int32\(\)[\s\S]*the column is missing; the file has "n"$/,
+  )
   const wide = await failureOf({ 'a.csv': 'n,more\n1,2\n' }, N, 'csv')
   expect(wide.result).toMatchObject({ verdict: 'passed', validation: { meta: { extra_columns: ['more'] } } })
 })
@@ -99,7 +102,42 @@ test('dataset-version lists CSV text that is no value, in all columns, with coun
     'csv',
   )
   expect(code).toBe('datasets.bad_values')
-  expect(lines(details)).toMatch(/1 value is no date.*2001-02-31[\s\S]*2 values are no int32/)
+  expect(lines(details)).toMatch(
+    /^1 value is no date, for example "2001-02-31" in row 1 of \S+\n2 values are no int32, for example "x" in row 2 of \/\S+\/a\.csv$/,
+  )
+})
+
+test('dataset-version says in which file and row the first value is that is none of its type', async () => {
+  const files = { 'a.csv': 'n\n1\n', 'b.csv': `n\n"2\n"\n${'3\n'.repeat(9_000)}z\ny\n`, 'c.csv': 'n\nx\n' }
+  const { details } = await failureOf(files, N, 'csv')
+  expect(lines(details)).toMatch(/^3 values are no int32, for example "z" in row 9002 of \/\S+\/b\.csv$/)
+})
+
+test.each([
+  ['a;b;label', ';', ';'],
+  ['a\tb\tlabel', '\t', '\\t'],
+  ['a|b|label', '|', '|'],
+])(
+  'dataset-version says what a file has in place of its columns, and that %j may have another delimiter',
+  async (header, delimiter, written) => {
+    const row = ['1', '2', '3'].join(delimiter)
+    const { code, details } = await failureOf({ 'a.csv': `${header}\n${row}\n` }, { ...AB, label: AB.a }, 'csv')
+    expect(code).toBe('datasets.schema_mismatch')
+    expect(lines(details)).toMatch(
+      /^\S+: the column is missing; the file has "[^\n]+"\n\S+: the column is missing\n\S+: the column is missing$/,
+    )
+    expect(lines(details)).toContain(`the file has ${JSON.stringify(header)}`)
+    expect(details).toMatchObject({
+      action: `If ${JSON.stringify(delimiter)} separates its fields, say so in its source: csv('…', { delimiter: '${written}' })`,
+    })
+  },
+)
+
+test('dataset-version lists no more of the columns of a file than can be read', async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `c${index}`)
+  const { details } = await failureOf({ 'a.csv': `${names}\n${names}\n` }, N, 'csv')
+  expect(lines(details)).toMatch(/the file has "c0", .* and 12 more$/)
+  expect(details).not.toHaveProperty('action')
 })
 
 test('dataset-version refuses CSV text that a cast would alter, and takes a whole number however it is written', async () => {
@@ -268,10 +306,8 @@ test('dataset-version reads wider integers as declared when every value fits, an
   })
   const { code, details } = await failureOf({ 'b.parquet': await wide('2147483648') }, N)
   expect(code).toBe('datasets.bad_values')
-  expect(lines(details)).toContain('1 value is no int32, for example "2147483648"')
+  expect(lines(details)).toMatch(/^1 value is no int32, for example "2147483648" in row 2 of \/\S+\/b\.parquet$/)
 })
-
-const AB = { a: { type: 'text', nullable: true }, b: { type: 'text', nullable: true } } as const
 
 test.each([
   ['a,b,a\n1,2,3\n', '/schema/a', 'the column is there twice, as "a" and "a"'],
