@@ -116,7 +116,7 @@ function describe({ expectation_config: { type, kwargs } }) {
 }
 
 function exampleOf({ result }) {
-  return `${result.unexpected_count} rows, such as ${result.partial_unexpected_list.slice(0, 3).join(', ')}`
+  return `${result.unexpected_count} rows, such as ${[...new Set(result.partial_unexpected_list)].slice(0, 3).join(', ')}`
 }
 
 async function features(platform) {

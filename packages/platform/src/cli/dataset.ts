@@ -39,7 +39,9 @@ function failureOf({ result, exception_info }: ExpectationResult): string {
     partial_unexpected_list: list,
     observed_value: seen,
   } = result
-  const examples = Array.isArray(list) ? list.slice(0, EXAMPLES_SHOWN_MAX).map((value) => JSON.stringify(value)) : []
+  // Of the first values, repeats among them, each once.
+  const distinct = new Set(Array.isArray(list) ? list.map((value) => JSON.stringify(value)) : [])
+  const examples = [...distinct].slice(0, EXAMPLES_SHOWN_MAX)
   return [
     ...(typeof count === 'number'
       ? [`${count} unexpected${typeof percent === 'number' ? ` (${percent.toPrecision(3)} %)` : ''}`]

@@ -70,7 +70,7 @@ const step = JSON.parse(readFileSync(process.env.PLIMSOLL_STEP!, 'utf8'))
 const FILES: Readonly<Record<string, string>> = {
   'plimsoll.project.mts': PROJECT,
   'data/good.csv': 'a,b,label\n1,2,0\n3,4,1\n5,6,1\n',
-  'data/damaged.csv': 'a,b,label\n1,2,0\n99,4,1\n98,4,7\n',
+  'data/damaged.csv': 'a,b,label\n1,2,0\n99,4,1\n99,4,1\n98,4,7\n',
   'steps/greet.mts': `${STEP}console.log('greeting', step.params.whom)
 appendFileSync(step.events, JSON.stringify({ t: 'progress', fraction: 0.5, message: 'half way' }) + '\\n')
 writeFileSync(step.outputs.greeting.path, JSON.stringify({ text: 'Hello, ' + step.params.whom }))
