@@ -214,9 +214,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none\s+Gives back/)
   expect((await plimsoll.run('model', 'show', 'echo', '1')).out).toContain('→ plimsoll approve echo 1')
   const named = ['--token-file', 'ada.token']
-  expect(await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).toMatchObject({
-    status: 0,
-  })
+  expect((await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).status).toBe(0)
   const refused = await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)
   expect(refused).toMatchObject({ status: 3, err: expect.stringContaining('delivery.passport_gaps') })
   expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
@@ -224,6 +222,9 @@ test('a model goes from a run to a prediction and back; a release without an app
     status: 0,
     out: expect.stringMatching(/^echo serves echo\/1 in production .*; gateways take it within seconds\n$/),
   })
+  expect((await plimsoll.run('route', 'show', 'echo')).out).toMatch(
+    /serves echo\/1 since(?:.*\n)+release .*ada .*first/,
+  )
   await expect
     .poll(async () => (await fetch(`${platform.gateway}/v2/models/echo/ready`)).status, { timeout: 60_000 })
     .toBe(200)

@@ -10,6 +10,7 @@ import { addApprove, addModel } from './model.ts'
 import { addPredict } from './predict.ts'
 import { addProject } from './project.ts'
 import { addRelease } from './release.ts'
+import { addRoute } from './route.ts'
 import { addRun } from './run.ts'
 import { addServerProject } from './server-project.ts'
 import { addStep } from './step.ts'
@@ -31,6 +32,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   addModel,
   addApprove,
   addRelease,
+  addRoute,
   addPredict,
   addAudit,
   addDeadLetter,

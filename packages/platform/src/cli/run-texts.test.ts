@@ -48,6 +48,15 @@ test('run list of a pipeline that is not there names those that there are; one w
   })
 })
 
+test('route list and show tell what serves, also before anything does', async () => {
+  expect((await plimsoll.run('route', 'list')).out).toMatch(/^echo +production +nothing yet *$/m)
+  expect(await plimsoll.run('route', 'show', 'echo')).toMatchObject({
+    status: 0,
+    out: 'echo in production serves nothing yet\n  predictions  0, of which 0 are labelled\nNothing was released there yet\n',
+  })
+  expect((await plimsoll.run('route', 'show', 'ehco')).err).toContain('Did you mean echo?')
+})
+
 test('logs and step show name a step behind its run and beside it', async () => {
   const run = runIn((await plimsoll.run('run', 'start', 'hello')).err)
   for (const words of [['logs'], ['step', 'show']]) {
