@@ -13,12 +13,15 @@ import { openTestDatabase, type TestDatabase } from '../packages/platform/src/ke
 import { openStepKinds } from '../packages/platform/src/processes/step-kinds.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
-const IMPORT = /^import \{ (.+) \} from '@plimsoll\/sdk'\n/m
+const IMPORT = /^import \{[^}]+\} from '@plimsoll\/sdk'\n/m
 const LOCK = `numpy==2.4.6 --hash=sha256:${'0'.repeat(64)}\n`
 
-/** Pages whose TypeScript blocks are to be pasted, in an order in which all of them may be, and the pages that one builds on. */
+/** Pages whose TypeScript blocks are to be pasted, in the order of getting-started.md, and the pages that one builds on. */
 const PAGES: [page: string, needs: string[], declares: string[]][] = [
   ['datasets', [], ['dataset/numbers']],
+  ['pipelines', ['datasets'], ['model/echo', 'pipeline/train', 'pipeline/greet', 'pipeline/load']],
+  ['models', ['datasets', 'pipelines'], ['route/echo']],
+  ['serving', [], ['entity/customer', 'model/credit', 'route/credit']],
   [
     'features',
     [],
@@ -28,16 +31,14 @@ const PAGES: [page: string, needs: string[], declares: string[]][] = [
       'entity/airport',
       'feature-view/delays',
       'feature-service/board',
+      'model/delay',
       'pipeline/learn',
       'pipeline/refresh',
-      'model/delay',
       'route/delay',
     ],
   ],
-  ['models', [], ['model/echo', 'route/echo']],
-  ['pipelines', ['datasets', 'models'], ['pipeline/train', 'pipeline/greet', 'pipeline/load']],
-  ['serving', [], ['entity/customer', 'model/credit', 'route/credit']],
 ]
+const ALL = PAGES.map(([page]) => page)
 
 const pageText = (page: string) => readFileSync(join(ROOT, `docs/guide/${page}.md`), 'utf8')
 const blocksOf = (page: string, language: string) =>
@@ -61,7 +62,7 @@ function openFolder(): string {
 
 /** The scripts that the pages print: the first line of such a block names its file. */
 function writeScripts(folder: string, pages: readonly string[]): void {
-  const scripts = pages.flatMap((page) => ['python', 'mts'].flatMap((language) => blocksOf(page, language)))
+  const scripts = pages.flatMap((page) => ['python', 'mts', 'text'].flatMap((language) => blocksOf(page, language)))
   for (const text of scripts) {
     const [, path] = /^(?:#|\/\/) ((?:data|steps)\/\S+)\n/.exec(text) ?? []
     if (path === undefined) continue
@@ -70,20 +71,16 @@ function writeScripts(folder: string, pages: readonly string[]): void {
   }
 }
 
-/** What `plimsoll init` writes, with the blocks behind it and the names that they import at its top, as the pages ask for. */
+/** What `plimsoll init` writes, with the import of getting-started.md in the place of its own and the blocks at its end. */
 function openProject(pages: readonly string[]): string {
   const folder = openFolder()
   execFileSync(process.execPath, ['packages/platform/bin/plimsoll.mjs', 'init', folder, '--name', 'guide'], {
     cwd: ROOT,
   })
   const file = join(folder, 'plimsoll.project.mts')
-  const texts = [readFileSync(file, 'utf8'), ...pages.flatMap((page) => blocksOf(page, 'ts'))]
-  const names = new Set(texts.flatMap((text) => IMPORT.exec(text)![1]!.split(', ')))
-  const whole = [
-    `import { ${[...names].join(', ')} } from '@plimsoll/sdk'\n`,
-    ...texts.map((text) => text.replace(IMPORT, '')),
-  ]
-  writeFileSync(file, whole.join('\n'))
+  const [names] = blocksOf('getting-started', 'ts')
+  const written = readFileSync(file, 'utf8').replace(IMPORT, names!)
+  writeFileSync(file, [written, ...pages.flatMap((page) => blocksOf(page, 'ts'))].join('\n'))
   writeScripts(folder, pages)
   writeFileSync(join(folder, 'steps/requirements.lock'), LOCK)
   return folder
@@ -104,28 +101,39 @@ test.each(PAGES)(
     const found = await planOf(openProject([...needs, page]))
     expect(found.declares).toEqual(expect.arrayContaining(['pipeline/hello', ...declares]))
     expect(found.warnings).toEqual([])
-    expect(pageText(page).replaceAll('\n', ' ')).toContain('to the `plimsoll.project.mts` that `plimsoll init` wrote')
-    for (const need of needs) expect(pageText(page)).toContain(`(${need}.md)`)
+    expect(pageText(page)).toContain('[import](getting-started.md#the-project-file)')
+    const last = needs.at(-1)
+    if (last !== undefined) expect(pageText(page)).toContain(`(${last}.md)`)
   },
   60_000,
 )
 
-test.each([
-  ['datasets', ['numbers']],
-  ['features', ['flights', 'labels']],
-])(
-  'the data that %s.md makes pass as versions of its datasets',
-  async (page, names) => {
-    const folder = openProject([page])
+test('getting-started.md has one import for all pages, of the names that they use, and lists them in their order', () => {
+  const [names, ...others] = blocksOf('getting-started', 'ts')
+  expect(others).toEqual([])
+  const imported = [...names!.matchAll(/(\w+),/g)].map(([, name]) => name!)
+  const init = readFileSync(join(openProject([]), 'plimsoll.project.mts'), 'utf8').replace(IMPORT, '')
+  const blocks = ALL.flatMap((page) => blocksOf(page, 'ts'))
+  expect(blocks.filter((block) => block.includes('import'))).toEqual([])
+  const used = new Set([init, ...blocks].join('\n').match(/\w+(?=\()/g))
+  expect(imported.filter((name) => !used.has(name))).toEqual([])
+  const listed = [...pageText('getting-started').matchAll(/^\d\. .*\((\S+)\.md\)/gm)].map(([, page]) => page!)
+  expect(listed).toEqual([...ALL, 'tracking'])
+})
+
+test.each([['the pages, made in one folder', () => openProject(ALL), ['flights', 'labels', 'numbers']]])(
+  'the data of %s pass as versions of their datasets',
+  async (_pages, open, names) => {
+    const folder = open()
     const { content } = await collectProject(folder)
-    const scripts = globSync('data/*.py', { cwd: folder })
-    for (const script of scripts) execFileSync('python3', [script], { cwd: folder })
+    for (const script of globSync('data/*.py', { cwd: folder })) execFileSync('python3', [script], { cwd: folder })
     const engine = openDuckdbQueryEngine({ tempDirectory: openFolder(), threads: 2 })
     onTestFinished(() => engine.close())
-    for (const name of names) {
-      const definition = content.definitions.find((one) => one.kind === 'dataset' && one.name === name)
-      await declare(database.ctx, definition as DatasetDefinition) // found by its kind
-      const made = await runDatasetVersion(database.ctx, engine, { dataset: name, root: folder })
+    const datasets = content.definitions.filter((one): one is DatasetDefinition => one.kind === 'dataset')
+    expect(datasets.map(({ name }) => name).sort()).toEqual(names)
+    for (const definition of datasets) {
+      await declare(database.ctx, definition)
+      const made = await runDatasetVersion(database.ctx, engine, { dataset: definition.name, root: folder })
       expect(made).toMatchObject({ verdict: 'passed', failed: 0 })
     }
   },
@@ -134,11 +142,11 @@ test.each([
 
 test('no other page of the guide has a TypeScript block', () => {
   const pages = globSync('docs/guide/*.md', { cwd: ROOT }).map((path) => basename(path, '.md'))
-  expect(pages.filter((page) => blocksOf(page, 'ts').length > 0).sort()).toEqual(PAGES.map(([page]) => page).sort())
+  expect(pages.filter((page) => blocksOf(page, 'ts').length > 0).sort()).toEqual([...ALL, 'getting-started'].sort())
 })
 
 test('the blocks of all pages of the guide are one project, each name declared once', async () => {
-  const { declares } = await planOf(openProject(PAGES.map(([page]) => page)))
+  const { declares } = await planOf(openProject(ALL))
   expect(declares).toEqual(['pipeline/hello', ...PAGES.flatMap(([, , declared]) => declared)].sort())
 }, 60_000)
 
