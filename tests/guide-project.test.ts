@@ -86,6 +86,13 @@ function openProject(pages: readonly string[]): string {
   return folder
 }
 
+function openYamlProject(): string {
+  const folder = openFolder()
+  writeFileSync(join(folder, 'plimsoll.project.yaml'), blocksOf('projects-in-yaml', 'yaml').join('\n'))
+  writeScripts(folder, ['projects-in-yaml', 'pipelines'])
+  return folder
+}
+
 /** What `plimsoll plan` says of the folder, of a server that has nothing yet: what would be declared, and warnings of the folder. */
 async function planOf(folder: string): Promise<{ declares: string[]; warnings: readonly string[] }> {
   const { content, warnings } = await collectProject(folder)
@@ -121,7 +128,10 @@ test('getting-started.md has one import for all pages, of the names that they us
   expect(listed).toEqual([...ALL, 'tracking'])
 })
 
-test.each([['the pages, made in one folder', () => openProject(ALL), ['flights', 'labels', 'numbers']]])(
+test.each([
+  ['the pages, made in one folder', () => openProject(ALL), ['flights', 'labels', 'numbers']],
+  ['projects-in-yaml.md', openYamlProject, ['amounts']],
+])(
   'the data of %s pass as versions of their datasets',
   async (_pages, open, names) => {
     const folder = open()
@@ -150,12 +160,12 @@ test('the blocks of all pages of the guide are one project, each name declared o
   expect(declares).toEqual(['pipeline/hello', ...PAGES.flatMap(([, , declared]) => declared)].sort())
 }, 60_000)
 
-test('the blocks of projects-in-yaml.md are a project that plan takes, with the scripts that are printed', async () => {
-  const folder = openFolder()
-  writeFileSync(join(folder, 'plimsoll.project.yaml'), blocksOf('projects-in-yaml', 'yaml').join('\n'))
-  writeScripts(folder, ['projects-in-yaml', 'pipelines'])
-  expect(await planOf(folder)).toEqual({
-    declares: ['dataset/numbers', 'model/sums', 'pipeline/greet', 'pipeline/sums'],
+test('the blocks of projects-in-yaml.md are a project that plan takes, with names that no other page declares', async () => {
+  const found = await planOf(openYamlProject())
+  expect(found).toEqual({
+    declares: ['dataset/amounts', 'model/sums', 'pipeline/report', 'pipeline/sums'],
     warnings: [],
   })
+  const others = new Set(PAGES.flatMap(([, , declares]) => declares))
+  expect(found.declares.filter((name) => others.has(name))).toEqual([])
 }, 60_000)

@@ -30,7 +30,7 @@ test('the example of the guide is a project, with the code of its step', async (
   const { content, blobs } = await collectProject(folder)
   expect(content.source).toBe('sums')
   expect(content.definitions.map((one) => `${one.kind}/${one.name}`)).toEqual([
-    'dataset/numbers',
+    'dataset/amounts',
     'model/sums',
     'pipeline/sums',
   ])
@@ -46,14 +46,14 @@ test('YAML and TypeScript make the same definitions', async () => {
     'plimsoll.project.mts',
     `import { datasetVersion, defineDataset, defineModel, definePipeline, defineProject, float64, int, int64, python } from '@plimsoll/sdk'
 export const project = defineProject({ name: 'sums' })
-export const numbers = defineDataset({ name: 'numbers', source: { format: 'csv', path: 'numbers.csv' }, schema: { x: int64(), y: float64({ nullable: true }) }, expectations: [{ type: 'expect_column_values_to_be_between', kwargs: { column: 'x', min_value: 0 } }] })
+export const amounts = defineDataset({ name: 'amounts', source: { format: 'csv', path: 'data/amounts.csv' }, schema: { x: int64(), y: float64({ nullable: true }) }, expectations: [{ type: 'expect_column_values_to_be_between', kwargs: { column: 'x', min_value: 0 } }] })
 export const model = defineModel({ name: 'sums', owner: 'someone@example.org' })
 export const pipeline = definePipeline({
   name: 'sums',
   params: { rows: int(100) },
   build: (p) => {
-    const version = datasetVersion(numbers, { key: 'numbers' })
-    python('steps/sum.py', { params: { rows: p.param('rows') }, inputs: { numbers: version }, outputs: { metrics: 'json' } })
+    const version = datasetVersion(amounts, { key: 'amounts' })
+    python('steps/sum.py', { params: { rows: p.param('rows') }, inputs: { amounts: version }, outputs: { metrics: 'json' } })
   },
 })
 `,
@@ -97,7 +97,7 @@ test('every fault of a definition is named with its line', async () => {
     code: 'definitions.invalid',
     details: {
       faults: [
-        { pointer: '/dataset/numbers/schema/x/type', detail: expect.stringMatching(/^line 7: /) },
+        { pointer: '/dataset/amounts/schema/x/type', detail: expect.stringMatching(/^line 7: /) },
         { pointer: '/model/Sums/name', detail: expect.stringMatching(/^line 14: /) },
       ],
     },
@@ -162,12 +162,12 @@ test('a script that is not there is named with its step and its line, and so is 
     })
   const { placed } = await collectProject(folder)
   const faultsOf = (failure: ClientError) => (placed(failure) as ClientError).faults.map(({ detail }) => detail)
-  expect(faultsOf(refusal('Cannot declare pipeline "sums"', '/steps/1/inputs/numbers', '/steps/0', '/steps'))).toEqual([
+  expect(faultsOf(refusal('Cannot declare pipeline "sums"', '/steps/1/inputs/amounts', '/steps/0', '/steps'))).toEqual([
     'line 31: why',
     'line 22: why',
     'line 22: why',
   ])
-  expect(faultsOf(refusal('Cannot declare dataset "numbers": it has faults', '/expectations/0/kwargs/a~1b'))).toEqual([
+  expect(faultsOf(refusal('Cannot declare dataset "amounts": it has faults', '/expectations/0/kwargs/a~1b'))).toEqual([
     'line 11: why',
   ])
   expect(faultsOf(refusal('Cannot declare pipeline "other"', '/steps/0'))).toEqual(['why'])
