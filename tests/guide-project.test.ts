@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import type { DatasetDefinition } from '@plimsoll/sdk/wire'
+import type { DatasetDefinition, Definition } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { openDuckdbQueryEngine } from '../packages/platform/src/adapters/duckdb/index.ts'
 import { openFilesBlobStore } from '../packages/platform/src/adapters/files/index.ts'
@@ -128,6 +128,43 @@ test('getting-started.md has one import for all pages, of the names that they us
   expect(listed).toEqual([...ALL, 'tracking'])
 })
 
+/** What a command takes: a kind whose name is given in the project, or what a command before it makes. */
+const TAKES: [command: RegExp, declaration: (name: string) => string][] = [
+  [/^plimsoll run start (\S+)/, (name) => `definePipeline({\n  name: '${name}'`],
+  [/^plimsoll model (?:versions|show) (\S+)/, (name) => `defineModel({\n  name: '${name}'`],
+  [/^plimsoll dataset (?:add|versions|show) (\S+)/, (name) => `defineDataset({\n  name: '${name}'`],
+  [/^plimsoll features (?:show view|materializations) (\S+)/, (name) => `defineFeatureView({\n  name: '${name}'`],
+  [/^plimsoll approve (\S+)/, (name) => `defineModel({\n  name: '${name}'`],
+  [/^plimsoll (?:release|rollback|retire|predict) (\S+)/, (name) => `name: '${name}', model: ${name}`],
+  [/^python3 (data\/\S+)/, (path) => `# ${path}\n`],
+]
+
+test('each command of the pages, in their order, names what was declared and applied before, from a committed tree', () => {
+  const blocks = ALL.flatMap((page) => [...pageText(page).matchAll(/^```(\w+)\n(.*?)^```/gms)])
+  let text = ''
+  let applied = ''
+  let isCommitted = false
+  const early: string[] = []
+  for (const [, language, block] of blocks) {
+    if (language !== 'sh') {
+      text += `${block!.replaceAll(/\n {2}(?=model: )/g, ' ')}\n`
+      isCommitted &&= language !== 'ts'
+      continue
+    }
+    for (const command of block!.split('\n')) {
+      if (command.startsWith('git commit')) isCommitted = true
+      if (command === 'plimsoll apply' && !isCommitted) early.push(command)
+      if (command === 'plimsoll apply') applied = text
+      for (const [pattern, declaration] of TAKES) {
+        const [, name] = pattern.exec(command) ?? []
+        const known = command.startsWith('python3') ? text : applied
+        if (name !== undefined && !known.includes(declaration(name))) early.push(command)
+      }
+    }
+  }
+  expect(early).toEqual([])
+})
+
 test.each([
   ['the pages, made in one folder', () => openProject(ALL), ['flights', 'labels', 'numbers']],
   ['projects-in-yaml.md', openYamlProject, ['amounts']],
@@ -149,6 +186,23 @@ test.each([
   },
   60_000,
 )
+
+test('the model of features.md learns from columns that its route is given or looks up', async () => {
+  const { content } = await collectProject(openProject(['features']))
+  const one = <K extends Definition['kind']>(kind: K, name: string) =>
+    content.definitions.find((found) => found.kind === kind && found.name === name) as Extract<Definition, { kind: K }>
+  const inputs = Object.entries(one('route', 'delay').inputs)
+  const given = inputs.flatMap(([name, input]) => ('entity' in input ? [] : [name]))
+  expect(Object.keys(one('dataset', 'labels').schema)).toEqual(expect.arrayContaining(inputs.map(([name]) => name)))
+  const features = Object.keys(one('feature-view', 'delays').features)
+  const looked = one('feature-service', 'board').views.flatMap(({ as }) => features.map((name) => `${as}__${name}`))
+  const [, columns] = /^COLUMNS = (\[.+\])$/m.exec(pageText('features')) ?? []
+  expect([...JSON.parse(columns!)].sort()).toEqual([...given, ...looked].sort())
+  expect(one('model', 'delay')).toMatchObject({
+    owner: expect.any(String),
+    intent: { intendedUse: expect.any(String), limitations: expect.any(String) },
+  })
+})
 
 test('no other page of the guide has a TypeScript block', () => {
   const pages = globSync('docs/guide/*.md', { cwd: ROOT }).map((path) => basename(path, '.md'))

@@ -11,15 +11,15 @@ import { openPython, runPython } from '../packages/platform/src/tracking/python.
 
 const ROOT = resolve(import.meta.dirname, '..')
 // As in the example's lock, where one version is for every Python.
-const PACKAGES = ['numpy<3', 'onnx==1.23.2', 'scikit-learn==1.7.2', 'skl2onnx==1.20.0', 'protobuf==6.33.6']
+const PACKAGES = ['duckdb<3', 'numpy<3', 'onnx==1.23.2', 'protobuf==6.33.6', 'scikit-learn==1.7.2', 'skl2onnx==1.20.0']
 const found = await openPython('guide-step', PACKAGES)
 const folder = mkdtempSync(join(tmpdir(), 'plimsoll-guide-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A script as the guide prints it: its first line names its file. */
+/** A file as the guide prints it: its first line names it. */
 function scriptOf(page: string, path: string): string {
   const text = readFileSync(join(ROOT, `docs/guide/${page}.md`), 'utf8')
-  const blocks = [...text.matchAll(/^```python\n(.*?)^```/gms)].map(([, block]) => block!)
+  const blocks = [...text.matchAll(/^```(?:python|text)\n(.*?)^```/gms)].map(([, block]) => block!)
   return blocks.find((block) => block.startsWith(`# ${path}\n`))!
 }
 
@@ -57,22 +57,36 @@ async function registered(path: string) {
   }
 }
 
+type StepInput = { type: string; digest: string; path: string; files: string[] }
+
+/** Runs a training step of the guide as an attempt does, and answers with where it left its outputs. */
+async function runStep(script: string, params: Record<string, unknown>, inputs: Record<string, StepInput>) {
+  const outputs = { model: { path: join(folder, 'model.onnx') }, metrics: { path: join(folder, 'metrics.json') } }
+  const names = { version: 1, run: 'run_1', step: 'fit', attempt: '1' }
+  const files = { checkpoint_dir: folder, events: join(folder, 'events.jsonl') }
+  const contract = join(folder, 'step.json')
+  writeFileSync(contract, JSON.stringify({ ...names, ...files, params, inputs, outputs }))
+  await runPython(python, script, {
+    PLIMSOLL_STEP: contract,
+    PYTHONPATH: join(ROOT, 'packages/platform/python'),
+  })
+  return outputs
+}
+
+test("the guide's requirements are the packages that its steps are tested with", () => {
+  const nameOf = (line: string) => /^[\w-]+/.exec(line)?.[0]
+  const lines = scriptOf('pipelines', 'steps/requirements.in').trim().split('\n').slice(1)
+  expect(lines.map(nameOf)).toEqual(PACKAGES.map(nameOf))
+})
+
 pythonTest(
   `the guide's training step leaves an ONNX file that is registered without its maps, and its metrics${why}`,
   async () => {
     const data = join(folder, 'numbers.csv')
     writeFileSync(join(folder, 'numbers.py'), scriptOf('datasets', 'data/numbers.py'))
     execFileSync(python, [join(folder, 'numbers.py')])
-    const outputs = { model: { path: join(folder, 'model.onnx') }, metrics: { path: join(folder, 'metrics.json') } }
-    const inputs = { numbers: { type: 'dataset', digest: digestBytes('x'), path: data, files: [data] } }
-    const names = { version: 1, run: 'run_1', step: 'fit', attempt: '1' }
-    const files = { checkpoint_dir: folder, events: join(folder, 'events.jsonl') }
-    const contract = join(folder, 'step.json')
-    writeFileSync(contract, JSON.stringify({ ...names, ...files, params: { trees: 10 }, inputs, outputs }))
-    await runPython(python, scriptOf('pipelines', 'steps/fit.py'), {
-      PLIMSOLL_STEP: contract,
-      PYTHONPATH: join(ROOT, 'packages/platform/python'),
-    })
+    const numbers = { type: 'dataset', digest: digestBytes('x'), path: data, files: [data] }
+    const outputs = await runStep(scriptOf('pipelines', 'steps/fit.py'), { trees: 10 }, { numbers })
     const { auc, rows } = JSON.parse(readFileSync(outputs.metrics.path, 'utf8'))
     expect(rows).toBe(500)
     expect(auc).toBeGreaterThan(0.8)
@@ -92,6 +106,44 @@ pythonTest(
       ['output_label', [2]],
       ['probabilities', [2, 2]],
     ])
+  },
+  240_000,
+)
+
+const TRAINING_SET = `
+import duckdb
+import random
+random.seed(7)
+rows = []
+for number in range(400):
+    origin = random.choice([0, 20])
+    row = [random.randrange(600, 2500), random.gauss(origin, 5), random.gauss(origin, 3), random.gauss(9, 5), random.gauss(9, 3)]
+    late = row[1] > 12
+    rows.append([number] + [None if at > 0 and random.random() < 0.05 else one for at, one in enumerate(row)] + [int(late)])
+table = duckdb.connect()
+table.execute("create table s (date integer, distance integer, origin__newest double, origin__mean_3h double, destination__newest double, destination__mean_3h double, late integer)")
+table.executemany("insert into s values (?, ?, ?, ?, ?, ?, ?)", rows)
+table.execute("copy s to '%s/part-00000.parquet' (format parquet)" % FOLDER)
+`
+
+pythonTest(
+  `the guide's step on a training set takes features that are null, and leaves a model that answers without them${why}`,
+  async () => {
+    await runPython(python, `FOLDER = ${JSON.stringify(folder)}\n${TRAINING_SET}`, {})
+    const path = join(folder, 'part-00000.parquet')
+    const set = { type: 'dataset', digest: digestBytes('x'), path, files: [path] }
+    const outputs = await runStep(scriptOf('features', 'steps/delay.py'), {}, { set })
+    const { auc, rows } = JSON.parse(readFileSync(outputs.metrics.path, 'utf8'))
+    expect(rows).toBe(400)
+    expect(auc).toBeGreaterThan(0.8)
+    const { signature, model } = await registered(outputs.model.path)
+    expect(signature).toMatchObject({ inputs: [{ datatype: 'FP32', shape: [-1, 5] }] })
+    expect(signature.columns[0]).toBe('distance')
+    const data = Float32Array.of(740, 20, 20, 9, 9, 740, Number.NaN, Number.NaN, Number.NaN, Number.NaN)
+    const tried = await tryModel(model, { samples: [{ name: 'X', datatype: 'FP32', shape: [2, 5], data }] })
+    const [, probabilities] = tried.outputs!
+    expect(probabilities!.shape).toEqual([2, 2])
+    expect([...(probabilities!.data as Float32Array)].every((one) => one >= 0 && one <= 1)).toBe(true) // FP32 by its signature
   },
   240_000,
 )
