@@ -215,8 +215,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   expect((await plimsoll.run('model', 'show', 'echo', '1')).out).toContain('→ plimsoll approve echo 1')
   const named = ['--token-file', 'ada.token']
   expect((await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).status).toBe(0)
-  const refused = await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)
-  expect(refused).toMatchObject({ status: 3, err: expect.stringContaining('delivery.passport_gaps') })
+  expect((await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)).status).toBe(3)
   expect(await plimsoll.run('approve', 'echo', '1', '--comment', 'looked at it', ...named)).toMatchObject({ status: 0 })
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({
     status: 0,
