@@ -71,6 +71,14 @@ export const PROBES: AnyEndpoint[] = [
   }),
   endpoint({
     method: 'GET',
+    path: '/file',
+    scope: 'public',
+    summary: 'Bytes',
+    response: 'application/octet-stream',
+    handler: async () => Buffer.from('abc'),
+  }),
+  endpoint({
+    method: 'GET',
     path: '/broken',
     scope: 'public',
     summary: 'Fails',

@@ -79,7 +79,8 @@ function mountOne(app: FastifyInstance, endpoint: AnyEndpoint, authoriser: Autho
   app.route({
     method: endpoint.method,
     url: endpoint.path,
-    exposeHeadRoute: false,
+    // The answer to HEAD is made and not sent: of a file that would be reading it for nothing.
+    exposeHeadRoute: endpoint.response !== 'application/octet-stream',
     ...(endpoint.bodyLimitBytes === undefined ? {} : { bodyLimit: endpoint.bodyLimitBytes }),
     // Before the body is read: who may not call costs us no parsing.
     onRequest: async (request) => {
