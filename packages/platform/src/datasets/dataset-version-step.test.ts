@@ -160,6 +160,7 @@ test('reuse() of dataset-version takes a result until another suite has moved th
   const failed = await judge(1)
   expect(failed).toMatchObject({ version: 1, verdict: 'failed' })
   expect(await areCurrent(failed, { ...failed, version: 2 }, null)).toEqual([true, false, false])
+  expect(await areCurrent({ ...failed, evaluated: 9 }, { ...failed, digest: 'sha256:x' })).toEqual([false, false])
   const passed = await judge(9)
   expect(passed).toMatchObject({ version: 1, verdict: 'passed' })
   expect(await areCurrent(failed, passed)).toEqual([false, true])

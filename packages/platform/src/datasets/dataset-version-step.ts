@@ -113,10 +113,17 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
   return made
 }
 
-/** The content has been seen again. Another suite may have moved the verdict since: the step then runs, and moves it back. */
+/** The content has been seen again. Another suite may have judged it since: the step then runs, and judges it by this. */
 async function reuse(ctx: Context, result: Json): Promise<boolean> {
   const known = madeDatasetVersion.safeParse(result)
-  return known.success && seeAgain(ctx, known.data)
+  if (!known.success) return false
+  const { verdict, evaluated, failed } = known.data
+  return seeAgain(
+    ctx,
+    known.data,
+    (found) =>
+      found.verdict === verdict && found.expectations.evaluated === evaluated && found.expectations.failed === failed,
+  )
 }
 
 /** Reads the files of a declared dataset, checks and profiles them, and registers them as its next version. */

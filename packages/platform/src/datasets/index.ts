@@ -13,6 +13,7 @@ export {
   type NewVersion,
   registerVersion,
   requireVersion,
+  seeWrittenAgain,
   strengthOf,
   type VersionRef,
   versionContent,

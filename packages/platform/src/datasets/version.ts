@@ -10,7 +10,9 @@ import {
   validationResult,
 } from '@plimsoll/sdk/wire'
 import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { z } from 'zod'
 import { alsoPin } from '../kernel/blob/index.ts'
+import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
@@ -160,20 +162,32 @@ function lockDataset(tx: Tx, name: string): Promise<{ version_count: number } | 
     .executeTakeFirst()
 }
 
-/** Makes a version whose content was seen again the newest; false, and nothing is changed, where it has not this verdict. */
+/** Makes a version whose content was seen again the newest; false, and nothing is changed, where it is not as is expected. */
 export async function seeAgain(
   ctx: Context,
-  { dataset, version, verdict }: Pick<DatasetVersion, 'dataset' | 'version' | 'verdict'>,
+  { dataset, version, digest }: Pick<DatasetVersion, 'dataset' | 'version'> & { readonly digest: string },
+  isExpected: (found: DatasetVersion) => boolean = () => true,
 ): Promise<boolean> {
+  const isSame = (found: DatasetVersion) => found.digest === digest && isExpected(found)
   const newest = await findNewest(ctx, dataset)
-  if (newest?.version === version) return newest.verdict === verdict
+  if (newest?.version === version) return isSame(newest)
   return ctx.transaction(async (tx) => {
     await lockDataset(tx, dataset)
     const row = await versionRow(tx, { dataset, version })
-    if (row?.verdict !== verdict) return false
+    if (!row || !isSame(toDatasetVersion(row))) return false
     await noteSeen(tx, row)
     return true
   })
+}
+
+/** What a step that wrote a version says of it. */
+const written = z.object({ dataset: z.string(), version: z.int(), digest: z.string() })
+
+/** The same for what a step has written of its own, by what its commit returned; one that named no dataset wrote none. */
+export async function seeWrittenAgain(ctx: Context, result: Json): Promise<boolean> {
+  if (result === null) return true
+  const known = written.safeParse(result)
+  return known.success && seeAgain(ctx, known.data)
 }
 
 /** How sure the digest of a version is; the least of those that say so, undefined where none has this digest. */

@@ -1,5 +1,5 @@
 import { datasetManifest } from '@plimsoll/sdk/wire'
-import { registerVersion } from '../datasets/index.ts'
+import { registerVersion, seeWrittenAgain } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import type { StepKind, StepOutput, StepResult } from '../kernel/step-kind.ts'
@@ -40,4 +40,5 @@ export const sqlTransformStep: StepKind = {
   resolve: resolveStep,
   command: runSqlTransformCommand,
   commit: commitStep,
+  reuse: seeWrittenAgain,
 }

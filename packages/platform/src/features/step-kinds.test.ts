@@ -507,6 +507,11 @@ test('sql-transform keeps the result of one SELECT as a dataset version', async 
     { flights },
   )
   expect(result).toMatchObject({ dataset: 'counts', version: 1, rowCount: 2 })
+  const { result: first } = await runStep('sql-transform', { sql: 'SELECT 1 AS n', dataset: 'sums' }, { flights })
+  await runStep('sql-transform', { sql: 'SELECT 2 AS n', dataset: 'sums' }, { flights })
+  for (const { kind, reuse } of featureStepKinds(async () => new Set()))
+    expect(await reuse?.(database.ctx, first!)).toBe(kind === 'materialize' ? undefined : true)
+  expect((await latestVersion(database.ctx, 'sums')).version, 'is the newest again').toBe(1)
 })
 
 test('sql-transform refuses a column that the SDK has no type for, and says what to do', async () => {

@@ -1,5 +1,5 @@
 import { type ColumnType, datasetManifest } from '@plimsoll/sdk/wire'
-import { findDataset, registerVersion, requireVersion } from '../datasets/index.ts'
+import { findDataset, registerVersion, requireVersion, seeWrittenAgain } from '../datasets/index.ts'
 import type { Json } from '../kernel/canonical.ts'
 import { countText } from '../kernel/count-text.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
@@ -136,4 +136,5 @@ export const trainingSetStep: StepKind = {
   resolve: resolveStep,
   command: runTrainingSetCommand,
   commit: commitStep,
+  reuse: seeWrittenAgain,
 }
