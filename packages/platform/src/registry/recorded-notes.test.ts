@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   await database.clear()
-  await addModel(ctx, modelOf('delay'))
+  await addModel(ctx, modelOf('delay', { approvals: { production: 2 } }))
   await describeModel(ctx, 'delay', 'late flights')
   await createModel(ctx, { name: 'plain', description: 'a plain one' })
 })
@@ -57,6 +57,17 @@ test.each([
   ],
   ['that a description contradicts', `update registered_model set description = 'x' where name = 'plain'`, 'model'],
   ['that a definition contradicts', `update registered_model set definition = null where name = 'delay'`, 'model'],
+  [
+    'whose model asks for fewer approvals',
+    `update registered_model set definition = jsonb_set(definition, '{approvals}', '{}') where name = 'delay'`,
+    'model',
+  ],
+  [
+    'whose model has lost its definition',
+    `update registered_model set definition = null, definition_digest = null, description = 'late flights' where name = 'delay'`,
+    'model',
+  ],
+  ['whose model was taken away', `update registered_model set deleted_at = now() where name = 'delay'`, 'model'],
 ])('findUnrecordedNotes() names notes %s', async (_what, change, kind) => {
   await sql.raw(change).execute(ctx.db)
   expect(await findUnrecordedNotes(ctx)).toMatchObject({ position: null, where: 'audit', row: { kind } })

@@ -52,57 +52,84 @@ async function readKept(ctx: Context): Promise<Kept> {
   return kept
 }
 
-/** What the audit says the notes became, by model and number, under the names that the models have now. */
-async function readTold(ctx: Context): Promise<Map<string, Digest>> {
+/** What the audit says, under the names that the models have now. */
+interface Told {
+  /** What the notes became, by model and number. */
+  readonly notes: Map<string, Digest>
+  /** The digest of its definition, by model: null without one, undefined where it is deleted. */
+  readonly definitions: Map<string, string | null | undefined>
+}
+
+const ACTIONS = ['model.notes', 'model.rename', 'model.create', 'model.declare', 'model.undeclare', 'model.delete']
+
+async function readTold(ctx: Context): Promise<Told> {
   const told = new Map<string, Map<number, Digest>>()
-  for await (const { action, project, subject, actor, data } of readAudit(ctx, ['model.notes', 'model.rename'])) {
+  const definitions: Told['definitions'] = new Map()
+  for await (const { action, project, subject, actor, data } of readAudit(ctx, ACTIONS)) {
     const key = modelKey(project, subject)
     if (action === 'model.rename') {
       const from = modelKey(project, (data as { from: string }).from)
       const moved = told.get(from)
       if (moved) told.set(key, moved)
       told.delete(from)
-    } else {
+      definitions.set(key, definitions.get(from))
+      definitions.delete(from)
+    } else if (action === 'model.notes') {
       const { revision, digest } = data as { revision: number; digest: string }
       told.set(key, (told.get(key) ?? new Map<number, Digest>()).set(revision, saidOf(actor, digest)))
-    }
+    } else if (action === 'model.declare') definitions.set(key, (data as { digest: string }).digest)
+    else definitions.set(key, action === 'model.delete' ? undefined : null)
   }
-  return new Map(
-    [...told].flatMap(([model, revisions]) =>
-      [...revisions].map(([revision, said]): [string, Digest] => [`${model}#${revision}`, said]),
-    ),
+  const notes = [...told].flatMap(([model, revisions]) =>
+    [...revisions].map(([revision, said]): [string, Digest] => [`${model}#${revision}`, said]),
   )
+  return { notes: new Map(notes), definitions }
 }
 
-/** A model that says now what its newest notes do not. */
-async function findUnsaid(ctx: Context, { newest }: Kept): Promise<LedgerFault | undefined> {
-  const models = await ctx.db
+async function readModels(ctx: Context) {
+  const rows = await ctx.db
     .selectFrom('registered_model')
-    .select(['project', 'name', 'description', 'definition', 'updated_at'])
-    .where('deleted_at', 'is', null)
+    .select(['project', 'name', 'description', 'definition', 'definition_digest', 'deleted_at', 'updated_at'])
     .orderBy('name')
     .execute()
-  const unsaid = models.find(
-    (model) =>
-      digestValue(toNotes(model)) !== (newest.get(modelKey(model.project, model.name)) ?? digestValue(NO_NOTES)),
-  )
-  if (!unsaid) return undefined
-  const row = { id: unsaid.name, subject: unsaid.name, at: unsaid.updated_at }
-  return unauditedRow('model', row, 'What it says of itself is not what its newest notes say')
+  return rows.map((row) => ({
+    key: modelKey(row.project, row.name),
+    isDeleted: row.deleted_at !== null,
+    digest: row.definition_digest,
+    isWhole: (row.definition === null ? null : digestValue(row.definition)) === row.definition_digest,
+    notes: digestValue(toNotes(row)),
+    row: { id: row.name, subject: row.name, at: row.updated_at },
+  }))
 }
 
-/** The notes first, the audit after them: what is written in between is in the audit. */
+/** A model that says now what its newest notes, or the audit of its definition, do not; how many must approve is of these. */
+function findUnsaid(
+  models: Awaited<ReturnType<typeof readModels>>,
+  { newest }: Kept,
+  { definitions }: Told,
+): LedgerFault | undefined {
+  for (const { key, isDeleted, digest, isWhole, notes, row } of models) {
+    if (!isWhole) return unauditedRow('model', row, 'Its definition is not the one of its digest')
+    if (definitions.get(key) !== (isDeleted ? undefined : digest))
+      return unauditedRow('model', row, 'The audit does not say that it has this definition')
+    if (!isDeleted && notes !== (newest.get(key) ?? digestValue(NO_NOTES)))
+      return unauditedRow('model', row, 'What it says of itself is not what its newest notes say')
+  }
+  return undefined
+}
+
+/** The rows first, the audit after them: what is written in between is in the audit. */
 async function look(ctx: Context): Promise<LedgerFault | undefined> {
   const kept = await readKept(ctx)
-  const unsaid = await findUnsaid(ctx, kept)
+  const models = await readModels(ctx)
   const told = await readTold(ctx)
   for (const [key, { said, fault, row }] of kept.revisions) {
     if (fault) return fault
-    if (told.get(key) !== said)
+    if (told.notes.get(key) !== said)
       return unauditedRow('model-notes', row, 'The audit has no row that says what the notes became')
   }
-  const gone = [...told.keys()].find((key) => !kept.revisions.has(key))
-  if (gone === undefined) return unsaid
+  const gone = [...told.notes.keys()].find((key) => !kept.revisions.has(key))
+  if (gone === undefined) return findUnsaid(models, kept, told)
   const [, model, revision] = /^[^\0]*\0(.*)#(\d+)$/s.exec(gone) ?? []
   return { position: null, where: 'audit', reason: `Revision ${revision} of the notes of model "${model}" is gone` }
 }
