@@ -216,6 +216,7 @@ test('secrets of a step are refused by name: variables that the platform gives o
 test.each([
   { PW: 'Hunter2 Value!' },
   { 'Hunter2 Value!': 'pw' },
+  { 'Hunter2 Value!': { name: 'pw' } },
   'Hunter2 Value!',
   { PW: { value: 'Hunter2 Value!' } },
 ])('a secret that stands where its name should is refused and not shown: %j', (secrets) => {

@@ -28,7 +28,7 @@ test('a server that is not there is told by its place and what the system said, 
 
 test('an address that is none is a fault of the settings, and is not shown', async () => {
   const action =
-    'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F, %3F, %23 and %40 for /, ?, # and @ in the password'
+    'Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %2F, %3F, %23 and %40 for /, ?, # and @ in the password, and %40 in what follows'
   const said = `config.invalid: Cannot use database.url: it is no address. ${action}`
   for (const url of [
     'postgres://ada:canary@127.0.0.1:99999/x',

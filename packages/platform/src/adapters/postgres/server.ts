@@ -8,7 +8,7 @@ const ESCAPES = '%2F, %3F, %23 and %40 for /, ?, # and @'
 function clientOf(url: string, timeoutMs: number): pg.Client {
   const refuse = (why: string) =>
     new PlimsollError('invalid', 'config.invalid', `Cannot use database.url: ${why}`, {
-      action: `Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ${ESCAPES} in the password`,
+      action: `Give it as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with ${ESCAPES} in the password, and %40 in what follows`,
     })
   if (!/^postgres(?:ql)?:\/\//.test(url) || hasLooseEnd(url)) throw refuse('it is no address')
   let client: pg.Client

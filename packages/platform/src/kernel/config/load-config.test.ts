@@ -69,6 +69,9 @@ test('loadConfig() never shows the value of a secret', async () => {
 test('loadConfig() shows no login of an address that stands in another setting', async () => {
   for (const [source, place] of [
     [{ env: { PLIMSOLL_DATABASE_KIND: 'postgres://u:xq/zk@h/db' } }, '/database/kind'],
+    [{ env: { PLIMSOLL_LOG_LEVEL: `postgres://u:${'xq'.repeat(200)}@h/db` } }, '/log/level'],
+    [{ env: { PLIMSOLL_LOG_LEVEL: 'postgres://u:xq zk@h/db' } }, '/log/level'],
+    [{ env: { PLIMSOLL_LOG_LEVEL: 'u:xq@h/db' } }, '/log/level'],
     [{ env: { PLIMSOLL_CONFIG: 'postgres://u:canary@h/db' } }, ''],
     [{ flags: { server: { port: 'postgres://u:canary@h/db' } } }, '/server/port'],
   ] as const) {

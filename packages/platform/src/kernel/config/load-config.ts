@@ -102,8 +102,13 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   const where = setting && origin ? ` (from ${ORIGINS[origin](setting)})` : ''
   return {
     pointer: pointerOf(parts),
-    detail: `${setting === undefined ? issue.message : setting.isSecret ? 'is not valid' : faultText(issue)}${where}`,
+    detail: `${setting === undefined ? issue.message : setting.isSecret ? 'is not valid' : settingFault(issue)}${where}`,
   }
+}
+
+/** What is wrong, and what was found where that cannot be an address, which may hold a login: of a long one only a part is quoted. */
+function settingFault(issue: z.core.$ZodIssue): string {
+  return /:\/\/|@/.test(JSON.stringify(issue.input) ?? '') ? issue.message : faultText(issue)
 }
 
 /** Another key may be what should be its value. */

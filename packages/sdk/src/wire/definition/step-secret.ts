@@ -66,7 +66,7 @@ const NO_VARIABLE =
 const NO_RECORD = 'expects the names of secrets by variable, such as { WAREHOUSE_PASSWORD: warehouse-password }'
 
 /** Secrets that a step is given, by the variable that holds the value: `{"WAREHOUSE_PASSWORD": "warehouse-password"}`. */
-export const stepSecrets = z.record(z.string(), z.string(NO_NAME), NO_RECORD).superRefine((secrets, check) => {
+export const stepSecrets = z.record(z.string(), z.custom<string>(), NO_RECORD).superRefine((secrets, check) => {
   const names = Object.keys(secrets)
   if (names.length > SECRETS_MAX)
     check.addIssue({
@@ -79,7 +79,11 @@ export const stepSecrets = z.record(z.string(), z.string(NO_NAME), NO_RECORD).su
       continue
     }
     const reserved = reservation(variable)
-    const message = reserved ? `${reserved}: choose another name` : SECRET_NAME.test(name) ? undefined : NO_NAME
+    const message = reserved
+      ? `${reserved}: choose another name`
+      : typeof name === 'string' && SECRET_NAME.test(name)
+        ? undefined
+        : NO_NAME
     if (message !== undefined) check.addIssue({ code: 'custom', path: [variable], message })
   }
 })
