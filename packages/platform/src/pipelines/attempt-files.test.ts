@@ -69,6 +69,11 @@ test.each([
   ['what follows a trace that was printed', `${TRACEBACK}E: 1\na\nb\nc\nno disk\n`, ':\nE: 1\na\nb\nc\nno disk'],
   ['a trace cut off in its frames', TRACEBACK, `:\n${TRACEBACK.trimEnd().split('\n').slice(-5).join('\n')}`],
   ['an exception of Node, and where', nodeLog('RangeError: deep', OWN), `:\nRangeError: deep\n${OWN}`],
+  [
+    'a place in its message',
+    nodeLog('Error: cannot parse:\n<html>:1', OWN),
+    `:\nError: cannot parse:\n<html>:1\n${OWN}`,
+  ],
   ['its lines', nodeLog('Error: a\nb\n\nc', `${INNER} {\n  code: 'X'\n}`), ':\nError: a\nb\n\nc'],
   ['its name and its end', nodeLog('E: 1\n 2\n 3\n 4\n 5\n 6', INNER), ':\nE: 1\n…\n 4\n 5\n 6'],
   [

@@ -3,6 +3,8 @@ import { jsonFaultPlace } from './json-fault.ts'
 
 test.each([
   ['{bad', 1, 2],
+  ['undefined', 1, 1],
+  ['[object Object]', 1, 2],
   ['', 1, 1],
   ['{"a":', 1, 6],
   ['{"a": "b', 1, 9],
@@ -22,6 +24,7 @@ test('jsonFaultPlace() looks for nothing in a text that is long', () => {
 
 test('jsonFaultPlace() names the numbers that JSON has not', () => {
   expect(jsonFaultPlace('{"a": "NaN",\n "b": NaN}')).toBe(': see its line 2, column 7 (NaN)')
+  expect(jsonFaultPlace('NaN')).toBe(': see its line 1, column 1 (NaN)')
   expect(jsonFaultPlace('[-Infinity]')).toBe(': see its line 1, column 3 (Infinity)')
 })
 

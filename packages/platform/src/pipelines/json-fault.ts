@@ -1,7 +1,7 @@
 /** A longer text would be parsed for seconds. */
 const SEARCHED_CHARS_MAX = 1 << 18
 /** What the parser says of a text that goes on wrong; of one that ends too early it says something else. */
-const UNEXPECTED = /^Unexpected token /
+const UNEXPECTED = /^Unexpected token | is not valid JSON$/
 
 function faultOf(text: string): string {
   try {

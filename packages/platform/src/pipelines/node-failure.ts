@@ -23,9 +23,16 @@ export function isNodeFailure(lines: readonly string[]): boolean {
  */
 export function nodeException(lines: readonly string[]): readonly string[] | undefined {
   if (!isNodeFailure(lines)) return undefined
-  const place = lines.findLastIndex((line) => NODE_PLACE.test(line))
-  const pointer = lines.findIndex((line, index) => index > place && POINTER.test(line))
-  if (pointer === -1 || (place !== -1 && pointer > place + SOURCE_LINES_MAX + 1)) return undefined
+  const pointerOf = (place: number) => {
+    if (place === -1) return -1
+    const below = lines.slice(place + 1, place + SOURCE_LINES_MAX + 2).findIndex((line) => POINTER.test(line))
+    return below === -1 ? -1 : place + 1 + below
+  }
+  // A line of the message may look like a place: none is pointed at.
+  const place = lines.findLastIndex((line, index) => NODE_PLACE.test(line) && pointerOf(index) !== -1)
+  const isPlaced = place !== -1 || lines.some((line) => NODE_PLACE.test(line))
+  const pointer = isPlaced ? pointerOf(place) : lines.findIndex((line) => POINTER.test(line))
+  if (pointer === -1) return undefined
   const said = lines.slice(pointer + 1, -1).filter((line) => !HINT.test(line) && !FRAME_OF_CAUSE.test(line))
   const trace = said.findIndex((line) => FRAME.test(line))
   const message = (trace === -1 ? said : said.slice(0, trace)).join('\n').trim().split('\n')
