@@ -181,7 +181,7 @@ test('planProject() warns of approvals for an environment in which no route serv
   const asks = modelOf('other', { approvals: { production: 1, prodution: 1 } })
   const { warnings } = await plan(contentOf([...WHOLE, asks]))
   expect(warnings).toEqual([
-    'model "other" asks for approvals in "prodution", where no route serves: nothing waits for them (there are production)',
+    'model "other" asks for approvals in "prodution", where no route serves: nothing waits for them (routes are in production)',
   ])
 })
 

@@ -141,18 +141,17 @@ function codeFiles(content: ProjectContent): `sha256:${string}`[] {
 
 /** Approvals for an environment of no route hold nothing up: it may be misspelt. */
 async function approvalWarnings(ctx: Context, { definitions }: ProjectContent): Promise<string[]> {
-  const known = new Set([
-    'production',
-    ...definitions.flatMap((one) => (one.kind === 'route' ? [one.environment] : [])),
-  ])
+  const declared = definitions.flatMap((one) => (one.kind === 'route' ? [one.environment] : []))
   const warnings: string[] = []
   for (const one of definitions)
     for (const environment of one.kind === 'model' ? Object.keys(one.approvals) : []) {
-      const served = known.has(environment) ? [] : await listEnvironments(ctx, environment)
-      if (known.has(environment) || served.includes(environment)) continue
-      const names = listedNames([...new Set([...known, ...served])].sort())
+      if (environment === 'production' || declared.includes(environment)) continue
+      const served = await listEnvironments(ctx, environment)
+      if (served.includes(environment)) continue
+      const names = [...new Set([...declared, ...served])].sort()
+      const others = names.length > 0 ? `routes are in ${listedNames(names)}` : 'there is no route yet'
       warnings.push(
-        `model "${one.name}" asks for approvals in "${environment}", where no route serves: nothing waits for them (there are ${names})`,
+        `model "${one.name}" asks for approvals in "${environment}", where no route serves: nothing waits for them (${others})`,
       )
     }
   return warnings

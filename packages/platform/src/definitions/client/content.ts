@@ -81,12 +81,15 @@ function textOf(value: unknown): string | undefined {
 }
 
 const STARS_MAX = 4
-const BRACES_MAX = 2
+const CHOICES_MAX = 100
 
 /** What takes Node's matcher more than a moment: time grows with a power of the stars, and what braces stand for multiplies. */
 function isInvolved(pattern: string): boolean {
   const stars = pattern.split('/').map((name) => (name === '**' ? 0 : name.split('*').length - 1))
-  return Math.max(...stars) > STARS_MAX || pattern.split('{').length - 1 > BRACES_MAX || /\.\.|[*?+@!]\(/.test(pattern)
+  const choices = [...pattern.matchAll(/\{([^{}]*)\}?/g)].map(([, within]) => within!)
+  const count = choices.reduce((product, within) => product * within.split(',').length, 1)
+  const isRange = choices.some((within) => within.includes('..'))
+  return Math.max(...stars) > STARS_MAX || count > CHOICES_MAX || isRange || /[*?+@!]\(/.test(pattern)
 }
 
 /** Files of a Python step: its script, its lock, and what its globs match. Caches and byte code are left out. */
@@ -106,13 +109,18 @@ async function pythonFiles(
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern}" of ${of}: it leaves the project`,
       )
+    const named = await lstat(join(root, pattern)).catch(() => undefined)
+    if (named?.isFile()) {
+      found.add(pattern)
+      continue
+    }
     if (isInvolved(pattern))
       throw new PlimsollError(
         'invalid',
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern.slice(0, 200)}" of ${of}: it is too involved`,
         {
-          action: `A name in it may have ${STARS_MAX} *, and all of it ${BRACES_MAX} {…,…}; name the files, or more patterns`,
+          action: `A name in it may have ${STARS_MAX} *, and all of it ${CHOICES_MAX} choices of {…,…}, without ranges: name the files, or more patterns`,
         },
       )
     let matched = 0
