@@ -7,6 +7,7 @@ import { join } from 'node:path'
 
 /** A benchmark that does not end by itself is ended. */
 const LIMIT_MS = 20 * 60_000
+const GRACE_MS = 10_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 const words = process.argv.slice(2).filter((word) => !word.startsWith('-'))
@@ -27,16 +28,28 @@ async function runOne(file) {
   const args = ['scripts/with-node.mjs', `bench/${file}`, ...options, `--figures=${path}`]
   // The channel tells it when this process has vanished.
   const stdio = ['inherit', isJson ? process.stderr : 'inherit', 'inherit', 'ipc']
-  const child = spawn(process.execPath, args, { stdio, timeout: LIMIT_MS })
+  // A group of its own: one that computes hears no signal, and is ended with all that it started.
+  const child = spawn(process.execPath, args, { stdio, detached: true })
   let asked
+  let grace
+  const stop = (signal) => {
+    child.kill(signal)
+    grace ??= setTimeout(() => process.kill(-child.pid, 'SIGKILL'), GRACE_MS)
+  }
   const end = (signal) => {
     asked = signal
-    child.kill(signal)
+    stop(signal)
   }
+  const limit = setTimeout(() => stop('SIGTERM'), LIMIT_MS)
   for (const signal of SIGNALS) process.on(signal, end)
   const status = await new Promise((done) => child.once('close', done))
   for (const signal of SIGNALS) process.off(signal, end)
-  if (asked) process.kill(process.pid, asked)
+  clearTimeout(limit)
+  clearTimeout(grace)
+  if (asked) {
+    rmSync(directory, { recursive: true, force: true })
+    process.kill(process.pid, asked)
+  }
   return status === 0
 }
 
