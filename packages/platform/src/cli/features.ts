@@ -169,7 +169,7 @@ function addMaterializations(group: Command): void {
       io.answer(
         answer,
         table(
-          ['until', 'generation', 'written', 'stale', 'run', { elastic: 'step' }, 'source'],
+          ['until', 'generation', 'written', 'there before', 'run', { elastic: 'step' }, 'source'],
           answer.materializations.map((one) => [
             one.until,
             String(one.generation),

@@ -169,8 +169,12 @@ export function addApprove(program: Command): void {
         schema: givenApproval,
         isIdempotent: true,
       })
+      const { by, at, environment, isSelfApproved } = answer.approval
+      const what = `${args[0]}/${args[1]} for ${environment}`
       io.answer(answer, [
-        `${answer.approval.by} approves ${args[0]}/${args[1]} for ${answer.approval.environment}${answer.approval.isSelfApproved ? ', recorded as self-approved' : ''}`,
+        answer.isNew
+          ? `${by} approves ${what}${isSelfApproved ? ', recorded as self-approved' : ''}`
+          : `${by} had approved ${what} already, at ${formatInstant(at)}: nothing was changed`,
         ...answer.gaps.map((gap) => `still missing: ${gap.field}: ${gap.detail}`),
       ])
     },

@@ -102,6 +102,17 @@ async function runPlan({ io, options, args }: Invocation<PlanFlags>): Promise<vo
   ])
 }
 
+const DONE = { create: 'created', change: 'changed', delete: 'deleted', kept: 'kept', unchanged: 'unchanged' } as const
+
+/** What was done, by how many: `Applied: 1 created, 18 unchanged`. */
+function appliedText({ changes }: PlanView): string {
+  const counts = Object.entries(DONE).flatMap(([change, word]) => {
+    const count = changes.filter((one) => one.change === change).length
+    return count > 0 ? [`${count} ${word}`] : []
+  })
+  return `Applied: ${counts.join(', ') || 'nothing is declared'}`
+}
+
 async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<void> {
   const client = await connectFor(options, args[0])
   const project = await collect(args[0] ?? '.')
@@ -117,7 +128,7 @@ async function runApply({ io, options, args }: Invocation<ApplyFlags>): Promise<
     .call({ method: 'POST', path: '/api/v1/apply', body, schema: planView })
     .catch(orPlaced(project))
   const told = { ...applied, warnings: [...project.warnings, ...applied.warnings] }
-  io.answer(told, describePlan(told))
+  io.answer(told, [...describePlan(told), appliedText(told)])
 }
 
 /** `plan` and `apply`. */

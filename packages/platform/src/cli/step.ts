@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
+import { delimiter, dirname, isAbsolute } from 'node:path'
+import { type StepDebugView, stepDebugView, stepDetail } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { readEnvironment } from '../kernel/config/index.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -23,6 +24,12 @@ function addShow(group: Command): void {
       io.answer(step, describeStep(step))
     },
   })
+}
+
+/** What the step ran comes first: its Python has its packages. */
+function pathOf({ argv, environment }: StepDebugView): string {
+  const [program = ''] = argv
+  return [...(isAbsolute(program) ? [dirname(program)] : []), environment['PATH'] ?? ''].filter(Boolean).join(delimiter)
 }
 
 function addDebug(group: Command): void {
@@ -51,7 +58,7 @@ function addDebug(group: Command): void {
         )
       const child = spawn(shell, [], {
         cwd: view.cwd,
-        env: { ...view.environment, TERM: readEnvironment().TERM ?? 'dumb' },
+        env: { ...view.environment, PATH: pathOf(view), TERM: readEnvironment().TERM ?? 'dumb' },
         stdio: 'inherit',
       })
       const status = await new Promise<number>((resolve, reject) => {

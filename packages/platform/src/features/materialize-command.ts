@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { OnlineStore } from '@plimsoll/sdk/seams'
 import { entityDefinition, featureViewDefinition } from '@plimsoll/sdk/wire'
 import { z } from 'zod'
+import { countText } from '../kernel/count-text.ts'
 import { PlimsollError, toPlimsollError } from '../kernel/errors.ts'
 import type { StepCommand } from '../kernel/step-kind.ts'
 import { type Materialized, materializeView } from './materialize-batch.ts'
@@ -73,9 +74,19 @@ export async function runMaterializeCommand(command: StepCommand): Promise<void>
       if (done) views.push({ view: view.name, generation, ...done })
     }
     await writeJson(outputPath(command, 'report'), { views })
+    command.progress(1, viewsText(views))
   } finally {
     await store.close()
   }
+}
+
+/** What was done in all, where the last progress told of a part. */
+function viewsText(
+  views: readonly { readonly view: string; readonly applied: number; readonly stale: number }[],
+): string {
+  return views
+    .map(({ view, applied, stale }) => `${view}: ${countText(applied, 'value')} written, ${stale} were there`)
+    .join('; ')
 }
 
 /** The source may have lost what an older meaning needs: that is no reason to leave the present one unfilled. */

@@ -105,7 +105,10 @@ async function repeatedApproval(tx: Tx, request: ApprovalKey): Promise<Approval>
  * @throws forbidden registry.named_principal_needed · precondition registry.nothing_to_approve ·
  * registry.approval_unrecorded
  */
-export async function approve(tx: Tx, request: ApprovalKey & { comment: string }): Promise<Approval> {
+export async function approve(
+  tx: Tx,
+  request: ApprovalKey & { comment: string },
+): Promise<Approval & { isNew: boolean }> {
   const { principal } = tx
   if (!principal.named) {
     throw new PlimsollError(
@@ -151,7 +154,7 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
     )
     .returningAll()
     .executeTakeFirst()
-  if (!stored) return repeatedApproval(tx, request)
+  if (!stored) return { ...(await repeatedApproval(tx, request)), isNew: false }
   await tx.emit({
     type: 'registry.version_approved',
     subject: `${request.model}/${request.version}`,
@@ -162,5 +165,5 @@ export async function approve(tx: Tx, request: ApprovalKey & { comment: string }
     subject: `${request.model}/${request.version}`,
     data: { environment: request.environment, ...row, comment: request.comment, isSelfApproved },
   })
-  return toApproval(stored)
+  return { ...toApproval(stored), isNew: true }
 }

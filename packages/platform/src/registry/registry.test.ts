@@ -247,7 +247,8 @@ test('passportGaps() asks the notes and approvals of the definition, by environm
 
 test('approve() binds artifact and passport, once, with its event and audit row', async () => {
   await addVersion(ctx, 'delay', 'one')
-  const approval = await approveAs(ctx, person('ada'), KEY)
+  const { isNew, ...approval } = await approveAs(ctx, person('ada'), KEY)
+  expect(isNew).toBe(true)
   expect(approval).toMatchObject({
     by: 'ada',
     proof: 'token:tok_ada',
@@ -262,7 +263,7 @@ test('approve() binds artifact and passport, once, with its event and audit row'
     data: { by: 'ada', environment: 'production' },
   })
   expect(audit.at(-1)).toMatchObject({ actor: 'ada', action: 'version.approve', subject: 'delay/1' })
-  expect(await approveAs(ctx, person('ada'), { ...KEY, comment: 'again' })).toEqual(approval)
+  expect(await approveAs(ctx, person('ada'), { ...KEY, comment: 'again' })).toEqual({ ...approval, isNew: false })
   expect([await database.events(), await auditOf(ctx)]).toEqual([events, audit])
   await approveAs(ctx, person('ben'), KEY)
   expect((await approvalsOf(ctx, KEY)).map((one) => one.by)).toEqual(['ada', 'ben'])

@@ -196,9 +196,10 @@ export function registryEndpoints(deps: EnvironmentDeps): readonly AnyEndpoint[]
       handler: async ({ ctx, params, body }) =>
         ctx.transaction(async (tx) => {
           await requireEnvironment(tx, deps, { ...params, environment: body.environment })
-          const { at, ...approval } = await approve(tx, { ...params, ...body })
+          const { at, isNew, ...approval } = await approve(tx, { ...params, ...body })
           return {
             approval: { ...approval, artifact: approval.artifact, isValid: true, at: at.toISOString() },
+            isNew,
             gaps: await passportGaps(tx, { ...params, environment: body.environment }),
           }
         }),

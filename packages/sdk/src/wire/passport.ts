@@ -180,7 +180,12 @@ export const approveBody = z.strictObject({
 })
 
 /** An approval that was given, and what the version still lacks for its environment. */
-export const givenApproval = z.object({ approval: approvalView, gaps: z.array(passportGap) })
+export const givenApproval = z.object({
+  approval: approvalView,
+  /** False where the same person had approved it before: nothing was changed then. */
+  isNew: z.boolean(),
+  gaps: z.array(passportGap),
+})
 
 /**
  * Points an alias at a version. `expected` is the version that the caller believes it points at, null for none: it is

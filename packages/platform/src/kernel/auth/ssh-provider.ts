@@ -55,7 +55,7 @@ async function identifySigner(
   checkStatement(statement, presented, windowMs)
   const { publicKey } = orRefuse(() => verifySshSignature(signature, Buffer.from(text, 'utf8')))
   const key = await findKey(ctx, project, statement.principal, publicKey.fingerprint)
-  if (key === undefined) refuse('its key is not registered for that person here')
+  if (key === undefined) refuse(`its key is not registered for ${statement.principal} here`)
   const stored = await ctx.db
     .insertInto('auth_signature')
     .values({
