@@ -6,6 +6,8 @@ const TINY = 1e-4
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 const WHOLE = new Intl.NumberFormat('en-GB')
 const FINE = new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 4 })
+const LARGE = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 })
+const LARGE_FROM = 1_000
 
 /** `sha256:0123456789ab…` as `0123456789ab`: enough to tell two apart by eye, never to compare by. */
 export function shortDigest(digest: string): string {
@@ -16,10 +18,11 @@ export function formatCount(value: number): string {
   return WHOLE.format(value)
 }
 
-/** Four significant digits; counts stay whole, and what has many zeros is written by its power: `1.4e-7`. */
+/** Four significant digits, of large numbers one behind the point; counts stay whole, and what has many zeros is written by its power: `1.4e-7`. */
 export function formatMetric(value: number): string {
   if (value !== 0 && Math.abs(value) < TINY) return value.toExponential(1).replace('.0e', 'e')
-  return Number.isInteger(value) ? WHOLE.format(value) : FINE.format(value)
+  if (Number.isInteger(value)) return WHOLE.format(value)
+  return (Math.abs(value) < LARGE_FROM ? FINE : LARGE).format(value)
 }
 
 export function formatBytes(bytes: number): string {

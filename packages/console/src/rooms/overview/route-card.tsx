@@ -52,9 +52,11 @@ function Serving({ route }: { route: RouteView }) {
 const DATE_CHARS = 'YYYY-MM-DD'.length
 const UNSCORED = 'Unscored labels measure nothing: the record of their prediction has no score of their row.'
 
-function Quality({ live }: { live: LiveView }) {
+/** Of all that the route answered; how good it is, of what serves now. */
+function Quality({ live, assignment }: { live: LiveView; assignment: RouteView['assignment'] }) {
   const since = live.hours[0]?.hourMs
-  const arm = live.arms.find((one) => one.auc !== null || one.brier !== null)
+  const arm = live.arms.find((one) => one.release === assignment?.release)
+  const of = `of version ${assignment?.version}`
   return (
     <>
       <div className="figures">
@@ -77,13 +79,13 @@ function Quality({ live }: { live: LiveView }) {
         {arm?.auc != null && (
           <div>
             <div className="figure">{formatMetric(arm.auc)}</div>
-            <div className="soft">AUC of labelled</div>
+            <div className="soft">AUC {of}</div>
           </div>
         )}
         {arm?.brier != null && (
           <div>
             <div className="figure">{formatMetric(arm.brier)}</div>
-            <div className="soft">Brier score</div>
+            <div className="soft">Brier score {of}</div>
           </div>
         )}
       </div>
@@ -140,7 +142,7 @@ export function RouteCard({ route }: { route: RouteView }) {
               none="no answer in the last minute"
               format={formatDuration}
             />
-            <Quality live={data} />
+            <Quality live={data} assignment={route.assignment} />
             {data.hours.length > 0 && (
               <Suspense fallback={<div className="chart" />}>
                 <HourChart hours={data.hours} />
