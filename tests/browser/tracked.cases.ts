@@ -98,6 +98,8 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
         await page.waitForURL('**/tracked/experiments/7')
         await page.getByRole('link', { name: 'all', exact: true }).click()
         await page.getByRole('heading', { name: 'Experiments', level: 1 }).waitFor()
+        await page.goto(`${new URL(page.url()).origin}/#/experiments`)
+        await page.waitForURL('**/tracked/experiments')
       },
       { answers: { ...OF_EXPERIMENT, [RUNS_SEARCH]: {}, '/api/2.0/mlflow/experiments/search': { experiments } } },
     )

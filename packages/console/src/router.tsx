@@ -30,7 +30,7 @@ export async function loadRooms(): Promise<void> {
 }
 
 /** `/experiments/ID` and `/experiments/ID/runs/RUN`, with whatever page or query MLflow would open there. */
-const MLFLOW_HASH = /^\/experiments\/([\w-]+)(?:\/runs\/([\w-]+))?/
+const MLFLOW_HASH = /^\/experiments(?:\/([\w-]+)(?:\/runs\/([\w-]+))?)?(?=[/?]|$)/
 
 const root = createRootRoute({
   // Kept by every link, so that a page can be sent to someone else.
@@ -45,10 +45,11 @@ const overview = createRoute({
   path: '/',
   // The mlflow client prints links to pages of MLflow's own, which the server never sees.
   beforeLoad: ({ location }) => {
-    const [, experiment, tracked] = MLFLOW_HASH.exec(location.hash) ?? []
+    const [all, experiment, tracked] = MLFLOW_HASH.exec(location.hash) ?? []
     if (tracked !== undefined) throw redirect({ to: '/tracked/runs/$tracked', params: { tracked }, replace: true })
     if (experiment !== undefined)
       throw redirect({ to: '/tracked/experiments/$experiment', params: { experiment }, replace: true })
+    if (all !== undefined) throw redirect({ to: '/tracked/experiments', replace: true })
   },
   component: lazyRouteComponent(rooms.overview, 'Overview'),
 })

@@ -30,7 +30,7 @@ export function LogIn({ trouble: { error } }: { trouble: Trouble }) {
         <Button type="submit">Use it in this tab</Button>
       </form>
       <p className="soft">Whoever runs the server makes one for you:</p>
-      <Command text="plimsoll token create <your-name> --role viewer" />
+      <Command text="plimsoll token create NAME --role viewer" />
     </section>
   )
 }

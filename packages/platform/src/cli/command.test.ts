@@ -66,6 +66,16 @@ test('namingFlags() tells faults of the request as those of the flags and argume
     message: 'Cannot use --param trees: expected number, found "many"',
   })
   expect(namingFlags(ofParams, names, 'plimsoll x')).toBe(ofParams)
+  const ofForce = new ClientError({
+    ...ofParams,
+    status: 400,
+    detail: '',
+    code: 'pipelines.unknown_step',
+    faults: [{ pointer: '/options', detail: 'there is no step fti; there are fit' }],
+  })
+  expect(namingFlags(ofForce, new Map([['force', '--force']]), 'plimsoll run start')).toMatchObject({
+    message: 'Cannot use --force: there is no step fti; there are fit',
+  })
   for (const thrown of [refused('?limit', '/other'), refused(), refused('/limit/0'), failure('Try again')])
     expect(namingFlags(thrown, names, 'plimsoll x')).toBe(thrown)
 })

@@ -56,11 +56,12 @@ function ownNames(command: Command): OwnNames {
   ])
 }
 
-const OF_FLAGS = new Set(['http.invalid_request', 'pipelines.bad_params'])
+const OF_FLAGS = new Set(['http.invalid_request', 'pipelines.bad_params', 'pipelines.unknown_step'])
 
 /** The flag or argument that gave what a pointer leads to. */
 function flagAt(pointer: string, names: OwnNames): string | undefined {
   const param = names.has('param') ? /^\/params\/(.+)$/.exec(pointer)?.[1] : undefined
+  if (pointer === '/options' && names.has('force')) return '--force'
   return param === undefined ? names.get(/^[?:/](\w+)$/.exec(pointer)?.[1] ?? '') : `--param ${param}`
 }
 

@@ -36,13 +36,14 @@ export interface StartRun {
 
 function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string, Json>>): Record<string, Json> {
   const declared = pipeline.definition.params
+  const listed = Object.keys(declared).join(', ')
   const faults: Fault[] = []
   const resolved: Record<string, Json> = {}
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(declared, name))
       faults.push({
         pointer: `/params/${name}`,
-        detail: `there is no param ${name}; there are ${Object.keys(declared).join(', ') || 'none'}`,
+        detail: `there is no param ${name}; ${listed === '' ? 'the pipeline takes none' : `there are ${listed}`}`,
       })
   }
   for (const [name, param] of Object.entries(declared)) {

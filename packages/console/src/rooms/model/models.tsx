@@ -20,7 +20,7 @@ export function Models() {
             <Empty
               title="No model yet"
               text="A register step of a pipeline makes the first version."
-              command="plimsoll run start <pipeline>"
+              command="plimsoll run start PIPELINE"
             />
           ) : (
             <section className="surface scroll">
@@ -75,7 +75,7 @@ export function Versions() {
             <Empty
               title="No version yet"
               text="Run a pipeline that registers this model."
-              command="plimsoll run start <pipeline>"
+              command="plimsoll run start PIPELINE"
             />
           ) : (
             <section className="surface scroll">

@@ -95,7 +95,7 @@ export function Overview() {
               data.runs.length === 0 ? (
                 <>
                   <p className="soft">None yet. Apply a project with a pipeline, then start it.</p>
-                  <Command text="plimsoll run start <pipeline>" />
+                  <Command text="plimsoll run start PIPELINE" />
                 </>
               ) : (
                 <RunTable runs={data.runs.slice(0, RECENT)} />

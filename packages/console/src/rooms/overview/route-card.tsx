@@ -19,7 +19,7 @@ function Serving({ route }: { route: RouteView }) {
     return (
       <div className="stack">
         <p className="soft">No version serves here. Release one:</p>
-        <Command text={`plimsoll release ${name} <version> --reason "…" --token-file APPROVER.token`} />
+        <Command text={`plimsoll release ${name} VERSION --reason WHY --token-file APPROVER.token`} />
       </div>
     )
   const newest = releases.data?.releases[0]

@@ -148,7 +148,7 @@ export function Run() {
             <Empty
               title="No steps"
               text="This run has nothing to do. Give its pipeline a step, apply your project, and start another."
-              command={`plimsoll run start ${run.pipeline ?? '<pipeline>'}`}
+              command={`plimsoll run start ${run.pipeline ?? 'PIPELINE'}`}
             />
           ) : (
             <Steps key={id} run={run} step={step} onChoose={choose} />

@@ -26,7 +26,7 @@ export function Runs() {
             <Empty
               title="No run yet"
               text="Apply a project that defines a pipeline, then start it."
-              command="plimsoll run start <pipeline>"
+              command="plimsoll run start PIPELINE"
             />
           ) : (
             <section className="surface stack">
