@@ -1,7 +1,7 @@
 /** The project that is taken where none is named. */
 export const DEFAULT_PROJECT = 'default'
 /** The only chain that the server says; any other `&&` may stand in a name. */
-const CHAIN = /^(plimsoll apply) && (plimsoll run start [\w-]+)$/
+const CHAIN = /^(plimsoll apply) && (plimsoll run start [\w-]+(?: --param (?:[\w@%+=:,./-]+|'[^']*'))*)$/
 
 /** A command of ours for another project than the one that the command line takes by itself. */
 export function inProject(command: string, project: string): string {

@@ -1,14 +1,49 @@
 import type { PassportGap } from '@plimsoll/sdk/wire'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
+import { member } from '../kernel/own-member.ts'
 import { shellWord } from '../kernel/shell-word.ts'
 import { approvalsOf } from './approval.ts'
 import { findModel } from './model.ts'
 import { notesOf } from './model-notes.ts'
 import { type ModelVersion, requireModelVersion } from './version.ts'
 
-function boundGaps(version: ModelVersion): PassportGap[] {
+/** A text that reads as JSON is given as JSON, so that it is a text again. */
+function paramText(value: Json): string {
+  if (typeof value !== 'string') return canonicalJson(value)
+  try {
+    JSON.parse(value)
+    return canonicalJson(value)
+  } catch {
+    return value
+  }
+}
+
+/** What the run that made a version was given other than the defaults, as flags that give it again. */
+async function paramFlags(ctx: Context, { run, bound }: ModelVersion): Promise<string> {
+  if (run === null || bound.origin.pipelineDigest === null) return ''
+  const made = await ctx.db
+    .selectFrom('pipeline_run as r')
+    .innerJoin('pipeline_version as v', (join) =>
+      join.onRef('v.project', '=', 'r.project').onRef('v.digest', '=', 'r.pipeline_digest'),
+    )
+    .select(['r.params', 'v.definition'])
+    .where('r.project', '=', ctx.project)
+    .where('r.id', '=', run)
+    .executeTakeFirst()
+  if (!made) return ''
+  const defaults = made.definition.params
+  const isGiven = ([name, value]: [string, Json]) =>
+    canonicalJson(value) !== canonicalJson((member(defaults, name)?.default ?? null) as Json)
+  return Object.entries(made.params)
+    .filter(isGiven)
+    .map(([name, value]) => ` --param ${shellWord(`${name}=${paramText(value)}`)}`)
+    .join('')
+}
+
+function boundGaps(version: ModelVersion, flags: string): PassportGap[] {
   const { bound, model } = version
-  const anew = `plimsoll apply && plimsoll run start ${bound.origin.pipeline ?? 'PIPELINE'}`
+  const anew = `plimsoll apply && plimsoll run start ${bound.origin.pipeline ?? 'PIPELINE'}${flags}`
   const gaps: PassportGap[] = []
   const add = (field: string, detail: string, command: string) => gaps.push({ field, detail, command })
   if (bound.artifact.digest === null)
@@ -54,7 +89,7 @@ export async function passportGaps(
 ): Promise<PassportGap[]> {
   const version = await requireModelVersion(ctx, key)
   const notes = await notesOf(ctx, key.model)
-  const gaps = boundGaps(version)
+  const gaps = boundGaps(version, await paramFlags(ctx, version))
   const define = (field: string) => `set ${field} in defineModel({ name: '${key.model}' }) and run plimsoll apply`
   if (notes.owner === null)
     gaps.push({ field: 'notes.owner', detail: 'nobody is named as its owner', command: define('owner') })

@@ -1,10 +1,17 @@
-import { type ModelVersionView, modelDefinition, type PassportBound, pipelineStep } from '@plimsoll/sdk/wire'
+import {
+  type ModelVersionView,
+  modelDefinition,
+  type PassportBound,
+  pipelineDefinition,
+  pipelineStep,
+} from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context, Principal } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
-import { startStep } from '../pipelines/run.ts'
+import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
+import { startRun, startStep } from '../pipelines/run.ts'
 import { listApprovals } from './approval.ts'
 import {
   approvalsOf,
@@ -217,6 +224,30 @@ test.each<[string, Partial<PassportBound>, string]>([
   expect(gaps[0]).toMatchObject({ detail: expect.any(String), command: expect.stringContaining(command) })
   const { pipeline } = boundOf('one').origin
   expect(gaps[0]!.command).toMatch(new RegExp(`, then plimsoll apply && plimsoll run start ${pipeline ?? 'PIPELINE'}$`))
+})
+
+test('what fills a gap gives the run the params again that were not the defaults', async () => {
+  const of = (type: string, value?: unknown) => ({ type, ...(value === undefined ? {} : { default: value }) })
+  const definition = pipelineDefinition.parse({
+    kind: 'pipeline',
+    name: 'train',
+    params: { trees: of('int', 100), depth: of('int', 3), note: of('text') },
+    steps: [{ key: 'fit', kind: 'command', params: { argv: ['true'] } }],
+  })
+  const made = await ctx.transaction(async (tx) => {
+    const origin = { source: 's', commit: null, isDirty: false }
+    await declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map(), blobs: undefined as never }) // no code to look for
+    const pipeline = await requirePipeline(tx, 'train')
+    const options = { cache: true, force: [], forceFrom: [] }
+    const { id: run } = await startRun(tx, { pipeline, params: { trees: 9, note: '5' }, options })
+    return { pipeline: 'train', pipelineDigest: pipeline.digest, run }
+  })
+  await addModel(ctx, modelOf('delay', { approvals: { production: 0 } }))
+  await addVersion(ctx, 'delay', 'one', { code: null, origin: { ...boundOf('one').origin, ...made } })
+  const [gap] = await passportGaps(ctx, KEY)
+  expect(gap!.command).toBe(
+    `git commit, then plimsoll apply && plimsoll run start train --param 'note="5"' --param trees=9`,
+  )
 })
 
 test('passportGaps() asks the notes and approvals of the definition, by environment', async () => {

@@ -7,6 +7,11 @@ test.each([
     'Give the step a lock, then:',
     'plimsoll apply && plimsoll run start train',
   ],
+  [
+    "git commit, then plimsoll apply && plimsoll run start train --param trees=9 --param 'note=a && b'",
+    'Git commit, then:',
+    "plimsoll apply && plimsoll run start train --param trees=9 --param 'note=a && b'",
+  ],
   ['git commit, then plimsoll apply', 'Git commit, then:', 'plimsoll apply'],
   ['plimsoll approve echo 1 --environment production', undefined, 'plimsoll approve echo 1 --environment production'],
   [

@@ -5,7 +5,7 @@ export interface Remedy {
 }
 
 /** All that the server ever says behind `, then `: what stands before it may hold the name that somebody gave a model. */
-const THEN = /^(.*), then (plimsoll apply(?: && plimsoll run start [\w-]+)?)$/s
+const THEN = /^(.*), then (plimsoll apply(?: && plimsoll run start [\w-]+(?: --param (?:[\w@%+=:,./-]+|'[^']*'))*)?)$/s
 
 /** Tells what is to be run from what is to be read, in the server's words: `do this, then plimsoll apply`. */
 export function remedyOf(text: string): Remedy {
