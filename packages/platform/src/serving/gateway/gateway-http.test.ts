@@ -193,12 +193,11 @@ describe('POST /predict/<route>', () => {
     expect([response.status, response.headers.get('content-type')]).toEqual([400, 'application/problem+json'])
     const body = await bodyOf(response)
     expect(body).toMatchObject({ status: 400, code: 'serving.invalid_input' })
-    expect(body.errors.map((fault: { pointer: string }) => fault.pointer)).toEqual([
-      '/rows/0/p',
-      '/rows/0/q',
-      '/rows/0/z',
-      '/rows/1',
-    ])
+    const pointers = body.errors.map((fault: { pointer: string }) => fault.pointer)
+    expect(pointers).toEqual(['/rows/0/p', '/rows/0/q', '/rows/0/z', '/rows/1'])
+    const split = { dataframe_split: { columns: ['p', 'q'], data: [['far', 1]] } }
+    const { errors } = await bodyOf(await post('/invocations/delay', split))
+    expect(errors).toMatchObject([{ pointer: '/dataframe_split/data/0/0' }])
   })
 
   test.each([

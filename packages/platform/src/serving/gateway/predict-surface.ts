@@ -1,8 +1,8 @@
 import type { PoolResult } from '../../inference/index.ts'
-import { PlimsollError } from '../../kernel/errors.ts'
+import { isPlimsollError, PlimsollError } from '../../kernel/errors.ts'
 import { type Answer, demandRows, jsonAnswer, rowValue } from './answer.ts'
 import type { PreparedRows } from './compiled-route.ts'
-import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
+import { type ReadRows, rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
 import { chooseTarget, type PredictionDeps, recordPrediction, runTarget, type Target } from './predict.ts'
 
 export interface PredictCall {
@@ -31,9 +31,22 @@ function redact(row: Readonly<Record<string, unknown>>, names: readonly string[]
   return kept
 }
 
-async function score(deps: PredictionDeps, call: PredictCall, rows: readonly unknown[]): Promise<Scored> {
+/** Faults of rows, at their places in the body that was sent. */
+function placed(thrown: unknown, { place }: ReadRows): unknown {
+  if (!isPlimsollError(thrown) || thrown.details.faults === undefined) return thrown
+  const { kind, code, message, details, cause } = thrown
+  const faults = thrown.details.faults.map(({ pointer, detail }) => ({ pointer: place(pointer), detail }))
+  return new PlimsollError(kind, code, message, { ...details, faults }, cause)
+}
+
+async function score(deps: PredictionDeps, call: PredictCall, read: ReadRows): Promise<Scored> {
   const target = chooseTarget(deps, call.route, undefined, call.stickyKey)
-  const prepared = target.entry.prepare(rows, target.atUs, target.model, target.version.columns)
+  let prepared: PreparedRows
+  try {
+    prepared = target.entry.prepare(read.rows, target.atUs, target.model, target.version.columns)
+  } catch (thrown) {
+    throw placed(thrown, read)
+  }
   const { arrivedMs, timeoutMs, signal } = call
   const result = await runTarget(deps, target, prepared.tensors, { arrivedMs, timeoutMs, signal })
   demandRows(result.outputs, prepared.rows)
@@ -62,8 +75,7 @@ function identified(answer: Answer, { predictionId, version }: Target): Answer {
 
 /** `POST /predict/<route>`: JSON rows in, one object of outputs per row out, and which features could not be had. */
 export async function answerPredict(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
-  const { rows } = rowsOfPredict(call.body)
-  const { target, prepared, result } = await score(deps, call, rows)
+  const { target, prepared, result } = await score(deps, call, rowsOfPredict(call.body))
   const predictions = Array.from({ length: prepared.rows }, (_, row) =>
     Object.fromEntries(result.outputs.map((tensor) => [tensor.name, rowValue(tensor, row, prepared.rows)])),
   )
@@ -81,8 +93,7 @@ export async function answerPredict(deps: PredictionDeps, call: PredictCall): Pr
 
 /** MLflow's `/invocations`: the first output when the model has one, else an object per row. */
 export async function answerInvocations(deps: PredictionDeps, call: PredictCall): Promise<Answer> {
-  const rows = rowsOfInvocations(call.body)
-  const { target, prepared, result } = await score(deps, call, rows)
+  const { target, prepared, result } = await score(deps, call, rowsOfInvocations(call.body))
   const only = result.outputs.length === 1 ? result.outputs[0] : undefined
   const predictions = Array.from({ length: prepared.rows }, (_, row) =>
     only

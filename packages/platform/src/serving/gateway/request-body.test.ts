@@ -71,9 +71,15 @@ test('parseJson() takes every JSON whose members are named once', () => {
   expect(parseJson(Buffer.from(odd))).toEqual(JSON.parse(odd))
 })
 
-test('rowsOfPredict() takes rows, or one row', () => {
-  expect(rowsOfPredict({ rows: [{ a: 1 }] })).toEqual({ rows: [{ a: 1 }], isSingle: false })
-  expect(rowsOfPredict({ a: 1 })).toEqual({ rows: [{ a: 1 }], isSingle: true })
+test('rowsOfPredict() takes rows, or one row, and says where they were', () => {
+  const several = rowsOfPredict({ rows: [{ a: 1 }] })
+  expect([several.rows, several.place('/rows/0/a'), several.place('/rows/0')]).toEqual([
+    [{ a: 1 }],
+    '/rows/0/a',
+    '/rows/0',
+  ])
+  const single = rowsOfPredict({ a: 1 })
+  expect([single.rows, single.place('/rows/0/a/b'), single.place('/rows/0')]).toEqual([[{ a: 1 }], '/a/b', ''])
   expect(() => rowsOfPredict([])).toThrow(/rows/)
   expect(() => rowsOfPredict({ rows: [], more: 1 })).toThrow(/more/)
   expect(() => rowsOfPredict({ rows: 5 })).toThrow(/array/)
@@ -93,7 +99,7 @@ test('rowsOfInvocations() reads the four shapes of MLflow and refuses none or tw
           [3, 4],
         ],
       },
-    }),
+    }).rows,
   ).toEqual(rows)
   expect(
     rowsOfInvocations({
@@ -105,13 +111,20 @@ test('rowsOfInvocations() reads the four shapes of MLflow and refuses none or tw
           [3, 4],
         ],
       },
-    }),
+    }).rows,
   ).toEqual(rows)
-  expect(rowsOfInvocations({ dataframe_records: rows })).toEqual(rows)
-  expect(rowsOfInvocations({ instances: rows })).toEqual(rows)
-  expect(rowsOfInvocations({ inputs: { a: [1, 3], b: [2, 4] } })).toEqual(rows)
+  expect(rowsOfInvocations({ dataframe_records: rows }).rows).toEqual(rows)
+  expect(rowsOfInvocations({ instances: rows }).rows).toEqual(rows)
+  expect(rowsOfInvocations({ inputs: { a: [1, 3], b: [2, 4] } }).rows).toEqual(rows)
   expect(() => rowsOfInvocations({})).toThrow(/exactly one/)
   expect(() => rowsOfInvocations({ inputs: [], instances: [] })).toThrow(/exactly one/)
   expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a'], data: [[1, 2]] } })).toThrow(/row 0/)
   expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a', 'a'], data: [[1, 2]] } })).toThrow(/named twice/)
+  expect(() => rowsOfInvocations({ instances: [{ a: 1 }, [1, 2]] })).toThrow(/go in dataframe_split/)
+  const split = { dataframe_split: { columns: ['a', 'b'], data: [[1, 2]] } }
+  const placed = (given: unknown) => ['/rows/0/b', '/rows/0/c', '/elsewhere'].map(rowsOfInvocations(given).place)
+  expect(placed(split)).toEqual(['/dataframe_split/data/0/1', '/dataframe_split/columns', '/elsewhere'])
+  expect(placed({ inputs: { a: [1], b: [2] } })).toEqual(['/inputs/b/0', '/inputs', '/elsewhere'])
+  expect(placed({ inputs: { a: 1, b: 2 } })).toEqual(['/inputs/b', '/inputs/c', '/elsewhere'])
+  expect(placed({ instances: rows })).toEqual(['/instances/0/b', '/instances/0/c', '/elsewhere'])
 })
