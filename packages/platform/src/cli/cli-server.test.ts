@@ -209,7 +209,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   const run = await json('run', 'start', 'train')
   expect(run.value).toMatchObject({ state: 'succeeded' })
   expect((await plimsoll.run('model', 'list')).out).toMatch(/echo\s+1\s+none\s+Gives back/)
-  expect((await plimsoll.run('model', 'show', 'echo', '1')).out).toContain('→ plimsoll approve echo 1')
+  expect((await plimsoll.run('model', 'show', 'echo/1')).out).toContain('→ plimsoll approve echo 1')
   const named = ['--token-file', 'ada.token']
   expect((await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).status).toBe(0)
   expect((await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)).status).toBe(3)

@@ -78,6 +78,13 @@ async function newestVersion(client: Client, model: string): Promise<string> {
   return String(newest.version)
 }
 
+/** `MODEL VERSION`, `MODEL/VERSION` as we print it, or a model alone, whose newest version is meant. */
+async function versionArgs(client: Client, [model = '', version]: readonly string[]): Promise<readonly string[]> {
+  if (version !== undefined) return [model, version]
+  const [, name, number] = /^(.+)\/(\d+)$/.exec(model) ?? []
+  return name === undefined || number === undefined ? [model, await newestVersion(client, model)] : [name, number]
+}
+
 function versionPath(args: readonly string[]): string {
   return `/api/v1/models/${segment(args[0], 'model')}/versions/${wholeNumber(args[1], 'a version')}`
 }
@@ -142,7 +149,7 @@ export function addModel(program: Command): void {
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
       const view = await client.call({
-        path: versionPath(args[1] === undefined ? [args[0]!, await newestVersion(client, args[0]!)] : args),
+        path: versionPath(await versionArgs(client, args)),
         query: { environment: options.environment },
         schema: modelVersionView,
       })

@@ -16,7 +16,7 @@ import { suggestingClient, withAction } from './suggest.ts'
 function parseRow(text: string): unknown {
   const row = readJson(text, 'the row ')
   if (row === undefined)
-    throw new UsageError(`Cannot read the row: ${text.slice(0, 80)} is not JSON`, `Write it like '{"distance": 900}'`)
+    throw new UsageError(`Cannot read the row: ${text.slice(0, 80)} is not JSON`, `Write it as '{"INPUT": VALUE, …}'`)
   return row
 }
 
