@@ -84,7 +84,8 @@ export function experimentQuery(id: string) {
         return (await client(project).call({ path, schema: experiment, query, signal })).experiment
       }
       const { project, found } = await findInProjects(queries, ask)
-      const others = (await otherProjects(queries)).filter((other) => other !== project)
+      // A page of another project is opened anew, with its name in the address.
+      const others = project === PROJECT ? await otherProjects(queries) : []
       const also = await Promise.all(
         others.map(async (other) => {
           const same = await ask(other).catch(() => undefined)

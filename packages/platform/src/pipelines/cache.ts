@@ -102,11 +102,11 @@ export async function lookUp(
     const source = { run: entry.source_run, step: entry.source_step }
     if (entry.is_tainted) return miss('tainted', key, [], source)
     // What a kind leaves beside what its steps declare is in no key: an entry of an earlier release may have less.
-    const contributed = Object.keys(deps.kinds.get(wanted.kind)?.outputs ?? {})
+    const kind = deps.kinds.get(wanted.kind)
+    const contributed = Object.keys(kind?.outputs ?? {})
     const isWhole = contributed.every((name) => Object.hasOwn(entry.outputs, name))
     if (!isWhole || !(await areStored(ctx, deps.blobs, entry.outputs))) return miss('outputs-missing', key, [], source)
-    const reuse = deps.kinds.get(wanted.kind)?.reuse
-    if (reuse && !(await reuse(ctx, entry.result))) return miss('result-gone', key, [], source)
+    if (kind?.reuse && !(await kind.reuse(ctx, entry.result))) return miss('result-gone', key, [], source)
     return {
       verdict: { hit: true, reason: 'hit', key, source, diff: [] },
       outputs: entry.outputs,

@@ -3,6 +3,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { lastingFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import { NO_NOTES, toNotes } from './model-notes.ts'
+import { keyOf } from './recorded-registry.ts'
 import './tables.ts'
 
 /** Notes may be long. */
@@ -21,7 +22,6 @@ interface Kept {
   readonly newest: Map<string, string>
 }
 
-const modelKey = (project: string, model: string) => `${project}\0${model}`
 const saidOf = (actor: string, digest: string) => digestValue({ actor, digest })
 
 async function readKept(ctx: Context): Promise<Kept> {
@@ -35,7 +35,7 @@ async function readKept(ctx: Context): Promise<Kept> {
   const kept: Kept = { revisions: new Map(), newest: new Map() }
   for (let rows = await query.execute(); rows.length > 0; ) {
     for (const { project, model, revision, notes, digest, changed_by, changed_at } of rows) {
-      const key = modelKey(project, model)
+      const key = keyOf(project, model)
       const row = { id: `${model}#${revision}`, subject: model, at: changed_at }
       const isWhole = digestValue(notes) === digest
       const fault = isWhole ? undefined : unauditedRow('model-notes', row, 'The notes are not those of their digest')
@@ -66,9 +66,9 @@ async function readTold(ctx: Context): Promise<Told> {
   const told = new Map<string, Map<number, Digest>>()
   const definitions: Told['definitions'] = new Map()
   for await (const { action, project, subject, actor, data } of readAudit(ctx, ACTIONS)) {
-    const key = modelKey(project, subject)
+    const key = keyOf(project, subject)
     if (action === 'model.rename') {
-      const from = modelKey(project, (data as { from: string }).from)
+      const from = keyOf(project, (data as { from: string }).from)
       const moved = told.get(from)
       if (moved) told.set(key, moved)
       told.delete(from)
@@ -93,7 +93,7 @@ async function readModels(ctx: Context) {
     .orderBy('name')
     .execute()
   return rows.map((row) => ({
-    key: modelKey(row.project, row.name),
+    key: keyOf(row.project, row.name),
     isDeleted: row.deleted_at !== null,
     digest: row.definition_digest,
     isWhole: (row.definition === null ? null : digestValue(row.definition)) === row.definition_digest,

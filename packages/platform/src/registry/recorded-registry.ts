@@ -24,7 +24,8 @@ interface VersionSaid {
 const saidOf = ({ actor, artifact, passport, run, source }: VersionSaid) =>
   digestValue({ actor, artifact, passport, run, source })
 
-const keyOf = (project: string, subject: string) => `${project}\0${subject}`
+/** What the audit names, in all projects. */
+export const keyOf = (project: string, subject: string) => `${project}\0${subject}`
 
 /** What is kept under one name is kept under another from now on. */
 function moveKeys<V>(map: Map<string, V>, from: string, to: string, after: '/' | '@'): void {

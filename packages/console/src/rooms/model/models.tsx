@@ -4,6 +4,7 @@ import { modelsQuery, versionsQuery } from '../../api/queries.ts'
 import { actorText } from '../../format/actor.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
+import { Table } from '../../parts/table.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
 
@@ -24,35 +25,25 @@ export function Models() {
             />
           ) : (
             <section className="surface scroll">
-              <table className="plain">
-                <thead>
-                  <tr>
-                    <th scope="col">Model</th>
-                    <th scope="col">Versions</th>
-                    <th scope="col">Champion</th>
-                    <th scope="col">Changed</th>
+              <Table titles={['Model', 'Versions', 'Champion', 'Changed']}>
+                {models.map((model) => (
+                  <tr key={model.name}>
+                    <td>
+                      <Link to="/models/$model" params={{ model: model.name }}>
+                        <Clip text={model.name} />
+                      </Link>
+                      <div className="soft">{plainText(model.description, 200)}</div>
+                    </td>
+                    <td>{model.versions}</td>
+                    <td>
+                      {model.champion === null ? <span className="soft">none</span> : `version ${model.champion}`}
+                    </td>
+                    <td>
+                      <When at={model.updatedAt} />
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {models.map((model) => (
-                    <tr key={model.name}>
-                      <td>
-                        <Link to="/models/$model" params={{ model: model.name }}>
-                          <Clip text={model.name} />
-                        </Link>
-                        <div className="soft">{plainText(model.description, 200)}</div>
-                      </td>
-                      <td>{model.versions}</td>
-                      <td>
-                        {model.champion === null ? <span className="soft">none</span> : `version ${model.champion}`}
-                      </td>
-                      <td>
-                        <When at={model.updatedAt} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
+                ))}
+              </Table>
             </section>
           )
         }
@@ -79,43 +70,30 @@ export function Versions() {
             />
           ) : (
             <section className="surface scroll">
-              <table className="plain">
-                <thead>
-                  <tr>
-                    <th scope="col">Version</th>
-                    <th scope="col">Artifact</th>
-                    <th scope="col">Metrics</th>
-                    <th scope="col">Made</th>
+              <Table titles={['Version', 'Artifact', 'Metrics', 'Made']}>
+                {versions.map((version) => (
+                  <tr key={version.version}>
+                    <td>
+                      <Link to="/models/$model/versions/$version" params={{ model, version: String(version.version) }}>
+                        version {version.version}
+                      </Link>
+                      <div className="soft">{plainText(version.aliases.join(', '), 200)}</div>
+                    </td>
+                    <td>
+                      <Digest digest={version.artifact} what="artifact digest" />
+                    </td>
+                    <td className="soft">
+                      {Object.entries(version.metrics)
+                        .slice(0, 3)
+                        .map(([name, value]) => `${plainText(name, 40)} ${formatMetric(value)}`)
+                        .join(' · ')}
+                    </td>
+                    <td>
+                      <When at={version.createdAt} /> <span className="soft">{actorText(version.createdBy)}</span>
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {versions.map((version) => (
-                    <tr key={version.version}>
-                      <td>
-                        <Link
-                          to="/models/$model/versions/$version"
-                          params={{ model, version: String(version.version) }}
-                        >
-                          version {version.version}
-                        </Link>
-                        <div className="soft">{plainText(version.aliases.join(', '), 200)}</div>
-                      </td>
-                      <td>
-                        <Digest digest={version.artifact} what="artifact digest" />
-                      </td>
-                      <td className="soft">
-                        {Object.entries(version.metrics)
-                          .slice(0, 3)
-                          .map(([name, value]) => `${plainText(name, 40)} ${formatMetric(value)}`)
-                          .join(' · ')}
-                      </td>
-                      <td>
-                        <When at={version.createdAt} /> <span className="soft">{actorText(version.createdBy)}</span>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
+                ))}
+              </Table>
             </section>
           )
         }

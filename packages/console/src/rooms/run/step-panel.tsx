@@ -12,6 +12,7 @@ import { formatDuration } from '../../format/time.ts'
 import { Answer, Problem } from '../../parts/answer.tsx'
 import { LoadLine } from '../../parts/load-line.tsx'
 import { lookOf, State } from '../../parts/state.tsx'
+import { Table } from '../../parts/table.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { nowBeside, useNow } from '../../shell/now.tsx'
 import { cacheText } from './cache-text.ts'
@@ -91,24 +92,15 @@ function CacheDiff({ step }: { step: StepDetail }) {
       <p>{cacheText(step.cache)}</p>
       {step.cache.diff.length > 0 && (
         <div className="scroll">
-          <table className="plain even">
-            <thead>
-              <tr>
-                <th scope="col">What</th>
-                <th scope="col">Before</th>
-                <th scope="col">Now</th>
+          <Table titles={['What', 'Before', 'Now']} className="plain even">
+            {step.cache.diff.map((one) => (
+              <tr key={`${one.part}/${one.name}`}>
+                <td>{plainText(changedText(one), SHOWN_CHARS_MAX)}</td>
+                <Value text={one.old} />
+                <Value text={one.new} />
               </tr>
-            </thead>
-            <tbody>
-              {step.cache.diff.map((one) => (
-                <tr key={`${one.part}/${one.name}`}>
-                  <td>{plainText(changedText(one), SHOWN_CHARS_MAX)}</td>
-                  <Value text={one.old} />
-                  <Value text={one.new} />
-                </tr>
-              ))}
-            </tbody>
-          </table>
+            ))}
+          </Table>
         </div>
       )}
     </div>

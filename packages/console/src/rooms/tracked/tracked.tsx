@@ -15,6 +15,7 @@ import { DEFAULT_PROJECT } from '../../format/in-project.ts'
 import { formatDuration } from '../../format/time.ts'
 import { Answer } from '../../parts/answer.tsx'
 import { State, type Tone } from '../../parts/state.tsx'
+import { Table } from '../../parts/table.tsx'
 import { Clip, Command, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
 
@@ -166,42 +167,31 @@ function metricsText({ data }: TrackedRun): string {
 function TrackedTable({ runs }: { runs: readonly TrackedRun[] }) {
   return (
     <div className="scroll">
-      <table className="plain">
-        <thead>
-          <tr>
-            <th scope="col">Tracked run</th>
-            <th scope="col">Status</th>
-            <th scope="col">Metrics</th>
-            <th scope="col">Started</th>
-            <th scope="col">Took</th>
-          </tr>
-        </thead>
-        <tbody>
-          {runs.map((run) => {
-            const times = timesOf(run.info)
-            return (
-              <tr key={run.info.run_id}>
-                <td>
-                  <Link to="/tracked/runs/$tracked" params={{ tracked: run.info.run_id }}>
-                    <Clip text={run.info.run_name || 'unnamed'} />
-                  </Link>
-                  <div className="soft">
-                    <Clip className="mono" text={run.info.run_id} />
-                  </div>
-                </td>
-                <td>
-                  <Status status={run.info.status} />
-                </td>
-                <td>
-                  <Clip text={metricsText(run) || 'none'} />
-                </td>
-                <td>{times === undefined ? '–' : <When at={times.startedAt} />}</td>
-                <td className="nowrap">{times?.took ?? '–'}</td>
-              </tr>
-            )
-          })}
-        </tbody>
-      </table>
+      <Table titles={['Tracked run', 'Status', 'Metrics', 'Started', 'Took']}>
+        {runs.map((run) => {
+          const times = timesOf(run.info)
+          return (
+            <tr key={run.info.run_id}>
+              <td>
+                <Link to="/tracked/runs/$tracked" params={{ tracked: run.info.run_id }}>
+                  <Clip text={run.info.run_name || 'unnamed'} />
+                </Link>
+                <div className="soft">
+                  <Clip className="mono" text={run.info.run_id} />
+                </div>
+              </td>
+              <td>
+                <Status status={run.info.status} />
+              </td>
+              <td>
+                <Clip text={metricsText(run) || 'none'} />
+              </td>
+              <td>{times === undefined ? '–' : <When at={times.startedAt} />}</td>
+              <td className="nowrap">{times?.took ?? '–'}</td>
+            </tr>
+          )
+        })}
+      </Table>
     </div>
   )
 }
@@ -233,36 +223,27 @@ export function Experiments() {
         {({ experiments, next_page_token: next }) => (
           <section className="surface stack">
             <div className="scroll">
-              <table className="plain">
-                <thead>
-                  <tr>
-                    <th scope="col">Experiment</th>
-                    <th scope="col">Id</th>
-                    <th scope="col">Changed</th>
+              <Table titles={['Experiment', 'Id', 'Changed']}>
+                {experiments.map((one) => (
+                  <tr key={one.experiment_id}>
+                    <td>
+                      <Link to="/tracked/experiments/$experiment" params={{ experiment: one.experiment_id }}>
+                        <Clip text={one.name} />
+                      </Link>
+                    </td>
+                    <td>
+                      <Clip className="mono" text={one.experiment_id} />
+                    </td>
+                    <td>
+                      {isInstant(one.last_update_time) ? (
+                        <When at={new Date(one.last_update_time).toISOString()} />
+                      ) : (
+                        '–'
+                      )}
+                    </td>
                   </tr>
-                </thead>
-                <tbody>
-                  {experiments.map((one) => (
-                    <tr key={one.experiment_id}>
-                      <td>
-                        <Link to="/tracked/experiments/$experiment" params={{ experiment: one.experiment_id }}>
-                          <Clip text={one.name} />
-                        </Link>
-                      </td>
-                      <td>
-                        <Clip className="mono" text={one.experiment_id} />
-                      </td>
-                      <td>
-                        {isInstant(one.last_update_time) ? (
-                          <When at={new Date(one.last_update_time).toISOString()} />
-                        ) : (
-                          '–'
-                        )}
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
+                ))}
+              </Table>
             </div>
             {experiments.length === 0 && <p className="soft">No experiment yet.</p>}
             {next !== undefined && next !== '' && <p className="soft">The newest {RUNS_SHOWN} are shown.</p>}
