@@ -42,7 +42,7 @@ suiteWith('chromium', 'the console in a browser', (program) => {
           await page.getByText('Unscored labels measure nothing').waitFor()
           await page.getByText('31 ms of 50 ms, below the line').waitFor()
           await page.getByText('released by ada, self-approved').waitFor()
-          await page.getByText('epoch 3 of 4').waitFor()
+          await page.getByText('has not taken the last release yet').waitFor()
           await page.getByText('version 5 fails its checks').waitFor()
           await page.getByText('Replay × 60').waitFor()
           await page.getByText('predictions since 2001-04-22').waitFor()

@@ -178,7 +178,7 @@ test('step debug opens a shell in the directory and environment of the attempt',
   )
   const { status, out } = await shell.run('step', 'debug', `${value.id}/greet`)
   const [cwd, step, token, silenced, threads, node] = out.split('\n')
-  expect(existsSync(join(cwd!, 'steps/greet.mjs'))).toBe(true)
+  expect(existsSync(join(cwd!, 'steps/greet.mts.mjs'))).toBe(true)
   expect(step).toContain(value.id)
   expect([token, silenced, threads, node, status]).toEqual(['0', '3', '1 PASSIVE', process.execPath, 3])
 })

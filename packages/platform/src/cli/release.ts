@@ -66,7 +66,7 @@ export function addRelease(program: Command): void {
       const before = released.fromArtifact === released.artifact ? 'still ' : ''
       io.answer(
         released,
-        `${released.route} ${before}serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}, epoch ${released.epoch}${released.isSelfApproved ? ', self-approved' : ''}); ${SOON}`,
+        `${released.route} ${before}serves ${released.model}/${released.version} in ${released.environment} (release ${released.id}${released.isSelfApproved ? ', self-approved' : ''}); ${SOON}`,
       )
     },
   })
@@ -74,15 +74,14 @@ export function addRelease(program: Command): void {
     verb: 'rollback',
     summary: 'return a route to what it served before',
     example: 'plimsoll rollback flight-delay --reason "late share doubled" --token-file ada.token',
-    textOf: ({ route, model, version, id, epoch }) =>
-      `${route} serves ${model}/${version} again (release ${id}, epoch ${epoch}); ${SOON}`,
+    textOf: ({ route, model, version, id }) => `${route} serves ${model}/${version} again (release ${id}); ${SOON}`,
   })
   addRouteMove(program, {
     verb: 'retire',
     summary: 'end what a route serves; it stays declared until the project drops it',
     example: 'plimsoll retire flight-delay --reason "replaced by flight-risk" --token-file ada.token',
-    textOf: ({ route, environment, model, version, epoch }) =>
-      `${route} serves nothing in ${environment} any more; it served ${model}/${version} (epoch ${epoch}); ${SOON}`,
+    textOf: ({ route, environment, model, version }) =>
+      `${route} serves nothing in ${environment} any more; it served ${model}/${version}; ${SOON}`,
   })
 }
 

@@ -113,4 +113,13 @@ test('step show keeps what a step said of its progress, and logs says so of one 
   expect((await plimsoll.run('logs', run, 'count')).err).toBe(
     'count has no log: nothing was written. It said of its progress: counted\n',
   )
+  // Of several steps each line says whose it is, as one step could write another's name.
+  const { out } = await plimsoll.run('logs', run)
+  expect(out).toMatch(/^greet \| /)
+  expect(out.trimEnd().split('\n')).toEqual(
+    (await plimsoll.run('logs', run, 'greet')).out
+      .trimEnd()
+      .split('\n')
+      .map((line) => `greet | ${line}`),
+  )
 })

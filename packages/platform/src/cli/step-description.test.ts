@@ -82,7 +82,7 @@ test('describeStep() names what a step is the same as, and bounds what it lists'
   expect(lines.filter((line) => line.includes('nothing → x'))).toHaveLength(10)
   expect(lines).toContain('         and 2 more')
   expect(describeStep(stepOf({ startedAt: null, cache: verdict({ reason: 'disabled' }) }))[1]).toBe(
-    '  cache  disabled: the cache was off for it',
+    '  cache  disabled: its kind, its definition or the run is without the cache',
   )
   // Also one that failed before: it ran, and left nothing.
   expect(describeStep(stepOf({ startedAt: null, cache: verdict({}) }))[1]).toBe(

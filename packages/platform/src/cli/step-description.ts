@@ -15,7 +15,7 @@ const SAID: Partial<Record<CacheVerdict['reason'], string>> = {
   'result-gone': 'what it made on the server is gone or was changed',
   tainted: 'it was found not to repeat',
   forced: 'it was told to run',
-  disabled: 'the cache was off for it',
+  disabled: 'its kind, its definition or the run is without the cache',
 }
 
 function short(text: string | null): string {

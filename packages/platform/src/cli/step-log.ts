@@ -7,7 +7,8 @@ import { addCommand } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
-import { openPlatformLines, type PlatformLines } from './platform-lines.ts'
+import { type LinePrefix, openLinePrefix } from './line-prefix.ts'
+import { openPlatformLines } from './platform-lines.ts'
 import { stateText, untilServed } from './run-follow.ts'
 import { parseStepName } from './step-name.ts'
 import { openTerminalText } from './terminal-text.ts'
@@ -50,28 +51,35 @@ async function readLog(
 }
 
 /** What a program of the user's own writes is passed on as it is: it may look like the platform's. */
-const AS_THEY_ARE: PlatformLines = { push: (piece) => Buffer.from(piece), end: () => Buffer.alloc(0) }
+const AS_THEY_ARE: LinePrefix = { push: (piece) => Buffer.from(piece), end: () => Buffer.alloc(0) }
 
-/** Prints a log, lines of the platform itself in words: on a terminal what is safe there, else the bytes as they are. */
-async function printLog(asked: Asked, isOwn: boolean): Promise<boolean> {
+/** No colour of a line reaches the name before the next. */
+const RESET = '\u001b[0m'
+
+/**
+ * Prints a log, lines of the platform itself in words: on a terminal what is safe there, else the bytes as they are. With
+ * `name` each line begins with it, so that one step cannot write what looks like another's.
+ */
+async function printLog(asked: Asked, isOwn: boolean, name: string | undefined): Promise<boolean> {
+  const isTerminal = process.stdout.isTTY === true
   const lines = isOwn ? openPlatformLines() : AS_THEY_ARE
-  if (process.stdout.isTTY !== true) {
-    const hasBytes = await readLog(asked, (bytes) => process.stdout.write(lines.push(bytes)))
-    process.stdout.write(lines.end())
+  const named = name === undefined ? AS_THEY_ARE : openLinePrefix(`${isTerminal ? RESET : ''}${name} | `)
+  if (!isTerminal) {
+    const hasBytes = await readLog(asked, (bytes) => process.stdout.write(named.push(lines.push(bytes))))
+    process.stdout.write(Buffer.concat([named.push(lines.end()), named.end()]))
     return hasBytes
   }
   const decoder = new TextDecoder()
   const terminal = openTerminalText()
-  const end = () => process.stdout.write(terminal.push(decoder.decode(lines.end())) + terminal.end())
+  const write = (text: string) => process.stdout.write(named.push(Buffer.from(text)))
+  const end = () => write(terminal.push(decoder.decode(lines.end())) + terminal.end())
   const leave = () => {
     end()
     process.exit(EXIT.interrupted)
   }
   process.once('SIGINT', leave)
   try {
-    return await readLog(asked, (bytes) =>
-      process.stdout.write(terminal.push(decoder.decode(lines.push(bytes), { stream: true }))),
-    )
+    return await readLog(asked, (bytes) => write(terminal.push(decoder.decode(lines.push(bytes), { stream: true }))))
   } finally {
     end()
     process.removeListener('SIGINT', leave)
@@ -114,6 +122,7 @@ export function addLogs(program: Command): void {
       const { graph } = await client.call({ path, schema: runView })
       const kinds = new Map(graph.map((step) => [step.key, step.kind]))
       const steps = named === undefined ? [...kinds.keys()] : [named]
+      const width = Math.max(...steps.map((step) => step.length))
       const logs: Record<string, string> = {}
       for (const step of steps) {
         const log = `${path}/steps/${segment(step, 'step')}/log`
@@ -122,8 +131,8 @@ export function addLogs(program: Command): void {
           logs[step] = await textOfLog(asked)
           continue
         }
-        if (steps.length > 1) process.stdout.write(`── ${printable(step)}\n`)
-        if (!(await printLog(asked, !isProcessKind(kinds.get(step) ?? 'command'))))
+        const name = steps.length > 1 ? printable(step).padEnd(width) : undefined
+        if (!(await printLog(asked, !isProcessKind(kinds.get(step) ?? 'command'), name)))
           await tellEmpty(asked, step, flagsOf(options))
       }
       if (io.isJson) io.answer({ logs }, '')

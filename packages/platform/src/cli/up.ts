@@ -103,7 +103,8 @@ export function addUp(program: Command): void {
       ])
       const isHurried = await stopped
       // Also off a terminal: who asked waits.
-      if (!io.isJson) process.stderr.write('Stopping. Steps that run go on, and are followed again at the next start\n')
+      if (!io.isJson)
+        process.stderr.write('Stopping. Steps that run, if any, go on and are followed again at the next start\n')
       await up.close(isHurried)
       process.exitCode = EXIT.ok
     },

@@ -1,4 +1,4 @@
-import { type Definition, listedNames, type PipelineDefinition, type PipelineStep } from '@plimsoll/sdk/wire'
+import { choiceText, type Definition, type PipelineDefinition, type PipelineStep } from '@plimsoll/sdk/wire'
 import { listDatasets, namesOfDatasets } from '../datasets/index.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { type Fault, refuseFaults } from '../kernel/errors.ts'
@@ -60,7 +60,7 @@ export async function refuseUnknownDatasets(
       }))
     if (faults.length === 0) continue
     const there = [...new Set([...own, ...(await listDatasets(ctx)).datasets.map(({ name }) => name)])].sort()
-    const hint = there.length > 0 ? `there are ${listedNames(there)}` : 'declare one: defineDataset() or kind: dataset'
+    const hint = choiceText(there) ?? 'declare one: defineDataset() or kind: dataset'
     const told = faults.map(({ pointer, detail }) => ({ pointer, detail: `${detail}; ${hint}` }))
     refuseFaults('pipelines.invalid', `Cannot declare pipeline "${pipeline}"`, told)
   }

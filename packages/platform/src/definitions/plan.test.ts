@@ -155,7 +155,7 @@ test('reviewPlan() refuses a pipeline that reads a dataset which nobody knows, w
       faults: [
         {
           pointer: '/steps/0/inputs/rows',
-          detail: 'step fit reads dataset "flihgts", but there is no such dataset; there are flights',
+          detail: 'step fit reads dataset "flihgts", but there is no such dataset; there is only flights',
         },
       ],
     },

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import type { CacheVerdict, PipelineStep, RunOptions } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
-import type { Json } from '../kernel/canonical.ts'
+import { canonicalJson, type Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { needsOf } from './graph.ts'
@@ -190,7 +190,9 @@ export async function findEntries(
   return found
 }
 
-/** The entries of the keys, and the newest ones of the same pipeline and steps. */
+const ENTRIES_LOOKED_AT_MAX = 8
+
+/** The entries of the keys, and of the newest ones of the same pipeline and steps one with the same params, if there is one. */
 async function findOwn(
   ctx: Context,
   pipeline: string,
@@ -198,16 +200,19 @@ async function findOwn(
 ): Promise<readonly FoundEntry[]> {
   const steps = wanted.map(({ step }) => step)
   const keys = wanted.map(({ components }) => cacheKeyOf(components))
+  const params = wanted.map(({ components }) => canonicalJson(components.param))
   const { rows } = await sql<FoundEntry>`
-    with w as (select * from unnest(${steps}::text[], ${keys}::text[]) as w(wanted, key))
+    with w as (select * from unnest(${steps}::text[], ${keys}::text[], ${params}::text[]) as w(wanted, key, params))
     select w.wanted, true as is_exact, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, s.result
     from w join cache_entry e on e.project = ${ctx.project} and e.key = w.key
     left join step s on s.run = e.source_run and s.key = e.source_step
     union all
     select w.wanted, false, e.components, e.outputs, e.is_tainted, e.source_run, e.source_step, null
     from w cross join lateral (
-      select * from cache_entry where project = ${ctx.project} and pipeline = ${pipeline} and step = w.wanted
-      order by created_at desc limit 1) e`.execute(ctx.db)
+      select * from (
+        select * from cache_entry where project = ${ctx.project} and pipeline = ${pipeline} and step = w.wanted
+        order by created_at desc limit ${ENTRIES_LOOKED_AT_MAX}) newest
+      order by (components -> 'param') = w.params::jsonb desc, created_at desc limit 1) e`.execute(ctx.db)
   return rows
 }
 

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import {
+  choiceText,
   isTerminalRun,
-  listedNames,
   type PipelineStep,
   paramValueFault,
   type RunOptions,
@@ -36,14 +36,13 @@ export interface StartRun {
 
 function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string, Json>>): Record<string, Json> {
   const declared = pipeline.definition.params
-  const listed = Object.keys(declared).join(', ')
   const faults: Fault[] = []
   const resolved: Record<string, Json> = {}
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(declared, name))
       faults.push({
         pointer: `/params/${name}`,
-        detail: `there is no param ${name}; ${listed === '' ? 'the pipeline takes none' : `there are ${listed}`}`,
+        detail: `there is no param ${name}; ${choiceText(Object.keys(declared)) ?? 'the pipeline takes none'}`,
       })
   }
   for (const [name, param] of Object.entries(declared)) {
@@ -66,7 +65,7 @@ function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
     `Cannot start pipeline "${pipeline.name}"`,
     unknown.map((key) => ({
       pointer: '/options',
-      detail: `there is no step ${key}; there are ${listedNames([...keys])}`,
+      detail: `there is no step ${key}; ${choiceText([...keys])}`,
     })),
   )
 }

@@ -173,6 +173,30 @@ test('a step says which file changed, also where another pipeline had made what 
   }
 })
 
+test('a miss is told by what ran with the same params, also where others ran after it', async () => {
+  const look = { ...shell('look', ''), kind: 'look', params: {} }
+  const noop = { ...shell('first', ''), kind: 'noop', params: {} }
+  for (const [name, before] of Object.entries({ planned: [], behind: [noop] })) {
+    const once = async (params: PipelineStep['params']) =>
+      (
+        await runOnce([...before, { ...look, params: { ...params, name }, after: before.map(({ key }) => key) }], {
+          name,
+        })
+      ).graph.at(-1)!.cache
+    const first = await runOnce([...before, { ...look, params: { name }, after: before.map(({ key }) => key) }], {
+      name,
+    })
+    expect(await once({ reference: 1 })).toMatchObject({ reason: 'param-changed' })
+    mtimeMs = 2
+    expect(await once({})).toMatchObject({
+      reason: 'input-changed',
+      source: { run: first.id },
+      diff: [{ name: 'files[/data/a.csv].mtimeMs' }],
+    })
+    mtimeMs = 1
+  }
+})
+
 test('a forced step with equal output bytes lets its descendants hit', async () => {
   const steps = [
     shell('fit', `printf same > ${outPath('file')}`, { outputs: { file: 'file' } }),

@@ -1,4 +1,4 @@
-import { listedNames } from '@plimsoll/sdk/wire'
+import { choiceText } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { PlimsollError } from '../kernel/errors.ts'
 import { findModel } from './model.ts'
@@ -26,7 +26,7 @@ export async function requireEnvironment(
   throw new PlimsollError(
     'not_found',
     'registry.environment_not_found',
-    `Cannot find environment "${key.environment}": there are ${listedNames([...known].sort())}`,
+    `Cannot find environment "${key.environment}": ${choiceText([...known].sort())}`,
     { action: `Declare a route in it, or name it in the approvals of defineModel({ name: '${key.model}' })` },
   )
 }

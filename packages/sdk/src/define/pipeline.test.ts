@@ -380,7 +380,7 @@ test.each<[string, () => unknown, RegExp]>([
   [
     'no script',
     () => python(undefined as never, { lock: 'a.lock' }),
-    /^step python: params\/script: is missing: expected the path of the step's program; there are lock$/,
+    /^step python: params\/script: is missing: expected the path of the step's program; there is only lock$/,
   ],
   [
     'a text for the columns of a training set',

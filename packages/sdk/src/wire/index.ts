@@ -74,6 +74,7 @@ export {
   AGGREGATES,
   type CodeBundle,
   type ColumnType,
+  choiceText,
   codeBundle,
   columnType,
   type DatasetDefinition,

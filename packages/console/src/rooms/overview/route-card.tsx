@@ -108,8 +108,8 @@ function Gateways({ live, epoch }: { live: LiveView; epoch: number | undefined }
       <div className="row between soft" key={gateway.gateway}>
         <Clip text={gateway.gateway} />
         <span className="state" data-tone={gateway.refused === null ? (isBehind ? 'signal' : 'calm') : 'harm'}>
-          {gateway.refused === null ? gateway.state : 'refused a release'} · epoch {gateway.epoch}
-          {isBehind && ` of ${epoch}`}
+          {gateway.refused === null ? gateway.state : 'refused a release'}
+          {isBehind && ' · has not taken the last release yet'}
         </span>
         <When at={gateway.seenAt} />
       </div>
@@ -135,13 +135,15 @@ export function RouteCard({ route }: { route: RouteView }) {
                 {data.fault}
               </p>
             )}
-            <LoadLine
-              label="Latency, 99 of 100 answers of the last minute"
-              value={latencyMsP99(data)}
-              mark={route.definition.sloMs}
-              none="no answer in the last minute"
-              format={formatDuration}
-            />
+            {(route.assignment !== null || latencyMsP99(data) !== null) && (
+              <LoadLine
+                label="Latency, 99 of 100 answers of the last minute"
+                value={latencyMsP99(data)}
+                mark={route.definition.sloMs}
+                none="no answer in the last minute"
+                format={formatDuration}
+              />
+            )}
             <Quality live={data} assignment={route.assignment} />
             {data.hours.length > 0 && (
               <Suspense fallback={<div className="chart" />}>

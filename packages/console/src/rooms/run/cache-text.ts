@@ -12,7 +12,7 @@ const MISSES: Record<CacheVerdict['reason'], string> = {
   'result-gone': 'what it had made is gone or was changed',
   tainted: 'cached result is tainted',
   forced: 'forced',
-  disabled: 'the cache is off for it',
+  disabled: 'it was not looked up',
 }
 
 /** Whose result a step took from the cache; or why it had to run: the first cause, and its name when there is one. */

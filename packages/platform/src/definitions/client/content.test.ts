@@ -157,10 +157,10 @@ test('collectProject() bundles a TypeScript step into one module, whose name the
   project({ key: 'fit', kind: 'typescript', params: { script: 'steps/make.mts' } })
   write('steps/make.mts', "import { one } from './one.ts'\nconst n: number = one\nprocess.stdout.write(String(n))")
   write('steps/one.ts', 'export const one: number = 41 + 1')
-  expect(await filesOf()).toEqual(['steps/make.mjs'])
+  expect(await filesOf()).toEqual(['steps/make.mts.mjs'])
   const { content, blobs } = await collectProject(folder)
   const [definition] = content.definitions
-  expect(definition).toMatchObject({ steps: [{ params: { script: 'steps/make.mjs' } }] })
+  expect(definition).toMatchObject({ steps: [{ params: { script: 'steps/make.mts.mjs' } }] })
   const code = blobs.get(content.bundles['train']!['fit']!.files[0]!.digest)!.toString('utf8')
   expect(code).toContain('41 + 1')
   expect(code).not.toContain(': number')

@@ -190,6 +190,11 @@ async function bundleTypeScript(root: string, script: string, of: string): Promi
   return Buffer.from(built.outputFiles[0]!.contents)
 }
 
+/** Node runs it as a module, and it still says what it was made of. */
+function bundleName(step: PipelineStep): string {
+  return String(step.params['script']).replace(/\.m?ts$/, '$&.mjs')
+}
+
 async function bundleOf(
   root: string,
   step: PipelineStep,
@@ -205,11 +210,7 @@ async function bundleOf(
   }
   if (step.kind === 'typescript') {
     await readInside(root, String(step.params['script']), of)
-    add(
-      String(step.params['script']).replace(/\.m?ts$/, '.mjs'),
-      await bundleTypeScript(root, String(step.params['script']), of),
-      false,
-    )
+    add(bundleName(step), await bundleTypeScript(root, String(step.params['script']), of), false)
   } else {
     for (const path of await pythonFiles(root, step, of, warn)) {
       const { bytes, executable } = await readInside(root, path, of)
@@ -255,8 +256,7 @@ export async function collectProject(folder: string): Promise<CollectedProject> 
  * is absolute have nothing to do with it: another checkout of the commit is the same project.
  */
 function bindFolder(step: PipelineStep, root: string, elsewhere: ReadonlySet<unknown>): PipelineStep {
-  if (step.kind === 'typescript')
-    return { ...step, params: { ...step.params, script: String(step.params['script']).replace(/\.m?ts$/, '.mjs') } }
+  if (step.kind === 'typescript') return { ...step, params: { ...step.params, script: bundleName(step) } }
   const { params } = step
   if (step.kind !== 'dataset-version' || params['root'] !== undefined) return step
   if (params['path'] === undefined && elsewhere.has(params['dataset'])) return step

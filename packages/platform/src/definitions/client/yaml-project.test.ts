@@ -133,7 +133,7 @@ definitions:
         ['steps/3/params/argv', 'line 10: step d: is missing: expected a list, a program and its arguments'],
         [
           'steps/4/params/script',
-          "line 11: step e: is missing: expected the path of the step's program; there are scirpt",
+          "line 11: step e: is missing: expected the path of the step's program; there is only scirpt",
         ],
         ['steps/5/params/args', 'line 12: step f: expected a list, the arguments of the script, found "x"'],
         ['steps/5/params/files', 'line 12: step f: expected a list of paths or patterns, found "a.py"'],

@@ -42,7 +42,7 @@ async function findCommand(ctx: Context, wanted: { service: string; view: string
 
 /**
  * A view that was never materialized answers every entity with nothing.
- * @throws precondition delivery.features_missing, each view with the command that fills it
+ * @throws precondition delivery.features_missing, with the command that fills them
  */
 export async function requireFeatures(
   tx: Tx,
@@ -53,18 +53,17 @@ export async function requireFeatures(
   const missing = await findUnmaterialized(tx, viewsTaken(signature, bound))
   if (missing.length === 0) return
   const { service } = signature.features as FeatureServingSpec // a view that is missing comes from it
-  const commands = new Map<string, string>()
-  for (const { view } of missing) commands.set(view, await findCommand(tx, { service, view }))
+  const views = [...new Set(missing.map(({ view }) => view))] // one may be looked up under several names
+  const commands = new Set<string>()
+  for (const view of views) commands.add(await findCommand(tx, { service, view }))
+  const were = views.length === 1 ? 'view was' : 'views were'
   throw new PlimsollError(
     'precondition',
     'delivery.features_missing',
-    `Cannot ${what}: ${commands.size} of its feature views were never materialized, ${[...commands.keys()].join(', ')}`,
+    `Cannot ${what}: its feature ${were} never materialized as defined now, ${views.join(', ')}`,
     {
-      faults: [...commands].map(([view, command]) => ({
-        pointer: '/features',
-        detail: `view "${view}" is not in the online store as it is defined now; to fill it: ${command}`,
-      })),
-      action: [...commands.values()][0]!,
+      faults: views.map((view) => ({ pointer: '/features', detail: `view "${view}" is not in the online store` })),
+      action: [...commands].join('; '),
     },
   )
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { fieldName } from './name.ts'
 import { type PipelineStep, pipelineDefinition, pipelineParam, pipelineStep } from './pipeline.ts'
-import { listedNames, shownValue } from './words.ts'
+import { choiceText, shownValue } from './words.ts'
 
 type ParamType = z.output<typeof pipelineParam>['type']
 
@@ -64,7 +64,8 @@ function commandFaults({ argv, ...others }: PipelineStep['params']): Found[] {
 function scriptFaults(params: PipelineStep['params'], paths: readonly string[]): Found[] {
   const { script, args } = params
   const others = Object.keys(params)
-  const there = others.length > 0 ? `; there are ${listedNames(others)}` : ''
+  const choice = choiceText(others)
+  const there = choice ? `; ${choice}` : ''
   return [
     ...(script === undefined
       ? [{ path: ['script'], message: `is missing: expected the path of the step's program${there}` }]

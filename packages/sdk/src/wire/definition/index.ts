@@ -39,7 +39,7 @@ export {
   stepInput,
 } from './pipeline.ts'
 export { type FeatureMapping, featureMapping, type RouteDefinition, routeDefinition, routeInput } from './route.ts'
-export { faultText, IN_WORDS, inWords, joinFaults, listedNames, shownValue, thereAre } from './words.ts'
+export { choiceText, faultText, IN_WORDS, inWords, joinFaults, listedNames, shownValue, thereAre } from './words.ts'
 
 /** One thing that a project declares. */
 export const definition = z.discriminatedUnion('kind', [

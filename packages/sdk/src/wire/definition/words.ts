@@ -36,10 +36,16 @@ export function listedNames(names: readonly string[], max = 8): string {
   return more > 0 ? `${names.slice(0, max).join(', ')} and ${more} more` : names.join(', ')
 }
 
-/** What to choose from, as a hint says it; undefined where there is nothing. */
-export function thereAre(names: readonly string[]): string | undefined {
+/** What to choose from, in the middle of a sentence; undefined where there is nothing. */
+export function choiceText(names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined
-  return `${names.length === 1 ? 'There is only' : 'There are'} ${listedNames(names)}`
+  return `${names.length === 1 ? 'there is only' : 'there are'} ${listedNames(names)}`
+}
+
+/** The same as a sentence of its own. */
+export function thereAre(names: readonly string[]): string | undefined {
+  const choice = choiceText(names)
+  return choice && `T${choice.slice(1)}`
 }
 
 function atLeast({ origin, minimum, inclusive }: z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {
