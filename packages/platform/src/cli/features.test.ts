@@ -91,6 +91,7 @@ test('features show says when a view’s rows happened and could be known, and w
   expect(out).toContain('newest: last delay (int32)')
   expect((await features('show', 'service', 'board')).out).toContain('delays as origin: all features; code from origin')
   expect((await features('show', 'entity', 'airport')).out).toContain('code (text)')
+  expect((await features('show', 'delays')).out).toBe(out)
   const asked = await features('show', 'view', 'delays', '--json')
   expect(JSON.parse(asked.out)).toMatchObject({ kind: 'view', name: 'delays', definition: { knownAt: 'landed_at' } })
 })
@@ -104,4 +105,15 @@ test('features says which name was meant', async () => {
   const { status, err } = await features('show', 'view', 'dealys')
   expect(status).toBe(1)
   expect(err).toContain('Did you mean delays?')
+  expect(await features('show', 'dealys')).toMatchObject({
+    status: 1,
+    err: 'plimsoll: Cannot find entity, view or service "dealys" (features.not_found) — Did you mean delays?\n',
+  })
+  expect((await features('show', 'x')).err).toContain('There are airport, delays, board')
+  expect((await features('show', 'x', 'y')).err).toContain('expected')
+  await database.ctx.transaction((tx) => declareEntity(tx, defineEntity({ name: 'board', keys: { code: 'text' } })))
+  expect(await features('show', 'board')).toMatchObject({
+    status: 2,
+    err: expect.stringContaining('Cannot tell which board is meant: entity and service have that name'),
+  })
 })

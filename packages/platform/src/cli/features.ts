@@ -7,11 +7,16 @@ import {
   featureServiceDefinition,
   featureViewDefinition,
   materializationList,
+  shownValue,
+  thereAre,
 } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { PlimsollError } from '../kernel/errors.ts'
+import { nearest } from '../kernel/nearest.ts'
 import { limitOf, oneOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
+import { UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { table } from './table.ts'
 
@@ -138,14 +143,45 @@ function addList(group: Command): void {
   })
 }
 
+type Listed = FeatureDefinitionView & { readonly kind: Kind }
+
+/** What has the name, of whatever kind. @throws not_found, invalid where several have it */
+async function findNamed(client: Client, name: string): Promise<Listed> {
+  const all: Listed[] = []
+  for (const kind of KINDS) all.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
+  const named = all.filter((entry) => entry.name === name)
+  if (named.length === 1) return named[0]!
+  if (named.length > 1)
+    throw new UsageError(
+      `Cannot tell which ${name} is meant: ${named.map(({ kind }) => kind).join(' and ')} have that name`,
+      `Say which: plimsoll features show ${named[0]!.kind} ${name}`,
+    )
+  const names = all.map((entry) => entry.name)
+  const meant = nearest(name, names)
+  throw new PlimsollError(
+    'not_found',
+    'features.not_found',
+    `Cannot find entity, view or service ${shownValue(name)}`,
+    {
+      action:
+        meant === undefined ? (thereAre(names) ?? 'Declare one and run plimsoll apply') : `Did you mean ${meant}?`,
+    },
+  )
+}
+
 function addShow(group: Command): void {
   addCommand(group, {
-    use: 'show <kind> <name>',
-    summary: 'show one entity, view or service: times, features, digest and generation',
-    example: 'plimsoll features show view origin_delays',
+    use: 'show <name-or-kind> [name]',
+    summary: 'show one entity, view or service, by its name or by kind and name: times, features, digest, generation',
+    example: 'plimsoll features show origin_delays',
     action: async ({ io, options, args }) => {
+      const { client } = connect(options)
+      if (args[1] === undefined) {
+        const { kind, ...found } = await findNamed(client, args[0]!)
+        return io.answer({ kind, ...found }, describe(kind, found))
+      }
       const kind = oneOf(args[0], KINDS, 'a kind')!
-      const found = await connect(options).client.call({
+      const found = await client.call({
         path: `${PATHS[kind]}/${segment(args[1], `feature ${kind}`)}`,
         schema: featureDefinitionView,
       })

@@ -140,6 +140,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'features.inexact_integer': ['invalid'],
   'features.input_missing': ['invalid'],
   'features.no_online_store': ['unavailable'],
+  'features.not_found': ['not_found'],
   'features.not_online': ['precondition'],
   'features.output_missing': ['internal'],
   'features.read_only': ['forbidden'],
