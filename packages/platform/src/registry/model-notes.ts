@@ -75,7 +75,7 @@ export async function recordNotes(tx: Tx, model: string): Promise<void> {
   const last = await newest(tx, model)
   if (digest === (last?.digest ?? digestValue(NO_NOTES))) return
   const revision = (last?.revision ?? 0) + 1
-  await tx.db
+  const { changed_at } = await tx.db
     .insertInto('model_notes')
     .values({
       project: tx.project,
@@ -86,8 +86,13 @@ export async function recordNotes(tx: Tx, model: string): Promise<void> {
       definition_digest: said.definition_digest,
       changed_by: tx.principal.id,
     })
-    .execute()
-  await tx.audit({ action: 'model.notes', subject: model, data: { revision, digest } })
+    .returning('changed_at')
+    .executeTakeFirstOrThrow()
+  await tx.audit({
+    action: 'model.notes',
+    subject: model,
+    data: { revision, digest, at: changed_at.toISOString() },
+  })
 }
 
 /** Since when the notes are what they are; null where nothing was ever said, or before notes were kept. */

@@ -49,6 +49,7 @@ test.each([
   ['whose words were changed', `update model_notes set notes = '{"owner": "eve"}' where revision = 2`, 'model-notes'],
   ['that are those of another', `update model_notes set ${AS_EMPTY} where revision = 2`, 'model-notes'],
   ['in another name', `update model_notes set changed_by = 'eve' where revision = 2`, 'model-notes'],
+  ['of another time', `update model_notes set changed_at = '2020-01-01' where revision = 2`, 'model-notes'],
   [
     'that were slipped in',
     `insert into model_notes (project, model, revision, notes, digest, changed_by)

@@ -1,6 +1,6 @@
 import type { LedgerFault } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
-import { type Digest, digestValue } from '../kernel/digest.ts'
+import { digestValue } from '../kernel/digest.ts'
 import { lastingFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import { NO_NOTES, toNotes } from './model-notes.ts'
 import { keyOf } from './recorded-registry.ts'
@@ -9,8 +9,15 @@ import './tables.ts'
 /** Notes may be long. */
 const PAGE = 100
 
+/** Who made the notes what, and when; rows of the audit that stand for notes of before it told of them do not say when. */
+interface Said {
+  readonly actor: string
+  readonly digest: string
+  readonly at?: string
+}
+
 interface Revision {
-  readonly said: Digest
+  readonly said: Said
   readonly fault: LedgerFault | undefined
   readonly row: { readonly id: string; readonly subject: string; readonly at: Date }
 }
@@ -22,7 +29,9 @@ interface Kept {
   readonly newest: Map<string, string>
 }
 
-const saidOf = (actor: string, digest: string) => digestValue({ actor, digest })
+function isTold(told: Said | undefined, { actor, digest, at }: Said): boolean {
+  return told !== undefined && told.actor === actor && told.digest === digest && (told.at ?? at) === at
+}
 
 async function readKept(ctx: Context): Promise<Kept> {
   const query = ctx.db
@@ -39,7 +48,8 @@ async function readKept(ctx: Context): Promise<Kept> {
       const row = { id: `${model}#${revision}`, subject: model, at: changed_at }
       const isWhole = digestValue(notes) === digest
       const fault = isWhole ? undefined : unauditedRow('model-notes', row, 'The notes are not those of their digest')
-      kept.revisions.set(`${key}#${revision}`, { said: saidOf(changed_by, digest), fault, row })
+      const said = { actor: changed_by, digest, at: changed_at.toISOString() }
+      kept.revisions.set(`${key}#${revision}`, { said, fault, row })
       kept.newest.set(key, digest)
     }
     const last = rows.at(-1)! // it has rows
@@ -55,7 +65,7 @@ async function readKept(ctx: Context): Promise<Kept> {
 /** What the audit says, under the names that the models have now. */
 interface Told {
   /** What the notes became, by model and number. */
-  readonly notes: Map<string, Digest>
+  readonly notes: Map<string, Said>
   /** The digest of its definition, by model: null without one, undefined where it is deleted. */
   readonly definitions: Map<string, string | null | undefined>
 }
@@ -63,7 +73,7 @@ interface Told {
 const ACTIONS = ['model.notes', 'model.rename', 'model.create', 'model.declare', 'model.undeclare', 'model.delete']
 
 async function readTold(ctx: Context): Promise<Told> {
-  const told = new Map<string, Map<number, Digest>>()
+  const told = new Map<string, Map<number, Said>>()
   const definitions: Told['definitions'] = new Map()
   for await (const { action, project, subject, actor, data } of readAudit(ctx, ACTIONS)) {
     const key = keyOf(project, subject)
@@ -75,13 +85,13 @@ async function readTold(ctx: Context): Promise<Told> {
       definitions.set(key, definitions.get(from))
       definitions.delete(from)
     } else if (action === 'model.notes') {
-      const { revision, digest } = data as { revision: number; digest: string }
-      told.set(key, (told.get(key) ?? new Map<number, Digest>()).set(revision, saidOf(actor, digest)))
+      const { revision, ...said } = data as { revision: number; digest: string; at?: string }
+      told.set(key, (told.get(key) ?? new Map<number, Said>()).set(revision, { actor, ...said }))
     } else if (action === 'model.declare') definitions.set(key, (data as { digest: string }).digest)
     else definitions.set(key, action === 'model.delete' ? undefined : null)
   }
   const notes = [...told].flatMap(([model, revisions]) =>
-    [...revisions].map(([revision, said]): [string, Digest] => [`${model}#${revision}`, said]),
+    [...revisions].map(([revision, said]): [string, Said] => [`${model}#${revision}`, said]),
   )
   return { notes: new Map(notes), definitions }
 }
@@ -125,7 +135,7 @@ async function look(ctx: Context): Promise<LedgerFault | undefined> {
   const told = await readTold(ctx)
   for (const [key, { said, fault, row }] of kept.revisions) {
     if (fault) return fault
-    if (told.notes.get(key) !== said)
+    if (!isTold(told.notes.get(key), said))
       return unauditedRow('model-notes', row, 'The audit has no row that says what the notes became')
   }
   const gone = [...told.notes.keys()].find((key) => !kept.revisions.has(key))
