@@ -84,6 +84,13 @@ test.each([
     { script: 'a.py', files: ['{a,b,c,d,e}{a,b,c,d,e}{a,b,c,d,e}'] },
     'definitions.bad_glob',
   ],
+  [
+    'a pattern of choices within choices',
+    { script: 'a.py', files: [`${'{{},1,2,3,4,5,6,7,8,9}'.repeat(5)}.py`] },
+    'definitions.bad_glob',
+  ],
+  ['what Git keeps', { script: 'a.py', files: ['.git/config'] }, 'definitions.bad_file'],
+  ['byte code', { script: 'a.py', files: ['./__pycache__/a.pyc'] }, 'definitions.bad_file'],
 ])('collectProject() refuses %s', async (_title, params, code) => {
   writeFileSync(join(root, 'secret.py'), 'secret')
   project(python(params))
@@ -91,6 +98,8 @@ test.each([
   mkdirSync(join(folder, 'steps'))
   symlinkSync('a.py', join(folder, 'link.py'))
   symlinkSync('..', join(folder, 'out'))
+  write('.git/config', 'https://user:secret@host')
+  write('__pycache__/a.pyc', '1')
   await expect(collectProject(folder)).rejects.toMatchObject({ kind: 'invalid', code })
 })
 
@@ -102,6 +111,9 @@ test('collectProject() warns of a pattern that no file matches, and refuses a fi
     'pipeline "train", files of step fit (line 1): no file matches "lib/*"',
     'pipeline "train", files of step fit (line 1): no file matches "step/*.py"',
   ])
+  project(python({ script: 'a.py', files: ['.//a.py', 'lib/./c.py'] }))
+  write('lib/c.py', '1')
+  expect(await filesOf()).toEqual(['a.py', 'lib/c.py'])
   project(python({ script: 'a.py', files: ['lib'] }))
   await expect(collectProject(folder)).rejects.toMatchObject({
     code: 'definitions.bad_file',

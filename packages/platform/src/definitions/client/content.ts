@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { glob, lstat, readdir, readFile, realpath } from 'node:fs/promises'
-import { basename, dirname, extname, isAbsolute, join, sep } from 'node:path'
+import { basename, dirname, extname, isAbsolute, join, posix, sep } from 'node:path'
 import { promisify } from 'node:util'
 import type { CodeBundle, PipelineStep, ProjectContent } from '@plimsoll/sdk/wire'
 import { build } from 'esbuild'
@@ -89,8 +89,13 @@ function isInvolved(pattern: string): boolean {
   const choices = [...pattern.matchAll(/\{([^{}]*)\}?/g)].map(([, within]) => within!)
   const count = choices.reduce((product, within) => product * within.split(',').length, 1)
   const isRange = choices.some((within) => within.includes('..'))
-  return Math.max(...stars) > STARS_MAX || count > CHOICES_MAX || isRange || /[*?+@!]\(/.test(pattern)
+  const isNested = /\{[^}]*\{/.test(pattern)
+  return Math.max(...stars) > STARS_MAX || count > CHOICES_MAX || isNested || isRange || /[*?+@!]\(/.test(pattern)
 }
+
+/** Caches, and what Git keeps: its settings may hold a password. */
+const isLeftOut = (name: string) => name === '__pycache__' || name.startsWith('.git')
+const isByteCode = (path: string) => extname(path) === '.pyc'
 
 /** Files of a Python step: its script, its lock, and what its globs match. Caches and byte code are left out. */
 async function pythonFiles(
@@ -109,9 +114,13 @@ async function pythonFiles(
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern}" of ${of}: it leaves the project`,
       )
-    const named = await lstat(join(root, pattern)).catch(() => undefined)
+    const path = posix.normalize(pattern)
+    const named =
+      path.split('/').some(isLeftOut) || isByteCode(path)
+        ? undefined
+        : await lstat(join(root, path)).catch(() => undefined)
     if (named?.isFile()) {
-      found.add(pattern)
+      found.add(path)
       continue
     }
     if (isInvolved(pattern))
@@ -120,15 +129,15 @@ async function pythonFiles(
         'definitions.bad_glob',
         `Cannot use the pattern "${pattern.slice(0, 200)}" of ${of}: it is too involved`,
         {
-          action: `A name in it may have ${STARS_MAX} *, and all of it ${CHOICES_MAX} choices of {…,…}, without ranges: name the files, or more patterns`,
+          action: `A name in it may have ${STARS_MAX} *, and all of it ${CHOICES_MAX} choices of {…,…}, without ranges or one within another: name the files, or more patterns`,
         },
       )
     let matched = 0
     for await (const path of glob(pattern, {
       cwd: root,
-      exclude: (name) => basename(name) === '__pycache__' || basename(name).startsWith('.git'),
+      exclude: (name) => isLeftOut(basename(name)),
     })) {
-      if (extname(path) !== '.pyc' && (await lstat(join(root, path))).isFile()) {
+      if (!isByteCode(path) && (await lstat(join(root, path))).isFile()) {
         found.add(path.split(sep).join('/'))
         matched += 1
       }
