@@ -238,7 +238,7 @@ export {
   TERMINAL_RUNS,
   TERMINAL_STEPS,
 } from './run.ts'
-export { shellWord } from './shell-word.ts'
+export { SHELL_WORD, shellWord } from './shell-word.ts'
 export {
   awaitedSnapshot,
   type GatewayStatus,

@@ -12,6 +12,11 @@ test.each([
     'Git commit, then:',
     "plimsoll apply && plimsoll run start train --param trees=9 --param 'note=a && b'",
   ],
+  [
+    "git commit, then plimsoll apply && plimsoll run start train --param 'note=it'\\''s'",
+    'Git commit, then:',
+    "plimsoll apply && plimsoll run start train --param 'note=it'\\''s'",
+  ],
   ['git commit, then plimsoll apply', 'Git commit, then:', 'plimsoll apply'],
   ['plimsoll approve echo 1 --environment production', undefined, 'plimsoll approve echo 1 --environment production'],
   [

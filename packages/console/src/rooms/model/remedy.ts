@@ -1,3 +1,5 @@
+import { RUN_START } from '../../format/in-project.ts'
+
 /** What fills a gap: what to do by hand, and what can be run as it stands. */
 export interface Remedy {
   readonly advice: string | undefined
@@ -5,7 +7,7 @@ export interface Remedy {
 }
 
 /** All that the server ever says behind `, then `: what stands before it may hold the name that somebody gave a model. */
-const THEN = /^(.*), then (plimsoll apply(?: && plimsoll run start [\w-]+(?: --param (?:[\w@%+=:,./-]+|'[^']*'))*)?)$/s
+const THEN = new RegExp(`^(.*), then (plimsoll apply(?: && ${RUN_START})?)$`, 's')
 
 /** Tells what is to be run from what is to be read, in the server's words: `do this, then plimsoll apply`. */
 export function remedyOf(text: string): Remedy {

@@ -1,4 +1,4 @@
-import { PlimsollError } from '../../kernel/errors.ts'
+import { type Fault, PlimsollError } from '../../kernel/errors.ts'
 
 function refuse(detail: string, pointer = ''): never {
   throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot read the rows: ${detail}`, {
@@ -10,22 +10,36 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Rows, and where in the body that was sent what a pointer `/rows/N/NAME` leads to. */
+/** Rows, and a fault at `/rows` or `/rows/N/NAME` as one of the body that was sent. */
 export interface ReadRows {
   readonly rows: unknown[]
-  readonly place: (pointer: string) => string
+  readonly place: (fault: Fault) => Fault
 }
 
-const ROW = /^\/rows\/(\d+)(?:\/(.*))?$/s
+const ROW = /^\/rows(?:\/(\d+)(?:\/(.*))?)?$/s
 
-function readRows(rows: unknown[], placeOf: (row: string, name: string | undefined) => string): ReadRows {
+/** `all` is where the rows are; `placeOf` says where a value is, or what is said of one that was not sent. */
+function readRows(
+  rows: unknown[],
+  all: string,
+  placeOf: (row: string, name: string | undefined) => string | Absent,
+): ReadRows {
   return {
     rows,
-    place: (pointer) => {
-      const [, row, name] = ROW.exec(pointer) ?? []
-      return row === undefined ? pointer : placeOf(row, name)
+    place: ({ pointer, detail }) => {
+      const [found, row, name] = ROW.exec(pointer) ?? []
+      const place = found === undefined ? pointer : row === undefined ? all : placeOf(row, name)
+      return typeof place === 'string'
+        ? { pointer: place, detail }
+        : { pointer: place.pointer, detail: `${place.what} ${detail}` }
     },
   }
+}
+
+/** A value without a place of its own: what would hold it, and how it is called there. */
+interface Absent {
+  readonly pointer: string
+  readonly what: string
 }
 
 const below = (name: string | undefined) => (name === undefined ? '' : `/${name}`)
@@ -33,11 +47,11 @@ const below = (name: string | undefined) => (name === undefined ? '' : `/${name}
 /** Rows of `/predict`: `{"rows": [{…}]}`, or one row as an object of its own. */
 export function rowsOfPredict(body: unknown): ReadRows {
   if (!isObject(body)) refuse('expected {"rows": [{…}]} or one row as an object')
-  if (!Object.hasOwn(body, 'rows')) return readRows([body], (_, name) => below(name))
+  if (!Object.hasOwn(body, 'rows')) return readRows([body], '', (_, name) => below(name))
   const extra = Object.keys(body).filter((key) => key !== 'rows')
   if (extra.length > 0) refuse(`unknown member ${extra.join(', ')} beside rows`, `/${extra[0]}`)
   if (!Array.isArray(body['rows'])) refuse('expected an array', '/rows')
-  return readRows(body['rows'], (row, name) => `/rows/${row}${below(name)}`)
+  return readRows(body['rows'], '/rows', (row, name) => `/rows/${row}${below(name)}`)
 }
 
 function fromSplit(split: unknown, pointer: string): ReadRows {
@@ -50,16 +64,17 @@ function fromSplit(split: unknown, pointer: string): ReadRows {
       refuse(`row ${index} has not ${columns.length} cells`, `${pointer}/data/${index}`)
     return Object.fromEntries(columns.map((name, column) => [String(name), cells[column]]))
   })
-  return readRows(rows, (row, name) => {
+  return readRows(rows, `${pointer}/data`, (row, name) => {
     const column = columns.findIndex((one) => String(one) === name)
-    return column === -1 ? `${pointer}/columns` : `${pointer}/data/${row}/${column}`
+    const at = `${pointer}/data/${row}`
+    return column === -1 ? { pointer: at, what: name ?? 'it' } : `${at}/${column}`
   })
 }
 
 function fromColumns(inputs: Record<string, unknown>): ReadRows {
   const names = Object.keys(inputs)
   const first = inputs[names[0] ?? '']
-  if (!Array.isArray(first)) return readRows([inputs], (_, name) => `/inputs${below(name)}`)
+  if (!Array.isArray(first)) return readRows([inputs], '/inputs', (_, name) => `/inputs${below(name)}`)
   const rows = first.map((_, index) =>
     Object.fromEntries(
       names.map((name) => {
@@ -70,10 +85,11 @@ function fromColumns(inputs: Record<string, unknown>): ReadRows {
       }),
     ),
   )
-  return readRows(rows, (row, name) => {
-    if (name === undefined || !Object.hasOwn(inputs, name)) return '/inputs'
-    return `/inputs/${name}/${row}`
-  })
+  return readRows(rows, '/inputs', (row, name) =>
+    name !== undefined && Object.hasOwn(inputs, name)
+      ? `/inputs/${name}/${row}`
+      : { pointer: '/inputs', what: name === undefined ? `row ${row}` : `${name} of row ${row}` },
+  )
 }
 
 const MLFLOW_KEYS = ['dataframe_split', 'dataframe_records', 'instances', 'inputs'] as const
@@ -94,5 +110,5 @@ export function rowsOfInvocations(body: unknown): ReadRows {
   const nameless = value.findIndex((row) => Array.isArray(row))
   if (nameless !== -1)
     refuse('expected an object: cells without names go in dataframe_split, with its columns', `/${key}/${nameless}`)
-  return readRows(value, (row, name) => `/${key}/${row}${below(name)}`)
+  return readRows(value, `/${key}`, (row, name) => `/${key}/${row}${below(name)}`)
 }

@@ -35,7 +35,7 @@ function redact(row: Readonly<Record<string, unknown>>, names: readonly string[]
 function placed(thrown: unknown, { place }: ReadRows): unknown {
   if (!isPlimsollError(thrown) || thrown.details.faults === undefined) return thrown
   const { kind, code, message, details, cause } = thrown
-  const faults = thrown.details.faults.map(({ pointer, detail }) => ({ pointer: place(pointer), detail }))
+  const faults = thrown.details.faults.map(place)
   return new PlimsollError(kind, code, message, { ...details, faults }, cause)
 }
 

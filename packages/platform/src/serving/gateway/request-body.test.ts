@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
+import { type ReadRows, rowsOfInvocations, rowsOfPredict } from './json-rows.ts'
 import { discardBody, parseJson, readBody } from './request-body.ts'
 
 test.each([
@@ -71,15 +71,22 @@ test('parseJson() takes every JSON whose members are named once', () => {
   expect(parseJson(Buffer.from(odd))).toEqual(JSON.parse(odd))
 })
 
+/** Where faults at these pointers are told; behind a name where that says what of it is meant. */
+function placesOf({ place }: ReadRows, ...pointers: string[]): string[] {
+  return pointers.map((pointer) => {
+    const { pointer: at, detail } = place({ pointer, detail: 'is missing' })
+    return detail === 'is missing' ? at : `${at}: ${detail.replace(' is missing', '')}`
+  })
+}
+
 test('rowsOfPredict() takes rows, or one row, and says where they were', () => {
   const several = rowsOfPredict({ rows: [{ a: 1 }] })
-  expect([several.rows, several.place('/rows/0/a'), several.place('/rows/0')]).toEqual([
+  expect([several.rows, placesOf(several, '/rows/0/a', '/rows/0', '/rows')]).toEqual([
     [{ a: 1 }],
-    '/rows/0/a',
-    '/rows/0',
+    ['/rows/0/a', '/rows/0', '/rows'],
   ])
   const single = rowsOfPredict({ a: 1 })
-  expect([single.rows, single.place('/rows/0/a/b'), single.place('/rows/0')]).toEqual([[{ a: 1 }], '/a/b', ''])
+  expect([single.rows, placesOf(single, '/rows/0/a/b', '/rows/0', '/rows')]).toEqual([[{ a: 1 }], ['/a/b', '', '']])
   expect(() => rowsOfPredict([])).toThrow(/rows/)
   expect(() => rowsOfPredict({ rows: [], more: 1 })).toThrow(/more/)
   expect(() => rowsOfPredict({ rows: 5 })).toThrow(/array/)
@@ -121,10 +128,17 @@ test('rowsOfInvocations() reads the four shapes of MLflow and refuses none or tw
   expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a'], data: [[1, 2]] } })).toThrow(/row 0/)
   expect(() => rowsOfInvocations({ dataframe_split: { columns: ['a', 'a'], data: [[1, 2]] } })).toThrow(/named twice/)
   expect(() => rowsOfInvocations({ instances: [{ a: 1 }, [1, 2]] })).toThrow(/go in dataframe_split/)
-  const split = { dataframe_split: { columns: ['a', 'b'], data: [[1, 2]] } }
-  const placed = (given: unknown) => ['/rows/0/b', '/rows/0/c', '/elsewhere'].map(rowsOfInvocations(given).place)
-  expect(placed(split)).toEqual(['/dataframe_split/data/0/1', '/dataframe_split/columns', '/elsewhere'])
-  expect(placed({ inputs: { a: [1], b: [2] } })).toEqual(['/inputs/b/0', '/inputs', '/elsewhere'])
-  expect(placed({ inputs: { a: 1, b: 2 } })).toEqual(['/inputs/b', '/inputs/c', '/elsewhere'])
-  expect(placed({ instances: rows })).toEqual(['/instances/0/b', '/instances/0/c', '/elsewhere'])
+})
+
+test.each<[unknown, string[]]>([
+  [
+    { dataframe_split: { columns: ['a', 'b'], data: [[1, 2]] } },
+    ['/dataframe_split/data/0/1', '/dataframe_split/data/0: c', '/dataframe_split/data'],
+  ],
+  [{ inputs: { a: [1], b: [2] } }, ['/inputs/b/0', '/inputs: c of row 0', '/inputs']],
+  [{ inputs: { a: 1, b: 2 } }, ['/inputs/b', '/inputs/c', '/inputs']],
+  [{ instances: [{ a: 1, b: 2 }] }, ['/instances/0/b', '/instances/0/c', '/instances']],
+])('rowsOfInvocations() tells faults of %j at their places', (given, places) => {
+  const pointers = ['/rows/0/b', '/rows/0/c', '/rows', '/elsewhere']
+  expect(placesOf(rowsOfInvocations(given), ...pointers)).toEqual([...places, '/elsewhere'])
 })
