@@ -145,7 +145,7 @@ const NUMBERS = {
   schema: { n: { type: 'int32', nullable: false } },
 } as const
 
-test('reuse() of dataset-version takes a result until another suite has moved the verdict of its version', async () => {
+test('reuse() of dataset-version takes a result until another suite has judged its version', async () => {
   const path = join(temporaryFolder(), 'a.csv')
   writeFileSync(path, 'n\n8\n')
   const judge = async (max_value: number) => {
@@ -160,10 +160,16 @@ test('reuse() of dataset-version takes a result until another suite has moved th
   const failed = await judge(1)
   expect(failed).toMatchObject({ version: 1, verdict: 'failed' })
   expect(await areCurrent(failed, { ...failed, version: 2 }, null)).toEqual([true, false, false])
-  expect(await areCurrent({ ...failed, evaluated: 9 }, { ...failed, digest: 'sha256:x' })).toEqual([false, false])
+  expect(await areCurrent({ ...failed, suiteDigest: 'sha256:x' }, { ...failed, digest: 'sha256:x' })).toEqual([
+    false,
+    false,
+  ])
   const passed = await judge(9)
   expect(passed).toMatchObject({ version: 1, verdict: 'passed' })
   expect(await areCurrent(failed, passed)).toEqual([false, true])
+  // Also one of the same counts.
+  expect(await judge(20)).toMatchObject({ version: 1, verdict: 'passed' })
+  expect(await areCurrent(failed, passed)).toEqual([false, false])
   expect(await judge(1)).toMatchObject({ version: 1, verdict: 'failed' })
   expect(await areCurrent(failed, passed)).toEqual([true, false])
 })

@@ -104,6 +104,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
     dataset,
     version: registered.version,
     digest,
+    suiteDigest: spec.suiteDigest,
     verdict,
     evaluated: expectations.evaluated,
     failed: expectations.failed,
@@ -116,14 +117,7 @@ async function commitStep(tx: Tx, result: StepResult): Promise<Json> {
 /** The content has been seen again. Another suite may have judged it since: the step then runs, and judges it by this. */
 async function reuse(ctx: Context, result: Json): Promise<boolean> {
   const known = madeDatasetVersion.safeParse(result)
-  if (!known.success) return false
-  const { verdict, evaluated, failed } = known.data
-  return seeAgain(
-    ctx,
-    known.data,
-    (found) =>
-      found.verdict === verdict && found.expectations.evaluated === evaluated && found.expectations.failed === failed,
-  )
+  return known.success && seeAgain(ctx, known.data, (found) => found.suiteDigest === known.data.suiteDigest)
 }
 
 /** Reads the files of a declared dataset, checks and profiles them, and registers them as its next version. */

@@ -29,6 +29,8 @@ export const madeDatasetVersion = z.object({
   dataset: definitionName,
   version: z.int().positive(),
   digest: z.string(),
+  /** Of the expectations by which it was judged. */
+  suiteDigest: z.string(),
   verdict: z.enum(VERSION_VERDICTS),
   /** Expectations that were evaluated, and those of them that failed. */
   evaluated: z.int().nonnegative(),
