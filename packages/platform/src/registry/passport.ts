@@ -19,22 +19,27 @@ function paramText(value: Json): string {
   }
 }
 
-/** What the run that made a version was given other than the defaults, as flags that give it again. */
+/** What the run that made a version had other than the defaults that are declared now, as flags that give it again. */
 async function paramFlags(ctx: Context, { run, bound }: ModelVersion): Promise<string> {
   if (run === null || bound.origin.pipelineDigest === null) return ''
   const made = await ctx.db
     .selectFrom('pipeline_run as r')
+    .leftJoin('pipeline as p', (join) => join.onRef('p.project', '=', 'r.project').onRef('p.name', '=', 'r.pipeline'))
     .innerJoin('pipeline_version as v', (join) =>
-      join.onRef('v.project', '=', 'r.project').onRef('v.digest', '=', 'r.pipeline_digest'),
+      join
+        .onRef('v.project', '=', 'r.project')
+        .on(({ eb, fn, ref }) => eb('v.digest', '=', fn.coalesce('p.digest', ref('r.pipeline_digest')))),
     )
     .select(['r.params', 'v.definition'])
     .where('r.project', '=', ctx.project)
     .where('r.id', '=', run)
     .executeTakeFirst()
   if (!made) return ''
-  const defaults = made.definition.params
-  const isGiven = ([name, value]: [string, Json]) =>
-    canonicalJson(value) !== canonicalJson((member(defaults, name)?.default ?? null) as Json)
+  const isGiven = ([name, value]: [string, Json]) => {
+    const declared = member(made.definition.params, name)
+    if (declared === undefined) return false // the pipeline takes it no longer
+    return declared.default === undefined || canonicalJson(value) !== canonicalJson(declared.default as Json)
+  }
   return Object.entries(made.params)
     .filter(isGiven)
     .map(([name, value]) => ` --param ${shellWord(`${name}=${paramText(value)}`)}`)

@@ -74,6 +74,14 @@ test.each([
   expect(await findUnrecordedNotes(ctx)).toMatchObject({ position: null, where: 'audit', row: { kind } })
 })
 
+test('findUnrecordedNotes() names a model that is gone, which could come back with fewer approvals', async () => {
+  const { owner: _, ...bare } = modelOf('bare', { intent: {}, approvals: { production: 2 } })
+  await addModel(ctx, bare)
+  expect(await findUnrecordedNotes(ctx)).toBe(undefined)
+  await sql`delete from registered_model where name = 'bare'`.execute(ctx.db)
+  expect(await findUnrecordedNotes(ctx)).toMatchObject({ reason: 'Model "bare" is gone' })
+})
+
 test('findUnrecordedNotes() names a revision that is gone', async () => {
   await sql`delete from model_notes where revision = 2`.execute(ctx.db)
   expect(await findUnrecordedNotes(ctx)).toMatchObject({ reason: 'Revision 2 of the notes of model "delay" is gone' })

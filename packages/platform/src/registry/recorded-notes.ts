@@ -3,7 +3,7 @@ import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { lastingFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
 import { NO_NOTES, toNotes } from './model-notes.ts'
-import { keyOf } from './recorded-registry.ts'
+import { keyOf, subjectOf } from './recorded-registry.ts'
 import './tables.ts'
 
 /** Notes may be long. */
@@ -125,7 +125,11 @@ function findUnsaid(
     if (!isDeleted && notes !== (newest.get(key) ?? digestValue(NO_NOTES)))
       return unauditedRow('model', row, 'What it says of itself is not what its newest notes say')
   }
-  return undefined
+  const kept = new Set(models.map(({ key }) => key))
+  const gone = [...definitions].find(([key, digest]) => digest !== undefined && !kept.has(key))?.[0]
+  return gone === undefined
+    ? undefined
+    : { position: null, where: 'audit', reason: `Model "${subjectOf(gone)}" is gone` }
 }
 
 /** The rows first, the audit after them: what is written in between is in the audit. */
@@ -140,7 +144,7 @@ async function look(ctx: Context): Promise<LedgerFault | undefined> {
   }
   const gone = [...told.notes.keys()].find((key) => !kept.revisions.has(key))
   if (gone === undefined) return findUnsaid(models, kept, told)
-  const [, model, revision] = /^[^\0]*\0(.*)#(\d+)$/s.exec(gone) ?? []
+  const [, model, revision] = /^(.*)#(\d+)$/s.exec(subjectOf(gone)) ?? []
   return { position: null, where: 'audit', reason: `Revision ${revision} of the notes of model "${model}" is gone` }
 }
 

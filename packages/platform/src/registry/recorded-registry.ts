@@ -26,6 +26,8 @@ const saidOf = ({ actor, artifact, passport, run, source }: VersionSaid) =>
 
 /** What the audit names, in all projects. */
 export const keyOf = (project: string, subject: string) => `${project}\0${subject}`
+/** Its subject alone, for a message. */
+export const subjectOf = (key: string) => key.slice(key.indexOf('\0') + 1)
 
 /** What is kept under one name is kept under another from now on. */
 function moveKeys<V>(map: Map<string, V>, from: string, to: string, after: '/' | '@'): void {

@@ -7,7 +7,7 @@ import {
 } from '@plimsoll/sdk/wire'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
-import type { Context, Principal } from '../kernel/db/index.ts'
+import type { Context, Principal, Tx } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
 import { openTestApi, type TestApi } from '../kernel/http/http.fixture.ts'
 import { declarePipeline, requirePipeline } from '../pipelines/pipeline.ts'
@@ -226,28 +226,29 @@ test.each<[string, Partial<PassportBound>, string]>([
   expect(gaps[0]!.command).toMatch(new RegExp(`, then plimsoll apply && plimsoll run start ${pipeline ?? 'PIPELINE'}$`))
 })
 
-test('what fills a gap gives the run the params again that were not the defaults', async () => {
+test('what fills a gap gives the run the params again that are not the defaults now', async () => {
   const of = (type: string, value?: unknown) => ({ type, ...(value === undefined ? {} : { default: value }) })
-  const definition = pipelineDefinition.parse({
-    kind: 'pipeline',
-    name: 'train',
-    params: { trees: of('int', 100), depth: of('int', 3), note: of('text') },
-    steps: [{ key: 'fit', kind: 'command', params: { argv: ['true'] } }],
-  })
-  const made = await ctx.transaction(async (tx) => {
+  const declare = (tx: Tx, params: Record<string, unknown>) => {
+    const steps = [{ key: 'fit', kind: 'command', params: { argv: ['true'] } }]
+    const definition = pipelineDefinition.parse({ kind: 'pipeline', name: 'train', params, steps })
     const origin = { source: 's', commit: null, isDirty: false }
-    await declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map(), blobs: undefined as never }) // no code to look for
+    return declarePipeline(tx, definition, { bundles: {}, origin, kinds: new Map(), blobs: undefined as never }) // no code to look for
+  }
+  const params = { trees: of('int', 100), depth: of('int', 3), note: of('text'), none: of('json'), old: of('int', 1) }
+  const made = await ctx.transaction(async (tx) => {
+    await declare(tx, params)
     const pipeline = await requirePipeline(tx, 'train')
     const options = { cache: true, force: [], forceFrom: [] }
-    const { id: run } = await startRun(tx, { pipeline, params: { trees: 9, note: '5' }, options })
+    const { id: run } = await startRun(tx, { pipeline, params: { trees: 9, note: '5', none: null, old: 2 }, options })
     return { pipeline: 'train', pipelineDigest: pipeline.digest, run }
   })
   await addModel(ctx, modelOf('delay', { approvals: { production: 0 } }))
   await addVersion(ctx, 'delay', 'one', { code: null, origin: { ...boundOf('one').origin, ...made } })
-  const [gap] = await passportGaps(ctx, KEY)
-  expect(gap!.command).toBe(
-    `git commit, then plimsoll apply && plimsoll run start train --param 'note="5"' --param trees=9`,
-  )
+  const flags = async () => (await passportGaps(ctx, KEY))[0]!.command.replace(/^.* run start train /, '')
+  expect(await flags()).toBe(`--param old=2 --param none=null --param 'note="5"' --param trees=9`)
+  const { old: _, ...kept } = params
+  await ctx.transaction((tx) => declare(tx, { ...kept, depth: of('int', 8), trees: of('int', 9) }))
+  expect(await flags()).toBe(`--param none=null --param 'note="5"' --param depth=3`)
 })
 
 test('passportGaps() asks the notes and approvals of the definition, by environment', async () => {
