@@ -74,6 +74,11 @@ test.each([
     nodeLog('Error: cannot parse:\n<html>:1', OWN),
     `:\nError: cannot parse:\n<html>:1\n${OWN}`,
   ],
+  [
+    'a place, its source and a caret in its message',
+    nodeLog('Error: cannot parse:\n/tmp/x.js:3\nfoo bar\n    ^\nbad', OWN),
+    `:\nError: cannot parse:\n…\n    ^\nbad\n${OWN}`,
+  ],
   ['its lines', nodeLog('Error: a\nb\n\nc', `${INNER} {\n  code: 'X'\n}`), ':\nError: a\nb\n\nc'],
   ['its name and its end', nodeLog('E: 1\n 2\n 3\n 4\n 5\n 6', INNER), ':\nE: 1\n…\n 4\n 5\n 6'],
   [

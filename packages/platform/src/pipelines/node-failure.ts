@@ -26,9 +26,10 @@ export function nodeException(lines: readonly string[]): readonly string[] | und
   const pointerOf = (place: number) => {
     if (place === -1) return -1
     const below = lines.slice(place + 1, place + SOURCE_LINES_MAX + 2).findIndex((line) => POINTER.test(line))
-    return below === -1 ? -1 : place + 1 + below
+    const pointer = place + 1 + below
+    return below === -1 || lines[pointer + 1] !== '' ? -1 : pointer
   }
-  // A line of the message may look like a place: none is pointed at.
+  // A line of the message may look like a place: none is pointed at with an empty line below, as Node does it.
   const place = lines.findLastIndex((line, index) => NODE_PLACE.test(line) && pointerOf(index) !== -1)
   const isPlaced = place !== -1 || lines.some((line) => NODE_PLACE.test(line))
   const pointer = isPlaced ? pointerOf(place) : lines.findIndex((line) => POINTER.test(line))

@@ -218,8 +218,8 @@ test('startNamedRun() is one transaction with its event and audit row, and refus
   const refused = start({}, { force: ['b'], forceFrom: ['c'] })
   await expect(refused).rejects.toMatchObject({ code: 'pipelines.unknown_step' })
   expect(await faultsOf(refused)).toEqual([
-    '/options there is no step b; there is only a',
-    '/options there is no step c; there is only a',
+    '/options/force there is no step b; there is only a',
+    '/options/forceFrom there is no step c; there is only a',
   ])
   const broken = ctx.transaction(async (tx) => {
     await startNamedRun(tx, { pipeline: 'train', params: {}, options: OPTIONS })

@@ -59,15 +59,15 @@ function resolveParams(pipeline: PipelineVersion, given: Readonly<Record<string,
 
 function checkForced(pipeline: PipelineVersion, options: RunOptions): void {
   const keys = new Set(pipeline.definition.steps.map((step) => step.key))
-  const unknown = [...options.force, ...options.forceFrom].filter((key) => !keys.has(key))
-  refuseFaults(
-    'pipelines.unknown_step',
-    `Cannot start pipeline "${pipeline.name}"`,
-    unknown.map((key) => ({
-      pointer: '/options',
-      detail: `there is no step ${key}; ${choiceText([...keys])}`,
-    })),
+  const faults = (['force', 'forceFrom'] as const).flatMap((option) =>
+    options[option]
+      .filter((key) => !keys.has(key))
+      .map((key) => ({
+        pointer: `/options/${option}`,
+        detail: `there is no step ${key}; ${choiceText([...keys])}`,
+      })),
   )
+  refuseFaults('pipelines.unknown_step', `Cannot start pipeline "${pipeline.name}"`, faults)
 }
 
 /** The run that the key has started already. */

@@ -72,7 +72,11 @@ test('loadConfig() shows no login of an address that stands in another setting',
     [{ env: { PLIMSOLL_LOG_LEVEL: `postgres://u:${'xq'.repeat(200)}@h/db` } }, '/log/level'],
     [{ env: { PLIMSOLL_LOG_LEVEL: 'postgres://u:xq zk@h/db' } }, '/log/level'],
     [{ env: { PLIMSOLL_LOG_LEVEL: 'u:xq@h/db' } }, '/log/level'],
+    [{ env: { PLIMSOLL_LOG_LEVEL: 'host=h user=u password=xq' } }, '/log/level'],
     [{ env: { PLIMSOLL_CONFIG: 'postgres://u:canary@h/db' } }, ''],
+    [{ env: { PLIMSOLL_CONFIG: 'postgres://u:xq canary@h/db' } }, ''],
+    [{ env: { PLIMSOLL_CONFIG: 'u:canary@h/db' } }, ''],
+    [{ env: { PLIMSOLL_SERVER_HOST: 'postgres://u:canary@h/db' } }, '/server/host'],
     [{ flags: { server: { port: 'postgres://u:canary@h/db' } } }, '/server/port'],
   ] as const) {
     const faults = await faultsOf(source)

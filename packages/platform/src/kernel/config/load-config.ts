@@ -71,7 +71,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
       'config.invalid',
       `Cannot use the configuration: ${countText(faults.length, 'problem')}`,
       {
-        faults: faults.map(({ pointer, detail }) => ({ pointer, detail: withoutLogin(detail) })),
+        faults,
         action: 'Correct the settings that are listed',
       },
     )
@@ -106,18 +106,16 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   }
 }
 
-/** What is wrong, and what was found where that cannot be an address, which may hold a login: of a long one only a part is quoted. */
+/** An address of a database or a store, in one of its forms: it may stand in any setting, with a password in it. */
+const MAYBE_LOGIN = /:\/\/|@|password\s*=/i
+
+/** What is wrong, and what was found where that cannot be an address: of a long one only a part would be quoted. */
 function settingFault(issue: z.core.$ZodIssue): string {
-  return /:\/\/|@/.test(JSON.stringify(issue.input) ?? '') ? issue.message : faultText(issue)
+  return MAYBE_LOGIN.test(JSON.stringify(issue.input) ?? '') ? issue.message : faultText(issue)
 }
 
 /** Another key may be what should be its value. */
 const NAME = /^[\w/.-]{1,64}$/
-
-/** The address of a database or a store may stand in any setting, with a password in it. */
-function withoutLogin(text: string): string {
-  return text.replaceAll(/([a-z][a-z\d+.-]*:\/\/)\S*@/gi, '$1…@')
-}
 
 function unknownKeys(file: unknown): Fault[] {
   if (file === undefined) return []
@@ -137,17 +135,18 @@ function unknownKeys(file: unknown): Fault[] {
 }
 
 async function readSettings(path: string, isRequired: boolean, faults: Fault[]): Promise<unknown> {
+  const name = MAYBE_LOGIN.test(path) ? 'what is named as the file' : path
   let text: string
   try {
     if (statSync(path).size > FILE_LIMIT_BYTES) {
-      faults.push({ pointer: '', detail: `${path} is larger than ${FILE_LIMIT_BYTES} bytes` })
+      faults.push({ pointer: '', detail: `${name} is larger than ${FILE_LIMIT_BYTES} bytes` })
       return undefined
     }
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (isRequired || code !== 'ENOENT')
-      faults.push({ pointer: '', detail: `${path} cannot be read: ${errnoText(error)}` })
+      faults.push({ pointer: '', detail: `${name} cannot be read: ${errnoText(error)}` })
     return undefined
   }
   const { parseDocument } = await import('yaml') // most starts have no file
@@ -157,12 +156,12 @@ async function readSettings(path: string, isRequired: boolean, faults: Fault[]):
     if (first) {
       // Behind its place stands the text itself, which may hold a secret.
       const why = first.message.split(/ at line |: |;/)[0]
-      faults.push({ pointer: '', detail: `${path} is not YAML: line ${first.linePos?.[0].line ?? '?'}: ${why}` })
+      faults.push({ pointer: '', detail: `${name} is not YAML: line ${first.linePos?.[0].line ?? '?'}: ${why}` })
       return undefined
     }
     return document.toJS({ maxAliasCount: 0 }) ?? undefined
   } catch {
-    faults.push({ pointer: '', detail: `${path} is not usable YAML: aliases and deep nesting are refused` })
+    faults.push({ pointer: '', detail: `${name} is not usable YAML: aliases and deep nesting are refused` })
     return undefined
   }
 }
