@@ -23,6 +23,14 @@ const path = join(directory, 'figures')
 writeFileSync(path, '')
 const say = (line) => (isJson ? process.stderr : process.stdout).write(`${line}\n`)
 
+function killGroup(pid) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nothing of it is left.
+  }
+}
+
 async function runOne(file) {
   say(`\n== ${file}`)
   const args = ['scripts/with-node.mjs', `bench/${file}`, ...options, `--figures=${path}`]
@@ -34,7 +42,7 @@ async function runOne(file) {
   let grace
   const stop = (signal) => {
     child.kill(signal)
-    grace ??= setTimeout(() => process.kill(-child.pid, 'SIGKILL'), GRACE_MS)
+    grace ??= setTimeout(() => killGroup(child.pid), GRACE_MS)
   }
   const end = (signal) => {
     asked = signal
@@ -46,6 +54,8 @@ async function runOne(file) {
   for (const signal of SIGNALS) process.off(signal, end)
   clearTimeout(limit)
   clearTimeout(grace)
+  // What it had started, and did not take with it.
+  if (grace) killGroup(child.pid)
   if (asked) {
     rmSync(directory, { recursive: true, force: true })
     process.kill(process.pid, asked)

@@ -213,7 +213,7 @@ test('a model goes from a run to a prediction and back; a release without an app
   const named = ['--token-file', 'ada.token']
   expect((await plimsoll.run('token', 'create', 'ada', '--role', 'approver', '--out', 'ada.token')).status).toBe(0)
   expect((await plimsoll.run('release', 'echo', '1', '--reason', 'early', ...named)).status).toBe(3)
-  const approve = async () => (await plimsoll.run('approve', 'echo', '1', '--comment', 'seen', ...named)).out
+  const approve = async () => (await plimsoll.run('approve', 'echo/1', '--comment', 'seen', ...named)).out
   expect(await approve()).toMatch(/^ada approves echo\/1/)
   expect(await approve()).toMatch(/^ada had approved echo\/1 for production already, at .*: nothing was changed/)
   expect(await plimsoll.run('release', 'echo', '1', '--reason', 'first', ...named)).toMatchObject({

@@ -71,10 +71,10 @@ test('namingFlags() tells faults of the request as those of the flags and argume
     status: 400,
     detail: '',
     code: 'pipelines.unknown_step',
-    faults: [{ pointer: '/options', detail: 'there is no step fti; there is only fit' }],
+    faults: [{ pointer: '/options/forceFrom', detail: 'there is no step fti; there is only fit' }],
   })
-  expect(namingFlags(ofForce, new Map([['force', '--force']]), 'plimsoll run start')).toMatchObject({
-    message: 'Cannot use --force: there is no step fti; there is only fit',
+  expect(namingFlags(ofForce, new Map([['forceFrom', '--force-from']]), 'plimsoll run start')).toMatchObject({
+    message: 'Cannot use --force-from: there is no step fti; there is only fit',
   })
   for (const thrown of [refused('?limit', '/other'), refused(), refused('/limit/0'), failure('Try again')])
     expect(namingFlags(thrown, names, 'plimsoll x')).toBe(thrown)

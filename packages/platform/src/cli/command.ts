@@ -61,8 +61,7 @@ const OF_FLAGS = new Set(['http.invalid_request', 'pipelines.bad_params', 'pipel
 /** The flag or argument that gave what a pointer leads to. */
 function flagAt(pointer: string, names: OwnNames): string | undefined {
   const param = names.has('param') ? /^\/params\/(.+)$/.exec(pointer)?.[1] : undefined
-  if (pointer === '/options' && names.has('force')) return '--force'
-  return param === undefined ? names.get(/^[?:/](\w+)$/.exec(pointer)?.[1] ?? '') : `--param ${param}`
+  return param === undefined ? names.get(/^(?:[?:/]|\/options\/)(\w+)$/.exec(pointer)?.[1] ?? '') : `--param ${param}`
 }
 
 /** What the server refuses of a request is a fault of the flags or arguments that gave it, where all of it came from them. */

@@ -78,15 +78,14 @@ async function newestVersion(client: Client, model: string): Promise<string> {
   return String(newest.version)
 }
 
-/** `MODEL VERSION`, `MODEL/VERSION` as we print it, or a model alone, whose newest version is meant. */
-async function versionArgs(client: Client, [model = '', version]: readonly string[]): Promise<readonly string[]> {
-  if (version !== undefined) return [model, version]
-  const [, name, number] = /^(.+)\/(\d+)$/.exec(model) ?? []
-  return name === undefined || number === undefined ? [model, await newestVersion(client, model)] : [name, number]
+/** `MODEL VERSION`, or `MODEL/VERSION` as we print it; the version is undefined where none is named. */
+function parseVersion([model = '', version]: readonly string[]): readonly [model: string, version: string | undefined] {
+  const [, name, number] = version === undefined ? (/^(.+)\/(\d+)$/.exec(model) ?? []) : []
+  return name === undefined ? [model, version] : [name, number]
 }
 
-function versionPath(args: readonly string[]): string {
-  return `/api/v1/models/${segment(args[0], 'model')}/versions/${wholeNumber(args[1], 'a version')}`
+function versionPath(model: string, version: string | undefined): string {
+  return `/api/v1/models/${segment(model, 'model')}/versions/${wholeNumber(version, 'a version')}`
 }
 
 /** `model list|versions|show`. */
@@ -143,13 +142,15 @@ export function addModel(program: Command): void {
   })
   addCommand<{ environment?: string }>(model, {
     use: 'show <model> [version]',
-    summary: 'show the passport of a version (the newest when none is named), and what is missing for an environment',
+    summary:
+      'show the passport of a version (MODEL VERSION, MODEL/VERSION, or the newest of MODEL), and what is missing for an environment',
     example: 'plimsoll model show flight-delay 2',
     options: [['--environment <name>', 'environment to check against (default: production)']],
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
+      const [name, version] = parseVersion(args)
       const view = await client.call({
-        path: versionPath(await versionArgs(client, args)),
+        path: versionPath(name, version ?? (await newestVersion(client, name))),
         query: { environment: options.environment },
         schema: modelVersionView,
       })
@@ -161,23 +162,26 @@ export function addModel(program: Command): void {
 /** `approve`: a signed statement about a version, that a release binds. */
 export function addApprove(program: Command): void {
   addCommand<{ environment?: string; comment?: string }>(program, {
-    use: 'approve <model> <version>',
-    summary: 'approve a version for an environment, as a named person',
+    use: 'approve <model> [version]',
+    summary: 'approve a version (MODEL VERSION or MODEL/VERSION) for an environment, as a named person',
     example: 'plimsoll approve flight-delay 2 --comment "reviewed with operations" --token-file ada.token',
     options: [
       ['--environment <name>', 'environment (default: production)'],
       ['--comment <text>', 'what you looked at'],
     ],
     action: async ({ io, options, args }) => {
+      const [model, version] = parseVersion(args)
+      if (version === undefined)
+        throw new UsageError(`Cannot approve ${model}: no version is named`, `See plimsoll model versions ${model}`)
       const answer = await connect(options).client.call({
         method: 'POST',
-        path: `${versionPath(args)}/approvals`,
+        path: `${versionPath(model, version)}/approvals`,
         body: { environment: options.environment ?? 'production', comment: options.comment ?? '' },
         schema: givenApproval,
         isIdempotent: true,
       })
       const { by, at, environment, isSelfApproved } = answer.approval
-      const what = `${args[0]}/${args[1]} for ${environment}`
+      const what = `${model}/${version} for ${environment}`
       io.answer(answer, [
         answer.isNew
           ? `${by} approves ${what}${isSelfApproved ? ', recorded as self-approved' : ''}`

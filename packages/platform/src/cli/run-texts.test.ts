@@ -57,6 +57,13 @@ test('route list and show tell what serves, also before anything does', async ()
   expect((await plimsoll.run('route', 'show', 'ehco')).err).toContain('Did you mean echo?')
 })
 
+test('approve without a version is a fault of the command', async () => {
+  expect(await plimsoll.run('approve', 'echo')).toMatchObject({
+    status: 2,
+    err: 'plimsoll: Cannot approve echo: no version is named (cli.usage) — See plimsoll model versions echo\n',
+  })
+})
+
 test('logs and step show name a step behind its run and beside it', async () => {
   const run = runIn((await plimsoll.run('run', 'start', 'hello')).err)
   for (const words of [['logs'], ['step', 'show']]) {

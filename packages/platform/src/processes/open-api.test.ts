@@ -61,6 +61,12 @@ test('openApiDocument() tells bytes, text and pages by their type', () => {
   expect(contentOf('/api')).toEqual(['text/html; charset=utf-8'])
 })
 
+test('openApiDocument() says that the secrets of a step are texts', () => {
+  expect(JSON.stringify(document)).toMatch(
+    /"secrets":\{[^{}]*(?:\{[^{}]*\}[^{}]*)*"additionalProperties":\{"type":"string"\}/,
+  )
+})
+
 /** Places of a schema where members are named, and whether others are refused there. */
 function placesOf(schema: unknown, place = ''): { place: string; isClosed: boolean }[] {
   if (typeof schema !== 'object' || schema === null) return []

@@ -66,24 +66,26 @@ const NO_VARIABLE =
 const NO_RECORD = 'expects the names of secrets by variable, such as { WAREHOUSE_PASSWORD: warehouse-password }'
 
 /** Secrets that a step is given, by the variable that holds the value: `{"WAREHOUSE_PASSWORD": "warehouse-password"}`. */
-export const stepSecrets = z.record(z.string(), z.custom<string>(), NO_RECORD).superRefine((secrets, check) => {
-  const names = Object.keys(secrets)
-  if (names.length > SECRETS_MAX)
-    check.addIssue({
-      code: 'custom',
-      message: `a step takes at most ${SECRETS_MAX} secrets, and here are ${names.length}`,
-    })
-  for (const [variable, name] of Object.entries(secrets)) {
-    if (!VARIABLE.test(variable)) {
-      check.addIssue({ code: 'custom', message: NO_VARIABLE })
-      continue
+export const stepSecrets = z
+  .record(z.string(), z.custom<string>().meta({ type: 'string' }), NO_RECORD)
+  .superRefine((secrets, check) => {
+    const names = Object.keys(secrets)
+    if (names.length > SECRETS_MAX)
+      check.addIssue({
+        code: 'custom',
+        message: `a step takes at most ${SECRETS_MAX} secrets, and here are ${names.length}`,
+      })
+    for (const [variable, name] of Object.entries(secrets)) {
+      if (!VARIABLE.test(variable)) {
+        check.addIssue({ code: 'custom', message: NO_VARIABLE })
+        continue
+      }
+      const reserved = reservation(variable)
+      const message = reserved
+        ? `${reserved}: choose another name`
+        : typeof name === 'string' && SECRET_NAME.test(name)
+          ? undefined
+          : NO_NAME
+      if (message !== undefined) check.addIssue({ code: 'custom', path: [variable], message })
     }
-    const reserved = reservation(variable)
-    const message = reserved
-      ? `${reserved}: choose another name`
-      : typeof name === 'string' && SECRET_NAME.test(name)
-        ? undefined
-        : NO_NAME
-    if (message !== undefined) check.addIssue({ code: 'custom', path: [variable], message })
-  }
-})
+  })
