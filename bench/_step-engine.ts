@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
 import { type PipelineStep, pipelineDefinition, pipelineStep } from '@plimsoll/sdk/wire'
 import { MIGRATIONS } from '../packages/platform/migrations/all.ts'
 import { openFilesBlobStore } from '../packages/platform/src/adapters/files/index.ts'
@@ -22,6 +22,7 @@ import {
   requirePipeline,
   startRun,
 } from '../packages/platform/src/pipelines/index.ts'
+import { makeScratch } from '../scripts/scratch.mjs'
 import { findServer } from '../tests/find-server.ts'
 import { childCpuMs } from './_cpu.ts'
 import { isSmall, median, noteFigure } from './_figure.ts'
@@ -192,7 +193,7 @@ async function benchAt(
   steps: readonly PipelineStep[],
   floorOf: () => Promise<FloorSpent>,
 ): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-bench-'))
+  const directory = makeScratch()
   const { backend, close } = await place.open(directory)
   try {
     const { rounds, cachedWallMs } = await engineCost(backend, directory, steps, floorOf)
@@ -202,7 +203,7 @@ async function benchAt(
     const server = perStep(({ engine }) => engine.serverMs)
     process.stdout.write(
       [
-        `${name}: ${steps.length} steps of ${PROGRAM}, ${SLOTS} at once, ${place.name}, medians of ${ROUNDS}`,
+        `${name}: ${steps.length} steps of ${PROGRAM}, ${SLOTS} at once, ${place.name}, in ${dirname(directory)}, medians of ${ROUNDS}`,
         `  control plane   ${perStep(({ engine }) => engine.cpuMs)} ms CPU per step, ${place.note} (goal ${GOAL_MS}; ${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}), ${perStep(({ engine }) => engine.wallMs)} ms wall`,
         `  its spawn host  ${perStep(({ engine }) => engine.helperMs)} ms CPU per step, beside that`,
         ...(server === '0.00' ? [] : [`  database server ${server} ms CPU per step, beside that`]),

@@ -1,50 +1,15 @@
 // All checks and tests. `npm test -- PATH …` runs only those test files. The last line is `N passed, N failed, N skipped`.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
-import { freemem, tmpdir } from 'node:os'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultOfDemo } from './demo/prove.mjs'
-import { isRunning } from './is-running.mjs'
+import { makeScratch } from './scratch.mjs'
 
 const SHOWN_MAX = 60
-const MEMORY_FOLDER = '/dev/shm'
-/** What the tests hold at one time, three times over. */
-const MEMORY_BYTES = 4 * 2 ** 30
 const paths = process.argv.slice(2)
 
-/**
- * Tests make and remove some hundred thousand small files: in memory that takes a tenth of the processor time. Undefined
- * where memory is short, or nothing that lies in it may run. TMPDIR, when it is set, stands.
- */
-function memoryFolder() {
-  if (process.env.TMPDIR || !existsSync('/proc/mounts')) return
-  const line = readFileSync('/proc/mounts', 'utf8')
-    .split('\n')
-    .find((mount) => mount.split(' ')[1] === MEMORY_FOLDER)
-  const options = line?.split(' ')[3].split(',') ?? []
-  if (!line?.startsWith('tmpfs ') || !options.includes('rw') || options.includes('noexec')) return
-  const { bavail, bsize } = statfsSync(MEMORY_FOLDER)
-  const free = process.availableMemory?.() ?? freemem() // of the container, where Node tells
-  return Math.min(bavail * bsize, free) < MEMORY_BYTES ? undefined : MEMORY_FOLDER
-}
-
-/** What a run that was killed has left would take memory until the machine starts again. */
-function removeRemains(folder) {
-  for (const name of readdirSync(folder)) {
-    const [, pid] = /^plimsoll-test-(\d+)-/.exec(name) ?? []
-    if (pid === undefined || isRunning(Number(pid))) continue
-    try {
-      rmSync(join(folder, name), { recursive: true, force: true })
-    } catch {
-      // another user's
-    }
-  }
-}
-
-const scratch = memoryFolder() ?? tmpdir()
-removeRemains(scratch)
 process.on('SIGINT', () => {}) // Vitest ends by it, and what follows removes the folder
-const work = mkdtempSync(join(scratch, `plimsoll-test-${process.pid}-`))
+const work = makeScratch()
 chmodSync(work, 0o711) // PostgreSQL, which does not run as root, passes through to what is its own
 const report = join(work, 'report.json')
 // Where the launcher keeps compiled code: what tests start without it takes half the time too.
