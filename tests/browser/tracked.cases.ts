@@ -39,6 +39,7 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
           for (const text of ['0.75', 'Infinity', '200', 'took 1 min 05 s'])
             await page.getByText(text).first().waitFor()
           expect(new URL(page.url()).pathname).toBe(`/tracked/runs/${ID}`)
+          await page.getByRole('link', { name: 'experiment train' }).waitFor()
           await shot(page, `tracked-${width}`)
           await expectReadable(page)
           await page.reload()
@@ -47,7 +48,10 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
           await page.getByRole('link', { name: 'Tracked params and metrics' }).click()
           await page.getByRole('heading', { name: 'fit', level: 1 }).waitFor()
         },
-        { width, answers: { ...OF_RUN, [RUNS_GET]: trackedRun(STEP, { auc: 0.75, loss: 'Infinity' }) } },
+        {
+          width,
+          answers: { ...OF_RUN, ...OF_EXPERIMENT, [RUNS_GET]: trackedRun(STEP, { auc: 0.75, loss: 'Infinity' }) },
+        },
       )
     },
   )
@@ -123,7 +127,7 @@ export function trackedCases(visit: OpenedConsole['visit']): void {
         await page.getByRole('link', { name: 'fit' }).click()
         await page.waitForURL(`**/tracked/runs/${ID}`)
         expect(await page.locator('nav [aria-current=page]').allInnerTexts()).toEqual(['Runs'])
-        await page.getByRole('link', { name: 'experiment 1' }).click()
+        await page.getByRole('link', { name: 'experiment train' }).click()
         await page.waitForURL('**/tracked/experiments/1')
       },
       {

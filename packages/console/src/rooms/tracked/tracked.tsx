@@ -71,6 +71,7 @@ function Head({ run }: { run: TrackedRun }) {
   const tag = (name: string) => data.tags.find(({ key }) => key === name)?.value
   const [made, step] = [tag('plimsoll.run'), tag('plimsoll.step')]
   const times = timesOf(info)
+  const experiment = useQuery(experimentQuery(info.experiment_id)).data?.found.name
   return (
     <header className="stack">
       <div className="row">
@@ -81,7 +82,7 @@ function Head({ run }: { run: TrackedRun }) {
       <div className="row soft">
         <Clip className="mono" text={info.run_id} />
         <Link to="/tracked/experiments/$experiment" params={{ experiment: info.experiment_id }}>
-          experiment {plainText(info.experiment_id, 40)}
+          experiment {plainText(experiment ?? info.experiment_id, 40)}
         </Link>
         {times !== undefined && (
           <span>
