@@ -192,7 +192,7 @@ export async function findEntries(
 
 const ENTRIES_LOOKED_AT_MAX = 8
 
-/** The entries of the keys, and of the newest ones of the same pipeline and steps one with the same params, if there is one. */
+/** The entries of the keys; where there is none, of the newest of the same pipeline and step one with the same params, if there is one. */
 async function findOwn(
   ctx: Context,
   pipeline: string,
@@ -212,7 +212,10 @@ async function findOwn(
       select * from (
         select * from cache_entry where project = ${ctx.project} and pipeline = ${pipeline} and step = w.wanted
         order by created_at desc limit ${ENTRIES_LOOKED_AT_MAX}) newest
-      order by (components -> 'param') = w.params::jsonb desc, created_at desc limit 1) e`.execute(ctx.db)
+      order by (components -> 'param') = w.params::jsonb desc, created_at desc limit 1) e
+    where not exists (select from cache_entry exact where exact.project = ${ctx.project} and exact.key = w.key)`.execute(
+    ctx.db,
+  )
   return rows
 }
 
