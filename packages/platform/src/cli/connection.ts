@@ -46,15 +46,27 @@ function readText(path: string): string | undefined {
   }
 }
 
+/** The data directory of a folder, where none is named. */
+const DATA_DIR = '.plimsoll'
+
 /** The nearest data directory upwards that a running `plimsoll up` has left its address in, else the nearest one. */
 function findDataDir(from: string): string | undefined {
   let nearest: string | undefined
   for (let directory = resolve(from); ; directory = dirname(directory)) {
-    const candidate = join(directory, '.plimsoll')
+    const candidate = join(directory, DATA_DIR)
     if (existsSync(join(candidate, 'server.json'))) return candidate
     if (nearest === undefined && isFolder(candidate)) nearest = candidate
     if (dirname(directory) === directory) return nearest
   }
+}
+
+/** A warning where the data directory of a folder is new, and commands there have meant one above until now. */
+export function besideAnother(dataDir: string, folder: string): string[] {
+  if (dataDir !== resolve(folder, DATA_DIR) || existsSync(dataDir)) return []
+  const above = findDataDir(folder)
+  return above === undefined
+    ? []
+    : [`${dataDir} is new, and commands here have meant ${above} until now: for that, start with --data-dir ${above}`]
 }
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true

@@ -48,12 +48,30 @@ test('explanationLines() gives each link its mark, the strength of data, and wha
 
 test('explanationLines() aligns names by the longest kind, and says that a release has the digest of what it releases', () => {
   const links = [
-    link({ kind: 'release', name: 'rel_1', digest: 'sha256:a' }),
+    link({ kind: 'prediction', name: 'p', detail: { at: '2026-01-02T03:04:05.000Z' } }),
+    link({
+      kind: 'release',
+      name: 'rel_1',
+      digest: 'sha256:a',
+      detail: {
+        by: 'ada',
+        reason: 'bet\u001bter',
+        at: '2026-01-02T03:04:05.000Z',
+        approvals: [
+          { by: 'bob', selfApproved: false },
+          { by: 'eve', selfApproved: true },
+        ],
+      },
+    }),
     link({ kind: 'feature-service', name: 'board', digest: 'sha256:b', check: 'verified' }),
   ]
   expect(explanationLines({ prediction: 'p', isIntact: true, links })).toEqual([
+    '· prediction      p',
+    '    at 2026-01-02T03:04:05.000Z',
     '· release         rel_1',
     '    releases sha256:a',
+    '    by ada, 2026-01-02T03:04:05.000Z: bet\\u001bter',
+    '    approved by bob, eve (self-approved)',
     '✓ feature-service board',
     '    sha256:b',
   ])

@@ -36,12 +36,17 @@ test('describeVersion() says what an artifact was derived from and which classes
     parents: [digestOf('left')],
     signature: signatureOf(['late', 'on time', '\u001b[2J']),
   })
-  expect(describeVersion(versionOf(derived), '').slice(1, 5)).toEqual([
+  expect(describeVersion(versionOf(derived), '').slice(1, 6)).toEqual([
     `  artifact     ${digestOf('stripped')}`,
     `  parent       ${digestOf('left')}`,
     '  classes      late, on time, \\u001b[2J (columns of scores)',
     `  passport     ${digestOf('passport')}`,
+    '  made         2026-01-01T00:00:00 by ada',
   ])
+  const made = boundOf('x', { origin: { ...boundOf('x').origin, step: 'fit' } })
+  expect(describeVersion({ ...versionOf(made), run: 'run_1' }, '')).toContain(
+    '  made         2026-01-01T00:00:00 by ada, run_1/fit',
+  )
   const many = boundOf('x', { signature: signatureOf(Array.from({ length: 14 }, (_, at) => String(at))) })
   expect(describeVersion(versionOf(many), '')).toContain(
     '  classes      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more (columns of scores)',

@@ -44,6 +44,7 @@ export function describeVersion(version: ModelVersionView, flags: string): strin
     `  artifact     ${version.artifact ?? 'none'}`,
     ...derivedLines(bound),
     `  passport     ${version.passport}`,
+    `  made         ${version.createdAt.slice(0, 19)} by ${version.createdBy}${version.run === null ? '' : `, ${version.run}${bound.origin.step === null ? '' : `/${bound.origin.step}`}`}`,
     `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
     `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'}${bound.environment?.interpreter ? ` ${bound.environment.interpreter}` : ''}`,

@@ -20,7 +20,7 @@ test('missingLines() says in one line for each view and reason how many features
     'How far a view has been brought: plimsoll features materializations origin_delays --data-dir d',
   ])
   expect(missingLines(missing, ['delays'], '').at(-1)).toBe(
-    'Its view is named by the service: plimsoll features list; how far one has been brought: plimsoll features materializations VIEW',
+    'Which view that is, its service says: plimsoll features list --kind service, plimsoll features show SERVICE; how far one has been brought: plimsoll features materializations VIEW',
   )
 })
 

@@ -45,7 +45,7 @@ export function missingLines(
   if (first === undefined) return []
   const view = prefixOf(first.feature)
   const known = `How far a view has been brought: plimsoll features materializations ${view}${flags}`
-  const other = `Its view is named by the service: plimsoll features list${flags}; how far one has been brought: plimsoll features materializations VIEW${flags}`
+  const other = `Which view that is, its service says: plimsoll features list --kind service${flags}, plimsoll features show SERVICE${flags}; how far one has been brought: plimsoll features materializations VIEW${flags}`
   return [...lines, views.includes(view) ? known : other]
 }
 

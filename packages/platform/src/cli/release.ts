@@ -50,12 +50,17 @@ async function moveOf(
 /** `release`, `rollback` and `retire`: the manual path. */
 export function addRelease(program: Command): void {
   addCommand<ReleaseFlags>(program, {
-    use: 'release <route> <version>',
+    use: 'release <route> [version]',
     summary: 'let a route serve a model version, as a named approver',
     example: 'plimsoll release flight-delay 2 --reason "better on the April holdout" --token-file ada.token',
     options: OPTIONS,
     action: async ({ io, options, args }) => {
       const connection = connect(options)
+      if (args[1] === undefined)
+        throw new UsageError(
+          `Cannot release ${args[0]}: expected a route and a version`,
+          'plimsoll release ROUTE VERSION --reason WHY --token-file APPROVER.token',
+        )
       const version = wholeNumber(args[1], 'a version')
       const released = await connection.client.call({
         method: 'POST',

@@ -1,10 +1,25 @@
-import { liveView, releaseList, routeList, routeView } from '@plimsoll/sdk/wire'
+import { type LiveView, liveView, type RouteView, releaseList, routeList, routeView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { countText } from '../kernel/count-text.ts'
 import { segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { printable } from './io.ts'
 import { formatInstant, table } from './table.ts'
+
+/** How well the labelled rows of what serves now were told, where there are enough. */
+function qualityLines({ arms }: LiveView, assignment: RouteView['assignment']): string[] {
+  const now = arms.find(({ release }) => release === assignment?.release)
+  const metrics = now
+    ? ([
+        ['AUC', now.auc],
+        ['Brier score', now.brier],
+        ['log loss', now.logLoss],
+      ] as const)
+    : []
+  const said = metrics.flatMap(([name, value]) => (value === null ? [] : [`${name} ${value.toFixed(3)}`]))
+  return said.length === 0 ? [] : [`  quality      ${said.join(', ')} of ${countText(now!.labelled, 'labelled row')}`]
+}
 
 /** `route list|show`: what serves where, since when, and what became of it. */
 export function addRoute(program: Command): void {
@@ -48,6 +63,7 @@ export function addRoute(program: Command): void {
           `${name} in ${environment} serves ${assignment === null ? 'nothing yet' : `${assignment.model}/${assignment.version} since ${formatInstant(assignment.since)}`}`,
         ),
         `  predictions  ${live.predictions}, of which ${live.labelled} are labelled`,
+        ...qualityLines(live, assignment),
         ...table(
           ['action', { elastic: 'version' }, 'at', { elastic: 'by' }, { elastic: 'reason' }],
           releases.map((one) => [

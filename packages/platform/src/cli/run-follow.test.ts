@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ClientError, openClient } from '@plimsoll/sdk/client'
 import { afterEach, expect, test } from 'vitest'
 import type { Io } from './io.ts'
-import { openCommandLine } from './process.fixture.ts'
+import { LAUNCHER, openCommandLine } from './process.fixture.ts'
 import { follow, startAndFollow } from './run-follow.ts'
 
 const RUN = 'run_1'
@@ -32,6 +33,20 @@ afterEach(() => close())
 /** What its one step has written. */
 let log = ''
 
+/** How often the run was asked for. */
+let asked = 0
+
+/** A command in a process group of its own, as a shell starts one. */
+function startGroup(words: readonly string[]) {
+  const stdio = ['ignore', 'ignore', 'pipe'] as const
+  const child = spawn(process.execPath, [LAUNCHER, ...words], { detached: true, stdio: [...stdio] })
+  let text = ''
+  child.stderr!.on('data', (chunk) => {
+    text += String(chunk)
+  })
+  return { child, said: () => text }
+}
+
 /** A server on loopback that has one run, in that state, and the log of a step. */
 async function serve(state: string, port = 0, reason: string | null = null): Promise<number> {
   server = createServer((request, response) => {
@@ -47,6 +62,7 @@ async function serve(state: string, port = 0, reason: string | null = null): Pro
       response.end(log.slice(offset))
       return
     }
+    asked++
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(request.method === 'POST' ? { id: RUN, isNew: true } : { ...VIEW, state, reason }))
   })
@@ -138,4 +154,17 @@ test('logs --follow goes on when the server goes away and comes back, and shows 
   await close()
   await serve('succeeded', port)
   expect([await ended, out]).toEqual([0, log])
+}, 60_000)
+
+test('Ctrl-C at a terminal, which reaches launcher and command alike, leaves the run and says so', async () => {
+  const port = await serve('running')
+  asked = 0
+  const { child, said } = startGroup(['run', 'follow', RUN, '--server', `http://127.0.0.1:${port}`])
+  const ended = new Promise((done) => child.once('close', done))
+  await expect.poll(() => asked, { timeout: 30_000 }).toBeGreaterThan(1)
+  process.kill(-child.pid!, 'SIGINT')
+  expect([await ended, said()]).toEqual([
+    130,
+    expect.stringContaining(`The run goes on. See it with plimsoll run follow ${RUN}`),
+  ])
 }, 60_000)

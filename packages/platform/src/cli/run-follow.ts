@@ -58,6 +58,7 @@ function whyOf(step: StepView): string {
   const cache = verdictOf(step)
   if (!cache) return ''
   if (cache.hit) return `from ${cache.source?.run ?? 'before'}`
+  if (cache.reason === 'disabled') return 'without the cache'
   const [first, ...more] = cache.diff
   return `${cache.reason}${first ? `: ${changedText(first)}` : ''}${more.length > 0 ? ` and ${more.length} more` : ''}`
 }
@@ -104,6 +105,9 @@ export function describeRun(
       'It has no steps',
       terminalWidth() - INDENT.length,
     ).map((line) => `${INDENT}${line}`),
+    ...run.graph.flatMap(({ key, made }) =>
+      made?.type === 'model' ? [`  ${key}: model ${printable(made.name)}/${made.version}`] : [],
+    ),
     ...[...warnings].flatMap(([key, said]) => said.map((text) => `  ${key}: warning: ${printable(text)}`)),
     ...run.graph.flatMap((step) =>
       step.reason && step.reason !== run.reason
@@ -174,7 +178,8 @@ export async function follow(
     )
     process.exit(EXIT.interrupted)
   }
-  process.once('SIGINT', leave)
+  // Not once: at a terminal the signal comes twice, from there and through the launcher.
+  process.on('SIGINT', leave)
   try {
     for (;;) {
       const run = await readRun(client, io, id, awayMsMax)

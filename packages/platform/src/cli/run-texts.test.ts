@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -55,6 +55,19 @@ test('route list and show tell what serves, also before anything does', async ()
     out: 'echo in production serves nothing yet\n  predictions  0, of which 0 are labelled\nNothing was released there yet\n',
   })
   expect((await plimsoll.run('route', 'show', 'ehco')).err).toContain('Did you mean echo?')
+})
+
+test('run start says which files it takes as they were applied, and not as they are here', async () => {
+  const path = join(folder, 'steps/model.b64')
+  const before = readFileSync(path)
+  writeFileSync(path, 'changed')
+  const { out: first, err } = await plimsoll.run('run', 'start', 'train', '--detach')
+  await plimsoll.run('cancel', runIn(first))
+  expect(err).toBe('The run takes steps/model.b64 as applied, not as here: plimsoll apply takes what is here\n')
+  writeFileSync(path, before)
+  const { out, err: none } = await plimsoll.run('run', 'start', 'train', '--detach')
+  expect(none).toBe('')
+  await plimsoll.run('cancel', runIn(out))
 })
 
 test('approve without a version is a fault of the command', async () => {

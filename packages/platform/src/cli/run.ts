@@ -1,4 +1,4 @@
-import { cancelledRun, fieldName, type RunSummary, runList, runView } from '@plimsoll/sdk/wire'
+import { cancelledRun, fieldName, listedNames, type RunSummary, runList, runView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
 import { limitOf, readJson, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
@@ -7,6 +7,7 @@ import { UsageError } from './exit-code.ts'
 import { printable } from './io.ts'
 import { answerRun, endAs, follow, startAndFollow } from './run-follow.ts'
 import { formatInstant, table } from './table.ts'
+import { findUnapplied } from './unapplied.ts'
 
 interface StartFlags {
   param?: string[]
@@ -58,6 +59,12 @@ function addStart(run: Command): void {
         options: { cache: options.cache !== false, force: options.force ?? [], forceFrom: options.forceFrom ?? [] },
         ...(options.key === undefined ? {} : { idempotencyKey: options.key }),
       }
+      const changed = await findUnapplied(client, args[0]!)
+      if (changed.length > 0)
+        io.tell(
+          { changed },
+          `The run takes ${listedNames(changed.map(printable))} as applied, not as here: plimsoll apply takes what is here`,
+        )
       await startAndFollow(client, io, body, { isDetached: options.detach === true, flags: flagsOf(options) })
     },
   })

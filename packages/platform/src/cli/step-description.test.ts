@@ -135,6 +135,14 @@ test('describeRun() says of a step whose turn never came that it was not run, an
   expect(describeRun(failed, ' --project p', 'fit')).toContain('  Its log: plimsoll logs run_1 fit --project p')
 })
 
+test('describeRun() and describeStep() name the version of a model that a step has made', () => {
+  const step = stepOf({ made: { type: 'model', name: 'echo', version: 2 } })
+  expect(describeRun(runOf(step))).toContain('  fit: model echo/2')
+  expect(describeStep(step)).toContain('  made   model echo/2')
+  const data = stepOf({ made: { type: 'dataset', name: 'rows', version: 7 } })
+  expect(describeStep(data)).toContain('  made   dataset rows/7')
+})
+
 test('describeRun() tells once what kept its steps from running', () => {
   const reason = 'Cannot start step fit: trips failed its expectations'
   const lines = describeRun({ ...runOf(stepOf({ state: 'not_run', reason })), reason })

@@ -93,6 +93,7 @@ export function describeStep(step: StepDetail): string[] {
     ...paramLines(step),
     ...Object.entries(step.definition.secrets ?? {}).map(([variable, name]) => `  secret ${variable}  ${name}`),
     ...step.inputs.map((input) => `  in     ${input.name}  ${input.type}  ${input.digest}`),
+    ...(step.made ? [`  made   ${step.made.type} ${step.made.name}/${step.made.version}`] : []),
     ...step.outputs.map(
       (output) => `  out    ${output.name}  ${output.type}  ${output.digest}  ${countText(output.sizeBytes, 'byte')}`,
     ),

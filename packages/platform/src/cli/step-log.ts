@@ -77,7 +77,8 @@ async function printLog(asked: Asked, isOwn: boolean, name: string | undefined):
     end()
     process.exit(EXIT.interrupted)
   }
-  process.once('SIGINT', leave)
+  // Not once: at a terminal the signal comes twice, from there and through the launcher.
+  process.on('SIGINT', leave)
   try {
     return await readLog(asked, (bytes) => write(terminal.push(decoder.decode(lines.push(bytes), { stream: true }))))
   } finally {

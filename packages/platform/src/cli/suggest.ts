@@ -57,7 +57,10 @@ async function withSuggestion(client: Client, failure: ClientError): Promise<Cli
   const isOfGateway = failure.code === 'serving.route_unknown'
   if (names.includes(word))
     return isOfGateway
-      ? withAction(failure, `It is declared and nothing serves there: plimsoll release ${word} VERSION --reason WHY`)
+      ? withAction(
+          failure,
+          `It is declared and nothing serves there: plimsoll release ${word} VERSION --reason WHY --token-file APPROVER.token`,
+        )
       : failure
   const meant = nearest(word, names)
   const none = isOfGateway ? 'There is no route yet: declare one in the project, then run plimsoll apply' : undefined

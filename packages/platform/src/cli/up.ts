@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { loadConfig, readEnvironment } from '../kernel/config/index.ts'
 import { parseInstant } from '../kernel/instant.ts'
 import { addCommand } from './command.ts'
+import { besideAnother } from './connection.ts'
 import { EXIT, UsageError } from './exit-code.ts'
 
 interface UpFlags {
@@ -77,6 +78,7 @@ export function addUp(program: Command): void {
       const flags = { dataDir: options.dataDir, server, auth: { requireToken: options.requireToken } }
       const { config, warnings } = await loadConfig({ flags, env: readEnvironment(), file: options.config })
       for (const warning of warnings) io.note(warning)
+      const beside = besideAnother(config.dataDir, process.cwd())
       const replay = replayOf(options)
       const stopped = stopAsked()
       const { openUp } = await import('../processes/up.ts')
@@ -91,7 +93,7 @@ export function addUp(program: Command): void {
         await opening.then((late) => late.close(true)).catch(() => {})
         return
       }
-      for (const warning of up.warnings) io.tell({ warning }, `Warning: ${warning}`)
+      for (const warning of [...beside, ...up.warnings]) io.tell({ warning }, `Warning: ${warning}`)
       io.answer({ ready: true, api: up.api, gateway: up.gateway ?? null, grpc: up.grpc ?? null, pid: process.pid }, [
         `Plimsoll is up: ${up.api}`,
         ...(isConsoleBuilt() ? [] : ['  console  not built: run npm run build in the checkout, then start again']),

@@ -147,7 +147,10 @@ test('explainPrediction() walks from the prediction to commit and data, each lin
   ])
   const details = Object.fromEntries(explanation.links.map((link) => [link.kind, link.detail]))
   expect(details['prediction']).toMatchObject({ at: '2001-01-01T08:30:00.000Z', outputs: { p: [0.25] } })
-  expect(details['release']).toMatchObject({ by: 'ben', selfApproved: false, action: 'release', reason: 'better' })
+  expect(details['release']).toMatchObject({
+    ...{ by: 'ben', selfApproved: false, action: 'release', reason: 'better' },
+    approvals: [{ by: 'ada', selfApproved: false }],
+  })
   expect(details['training-data']).toEqual({ rows: 3, files: 2, strength: null, step: 'fit' })
   expect(await api.call('GET', `/api/v1/predictions/${record.id}/explanation`)).toEqual({
     status: 200,

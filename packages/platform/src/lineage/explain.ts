@@ -13,7 +13,13 @@ import type { Context } from '../kernel/db/index.ts'
 import { type Digest, digestTree, digestValue } from '../kernel/digest.ts'
 import { toPlimsollError } from '../kernel/errors.ts'
 import { findPipelineVersion, isPipelineWhole, type PipelineVersion } from '../pipelines/index.ts'
-import { findModelVersion, type ModelVersion, unrecordedApprovals, versionsOfArtifact } from '../registry/index.ts'
+import {
+  approvalsOf,
+  findModelVersion,
+  type ModelVersion,
+  unrecordedApprovals,
+  versionsOfArtifact,
+} from '../registry/index.ts'
 import { lookUpPrediction } from '../serving/index.ts'
 
 type Checked = Pick<SpineLink, 'check' | 'problem'>
@@ -118,6 +124,7 @@ async function releaseLink(
   ctx: Context,
   record: PredictionRecord,
   release: ReleaseRecord | undefined,
+  version: ModelVersion | undefined,
 ): Promise<SpineLink> {
   if (!release)
     return {
@@ -129,6 +136,7 @@ async function releaseLink(
       detail: {},
     }
   const problem = await releaseProblem(ctx, release, record.artifact)
+  const approvals = version ? await approvalsOf(ctx, release) : []
   return {
     kind: 'release',
     name: release.id,
@@ -141,6 +149,12 @@ async function releaseLink(
       action: release.action,
       reason: release.reason,
       at: release.createdAt.toISOString(),
+      approvals: approvals.map(({ by, at, comment, isSelfApproved }) => ({
+        by,
+        at: at.toISOString(),
+        comment,
+        selfApproved: isSelfApproved,
+      })),
     },
   }
 }
@@ -286,10 +300,9 @@ export async function explainPrediction(ctx: Context, blobs: BlobStore, id: stri
   if (!('record' in looked)) return damagedExplanation(id, looked)
   const { record, segment } = looked
   const release = await findRelease(ctx, record.release)
-  const links = [...predictionLinks(record, segment), await releaseLink(ctx, record, release)]
-  const version =
-    (release && (await findModelVersion(ctx, { model: release.model, version: release.version }))) ??
-    (await versionsOfArtifact(ctx, record.artifact))[0]
+  const released = release && (await findModelVersion(ctx, { model: release.model, version: release.version }))
+  const links = [...predictionLinks(record, segment), await releaseLink(ctx, record, release, released)]
+  const version = released ?? (await versionsOfArtifact(ctx, record.artifact))[0]
   const artifact = await checkBlob(blobs, record.artifact)
   if (version) links.push(versionLink(version))
   links.push({

@@ -216,6 +216,8 @@ export function writeLaunch(
     ...(isProcessKind(step.definition.kind) ? {} : deps.launcherEnvironment),
     TMPDIR: workDir,
     PLIMSOLL_STEP: join(workDir, CONTRACT_FILE),
+    // The order of a set may end in what is written: equal trainings give equal bytes.
+    PYTHONHASHSEED: '0',
     PYTHONPATH: [code, deps.pythonPath].join(':'),
     MLFLOW_TRACKING_URI: deps.controlUrl(),
     MLFLOW_EXPERIMENT_NAME: step.pipeline,

@@ -1,5 +1,6 @@
 import type { RunSummary, RunView, StepDetail, StepView } from '@plimsoll/sdk/wire'
 import { type Selectable, sql } from 'kysely'
+import { z } from 'zod'
 import type { Json } from '../kernel/canonical.ts'
 import type { Context } from '../kernel/db/index.ts'
 import type { StepOutput } from '../kernel/step-kind.ts'
@@ -52,6 +53,17 @@ function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
   }
 }
 
+const versionOfModel = z.object({ model: z.string(), version: z.int() })
+const versionOfDataset = z.object({ dataset: z.string(), version: z.int() })
+
+/** Kinds that make a version return which. */
+function madeBy({ result }: Selectable<StepRow>): Pick<StepView, 'made'> {
+  const model = versionOfModel.safeParse(result).data
+  if (model) return { made: { type: 'model', name: model.model, version: model.version } }
+  const dataset = versionOfDataset.safeParse(result).data
+  return dataset ? { made: { type: 'dataset', name: dataset.dataset, version: dataset.version } } : {}
+}
+
 function stepViewOf(row: Selectable<StepRow>): StepView {
   return {
     key: row.key,
@@ -67,6 +79,7 @@ function stepViewOf(row: Selectable<StepRow>): StepView {
     outputs: outputsView(row.outputs),
     progress: row.progress,
     trackedRun: row.tracked_run,
+    ...(row.result === null ? {} : madeBy(row)),
     startedAt: iso(row.started_at),
     finishedAt: iso(row.finished_at),
   }

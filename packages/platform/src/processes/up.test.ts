@@ -260,7 +260,7 @@ async function refuseTaken(option: string): Promise<void> {
     error: {
       code: 'http.port_taken',
       message: `Cannot listen on 127.0.0.1:${port}: the port is taken`,
-      action: `Stop what uses it, or choose another ${option}; 0 picks a free one`,
+      action: `Stop what uses it, or choose another ${option}; both free: --port 0 --gateway-port 0`,
     },
   })
   expect(await up.firstLine).toBeUndefined()

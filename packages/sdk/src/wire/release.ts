@@ -126,6 +126,10 @@ export const liveView = z.object({
 /** Live figures of one route. */
 export type LiveView = z.output<typeof liveView>
 
+/** Neither seconds nor microseconds since 1970 fall between them: from 1973 to 2286. */
+const [MS_MIN, MS_MAX] = [1e11, 1e13]
+const UNIX_MS = 'expected milliseconds since 1970'
+
 /**
  * What turned out to be true of earlier predictions, by prediction and row; `knownAtMs` is Unix time in milliseconds.
  */
@@ -136,7 +140,7 @@ export const labelsBody = z.strictObject({
         prediction: z.string().max(64),
         row: count.default(0),
         label: z.number(),
-        knownAtMs: z.number().nonnegative().max(8.64e15),
+        knownAtMs: z.number().min(MS_MIN, UNIX_MS).max(MS_MAX, UNIX_MS),
       }),
     )
     .min(1)

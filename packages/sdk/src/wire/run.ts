@@ -111,6 +111,9 @@ export const attemptView = z.object({
 /** One try of a step, and how it ended. */
 export type AttemptView = z.output<typeof attemptView>
 
+/** A version that a step made, or that was there before for the same content. */
+export const madeVersion = z.object({ type: z.enum(['model', 'dataset']), name: z.string(), version: z.int() })
+
 /** A step of a run: its state, and why; `fraction` of its progress is 0 to 1. */
 export const stepView = z.object({
   key: stepKey,
@@ -123,6 +126,7 @@ export const stepView = z.object({
   outputs: z.array(stepOutputView),
   progress: z.object({ fraction: z.number(), message: z.string() }).nullable(),
   trackedRun: z.string().nullable(),
+  made: madeVersion.optional(),
   startedAt: z.iso.datetime().nullable(),
   finishedAt: z.iso.datetime().nullable(),
 })

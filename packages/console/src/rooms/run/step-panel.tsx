@@ -107,9 +107,10 @@ function CacheDiff({ step }: { step: StepDetail }) {
   )
 }
 
-function emptyLog({ text, error }: StepLog, hasEnded: boolean): string {
+function emptyLog({ text, error }: StepLog, { state, progress }: StepDetail): string {
   if (text === undefined) return error === null ? 'Reading…' : ''
-  return hasEnded ? 'The step wrote nothing.' : 'Nothing written yet.'
+  if (!isTerminalStep(state)) return 'Nothing written yet.'
+  return `The step wrote nothing.${progress?.message ? ` It said of its progress: ${plainText(progress.message)}` : ''}`
 }
 
 function Log({ run, step }: { run: string; step: StepDetail }) {
@@ -143,7 +144,7 @@ function Log({ run, step }: { run: string; step: StepDetail }) {
       )}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <pre className="log" ref={place} tabIndex={0} role="log" aria-live="off" aria-label={`Log of ${step.key}`}>
-        {log.text ? readableLog(log.text, step.kind) : emptyLog(log, hasEnded)}
+        {log.text ? readableLog(log.text, step.kind) : emptyLog(log, step)}
       </pre>
     </div>
   )
@@ -211,6 +212,14 @@ export function StepPanel({ run, step: key }: { run: string; step: string }) {
                 <Attempts tries={step.tries} reason={step.reason} />
                 <h3>Outputs</h3>
                 <Outputs step={step} />
+                {step.made?.type === 'model' && (
+                  <Link
+                    to="/models/$model/versions/$version"
+                    params={{ model: step.made.name, version: String(step.made.version) }}
+                  >
+                    Model {plainText(step.made.name, 80)}/{step.made.version}
+                  </Link>
+                )}
                 {step.trackedRun !== null && (
                   <Link to="/tracked/runs/$tracked" params={{ tracked: step.trackedRun }}>
                     Tracked params and metrics

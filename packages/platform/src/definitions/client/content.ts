@@ -43,7 +43,15 @@ async function meantInstead(root: string, path: string): Promise<string | undefi
   return meant && join(folder, meant)
 }
 
-async function readInside(root: string, path: string, of: string): Promise<{ bytes: Buffer; executable: boolean }> {
+/** What makes a lock, of which pip takes nothing without its hash. */
+const LOCK_ACTION = 'Make the lock with pip-compile --generate-hashes'
+
+async function readInside(
+  root: string,
+  path: string,
+  of: string,
+  isLock = false,
+): Promise<{ bytes: Buffer; executable: boolean }> {
   const full = join(root, path)
   const found = await lstat(full).catch(() => undefined)
   if (found === undefined) {
@@ -52,7 +60,7 @@ async function readInside(root: string, path: string, of: string): Promise<{ byt
       'invalid',
       'definitions.bad_file',
       `Cannot take "${path}" as code of ${of}: there is no such file`,
-      meant === undefined ? {} : { action: `Did you mean ${meant}?` },
+      meant === undefined ? (isLock ? { action: LOCK_ACTION } : {}) : { action: `Did you mean ${meant}?` },
     )
   }
   if (!found.isFile())
@@ -175,7 +183,7 @@ function checkLock(of: string, path: string, text: string): void {
       'invalid',
       'definitions.bad_lock',
       `Cannot take "${path}" as the lock of ${of}: ${unlocked.slice(0, LOCK_LINE_SHOWN)} has no hash`,
-      { action: 'Make the lock with pip-compile --generate-hashes' },
+      { action: LOCK_ACTION },
     )
 }
 
@@ -222,8 +230,9 @@ async function bundleOf(
     add(bundleName(step), await bundleTypeScript(root, String(step.params['script']), of), false)
   } else {
     for (const path of await pythonFiles(root, step, of, warn)) {
-      const { bytes, executable } = await readInside(root, path, of)
-      if (path === step.params['lock']) checkLock(of, path, bytes.toString('utf8'))
+      const isLock = path === step.params['lock']
+      const { bytes, executable } = await readInside(root, path, of, isLock)
+      if (isLock) checkLock(of, path, bytes.toString('utf8'))
       add(path, bytes, executable)
     }
   }

@@ -72,7 +72,7 @@ export function requireServing({ environment, route }: RouteKey, verb: string, {
     'precondition',
     'delivery.nothing_serves',
     `Cannot ${verb} route "${route}" in ${environment}: nothing serves on it`,
-    { action: `Let a version serve: plimsoll release ${route} VERSION --reason WHY` },
+    { action: `Let a version serve: plimsoll release ${route} VERSION --reason WHY --token-file APPROVER.token` },
   )
 }
 

@@ -260,7 +260,9 @@ test('of two rollbacks or retirements of what both saw, the second is refused', 
 test('rollback() refuses where nothing has served, or nothing else', async () => {
   const [one] = await addServable(ctx, ['one'])
   const refused = { kind: 'precondition', code: 'delivery.nothing_before' }
-  const details = { action: 'Let a version serve: plimsoll release delay VERSION --reason WHY' }
+  const details = {
+    action: 'Let a version serve: plimsoll release delay VERSION --reason WHY --token-file APPROVER.token',
+  }
   const empty = 'Cannot roll delay back: nothing has served on it yet'
   await expect(rollbackAs(ctx)).rejects.toMatchObject({ ...refused, message: empty, details })
   await releaseAs(ctx, one!)
@@ -276,7 +278,7 @@ test('rollback() that finds nothing says what serves, what has served, and how t
   const refused = (served: string) => ({
     message: 'Cannot roll delay back: it serves delay/1, and nothing that is still there served before that',
     details: {
-      action: `Its history has ${served} too. Let a version serve: plimsoll release delay VERSION --reason WHY`,
+      action: `Its history has ${served} too. Let a version serve: plimsoll release delay VERSION --reason WHY --token-file APPROVER.token`,
     },
   })
   await expect(rollbackAs(ctx)).rejects.toMatchObject(refused('delay/2'))

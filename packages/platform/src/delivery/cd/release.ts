@@ -130,7 +130,7 @@ async function refuseNothingBefore(
       ? `Cannot roll ${key.route} back: it serves ${nameOf(serving)}, and nothing that is still there served before that`
       : `Cannot roll ${key.route} back: nothing has served on it yet`,
     {
-      action: `${named ? `Its history has ${named} too. ` : ''}Let a version serve: plimsoll release ${key.route} VERSION --reason WHY${where}`,
+      action: `${named ? `Its history has ${named} too. ` : ''}Let a version serve: plimsoll release ${key.route} VERSION --reason WHY${where} --token-file APPROVER.token`,
     },
   )
 }

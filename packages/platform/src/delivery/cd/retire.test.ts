@@ -84,7 +84,7 @@ test('a retired route may be taken away, its version deleted, and its epochs go 
   const remove = () => ctx.transaction((tx) => removeRoute(tx, { environment: 'production', name: 'delay' }))
   await expect(remove()).rejects.toMatchObject({
     code: 'delivery.route_serves',
-    details: { action: 'Retire it first: plimsoll retire delay --reason WHY' },
+    details: { action: 'Retire it first: plimsoll retire delay --reason WHY --token-file APPROVER.token' },
   })
   await retireAs(ctx)
   await remove()

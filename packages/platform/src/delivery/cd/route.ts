@@ -64,7 +64,7 @@ export async function removeRoute(tx: Tx, key: { environment: string; name: stri
       'delivery.route_serves',
       `Cannot delete route "${key.name}": release ${assigned.release} serves on it`,
       {
-        action: `Retire it first: plimsoll retire ${key.name} --reason WHY${key.environment === 'production' ? '' : ` --environment ${key.environment}`}`,
+        action: `Retire it first: plimsoll retire ${key.name} --reason WHY${key.environment === 'production' ? '' : ` --environment ${key.environment}`} --token-file APPROVER.token`,
       },
     )
   await tx.db

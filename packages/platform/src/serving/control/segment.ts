@@ -216,7 +216,10 @@ export async function lookUpPrediction(
     'not_found',
     'serving.prediction_unknown',
     `Cannot find prediction ${id}: no segment of its time holds it`,
-    { action: 'A fresh prediction arrives within seconds; try again' },
+    {
+      action:
+        'A fresh prediction arrives within seconds: try again. Of another platform, name that one with --server or --data-dir',
+    },
   )
 }
 

@@ -1,0 +1,29 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Client } from '@plimsoll/sdk/client'
+import { pipelineVersion } from '@plimsoll/sdk/wire'
+import { digestFile } from '../kernel/digest.ts'
+import { segment } from './argument.ts'
+
+/** More, and looking at them would be felt. */
+const FILES_MAX = 200
+
+/**
+ * Files of this folder that the steps of a pipeline have otherwise: a run takes them as they were applied. None where the
+ * pipeline is not there, or its files are not here.
+ */
+export async function findUnapplied(client: Client, pipeline: string): Promise<string[]> {
+  const path = `/api/v1/pipelines/${segment(pipeline, 'pipeline')}`
+  const applied = await client.call({ path, schema: pipelineVersion }).catch(() => undefined)
+  const files = new Map(
+    Object.values(applied?.bundles ?? {}).flatMap((bundle) => bundle.files.map((file) => [file.path, file] as const)),
+  )
+  const changed: string[] = []
+  for (const file of [...files.values()].slice(0, FILES_MAX)) {
+    const here = resolve(file.path)
+    const found = await stat(here).catch(() => undefined)
+    if (!found?.isFile()) continue
+    if (found.size !== file.sizeBytes || (await digestFile(here)).digest !== file.digest) changed.push(file.path)
+  }
+  return changed
+}
