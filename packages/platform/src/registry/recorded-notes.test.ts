@@ -1,7 +1,10 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { suiteWith } from '../../../../tests/servers.ts'
 import { up as tellNotes } from '../../migrations/0210-notes-in-audit.ts'
-import { openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
+import { openPostgres } from '../adapters/postgres/backend.ts'
+import { startCluster, type TestCluster } from '../adapters/postgres/cluster.fixture.ts'
+import { migrateTestDatabase, openTestDatabase, type TestDatabase } from '../kernel/db/database.fixture.ts'
 import type { Context } from '../kernel/db/index.ts'
 import { findUnrecordedNotes, undeclareModel } from './index.ts'
 import { createModel, deleteModel, describeModel, renameModel } from './model-edit.ts'
@@ -85,4 +88,44 @@ test('findUnrecordedNotes() names a model that is gone, which could come back wi
 test('findUnrecordedNotes() names a revision that is gone', async () => {
   await sql`delete from model_notes where revision = 2`.execute(ctx.db)
   expect(await findUnrecordedNotes(ctx)).toMatchObject({ reason: 'Revision 2 of the notes of model "delay" is gone' })
+})
+
+const LOOKS = 15
+
+/** What is found while models are made, said of, renamed and taken away beside. */
+async function lookMeanwhile(ctx: Context): Promise<unknown[]> {
+  let isOn = true
+  const work = [0, 1, 2].map(async (maker) => {
+    for (let count = 0; isOn; count++) {
+      const [name, next] = [`made-${maker}-${count}`, `renamed-${maker}-${count}`]
+      await createModel(ctx, { name, description: 'a new one' })
+      await renameModel(ctx, name, next)
+      if (count % 2 === 0) await deleteModel(ctx, next)
+    }
+  })
+  const found: unknown[] = []
+  for (let looks = 0; looks < LOOKS; looks++) found.push(await findUnrecordedNotes(ctx))
+  isOn = false
+  await Promise.all(work)
+  return [...found, await findUnrecordedNotes(ctx)]
+}
+
+test('findUnrecordedNotes() takes no model that is worked on meanwhile for one that was changed behind the audit', async () => {
+  expect(await lookMeanwhile(ctx)).toEqual(Array(LOOKS + 1).fill(undefined))
+})
+
+suiteWith('postgres', 'notes and the audit on PostgreSQL', (initdb) => {
+  let cluster: TestCluster
+  let onServer: TestDatabase
+  beforeAll(async () => {
+    cluster = await startCluster(initdb)
+    onServer = await migrateTestDatabase(await openPostgres({ url: await cluster.createDatabase() }))
+  })
+  afterAll(async () => {
+    await onServer?.close()
+    await cluster?.close()
+  })
+  test('findUnrecordedNotes() takes no model that is worked on meanwhile for one that was changed', async () => {
+    expect(await lookMeanwhile(onServer.ctx)).toEqual(Array(LOOKS + 1).fill(undefined))
+  })
 })

@@ -1,7 +1,7 @@
 import type { LedgerFault } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
-import { lastingFault, readAudit, unauditedRow } from '../kernel/ledger/index.ts'
+import { movedSince, readAudit, settledNow, unauditedRow } from '../kernel/ledger/index.ts'
 import { NO_NOTES, toNotes } from './model-notes.ts'
 import { keyOf, subjectOf } from './recorded-registry.ts'
 import './tables.ts'
@@ -112,41 +112,65 @@ async function readModels(ctx: Context) {
   }))
 }
 
-/** A model that says now what its newest notes, or the audit of its definition, do not; how many must approve is of these. */
-function findUnsaid(
+interface Unsaid {
+  /** The model that it is about. */
+  readonly model: string
+  readonly fault: LedgerFault
+}
+
+const goneFault = (reason: string): LedgerFault => ({ position: null, where: 'audit', reason })
+
+/** Revisions of which the audit tells otherwise, or nothing. */
+function* findUnsaidNotes({ revisions }: Kept, { notes }: Told): Generator<Unsaid> {
+  const modelOf = (key: string) => key.slice(0, key.lastIndexOf('#'))
+  for (const [key, { said, fault, row }] of revisions) {
+    const unsaid = unauditedRow('model-notes', row, 'The audit has no row that says what the notes became')
+    if (fault || !isTold(notes.get(key), said)) yield { model: modelOf(key), fault: fault ?? unsaid }
+  }
+  for (const key of notes.keys()) {
+    if (revisions.has(key)) continue
+    const [, model, revision] = /^(.*)#(\d+)$/s.exec(subjectOf(key)) ?? []
+    yield { model: modelOf(key), fault: goneFault(`Revision ${revision} of the notes of model "${model}" is gone`) }
+  }
+}
+
+/** Models that say now what their newest notes, or the audit of their definition, do not; how many must approve is of these. */
+function* findUnsaidModels(
   models: Awaited<ReturnType<typeof readModels>>,
   { newest }: Kept,
   { definitions }: Told,
-): LedgerFault | undefined {
+): Generator<Unsaid> {
   for (const { key, isDeleted, digest, isWhole, notes, row } of models) {
-    if (!isWhole) return unauditedRow('model', row, 'Its definition is not the one of its digest')
-    if (definitions.get(key) !== (isDeleted ? undefined : digest))
-      return unauditedRow('model', row, 'The audit does not say that it has this definition')
-    if (!isDeleted && notes !== (newest.get(key) ?? digestValue(NO_NOTES)))
-      return unauditedRow('model', row, 'What it says of itself is not what its newest notes say')
+    const reason = !isWhole
+      ? 'Its definition is not the one of its digest'
+      : definitions.get(key) !== (isDeleted ? undefined : digest)
+        ? 'The audit does not say that it has this definition'
+        : !isDeleted && notes !== (newest.get(key) ?? digestValue(NO_NOTES))
+          ? 'What it says of itself is not what its newest notes say'
+          : undefined
+    if (reason !== undefined) yield { model: key, fault: unauditedRow('model', row, reason) }
   }
   const kept = new Set(models.map(({ key }) => key))
-  const gone = [...definitions].find(([key, digest]) => digest !== undefined && !kept.has(key))?.[0]
-  return gone === undefined
-    ? undefined
-    : { position: null, where: 'audit', reason: `Model "${subjectOf(gone)}" is gone` }
+  for (const [key, digest] of definitions)
+    if (digest !== undefined && !kept.has(key))
+      yield { model: key, fault: goneFault(`Model "${subjectOf(key)}" is gone`) }
 }
 
-/** The rows first, the audit after them: what is written in between is in the audit. */
-async function look(ctx: Context): Promise<LedgerFault | undefined> {
+/**
+ * The first notes of any project, or what a model says now, of which the audit tells otherwise, or nothing. A model that is
+ * worked on meanwhile is looked at the next time.
+ */
+export async function findUnrecordedNotes(ctx: Context): Promise<LedgerFault | undefined> {
+  const mark = await settledNow(ctx)
   const kept = await readKept(ctx)
   const models = await readModels(ctx)
   const told = await readTold(ctx)
-  for (const [key, { said, fault, row }] of kept.revisions) {
-    if (fault) return fault
-    if (!isTold(told.notes.get(key), said))
-      return unauditedRow('model-notes', row, 'The audit has no row that says what the notes became')
-  }
-  const gone = [...told.notes.keys()].find((key) => !kept.revisions.has(key))
-  if (gone === undefined) return findUnsaid(models, kept, told)
-  const [, model, revision] = /^(.*)#(\d+)$/s.exec(subjectOf(gone)) ?? []
-  return { position: null, where: 'audit', reason: `Revision ${revision} of the notes of model "${model}" is gone` }
+  const unsaid = [...findUnsaidNotes(kept, told), ...findUnsaidModels(models, kept, told)]
+  if (unsaid.length === 0) return undefined
+  const moving = new Set(
+    (await movedSince(ctx, mark, ACTIONS)).flatMap(({ project, subject, from }) =>
+      [subject, from].flatMap((name) => (name === null ? [] : [keyOf(project, name)])),
+    ),
+  )
+  return unsaid.find(({ model }) => !moving.has(model))?.fault
 }
-
-/** The first notes of any project, or what a model says now, of which the audit tells otherwise, or nothing. */
-export const findUnrecordedNotes = (ctx: Context): Promise<LedgerFault | undefined> => lastingFault(ctx, look)

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Context } from '../db/index.ts'
 
 const SEQ_SPAN = 5_000n
@@ -30,4 +31,26 @@ export async function* readAudit(ctx: Context, actions: readonly string[]): Asyn
       .orderBy('seq')
       .execute()
   }
+}
+
+/** A mark before which every transaction has ended: its rows and their audit are all seen from now on. */
+export async function settledNow(ctx: Context): Promise<string> {
+  const { rows } = await sql<{ xid: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xid`.execute(
+    ctx.db,
+  )
+  return rows[0]!.xid // it always has one
+}
+
+/** What audit rows of these actions, which are not before the mark, speak of, and the name that it had before. */
+export async function movedSince(
+  ctx: Context,
+  mark: string,
+  actions: readonly string[],
+): Promise<readonly { readonly project: string; readonly subject: string; readonly from: string | null }[]> {
+  return ctx.db
+    .selectFrom('audit')
+    .select(['project', 'subject', sql<string | null>`data ->> 'from'`.as('from')])
+    .where('xid', '>=', mark)
+    .where('action', 'in', actions)
+    .execute()
 }
