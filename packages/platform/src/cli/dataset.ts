@@ -109,7 +109,7 @@ function columnsText(schema: Readonly<Record<string, { readonly type: string }>>
 export function describeDataset(dataset: z.output<typeof datasetDetail>, newest?: Detail): string[] {
   const { definition } = dataset
   return [
-    `${dataset.name}  ${dataset.origin}`,
+    `${dataset.name}  ${dataset.origin === 'declared' && !definition ? 'declared no longer' : dataset.origin}`,
     ...(dataset.description ? [`  ${dataset.description}`] : []),
     `  newest    ${dataset.latestVersion === null ? 'no version yet' : `version ${dataset.latestVersion}, ${dataset.latestVerdict}`}`,
     ...(definition

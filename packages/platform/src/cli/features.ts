@@ -13,6 +13,7 @@ import {
 import type { Command } from 'commander'
 import { PlimsollError } from '../kernel/errors.ts'
 import { nearest } from '../kernel/nearest.ts'
+import { allPages, PAGE } from './all-pages.ts'
 import { limitOf, oneOf, segment } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
@@ -28,8 +29,6 @@ const PATHS: Record<Kind, string> = {
   view: '/api/v1/feature-views',
   service: '/api/v1/feature-services',
 }
-const PAGE = 200
-const PAGES_MAX = 50
 const UNIT_US: readonly (readonly [string, number])[] = [
   ['w', 604_800_000_000],
   ['d', 86_400_000_000],
@@ -45,20 +44,12 @@ function durationText(us: number): string {
   return `${us / size}${unit}`
 }
 
-async function listKind(client: Client, kind: Kind): Promise<FeatureDefinitionView[]> {
-  const found: FeatureDefinitionView[] = []
-  let after: string | undefined
-  for (let page = 0; page < PAGES_MAX; page++) {
-    const { definitions, next } = await client.call({
-      path: PATHS[kind],
-      query: { limit: PAGE, after },
-      schema: featureDefinitionPage,
-    })
-    found.push(...definitions)
-    if (next === null) break
-    after = next
-  }
-  return found
+function listKind(client: Client, kind: Kind): Promise<FeatureDefinitionView[]> {
+  return allPages(async (after) => {
+    const query = { limit: PAGE, after }
+    const { definitions, next } = await client.call({ path: PATHS[kind], query, schema: featureDefinitionPage })
+    return { entries: definitions, next }
+  })
 }
 
 function describeEntity(value: unknown): string[] {

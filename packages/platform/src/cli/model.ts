@@ -1,6 +1,7 @@
 import type { Client } from '@plimsoll/sdk/client'
 import { givenApproval, type ModelVersionView, modelList, modelVersionList, modelVersionView } from '@plimsoll/sdk/wire'
 import type { Command } from 'commander'
+import { allPages, PAGE } from './all-pages.ts'
 import { segment, wholeNumber } from './argument.ts'
 import { addCommand, addGroup } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
@@ -97,9 +98,10 @@ export function addModel(program: Command): void {
     summary: 'list registered models',
     example: 'plimsoll model list',
     action: async ({ io, options }) => {
-      const { models } = await connect(options).client.call({
-        path: '/api/v1/models',
-        schema: modelList,
+      const { client } = connect(options)
+      const models = await allPages(async (after) => {
+        const page = await client.call({ path: '/api/v1/models', query: { after, limit: PAGE }, schema: modelList })
+        return { entries: page.models, next: page.next }
       })
       io.answer(
         { models },
@@ -121,9 +123,11 @@ export function addModel(program: Command): void {
     summary: 'list the versions of a model, newest first',
     example: 'plimsoll model versions flight-delay',
     action: async ({ io, options, args }) => {
-      const { versions } = await connect(options).client.call({
-        path: `/api/v1/models/${segment(args[0], 'model')}/versions`,
-        schema: modelVersionList,
+      const { client } = connect(options)
+      const path = `/api/v1/models/${segment(args[0], 'model')}/versions`
+      const versions = await allPages(async (before) => {
+        const page = await client.call({ path, query: { before, limit: PAGE }, schema: modelVersionList })
+        return { entries: page.versions, next: page.next === null ? null : String(page.next) }
       })
       io.answer(
         { versions },
@@ -171,10 +175,11 @@ export function addApprove(program: Command): void {
       ['--comment <text>', 'what you looked at'],
     ],
     action: async ({ io, options, args }) => {
+      const { client } = connect(options)
       const [model, version] = parseVersion(args)
       if (version === undefined)
         throw new UsageError(`Cannot approve ${model}: no version is named`, `See plimsoll model versions ${model}`)
-      const answer = await connect(options).client.call({
+      const answer = await client.call({
         method: 'POST',
         path: `${versionPath(model, version)}/approvals`,
         body: { environment: options.environment ?? 'production', comment: options.comment ?? '' },

@@ -16,6 +16,8 @@ interface ApplyFlags extends PlanFlags {
   plan?: string
 }
 
+/** What was registered outlives its declaration. */
+const HAS_VERSIONS = new Set<string>(['dataset', 'model'])
 const MARKS = { create: '+', change: '~', delete: '-', unchanged: ' ', kept: '?' } as const
 const DIFF_SHOWN_MAX = 10
 /** The server tells no more of one definition. */
@@ -34,7 +36,7 @@ function describeDifference({ pointer, old, new: now }: Difference): string {
 
 export function describePlan(plan: PlanView): string[] {
   const lines = plan.changes.flatMap(({ kind, name, change, diff }) => [
-    `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${change === 'kept' ? ' (no longer declared; --prune deletes it)' : ''}`,
+    `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${change === 'kept' ? ' (no longer declared; --prune deletes it)' : change === 'delete' && HAS_VERSIONS.has(kind) ? ' (its versions stay)' : ''}`,
     ...diff.slice(0, DIFF_SHOWN_MAX).map((entry) => printable(describeDifference(entry))),
     ...(diff.length > DIFF_SHOWN_MAX
       ? [`      and ${diff.length >= DIFF_TOLD_MAX ? 'at least ' : ''}${diff.length - DIFF_SHOWN_MAX} more`]

@@ -12,7 +12,7 @@ const DIGEST_CHARS = 19
 const SAID: Partial<Record<CacheVerdict['reason'], string>> = {
   'first-run': 'the cache has nothing of it',
   'outputs-missing': 'its stored outputs are gone',
-  'result-gone': 'what it made on the server is gone or was changed',
+  'result-gone': 'what it made on the server is gone, or was judged by other expectations since',
   tainted: 'it was found not to repeat',
   forced: 'it was told to run',
   disabled: 'its kind, its definition or the run is without the cache',

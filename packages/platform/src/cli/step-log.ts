@@ -72,7 +72,14 @@ async function printLog(asked: Asked, isOwn: boolean, name: string | undefined):
   const decoder = new TextDecoder()
   const terminal = openTerminalText()
   const write = (text: string) => process.stdout.write(named.push(Buffer.from(text)))
-  const end = () => write(terminal.push(decoder.decode(lines.end())) + terminal.end())
+  const end = () => {
+    write(terminal.push(decoder.decode(lines.end())))
+    const rest = terminal.end()
+    // The end of a colour behind the last line is no line of its own.
+    if (rest === RESET) process.stdout.write(rest)
+    else write(rest)
+    process.stdout.write(named.end())
+  }
   const leave = () => {
     end()
     process.exit(EXIT.interrupted)

@@ -25,7 +25,7 @@ async function resolveStep(ctx: Context, { params }: { params: Json }): Promise<
     throw new PlimsollError(
       'precondition',
       'datasets.not_declared',
-      `Cannot read dataset "${name}": steps write its versions, it has no source`,
+      `Cannot read dataset "${name}": ${dataset.origin === 'derived' ? 'steps write its versions, it has no source' : 'it is declared no longer'}`,
     )
   }
   const files = await listSourceFiles({

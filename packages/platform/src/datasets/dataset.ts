@@ -7,7 +7,7 @@ import { checkExpectations } from './expectation/check.ts'
 import './events.ts'
 import './tables.ts'
 
-/** A dataset as the platform knows it now. Derived ones (written by steps, such as training sets) have no definition. */
+/** A dataset as the platform knows it now. Derived ones (written by steps, such as training sets) have no definition, nor have those declared no longer. */
 export interface Dataset {
   readonly name: string
   readonly origin: 'declared' | 'derived'
@@ -111,6 +111,34 @@ export async function declareDataset(
   })
   await tx.audit({ action: 'dataset.declare', subject: definition.name, data: { digest: digests.definition } })
   return { digest: digests.definition, isChanged: true }
+}
+
+/** Takes the definition away. Versions stay, and with them the dataset; of one without any nothing is left. */
+export async function undeclareDataset(tx: Tx, name: string): Promise<void> {
+  const current = await tx.db
+    .selectFrom('dataset')
+    .select(['definition_digest', 'version_count'])
+    .where('project', '=', tx.project)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!current?.definition_digest) return
+  if (current.version_count === 0) {
+    await sql`delete from dataset_definition where project = ${tx.project} and dataset = ${name}`.execute(tx.db)
+    await sql`delete from dataset where project = ${tx.project} and name = ${name}`.execute(tx.db)
+  } else
+    await tx.db
+      .updateTable('dataset')
+      .set({ definition_digest: null, updated_at: sql<Date>`clock_timestamp()` })
+      .where('project', '=', tx.project)
+      .where('name', '=', name)
+      .execute()
+  await tx.emit({
+    type: 'datasets.dataset_undeclared',
+    subject: name,
+    data: { previous: current.definition_digest },
+  })
+  await tx.audit({ action: 'dataset.undeclare', subject: name })
 }
 
 /** Makes the row of a dataset whose versions only steps write. Does nothing when it exists. */

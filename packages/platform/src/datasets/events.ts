@@ -18,6 +18,11 @@ export const datasetEvents = declareEvents({
     subject: 'name of the dataset',
     data: z.strictObject({ digest: digest, previous: digest.nullable() }),
   },
+  'datasets.dataset_undeclared': {
+    happened: 'A dataset is declared no longer; its versions stay',
+    subject: 'name of the dataset',
+    data: z.strictObject({ previous: digest }),
+  },
   'datasets.version_registered': {
     happened: 'A dataset got a version with content that it did not have yet',
     subject: 'name of the dataset',

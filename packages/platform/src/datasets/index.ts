@@ -1,5 +1,13 @@
 export { type StoredFile, toManifest } from './content/index.ts'
-export { type Dataset, declareDataset, findDataset, listDatasets, namesOfDatasets, requireDataset } from './dataset.ts'
+export {
+  type Dataset,
+  declareDataset,
+  findDataset,
+  listDatasets,
+  namesOfDatasets,
+  requireDataset,
+  undeclareDataset,
+} from './dataset.ts'
 export { sourcePathsOf } from './dataset-version-spec.ts'
 export { stepKinds } from './dataset-version-step.ts'
 export { type FileLocation, locationsOf, rememberLocations, type SeenLocation } from './location.ts'

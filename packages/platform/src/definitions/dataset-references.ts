@@ -24,6 +24,10 @@ function referencesOf({ steps }: PipelineDefinition): Reference[] {
   })
 }
 
+/** Datasets that a pipeline names. */
+export const datasetsRead = (pipeline: PipelineDefinition): string[] =>
+  referencesOf(pipeline).map(({ dataset }) => dataset)
+
 /** Names under which a step's result will be registered when it first runs; undefined where a param says it. */
 function madeBy({ kind, params }: PipelineStep): (string | undefined)[] {
   const { dataset, service } = params

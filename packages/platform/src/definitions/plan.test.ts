@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '@plimsoll/sdk/seams'
 import { type Definition, definition, type PlanView, type ProjectContent } from '@plimsoll/sdk/wire'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openFilesBlobStore } from '../adapters/files/index.ts'
+import { requireDataset } from '../datasets/index.ts'
 import { lookupRouteOf, releaseAs, retireAs, routeOf } from '../delivery/delivery.fixture.ts'
 import { listRoutes } from '../delivery/index.ts'
 import { viewOf } from '../features/declared.fixture.ts'
@@ -384,6 +386,25 @@ test('what a project no longer declares is kept, and with prune deleted in the o
   await expect(requirePipeline(ctx, 'train')).rejects.toMatchObject({ code: 'pipelines.not_found' })
   const order = (await auditOf(ctx)).filter(({ action }) => /delete|undeclare/.test(action)).map((row) => row.action)
   expect(order).toEqual(['pipeline.delete', 'route.delete', 'model.undeclare', ...Array(3).fill('feature.delete')])
+})
+
+test('prune takes the definition of a dataset away, and not while another source reads it', async () => {
+  await apply(contentOf([FLIGHTS, TRAIN, AIRPORT, viewOf()]))
+  await expect(apply(contentOf([AIRPORT, viewOf()]), true)).rejects.toMatchObject({
+    kind: 'precondition',
+    code: 'datasets.in_use',
+    message: 'Cannot delete dataset "flights": feature view "departures" reads it',
+  })
+  await apply(contentOf([AIRPORT]), true)
+  expect(await declared()).toEqual(['entity/airport'])
+  await expect(requireDataset(ctx, 'flights')).rejects.toMatchObject({ code: 'datasets.dataset_not_found' })
+  expect((await auditOf(ctx)).map(({ action }) => action)).toContain('dataset.undeclare')
+  await apply(contentOf([FLIGHTS, AIRPORT]))
+  await sql`update dataset set version_count = 1 where name = 'flights'`.execute(ctx.db)
+  await apply(contentOf([AIRPORT]), true)
+  expect(await requireDataset(ctx, 'flights')).toMatchObject({ definition: null, suiteDigest: null })
+  await apply(contentOf([FLIGHTS, AIRPORT]))
+  expect((await requireDataset(ctx, 'flights')).definition).toMatchObject({ name: 'flights' })
 })
 
 test.each([

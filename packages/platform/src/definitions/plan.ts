@@ -7,7 +7,7 @@ import {
   type ProjectContent,
 } from '@plimsoll/sdk/wire'
 import { sql } from 'kysely'
-import { declareDataset } from '../datasets/index.ts'
+import { declareDataset, undeclareDataset } from '../datasets/index.ts'
 import { declareRoute, listEnvironments, listRoutes, removeRoute } from '../delivery/index.ts'
 import {
   declareEntity,
@@ -31,7 +31,7 @@ import {
   type StepKinds,
 } from '../pipelines/index.ts'
 import { declareModel, undeclareModel } from '../registry/index.ts'
-import { refuseUnknownDatasets } from './dataset-references.ts'
+import { datasetsRead, refuseUnknownDatasets } from './dataset-references.ts'
 import { diffCode, diffJson } from './definition-diff.ts'
 import './events.ts'
 import './tables.ts'
@@ -252,11 +252,30 @@ async function refuseUsedService(tx: Tx, kind: string, name: string): Promise<vo
     )
 }
 
+/** Of pipelines and feature views, which know datasets by name alone. */
+async function refuseUsedDataset(tx: Tx, name: string): Promise<void> {
+  const using = (await readState(tx)).flatMap(({ definition }) =>
+    (definition.kind === 'pipeline' && datasetsRead(definition).includes(name)) ||
+    (definition.kind === 'feature-view' && definition.source === name)
+      ? [`${definition.kind.replace('-', ' ')} "${definition.name}"`]
+      : [],
+  )
+  if (using.length > 0)
+    throw new PlimsollError(
+      'precondition',
+      'datasets.in_use',
+      `Cannot delete dataset "${name}": ${listedNames(using)} ${using.length === 1 ? 'reads' : 'read'} it`,
+    )
+}
+
 async function remove(tx: Tx, row: State[number]): Promise<void> {
   const { kind } = row.definition
   if (kind === 'entity' || kind === 'feature-view' || kind === 'feature-service') {
     await refuseUsedService(tx, kind, row.name)
     await removeFeatureDefinition(tx, kind, row.name)
+  } else if (row.kind === 'dataset') {
+    await refuseUsedDataset(tx, row.name)
+    await undeclareDataset(tx, row.name)
   } else if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
   else if (row.kind === 'route' && row.definition.kind === 'route')

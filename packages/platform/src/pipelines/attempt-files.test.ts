@@ -79,6 +79,21 @@ test.each([
     nodeLog('Error: cannot parse:\n/tmp/x.js:3\nfoo bar\n    ^\nbad', OWN),
     `:\nError: cannot parse:\n…\n    ^\nbad\n${OWN}`,
   ],
+  [
+    'such a place with an empty line below',
+    nodeLog('Error: boom\n/tmp/x.js:3\nfoo\n   ^\n\nbad', OWN),
+    `:\nError: boom\n…\n\nbad\n${OWN}`,
+  ],
+  [
+    'the failure of another Node in its message',
+    nodeLog(`Error: Command failed: node x.js\n${nodeLog('E: in', OWN).trim()}`, OWN),
+    `:\nError: Command failed: node x.js\n…\n\nE: in\n${OWN}`,
+  ],
+  [
+    'its own exception below that of a program which it started',
+    `${nodeLog('E: of the other', OWN)}${nodeLog('Error: own', OWN)}`,
+    `:\nError: own\n${OWN}`,
+  ],
   ['its lines', nodeLog('Error: a\nb\n\nc', `${INNER} {\n  code: 'X'\n}`), ':\nError: a\nb\n\nc'],
   ['its name and its end', nodeLog('E: 1\n 2\n 3\n 4\n 5\n 6', INNER), ':\nE: 1\n…\n 4\n 5\n 6'],
   [

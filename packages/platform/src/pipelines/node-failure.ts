@@ -17,6 +17,20 @@ export function isNodeFailure(lines: readonly string[]): boolean {
 }
 
 /**
+ * Where the exception was thrown: the first place that is pointed at with an empty line below, as Node does it, since a
+ * message may hold another one. One of Node's own stands above that of a syntax error; what ended before, also within a
+ * message, is followed by Node's last word.
+ */
+function placeOf(lines: readonly string[], pointerOf: (place: number) => number): number {
+  const places = lines.flatMap((line, index) => (NODE_PLACE.test(line) && pointerOf(index) !== -1 ? [index] : []))
+  const endBefore = lines.slice(0, -1).findLastIndex((line) => NODE_END.test(line))
+  const last = places.at(-1) ?? -1
+  const own = last > endBefore ? places.filter((place) => place > endBefore) : places
+  const first = own.find((place) => !own.includes(pointerOf(place) + 2))
+  return first ?? -1
+}
+
+/**
  * The exception that ended a Node program, and of its trace the first place that is not Node's own: of a syntax error the
  * line at fault. Undefined when the lines do not hold its beginning. What is parsed may be one line so long that its place
  * is not among them.
@@ -29,8 +43,7 @@ export function nodeException(lines: readonly string[]): readonly string[] | und
     const pointer = place + 1 + below
     return below === -1 || lines[pointer + 1] !== '' ? -1 : pointer
   }
-  // A line of the message may look like a place: none is pointed at with an empty line below, as Node does it.
-  const place = lines.findLastIndex((line, index) => NODE_PLACE.test(line) && pointerOf(index) !== -1)
+  const place = placeOf(lines, pointerOf)
   const isPlaced = place !== -1 || lines.some((line) => NODE_PLACE.test(line))
   const pointer = isPlaced ? pointerOf(place) : lines.findIndex((line) => POINTER.test(line))
   if (pointer === -1) return undefined

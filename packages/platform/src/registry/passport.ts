@@ -40,10 +40,14 @@ async function paramFlags(ctx: Context, { run, bound }: ModelVersion): Promise<s
     if (declared === undefined) return false // the pipeline takes it no longer
     return declared.default === undefined || canonicalJson(value) !== canonicalJson(declared.default as Json)
   }
-  return Object.entries(made.params)
-    .filter(isGiven)
-    .map(([name, value]) => ` --param ${shellWord(`${name}=${paramText(value)}`)}`)
-    .join('')
+  const given = Object.entries(made.params).filter(isGiven)
+  const asked = Object.entries(made.definition.params).filter(
+    ([name, param]) => param.default === undefined && !Object.hasOwn(made.params, name),
+  )
+  return [
+    ...given.map(([name, value]) => ` --param ${shellWord(`${name}=${paramText(value)}`)}`),
+    ...asked.map(([name]) => ` --param ${name}=VALUE`),
+  ].join('')
 }
 
 function boundGaps(version: ModelVersion, flags: string): PassportGap[] {

@@ -247,8 +247,8 @@ test('what fills a gap gives the run the params again that are not the defaults 
   const flags = async () => (await passportGaps(ctx, KEY))[0]!.command.replace(/^.* run start train /, '')
   expect(await flags()).toBe(`--param old=2 --param none=null --param 'note="5"' --param trees=9`)
   const { old: _, ...kept } = params
-  await ctx.transaction((tx) => declare(tx, { ...kept, depth: of('int', 8), trees: of('int', 9) }))
-  expect(await flags()).toBe(`--param none=null --param 'note="5"' --param depth=3`)
+  await ctx.transaction((tx) => declare(tx, { ...kept, depth: of('int', 8), trees: of('int', 9), region: of('text') }))
+  expect(await flags()).toBe(`--param none=null --param 'note="5"' --param depth=3 --param region=VALUE`)
 })
 
 test('passportGaps() asks the notes and approvals of the definition, by environment', async () => {
@@ -501,6 +501,13 @@ test('the routes of models show versions with aliases, gaps, approvals and histo
     { name: 'delay', versions: 2, latest: 2, champion: null },
     { name: 'empty', versions: 0, latest: null },
   ])
+  const nextOf = async (query: string) => (await api.call('GET', `/api/v1/models${query}`)).json.next
+  expect([await nextOf('?limit=1'), await nextOf('?limit=2'), await nextOf('?limit=1&after=delay')]).toEqual([
+    'delay',
+    null,
+    null,
+  ])
+  expect([await nextOf('/delay/versions?limit=1'), await nextOf('/delay/versions?limit=2')]).toEqual([2, null])
   const page = await api.call('GET', '/api/v1/models/delay/versions?before=2')
   expect(page.json.versions.map((version: { version: number }) => version.version)).toEqual([1])
   expect((await api.call('GET', '/api/v1/models/absent/versions')).status).toBe(404)

@@ -91,8 +91,10 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     }),
     response: modelList,
     handler: async ({ ctx, query }) => {
-      const models = await listModels(ctx, query)
+      const found = await listModels(ctx, { ...query, limit: query.limit + 1 })
+      const models = found.slice(0, query.limit)
       return {
+        next: found.length > query.limit ? models.at(-1)!.name : null,
         models: await Promise.all(
           models.map(async (model) => ({
             name: model.name,
@@ -120,8 +122,11 @@ const modelEndpoints: readonly AnyEndpoint[] = [
     handler: async ({ ctx, params, query }) => {
       await requireModel(ctx, params.model)
       const aliases = await listAliases(ctx, params.model)
+      const found = await listModelVersions(ctx, params.model, { ...query, limit: query.limit + 1 })
+      const versions = found.slice(0, query.limit)
       return {
-        versions: (await listModelVersions(ctx, params.model, query)).map((version) => summaryOf(version, aliases)),
+        next: found.length > query.limit ? versions.at(-1)!.version : null,
+        versions: versions.map((version) => summaryOf(version, aliases)),
       }
     },
   }),

@@ -39,7 +39,7 @@ function sortKey(key: string, descending: boolean): SortKey {
       return { expression: sql`e.updated_ms`, kind: 'int', descending }
     default:
       throw refusal(
-        `Invalid order_by attribute key '${key}'. Valid keys are name, experiment_id, creation_time, last_update_time`,
+        `Invalid order_by attribute key '${key.slice(0, 100)}'. Valid keys are name, experiment_id, creation_time, last_update_time`,
       )
   }
 }

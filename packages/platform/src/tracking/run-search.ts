@@ -91,12 +91,12 @@ function sortKey({ entity, key, descending }: OrderTerm): SortKey {
     const value = sql`(select p.value from ${pairs} p where p.run_no = r.no and p.key = ${key})`
     return { expression: sql`coalesce(${value}, '')`, rank: MISSING_LAST(value), kind: 'text', descending }
   }
-  if (!ATTRIBUTES.includes(entity)) throw refusal(`Invalid order_by entity '${entity}'`)
+  if (!ATTRIBUTES.includes(entity)) throw refusal(`Invalid order_by entity '${entity.slice(0, 100)}'`)
   const time = own(TIME_COLUMNS, key)
   if (time) return { expression: sql`coalesce(${time}, 0)`, rank: MISSING_LAST(time), kind: 'int', descending }
   const text = own(TEXT_COLUMNS, key)
   if (text) return { expression: text, kind: 'text', descending }
-  throw refusal(`Invalid order_by attribute key '${key}'`)
+  throw refusal(`Invalid order_by attribute key '${key.slice(0, 100)}'`)
 }
 
 export interface RunSearch {

@@ -130,8 +130,11 @@ export const modelVersionSummary = z.object({
 /** A model version as lists show it. */
 export type ModelVersionSummary = z.output<typeof modelVersionSummary>
 
-/** Versions of a model, newest first. */
-export const modelVersionList = z.object({ versions: z.array(modelVersionSummary) })
+/** Versions of a model, newest first; `next` is what is asked `before` for those that follow, null at the end. */
+export const modelVersionList = z.object({
+  versions: z.array(modelVersionSummary),
+  next: z.int().nullable().default(null),
+})
 
 /** One event in the life of a version, newest first: from the audit rows. */
 export const historyEntry = z.object({
@@ -170,8 +173,8 @@ export const modelSummary = z.object({
 /** A registered model as lists show it. */
 export type ModelSummary = z.output<typeof modelSummary>
 
-/** Registered models, by name. */
-export const modelList = z.object({ models: z.array(modelSummary) })
+/** Registered models, by name; `next` is what is asked `after` for those that follow, null at the end. */
+export const modelList = z.object({ models: z.array(modelSummary), next: z.string().nullable().default(null) })
 
 /** Approves a version for an environment, in the name of whoever sends it. */
 export const approveBody = z.strictObject({

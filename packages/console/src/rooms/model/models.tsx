@@ -1,12 +1,23 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { modelsQuery, versionsQuery } from '../../api/queries.ts'
+import { PROJECT } from '../../api/session.ts'
 import { actorText } from '../../format/actor.ts'
 import { formatMetric, plainText } from '../../format/amount.ts'
+import { inProject } from '../../format/in-project.ts'
 import { Answer, Empty } from '../../parts/answer.tsx'
 import { Table } from '../../parts/table.tsx'
 import { Clip, Digest, When } from '../../parts/text.tsx'
 import { useTitle } from '../../shell/title.ts'
+
+/** What a table has not. */
+function More({ text, command }: { text: string; command: string }) {
+  return (
+    <p className="soft wrap">
+      {text} All of them: <code>{inProject(command, PROJECT)}</code>
+    </p>
+  )
+}
 
 /** Registered models. */
 export function Models() {
@@ -16,7 +27,7 @@ export function Models() {
     <>
       <h1>Models</h1>
       <Answer query={query}>
-        {({ models }) =>
+        {({ models, next }) =>
           models.length === 0 ? (
             <Empty
               title="No model yet"
@@ -44,6 +55,7 @@ export function Models() {
                   </tr>
                 ))}
               </Table>
+              {next !== null && <More text={`The first ${models.length} are shown.`} command="plimsoll model list" />}
             </section>
           )
         }
@@ -61,7 +73,7 @@ export function Versions() {
     <>
       <h1 className="wrap">{plainText(model)}</h1>
       <Answer query={query}>
-        {({ versions }) =>
+        {({ versions, next }) =>
           versions.length === 0 ? (
             <Empty
               title="No version yet"
@@ -94,6 +106,12 @@ export function Versions() {
                   </tr>
                 ))}
               </Table>
+              {next !== null && (
+                <More
+                  text={`The newest ${versions.length} are shown.`}
+                  command={`plimsoll model versions ${plainText(model, 250)}`}
+                />
+              )}
             </section>
           )
         }

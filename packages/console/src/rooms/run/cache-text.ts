@@ -9,7 +9,7 @@ const MISSES: Record<CacheVerdict['reason'], string> = {
   'env-changed': 'environment changed',
   'kind-changed': 'kind changed',
   'outputs-missing': 'cached outputs are gone',
-  'result-gone': 'what it had made is gone or was changed',
+  'result-gone': 'what it had made is gone, or was judged anew',
   tainted: 'cached result is tainted',
   forced: 'forced',
   disabled: 'it was not looked up',

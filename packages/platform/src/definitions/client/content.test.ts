@@ -90,6 +90,7 @@ test.each([
     'definitions.bad_glob',
   ],
   ['what Git keeps', { script: 'a.py', files: ['.git/config'] }, 'definitions.bad_file'],
+  ['a script with a step to where it is', { script: './a.py' }, 'definitions.invalid'],
   ['byte code', { script: 'a.py', files: ['./__pycache__/a.pyc'] }, 'definitions.bad_file'],
 ])('collectProject() refuses %s', async (_title, params, code) => {
   writeFileSync(join(root, 'secret.py'), 'secret')

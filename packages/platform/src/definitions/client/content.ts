@@ -123,10 +123,8 @@ async function pythonFiles(
         `Cannot use the pattern "${pattern}" of ${of}: it leaves the project`,
       )
     const path = posix.normalize(pattern)
-    const named =
-      path.split('/').some(isLeftOut) || isByteCode(path)
-        ? undefined
-        : await lstat(join(root, path)).catch(() => undefined)
+    const isTaken = !path.split('/').some(isLeftOut) && !isByteCode(path)
+    const named = isTaken ? await lstat(join(root, path)).catch(() => undefined) : undefined
     if (named?.isFile()) {
       found.add(path)
       continue
@@ -161,8 +159,8 @@ async function pythonFiles(
       throw new PlimsollError(
         'invalid',
         'definitions.bad_file',
-        `Cannot take "${pattern}" as code of ${of}: there is no such file`,
-        { action: 'For all of a folder write FOLDER/**' },
+        `Cannot take "${pattern}" as code of ${of}: ${isTaken ? 'there is no such file' : 'caches, byte code and what begins with .git are left out'}`,
+        isTaken ? { action: 'For all of a folder write FOLDER/**' } : {},
       )
     warn(`files of ${of}: no file matches "${pattern}"`)
   }
@@ -209,7 +207,7 @@ async function bundleTypeScript(root: string, script: string, of: string): Promi
 
 /** Node runs it as a module, and it still says what it was made of. */
 function bundleName(step: PipelineStep): string {
-  return String(step.params['script']).replace(/\.m?ts$/, '$&.mjs')
+  return String(step.params['script']).replace(/\.[cm]?tsx?$/, '$&.mjs')
 }
 
 async function bundleOf(

@@ -15,6 +15,14 @@ registerHooks({
 // One that waits would go on for ever where its parent was killed; one that computes has its bound from the system.
 setInterval(() => process.ppid === Number(parent) || process.exit(1), 1_000).unref()
 
+// A signal needs no permission of Node: it could end the platform, or open another process to a debugger.
+for (const name of ['kill', '_kill', '_debugProcess'])
+  Object.defineProperty(process, name, {
+    value: () => {
+      throw Object.assign(new Error(name), { code: 'ERR_ACCESS_DENIED', permission: `process.${name}` })
+    },
+  })
+
 const ANSWER_FD = 3
 // What is called from deep within is still told the line of the project.
 Error.stackTraceLimit = 50

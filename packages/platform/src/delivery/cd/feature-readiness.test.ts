@@ -48,7 +48,7 @@ test('a release is refused while a view that it needs was never materialized, an
     message: expect.stringContaining('departures'),
     details: {
       action: expect.stringMatching(command),
-      faults: [{ pointer: '/features', detail: 'view "departures" is not in the online store' }],
+      faults: [{ pointer: '/features', detail: 'view "departures" is not in the online store as it is defined now' }],
     },
   })
   await expect(releaseAs(ctx, looking)).rejects.toMatchObject(

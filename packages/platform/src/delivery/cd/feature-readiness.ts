@@ -28,7 +28,7 @@ function commandOf(ctx: Context, pipeline: PipelineDefinition, wanted: { service
   const until = (step.params as { until?: { $param?: string } }).until?.$param
   const now = new Date(Math.floor(ctx.clock.nowMs() / 1_000) * 1_000).toISOString().replace('.000Z', 'Z')
   const asked = Object.entries(pipeline.params).filter(([, param]) => param.default === undefined)
-  const params = asked.map(([name]) => ` --param ${name}=${name === until ? now : '…'}`)
+  const params = asked.map(([name]) => ` --param ${name}=${name === until ? now : 'VALUE'}`)
   return `plimsoll run start ${pipeline.name}${params.join('')}`
 }
 
@@ -62,7 +62,10 @@ export async function requireFeatures(
     'delivery.features_missing',
     `Cannot ${what}: its feature ${were} never materialized as defined now, ${views.join(', ')}`,
     {
-      faults: views.map((view) => ({ pointer: '/features', detail: `view "${view}" is not in the online store` })),
+      faults: views.map((view) => ({
+        pointer: '/features',
+        detail: `view "${view}" is not in the online store as it is defined now`,
+      })),
       action: [...commands].join('; '),
     },
   )

@@ -106,12 +106,16 @@ function issueFault(issue: z.core.$ZodIssue, origins: ReadonlyMap<string, Origin
   }
 }
 
-/** An address of a database or a store, in one of its forms: it may stand in any setting, with a password in it. */
+/** An address of a database or a store in the place of a file, maybe with a password in it. */
 const MAYBE_LOGIN = /:\/\/|@|password\s*=/i
 
-/** What is wrong, and what was found where that cannot be an address: of a long one only a part would be quoted. */
+/** A word, a number or a few of them: no address has this form. */
+const PLAIN = /^[\w.+ -]{1,40}$/
+
+/** What is wrong, and what was found where that cannot be an address, which may hold a login. */
 function settingFault(issue: z.core.$ZodIssue): string {
-  return MAYBE_LOGIN.test(JSON.stringify(issue.input) ?? '') ? issue.message : faultText(issue)
+  const { input } = issue
+  return typeof input !== 'string' || PLAIN.test(input) ? faultText(issue) : issue.message
 }
 
 /** Another key may be what should be its value. */

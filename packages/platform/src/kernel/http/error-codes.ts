@@ -54,6 +54,7 @@ export const ERROR_CODES: Readonly<Record<string, readonly ErrorKind[]>> = {
   'datasets.file_changed': ['conflict'],
   'datasets.file_gone': ['precondition'],
   'datasets.file_not_stored': ['internal'],
+  'datasets.in_use': ['precondition'],
   'datasets.no_files': ['invalid'],
   'datasets.no_profile': ['precondition'],
   'datasets.no_version': ['not_found'],

@@ -12,7 +12,7 @@ import {
   textFault,
 } from '../../inference/index.ts'
 import { countText } from '../../kernel/count-text.ts'
-import { type Fault, PlimsollError, refuseFaults } from '../../kernel/errors.ts'
+import { type Fault, PlimsollError, pointerOf, refuseFaults } from '../../kernel/errors.ts'
 import { parseDay, parseInstant } from '../../kernel/instant.ts'
 import { localTimePart } from './local-time.ts'
 
@@ -246,7 +246,7 @@ export function compileRoute(route: ServedRoute, features: FeatureLookup | undef
       if (faults.length >= FAULTS_MAX) break
       if (!Object.hasOwn(route.inputs, name))
         faults.push({
-          pointer: `/rows/${index}/${name}`,
+          pointer: pointerOf(['rows', index, name]),
           detail: `is not an input of route ${route.name}: expected ${names.join(', ')}`,
         })
     }

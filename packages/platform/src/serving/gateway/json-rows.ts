@@ -1,4 +1,4 @@
-import { type Fault, PlimsollError } from '../../kernel/errors.ts'
+import { type Fault, PlimsollError, pointerOf } from '../../kernel/errors.ts'
 
 function refuse(detail: string, pointer = ''): never {
   throw new PlimsollError('invalid', 'serving.bad_rows', `Cannot read the rows: ${detail}`, {
@@ -27,7 +27,8 @@ function readRows(
   return {
     rows,
     place: ({ pointer, detail }) => {
-      const [found, row, name] = ROW.exec(pointer) ?? []
+      const [found, row, part] = ROW.exec(pointer) ?? []
+      const name = part?.replaceAll('~1', '/').replaceAll('~0', '~')
       const place = found === undefined ? pointer : row === undefined ? all : placeOf(row, name)
       return typeof place === 'string'
         ? { pointer: place, detail }
@@ -42,7 +43,7 @@ interface Absent {
   readonly what: string
 }
 
-const below = (name: string | undefined) => (name === undefined ? '' : `/${name}`)
+const below = (name: string | undefined) => (name === undefined ? '' : pointerOf([name]))
 
 /** Rows of `/predict`: `{"rows": [{…}]}`, or one row as an object of its own. */
 export function rowsOfPredict(body: unknown): ReadRows {
@@ -87,7 +88,7 @@ function fromColumns(inputs: Record<string, unknown>): ReadRows {
   )
   return readRows(rows, '/inputs', (row, name) =>
     name !== undefined && Object.hasOwn(inputs, name)
-      ? `/inputs/${name}/${row}`
+      ? pointerOf(['inputs', name, row])
       : { pointer: '/inputs', what: name === undefined ? `row ${row}` : `${name} of row ${row}` },
   )
 }

@@ -86,7 +86,7 @@ test('rowsOfPredict() takes rows, or one row, and says where they were', () => {
     ['/rows/0/a', '/rows/0', '/rows'],
   ])
   const single = rowsOfPredict({ a: 1 })
-  expect([single.rows, placesOf(single, '/rows/0/a/b', '/rows/0', '/rows')]).toEqual([[{ a: 1 }], ['/a/b', '', '']])
+  expect([single.rows, placesOf(single, '/rows/0/a~1b', '/rows/0', '/rows')]).toEqual([[{ a: 1 }], ['/a~1b', '', '']])
   expect(() => rowsOfPredict([])).toThrow(/rows/)
   expect(() => rowsOfPredict({ rows: [], more: 1 })).toThrow(/more/)
   expect(() => rowsOfPredict({ rows: 5 })).toThrow(/array/)
@@ -141,4 +141,6 @@ test.each<[unknown, string[]]>([
 ])('rowsOfInvocations() tells faults of %j at their places', (given, places) => {
   const pointers = ['/rows/0/b', '/rows/0/c', '/rows', '/elsewhere']
   expect(placesOf(rowsOfInvocations(given), ...pointers)).toEqual([...places, '/elsewhere'])
+  const odd = rowsOfInvocations({ inputs: { 'x/y~z': [1] } })
+  expect(placesOf(odd, '/rows/0/x~1y~0z')).toEqual(['/inputs/x~1y~0z/0'])
 })

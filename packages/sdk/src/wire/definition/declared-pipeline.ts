@@ -40,9 +40,11 @@ function argumentFaults(name: string, value: unknown, what: string): Found[] {
 }
 
 function pathFault(name: string, value: unknown): Found[] {
-  return typeof value === 'string' && value !== ''
-    ? []
-    : [{ path: [name], message: `expected the path of a file of the project, found ${shownValue(value)}` }]
+  const isPath = typeof value === 'string' && value !== ''
+  const isPlain = isPath && value.split('/').every((part) => part !== '' && part !== '.')
+  if (isPlain) return []
+  const what = isPath ? 'a path without ./ and //, from the folder of the project' : 'the path of a file of the project'
+  return [{ path: [name], message: `expected ${what}, found ${shownValue(value)}` }]
 }
 
 /** Of a command nothing is free: it has no params beside its arguments. */
