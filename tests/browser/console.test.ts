@@ -71,6 +71,8 @@ suiteWith('chromium', 'the console in a browser', (program) => {
         await page.getByRole('log').getByText('fitting on 1 file').waitFor()
         expect(await page.locator('.node').count()).toBe(3)
         await shot(page, 'live-run')
+        await page.getByLabel('Step register-echo: succeeded').click()
+        await page.getByRole('link', { name: 'Model echo/1' }).waitFor()
       })
       await releaseSpine(plane, 1)
       await opened.open(url('/models/echo/versions/1'), async (page) => {
