@@ -132,8 +132,9 @@ test.each([
   ['gateways', gatewayList, ITEMS.gateway],
   ['runs', runList, ITEMS.run],
 ])('call() reads a list of %s by a newer server, which says more of it and of each', async (name, schema, item) => {
-  answers = [json(200, { [name]: [{ ...item, since: 'x' }], next: 'x' })]
-  expect(await client.call<z.ZodType>({ path: '/x', schema })).toEqual({ [name]: [item] })
+  answers = [json(200, { [name]: [{ ...item, since: 'x' }], more: 'x' })]
+  const { next: _, ...read } = (await client.call<z.ZodType>({ path: '/x', schema })) as Record<string, unknown> // a list
+  expect(read).toEqual({ [name]: [item] })
 })
 
 test.each([

@@ -66,7 +66,9 @@ export function besideAnother(dataDir: string, folder: string): string[] {
   const above = findDataDir(folder)
   return above === undefined
     ? []
-    : [`${dataDir} is new, and commands here have meant ${above} until now: for that, start with --data-dir ${above}`]
+    : [
+        `${dataDir} is new, and commands here have meant ${above} until now: for that, start with --data-dir ${shellWord(above)}`,
+      ]
 }
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Client } from '@plimsoll/sdk/client'
 import { pipelineVersion } from '@plimsoll/sdk/wire'
+import { requireProjectFile } from '../definitions/client/index.ts'
 import { digestFile } from '../kernel/digest.ts'
 import { segment } from './argument.ts'
 
@@ -9,10 +10,11 @@ import { segment } from './argument.ts'
 const FILES_MAX = 200
 
 /**
- * Files of this folder that the steps of a pipeline have otherwise: a run takes them as they were applied. None where the
- * pipeline is not there, or its files are not here.
+ * Files of this project that the steps of a pipeline have otherwise: a run takes them as they were applied. None where the
+ * pipeline is not there, or this folder is no project. Of TypeScript, which is bundled, none is compared.
  */
 export async function findUnapplied(client: Client, pipeline: string): Promise<string[]> {
+  if ((await requireProjectFile(process.cwd()).catch(() => undefined)) === undefined) return []
   const path = `/api/v1/pipelines/${segment(pipeline, 'pipeline')}`
   const applied = await client.call({ path, schema: pipelineVersion }).catch(() => undefined)
   const files = new Map(
@@ -23,7 +25,8 @@ export async function findUnapplied(client: Client, pipeline: string): Promise<s
     const here = resolve(file.path)
     const found = await stat(here).catch(() => undefined)
     if (!found?.isFile()) continue
-    if (found.size !== file.sizeBytes || (await digestFile(here)).digest !== file.digest) changed.push(file.path)
+    const now = found.size === file.sizeBytes ? await digestFile(here).catch(() => undefined) : { digest: undefined }
+    if (now && now.digest !== file.digest) changed.push(file.path)
   }
   return changed
 }

@@ -193,15 +193,18 @@ export async function requireDataset(ctx: Context, name: string): Promise<Datase
   )
 }
 
-/** Of these names, those that datasets have. */
-export async function namesOfDatasets(ctx: Context, names: readonly string[]): Promise<string[]> {
+/** Of these names, those that datasets have, and whether one is declared now. */
+export async function namesOfDatasets(
+  ctx: Context,
+  names: readonly string[],
+): Promise<{ readonly name: string; readonly isDeclared: boolean }[]> {
   const rows = await ctx.db
     .selectFrom('dataset')
-    .select('name')
+    .select(['name', 'definition_digest'])
     .where('project', '=', ctx.project)
     .where(sql<boolean>`name = any(${[...names]}::text[])`)
     .execute()
-  return rows.map(({ name }) => name)
+  return rows.map(({ name, definition_digest }) => ({ name, isDeclared: definition_digest !== null }))
 }
 
 const PAGE_MAX = 200

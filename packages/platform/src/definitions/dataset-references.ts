@@ -7,6 +7,8 @@ interface Reference {
   readonly pointer: string
   readonly step: string
   readonly dataset: string
+  /** It makes versions from the source of the dataset, and not only reads those that are there. */
+  readonly isMaker: boolean
 }
 
 /** What a step reads by a dataset's name. What only a run's params say, a run judges. */
@@ -14,10 +16,12 @@ function referencesOf({ steps }: PipelineDefinition): Reference[] {
   return steps.flatMap(({ key, kind, params, inputs }, index) => {
     const own = kind === 'dataset-version' && typeof params['dataset'] === 'string' ? params['dataset'] : undefined
     return [
-      ...(own === undefined ? [] : [{ pointer: `/steps/${index}/params/dataset`, step: key, dataset: own }]),
+      ...(own === undefined
+        ? []
+        : [{ pointer: `/steps/${index}/params/dataset`, step: key, dataset: own, isMaker: true }]),
       ...Object.entries(inputs).flatMap(([name, input]) =>
         input.from === 'dataset'
-          ? [{ pointer: `/steps/${index}/inputs/${name}`, step: key, dataset: input.dataset }]
+          ? [{ pointer: `/steps/${index}/inputs/${name}`, step: key, dataset: input.dataset, isMaker: false }]
           : [],
       ),
     ]
@@ -54,13 +58,17 @@ export async function refuseUnknownDatasets(
     one.kind === 'pipeline' ? [{ name: one.name, references: referencesOf(one) }] : [],
   )
   const asked = new Set(read.flatMap(({ references }) => references.map(({ dataset }) => dataset)))
-  for (const name of await namesOfDatasets(ctx, [...asked.difference(known)])) known.add(name)
+  const undeclared = new Set<string>()
+  for (const { name, isDeclared } of await namesOfDatasets(ctx, [...asked.difference(known)])) {
+    known.add(name)
+    if (!isDeclared) undeclared.add(name)
+  }
   for (const { name: pipeline, references } of read) {
     const faults: Fault[] = references
-      .filter(({ dataset }) => !known.has(dataset))
+      .filter(({ dataset, isMaker }) => !known.has(dataset) || (isMaker && undeclared.has(dataset)))
       .map(({ pointer, step, dataset }) => ({
         pointer,
-        detail: `step ${step} reads dataset "${dataset}", but there is no such dataset`,
+        detail: `step ${step} reads dataset "${dataset}", but ${known.has(dataset) ? 'it is not declared' : 'there is no such dataset'}`,
       }))
     if (faults.length === 0) continue
     const there = [...new Set([...own, ...(await listDatasets(ctx)).datasets.map(({ name }) => name)])].sort()

@@ -403,6 +403,17 @@ test('prune takes the definition of a dataset away, and not while another source
   await sql`update dataset set version_count = 1 where name = 'flights'`.execute(ctx.db)
   await apply(contentOf([AIRPORT]), true)
   expect(await requireDataset(ctx, 'flights')).toMatchObject({ definition: null, suiteDigest: null })
+  await expect(apply(contentOf([AIRPORT, viewOf()]))).rejects.toMatchObject({
+    code: 'features.bad_view',
+    message: expect.stringContaining('dataset "flights" is declared no longer'),
+  })
+  const makes = { ...TRAIN, steps: [{ key: 'make', kind: 'dataset-version', params: { dataset: 'flights' } }] }
+  await expect(apply(contentOf([AIRPORT, makes]))).rejects.toMatchObject({
+    code: 'pipelines.invalid',
+    details: {
+      faults: [{ detail: expect.stringContaining('step make reads dataset "flights", but it is not declared') }],
+    },
+  })
   await apply(contentOf([FLIGHTS, AIRPORT]))
   expect((await requireDataset(ctx, 'flights')).definition).toMatchObject({ name: 'flights' })
 })

@@ -252,14 +252,26 @@ async function refuseUsedService(tx: Tx, kind: string, name: string): Promise<vo
     )
 }
 
-/** Of pipelines and feature views, which know datasets by name alone. */
-async function refuseUsedDataset(tx: Tx, name: string): Promise<void> {
-  const using = (await readState(tx)).flatMap(({ definition }) =>
-    (definition.kind === 'pipeline' && datasetsRead(definition).includes(name)) ||
-    (definition.kind === 'feature-view' && definition.source === name)
-      ? [`${definition.kind.replace('-', ' ')} "${definition.name}"`]
-      : [],
-  )
+/** Pipelines and feature views by the names of the datasets that they read. */
+function readersOf(state: State): ReadonlyMap<string, readonly string[]> {
+  const readers = new Map<string, string[]>()
+  for (const { definition } of state) {
+    const read =
+      definition.kind === 'pipeline'
+        ? datasetsRead(definition)
+        : definition.kind === 'feature-view'
+          ? [definition.source]
+          : []
+    for (const name of new Set(read)) {
+      const of = readers.get(name) ?? []
+      readers.set(name, [...of, `${definition.kind.replace('-', ' ')} "${declaredName(definition)}"`])
+    }
+  }
+  return readers
+}
+
+function refuseUsedDataset(name: string, readers: ReadonlyMap<string, readonly string[]>): void {
+  const using = readers.get(name) ?? []
   if (using.length > 0)
     throw new PlimsollError(
       'precondition',
@@ -268,13 +280,17 @@ async function refuseUsedDataset(tx: Tx, name: string): Promise<void> {
     )
 }
 
-async function remove(tx: Tx, row: State[number]): Promise<void> {
+async function remove(
+  tx: Tx,
+  row: State[number],
+  readers: () => Promise<ReadonlyMap<string, readonly string[]>>,
+): Promise<void> {
   const { kind } = row.definition
   if (kind === 'entity' || kind === 'feature-view' || kind === 'feature-service') {
     await refuseUsedService(tx, kind, row.name)
     await removeFeatureDefinition(tx, kind, row.name)
   } else if (row.kind === 'dataset') {
-    await refuseUsedDataset(tx, row.name)
+    refuseUsedDataset(row.name, await readers())
     await undeclareDataset(tx, row.name)
   } else if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
@@ -322,10 +338,16 @@ async function declareAll(tx: Tx, deps: DeclareDeps, content: ProjectContent, pl
 async function removeDropped(tx: Tx, plan: PlanView): Promise<void> {
   const deleted = new Set(plan.changes.filter((entry) => entry.change === 'delete').map(keyOf))
   const rows = (await readState(tx)).filter((row) => deleted.has(keyOf(row)))
+  // Asked when the first dataset goes, which is after all that read it.
+  let readers: Promise<ReadonlyMap<string, readonly string[]>> | undefined
+  const readersLeft = () => {
+    readers ??= readState(tx).then(readersOf)
+    return readers
+  }
   for (const row of rows.sort(
     (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']), // stored by declareAll
   ))
-    await remove(tx, row)
+    await remove(tx, row, readersLeft)
 }
 
 /** Ends a transaction that was only tried out. */

@@ -116,7 +116,12 @@ export async function declareFeatureView(tx: Tx, declared: FeatureViewDefinition
   const schema = dataset?.definition?.schema
   const faults: Fault[] = []
   if (!entity) faults.push({ pointer: '/entity', detail: `there is no entity "${view.entity}"` })
-  if (!dataset) faults.push({ pointer: '/source', detail: `there is no dataset "${view.source}"` })
+  const isGone = dataset?.origin === 'declared' && !dataset.definition
+  if (!dataset || isGone)
+    faults.push({
+      pointer: '/source',
+      detail: isGone ? `dataset "${view.source}" is declared no longer` : `there is no dataset "${view.source}"`,
+    })
   // A dataset that steps write has its schema in its versions: columns are then checked when one is read.
   if (entity && schema) faults.push(...checkView(view, entity.definition, schema))
   refuseFaults(

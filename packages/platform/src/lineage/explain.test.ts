@@ -131,6 +131,7 @@ const WHOLE = {
 
 test('explainPrediction() walks from the prediction to commit and data, each link by its digest', async () => {
   const { record, artifact, lock, pipeline, bundle, manifest } = await addChain()
+  await approveAs(ctx, person('late'), { model: 'delay', version: 1 })
   const explanation = await explain(record)
   expect(explanation).toMatchObject({ prediction: record.id, isIntact: true })
   expect(checks(explanation)).toEqual(WHOLE)
@@ -147,6 +148,8 @@ test('explainPrediction() walks from the prediction to commit and data, each lin
   ])
   const details = Object.fromEntries(explanation.links.map((link) => [link.kind, link.detail]))
   expect(details['prediction']).toMatchObject({ at: '2001-01-01T08:30:00.000Z', outputs: { p: [0.25] } })
+  // Not who approved it afterwards.
+  expect(details['release']!['approvals']).toHaveLength(1)
   expect(details['release']).toMatchObject({
     ...{ by: 'ben', selfApproved: false, action: 'release', reason: 'better' },
     approvals: [{ by: 'ada', selfApproved: false }],

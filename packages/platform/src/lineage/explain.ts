@@ -136,7 +136,8 @@ async function releaseLink(
       detail: {},
     }
   const problem = await releaseProblem(ctx, release, record.artifact)
-  const approvals = version ? await approvalsOf(ctx, release) : []
+  const given = version ? await approvalsOf(ctx, release) : []
+  const approvals = given.filter(({ at }) => at <= release.createdAt)
   return {
     kind: 'release',
     name: release.id,

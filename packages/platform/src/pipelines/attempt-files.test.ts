@@ -94,6 +94,11 @@ test.each([
     `${nodeLog('E: of the other', OWN)}${nodeLog('Error: own', OWN)}`,
     `:\nError: own\n${OWN}`,
   ],
+  [
+    'its own exception below one that was caught and printed',
+    `file:///w/code/bad.cjs:1\nfoo bar\n    ^^^\n\nSyntaxError: bad\n${INNER}\n${nodeLog('Error: own', OWN)}`,
+    `:\nError: own\n${OWN}`,
+  ],
   ['its lines', nodeLog('Error: a\nb\n\nc', `${INNER} {\n  code: 'X'\n}`), ':\nError: a\nb\n\nc'],
   ['its name and its end', nodeLog('E: 1\n 2\n 3\n 4\n 5\n 6', INNER), ':\nE: 1\n…\n 4\n 5\n 6'],
   [

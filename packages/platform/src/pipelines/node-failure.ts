@@ -26,8 +26,12 @@ function placeOf(lines: readonly string[], pointerOf: (place: number) => number)
   const endBefore = lines.slice(0, -1).findLastIndex((line) => NODE_END.test(line))
   const last = places.at(-1) ?? -1
   const own = last > endBefore ? places.filter((place) => place > endBefore) : places
-  const first = own.find((place) => !own.includes(pointerOf(place) + 2))
-  return first ?? -1
+  const begins = own.filter((place) => !own.includes(pointerOf(place) + 2))
+  // A trace ends what was only printed: of a failure that was caught the place is not the last one.
+  return (
+    begins.findLast((place, at) => at === 0 || lines.slice(begins[at - 1], place).some((line) => FRAME.test(line))) ??
+    -1
+  )
 }
 
 /**

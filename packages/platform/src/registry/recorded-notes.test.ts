@@ -90,6 +90,14 @@ test('findUnrecordedNotes() names a revision that is gone', async () => {
   expect(await findUnrecordedNotes(ctx)).toMatchObject({ reason: 'Revision 2 of the notes of model "delay" is gone' })
 })
 
+test('findUnrecordedNotes() is blinded by no number of a transaction that is yet to come', async () => {
+  await sql`update registered_model set description = 'forged' where name = 'plain'`.execute(ctx.db)
+  await sql`alter table audit disable trigger user`.execute(ctx.db)
+  await sql`update audit set xid = '900000000'::xid8`.execute(ctx.db)
+  await sql`alter table audit enable trigger user`.execute(ctx.db)
+  expect(await findUnrecordedNotes(ctx)).toMatchObject({ row: { kind: 'model', subject: 'plain' } })
+})
+
 const LOOKS = 15
 
 /** What is found while models are made, said of, renamed and taken away beside. */

@@ -1,7 +1,7 @@
 import type { LedgerFault } from '@plimsoll/sdk/wire'
 import type { Context } from '../kernel/db/index.ts'
 import { digestValue } from '../kernel/digest.ts'
-import { movedSince, readAudit, settledNow, unauditedRow } from '../kernel/ledger/index.ts'
+import { movedSince, readAudit, seenNow, unauditedRow } from '../kernel/ledger/index.ts'
 import { NO_NOTES, toNotes } from './model-notes.ts'
 import { keyOf, subjectOf } from './recorded-registry.ts'
 import './tables.ts'
@@ -161,14 +161,14 @@ function* findUnsaidModels(
  * worked on meanwhile is looked at the next time.
  */
 export async function findUnrecordedNotes(ctx: Context): Promise<LedgerFault | undefined> {
-  const mark = await settledNow(ctx)
+  const before = await seenNow(ctx)
   const kept = await readKept(ctx)
   const models = await readModels(ctx)
   const told = await readTold(ctx)
   const unsaid = [...findUnsaidNotes(kept, told), ...findUnsaidModels(models, kept, told)]
   if (unsaid.length === 0) return undefined
   const moving = new Set(
-    (await movedSince(ctx, mark, ACTIONS)).flatMap(({ project, subject, from }) =>
+    (await movedSince(ctx, before, ACTIONS)).flatMap(({ project, subject, from }) =>
       [subject, from].flatMap((name) => (name === null ? [] : [keyOf(project, name)])),
     ),
   )

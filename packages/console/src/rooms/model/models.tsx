@@ -1,3 +1,4 @@
+import { shellWord } from '@plimsoll/sdk/wire'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { modelsQuery, versionsQuery } from '../../api/queries.ts'
@@ -109,7 +110,7 @@ export function Versions() {
               {next !== null && (
                 <More
                   text={`The newest ${versions.length} are shown.`}
-                  command={`plimsoll model versions ${plainText(model, 250)}`}
+                  command={`plimsoll model versions ${shellWord(plainText(model, 250))}`}
                 />
               )}
             </section>

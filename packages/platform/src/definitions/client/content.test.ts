@@ -72,7 +72,7 @@ test.each([
   ['a folder as script', { script: 'steps' }, 'definitions.bad_file'],
   ['a link', { script: 'link.py' }, 'definitions.bad_file'],
   ['a file behind a linked folder', { script: 'out/secret.py' }, 'definitions.bad_file'],
-  ['a script above the project', { script: '../secret.py' }, 'definitions.bad_file'],
+  ['a script above the project', { script: '../secret.py' }, 'definitions.invalid'],
   ['a pattern above the project', { script: 'a.py', files: ['../*.py'] }, 'definitions.bad_glob'],
   ['a pattern that steps up later', { script: 'a.py', files: ['steps/../../*.py'] }, 'definitions.bad_glob'],
   ['an absolute pattern', { script: 'a.py', files: ['/etc/*'] }, 'definitions.bad_glob'],

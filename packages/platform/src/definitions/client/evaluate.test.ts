@@ -83,6 +83,7 @@ test('evaluateProject() says what a project may not do, with its line, and not h
     ["void (await import('node:fs')).writeFileSync('x', 'y')", 'line 3: it may not write "x"'],
     ["void (await import('node:child_process')).spawnSync('ls')", 'line 3: it may not start a process'],
     ["await fetch('http://127.0.0.1:7440')", '.*it may not use the network'],
+    ["void (await import('node:os')).setPriority(process.ppid, 7)", '.*it may not use os.setPriority'],
     ['process.kill(process.ppid, 0)', 'line 3: it may not use process.kill'],
     [
       "void (await import('node:process')).default._debugProcess(process.ppid)",

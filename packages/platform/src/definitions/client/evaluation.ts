@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
-import { registerHooks } from 'node:module'
+import { registerHooks, syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 
@@ -15,13 +16,20 @@ registerHooks({
 // One that waits would go on for ever where its parent was killed; one that computes has its bound from the system.
 setInterval(() => process.ppid === Number(parent) || process.exit(1), 1_000).unref()
 
-// A signal needs no permission of Node: it could end the platform, or open another process to a debugger.
-for (const name of ['kill', '_kill', '_debugProcess'])
-  Object.defineProperty(process, name, {
-    value: () => {
-      throw Object.assign(new Error(name), { code: 'ERR_ACCESS_DENIED', permission: `process.${name}` })
-    },
-  })
+/** Nobody's to call here: Node asks no permission for it. */
+function takeAway(from: object, what: string, names: readonly string[]): void {
+  for (const name of names)
+    Object.defineProperty(from, name, {
+      value: () => {
+        throw Object.assign(new Error(name), { code: 'ERR_ACCESS_DENIED', permission: `${what}.${name}` })
+      },
+    })
+}
+
+// A signal may end the platform, or open another process to a debugger.
+takeAway(process, 'process', ['kill', '_kill', '_debugProcess'])
+takeAway(os, 'os', ['setPriority'])
+syncBuiltinESMExports()
 
 const ANSWER_FD = 3
 // What is called from deep within is still told the line of the project.

@@ -81,6 +81,8 @@ test('loadConfig() shows no login of an address that stands in another setting',
     [{ env: { PLIMSOLL_CONFIG: 'u:canary@h/db' } }, ''],
     [{ env: { PLIMSOLL_SERVER_HOST: 'postgres://u:canary@h/db' } }, '/server/host'],
     [{ flags: { server: { port: 'postgres://u:canary@h/db' } } }, '/server/port'],
+    [{ flags: { log: { level: ['postgres://u:canary@h/db'] } } }, '/log/level'],
+    [{ flags: { database: { kind: { url: 'postgres://u:canary@h/db' } } } }, '/database/kind'],
   ] as const) {
     const faults = await faultsOf(source)
     expect(faults).toContainEqual(expect.stringMatching(new RegExp(`^${place} `)))

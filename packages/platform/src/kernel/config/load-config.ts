@@ -115,7 +115,8 @@ const PLAIN = /^[\w.+ -]{1,40}$/
 /** What is wrong, and what was found where that cannot be an address, which may hold a login. */
 function settingFault(issue: z.core.$ZodIssue): string {
   const { input } = issue
-  return typeof input !== 'string' || PLAIN.test(input) ? faultText(issue) : issue.message
+  const text = typeof input === 'string' ? input : (JSON.stringify(input) ?? '')
+  return input === undefined || PLAIN.test(text) ? faultText(issue) : issue.message
 }
 
 /** Another key may be what should be its value. */

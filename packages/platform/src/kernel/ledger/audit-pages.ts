@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { Context } from '../db/index.ts'
 
 const SEQ_SPAN = 5_000n
@@ -33,24 +33,26 @@ export async function* readAudit(ctx: Context, actions: readonly string[]): Asyn
   }
 }
 
-/** A mark before which every transaction has ended: its rows and their audit are all seen from now on. */
-export async function settledNow(ctx: Context): Promise<string> {
-  const { rows } = await sql<{ xid: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xid`.execute(
-    ctx.db,
-  )
-  return rows[0]!.xid // it always has one
+/** What is seen by now; what is committed later is not in it. */
+export async function seenNow(ctx: Context): Promise<string> {
+  const { rows } = await sql<{ snapshot: string }>`select pg_current_snapshot()::text as snapshot`.execute(ctx.db)
+  return rows[0]!.snapshot // it always has one
 }
 
-/** What audit rows of these actions, which are not before the mark, speak of, and the name that it had before. */
+/**
+ * What audit rows of these actions speak of that were committed since the snapshot, and the name that it had before. A
+ * transaction of a time to come, such as that of another cluster whose dump was restored, has committed nothing since.
+ */
 export async function movedSince(
   ctx: Context,
-  mark: string,
+  snapshot: string,
   actions: readonly string[],
 ): Promise<readonly { readonly project: string; readonly subject: string; readonly from: string | null }[]> {
   return ctx.db
     .selectFrom('audit')
     .select(['project', 'subject', sql<string | null>`data ->> 'from'`.as('from')])
-    .where('xid', '>=', mark)
+    .where(sql<SqlBool>`not pg_visible_in_snapshot(xid, ${snapshot}::pg_snapshot)`)
+    .where(sql<SqlBool>`pg_visible_in_snapshot(xid, pg_current_snapshot())`)
     .where('action', 'in', actions)
     .execute()
 }

@@ -1,5 +1,5 @@
 export { appendLedger, type LedgerEntry } from './append.ts'
-export { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, movedSince, readAudit, settledNow } from './audit-pages.ts'
+export { AUDIT_ENTRY_COLUMNS, type AuditEntryRow, movedSince, readAudit, seenNow } from './audit-pages.ts'
 export { type LedgerJournal, openJournal } from './journal.ts'
 export { observeLedger } from './observe.ts'
 export { type LedgerRebuild, rebuildLedger } from './rebuild.ts'

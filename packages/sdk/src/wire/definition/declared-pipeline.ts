@@ -41,9 +41,11 @@ function argumentFaults(name: string, value: unknown, what: string): Found[] {
 
 function pathFault(name: string, value: unknown): Found[] {
   const isPath = typeof value === 'string' && value !== ''
-  const isPlain = isPath && value.split('/').every((part) => part !== '' && part !== '.')
+  const isPlain = isPath && !value.split('/').some((part) => ['', '.', '..'].includes(part))
   if (isPlain) return []
-  const what = isPath ? 'a path without ./ and //, from the folder of the project' : 'the path of a file of the project'
+  const what = isPath
+    ? 'a path without ./, ../ and //, from the folder of the project'
+    : 'the path of a file of the project'
   return [{ path: [name], message: `expected ${what}, found ${shownValue(value)}` }]
 }
 
