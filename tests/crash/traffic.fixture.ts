@@ -86,7 +86,7 @@ export async function openTraffic(
   const label = async () => {
     const ids = waiting.slice(0, LABELS_MAX)
     if (ids.length === 0) return
-    const labels = ids.map((prediction, index) => ({ prediction, label: index % 2, knownAtMs: 1 }))
+    const labels = ids.map((prediction, index) => ({ prediction, label: index % 2, knownAtMs: 1e12 }))
     const answer = await client.try(`${platform.api}/api/v1/labels`, { method: 'POST', json: { labels } })
     if (answer?.status !== 200) return
     waiting.splice(0, ids.length)

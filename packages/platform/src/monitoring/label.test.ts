@@ -284,7 +284,14 @@ test('the routes take labels and answer with what they mean', async () => {
     status: 400,
     json: { code: 'monitoring.bad_prediction_id' },
   })
-  const bad = [{ row: 2 ** 31 }, { row: -1 }, { knownAtMs: 1e300 }, { label: 'late' }]
+  const bad = [
+    { row: 2 ** 31 },
+    { row: -1 },
+    { knownAtMs: 1e300 },
+    { knownAtMs: 1.7e9 },
+    { knownAtMs: 1.7e15 },
+    { label: 'late' },
+  ]
   for (const change of bad)
     expect((await post([{ prediction: record.id, label: 1, knownAtMs: AT_MS, ...change }])).status).toBe(400)
   expect((await post([])).status).toBe(400)
