@@ -203,13 +203,13 @@ test('prepare() gives a version the columns that it states, in its order, and lo
   expect(() => filled(['speed', 'hour'])).toThrow(expect.objectContaining({ code: 'serving.columns_mismatch' }))
 })
 
-test('prepare() names the features of the version that could not be had', () => {
+test('prepare() names the features that could not be had, and no count that is 0 of an unknown entity', () => {
   const column = (name: string) => ({ name, source: { from: 'feature' as const, feature: `origin__${name}` } })
   const route = exampleRoute({ columns: [column('mean'), column('share'), column('count')] })
   const names = ['origin__mean', 'origin__share', 'origin__count']
   const statuses = ['OUTSIDE_MAX_AGE', 'NULL_VALUE', 'NOT_FOUND']
-  const lookup = { names, lookup: () => ({ values: [Number.NaN, Number.NaN, Number.NaN], statuses }) }
-  const taken = ['mean', 'share']
+  const lookup = { names, lookup: () => ({ values: [Number.NaN, Number.NaN, 0], statuses }) }
+  const taken = ['mean', 'share', 'count']
   const model = {
     inputs: taken.map((name) => ({ name, datatype: 'FP32' as const, shape: [-1] })),
     outputs: [],

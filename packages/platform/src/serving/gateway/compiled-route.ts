@@ -31,7 +31,7 @@ export interface PreparedRows {
   /** Checked inputs of each row, for the sampled payload. */
   readonly inputs: readonly Readonly<Record<string, unknown>>[]
   readonly features: readonly { values: ArrayLike<number>; statuses: readonly string[] }[]
-  /** Features of the version that could not be had, the first 64; what is known to be null is none of them. */
+  /** Features of the version that have no value, the first 64; what is known to be null is none of them. */
   readonly missing: readonly MissingFeature[]
 }
 
@@ -50,9 +50,10 @@ function missingOf(
   wanted: ReadonlySet<string>,
 ): MissingFeature[] {
   const missing: MissingFeature[] = []
-  for (const [row, { statuses }] of looked.entries())
+  for (const [row, { values, statuses }] of looked.entries())
     for (let at = 0; at < statuses.length && missing.length < MISSING_MAX; at++)
-      if (!HAD.has(statuses[at]!) && wanted.has(names[at]!))
+      // A count of an unknown entity is 0, and not missing.
+      if (!HAD.has(statuses[at]!) && Number.isNaN(values[at]) && wanted.has(names[at]!))
         missing.push({ row, feature: names[at]!, status: statuses[at]! })
   return missing
 }
