@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Client } from '@plimsoll/sdk/client'
 import { pipelineVersion } from '@plimsoll/sdk/wire'
-import { requireProjectFile } from '../definitions/client/index.ts'
 import { digestFile } from '../kernel/digest.ts'
 import { segment } from './argument.ts'
 
@@ -14,11 +13,15 @@ const FILES_MAX = 200
  * pipeline is not there, or this folder is no project. Of TypeScript, which is bundled, none is compared.
  */
 export async function findUnapplied(client: Client, pipeline: string): Promise<string[]> {
+  const { requireProjectFile } = await import('../definitions/client/index.ts') // what reads projects is loaded for this alone
   if ((await requireProjectFile(process.cwd()).catch(() => undefined)) === undefined) return []
   const path = `/api/v1/pipelines/${segment(pipeline, 'pipeline')}`
   const applied = await client.call({ path, schema: pipelineVersion }).catch(() => undefined)
+  const isBundled = new Set(applied?.definition.steps.flatMap(({ key, kind }) => (kind === 'typescript' ? [key] : [])))
   const files = new Map(
-    Object.values(applied?.bundles ?? {}).flatMap((bundle) => bundle.files.map((file) => [file.path, file] as const)),
+    Object.entries(applied?.bundles ?? {}).flatMap(([step, bundle]) =>
+      isBundled.has(step) ? [] : bundle.files.map((file) => [file.path, file] as const),
+    ),
   )
   const changed: string[] = []
   for (const file of [...files.values()].slice(0, FILES_MAX)) {

@@ -14,9 +14,11 @@ import {
   listDatasets,
   locationsOf,
   registerVersion,
+  requireDataset,
   requireUnaltered,
   requireVersion,
   strengthOf,
+  undeclareDataset,
   versionContent,
 } from './index.ts'
 import { declare, removeTemporaryFolders, runDatasetVersion, temporaryFolder } from './step.fixture.ts'
@@ -419,6 +421,16 @@ test('strengthOf() is the least that is said of a digest, and nothing of one tha
 
 const declareNumbers = (path = join(root, 'none.csv'), more: Partial<Parameters<typeof declare>[1]> = {}) =>
   declare(database.ctx, { ...NUMBERS, source: { ...NUMBERS.source, path }, ...more })
+test('undeclareDataset() keeps versions, and steps may write more under that name from then on', async () => {
+  await declareNumbers()
+  await writeVersion('numbers')
+  await database.ctx.transaction((tx) => undeclareDataset(tx, 'numbers'))
+  expect(await requireDataset(database.ctx, 'numbers')).toMatchObject({ origin: 'declared', definition: null })
+  await writeVersion('numbers', { derived: true })
+  expect(await requireDataset(database.ctx, 'numbers')).toMatchObject({ origin: 'derived', versionCount: 1 })
+  await expect(declareNumbers()).rejects.toMatchObject({ code: 'datasets.derived_name' })
+})
+
 const addNumbers = (params: { reference?: number } = {}) => {
   const path = join(temporaryFolder(), 'a.csv')
   writeFileSync(path, 'n\n1\n')

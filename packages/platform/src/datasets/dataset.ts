@@ -141,12 +141,18 @@ export async function undeclareDataset(tx: Tx, name: string): Promise<void> {
   await tx.audit({ action: 'dataset.undeclare', subject: name })
 }
 
-/** Makes the row of a dataset whose versions only steps write. Does nothing when it exists. */
+/** Makes the row of a dataset whose versions only steps write; one that is declared no longer is such a one from now on. */
 export async function declareDerivedDataset(tx: Tx, name: string): Promise<void> {
   await tx.db
     .insertInto('dataset')
     .values({ project: tx.project, name, origin: 'derived', description: null, owner: null, definition_digest: null })
-    .onConflict((conflict) => conflict.columns(['project', 'name']).doNothing())
+    .onConflict((conflict) =>
+      conflict
+        .columns(['project', 'name'])
+        .doUpdateSet({ origin: 'derived' })
+        .where('dataset.origin', '=', 'declared')
+        .where('dataset.definition_digest', 'is', null),
+    )
     .execute()
 }
 

@@ -90,6 +90,11 @@ test.each([
     `:\nError: Command failed: node x.js\n…\n\nE: in\n${OWN}`,
   ],
   [
+    'the failure of another Node in its message, which had printed its trace before',
+    nodeLog(`Error: failed: ${OWN.trim()}\n${OWN}\n${nodeLog('E: in', OWN).trim()}`, OWN),
+    `:\nError: failed: ${OWN.trim()}\n${OWN}`,
+  ],
+  [
     'its own exception below that of a program which it started',
     `${nodeLog('E: of the other', OWN)}${nodeLog('Error: own', OWN)}`,
     `:\nError: own\n${OWN}`,

@@ -27,6 +27,7 @@ function placeOf(lines: readonly string[], pointerOf: (place: number) => number)
   const last = places.at(-1) ?? -1
   const own = last > endBefore ? places.filter((place) => place > endBefore) : places
   const begins = own.filter((place) => !own.includes(pointerOf(place) + 2))
+  if (last <= endBefore) return begins[0] ?? -1
   // A trace ends what was only printed: of a failure that was caught the place is not the last one.
   return (
     begins.findLast((place, at) => at === 0 || lines.slice(begins[at - 1], place).some((line) => FRAME.test(line))) ??
