@@ -52,6 +52,14 @@ function listKind(client: Client, kind: Kind): Promise<FeatureDefinitionView[]> 
   })
 }
 
+type Listed = FeatureDefinitionView & { readonly kind: Kind }
+
+async function listKinds(client: Client, kinds: readonly Kind[]): Promise<Listed[]> {
+  const all: Listed[] = []
+  for (const kind of kinds) all.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
+  return all
+}
+
 function describeEntity(value: unknown): string[] {
   const { keys } = entityDefinition.parse(value)
   return [`  keys         ${keys.map((key) => `${key.name} (${key.type})`).join(', ')}`]
@@ -111,11 +119,7 @@ function addList(group: Command): void {
     action: async ({ io, options }) => {
       const only = oneOf(options.kind, KINDS, '--kind')
       const { client } = connect(options)
-      const features: (FeatureDefinitionView & { kind: Kind })[] = []
-      for (const kind of KINDS) {
-        if (only !== undefined && only !== kind) continue
-        features.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
-      }
+      const features = await listKinds(client, only === undefined ? KINDS : [only])
       io.answer(
         { features },
         table(
@@ -134,12 +138,9 @@ function addList(group: Command): void {
   })
 }
 
-type Listed = FeatureDefinitionView & { readonly kind: Kind }
-
 /** What has the name, of whatever kind. @throws not_found, invalid where several have it */
 async function findNamed(client: Client, name: string): Promise<Listed> {
-  const all: Listed[] = []
-  for (const kind of KINDS) all.push(...(await listKind(client, kind)).map((entry) => ({ kind, ...entry })))
+  const all = await listKinds(client, KINDS)
   const named = all.filter((entry) => entry.name === name)
   if (named.length === 1) return named[0]!
   if (named.length > 1)
@@ -160,6 +161,11 @@ async function findNamed(client: Client, name: string): Promise<Listed> {
   )
 }
 
+async function findOfKind(client: Client, kind: Kind, name: string): Promise<Listed> {
+  const path = `${PATHS[kind]}/${segment(name, `feature ${kind}`)}`
+  return { kind, ...(await client.call({ path, schema: featureDefinitionView })) }
+}
+
 function addShow(group: Command): void {
   addCommand(group, {
     use: 'show <name-or-kind> [name]',
@@ -167,15 +173,11 @@ function addShow(group: Command): void {
     example: 'plimsoll features show origin_delays',
     action: async ({ io, options, args }) => {
       const { client } = connect(options)
-      if (args[1] === undefined) {
-        const { kind, ...found } = await findNamed(client, args[0]!)
-        return io.answer({ kind, ...found }, describe(kind, found))
-      }
-      const kind = oneOf(args[0], KINDS, 'a kind')!
-      const found = await client.call({
-        path: `${PATHS[kind]}/${segment(args[1], `feature ${kind}`)}`,
-        schema: featureDefinitionView,
-      })
+      const [first = '', name] = args
+      const { kind, ...found } =
+        name === undefined
+          ? await findNamed(client, first)
+          : await findOfKind(client, oneOf(first, KINDS, 'a kind')!, name)
       io.answer({ kind, ...found }, describe(kind, found))
     },
   })

@@ -1,15 +1,10 @@
+import type { LogFilter } from './platform-lines.ts'
+
 const LINE_FEED = 10
 const CARRIAGE_RETURN = 13
 
-/** A log whose every line begins with whose it is. */
-export interface LinePrefix {
-  push(piece: Uint8Array): Buffer
-  /** The line end that the log lacks. */
-  end(): Buffer
-}
-
-/** Puts `prefix` before every line; also before what a carriage return would write over it, so that nothing can pass for another's. */
-export function openLinePrefix(prefix: string): LinePrefix {
+/** Puts `prefix` before every line; also before what a carriage return would write over it, so that nothing can pass for another's. At its end a log gets the line end that it lacks. */
+export function openLinePrefix(prefix: string): LogFilter {
   const head = Buffer.from(prefix)
   let last = LINE_FEED
   return {

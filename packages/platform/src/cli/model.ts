@@ -37,6 +37,13 @@ function derivedLines({ parents, signature }: ModelVersionView['bound']): string
   ]
 }
 
+function madeText({ createdAt, createdBy, run, bound }: ModelVersionView): string {
+  const by = `${createdAt.slice(0, 19)} by ${createdBy}`
+  if (run === null) return by
+  const { step } = bound.origin
+  return step === null ? `${by}, ${run}` : `${by}, ${run}/${step}`
+}
+
 /** What `model show` prints of a version; `flags` are those with which the server was asked. */
 export function describeVersion(version: ModelVersionView, flags: string): string[] {
   const { bound, notesRevision: said } = version
@@ -45,7 +52,7 @@ export function describeVersion(version: ModelVersionView, flags: string): strin
     `  artifact     ${version.artifact ?? 'none'}`,
     ...derivedLines(bound),
     `  passport     ${version.passport}`,
-    `  made         ${version.createdAt.slice(0, 19)} by ${version.createdBy}${version.run === null ? '' : `, ${version.run}${bound.origin.step === null ? '' : `/${bound.origin.step}`}`}`,
+    `  made         ${madeText(version)}`,
     `  commit       ${bound.code?.commit ?? 'unknown'}${bound.code?.isDirty ? ' (dirty)' : ''}`,
     `  data         ${bound.data.map((data) => `${data.name} ${short(data.digest)}`).join(', ') || 'unknown'}`,
     `  environment  ${bound.environment?.lock ? short(bound.environment.lock) : 'no lock'}${bound.environment?.interpreter ? ` ${bound.environment.interpreter}` : ''}`,

@@ -5,8 +5,8 @@ const BEGIN = Buffer.from('{"level":')
 const HELD_BYTES_MAX = 1 << 16
 const LINE_END = 10
 
-/** The log of a step as people read it: lines that the platform wrote in words, what the step wrote byte by byte. */
-export interface PlatformLines {
+/** What a log goes through piece by piece, as people read it. */
+export interface LogFilter {
   push(piece: Uint8Array): Buffer
   /** What is left of a line without an end. */
   end(): Buffer
@@ -23,7 +23,8 @@ function readable(line: Buffer): Buffer {
   return Buffer.from(`${own.at === undefined ? '' : `${own.at} `}${own.level ? `${own.level}: ` : ''}${own.text}`)
 }
 
-export function openPlatformLines(): PlatformLines {
+/** Lines that the platform wrote in words, what the step wrote byte by byte. */
+export function openPlatformLines(): LogFilter {
   let held = Buffer.alloc(0)
   let isInLine = false
   return {

@@ -34,9 +34,14 @@ function describeDifference({ pointer, old, new: now }: Difference): string {
   return `      code of ${step}: ${path.replaceAll('~1', '/').replaceAll('~0', '~')} ${became}`
 }
 
+function noteOf(kind: string, change: keyof typeof MARKS): string {
+  if (change === 'kept') return ' (no longer declared; --prune deletes it)'
+  return change === 'delete' && HAS_VERSIONS.has(kind) ? ' (its versions stay)' : ''
+}
+
 export function describePlan(plan: PlanView): string[] {
   const lines = plan.changes.flatMap(({ kind, name, change, diff }) => [
-    `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${change === 'kept' ? ' (no longer declared; --prune deletes it)' : change === 'delete' && HAS_VERSIONS.has(kind) ? ' (its versions stay)' : ''}`,
+    `${MARKS[change]} ${change.padEnd(9)} ${kind} ${name}${noteOf(kind, change)}`,
     ...diff.slice(0, DIFF_SHOWN_MAX).map((entry) => printable(describeDifference(entry))),
     ...(diff.length > DIFF_SHOWN_MAX
       ? [`      and ${diff.length >= DIFF_TOLD_MAX ? 'at least ' : ''}${diff.length - DIFF_SHOWN_MAX} more`]

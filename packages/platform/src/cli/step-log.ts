@@ -7,11 +7,11 @@ import { addCommand } from './command.ts'
 import { connect, flagsOf } from './connection.ts'
 import { EXIT } from './exit-code.ts'
 import { type Io, printable } from './io.ts'
-import { type LinePrefix, openLinePrefix } from './line-prefix.ts'
-import { openPlatformLines } from './platform-lines.ts'
+import { openLinePrefix } from './line-prefix.ts'
+import { type LogFilter, openPlatformLines } from './platform-lines.ts'
 import { stateText, untilServed } from './run-follow.ts'
 import { parseStepName } from './step-name.ts'
-import { openTerminalText } from './terminal-text.ts'
+import { openTerminalText, RESET } from './terminal-text.ts'
 
 const POLL_MS = 500
 
@@ -51,10 +51,7 @@ async function readLog(
 }
 
 /** What a program of the user's own writes is passed on as it is: it may look like the platform's. */
-const AS_THEY_ARE: LinePrefix = { push: (piece) => Buffer.from(piece), end: () => Buffer.alloc(0) }
-
-/** No colour of a line reaches the name before the next. */
-const RESET = '\u001b[0m'
+const AS_THEY_ARE: LogFilter = { push: (piece) => Buffer.from(piece), end: () => Buffer.alloc(0) }
 
 /**
  * Prints a log, lines of the platform itself in words: on a terminal what is safe there, else the bytes as they are. With
@@ -63,6 +60,7 @@ const RESET = '\u001b[0m'
 async function printLog(asked: Asked, isOwn: boolean, name: string | undefined): Promise<boolean> {
   const isTerminal = process.stdout.isTTY === true
   const lines = isOwn ? openPlatformLines() : AS_THEY_ARE
+  // No colour of a line reaches the name before the next.
   const named = name === undefined ? AS_THEY_ARE : openLinePrefix(`${isTerminal ? RESET : ''}${name} | `)
   if (!isTerminal) {
     const hasBytes = await readLog(asked, (bytes) => process.stdout.write(named.push(lines.push(bytes))))

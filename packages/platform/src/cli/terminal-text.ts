@@ -4,7 +4,8 @@ const CONTROL =
   /\u001b\[[0-?]*[ -/]*[@-~]|\u001b[\]PX^_][^\u0007\u001b\n]*(?:\u0007|\u001b\\)?|\u001b[ -/]*[0-~]|[\0-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 /** The one control sequence that changes nothing but colour and weight. */
 const COLOUR = /^\u001b\[[\d:;]*m$/
-const RESET = '\u001b[0m'
+/** The end of all colours. */
+export const RESET = '\u001b[0m'
 const IS_RESET = /^\u001b\[0*m$/
 /** The start of a sequence whose rest is in the next piece. */
 const UNFINISHED = /\u001b(?:[ -/]{0,8}|\[[ -?]{0,64}|[\]PX^_][^\u0007\u001b\n]{0,4096}\u001b?)$/

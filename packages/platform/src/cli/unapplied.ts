@@ -8,6 +8,14 @@ import { segment } from './argument.ts'
 /** More, and looking at them would be felt. */
 const FILES_MAX = 200
 
+/** One that cannot be read is not said to differ. */
+function isOfDigest(path: string, digest: string): Promise<boolean> {
+  return digestFile(path).then(
+    (now) => now.digest === digest,
+    () => true,
+  )
+}
+
 /**
  * Files of this project that the steps of a pipeline have otherwise: a run takes them as they were applied. None where the
  * pipeline is not there, or this folder is no project. Of TypeScript, which is bundled, none is compared.
@@ -28,8 +36,7 @@ export async function findUnapplied(client: Client, pipeline: string): Promise<s
     const here = resolve(file.path)
     const found = await stat(here).catch(() => undefined)
     if (!found?.isFile()) continue
-    const now = found.size === file.sizeBytes ? await digestFile(here).catch(() => undefined) : { digest: undefined }
-    if (now && now.digest !== file.digest) changed.push(file.path)
+    if (found.size !== file.sizeBytes || !(await isOfDigest(here, file.digest))) changed.push(file.path)
   }
   return changed
 }

@@ -1,11 +1,11 @@
 import { type DatasetDefinition, datasetDefinition } from '@plimsoll/sdk/wire'
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError, refuseFaults } from '../kernel/errors.ts'
 import { checkExpectations } from './expectation/check.ts'
 import './events.ts'
-import './tables.ts'
+import type { DatasetRow } from './tables.ts'
 
 /** A dataset as the platform knows it now. Derived ones (written by steps, such as training sets) have no definition, nor have those declared no longer. */
 export interface Dataset {
@@ -35,6 +35,17 @@ export function definitionDigests(definition: DatasetDefinition): {
   }
 }
 
+/** Who makes or moves versions of a dataset goes one after the other. */
+export function lockDataset(tx: Tx, name: string): Promise<Selectable<DatasetRow> | undefined> {
+  return tx.db
+    .selectFrom('dataset')
+    .selectAll()
+    .where('project', '=', tx.project)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+}
+
 /**
  * Declares a dataset, or changes its definition; versions that exist stay as they are.
  * Repeating the call with an equal definition is free: no row is written and no event is emitted.
@@ -53,13 +64,7 @@ export async function declareDataset(
     checkExpectations(definition),
   )
   const digests = definitionDigests(definition)
-  const current = await tx.db
-    .selectFrom('dataset')
-    .selectAll()
-    .where('project', '=', tx.project)
-    .where('name', '=', definition.name)
-    .forUpdate()
-    .executeTakeFirst()
+  const current = await lockDataset(tx, definition.name)
   if (current?.origin === 'derived') {
     throw new PlimsollError(
       'conflict',
@@ -115,13 +120,7 @@ export async function declareDataset(
 
 /** Takes the definition away. Versions stay, and with them the dataset; of one without any nothing is left. */
 export async function undeclareDataset(tx: Tx, name: string): Promise<void> {
-  const current = await tx.db
-    .selectFrom('dataset')
-    .select(['definition_digest', 'version_count'])
-    .where('project', '=', tx.project)
-    .where('name', '=', name)
-    .forUpdate()
-    .executeTakeFirst()
+  const current = await lockDataset(tx, name)
   if (!current?.definition_digest) return
   if (current.version_count === 0) {
     await sql`delete from dataset_definition where project = ${tx.project} and dataset = ${name}`.execute(tx.db)

@@ -16,7 +16,7 @@ import type { Json } from '../kernel/canonical.ts'
 import type { Context, Tx } from '../kernel/db/index.ts'
 import { type Digest, digestValue } from '../kernel/digest.ts'
 import { PlimsollError } from '../kernel/errors.ts'
-import { declareDerivedDataset } from './dataset.ts'
+import { declareDerivedDataset, lockDataset } from './dataset.ts'
 import type { DatasetVersionRow } from './tables.ts'
 import './events.ts'
 
@@ -149,17 +149,6 @@ export async function registerVersion(tx: Tx, added: NewVersion): Promise<Datase
     data,
   })
   return { ...toDatasetVersion(row), isNew: !known }
-}
-
-/** Who makes or moves versions of a dataset goes one after the other. */
-function lockDataset(tx: Tx, name: string): Promise<{ version_count: number } | undefined> {
-  return tx.db
-    .selectFrom('dataset')
-    .select('version_count')
-    .where('project', '=', tx.project)
-    .where('name', '=', name)
-    .forUpdate()
-    .executeTakeFirst()
 }
 
 /** Makes a version whose content was seen again the newest; false, and nothing is changed, where it is not as is expected. */

@@ -280,19 +280,13 @@ function refuseUsedDataset(name: string, readers: ReadonlyMap<string, readonly s
     )
 }
 
-async function remove(
-  tx: Tx,
-  row: State[number],
-  readers: () => Promise<ReadonlyMap<string, readonly string[]>>,
-): Promise<void> {
+async function remove(tx: Tx, row: State[number]): Promise<void> {
   const { kind } = row.definition
   if (kind === 'entity' || kind === 'feature-view' || kind === 'feature-service') {
     await refuseUsedService(tx, kind, row.name)
     await removeFeatureDefinition(tx, kind, row.name)
-  } else if (row.kind === 'dataset') {
-    refuseUsedDataset(row.name, await readers())
-    await undeclareDataset(tx, row.name)
-  } else if (row.kind === 'model') await undeclareModel(tx, row.name)
+  } else if (row.kind === 'dataset') await undeclareDataset(tx, row.name)
+  else if (row.kind === 'model') await undeclareModel(tx, row.name)
   else if (row.kind === 'pipeline') await removePipeline(tx, row.name)
   else if (row.kind === 'route' && row.definition.kind === 'route')
     await removeRoute(tx, { environment: row.definition.environment, name: row.definition.name })
@@ -337,17 +331,16 @@ async function declareAll(tx: Tx, deps: DeclareDeps, content: ProjectContent, pl
 
 async function removeDropped(tx: Tx, plan: PlanView): Promise<void> {
   const deleted = new Set(plan.changes.filter((entry) => entry.change === 'delete').map(keyOf))
-  const rows = (await readState(tx)).filter((row) => deleted.has(keyOf(row)))
-  // Asked when the first dataset goes, which is after all that read it.
-  let readers: Promise<ReadonlyMap<string, readonly string[]>> | undefined
-  const readersLeft = () => {
-    readers ??= readState(tx).then(readersOf)
-    return readers
-  }
+  const state = await readState(tx)
+  const rows = state.filter((row) => deleted.has(keyOf(row)))
+  const hasDataset = rows.some(({ kind }) => kind === 'dataset')
+  const readers = readersOf(hasDataset ? state.filter((row) => !deleted.has(keyOf(row))) : [])
   for (const row of rows.sort(
     (a, b) => ORDER.indexOf(b.kind as Definition['kind']) - ORDER.indexOf(a.kind as Definition['kind']), // stored by declareAll
-  ))
-    await remove(tx, row, readersLeft)
+  )) {
+    if (row.kind === 'dataset') refuseUsedDataset(row.name, readers)
+    await remove(tx, row)
+  }
 }
 
 /** Ends a transaction that was only tried out. */

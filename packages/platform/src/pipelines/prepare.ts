@@ -91,7 +91,8 @@ export interface PreparedIn {
   readonly resultOf: (step: string) => Json | null | undefined
 }
 
-const madeVersion = z.looseObject({ dataset: z.string(), version: z.int() })
+/** What a step says of the dataset version that it made. */
+export const madeVersion = z.looseObject({ dataset: z.string(), version: z.int() })
 
 /** A version that a step of this run made is refused like one that was there before, which `datasetInputs` has judged. */
 async function refuseFailedVersions(

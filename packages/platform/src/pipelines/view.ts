@@ -7,6 +7,7 @@ import type { StepOutput } from '../kernel/step-kind.ts'
 import { needsOf } from './graph.ts'
 import { bindParams } from './params.ts'
 import { requirePipelineVersion } from './pipeline.ts'
+import { madeVersion } from './prepare.ts'
 import { requireRun, requireStep } from './run.ts'
 import type { AttemptRow, NamedOutputs, PipelineRunRow, StepRow } from './tables.ts'
 import { stateWithoutPlan, unplannedStep } from './unplanned-step.ts'
@@ -54,13 +55,12 @@ function countSteps(rows: readonly { state: StepRow['state'] }[]): Counted {
 }
 
 const versionOfModel = z.object({ model: z.string(), version: z.int() })
-const versionOfDataset = z.object({ dataset: z.string(), version: z.int() })
 
 /** Kinds that make a version return which. */
 function madeBy({ result }: Selectable<StepRow>): Pick<StepView, 'made'> {
   const model = versionOfModel.safeParse(result).data
   if (model) return { made: { type: 'model', name: model.model, version: model.version } }
-  const dataset = versionOfDataset.safeParse(result).data
+  const dataset = madeVersion.safeParse(result).data
   return dataset ? { made: { type: 'dataset', name: dataset.dataset, version: dataset.version } } : {}
 }
 
